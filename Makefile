@@ -1,0 +1,55 @@
+# The two commands: `make taxi` and `make test`. Everything else is for those who work on Headrace.
+# Needs Python 3.11+ with venv, and nothing more; PYTHON=... names another interpreter.
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ARGS ?=
+
+.PHONY: taxi taxi-clean test check format bench dist clean help
+
+help:
+	@echo 'make taxi        set up, then run the taxi pipeline on the embedded broker'
+	@echo 'make taxi-clean  forget what make taxi stored'
+	@echo 'make test        set up, then run the tests (ARGS="-k windows" to choose)'
+	@echo 'make check       formatting, lint, types, import contracts, tests'
+	@echo 'make bench       measure (ARGS="--records 200000" for a quick look)'
+	@echo 'make dist        build the wheel'
+
+$(STAMP): pyproject.toml
+	@test -n '$(PYTHON)' || { echo 'Headrace needs Python 3.11 or later with the venv module; none was found. Install it, or name it: make PYTHON=/path/to/python3.11'; exit 2; }
+	@echo 'Setting up $(VENV) with $(PYTHON) (once; takes about a minute) ...'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+taxi: $(STAMP)
+	@$(BIN)/python -m examples.taxi $(ARGS)
+
+taxi-clean: $(STAMP)
+	@$(BIN)/python -m examples.taxi clean
+
+test: $(STAMP)
+	$(BIN)/pytest $(ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+dist: $(STAMP)
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
