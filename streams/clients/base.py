@@ -1,0 +1,240 @@
+"""What the runtime needs of a Kafka client: four small, blocking interfaces.
+
+Rules: every call may be made from the processing thread and blocks it; an implementation does its network work on a
+thread of its own, so that heartbeats go on while user code runs. Records cross this border as whole columns of bytes:
+no object, await or lock per record. Errors are `ClientError`, `ProductionError` or `TaskMigrated`.
+`kafka` implements them over aiokafka, `memory` is the scripted one for tests and for the TopologyTestDriver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from streams.record import Batch, Headers, TopicPartition
+
+
+class OffsetAndMetadata(NamedTuple):
+    """A committed offset: the next record to read, and a short text kept with it (stream time)."""
+
+    offset: int
+    metadata: str = ""
+
+
+class RawBatch(Protocol):
+    """Records as they were fetched: one partition, not yet decoded.
+
+    `first_offset` is the first record's, `next_offset` where reading goes on after this batch (control records and
+    compacted gaps count), `size` its bytes in memory.
+    """
+
+    topic: str
+    partition: int
+    first_offset: int
+    next_offset: int
+    size: int
+
+    def columns(self) -> Batch:
+        """The records, decoded: keys and values are bytes or None, offsets and headers filled in."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TopicDescription:
+    """What the broker says of a topic."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NewTopic:
+    """A topic to be made. `partitions` and `replication_factor` of -1 mean the broker's default."""
+
+    name: str
+    partitions: int = -1
+    replication_factor: int = -1
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+class Subscription(NamedTuple):
+    """One member of the group as the assignor sees it."""
+
+    member_id: str
+    topics: tuple[str, ...]
+    user_data: bytes
+
+
+class Assignment(NamedTuple):
+    """What the assignor gives one member."""
+
+    partitions: tuple[TopicPartition, ...]
+    user_data: bytes = b""
+
+
+class Assignor(Protocol):
+    """Divides partitions among the members of a group; runs on the group's leader only."""
+
+    name: str
+
+    def user_data(self) -> bytes:
+        """What this member tells the leader about itself."""
+        ...
+
+    def assign(self, partitions: Mapping[str, int], members: Sequence[Subscription]) -> Mapping[str, Assignment]:
+        """Shape: `partitions` maps topic to partition count; the answer maps member id to assignment."""
+        ...
+
+
+class RebalanceListener(Protocol):
+    """Told of ownership, on the processing thread, from inside `Consumer.poll`."""
+
+    def revoked(self, partitions: frozenset[TopicPartition]) -> None:
+        """Called while the partitions are still owned: commit, then let go."""
+        ...
+
+    def assigned(self, partitions: frozenset[TopicPartition]) -> None:
+        """Called with all partitions owned from now on, and before any of their records."""
+        ...
+
+    def lost(self, partitions: frozenset[TopicPartition]) -> None:
+        """Called when another member may own them already: let go without a commit."""
+        ...
+
+
+class Consumer(Protocol):
+    """Reads partitions, as a member of a group or by assignment."""
+
+    def subscribe(self, topics: Sequence[str], assignor: Assignor, listener: RebalanceListener) -> None:
+        """Join the group; partitions come and go from inside `poll`."""
+        ...
+
+    def assign(self, partitions: Iterable[TopicPartition]) -> None:
+        """Read these partitions without a group (restore, global tables)."""
+        ...
+
+    def poll(self, timeout_s: float) -> list[RawBatch]:
+        """All that has arrived, waiting up to `timeout_s` for something; per partition in order of offset."""
+        ...
+
+    def wake(self) -> None:
+        """Make a `poll` in progress, or the next one, return at once; from any thread, also a signal handler's."""
+        ...
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Read on from `offset`; what was fetched before is forgotten."""
+        ...
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Stop fetching these until `resume`."""
+        ...
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetch these again."""
+        ...
+
+    def position(self, partition: TopicPartition) -> int:
+        """The offset of the next record that `poll` will return of this partition."""
+        ...
+
+    def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
+        """The group's committed offsets; partitions without one are absent."""
+        ...
+
+    def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """Commit for the group, synchronously. Raises: TaskMigrated when the group has moved on."""
+        ...
+
+    def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The first offset that still exists of each."""
+        ...
+
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset after the last readable record of each (last stable offset under read_committed)."""
+        ...
+
+    def close(self) -> None:
+        """Leave the group and disconnect."""
+        ...
+
+
+class Producer(Protocol):
+    """Writes records, idempotently; batches are built as columns arrive and sent in the background."""
+
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        timestamps: Sequence[int],
+        headers: Sequence[Headers] | None = None,
+    ) -> None:
+        """Append records to a partition. Blocks only while the buffers are full."""
+        ...
+
+    def partition_count(self, topic: str) -> int:
+        """How many partitions the topic has; a missing topic is a ClientError that says so."""
+        ...
+
+    def flush(self) -> None:
+        """Wait until all that was sent is acknowledged. Raises what went wrong with any of it."""
+        ...
+
+    def end_offset(self, topic: str, partition: int) -> int | None:
+        """The offset after the last acknowledged record that this producer wrote there, None before the first."""
+        ...
+
+    def close(self) -> None:
+        """Flush and disconnect."""
+        ...
+
+
+class Admin(Protocol):
+    """Topics and their settings."""
+
+    def describe(self, topics: Iterable[str]) -> dict[str, TopicDescription]:
+        """The topics that exist among these; missing ones are absent."""
+        ...
+
+    def create(self, topics: Iterable[NewTopic]) -> None:
+        """Create the topics; one that exists already is left as it is."""
+        ...
+
+    def delete(self, topics: Iterable[str]) -> None:
+        """Delete the topics; missing ones are no error."""
+        ...
+
+    def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
+        """Drop the records below these offsets (repartition topics, after a commit)."""
+        ...
+
+    def close(self) -> None:
+        """Disconnect."""
+        ...
+
+
+class Clients(Protocol):
+    """Makes the clients of one worker, all on one network thread."""
+
+    def consumer(self, *, group: str | None, read_committed: bool = False) -> Consumer:
+        """A consumer of its own; without a group it can only `assign`."""
+        ...
+
+    def producer(self) -> Producer:
+        """An idempotent producer (acks=all)."""
+        ...
+
+    def admin(self) -> Admin:
+        """An admin client."""
+        ...
+
+    def close(self) -> None:
+        """Close what is still open, and end the network thread."""
+        ...
+
+
+Clock = Callable[[], int]
+"""Wall-clock time in ms since 1970."""

@@ -1,0 +1,98 @@
+"""Every error the streams library raises, as a tree.
+
+StreamsError
+├── ConfigError                 a setting is unknown, of the wrong type or out of range
+├── TopologyError               the program cannot be built; names the node and the remedy
+├── RecordError                 one record cannot be handled; a handler decides continue, dead-letter or fail
+│   ├── DeserializationError    its bytes are not what the serde expects
+│   ├── ProcessingError         user code raised
+│   └── ProductionError         a result cannot be serialized, or the broker refuses it
+├── ClientError                 the broker cannot be reached, or answers with an error
+├── TaskMigrated                the task now belongs to another worker: drop it and rejoin
+└── TaskCorrupted               a store disagrees with its changelog: set it aside and restore
+
+Rules: a message says what was expected, what came, and what to do. Programmer errors are assertions.
+Stores raise `state.errors.StateError` and its children, which this package passes on unchanged.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ClientError",
+    "ConfigError",
+    "DeserializationError",
+    "ProcessingError",
+    "ProductionError",
+    "RecordError",
+    "StreamsError",
+    "TaskCorrupted",
+    "TaskMigrated",
+    "TopologyError",
+]
+
+
+class StreamsError(Exception):
+    """Base of all errors of this library."""
+
+
+class ConfigError(StreamsError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class TopologyError(StreamsError):
+    """The program cannot be built. The message names the node and the remedy."""
+
+
+class RecordError(StreamsError):
+    """One record cannot be handled.
+
+    Carries where it came from; `value` is the offending value as it was (bytes or object), cut only when shown.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        node: str = "",
+        topic: str = "",
+        partition: int = -1,
+        offset: int = -1,
+        value: object = None,
+    ) -> None:
+        self.node = node
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.value = value
+        where = f"{topic}[{partition}]@{offset}" if topic else "a record made by this task"
+        super().__init__(f"{message}\n  node: {node}\n  record: {where}\n  value: {shown(value)}")
+
+
+class DeserializationError(RecordError):
+    """The bytes of a key or value are not what its serde expects."""
+
+
+class ProcessingError(RecordError):
+    """User code raised while it handled this record; the cause is chained."""
+
+
+class ProductionError(RecordError):
+    """A result cannot be serialized, or the broker refuses it for good."""
+
+
+class ClientError(StreamsError):
+    """The broker cannot be reached, or answers with an error that will not go away by waiting."""
+
+
+class TaskMigrated(StreamsError):  # noqa: N818  Kafka's name
+    """The task now belongs to another worker (fenced): drop it and rejoin, never retry."""
+
+
+class TaskCorrupted(StreamsError):  # noqa: N818  Kafka's name
+    """A store disagrees with its changelog: set it aside and restore."""
+
+
+def shown(value: object, limit: int = 200) -> str:
+    """A value as one line of an error message, cut to `limit` characters."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text):,} characters)"

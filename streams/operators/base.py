@@ -1,0 +1,116 @@
+"""What every operator is, and what it may ask of the task it runs in.
+
+An operator takes a batch and passes batches on; it never returns them. Stateless ones are plain functions
+`Batch -> None` made by a closure; stateful ones are small classes with `init`, `process` and `close`.
+
+Rules: children are called in the order they were attached; all of a batch goes to one child before the next (where
+that could be seen, `topology.compile` hands in batches of one record); an operator never keeps a batch it was given.
+A null key or value is legal on a stream's edge. Operators know stores and time, never topics, tasks or clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any, Protocol
+
+from streams.record import Batch, Headers, Record
+
+Emit = Callable[[Batch], None]
+
+
+class PunctuationType(Enum):
+    """Which clock a punctuator follows."""
+
+    STREAM_TIME = "stream-time"
+    WALL_CLOCK_TIME = "wall-clock-time"
+
+
+class Cancellable(Protocol):
+    """A scheduled punctuator."""
+
+    def cancel(self) -> None:
+        """Never call it again; allowed inside the callback."""
+        ...
+
+
+class OperatorContext(Protocol):
+    """The task as its operators see it. Implemented by `runtime.task`, also under the TopologyTestDriver."""
+
+    application_id: str
+    task_id: str
+    partition: int
+
+    @property
+    def stream_time(self) -> int:
+        """The highest timestamp this task took for processing, -1 before the first."""
+        ...
+
+    def now_ms(self) -> int:
+        """Wall-clock time in ms since 1970; the driver's clock stands still until it is advanced."""
+        ...
+
+    def store(self, name: str) -> Any:
+        """The open store of that name (see `state.stores`). An unknown or unconnected one is a TopologyError."""
+        ...
+
+    def schedule(
+        self, interval_ms: int, kind: PunctuationType, callback: Callable[[int], None], start_ms: int | None = None
+    ) -> Cancellable:
+        """Call `callback(time)` whenever `interval_ms` have passed on that clock."""
+        ...
+
+    def request_commit(self) -> None:
+        """Commit soon, without waiting for the interval."""
+        ...
+
+    def send(
+        self,
+        topic: str,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        timestamps: Sequence[int],
+        headers: Sequence[Headers] | None,
+        partitions: Sequence[int] | None = None,
+    ) -> None:
+        """Write records to a topic; without `partitions`, Kafka's partitioner chooses by the key's bytes."""
+        ...
+
+    def partition_count(self, topic: str) -> int:
+        """How many partitions a topic has, for a custom partitioner."""
+        ...
+
+    def dropped(self, node: str, count: int, reason: str) -> None:
+        """Count records that Kafka's rules drop (null key, late); warns once in a while, never per record."""
+        ...
+
+    def failed(self, node: str, record: Record, error: Exception) -> None:
+        """User code raised `error` for `record`.
+
+        Returns when the handler says continue: the record is skipped and counted. Raises: ProcessingError otherwise.
+        """
+        ...
+
+    def production_failed(self, node: str, topic: str, record: Record, error: Exception) -> None:
+        """A result for `topic` cannot be serialized. Returns to skip it. Raises: ProductionError otherwise."""
+        ...
+
+    def emit_throttle_ms(self) -> int:
+        """How long stream joins and emit-on-close wait between two scans: 1000, or 0 under the driver."""
+        ...
+
+
+class Operator(Protocol):
+    """A stateful operator. Stateless ones are just their `process`."""
+
+    def init(self, context: OperatorContext) -> None:
+        """Called once, when the task's stores are open and restored, and before any record."""
+        ...
+
+    def process(self, batch: Batch) -> None:
+        """Handle a batch and pass results on."""
+        ...
+
+    def close(self) -> None:
+        """Called once, when the task lets go."""
+        ...

@@ -1,0 +1,137 @@
+"""Records: one as users meet it, and a batch of them as columns, as operators pass them on.
+
+Rules: a column is never changed once its batch was passed on, because several children may hold it; an operator
+makes new columns. This module knows neither serdes nor stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import Any, NamedTuple
+
+Headers = tuple[tuple[str, bytes | None], ...]
+
+NO_TIMESTAMP = -1
+
+
+class TopicPartition(NamedTuple):
+    """One partition of a topic."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as users meet it: processors, drivers and handlers take and return these.
+
+    `timestamp` is in ms since 1970. `topic`, `partition` and `offset` say where it was read, and are None, -1 and -1
+    for a record that a task made itself.
+    """
+
+    key: Any
+    value: Any
+    timestamp: int = NO_TIMESTAMP
+    headers: Headers = ()
+    topic: str | None = None
+    partition: int = -1
+    offset: int = -1
+
+
+class Batch:
+    """Records of one source partition as columns of equal length, in order.
+
+    Shape: `keys`, `values` and `timestamps` are lists; `headers` is a list or None when no record has any; `offsets`
+    is a sequence or None for records that a task made itself (`topic` is then None and `partition` -1).
+    On the edge of a table, `values` are the new values (None: deleted), `old_values` the ones before (None as a
+    whole: nobody asked for them), and `latest` tells which changes are the newest of their key (None: all are).
+    """
+
+    __slots__ = ("headers", "keys", "latest", "offsets", "old_values", "partition", "timestamps", "topic", "values")
+
+    def __init__(
+        self,
+        keys: list[Any],
+        values: list[Any],
+        timestamps: list[int],
+        headers: list[Headers] | None = None,
+        *,
+        offsets: Sequence[int] | None = None,
+        topic: str | None = None,
+        partition: int = -1,
+        old_values: list[Any] | None = None,
+        latest: list[bool] | None = None,
+    ) -> None:
+        self.keys = keys
+        self.values = values
+        self.timestamps = timestamps
+        self.headers = headers
+        self.offsets = offsets
+        self.topic = topic
+        self.partition = partition
+        self.old_values = old_values
+        self.latest = latest
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __repr__(self) -> str:
+        return f"Batch({len(self)} records of {self.topic}[{self.partition}])"
+
+    def slice(self, start: int, stop: int) -> Batch:
+        """The records from index `start` up to, not including, `stop`."""
+        return Batch(
+            self.keys[start:stop],
+            self.values[start:stop],
+            self.timestamps[start:stop],
+            self.headers and self.headers[start:stop],
+            offsets=self.offsets and self.offsets[start:stop],
+            topic=self.topic,
+            partition=self.partition,
+            old_values=self.old_values and self.old_values[start:stop],
+            latest=self.latest and self.latest[start:stop],
+        )
+
+    def select(self, mask: Iterable[Any]) -> Batch:
+        """The records whose entry in `mask` (one per record) is true."""
+        keep = list(mask)
+        return Batch(
+            list(compress(self.keys, keep)),
+            list(compress(self.values, keep)),
+            list(compress(self.timestamps, keep)),
+            self.headers and list(compress(self.headers, keep)),
+            offsets=self.offsets and list(compress(self.offsets, keep)),
+            topic=self.topic,
+            partition=self.partition,
+            old_values=self.old_values and list(compress(self.old_values, keep)),
+            latest=self.latest and list(compress(self.latest, keep)),
+        )
+
+    def with_columns(self, keys: list[Any], values: list[Any]) -> Batch:
+        """The same records (timestamps, headers, origin) with other keys and values."""
+        return Batch(
+            keys,
+            values,
+            self.timestamps,
+            self.headers,
+            offsets=self.offsets,
+            topic=self.topic,
+            partition=self.partition,
+        )
+
+    def record(self, index: int) -> Record:
+        """The record at `index`, as users meet it."""
+        return Record(
+            self.keys[index],
+            self.values[index],
+            self.timestamps[index],
+            self.headers[index] if self.headers else (),
+            self.topic,
+            self.partition,
+            self.offsets[index] if self.offsets else -1,
+        )
