@@ -85,6 +85,11 @@ class Store(Protocol):
 
     name: str
     spec: StoreSpec
+    cached: bool
+    """Whether a record cache is in front: then results are forwarded by the flush listener alone. False without
+    `spec.cached`, and with a cache of no bytes."""
+    record_timestamp: int
+    """Time in ms logged for writes that carry none: that of the record in process."""
 
     @property
     def position(self) -> int | None:
@@ -94,6 +99,11 @@ class Store(Protocol):
     @property
     def uncommitted_bytes(self) -> int:
         """Roughly the memory that `commit` would free."""
+        ...
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the record cache holds updates that `flush` would let go; False for uncached stores."""
         ...
 
     def set_flush_listener(self, listener: FlushListener, *, send_old_values: bool) -> None:
@@ -127,47 +137,126 @@ class Store(Protocol):
         ...
 
 
-class KeyValueStore(Store, Protocol):
+class _Keyed(Store, Protocol):
+    """What stores with one value per key share. Ranges are by key bytes, unsigned; None is open."""
+
+    lookup: Callable[[Any], Any]
+    """`get` for callers that put the same key next: a C-level call where possible, and no use in the cache's eyes."""
+
+    def get(self, key: Any) -> Any:
+        """The value of a key, or None."""
+        ...
+
+    def range(self, start: Any, end: Any) -> Iterator[tuple[Any, Any]]:
+        """(key, value) with start <= key <= end."""
+        ...
+
+    def reverse_range(self, start: Any, end: Any) -> Iterator[tuple[Any, Any]]:
+        """As `range`, descending."""
+        ...
+
+    def prefix_scan(self, prefix: bytes) -> Iterator[tuple[Any, Any]]:
+        """(key, value) of the keys whose bytes start with `prefix`."""
+        ...
+
+    def all(self) -> Iterator[tuple[Any, Any]]:
+        """Every (key, value)."""
+        ...
+
+    def reverse_all(self) -> Iterator[tuple[Any, Any]]:
+        """Every (key, value), descending."""
+        ...
+
+    def approximate_num_entries(self) -> int:
+        """Roughly how many keys there are."""
+        ...
+
+
+class KeyValueStore(_Keyed, Protocol):
     """Plain values by key (the Processor API's store)."""
 
-    def get(self, key: Any) -> Any: ...
-    def put(self, key: Any, value: Any) -> None: ...
-    def put_if_absent(self, key: Any, value: Any) -> Any: ...
-    def delete(self, key: Any) -> Any: ...
-    def range(self, start: Any, end: Any) -> Iterator[tuple[Any, Any]]: ...
-    def reverse_range(self, start: Any, end: Any) -> Iterator[tuple[Any, Any]]: ...
-    def prefix_scan(self, prefix: bytes) -> Iterator[tuple[Any, Any]]: ...
-    def all(self) -> Iterator[tuple[Any, Any]]: ...
-    def reverse_all(self) -> Iterator[tuple[Any, Any]]: ...
-    def approximate_num_entries(self) -> int: ...
+    def put(self, key: Any, value: Any, timestamp: int | None = None, headers: Any = None) -> None:
+        """Set a value; None deletes. Logged with `timestamp`, else `record_timestamp`."""
+        ...
+
+    def put_if_absent(self, key: Any, value: Any) -> Any:
+        """Set a value if there is none; returns the one that was there."""
+        ...
+
+    def delete(self, key: Any) -> Any:
+        """Remove a key; returns the value it had."""
+        ...
 
 
-class TimestampedKeyValueStore(Store, Protocol):
-    """Values with the time of the record that made them: what tables and aggregates use."""
+class TimestampedKeyValueStore(_Keyed, Protocol):
+    """Values with the time of the record that made them: what tables and aggregates use.
 
-    def get(self, key: Any) -> ValueAndTimestamp | None: ...
+    Everything read is a ValueAndTimestamp or None.
+    """
+
     def put(self, key: Any, value: Any, timestamp: int, headers: Any = None) -> None:
         """None deletes. `headers` travel with the update through the record cache only."""
         ...
 
-    def range(self, start: Any, end: Any) -> Iterator[tuple[Any, ValueAndTimestamp]]: ...
-    def all(self) -> Iterator[tuple[Any, ValueAndTimestamp]]: ...
-    def approximate_num_entries(self) -> int: ...
+
+class VersionedKeyValueStore(Store, Protocol):
+    """Values by key and time, as far back as the history (`retention_ms`) reaches."""
+
+    def get(self, key: Any, as_of: int | None = None) -> ValueAndTimestamp | None:
+        """The latest value, or the one valid at `as_of`, with the time it is valid from."""
+        ...
+
+    def put(self, key: Any, value: Any, timestamp: int, headers: Any = None) -> int:
+        """Returns the time of the next version, `versioned.LATEST` (-1) if none, `versioned.NOT_PUT` if too old."""
+        ...
+
+    def delete(self, key: Any, timestamp: int) -> ValueAndTimestamp | None:
+        """Say that there is no value from `timestamp` on; returns what was valid then."""
+        ...
+
+    def all(self) -> Iterator[tuple[Any, ValueAndTimestamp]]:
+        """(key, latest value) by key bytes."""
+        ...
+
+    def approximate_num_entries(self) -> int:
+        """Roughly how many keys there are."""
+        ...
 
 
 class WindowStore(Store, Protocol):
     """Values by key and window start; the `TIMESTAMPED_WINDOW` kind yields ValueAndTimestamp."""
 
-    def fetch(self, key: Any, start_ms: int) -> Any: ...
-    def put(self, key: Any, value: Any, start_ms: int, timestamp: int = -1, headers: Any = None) -> None: ...
+    def fetch(self, key: Any, start_ms: int) -> Any:
+        """The value of one window, or None."""
+        ...
+
+    def put(self, key: Any, value: Any, start_ms: int, timestamp: int = -1, headers: Any = None) -> None:
+        """Set the value of a window; None deletes (nothing, where duplicates are kept)."""
+        ...
+
     def fetch_range(self, key: Any, from_ms: int, to_ms: int) -> Iterator[tuple[int, Any]]:
         """(window start, value) of one key with from <= start <= to, ascending."""
         ...
 
-    def backward_fetch_range(self, key: Any, from_ms: int, to_ms: int) -> Iterator[tuple[int, Any]]: ...
-    def fetch_keys(self, first: Any, last: Any, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]: ...
-    def fetch_all(self, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]: ...
-    def all(self) -> Iterator[tuple[tuple[Any, int], Any]]: ...
+    def backward_fetch_range(self, key: Any, from_ms: int, to_ms: int) -> Iterator[tuple[int, Any]]:
+        """As `fetch_range`, descending."""
+        ...
+
+    def fetch_keys(self, first: Any, last: Any, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]:
+        """((key, window start), value) of keys between two, by bytes, in a time range."""
+        ...
+
+    def fetch_all(self, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]:
+        """((key, window start), value) with from <= start <= to, by segment and then by key bytes."""
+        ...
+
+    def fetch_by_start(self, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]:
+        """As `fetch_all`, but by window start, then key bytes: for windows that close."""
+        ...
+
+    def all(self) -> Iterator[tuple[tuple[Any, int], Any]]:
+        """Everything that can be read, in the order of `fetch_all`."""
+        ...
 
 
 class SessionStore(Store, Protocol):
@@ -177,8 +266,30 @@ class SessionStore(Store, Protocol):
         """(start, end, value) of one key's sessions that overlap, in store order (by end)."""
         ...
 
-    def fetch_session(self, key: Any, start_ms: int, end_ms: int) -> Any: ...
-    def put(self, key: Any, start_ms: int, end_ms: int, value: Any, headers: Any = None) -> None: ...
-    def remove(self, key: Any, start_ms: int, end_ms: int, headers: Any = None) -> None: ...
-    def fetch(self, key: Any) -> Iterator[tuple[int, int, Any]]: ...
-    def all(self) -> Iterator[tuple[Any, int, int, Any]]: ...
+    def fetch_session(self, key: Any, start_ms: int, end_ms: int) -> Any:
+        """The value of one session, or None."""
+        ...
+
+    def put(
+        self, key: Any, start_ms: int, end_ms: int, value: Any, headers: Any = None, *, timestamp: int | None = None
+    ) -> None:
+        """`timestamp` is the record's, for the changelog; without it, `record_timestamp`."""
+        ...
+
+    def remove(
+        self, key: Any, start_ms: int, end_ms: int, headers: Any = None, *, timestamp: int | None = None
+    ) -> None:
+        """Remove a session."""
+        ...
+
+    def fetch(self, key: Any) -> Iterator[tuple[int, int, Any]]:
+        """(start, end, value) of all sessions of a key, by end."""
+        ...
+
+    def fetch_by_end(self, earliest_end_ms: int, latest_end_ms: int) -> Iterator[tuple[Any, int, int, Any]]:
+        """(key, start, end, value) by end, start and key bytes: for sessions that close."""
+        ...
+
+    def all(self) -> Iterator[tuple[Any, int, int, Any]]:
+        """(key, start, end, value) of everything that can be read, by segment and then by key bytes."""
+        ...

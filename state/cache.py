@@ -1,0 +1,194 @@
+"""The two caches in front of an engine, which have nothing to do with each other.
+
+`LiveValues` are objects: what the store below would answer, deserialized. Nobody can tell whether a value was there,
+except by the time it takes.
+
+`RecordCache` is Kafka's, and visible: updates of a key replace each other until a commit or an eviction lets them go,
+all at once, in the order of each key's last update; only then are they logged and forwarded. What is let go and when
+is defined by `RecordCacheBudget` alone. Sizes are counted as Kafka counts them (without the name of the topic that
+caused an update); below half of the budget, an entry's size is that of its first update since the last flush.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+_ABSENT = object()
+_RELEASED_AT_ONCE = 4_096  # columns that fit a processor's cache
+_OVERHEAD = 24 + 21  # Kafka: three references of a list node; dirty flag 1, timestamp 8, offset 8, partition 4
+
+
+class LiveValues(dict[Any, Any]):
+    """Values by entry key (None: there is none); a key that is missing is loaded.
+
+    `limit` is how many it may hold: the older half goes when a load would exceed it. Nothing is lost by that.
+    """
+
+    __slots__ = ("_load", "limit")
+
+    def __init__(self, load: Callable[[Any], Any], limit: int) -> None:
+        super().__init__()
+        self._load = load
+        self.limit = limit
+
+    def __missing__(self, entry: Any) -> Any:
+        if len(self) >= self.limit:
+            self.shrink(self.limit // 2)
+        value = self[entry] = self._load(entry)
+        return value
+
+    def shrink(self, count: int) -> None:
+        """Keep no more than `count`, the newest."""
+        for entry in list(islice(self, max(len(self) - count, 0))):
+            del self[entry]
+
+
+class RecordCacheBudget:
+    """Bytes that the record caches of a worker may hold together (`statestore_cache_max_bytes`)."""
+
+    __slots__ = ("max_bytes", "roomy", "used")
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.used = 0
+        self.roomy = True
+        """At most half of the budget is used."""
+
+    def add(self, size: int) -> None:
+        """Count bytes that came, or went when negative."""
+        self.used += size
+        self.roomy = self.used * 2 <= self.max_bytes
+
+
+class CachedEntries(OrderedDict[Any, Any]):
+    """Live values by entry key, least recently used first; a key that is missing is read from below."""
+
+    def __init__(self, read: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, entry: Any) -> Any:
+        return self._read(entry)
+
+
+Update = tuple[Any, Any, int, Any]
+"""(entry key, live value, timestamp, headers) of what a record cache lets go."""
+
+Release = Callable[[list[Update]], None]
+"""Takes what a record cache lets go."""
+
+
+class RecordCache:
+    """Kafka's record cache of one store.
+
+    `below` answers for the store under the cache, `release` takes what is let go. `size` gives the bytes of an entry
+    key and live value. `keep_reads`: values read from below are kept too, clean (Kafka: in key-value stores only).
+    """
+
+    def __init__(
+        self,
+        budget: RecordCacheBudget,
+        *,
+        below: Callable[[Any], Any],
+        release: Release,
+        size: Callable[[Any, Any], int],
+        keep_reads: bool,
+    ) -> None:
+        self._budget = budget
+        self._below = below
+        self._release = release
+        self._size = size
+        self._keep_reads = keep_reads
+        self.entries = CachedEntries(self.read)
+        self.dirty: dict[Any, int] = {}
+        self._headers: dict[Any, Any] = {}
+        self._sizes: dict[Any, int] = {}
+
+    def get(self, entry: Any) -> Any:
+        """The value here or below; counts as a use."""
+        value = self.entries.get(entry, _ABSENT)
+        if value is _ABSENT:
+            return self.read(entry)
+        self.entries.move_to_end(entry)
+        return value
+
+    def read(self, entry: Any) -> Any:
+        """The value below, kept here when Kafka keeps it."""
+        value = self._below(entry)
+        if self._keep_reads and value is not None:
+            self._place(entry, value, self._size(entry, value))
+        return value
+
+    def put(self, entry: Any, value: Any, timestamp: int, headers: Any) -> None:
+        """Replace the entry's update, which becomes the latest of all.
+
+        Raises: what the serdes raise; nothing has changed then.
+        """
+        entries, dirty = self.entries, self.dirty
+        known = self._budget.roomy and entry in entries
+        size = 0 if known else self._size(entry, value) + _headers_size(headers)
+        dirty.pop(entry, None)
+        dirty[entry] = timestamp
+        if headers or self._headers:
+            self._headers[entry] = headers
+        if known:
+            entries[entry] = value
+            entries.move_to_end(entry)
+        else:
+            self._place(entry, value, size)
+
+    def _place(self, entry: Any, value: Any, size: int) -> None:
+        """Put an entry in front, counted, and evict from this cache while the budget is exceeded."""
+        size += _OVERHEAD
+        self._budget.add(size - self._sizes.get(entry, 0))
+        self._sizes[entry] = size
+        self.entries[entry] = value
+        self.entries.move_to_end(entry)
+        while self._budget.used > self._budget.max_bytes and self.entries:
+            self._evict()
+
+    def _evict(self) -> None:
+        """Drop the least recently used; if it is dirty, everything dirty goes, it first, as in Kafka."""
+        entry, value = self.entries.popitem(last=False)
+        self._budget.add(-self._sizes.pop(entry))
+        if entry in self.dirty:
+            evicted = entry, value, self.dirty.pop(entry), self._headers.pop(entry, None)
+            self._let_go([evicted])
+
+    def flush(self) -> None:
+        """Let go of everything dirty."""
+        if self.dirty:
+            self._let_go([])
+
+    def _let_go(self, first: list[Update]) -> None:
+        entries, headers = self.entries, self._headers
+        updates = first + [
+            (entry, entries[entry], timestamp, headers.get(entry) if headers else None)
+            for entry, timestamp in self.dirty.items()
+        ]
+        self.dirty.clear()
+        headers.clear()
+        for entry, value, _, _ in updates:
+            if value is None and entry in entries:
+                self._remove(entry)
+        for start in range(0, len(updates), _RELEASED_AT_ONCE):
+            self._release(updates[start : start + _RELEASED_AT_ONCE])
+
+    def _remove(self, entry: Any) -> None:
+        del self.entries[entry]
+        self._budget.add(-self._sizes.pop(entry))
+
+    def clear(self) -> None:
+        """Forget everything, dirty or not."""
+        self.entries.clear()
+        self.dirty.clear()
+        self._headers.clear()
+        self._budget.add(-sum(self._sizes.values()))
+        self._sizes.clear()
+
+
+def _headers_size(headers: Any) -> int:
+    return sum(len(name) + len(value or b"") for name, value in headers) if headers else 0

@@ -1,0 +1,208 @@
+"""Key-value stores: plain values (the Processor API's), and values with timestamps (tables and aggregates).
+
+Rules: None deletes and means "there is none". Ranges are by the keys' bytes, unsigned, bounds included, and show the
+store as it was when the range was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from state.cache import RecordCache, RecordCacheBudget, Update
+from state.engine import Engine
+from state.keys import after_prefix, pack_long
+from state.layers import LayeredStore
+from state.ordered import overlay
+from state.stores import ChangelogWriter, StoreSpec, ValueAndTimestamp
+
+_new_tuple = tuple.__new__
+
+
+class _KeyValueLayers(LayeredStore):
+    """What both kinds share.
+
+    `get` gives the value of a key, or None. `lookup` is the same for callers that put the same key next: it does not
+    count as a use. Both are made once per store, as short as its layers allow: a dictionary's own method at best.
+    """
+
+    def __init__(
+        self, spec: StoreSpec, engine: Engine, changelog: ChangelogWriter | None, cache: RecordCacheBudget | None
+    ) -> None:
+        super().__init__(spec, engine, changelog, cache)
+        self._by_value = spec.key_serde.by_value
+        self._identity = self._layout.identity
+        front: dict[Any, Any] = self._live if self._cache is None else self._cache.entries
+        read = self._live.__getitem__ if self._cache is None else self._cache.get
+        identity = self._identity
+        if self._by_value:
+            self.get: Callable[[Any], Any] = read
+            self.lookup: Callable[[Any], Any] = front.__getitem__
+        else:
+            self.get = lambda key: read(identity(key))
+            self.lookup = lambda key: front[identity(key)]
+
+    def _record_cache(self, budget: RecordCacheBudget) -> RecordCache | None:
+        if budget.max_bytes <= 0:
+            return None
+        below = self._live.__getitem__
+        return RecordCache(budget, below=below, release=self._release, size=self._size, keep_reads=True)
+
+    def _load(self, entry: Any) -> Any:
+        """As for all stores; on its own because the first touch of every key comes this way."""
+        key = self._layout.key_bytes(entry)
+        uncommitted = self._uncommitted
+        data = uncommitted[key] if uncommitted and key in uncommitted else self._engine.get(key)
+        return None if data is None else self._layout.live(data)
+
+    def _write_updates(self, updates: list[Update]) -> tuple[list[Update], list[Any]]:
+        """As for all stores, in columns: keys are distinct, so that reads before writes see what they should."""
+        live = self._live
+        if self._send_old_values:
+            old_values = [live[update[0]] for update in updates]
+            kept = [u for u, old in zip(updates, old_values, strict=True) if u[1] is not None or old is not None]
+            if len(kept) != len(updates):
+                old_values = [
+                    old for u, old in zip(updates, old_values, strict=True) if u[1] is not None or old is not None
+                ]
+        else:
+            kept = [update for update in updates if update[1] is not None or live[update[0]] is not None]
+            old_values = [None] * len(kept)
+        self._write_columns(kept)
+        return kept, old_values
+
+    def _write_columns(self, updates: list[Update]) -> None:
+        layout, changes = self._layout, self._changes
+        value_bytes, stored = layout.value_bytes, layout.stored
+        keys = [layout.key_bytes(update[0]) for update in updates]
+        values = [None if update[1] is None else value_bytes(update[1]) for update in updates]
+        timestamps = [update[2] for update in updates]
+        self._live.update([update[:2] for update in updates])
+        self._uncommitted.update(
+            (key, None if value is None else stored(value, timestamp))
+            for key, value, timestamp in zip(keys, values, timestamps, strict=True)
+        )
+        if changes is not None:
+            changes.keys += keys
+            changes.values += values
+            changes.timestamps += timestamps
+
+    def approximate_num_entries(self) -> int:
+        """Roughly how many keys there are; deleted and overwritten ones may count for a while."""
+        self._check_open()
+        return self._engine.approximate_count() + len(self._uncommitted)
+
+    def range(self, start: Any, end: Any) -> Iterator[tuple[Any, Any]]:
+        """(key, value) with start <= key <= end by bytes; None is open."""
+        return self._items(*self._bounds(start, end))
+
+    def reverse_range(self, start: Any, end: Any) -> Iterator[tuple[Any, Any]]:
+        """As `range`, descending."""
+        return self._items(*self._bounds(start, end), reverse=True)
+
+    def prefix_scan(self, prefix: bytes) -> Iterator[tuple[Any, Any]]:
+        """(key, value) of the keys whose bytes start with `prefix`."""
+        return self._items(prefix, after_prefix(prefix))
+
+    def all(self) -> Iterator[tuple[Any, Any]]:
+        """Every (key, value), by the bytes of the keys."""
+        return self._items(None, None)
+
+    def reverse_all(self) -> Iterator[tuple[Any, Any]]:
+        """Every (key, value), descending."""
+        return self._items(None, None, reverse=True)
+
+    def _bounds(self, start: Any, end: Any) -> tuple[bytes | None, bytes | None]:
+        serialize = self.spec.key_serde.serialize
+        return None if start is None else serialize(start), None if end is None else serialize(end) + b"\0"
+
+    def _items(self, start: bytes | None, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[Any, Any]]:
+        stored = self._scan(start, end, reverse=reverse)
+        if self._cache is not None and self._cache.dirty:
+            stored = overlay(self._cached(start, end, reverse=reverse), stored, reverse=reverse)
+        deserialize, live = self.spec.key_serde.deserialize, self._layout.live
+        return ((deserialize(key), live(data)) for key, data in stored)
+
+    def _cached(self, start: bytes | None, end: bytes | None, *, reverse: bool) -> list[tuple[bytes, bytes | None]]:
+        """The record cache's updates in a range, as bytes and in order."""
+        assert self._cache is not None
+        layout, entries, updates = self._layout, self._cache.entries, []
+        for entry, timestamp in self._cache.dirty.items():
+            key = layout.raw_key(entry)
+            if (start is None or start <= key) and (end is None or key < end):
+                value = entries[entry]
+                data = None if value is None else layout.stored(layout.value_bytes(value), timestamp)
+                updates.append((key, data))
+        updates.sort(reverse=reverse, key=_first)
+        return updates
+
+    def _flushed_key(self, entry: Any) -> Any:
+        return self._layout.key(entry)
+
+
+def _first(pair: tuple[bytes, bytes | None]) -> bytes:
+    return pair[0]
+
+
+class PlainKeyValueStore(_KeyValueLayers):
+    """Values by key. Writes are logged with `record_timestamp` unless one is given."""
+
+    def put(self, key: Any, value: Any, timestamp: int | None = None, headers: Any = None) -> None:
+        """Set a value; None deletes."""
+        entry = self._identity(key)
+        time = self.record_timestamp if timestamp is None else timestamp
+        self._accept(entry, value, time, headers)
+
+    def put_if_absent(self, key: Any, value: Any) -> Any:
+        """Set a value if there is none; returns the one that was there, or None."""
+        present = self.get(key)
+        if present is None:
+            self.put(key, value)
+        return present
+
+    def delete(self, key: Any) -> Any:
+        """Remove a key; returns the value it had, or None."""
+        present = self.get(key)
+        self.put(key, None)
+        return present
+
+    def _restored(
+        self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]
+    ) -> dict[bytes, bytes | None]:
+        del timestamps
+        return dict(zip(keys, values, strict=True))
+
+
+class TimestampedStore(_KeyValueLayers):
+    """Values by key, each with the time of the record that made it."""
+
+    def put(self, key: Any, value: Any, timestamp: int, headers: Any = None) -> None:
+        """Set a value and its time in ms; a value of None deletes."""
+        entry = key if self._by_value else self._identity(key)
+        live = None if value is None else _new_tuple(ValueAndTimestamp, (value, timestamp))
+        self._accept(entry, live, timestamp, headers)
+
+    def put_if_absent(self, key: Any, value: Any, timestamp: int) -> ValueAndTimestamp | None:
+        """Set a value if there is none; returns the one that was there, or None."""
+        present: ValueAndTimestamp | None = self.get(key)
+        if present is None:
+            self.put(key, value, timestamp)
+        return present
+
+    def delete(self, key: Any, timestamp: int | None = None) -> ValueAndTimestamp | None:
+        """Remove a key; returns the value it had, or None."""
+        present: ValueAndTimestamp | None = self.get(key)
+        self.put(key, None, self.record_timestamp if timestamp is None else timestamp)
+        return present
+
+    def _plain(self, value: ValueAndTimestamp | None) -> Any:
+        return None if value is None else value[0]
+
+    def _restored(
+        self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]
+    ) -> dict[bytes, bytes | None]:
+        stored = [
+            None if value is None else pack_long(timestamp) + value
+            for value, timestamp in zip(values, timestamps, strict=True)
+        ]
+        return dict(zip(keys, stored, strict=True))

@@ -1,0 +1,293 @@
+"""What all stores share: the layers, outside in, and the calls of a commit.
+
+    record cache (cached stores only) -> live values -> changelog columns and uncommitted bytes -> engine
+
+Rules: a write that passes the record cache is serialized there and then, once, for changelog and engine alike. What
+is not committed lies as bytes over the engine, so that a read or a scan is always a merge of the two, and so that live
+values may be dropped at any time. `commit` moves the bytes and the position into the engine in one write batch;
+`discard` forgets them. Children say how time bounds what they keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any, Self
+
+from state.cache import LiveValues, RecordCache, RecordCacheBudget, Update
+from state.changelog import Changes
+from state.engine import Engine, KeyRange
+from state.errors import StoreClosed
+from state.keys import pack_long
+from state.layouts import TIMESTAMPED, Layout, layout_of
+from state.ordered import OrderedBytes, overlay
+from state.position import POSITION, packed_number, read_number
+from state.stores import ChangelogWriter, Flushed, FlushListener, StoreSpec
+
+LIVE_ENTRIES = 100_000
+_LIVE_BYTES = 48 << 20
+_ENTRY_BYTES = 250
+_SAMPLE = 16
+_ABSENT = object()
+
+
+class LayeredStore:
+    """A store of any kind; children add the verbs.
+
+    `record_timestamp` is the time in ms logged for writes that carry none: that of the record in process, set by whoever
+    processes it. `cached` says whether a record cache is in front: then results are forwarded from the flush listener.
+    """
+
+    def __init__(
+        self, spec: StoreSpec, engine: Engine, changelog: ChangelogWriter | None, cache: RecordCacheBudget | None
+    ) -> None:
+        self.name = spec.name
+        self.spec = spec
+        self.record_timestamp = 0
+        self._layout: Layout = layout_of(spec)
+        self._key_bytes = self._layout.key_bytes
+        self._serialize = spec.value_serde.serialize
+        self._timestamped = spec.kind in TIMESTAMPED
+        self._engine = engine
+        self._changes = Changes(changelog) if changelog is not None and spec.logged else None
+        self._uncommitted = OrderedBytes()
+        self._live = LiveValues(self._load, LIVE_ENTRIES)
+        self._listener: FlushListener | None = None
+        self._send_old_values = False
+        self._position = read_number(engine, POSITION)
+        self._closed = False
+        self._is_view = False
+        self._cache = self._record_cache(cache) if cache is not None and spec.cached else None
+        self.cached = self._cache is not None
+        self._accept = self._write if self._cache is None else self._cache.put
+
+    def _record_cache(self, budget: RecordCacheBudget) -> RecordCache | None:
+        if budget.max_bytes <= 0:
+            return None
+        return RecordCache(budget, below=self._below, release=self._release, size=self._size, keep_reads=False)
+
+    def _size(self, entry: Any, value: Any) -> int:
+        """Bytes of an entry as Kafka's cache counts them."""
+        layout = self._layout
+        key_size = len(layout.key_bytes(entry))
+        return key_size if value is None else key_size + len(layout.stored(layout.value_bytes(value), 0))
+
+    # What a commit calls
+
+    @property
+    def position(self) -> int | None:
+        """The changelog offset up to which the engine is complete (the next to restore); None when it is new."""
+        return self._position
+
+    @property
+    def uncommitted_bytes(self) -> int:
+        """Roughly the memory that `commit` would free, from the size of the latest changes."""
+        count = len(self._uncommitted)
+        if not count:
+            return 0
+        sample = list(islice(reversed(self._uncommitted.items()), _SAMPLE))
+        return count * (_ENTRY_BYTES + sum(len(key) + len(value or b"") for key, value in sample) // len(sample))
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the record cache holds updates that `flush` would let go."""
+        return self._cache is not None and bool(self._cache.dirty)
+
+    def set_flush_listener(self, listener: FlushListener, *, send_old_values: bool) -> None:
+        """Who gets what the record cache lets go; never called when `cached` is false."""
+        self._listener = listener
+        self._send_old_values = send_old_values
+
+    def flush(self) -> None:
+        """Let go of everything in the record cache."""
+        self._check_open()
+        if self._cache is not None:
+            self._cache.flush()
+
+    def drain(self) -> None:
+        """Hand changelog entries that are still collected here to the writer."""
+        if self._changes is not None:
+            self._changes.drain()
+
+    def commit(self, position: int | None) -> None:
+        """Write what changed since the last commit, and the position, to the engine in one write batch."""
+        self._check_open()
+        assert not self._is_view, "a view is for reading"
+        assert self._changes is None or not self._changes.keys, "drain comes before commit"
+        metadata = self._metadata()
+        if position is not None and position != self._position:
+            metadata[POSITION] = packed_number(position)
+        dropped = self._dropped()
+        if self._uncommitted or metadata or dropped:
+            self._engine.write(self._uncommitted, metadata=metadata, dropped=dropped)
+        self._position = self._position if position is None else position
+        self._bound_live_values()
+        self._uncommitted.clear()
+
+    def _bound_live_values(self) -> None:
+        """Fit the number of live values to the size of what was just written."""
+        if self._uncommitted:
+            each = self.uncommitted_bytes // len(self._uncommitted) + _ENTRY_BYTES
+            self._live.limit = max(1_000, _LIVE_BYTES // each)
+        if len(self._live) > self._live.limit:
+            self._live.shrink(self._live.limit // 2)
+
+    def discard(self) -> None:
+        """Forget what changed since the last commit."""
+        if self._cache is not None:
+            self._cache.clear()
+        if self._changes is not None:
+            self._changes.clear()
+        self._uncommitted.clear()
+        self._live.clear()
+
+    def restore(
+        self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int], position: int
+    ) -> None:
+        """Apply changelog records straight to the engine, complete up to `position`."""
+        self._check_open()
+        changes = self._restored(keys, values, timestamps)
+        metadata = {**self._metadata(), POSITION: packed_number(position)}
+        self._engine.write(changes, metadata=metadata, dropped=self._dropped())
+        self._position = position
+        self._live.clear()
+
+    def committed(self) -> Self:
+        """What the engine holds now, for one query, which may run on any thread.
+
+        A store of the same kind with the verbs to read; it must not be written, and is not closed.
+        """
+        view = type(self)(replace(self.spec, cached=False, logged=False), self._engine, None, None)
+        view._is_view = True
+        return view
+
+    def close(self) -> None:
+        """Close without a commit."""
+        assert not self._is_view, "views are dropped, not closed"
+        if not self._closed:
+            self.discard()
+            self._closed = True
+            self._engine.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosed(f"store {self.name} is closed: it was used after its task let go of it")
+
+    # What children say
+
+    def _restored(
+        self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]
+    ) -> dict[bytes, bytes | None]:
+        """Changelog records as changes of the engine."""
+        raise NotImplementedError
+
+    def _metadata(self) -> dict[bytes, bytes]:
+        """What else to write with the next commit."""
+        return {}
+
+    def _dropped(self) -> list[KeyRange]:
+        """Ranges of the engine that have expired since the last commit."""
+        return []
+
+    def _engine_key(self, entry: Any, key: bytes) -> bytes:
+        """The engine's key of an entry key and its changelog key."""
+        del entry
+        return key
+
+    def _flushed_key(self, entry: Any) -> Any:
+        """An entry key as the flush listener sees it."""
+        raise NotImplementedError
+
+    # The layers
+
+    def _below(self, entry: Any) -> Any:
+        """The live value under the record cache."""
+        return self._live[entry]
+
+    def _load(self, entry: Any) -> Any:
+        key = self._engine_key(entry, self._layout.key_bytes(entry))
+        data = self._uncommitted.get(key, _ABSENT) if self._uncommitted else _ABSENT
+        if data is _ABSENT:
+            self._check_open()
+            data = self._engine.get(key)
+        return None if data is None else self._layout.live(data)  # type: ignore[arg-type]  # not _ABSENT any more
+
+    def _write(self, entry: Any, value: Any, timestamp: int, headers: Any = None) -> None:
+        """A write that has passed the record cache: live, logged, and to be committed. Headers end here."""
+        del headers
+        self._keep(entry, value, timestamp, b"")
+
+    def _keep(self, entry: Any, value: Any, timestamp: int, prefix: bytes) -> None:
+        """Write under the engine key that is `prefix` and the changelog key."""
+        key = self._key_bytes(entry)
+        if value is None:
+            data = stored = None
+        elif self._timestamped:
+            data = self._serialize(value[0])
+            stored = pack_long(timestamp) + data
+        else:
+            data = stored = self._serialize(value)
+        self._live[entry] = value
+        self._uncommitted[prefix + key] = stored
+        changes = self._changes
+        if changes is not None:
+            changes.keys.append(key)
+            changes.values.append(data)
+            changes.timestamps.append(timestamp)
+
+    def _log(self, entry: Any, value: Any, timestamp: int) -> None:
+        """Log a write that is not kept."""
+        if self._changes is not None:
+            layout, changes = self._layout, self._changes
+            changes.keys.append(layout.key_bytes(entry))
+            changes.values.append(None if value is None else layout.value_bytes(value))
+            changes.timestamps.append(timestamp)
+
+    def _release(self, updates: list[Update]) -> None:
+        """Write what the record cache lets go, and forward it as columns."""
+        if self._listener is None:
+            for entry, value, timestamp, _ in updates:
+                self._write(entry, value, timestamp)
+            return
+        kept, old_values = self._write_updates(updates)
+        if kept:
+            entries, values, timestamps, headers = map(list, zip(*kept, strict=True))
+            self._listener(
+                Flushed(
+                    list(map(self._flushed_key, entries)),
+                    list(map(self._plain, values)),
+                    list(map(self._plain, old_values)),
+                    timestamps,
+                    headers if any(headers) else None,
+                )
+            )
+
+    def _write_updates(self, updates: list[Update]) -> tuple[list[Update], list[Any]]:
+        """Write one by one; gives the updates that count, and the live values there were before, if asked for.
+
+        Kafka: without a new value, and with nothing below, there is neither a write nor a result.
+        """
+        kept, old_values = [], []
+        send_old_values = self._send_old_values
+        for update in updates:
+            entry, value, timestamp, _ = update
+            old = self._below(entry) if send_old_values or value is None else None
+            if value is not None or old is not None:
+                self._write(entry, value, timestamp)
+                kept.append(update)
+                old_values.append(old if send_old_values else None)
+        return kept, old_values
+
+    def _plain(self, value: Any) -> Any:
+        """A live value as the flush listener sees it."""
+        return value
+
+    def _scan(self, start: bytes | None, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """Engine keys and values with start <= key < end as of now, uncommitted ones included."""
+        self._check_open()
+        return overlay(
+            self._uncommitted.entries(start, end, reverse=reverse) if self._uncommitted else [],
+            self._engine.scan(start, end, reverse=reverse),
+            reverse=reverse,
+        )

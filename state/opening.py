@@ -1,0 +1,51 @@
+"""Opens stores: the one place that knows which class and which engine a description asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from state.cache import RecordCacheBudget
+from state.directory import store_path
+from state.engine import Engine
+from state.key_value import PlainKeyValueStore, TimestampedStore
+from state.layers import LayeredStore
+from state.memory import MemoryEngine
+from state.rocksdb import RocksDBEngine, RocksDBResources
+from state.session import SegmentedSessionStore
+from state.stores import ChangelogWriter, StoreKind, StoreSpec
+from state.versioned import VersionedStore
+from state.window import SegmentedWindowStore
+
+_STORES: dict[StoreKind, type[LayeredStore]] = {
+    StoreKind.KEY_VALUE: PlainKeyValueStore,
+    StoreKind.TIMESTAMPED_KEY_VALUE: TimestampedStore,
+    StoreKind.VERSIONED_KEY_VALUE: VersionedStore,
+    StoreKind.WINDOW: SegmentedWindowStore,
+    StoreKind.TIMESTAMPED_WINDOW: SegmentedWindowStore,
+    StoreKind.SESSION: SegmentedSessionStore,
+}
+
+
+def open_store(
+    spec: StoreSpec,
+    *,
+    directory: Path | None,
+    changelog: ChangelogWriter | None = None,
+    cache: RecordCacheBudget | None = None,
+    resources: RocksDBResources | None = None,
+) -> Any:
+    """Open the store that `spec` describes.
+
+    Shape: one of the protocols in `state.stores`, by `spec.kind`. `directory` is the task's (None: in memory, as with
+    `persistent=False`); `resources` is shared by all stores of a process, and needed with a directory.
+    `cache` is shared by the stores of a worker; without it, or with a budget of 0, there is no record cache.
+    Raises: StoreLocked, CorruptStore.
+    """
+    return _STORES[spec.kind](spec, _engine(spec, directory, resources), changelog, cache)
+
+
+def _engine(spec: StoreSpec, directory: Path | None, resources: RocksDBResources | None) -> Engine:
+    if directory is None or not spec.persistent:
+        return MemoryEngine(spec.name)
+    return RocksDBEngine(store_path(directory, spec.name), resources or RocksDBResources())

@@ -1,0 +1,235 @@
+"""The engine on disk: one RocksDB per store. The only module that knows rocksdict.
+
+Rules: one write batch per commit, sorted, with the position in it. The write-ahead log is on but never synced: it
+costs next to nothing per batch, and a killed process loses no commit; a power cut takes a tail of whole commits, and
+restore replays them from the position that is left. All stores of a process share one block cache and one bound on
+write buffers (`RocksDBResources`), so that memory does not grow with the number of stores.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DbClosedError,
+    DBCompressionType,
+    Options,
+    Rdict,
+    ReadOptions,
+    WriteBatch,
+    WriteBufferManager,
+)
+
+from state.engine import KeyRange
+from state.errors import CorruptStore, StateError, StoreClosed, StoreLocked
+
+_METADATA = "metadata"
+_OPEN_FILES = 512
+_INFO_LOGS = 2
+_CORRUPTION = ("Corruption", "checksum mismatch", "missing file", "No such file")
+
+
+class RocksDBResources:
+    """Memory that all stores of a process share.
+
+    `total_bytes` bounds block cache and write buffers together; write buffers are charged to the cache.
+    `write_buffer_bytes` is that of one store, before it is written to a file.
+    """
+
+    def __init__(self, *, total_bytes: int = 64 << 20, write_buffer_bytes: int = 8 << 20) -> None:
+        self.write_buffer_bytes = min(write_buffer_bytes, max(total_bytes // 4, 64 << 10))
+        self.cache = Cache(total_bytes)
+        self.write_buffers = WriteBufferManager.new_write_buffer_manager_with_cache(
+            max(total_bytes // 2, 64 << 10), False, self.cache
+        )
+
+    def options(self) -> Any:
+        """RocksDB's options for one store."""
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.create_missing_column_families(True)
+        options.set_atomic_flush(True)  # position and data reach the disk together
+        options.set_write_buffer_manager(self.write_buffers)
+        options.set_write_buffer_size(self.write_buffer_bytes)
+        options.set_compression_type(DBCompressionType.lz4())
+        options.set_block_based_table_factory(self._table_options())
+        options.set_max_open_files(_OPEN_FILES)
+        options.set_keep_log_file_num(_INFO_LOGS)
+        options.set_max_background_jobs(2)
+        options.set_stats_dump_period_sec(0)
+        options.set_use_fsync(False)
+        return options
+
+    def _table_options(self) -> Any:
+        table = BlockBasedOptions()
+        table.set_block_cache(self.cache)
+        table.set_block_size(4096)
+        table.set_bloom_filter(10, False)
+        table.set_cache_index_and_filter_blocks(True)
+        table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+        return table
+
+
+class RocksDBEngine:
+    """Ordered bytes in the RocksDB of a directory, which is made if it is missing."""
+
+    def __init__(self, path: Path, resources: RocksDBResources) -> None:
+        self._path = path
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            options = resources.options()
+            self._db: Any = Rdict(str(path), options, column_families={_METADATA: resources.options()})
+            self._metadata: Any = self._db.get_column_family(_METADATA)
+            self._metadata_handle: Any = self._db.get_column_family_handle(_METADATA)
+        except Exception as error:
+            raise _translated(error, path) from error
+        self._scans: WeakSet[Generator[tuple[bytes, bytes], None, None]] = WeakSet()
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key, or None."""
+        try:
+            value: bytes | None = self._db.get(key)
+        except Exception as error:
+            raise _translated(error, self._path) from error
+        return value
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        """The values of many keys, in their order."""
+        try:
+            values: list[bytes | None] = self._db.get(keys)
+        except Exception as error:
+            raise _translated(error, self._path) from error
+        return values
+
+    def scan(self, start: bytes | None, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """Entries with start <= key < end; as they are now: RocksDB's iterators are snapshots."""
+        if end == b"" or (start is not None and end is not None and end <= start):
+            return iter(())
+        options = ReadOptions()
+        if end is not None:
+            options.set_iterate_upper_bound(end)
+        try:
+            cursor = self._db.iter(options)
+            if reverse:
+                cursor.seek_to_last()
+            else:
+                cursor.seek(start or b"")
+        except Exception as error:
+            raise _translated(error, self._path) from error
+        scan = self._entries(cursor, options, (start or b"") if reverse else None)
+        next(scan)
+        self._scans.add(scan)
+        return scan
+
+    def _entries(self, cursor: Any, options: Any, first: bytes | None) -> Generator[tuple[bytes, bytes], None, None]:
+        """What a cursor shows, going backward until before `first` if that is given.
+
+        RocksDB stays open as long as a cursor exists, so `close` throws StoreClosed in here. Three traps of rocksdict
+        0.3.29: the options own the bytes of the bound and must outlive the cursor; `set_iterate_lower_bound` sets the
+        upper one; its ready-made iterators end silently at a damaged block, only `status` tells.
+        """
+        valid, key, value = cursor.valid, cursor.key, cursor.value
+        step = cursor.next if first is None else cursor.prev
+        try:
+            yield b"", b""  # started, so that it can be thrown into
+            while valid():
+                found = key()
+                if first is not None and found < first:
+                    break
+                yield found, value()
+                step()
+            cursor.status()
+        except StoreClosed:
+            del cursor, valid, key, value, step, options
+            yield b"", b""  # for `close`; whoever goes on reading gets the error
+            raise
+        except Exception as error:
+            raise _translated(error, self._path) from error
+
+    def write(
+        self,
+        changes: Mapping[bytes, bytes | None],
+        *,
+        metadata: Mapping[bytes, bytes] | None = None,
+        dropped: Sequence[KeyRange] = (),
+    ) -> None:
+        """Drop ranges, apply changes and set metadata in one write batch, sorted (half the price of unsorted)."""
+        batch = WriteBatch(raw_mode=True)
+        for start, end in dropped:
+            low, high = start or b"", self._beyond() if end is None else end
+            if low < high:
+                batch.delete_range(low, high)
+        put, delete = batch.put, batch.delete
+        for key in sorted(changes):
+            value = changes[key]
+            if value is None:
+                delete(key)
+            else:
+                put(key, value)
+        for key, value in (metadata or {}).items():
+            put(key, value, self._metadata_handle)
+        try:
+            self._db.write(batch)
+        except Exception as error:
+            raise _translated(error, self._path) from error
+
+    def _beyond(self) -> bytes:
+        """A key after the last one."""
+        last = next(self.scan(None, None, reverse=True), (b"",))[0]
+        return last + b"\0"
+
+    def metadata(self, key: bytes) -> bytes | None:
+        """A value set by `write(metadata=...)`, or None."""
+        try:
+            value: bytes | None = self._metadata.get(key)
+        except Exception as error:
+            raise _translated(error, self._path) from error
+        return value
+
+    def approximate_count(self) -> int:
+        """RocksDB's estimate: overwritten and deleted keys may count until they are compacted."""
+        try:
+            return int(self._db.property_int_value("rocksdb.estimate-num-keys") or 0)
+        except Exception as error:
+            raise _translated(error, self._path) from error
+
+    def flush(self) -> None:
+        """Write the buffers to files and wait for it."""
+        try:
+            self._db.flush(True)
+        except Exception as error:
+            raise _translated(error, self._path) from error
+
+    def close(self) -> None:
+        """Close the files; scans that are still open raise StoreClosed from now on."""
+        for scan in list(self._scans):
+            scan.throw(StoreClosed(f"store {self._path} was closed while it was being read"))
+        self._metadata_handle = None
+        with suppress(DbClosedError):
+            self._metadata.close()
+            self._db.close()
+
+
+def destroy(path: Path) -> None:
+    """Remove a store's directory, if it is there."""
+    if path.exists():
+        shutil.rmtree(path)
+
+
+def _translated(error: Exception, path: Path) -> StateError:
+    """RocksDB's error as ours; rocksdict tells them apart by their text alone."""
+    text = str(error)
+    if isinstance(error, DbClosedError):
+        return StoreClosed(f"store {path} is closed: it was used after its task let go of it")
+    if "lock" in text and "LOCK" in text:
+        return StoreLocked(f"store {path} is open elsewhere ({text}): stop that process, or use another state_dir")
+    if any(word in text for word in _CORRUPTION):
+        return CorruptStore(f"store {path} cannot be read ({text}): set it aside and restore it from its changelog")
+    return StateError(f"store {path}: {text}")

@@ -1,0 +1,69 @@
+"""Session stores: values by key and session, whose start and end are both included.
+
+Rules: a session is found by its end; retention is counted from the highest end written (`segments`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from state.keys import LONG_MAX, SESSION_SUFFIX, time_of_session
+from state.timed import TimedStore
+
+
+class SegmentedSessionStore(TimedStore):
+    """Values by key and session; an entry key is (identity, end, start)."""
+
+    _time_of = staticmethod(time_of_session)
+    _suffix = SESSION_SUFFIX
+
+    def put(
+        self, key: Any, start_ms: int, end_ms: int, value: Any, headers: Any = None, *, timestamp: int | None = None
+    ) -> None:
+        """Set the value of a session; None removes it. `timestamp` is what is logged, else `record_timestamp`."""
+        entry = self._identity(key), end_ms, start_ms
+        time = self.record_timestamp if timestamp is None else timestamp
+        self._accept(entry, value, time, headers)
+        if self._timelines is not None:
+            self._index(entry)
+
+    def remove(
+        self, key: Any, start_ms: int, end_ms: int, headers: Any = None, *, timestamp: int | None = None
+    ) -> None:
+        """Remove a session."""
+        self.put(key, start_ms, end_ms, None, headers, timestamp=timestamp)
+
+    def fetch_session(self, key: Any, start_ms: int, end_ms: int) -> Any:
+        """The value of one session, or None."""
+        return self._value((self._identity(key), end_ms, start_ms))
+
+    def find_sessions(self, key: Any, earliest_end_ms: int, latest_start_ms: int) -> Iterator[tuple[int, int, Any]]:
+        """(start, end, value) of one key's sessions with end >= earliest and start <= latest, by end."""
+        found = self._between(self._identity(key), earliest_end_ms, LONG_MAX)
+        return iter([(entry[2], entry[1], value) for entry, value in found if entry[2] <= latest_start_ms])
+
+    def fetch(self, key: Any) -> Iterator[tuple[int, int, Any]]:
+        """(start, end, value) of all sessions of a key, by end."""
+        return self.find_sessions(key, 0, LONG_MAX)
+
+    def fetch_by_end(self, earliest_end_ms: int, latest_end_ms: int) -> Iterator[tuple[Any, int, int, Any]]:
+        """(key, start, end, value) with earliest <= end <= latest, by end, start and key bytes.
+
+        The order of sessions that close. Kafka's stores do not apply the retention here, only the loss of segments.
+        """
+        raw, oldest = self._layout.raw_key, self._segments.oldest_kept
+        found = list(self._scan_times(earliest_end_ms, latest_end_ms, oldest))
+        found.sort(key=lambda item: (*item[0][1:], raw(item[0][0])))
+        return self._sessions(iter(found))
+
+    def all(self) -> Iterator[tuple[Any, int, int, Any]]:
+        """(key, start, end, value) of everything that can be read, by segment and then by key bytes."""
+        return self._sessions(self._scan_times(0, LONG_MAX))
+
+    def _sessions(self, entries: Iterator[tuple[Any, Any]]) -> Iterator[tuple[Any, int, int, Any]]:
+        key = self._layout.key
+        return ((key(entry[0]), entry[2], entry[1], value) for entry, value in entries)
+
+    def _flushed_key(self, entry: Any) -> Any:
+        return self._layout.key(entry[0]), entry[2], entry[1]

@@ -1,0 +1,209 @@
+"""What window and session stores share: segments, expiry, timelines, and scans through time.
+
+An entry key is (identity, time, ...), where time is the window start or the session end; the engine's key is the
+segment's prefix and then Kafka's key. What the record cache holds is exempt from retention, as in Kafka.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from state.cache import RecordCacheBudget
+from state.engine import Engine, KeyRange
+from state.keys import pack_long
+from state.layers import LayeredStore
+from state.ordered import overlay
+from state.position import STREAM_TIME, packed_number, read_number
+from state.segments import NO_TIME, Segments
+from state.stores import ChangelogWriter, StoreSpec
+from state.timelines import Timelines
+
+_PREFIX = 8
+
+
+class TimedStore(LayeredStore):
+    """A store indexed by key and time. `_time_of` reads the time in a changelog key, `_suffix` is what follows the key."""
+
+    _time_of: Callable[[bytes], int]
+    _suffix: int
+
+    def __init__(
+        self, spec: StoreSpec, engine: Engine, changelog: ChangelogWriter | None, cache: RecordCacheBudget | None
+    ) -> None:
+        super().__init__(spec, engine, changelog, cache)
+        stored_time = read_number(engine, STREAM_TIME)
+        self._segments = Segments(spec.retention_ms, NO_TIME if stored_time is None else stored_time)
+        self._committed_time = self._segments.stream_time
+        self._timelines: Timelines | None = None
+        self._value: Callable[[Any], Any] = self._below if self._cache is None else self._cache.get
+        self._identity = self._layout.identity
+        self._by_value = spec.key_serde.by_value
+
+    def _size(self, entry: Any, value: Any) -> int:
+        return _PREFIX + super()._size(entry, value)
+
+    # Writing
+
+    def _write(self, entry: Any, value: Any, timestamp: int, headers: Any = None) -> None:
+        del headers
+        segments = self._segments
+        if entry[1] > segments.stream_time:
+            if segments.observe(entry[1]) and self._uncommitted:
+                self._uncommitted.discard_range(None, segments.expired_before())
+        elif entry[1] < segments.oldest_kept:
+            self._log(entry, value, timestamp)
+            return
+        self._keep(entry, value, timestamp, segments.prefix(entry[1]))
+
+    def _index(self, entry: Any) -> None:
+        """Keep timelines complete. A store without record cache need not index keys nobody has asked for."""
+        timelines = self._timelines
+        assert timelines is not None, "nobody has asked for a timeline yet"
+        if self._cache is not None or timelines.knows(entry[0]):
+            timelines.add(entry, self._segments.oldest_readable if self._cache is None else 0)
+
+    def _engine_key(self, entry: Any, key: bytes) -> bytes:
+        return self._segments.prefix(entry[1]) + key
+
+    # Reading
+
+    def _below(self, entry: Any) -> Any:
+        return None if entry[1] < self._segments.oldest_readable else self._live[entry]
+
+    def _between(self, identity: Any, first_time: int, last_time: int) -> list[tuple[Any, Any]]:
+        """(entry key, live value) of one key with first <= time <= last, ascending."""
+        self._check_open()
+        timelines = self._active_timelines()
+        found = []
+        for entry in timelines.between(identity, first_time, last_time):
+            value = self._value(entry)
+            if value is None:
+                timelines.remove(entry)
+            else:
+                found.append((entry, value))
+        return found
+
+    def _active_timelines(self) -> Timelines:
+        if self._timelines is None:
+            self._timelines = Timelines(self._entries_of)
+            for entry in self._cache.entries if self._cache is not None else ():
+                self._timelines.add(entry, 0)
+        return self._timelines
+
+    def _entries_of(self, identity: Any) -> list[Any]:
+        """All entry keys of one key that engine and uncommitted bytes hold, sorted."""
+        key = self._layout.raw_key(identity)
+        segments, parse, length = self._segments, self._layout.entry, _PREFIX + len(key) + self._suffix
+        entries = []
+        for prefix, low, high in segments.live(segments.oldest_readable, segments.stream_time):
+            start = prefix + key
+            for stored, _ in self._scan(start + pack_long(low), start + pack_long(high)):
+                if len(stored) == length:  # longer keys may lie between
+                    entries.append(parse(stored[_PREFIX:]))
+        entries.sort(key=_times)
+        return entries
+
+    def _scan_times(
+        self, first_time: int, last_time: int, oldest_readable: int | None = None
+    ) -> Iterator[tuple[Any, Any]]:
+        """(entry key, live value) of all keys with first <= time <= last, by segment and then by key bytes."""
+        segments = self._segments
+        readable = max(first_time, segments.oldest_readable if oldest_readable is None else oldest_readable)
+        live = segments.live(readable, last_time)
+        stored: Iterator[tuple[bytes, bytes]] = iter(())
+        if live:
+            stored = self._scan(live[0][0], segments.prefix(live[-1][2]))
+        cached = self._cached(first_time, last_time)
+        return self._parsed(overlay(cached, stored), {key for key, _ in cached}, (first_time, readable, last_time))
+
+    def _parsed(
+        self, stored: Iterator[tuple[bytes, bytes]], exempt: set[bytes], times: tuple[int, int, int]
+    ) -> Iterator[tuple[Any, Any]]:
+        first_time, readable, last_time = times
+        parse, live = self._layout.entry, self._layout.live
+        for key, data in stored:
+            entry = parse(key[_PREFIX:])
+            if (readable <= entry[1] or (key in exempt and first_time <= entry[1])) and entry[1] <= last_time:
+                yield entry, live(data)
+
+    def _cached(self, first_time: int, last_time: int) -> list[tuple[bytes, bytes | None]]:
+        """What the record cache holds of a time range, as bytes and in the engine's order."""
+        if self._cache is None:
+            return []
+        layout, dirty = self._layout, self._cache.dirty
+        found = []
+        for entry, value in self._cache.entries.items():
+            if first_time <= entry[1] <= last_time:
+                key = self._engine_key(entry, layout.key_bytes(entry))
+                time = value[1] if self._timestamped and value is not None else dirty.get(entry, 0)
+                found.append((key, None if value is None else layout.stored(layout.value_bytes(value), time)))
+        found.sort(key=_first)
+        return found
+
+    # Committing
+
+    def commit(self, position: int | None) -> None:
+        """Write what changed and the position; drop segments that have expired."""
+        expired = self._has_expired()
+        super().commit(position)
+        self._committed_time = self._segments.stream_time
+        if expired:
+            oldest = self._segments.oldest_readable
+            for entry in [entry for entry in self._live if entry[1] < oldest]:
+                del self._live[entry]
+        if self._timelines is not None:
+            self._timelines.bound(self._is_cached)
+
+    def _is_cached(self, entry: Any) -> bool:
+        return self._cache is not None and entry in self._cache.entries
+
+    def discard(self) -> None:
+        """Forget what changed since the last commit, stream time included."""
+        super().discard()
+        self._segments.reset(self._committed_time)
+        self._timelines = None
+
+    def _has_expired(self) -> bool:
+        """Whether segments have expired since the last commit."""
+        return self._segments.oldest_kept != self._segments.kept_at(self._committed_time)
+
+    def _metadata(self) -> dict[bytes, bytes]:
+        time = self._segments.stream_time
+        return {} if time == self._committed_time else {STREAM_TIME: packed_number(time)}
+
+    def _dropped(self) -> list[KeyRange]:
+        return [] if not self._has_expired() else [(pack_long(0), self._segments.expired_before())]
+
+    def restore(
+        self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int], position: int
+    ) -> None:
+        """Apply changelog records straight to the engine, complete up to `position`; expired ones are left out."""
+        super().restore(keys, values, timestamps, position)
+        self._committed_time = self._segments.stream_time
+        self._timelines = None
+
+    def _restored(
+        self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]
+    ) -> dict[bytes, bytes | None]:
+        times = list(map(type(self)._time_of, keys))
+        if times:
+            self._segments.observe(max(times))
+        prefix, stored = self._segments.prefix, values
+        if self._timestamped:
+            stored = [
+                None if value is None else pack_long(timestamp) + value
+                for value, timestamp in zip(values, timestamps, strict=True)
+            ]
+        oldest = self._segments.oldest_kept
+        return {
+            prefix(time) + key: value for key, value, time in zip(keys, stored, times, strict=True) if time >= oldest
+        }
+
+
+def _times(entry: Any) -> Any:
+    return entry[1:]
+
+
+def _first(pair: tuple[bytes, bytes | None]) -> bytes:
+    return pair[0]

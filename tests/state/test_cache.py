@@ -1,0 +1,219 @@
+"""Kafka's record cache: what is let go, when, and in which order."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from state import RecordCacheBudget, StoreKind, open_store
+from state.cache import RecordCache
+
+VALUE_BYTES = 8
+ENTRY_BYTES = 1 + 16 + 45  # key of one letter, timestamp and value, Kafka's overhead
+
+
+class Sink:
+    """A flush listener that remembers what it was given, flush by flush."""
+
+    def __init__(self):
+        self.flushes = []
+
+    def __call__(self, flushed):
+        self.flushes.append(flushed)
+
+    def keys(self):
+        return [flushed.keys for flushed in self.flushes]
+
+
+def cached(bench, entries, *, send_old_values=False, budget=None, **spec):
+    """A cached store with room for so many entries, its listener and its changelog."""
+    changelog, sink = bench.changelog(), Sink()
+    store = open_store(
+        bench.spec(cached=True, **spec),
+        directory=None,
+        changelog=changelog,
+        cache=budget or RecordCacheBudget(entries * ENTRY_BYTES),
+    )
+    store.set_flush_listener(sink, send_old_values=send_old_values)
+    return store, sink, changelog
+
+
+def test_updates_replace_each_other_until_a_flush(bench):
+    """One update per key comes out, in the order of each key's last update, with its time and headers."""
+    store, sink, changelog = cached(bench, 100)
+    headers = (("h", b"1"),)
+    store.put("a", 1, 10)
+    store.put("b", 2, 11)
+    store.put("a", 3, 12, headers)
+    assert store.dirty
+    assert sink.flushes == []
+    store.flush()
+    assert sink.flushes == [(["b", "a"], [2, 3], [None, None], [11, 12], [None, headers])]
+    store.drain()
+    assert [(key, timestamp) for key, _, timestamp in changelog.rows] == [(b"b", 11), (b"a", 12)]
+    store.flush()
+    assert len(sink.flushes) == 1
+    assert not store.dirty
+
+
+def test_the_old_value_is_that_of_the_store_below(bench):
+    """An update's old value is what was flushed before, not what the cache held in between."""
+    store, sink, _ = cached(bench, 100, send_old_values=True)
+    for value in (1, 2):
+        store.put("a", value, 1)
+    store.flush()
+    store.put("a", 3, 2)
+    store.put("a", None, 3)
+    store.flush()
+    assert [(flushed.new_values, flushed.old_values) for flushed in sink.flushes] == [([2], [None]), ([None], [2])]
+
+
+def test_a_deletion_of_nothing_is_not_seen(bench):
+    """New is None and nothing below: neither a changelog record nor a result."""
+    store, sink, changelog = cached(bench, 100)
+    store.put("a", 1, 1)
+    store.put("a", None, 2)
+    store.put("b", None, 3)
+    store.flush()
+    store.drain()
+    assert sink.flushes == []
+    assert changelog.rows == []
+
+
+def test_without_a_listener_everything_is_written(bench):
+    """Nobody to forward to: the deletion of nothing is logged, as Kafka does."""
+    changelog = bench.changelog()
+    store = bench.open(bench.spec(cached=True), changelog=changelog, cache_bytes=1_000)
+    store.put("b", None, 3)
+    store.flush()
+    store.drain()
+    assert changelog.rows == [(b"b", None, 3)]
+
+
+def test_an_eviction_lets_all_dirty_entries_go(bench):
+    """The least recently used entry goes first, and with it everything dirty, which stays as clean entries."""
+    store, sink, _ = cached(bench, 2)
+    for key in "abc":
+        store.put(key, 1, 0)
+    assert sink.keys() == [["a", "b", "c"]]
+    store.put("d", 1, 0)
+    assert sink.keys() == [["a", "b", "c"]], "b was clean and just went"
+    store.put("e", 1, 0)
+    assert sink.keys() == [["a", "b", "c"]], "c was clean too"
+    store.put("f", 1, 0)
+    assert sink.keys() == [["a", "b", "c"], ["d", "e", "f"]]
+
+
+def test_reads_count_as_uses(bench):
+    """A key that was read stays, and the other is evicted first."""
+    store, sink, _ = cached(bench, 2)
+    store.put("a", 1, 0)
+    store.put("b", 1, 0)
+    store.get("a")
+    store.put("c", 1, 0)
+    assert sink.keys() == [["b", "a", "c"]]
+
+
+def test_lookups_do_not_count_as_uses(bench):
+    """A lookup changes no order: its caller puts the key next."""
+    store, sink, _ = cached(bench, 2)
+    store.put("a", 1, 0)
+    store.put("b", 1, 0)
+    store.lookup("a")
+    store.put("c", 1, 0)
+    assert sink.keys() == [["a", "b", "c"]]
+
+
+def test_stores_share_the_budget(bench):
+    """A store evicts from its own cache when all of them together exceed the budget."""
+    budget = RecordCacheBudget(3 * ENTRY_BYTES)
+    one, one_sink, _ = cached(bench, 0, budget=budget)
+    two, two_sink, _ = cached(bench, 0, budget=budget, name="other")
+    for key in "ab":
+        one.put(key, 1, 0)
+        two.put(key, 1, 0)
+    assert one_sink.flushes == []
+    assert two_sink.keys() == [["a", "b"]]
+    assert budget.used == 3 * ENTRY_BYTES
+    one.close()
+    two.close()
+    assert budget.used == 0
+
+
+def test_a_budget_of_zero_is_no_cache(bench):
+    """The store is then uncached, and says so."""
+    store = bench.open(bench.spec(cached=True), cache_bytes=0)
+    assert not store.cached
+    assert bench.open(bench.spec(cached=True), cache_bytes=1).cached
+    assert not bench.open(bench.spec(cached=False), cache_bytes=1).cached
+
+
+def test_window_entries_outlive_retention_in_the_cache(bench):
+    """What the cache holds is exempt from retention; once it is gone, the store below has expired it."""
+    spec = bench.spec(StoreKind.TIMESTAMPED_WINDOW, cached=True, retention_ms=100)
+    store = bench.open(spec, cache_bytes=10_000)
+    store.put("a", 1, 0, 0)
+    store.flush()
+    store.put("a", 2, 500, 500)
+    store.flush()
+    assert [start for start, _ in store.fetch_range("a", 0, 1_000)] == [0, 500]
+    assert [key for key, _ in store.fetch_all(0, 1_000)] == [("a", 0), ("a", 500)]
+    store.drain()
+    store.commit(None)
+    store.discard()
+    assert [start for start, _ in store.fetch_range("a", 0, 1_000)] == [500]
+
+
+PUTS = st.lists(st.tuples(st.sampled_from("abcdef"), st.booleans()), max_size=40)
+
+
+@settings(deadline=None)
+@given(puts=PUTS, room=st.integers(0, 6))
+def test_it_evicts_as_a_plain_lru_list_does(puts, room):
+    """Order and moment of every release equal those of a list kept by hand."""
+    released, expected = [], []
+    below = {}
+
+    def release(updates):
+        released.append([entry for entry, *_ in updates])
+        below.update({entry: value for entry, value, *_ in updates})
+
+    cache = RecordCache(
+        RecordCacheBudget(room * 46), below=below.get, release=release, size=lambda *_: 1, keep_reads=True
+    )
+    lru, dirty = [], []
+    for number, (key, is_put) in enumerate(puts):
+        if not is_put and key not in lru and key not in below:
+            assert cache.get(key) is None
+            continue
+        if is_put:
+            cache.put(key, number, 0, None)
+            dirty = [other for other in dirty if other != key] + [key]
+        else:
+            cache.get(key)
+        lru = [other for other in lru if other != key] + [key]
+        while len(lru) > room:
+            eldest = lru.pop(0)
+            if eldest in dirty:
+                expected.append([eldest] + [other for other in dirty if other != eldest])
+                dirty = []
+        assert (released, list(cache.entries), list(cache.dirty)) == (expected, lru, dirty)
+
+
+@pytest.mark.parametrize("cache_bytes", [None, 1_000])
+def test_a_value_of_the_wrong_type_changes_nothing(bench, cache_bytes):
+    """A put whose value cannot be serialized raises the serde's error, and the store is as before."""
+    store = bench.open(bench.spec(cached=True), changelog=bench.changelog(), cache_bytes=cache_bytes)
+    with pytest.raises(AttributeError):
+        store.put("a", "text", 1)
+    assert store.get("a") is None
+    assert not store.dirty
+    store.flush()
+    assert store.uncommitted_bytes == 0
+
+
+def test_headers_count_too(bench):
+    """Headers take room as in Kafka: names and values."""
+    budget = RecordCacheBudget(10_000)
+    store, _, _ = cached(bench, 0, budget=budget)
+    store.put("a", 1, 0, (("name", b"12345"), ("none", None)))
+    assert budget.used == ENTRY_BYTES + 4 + 5 + 4

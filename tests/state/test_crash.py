@@ -1,0 +1,96 @@
+"""What a killed process and a damaged file leave behind."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import state
+from state import CorruptStore, StoreKind, set_aside
+from state.directory import store_path
+
+KEYS = 200
+WRITER = """
+import pathlib, sys
+sys.path.insert(0, sys.argv[1])
+import importlib.util
+spec = importlib.util.spec_from_file_location("bench", sys.argv[2])
+module = importlib.util.module_from_spec(spec)
+sys.modules["bench"] = module
+spec.loader.exec_module(module)
+from state import RocksDBResources
+bench = module.Bench(pathlib.Path("."), RocksDBResources(total_bytes=1 << 20, write_buffer_bytes=64 << 10))
+store = bench.open(directory=pathlib.Path(sys.argv[3]))
+round = store.position or 0
+while True:
+    round += 1
+    for number in range(200):
+        store.put(f"key-{number:03}", round, round)
+    store.commit(round)
+    print(round, flush=True)
+"""
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("rounds", [1, 7, 300])
+def test_a_killed_process_leaves_a_whole_commit(bench, rounds):
+    """After SIGKILL in the middle of writing, data and position belong to one commit, and none that was done is lost."""
+    directory, here = bench.task(), Path(__file__).with_name("conftest.py")
+    root = Path(state.__file__).parents[1]
+    command = [sys.executable, "-c", WRITER, str(root), str(here), str(directory)]
+    for _ in range(2):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            for _ in range(rounds):
+                done = int(process.stdout.readline())
+            process.send_signal(signal.SIGKILL)
+            done = max([done, *map(int, process.stdout.read().split())])
+        store = bench.open(directory=directory)
+        position, values = store.position, {value.value for _, value in store.all()}
+        assert values == {position}
+        assert store.approximate_num_entries() >= KEYS
+        store.close()
+        assert position >= done
+
+
+def filled(bench):
+    directory = bench.task()
+    store = bench.open(bench.spec(StoreKind.KEY_VALUE), directory=directory)
+    for number in range(2_000):
+        store.put(f"key-{number:05}", number)
+    store.commit(5)
+    store._engine.flush()
+    store.close()
+    return directory
+
+
+def damage(directory, pattern):
+    """Flip bytes in the middle of a file."""
+    path = max(store_path(directory, "s").glob(pattern), key=lambda path: path.stat().st_size)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 64] = bytes(byte ^ 0xFF for byte in data[middle : middle + 64])
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("pattern", ["*.sst", "MANIFEST*", "CURRENT"])
+def test_a_damaged_store_says_so_and_can_be_set_aside(bench, pattern):
+    """Opening or reading it raises CorruptStore; set aside, a new store takes its place."""
+    directory = filled(bench)
+    damage(directory, pattern)
+    with pytest.raises(CorruptStore, match="set it aside and restore it"):
+        list(bench.open(bench.spec(StoreKind.KEY_VALUE), directory=directory).all())
+    assert set_aside(directory, "s") is not None
+    fresh = bench.open(bench.spec(StoreKind.KEY_VALUE), directory=directory)
+    assert (fresh.position, list(fresh.all())) == (None, [])
+    fresh.close()
+
+
+def test_a_store_missing_its_files_says_so(bench):
+    """A directory whose table files were removed is corrupt, not empty."""
+    directory = filled(bench)
+    for path in store_path(directory, "s").glob("*.sst"):
+        path.unlink()
+    with pytest.raises(CorruptStore):
+        list(bench.open(bench.spec(StoreKind.KEY_VALUE), directory=directory).all())

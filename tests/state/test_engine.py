@@ -1,0 +1,90 @@
+"""Both engines are one: the same calls give the same answers."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from state.errors import StoreClosed
+from state.memory import MemoryEngine
+from state.rocksdb import RocksDBEngine
+
+KEYS = st.binary(max_size=3)
+CHANGES = st.dictionaries(KEYS, st.none() | st.binary(max_size=4), max_size=12)
+BOUND = st.none() | KEYS
+DROPS = st.lists(st.tuples(BOUND, BOUND), max_size=2)
+STEPS = st.lists(st.tuples(CHANGES, DROPS, BOUND, BOUND), min_size=1, max_size=6)
+
+
+@pytest.fixture
+def engine(directory, bench):
+    engine = MemoryEngine() if directory is None else RocksDBEngine(directory, bench.resources)
+    yield engine
+    engine.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=STEPS)
+def test_rocksdb_answers_as_memory_does(bench, steps):
+    """Any writes, range deletions, reads and scans in both directions agree."""
+    disk, memory = RocksDBEngine(bench.task(), bench.resources), MemoryEngine()
+    for changes, drops, start, end in steps:
+        dropped = [(low, high) for low, high in drops if low is None or high is None or low <= high]
+        for engine in (disk, memory):
+            engine.write(changes, metadata={b"n": bytes([len(changes)])}, dropped=dropped)
+        for reverse in (False, True):
+            found = list(disk.scan(start, end, reverse=reverse))
+            assert found == list(memory.scan(start, end, reverse=reverse))
+        asked = list(changes)
+        assert disk.get_many(asked) == memory.get_many(asked) == [disk.get(key) for key in asked]
+        assert disk.metadata(b"n") == memory.metadata(b"n")
+    disk.close()
+
+
+def test_scans_are_snapshots(engine):
+    """What is written after a scan was created does not show in it."""
+    engine.write({b"a": b"1", b"b": b"2"})
+    scan = engine.scan(None, None)
+    engine.write({b"a": b"3", b"b": None, b"c": b"4"})
+    assert list(scan) == [(b"a", b"1"), (b"b", b"2")]
+    assert list(engine.scan(None, None)) == [(b"a", b"3"), (b"c", b"4")]
+
+
+def test_metadata_do_not_show_among_the_data(engine):
+    """A name used for metadata is free as a key."""
+    engine.write({b"position": b"data"}, metadata={b"position": b"meta"})
+    assert engine.get(b"position") == b"data"
+    assert engine.metadata(b"position") == b"meta"
+    assert list(engine.scan(None, None)) == [(b"position", b"data")]
+
+
+def test_everything_refuses_after_close(engine):
+    """A closed engine says so, and may be closed again."""
+    engine.close()
+    engine.close()
+    for call in (lambda: engine.get(b"a"), lambda: engine.write({}), lambda: engine.scan(None, None), engine.flush):
+        with pytest.raises(StoreClosed, match="is closed"):
+            call()
+
+
+def test_a_scan_that_outlives_rocksdb_says_so_and_lets_it_go(bench):
+    """Closing ends open scans with StoreClosed, and another engine can open the directory at once."""
+    path = bench.task()
+    engine = RocksDBEngine(path, bench.resources)
+    engine.write({bytes([n]): b"" for n in range(9)})
+    scan = engine.scan(None, None)
+    assert next(scan) == (b"\0", b"")
+    engine.close()
+    with pytest.raises(StoreClosed, match="while it was being read"):
+        next(scan)
+    RocksDBEngine(path, bench.resources).close()
+
+
+def test_rocksdb_keeps_what_was_written(bench):
+    """Data and metadata are there when the directory is opened again."""
+    path = bench.task()
+    engine = RocksDBEngine(path, bench.resources)
+    engine.write({b"a": b"1"}, metadata={b"m": b"2"})
+    engine.close()
+    again = RocksDBEngine(path, bench.resources)
+    assert (again.get(b"a"), again.metadata(b"m")) == (b"1", b"2")
+    again.close()
