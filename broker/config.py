@@ -1,0 +1,201 @@
+"""The broker's settings: Kafka's names, types, defaults, ranges and what each means, as one table.
+
+A setting is a field of `BrokerConfig`; its Kafka name has dots where the field has underscores. The documentation, the
+command line and DescribeConfigs are made from the table. Topic settings are `broker.log`'s (`LogConfig`); `TOPIC_DEFAULTS`
+says which broker setting is the default of which topic setting. This module reads no file but a properties file it is
+given, and knows nothing of the network.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from broker.errors import ConfigError
+from broker.log.config import TopicSetting as Setting
+
+MAX_INT = 2**31 - 1
+MAX_LONG = 2**63 - 1
+
+
+def _setting(default: Any, doc: str, *, low: float = -1, high: float = MAX_LONG, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"doc": doc, "low": low, "high": high, "choices": choices})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerConfig:
+    """What one broker was started with. Times in ms, sizes in bytes, -1 for no limit where a range allows it."""
+
+    node_id: int = _setting(0, "Id of this broker, and of the only node of its cluster.", low=0, high=MAX_INT)
+    listeners: str = _setting("localhost:9092", "HOST:PORT to listen on; port 0 picks a free one.")
+    advertised_listeners: str = _setting("", "HOST:PORT clients are told to connect to; empty means the listener's.")
+    log_dirs: str = _setting("", "The data directory; --data-dir on the command line.")
+
+    num_partitions: int = _setting(1, "Partitions of a topic created without a number.", low=1, high=100_000)
+    default_replication_factor: int = _setting(1, "Replication factor of a topic created without one.", low=1, high=1)
+    replication_factor_clamp: bool = _setting(
+        False, "Take any replication factor and min.insync.replicas as 1 instead of refusing more than one."
+    )
+    min_insync_replicas: int = _setting(1, "Replicas that acks=all waits for; one node has one.", low=1, high=MAX_INT)
+    auto_create_topics_enable: bool = _setting(True, "Create a topic when a client that allows it asks for metadata.")
+    delete_topic_enable: bool = _setting(True, "Allow DeleteTopics.")
+
+    log_flush: str = _setting(
+        "group-commit",
+        "When appends reach the disk: group-commit answers after a shared fdatasync, interval syncs every "
+        "log.flush.interval.ms without waiting, os leaves it to the operating system.",
+        choices=("group-commit", "interval", "os"),
+    )
+    log_flush_interval_ms: int = _setting(1_000, "Time between syncs when log.flush=interval.", low=1, high=MAX_INT)
+    log_segment_bytes: int = _setting(1 << 30, "Size at which a segment is closed.", low=14, high=MAX_INT)
+    log_roll_ms: int = _setting(604_800_000, "Age at which a segment is closed.", low=1)
+    log_index_interval_bytes: int = _setting(4_096, "Bytes of log between two index entries.", low=0, high=MAX_INT)
+    log_index_size_max_bytes: int = _setting(10 << 20, "Largest index of a segment.", low=4, high=MAX_INT)
+    log_retention_ms: int = _setting(604_800_000, "Age at which a closed segment is deleted.")
+    log_retention_bytes: int = _setting(-1, "Size of a partition above which its oldest segments are deleted.")
+    log_retention_check_interval_ms: int = _setting(300_000, "Time between two retention checks.", low=1)
+    log_cleanup_policy: tuple[str, ...] = _setting(
+        ("delete",), "delete, compact, or both.", choices=("delete", "compact")
+    )
+    log_cleaner_enable: bool = _setting(True, "Run compaction.")
+    log_cleaner_backoff_ms: int = _setting(15_000, "Time between two looks for something to compact.", low=0)
+    log_cleaner_delete_retention_ms: int = _setting(86_400_000, "Time a tombstone stays in a compacted topic.", low=0)
+    log_cleaner_min_cleanable_ratio: float = _setting(0.5, "Uncompacted share that starts compaction.", low=0, high=1)
+    log_cleaner_min_compaction_lag_ms: int = _setting(0, "Time a record stays uncompacted at least.", low=0)
+    log_cleaner_max_compaction_lag_ms: int = _setting(MAX_LONG, "Time a record stays uncompacted at most.", low=1)
+    log_message_timestamp_type: str = _setting(
+        "CreateTime", "Whose timestamp a record carries.", choices=("CreateTime", "LogAppendTime")
+    )
+    log_message_timestamp_after_max_ms: int = _setting(3_600_000, "How far ahead a timestamp may be.", low=0)
+    log_message_timestamp_before_max_ms: int = _setting(MAX_LONG, "How far back a timestamp may be.", low=0)
+    message_max_bytes: int = _setting(1_048_588, "Largest record batch.", low=0, high=MAX_INT)
+    compression_type: str = _setting(
+        "producer",
+        "Codec of stored batches; producer keeps the client's.",
+        choices=("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"),
+    )
+
+    socket_request_max_bytes: int = _setting(104_857_600, "Largest request.", low=1, high=MAX_INT)
+    connections_max_idle_ms: int = _setting(600_000, "Time after which a silent connection is closed.")
+    max_connections: int = _setting(10_000, "Connections accepted at the same time.", low=1, high=MAX_INT)
+    queued_max_requests: int = _setting(500, "Unanswered requests of one connection before it is read no more.", low=1)
+    fetch_max_bytes: int = _setting(57_671_680, "Most bytes of one Fetch response.", low=1_024, high=MAX_INT)
+
+    offsets_topic_num_partitions: int = _setting(4, "Partitions of __consumer_offsets.", low=1, high=1_000)
+    offsets_topic_segment_bytes: int = _setting(104_857_600, "Segment size of __consumer_offsets.", low=1, high=MAX_INT)
+    offset_metadata_max_bytes: int = _setting(4_096, "Largest metadata beside a committed offset.", low=0, high=MAX_INT)
+    offsets_retention_minutes: int = _setting(10_080, "Time committed offsets outlive their group's members.", low=1)
+    offsets_retention_check_interval_ms: int = _setting(600_000, "Time between two looks for old offsets.", low=1)
+    group_min_session_timeout_ms: int = _setting(6_000, "Shortest session timeout.", low=1, high=MAX_INT)
+    group_max_session_timeout_ms: int = _setting(1_800_000, "Longest session timeout.", low=1, high=MAX_INT)
+    group_initial_rebalance_delay_ms: int = _setting(0, "Wait for more members before a first rebalance.", low=0)
+    group_max_size: int = _setting(MAX_INT, "Most members of one group.", low=1, high=MAX_INT)
+
+    transaction_state_log_num_partitions: int = _setting(4, "Partitions of __transaction_state.", low=1, high=1_000)
+    transaction_max_timeout_ms: int = _setting(900_000, "Longest transaction timeout.", low=1, high=MAX_INT)
+    transactional_id_expiration_ms: int = _setting(604_800_000, "Time an idle transactional id is kept.", low=1)
+    transaction_abort_timed_out_transaction_cleanup_interval_ms: int = _setting(
+        10_000, "Time between two looks for transactions that took too long.", low=1
+    )
+    producer_id_expiration_ms: int = _setting(86_400_000, "Time an idle producer id is remembered.", low=1)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, str]) -> "BrokerConfig":
+        """The configuration with `values` (Kafka name -> text) over the defaults; ConfigError names what is wrong."""
+        typed = {}
+        for name, text in values.items():
+            if name not in SETTINGS:
+                raise ConfigError(unknown("broker setting", name, SETTINGS))
+            typed[_field_name(name)] = SETTINGS[name].parse(text)
+        return cls(**typed)
+
+    def value(self, name: str) -> Any:
+        """The typed value of the setting with Kafka's `name`."""
+        return getattr(self, _field_name(name))
+
+    def changed(self) -> dict[str, Any]:
+        """Kafka name -> value of every setting that is not at its default."""
+        return {name: self.value(name) for name, setting in SETTINGS.items() if self.value(name) != setting.default}
+
+    def topic_defaults(self) -> dict[str, str]:
+        """Topic setting -> text, as this broker's own settings give them."""
+        return {topic: SETTINGS[name].shown(self.value(name)) for topic, name in TOPIC_DEFAULTS.items()}
+
+    def with_value(self, name: str, text: str) -> "BrokerConfig":
+        """A copy with one setting changed; ConfigError as in `from_mapping`."""
+        if name not in SETTINGS:
+            raise ConfigError(unknown("broker setting", name, SETTINGS))
+        return dataclasses.replace(self, **{_field_name(name): SETTINGS[name].parse(text)})
+
+
+def _field_name(name: str) -> str:
+    return name.replace(".", "_")
+
+
+_KINDS: dict[type, str] = {bool: "bool", int: "int", float: "float", str: "str", tuple: "list"}
+
+SETTINGS: dict[str, Setting] = {
+    item.name.replace("_", "."): Setting(
+        name=item.name.replace("_", "."), kind=_KINDS[type(item.default)], default=item.default, **item.metadata
+    )
+    for item in fields(BrokerConfig)
+}
+
+DYNAMIC = frozenset({"log.retention.ms", "log.retention.bytes", "log.cleaner.backoff.ms", "message.max.bytes"})
+"""Settings that AlterConfigs may change while the broker runs."""
+
+TOPIC_DEFAULTS = {
+    "cleanup.policy": "log.cleanup.policy",
+    "compression.type": "compression.type",
+    "delete.retention.ms": "log.cleaner.delete.retention.ms",
+    "index.interval.bytes": "log.index.interval.bytes",
+    "max.compaction.lag.ms": "log.cleaner.max.compaction.lag.ms",
+    "max.message.bytes": "message.max.bytes",
+    "message.timestamp.after.max.ms": "log.message.timestamp.after.max.ms",
+    "message.timestamp.before.max.ms": "log.message.timestamp.before.max.ms",
+    "message.timestamp.type": "log.message.timestamp.type",
+    "min.cleanable.dirty.ratio": "log.cleaner.min.cleanable.ratio",
+    "min.compaction.lag.ms": "log.cleaner.min.compaction.lag.ms",
+    "min.insync.replicas": "min.insync.replicas",
+    "retention.bytes": "log.retention.bytes",
+    "retention.ms": "log.retention.ms",
+    "segment.bytes": "log.segment.bytes",
+    "segment.index.bytes": "log.index.size.max.bytes",
+    "segment.ms": "log.roll.ms",
+}
+"""Topic setting -> broker setting that is its default."""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """The sentence for a name that is not in `known`, with the nearest that is."""
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"unknown {what} {name!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else "")
+
+
+def read_properties(path: Path) -> dict[str, str]:
+    """Name -> text of a properties file: `name=value` lines, # and ! start comments, a final backslash continues."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read properties file {path}: {error.strerror}") from error
+    values = {}
+    for number, line in enumerate(text.replace("\\\n", "").splitlines(), 1):
+        stripped = line.strip()
+        if not stripped or stripped[0] in "#!":
+            continue
+        name, separator, value = stripped.partition("=")
+        if not separator:
+            raise ConfigError(f"{path}, line {number}: expected name=value, found {stripped!r}")
+        values[name.strip()] = value.strip()
+    return values
+
+
+def parse_listener(text: str) -> tuple[str, int]:
+    """(host, port) of `HOST:PORT`, `[IPV6]:PORT` or Kafka's `PLAINTEXT://HOST:PORT`; an empty host is every interface."""
+    address = text.rpartition("://")[2]
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isdigit() or int(port) > 65_535:
+        raise ConfigError(f"a listener must be HOST:PORT, for example localhost:9092, not {text!r}")
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104  an empty host means every interface, as in Kafka

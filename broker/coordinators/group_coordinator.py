@@ -1,0 +1,254 @@
+"""The group coordinator: classic groups and their offsets, on one runtime.
+
+Requests come in as plain values, answers leave through callbacks once what they say is durable. State machine and timing
+are `membership`'s, states `group`'s, records `group_records`'; this file binds them to the log, decides who may commit,
+and lists, describes, deletes and expires. Must not know versions, responses or sockets.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from broker.config import BrokerConfig
+from broker.coordinators.group import Group, GroupState, JoinReply, JoinResult, SyncReply, SyncResult
+from broker.coordinators.group_records import (
+    CommittedOffset,
+    GroupKey,
+    OffsetKey,
+    group_key,
+    group_value,
+    parse_group,
+    parse_key,
+    parse_offset,
+)
+from broker.coordinators.membership import JoinRequest, Membership, SyncRequest, Timers
+from broker.coordinators.offsets import Offsets, TopicPartition
+from broker.coordinators.runtime import Done, Runtime, StateRecord, WhenCommitted
+from broker.errors import BrokerError, ErrorCode
+from broker.log.partition_log import PartitionLog
+
+logger = logging.getLogger(__name__)
+
+PROTOCOL_TYPE = "consumer"
+
+
+class Committer(NamedTuple):
+    """Who commits; generation -1 and no member id for clients that assign partitions to themselves."""
+
+    member_id: str = ""
+    instance_id: str | None = None
+    generation: int = -1
+
+
+class OffsetCommit(NamedTuple):
+    """One partition of a commit."""
+
+    topic: str
+    partition: int
+    offset: int
+    leader_epoch: int
+    metadata: str
+
+
+class GroupCoordinator:
+    """All groups of this broker."""
+
+    def __init__(
+        self,
+        config: BrokerConfig,
+        logs: Sequence[PartitionLog],
+        timers: Timers,
+        clock_ms: Callable[[], int],
+        when_committed: WhenCommitted,
+    ) -> None:
+        self._config = config
+        self._clock_ms = clock_ms
+        self._runtime = Runtime(logs, self._replay, when_committed, clock_ms)
+        self._membership = Membership(config, timers, clock_ms, self._write_group)
+        self._groups: dict[str, Group] = {}
+        self._offsets = Offsets()
+
+    def load(self) -> None:
+        """Read all groups from the log and start the sessions of their members."""
+        count = self._runtime.load()
+        for group in self._groups.values():
+            self._membership.watch(group)
+        logger.info("loaded %d groups from %d records", len(self._groups), count)
+
+    def _replay(self, record: StateRecord) -> None:
+        key = parse_key(record.key)
+        if isinstance(key, OffsetKey):
+            self._offsets.replay(key, None if record.value is None else parse_offset(record.value))
+        elif isinstance(key, GroupKey) and record.value is None:
+            self._groups.pop(key.group, None)
+        elif isinstance(key, GroupKey) and record.value is not None:
+            self._groups[key.group] = Group.restored(key.group, parse_group(record.value))
+
+    def _write_group(self, group: Group, assignments: Mapping[str, bytes], done: Done) -> None:
+        value = group_value(group.stored(assignments))
+        self._runtime.write(group.group_id, [StateRecord(group_key(group.group_id), value)], done, replay=False)
+
+    # ---- membership
+
+    def join(self, group_id: str, request: JoinRequest, reply: JoinReply) -> None:
+        """Answer when the join barrier falls, or at once with an error."""
+        try:
+            group = self._group_to_join(group_id, request)
+            self._membership.join(group, request, reply)
+        except BrokerError as error:
+            reply(JoinResult(error.code, member_id=request.member_id))
+
+    def _group_to_join(self, group_id: str, request: JoinRequest) -> Group:
+        if not group_id:
+            raise BrokerError(ErrorCode.INVALID_GROUP_ID)
+        low, high = self._config.group_min_session_timeout_ms, self._config.group_max_session_timeout_ms
+        if not low <= request.session_timeout_ms <= high:
+            raise BrokerError(ErrorCode.INVALID_SESSION_TIMEOUT)
+        group = self._groups.get(group_id)
+        if group is None:
+            if request.member_id:
+                raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID)
+            group = self._groups[group_id] = Group(group_id, self._clock_ms())
+        return group
+
+    def sync(self, group_id: str, request: SyncRequest, reply: SyncReply) -> None:
+        """Answer when the leader's assignment is stored, or at once with an error."""
+        try:
+            self._membership.sync(self._known(group_id), request, reply)
+        except BrokerError as error:
+            reply(SyncResult(error.code))
+
+    def heartbeat(self, group_id: str, member_id: str, instance_id: str | None, generation: int) -> ErrorCode:
+        """What a member learns from its heartbeat."""
+        try:
+            return self._membership.heartbeat(self._known(group_id), member_id, instance_id, generation)
+        except BrokerError as error:
+            return error.code
+
+    def leave(self, group_id: str, member_id: str, instance_id: str | None) -> ErrorCode:
+        """One member leaves."""
+        try:
+            self._membership.leave(self._known(group_id), member_id, instance_id)
+        except BrokerError as error:
+            return error.code
+        return ErrorCode.NONE
+
+    def _known(self, group_id: str) -> Group:
+        if not group_id:
+            raise BrokerError(ErrorCode.INVALID_GROUP_ID)
+        group = self._groups.get(group_id)
+        if group is None:
+            raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID)
+        return group
+
+    # ---- offsets
+
+    def commit(self, group_id: str, who: Committer, offsets: Iterable[OffsetCommit], done: Done) -> None:
+        """Store offsets for a member of the current generation, or for a group that has no members.
+
+        Raises: BrokerError.
+        """
+        self.check_commit(group_id, who)
+        self.store(group_id, offsets, done)
+
+    def check_commit(self, group_id: str, who: Committer) -> None:
+        """Whether this member may commit now; counts as a sign of life. Raises: BrokerError."""
+        group = self._groups.get(group_id)
+        if group is None:
+            if who.generation >= 0:
+                raise BrokerError(ErrorCode.ILLEGAL_GENERATION)
+            return
+        if group.state is GroupState.DEAD:
+            raise BrokerError(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+        if who.generation < 0 and group.state is GroupState.EMPTY:
+            return
+        if who.generation < 0 and not who.member_id and who.instance_id is None:
+            raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID)
+        member = self._membership.member_of(group, *who)
+        if group.state is GroupState.COMPLETING_REBALANCE:
+            raise BrokerError(ErrorCode.REBALANCE_IN_PROGRESS)
+        self._membership.touch(member)
+
+    def store(self, group_id: str, offsets: Iterable[OffsetCommit], done: Done) -> None:
+        """Write offsets down; whether they may be written was settled before."""
+        now_ms = self._clock_ms()
+        committed = (
+            ((o.topic, o.partition), CommittedOffset(o.offset, o.leader_epoch, o.metadata, now_ms)) for o in offsets
+        )
+        self._runtime.write(group_id, self._offsets.commit(group_id, committed), done)
+
+    def fetch(self, group_id: str, ready: Callable[[Mapping[TopicPartition, CommittedOffset]], None]) -> None:
+        """All committed offsets of a group, durable ones only; empty for a group nobody knows."""
+        self._runtime.after_writes(group_id, lambda _: ready(self._offsets.of_group(group_id)))
+
+    def delete_offsets(
+        self, group_id: str, where: Sequence[TopicPartition], done: Callable[[dict[TopicPartition, ErrorCode]], None]
+    ) -> None:
+        """Forget offsets of topics the group is not subscribed to. Raises: BrokerError."""
+        group = self._groups.get(group_id)
+        if group is None and not self._offsets.of_group(group_id):
+            raise BrokerError(ErrorCode.GROUP_ID_NOT_FOUND)
+        if group is not None and group.members and group.protocol_type != PROTOCOL_TYPE:
+            raise BrokerError(ErrorCode.NON_EMPTY_GROUP)
+        subscribed = group.subscribed_topics() if group is not None else frozenset()
+        refused = {p: ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC for p in where if p[0] in subscribed}
+        stored = self._offsets.of_group(group_id)
+        records = self._offsets.forget(group_id, [p for p in where if p not in refused and p in stored])
+        self._runtime.write(group_id, records, lambda error: done({p: refused.get(p, error) for p in where}))
+
+    def forget_topic(self, topic: str) -> None:
+        """A topic is gone, and every group's offsets of it."""
+        by_group: dict[str, list[TopicPartition]] = {}
+        for group_id, where in self._offsets.of_topic(topic):
+            by_group.setdefault(group_id, []).append(where)
+        for group_id, partitions in by_group.items():
+            self._runtime.write(group_id, self._offsets.forget(group_id, partitions), lambda _: None)
+
+    # ---- groups as a whole
+
+    def group_ids(self) -> list[str]:
+        """Every group: those with members or a generation, and those that only stored offsets."""
+        return sorted(self._groups.keys() | set(self._offsets.groups()))
+
+    def describe(self, group_id: str) -> Group | None:
+        """The group, for reading; a group of mere offsets is Empty, one that nobody knows None."""
+        group = self._groups.get(group_id)
+        if group is None and self._offsets.of_group(group_id):
+            return Group(group_id, 0)
+        return group
+
+    def delete(self, group_id: str, done: Done) -> None:
+        """Delete a group without members and all its offsets."""
+        group = self.describe(group_id)
+        if group is None:
+            done(ErrorCode.GROUP_ID_NOT_FOUND if group_id else ErrorCode.INVALID_GROUP_ID)
+        elif group.members or group.pending_members:
+            done(ErrorCode.NON_EMPTY_GROUP)
+        else:
+            self._runtime.write(group_id, list(self._tombstones(group)), done)
+
+    def _tombstones(self, group: Group) -> Iterator[StateRecord]:
+        yield from self._offsets.forget(group.group_id, list(self._offsets.of_group(group.group_id)))
+        if group.group_id in self._groups:
+            group.become(GroupState.DEAD, self._clock_ms())
+            yield StateRecord(group_key(group.group_id), None)
+
+    def expire(self) -> int:
+        """Drop offsets that outlived their group's members by the retention time, and groups with nothing left."""
+        now_ms = self._clock_ms()
+        retention_ms = self._config.offsets_retention_minutes * 60_000
+        dropped = 0
+        for group_id in self.group_ids():
+            group = self._groups.get(group_id)
+            if group is not None and (group.members or group.pending_members or group.state is not GroupState.EMPTY):
+                continue
+            since_ms = group.state_ms if group is not None else 0
+            where = self._offsets.expired(group_id, now_ms, since_ms, retention_ms)
+            dropped += len(where)
+            records = self._offsets.forget(group_id, where)
+            if group is not None and len(where) == len(self._offsets.of_group(group_id)) and group.generation > 0:
+                group.become(GroupState.DEAD, now_ms)
+                records.append(StateRecord(group_key(group_id), None))
+            if records:
+                self._runtime.write(group_id, records, lambda _: None)
+        return dropped

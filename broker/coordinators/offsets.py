@@ -1,0 +1,65 @@
+"""Committed offsets of all groups, in memory as the records of `__consumer_offsets` left them.
+
+Written only by `replay`; commits, deletions and expiry are made as records here and come back through it. Whether somebody
+may commit is `membership`'s and the coordinator's business.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from broker.coordinators.group_records import CommittedOffset, OffsetKey, offset_key, offset_value
+from broker.coordinators.runtime import StateRecord
+
+TopicPartition = tuple[str, int]
+
+
+class Offsets:
+    """group -> (topic, partition) -> offset."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, dict[TopicPartition, CommittedOffset]] = {}
+
+    def replay(self, key: OffsetKey, offset: CommittedOffset | None) -> None:
+        """One stored change; None forgets."""
+        if offset is not None:
+            self._groups.setdefault(key.group, {})[key.topic, key.partition] = offset
+            return
+        of_group = self._groups.get(key.group, {})
+        of_group.pop((key.topic, key.partition), None)
+        if not of_group:
+            self._groups.pop(key.group, None)
+
+    def of_group(self, group: str) -> dict[TopicPartition, CommittedOffset]:
+        """Everything a group has committed; not to be changed."""
+        return self._groups.get(group, {})
+
+    def groups(self) -> Iterable[str]:
+        """Groups with at least one offset."""
+        return self._groups.keys()
+
+    @staticmethod
+    def commit(group: str, offsets: Iterable[tuple[TopicPartition, CommittedOffset]]) -> list[StateRecord]:
+        """The records of a commit."""
+        return [StateRecord(offset_key(group, *where), offset_value(offset)) for where, offset in offsets]
+
+    @staticmethod
+    def forget(group: str, where: Iterable[TopicPartition]) -> list[StateRecord]:
+        """The records that delete offsets."""
+        return [StateRecord(offset_key(group, *partition), None) for partition in where]
+
+    def of_topic(self, topic: str) -> Iterator[tuple[str, TopicPartition]]:
+        """(group, partition) of every offset of a topic, for when the topic is deleted."""
+        for group, offsets in self._groups.items():
+            yield from ((group, where) for where in offsets if where[0] == topic)
+
+    def expired(self, group: str, now_ms: int, empty_since_ms: int, retention_ms: int) -> list[TopicPartition]:
+        """What a group without members has kept long enough.
+
+        An offset lives `retention_ms` from the later of its commit and the group's becoming empty; one that was given an
+        expiry of its own lives until then.
+        """
+        return [
+            where
+            for where, offset in self.of_group(group).items()
+            if now_ms
+            >= (offset.expire_ms if offset.expire_ms >= 0 else max(offset.commit_ms, empty_since_ms) + retention_ms)
+        ]

@@ -1,0 +1,117 @@
+"""What coordinators stand on: a compacted topic that holds their state, and the promise that an answer is durable.
+
+A handler changes nothing itself: it gives records and a callback. `Runtime.write` appends the records, replays them into
+memory, and calls back when they are committed, or at once with the error that kept them out. Loading at start is the same
+replay, so recovery needs no second code. `Runtime.after_writes` gives reads the same care: what a crash could still
+take back is not shown. Knows logs; must not know what the records mean, nor who asks.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from broker.errors import BrokerError, ErrorCode
+from broker.log.partition_log import PartitionLog
+from broker.protocol.record_batch import headers_in
+from broker.protocol.records import build_pairs, decode_records
+
+logger = logging.getLogger(__name__)
+
+LOAD_BYTES = 1 << 20
+Done = Callable[[ErrorCode], None]
+WhenCommitted = Callable[[PartitionLog, int, Done], None]
+"""Calls back as soon as the log's high watermark has reached an offset, or with the error that it never will."""
+
+
+class StateRecord(NamedTuple):
+    """One change: a key, and a value or None to forget the key."""
+
+    key: bytes
+    value: bytes | None
+
+
+Replay = Callable[[StateRecord], None]
+
+
+class Runtime:
+    """The partitions of one coordinator's topic."""
+
+    def __init__(
+        self,
+        logs: Sequence[PartitionLog],
+        replay: Replay,
+        when_committed: WhenCommitted,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self._logs = logs
+        self._replay = replay
+        self._when_committed = when_committed
+        self._clock_ms = clock_ms
+
+    def partition_of(self, key: str) -> int:
+        """The partition that holds everything of a group or transactional id, as Kafka counts it."""
+        return (java_hash(key) & 0x7FFFFFFF) % len(self._logs)
+
+    def load(self) -> int:
+        """Replay everything that is stored; the number of records."""
+        return sum(self._load_partition(log) for log in self._logs)
+
+    def _load_partition(self, log: PartitionLog) -> int:
+        count, offset = 0, log.log_start_offset
+        while offset < log.high_watermark:
+            start = offset
+            for chunk in log.read(offset, LOAD_BYTES).records:
+                for position, header in headers_in(chunk):
+                    offset = header.last_offset + 1
+                    if not header.is_control:
+                        for record in decode_records(chunk, header, position):
+                            self._replay(StateRecord(record.key or b"", record.value))
+                            count += 1
+            if offset == start:
+                break
+        return count
+
+    def write(self, key: str, records: Sequence[StateRecord], done: Done, *, replay: bool = True) -> None:
+        """Store records of one key's partition; `done` gets NONE once they are committed.
+
+        `replay=False` is for state that changes in memory first and only then is written down.
+        """
+        if not records:
+            self.after_writes(key, done)
+            return
+        now_ms = self._clock_ms()
+        log = self._logs[self.partition_of(key)]
+        batch = build_pairs(records, timestamp_ms=now_ms)
+        try:
+            result = log.append(batch, now_ms=now_ms, client=False)
+        except BrokerError as error:
+            logger.warning("%s-%d: a coordinator record could not be stored: %s", log.topic, log.partition, error)
+            done(_as_coordinator_error(error.code))
+            return
+        if replay:
+            for record in records:
+                self._replay(record)
+        self._when_committed(log, result.last_offset + 1, lambda error: done(_as_coordinator_error(error)))
+
+    def after_writes(self, key: str, ready: Done) -> None:
+        """Call back when everything written so far to the key's partition is committed; often at once."""
+        log = self._logs[self.partition_of(key)]
+        self._when_committed(log, log.log_end_offset, ready)
+
+
+def java_hash(text: str) -> int:
+    """Java's String.hashCode, unsigned: Kafka places groups by it."""
+    encoded = text.encode("utf-16-be")
+    value = 0
+    for high, low in zip(encoded[::2], encoded[1::2], strict=True):
+        value = (31 * value + (high << 8 | low)) & 0xFFFFFFFF
+    return value
+
+
+def _as_coordinator_error(code: ErrorCode) -> ErrorCode:
+    """What a client should do about a failed append: wait for the coordinator, or know that its data is too large."""
+    if code is ErrorCode.NONE:
+        return code
+    if code in {ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.RECORD_LIST_TOO_LARGE}:
+        return ErrorCode.UNKNOWN_SERVER_ERROR
+    return ErrorCode.COORDINATOR_NOT_AVAILABLE

@@ -1,0 +1,1 @@
+"""Partitions on disk, in Kafka's own form. Knows nothing of the network."""

@@ -1,0 +1,256 @@
+"""A data directory: its lock, its identity, and every partition in it.
+
+    .lock                              held by the broker that owns the directory
+    meta.properties                    cluster id, node id, directory id
+    .kafka_cleanshutdown               there after a clean stop only; a start takes it away
+    recovery-point-offset-checkpoint   up to where each log was synced, indexes included
+    log-start-offset-checkpoint        start offsets that DeleteRecords raised
+    replication-offset-checkpoint      high watermarks
+    <topic>-<partition>/               a partition
+
+Rules: called on the event loop (checkpoints may run in a thread of the caller's). Knows nothing of topics' settings but what
+it is told. Nothing is deleted to make a start succeed.
+Source: Kafka's LogManager and its file names.
+"""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from broker.errors import CorruptLog, DataDirectoryError, DirectoryLocked
+from broker.log.checkpointing import Checkpoint
+from broker.log.checkpoints import (
+    LOG_STARTS,
+    META_PROPERTIES,
+    RECOVERY_POINTS,
+    read_offsets,
+    read_properties,
+    read_topic_id,
+    sync_directory,
+    uuid_text,
+    write_atomically,
+    write_offsets,
+    write_properties,
+    write_topic_id,
+)
+from broker.log.config import LogConfig
+from broker.log.open_files import OpenFiles
+from broker.log.partition_log import CommitAtOnce, Committer, PartitionLog
+from broker.log.recovery import Origin, open_log
+
+LOCK = ".lock"
+CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
+_DELETED_SUFFIX = "-delete"
+_CLEAN_TEXT = '{"version":0,"brokerEpoch":-1}'
+_SUPPORTED_META_VERSIONS = {"0", "1"}
+
+Message = Callable[[str], None]
+
+
+class LogDirectory:
+    """See the module. Made by `LogDirectory.open`."""
+
+    def __init__(self, path: Path, lock: int, identity: dict[str, str], defaults: LogConfig) -> None:
+        self.path = path
+        self.cluster_id = identity["cluster.id"]
+        self.identity = identity
+        self.files = OpenFiles()
+        self.recovered = False
+        self.on_advance: Callable[[PartitionLog], None] | None = None
+        self._lock = lock
+        self._defaults = defaults
+        self._committer: Committer = CommitAtOnce()
+        self._logs: dict[tuple[str, int], PartitionLog] = {}
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        defaults: LogConfig | None = None,
+        *,
+        on_message: Message,
+        config_of: Callable[[str], LogConfig] | None = None,
+    ) -> "LogDirectory":
+        """Own the directory, made if need be, and every partition in it, recovered if the last stop was none.
+
+        `config_of` gives a topic's settings; without it a log has the defaults until its `config` is set.
+        Raises: DirectoryLocked, CorruptLog, DataDirectoryError.
+        """
+        path = Path(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            lock = _lock(path)
+        except OSError as error:
+            raise DataDirectoryError(f"cannot use data directory {path}: {error.strerror}") from error
+        try:
+            directory = cls(path, lock, _identity(path), defaults or LogConfig())
+            directory._load(on_message, config_of or (lambda _: directory._defaults))
+        except BaseException:
+            os.close(lock)
+            raise
+        return directory
+
+    def _load(self, on_message: Message, config_of: Callable[[str], LogConfig]) -> None:
+        marker = self.path / CLEAN_SHUTDOWN
+        clean = marker.exists()
+        points = read_offsets(self.path / RECOVERY_POINTS)
+        starts = read_offsets(self.path / LOG_STARTS)
+        began = time.monotonic()
+        for topic, partition, folder in _partition_folders(self.path):
+            key = (topic, partition)
+            origin = self._origin(folder, topic, partition, read_topic_id(folder) or uuid4(), config_of(topic))
+            origin = replace(
+                origin, clean=clean, recovery_point=points.get(key, 0), log_start_offset=starts.get(key, 0)
+            )
+            self._add(open_log(origin, on_message))
+        if self._logs and not clean:
+            self.recovered = True
+            seconds = time.monotonic() - began
+            on_message(f"the last stop was not clean: checked {len(self._logs)} partitions in {seconds:.2f} s")
+        marker.unlink(missing_ok=True)
+
+    def _origin(self, folder: Path, topic: str, partition: int, topic_id: UUID, config: LogConfig) -> Origin:
+        return Origin(folder, topic, partition, topic_id, config, self.files)
+
+    def _add(self, log: PartitionLog) -> None:
+        log.committer = self._committer
+        log.on_advance = self._advanced
+        self._logs[log.topic, log.partition] = log
+
+    def _advanced(self, log: PartitionLog) -> None:
+        if self.on_advance is not None:
+            self.on_advance(log)
+
+    def use_committer(self, committer: Committer) -> None:
+        """Let every log, present and to come, report its appends to `committer`."""
+        self._committer = committer
+        for log in self._logs.values():
+            log.committer = committer
+
+    def create(self, topic: str, partition: int, topic_id: UUID, config: LogConfig) -> PartitionLog:
+        """An empty partition, durable when this returns.
+
+        Raises: DataDirectoryError, if its folder exists already.
+        """
+        folder = self.path / f"{topic}-{partition}"
+        try:
+            folder.mkdir()
+        except FileExistsError as error:
+            raise DataDirectoryError(f"{folder} exists already; move it away") from error
+        write_topic_id(folder, topic_id)
+        sync_directory(self.path)
+        log = open_log(self._origin(folder, topic, partition, topic_id, config), _ignore)
+        log.directory_dirty = True
+        self._add(log)
+        return log
+
+    def delete(self, topic: str, partition: int) -> None:
+        """Remove a partition and its files. Whoever still waits for it is not woken."""
+        log = self._logs.pop((topic, partition))
+        log.deleted = True
+        for segment in log.segments:
+            segment.delete()
+        doomed = log.directory.with_name(f"{log.name}.{uuid4().hex}{_DELETED_SUFFIX}")
+        log.directory.replace(doomed)
+        sync_directory(self.path)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+    def get(self, topic: str, partition: int) -> PartitionLog | None:
+        """The log of a partition, if it exists."""
+        return self._logs.get((topic, partition))
+
+    def logs(self) -> list[PartitionLog]:
+        """Every log."""
+        return list(self._logs.values())
+
+    def begin_checkpoint(self) -> Checkpoint:
+        """A checkpoint whose `sync` may run in another thread, and whose `finish` comes back here."""
+        return Checkpoint(self.path, self._logs.values())
+
+    def checkpoint(self) -> None:
+        """Write down how far logs are synced, waiting for the disk."""
+        checkpoint = self.begin_checkpoint()
+        checkpoint.sync()
+        checkpoint.finish()
+
+    def save_start_offsets(self) -> None:
+        """Make raised start offsets durable."""
+        starts = {key: log.log_start_offset for key, log in self._logs.items() if log.starts_inside}
+        write_offsets(self.path / LOG_STARTS, starts)
+
+    def close(self) -> None:
+        """Sync and close everything and leave the mark of a clean stop; the lock goes last."""
+        for log in self._logs.values():
+            log.close()
+        self.checkpoint()
+        for log in self._logs.values():
+            log.release()
+        write_atomically(self.path / CLEAN_SHUTDOWN, _CLEAN_TEXT)
+        os.close(self._lock)
+
+
+def _ignore(_: str) -> None:
+    """An empty directory has nothing to say."""
+
+
+def _lock(path: Path) -> int:
+    """Hold the lock file, against other processes (POSIX, as Java locks) and against this one (flock).
+
+    Raises: DirectoryLocked.
+    """
+    descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        owner = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+        os.close(descriptor)
+        who = f"process {owner}" if owner.isdigit() else "another broker"
+        raise DirectoryLocked(
+            f"data directory {path} is in use by {who}: stop it, or choose another directory"
+        ) from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    return descriptor
+
+
+def _identity(path: Path) -> dict[str, str]:
+    """meta.properties, made on the first start.
+
+    Raises: CorruptLog, DataDirectoryError for a layout of a newer Kafka.
+    """
+    file = path / META_PROPERTIES
+    values = read_properties(file)
+    if not values:
+        values = {
+            "version": "1",
+            "cluster.id": uuid_text(uuid4()),
+            "node.id": "0",
+            "directory.id": uuid_text(uuid4()),
+        }
+        write_properties(file, values)
+    if values.get("version") not in _SUPPORTED_META_VERSIONS:
+        raise DataDirectoryError(
+            f"{file} has version {values.get('version')}; this broker knows 0 and 1: use the broker that wrote it"
+        )
+    if "cluster.id" not in values:
+        raise CorruptLog(f"{file} names no cluster.id; restore it from a copy")
+    return values
+
+
+def _partition_folders(path: Path) -> Iterator[tuple[str, int, Path]]:
+    """(topic, partition, folder) of every partition; folders whose deletion a crash interrupted are removed."""
+    for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
+        if not entry.is_dir():
+            continue
+        if entry.name.endswith(_DELETED_SUFFIX):
+            shutil.rmtree(entry.path, ignore_errors=True)
+            continue
+        topic, separator, partition = entry.name.rpartition("-")
+        if separator and partition.isdigit():
+            yield topic, int(partition), Path(entry.path)

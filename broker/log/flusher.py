@@ -1,0 +1,207 @@
+"""Group commit: one thread that syncs what many appends wrote, while the event loop goes on.
+
+Appends mark their log dirty. At the end of the loop's round all dirty logs go to the thread together; when the disk has
+them, their high watermarks move and those who wait are woken; what was appended meanwhile makes up the next round. The busier
+the broker, the more appends share one sync.
+
+Modes: `group-commit` as described; `interval` commits at once and syncs now and then; `os` commits at once and leaves
+syncing to the operating system. A sync that fails takes the appends of its round back: they were neither acknowledged nor
+seen, and producers retry them.
+
+Rules: state belongs to the event loop; the thread sees a list of descriptors and nothing else.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from broker.errors import BrokerError, ErrorCode
+from broker.log.checkpointing import Checkpoint
+from broker.log.checkpoints import sync_directory
+from broker.log.partition_log import Committer, Mark, PartitionLog
+from broker.log.segment import Segment
+
+logger = logging.getLogger(__name__)
+
+GROUP_COMMIT = "group-commit"
+INTERVAL = "interval"
+OPERATING_SYSTEM = "os"
+MODES = (GROUP_COMMIT, INTERVAL, OPERATING_SYSTEM)
+
+
+class Logs(Protocol):
+    """What the flusher needs of a data directory."""
+
+    def use_committer(self, committer: Committer) -> None:
+        """Let every log, present and to come, report its appends to `committer`."""
+
+    def begin_checkpoint(self) -> Checkpoint:
+        """A checkpoint of all logs."""
+
+
+class _Work(NamedTuple):
+    """One log's part of a round."""
+
+    log: PartitionLog
+    mark: Mark
+    segments: list[Segment]
+
+
+class Flusher:
+    """See the module. `durable` is how a request waits for the disk."""
+
+    def __init__(
+        self, logs: Logs, loop: asyncio.AbstractEventLoop, *, mode: str = GROUP_COMMIT, interval_ms: int = 1000
+    ) -> None:
+        assert mode in MODES, mode
+        self.mode = mode
+        self.rounds = 0
+        self._logs = logs
+        self._checkpoint: asyncio.Future[None] | None = None
+        self._loop = loop
+        self._interval = interval_ms / 1000
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="flusher")
+        self._dirty: dict[PartitionLog, None] = {}
+        self._next_round: asyncio.Future[None] | None = None
+        self._under_way: asyncio.Future[None] | None = None
+        self._scheduled = False
+        self._done = loop.create_future()
+        self._done.set_result(None)
+        logs.use_committer(self)
+
+    def appended(self, log: PartitionLog) -> None:
+        """A log has grown."""
+        if self.mode != GROUP_COMMIT:
+            log.commit(log.end_mark())
+            if self.mode == OPERATING_SYSTEM:
+                return
+        self._dirty[log] = None
+        if not self._scheduled and self._under_way is None:
+            self._scheduled = True
+            if self.mode == INTERVAL:
+                self._loop.call_later(self._interval, self._start_round)
+            else:
+                self._loop.call_soon(self._start_round)
+
+    def durable(self, log: PartitionLog, end_offset: int) -> asyncio.Future[None]:
+        """Done when everything before `end_offset` is as safe as the mode promises; many callers share one future.
+
+        Fails with BrokerError(KAFKA_STORAGE_ERROR), if the disk did not take it.
+        """
+        if end_offset <= log.high_watermark:
+            return self._done
+        if log in self._dirty:
+            if self._next_round is None:
+                self._next_round = self._new_future()
+            return self._next_round
+        return self._under_way or self._done
+
+    def _new_future(self) -> asyncio.Future[None]:
+        future = self._loop.create_future()
+        future.add_done_callback(_look_at_failure)
+        return future
+
+    def _start_round(self) -> None:
+        self._scheduled = False
+        if not self._dirty or self._under_way is not None:
+            return
+        self._under_way = self._next_round or self._new_future()
+        self._next_round = None
+        work = [self._take(log) for log in self._dirty if not log.deleted]
+        self._dirty = {}
+        descriptors = [segment.pin() for part in work for segment in part.segments]
+        directories = [part.log.directory for part in work if part.log.directory_dirty]
+        for part in work:
+            part.log.directory_dirty = False
+        self.rounds += 1
+        running = self._loop.run_in_executor(self._thread, _sync, descriptors, directories)
+        running.add_done_callback(lambda finished: self._finish_round(work, finished))
+
+    @staticmethod
+    def _take(log: PartitionLog) -> _Work:
+        since = log.recovery_point
+        return _Work(log, log.end_mark(), log.segments_since(since))
+
+    def _finish_round(self, work: Sequence[_Work], finished: asyncio.Future[None]) -> None:
+        error = finished.exception()
+        for part in work:
+            for segment in part.segments:
+                segment.unpin()
+        if error is None:
+            for part in work:
+                part.log.recovery_point = max(part.log.recovery_point, part.mark.offset)
+                part.log.commit(part.mark)
+        else:
+            for log in {part.log: None for part in work} | self._dirty:
+                log.take_back()
+            self._dirty = {}
+        self._settle(error)
+
+    def _settle(self, error: BaseException | None) -> None:
+        waiting, self._under_way = self._under_way, None
+        assert waiting is not None
+        if error is None:
+            waiting.set_result(None)
+        else:
+            failure = BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, f"the disk did not take the last appends: {error}")
+            waiting.set_exception(failure)
+            if self._next_round is not None:
+                self._next_round.set_exception(failure)
+                self._next_round = None
+        if self._dirty and not self._scheduled:
+            if self.mode == INTERVAL:
+                self._scheduled = True
+                self._loop.call_later(self._interval, self._start_round)
+            else:
+                self._start_round()
+
+    def checkpoint(self) -> None:
+        """Write down how far logs are synced, in a thread of its own; one at a time."""
+        if self._checkpoint is not None and not self._checkpoint.done():
+            return
+        checkpoint = self._logs.begin_checkpoint()
+        self._checkpoint = self._loop.run_in_executor(None, checkpoint.sync)
+        self._checkpoint.add_done_callback(lambda done: self._checkpointed(checkpoint, done))
+
+    @staticmethod
+    def _checkpointed(checkpoint: Checkpoint, done: asyncio.Future[None]) -> None:
+        error = done.exception()
+        if error is None:
+            checkpoint.finish()
+        else:
+            logger.warning("a checkpoint could not be written and is tried again later: %s", error)
+
+    async def drain(self) -> None:
+        """Wait until nothing is dirty, whatever the mode."""
+        while self._dirty or self._under_way is not None:
+            if self._under_way is None:
+                self._start_round()
+            waiting = self._under_way
+            if waiting is not None:
+                await asyncio.wait([waiting])
+
+    async def close(self) -> None:
+        """Sync what is left and end the thread."""
+        if self._checkpoint is not None:
+            await asyncio.wait([self._checkpoint])
+        await self.drain()
+        self._thread.shutdown()
+
+
+def _sync(descriptors: Sequence[int], directories: Sequence[Path]) -> None:
+    for descriptor in descriptors:
+        os.fdatasync(descriptor)
+    for directory in directories:
+        with suppress(FileNotFoundError):  # deleted meanwhile
+            sync_directory(directory)
+
+
+def _look_at_failure(future: asyncio.Future[None]) -> None:
+    """A round nobody waits for may fail without asyncio's complaint: its logs have been told."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,80 @@
+"""Which leader epoch began at which offset: how clients notice that a log was cut back under them.
+
+Every start of the broker is a new epoch, stored when its first batch is: an epoch without records leaves no trace.
+
+Rules: one writer, the event loop.
+Source: Kafka's LeaderEpochFileCache.
+"""
+
+from bisect import bisect_right
+from pathlib import Path
+
+from broker.log.checkpoints import LEADER_EPOCHS, read_epochs, write_epochs
+
+UNDEFINED_EPOCH = -1
+UNDEFINED_OFFSET = -1
+
+
+class LeaderEpochs:
+    """The epochs of one partition, ascending in epoch and start offset."""
+
+    __slots__ = ("_entries", "_path", "highest_seen")
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / LEADER_EPOCHS
+        self._entries = read_epochs(self._path)
+        self.highest_seen = self.latest  # cutting the log back never takes an epoch back
+
+    @property
+    def latest(self) -> int:
+        """The epoch of the last batch; -1 for an empty log."""
+        return self._entries[-1][0] if self._entries else UNDEFINED_EPOCH
+
+    @property
+    def entries(self) -> list[tuple[int, int]]:
+        """(epoch, start offset)."""
+        return list(self._entries)
+
+    def assign(self, epoch: int, start_offset: int, *, save: bool = True) -> None:
+        """Note that an epoch begins; entries it contradicts go."""
+        if epoch <= self.latest:
+            return
+        self._entries = [entry for entry in self._entries if entry[1] < start_offset]
+        self._entries.append((epoch, start_offset))
+        self.highest_seen = max(self.highest_seen, epoch)
+        if save:
+            self.save(sync=False)  # every batch carries its epoch too: recovery can do without this file
+
+    def end_offset(self, epoch: int, log_end_offset: int) -> tuple[int, int]:
+        """(largest epoch not above `epoch`, offset where it ends); (-1, -1) if it is not known.
+
+        Source: Kafka's LeaderEpochFileCache.endOffsetFor.
+        """
+        if not self._entries or epoch > self.latest or epoch < 0:
+            return UNDEFINED_EPOCH, UNDEFINED_OFFSET
+        if epoch == self.latest:
+            return epoch, log_end_offset
+        following = bisect_right(self._entries, (epoch, 1 << 62))
+        if following == 0:
+            return epoch, self._entries[0][1]
+        return self._entries[following - 1][0], self._entries[following][1]
+
+    def cut_at(self, end_offset: int) -> None:
+        """Forget epochs that began at `end_offset` or later."""
+        kept = [entry for entry in self._entries if entry[1] < end_offset]
+        self._replace(kept)
+
+    def begin_at(self, start_offset: int) -> None:
+        """Forget epochs that ended before `start_offset`; the one it lies in begins there."""
+        earlier = [entry for entry in self._entries if entry[1] <= start_offset]
+        later = [entry for entry in self._entries if entry[1] > start_offset]
+        self._replace([(earlier[-1][0], start_offset), *later] if earlier else later)
+
+    def save(self, *, sync: bool = True) -> None:
+        """Write the file."""
+        write_epochs(self._path, self._entries, sync=sync)
+
+    def _replace(self, entries: list[tuple[int, int]]) -> None:
+        if entries != self._entries:
+            self._entries = entries
+            self.save(sync=False)

@@ -1,0 +1,48 @@
+"""The producer snapshots of a partition: `<offset>.snapshot` holds the producers as they were before that offset.
+
+Written when a segment is rolled, at checkpoints and when the log is closed. A snapshot is found whole by its CRC, so it is
+not synced: after a crash an older one and a longer replay do as well.
+
+Rules: files only; what is in them is `producer_state`'s.
+"""
+
+from pathlib import Path
+
+from broker.log.producer_state import ProducerState
+
+SUFFIX = ".snapshot"
+
+
+def snapshot_path(directory: Path, offset: int) -> Path:
+    """The file of the state before `offset`."""
+    return directory / f"{offset:020d}{SUFFIX}"
+
+
+def snapshot_offsets(directory: Path) -> list[int]:
+    """Offsets there are snapshots for, ascending."""
+    return sorted(int(path.stem) for path in directory.glob(f"*{SUFFIX}") if path.stem.isdigit())
+
+
+def write_snapshot(directory: Path, producers: ProducerState, offset: int) -> None:
+    """Store the state before `offset`."""
+    snapshot_path(directory, offset).write_bytes(producers.snapshot())
+
+
+def latest_snapshot(directory: Path, *, up_to: int) -> tuple[ProducerState, int] | None:
+    """(state, offset) of the newest whole snapshot not beyond `up_to`; broken ones are passed over."""
+    for offset in reversed(snapshot_offsets(directory)):
+        if offset > up_to:
+            continue
+        try:
+            return ProducerState.from_snapshot(snapshot_path(directory, offset).read_bytes()), offset
+        except (ValueError, OSError):
+            continue
+    return None
+
+
+def keep_snapshots(directory: Path, offsets: set[int]) -> None:
+    """Remove all snapshots but those of `offsets` and the newest."""
+    present = snapshot_offsets(directory)
+    for offset in present[:-1]:
+        if offset not in offsets:
+            snapshot_path(directory, offset).unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""The protocol as bytes: frames, messages, record batches. No I/O."""

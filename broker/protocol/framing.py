@@ -1,0 +1,166 @@
+"""Where a request begins and ends in a stream of bytes, and the header it begins with.
+
+A frame is four bytes of length and that many bytes; a request header is API key, version, correlation id, client id and,
+in flexible versions, tagged fields. `FrameBuffer` receives straight into its own memory (`asyncio.BufferedProtocol`) and
+hands out views; what keeps a view longer than the next read copies it.
+
+Rules: bytes only, no I/O. Must not know what a request asks for.
+"""
+
+from collections.abc import Iterator
+from struct import Struct
+from typing import NamedTuple
+
+from broker.errors import MalformedRequest
+from broker.protocol.apis import ApiKey, flexible
+from broker.protocol.primitives import read_unsigned_varint
+
+MAX_FRAME_BYTES = 100 * 1024 * 1024
+INITIAL_BUFFER_BYTES = 16 * 1024
+_LENGTH = Struct(">i")
+_FIXED_HEADER = Struct(">hhih")
+_MIN_HEADER_BYTES = 8
+
+
+class RequestHeader(NamedTuple):
+    """What every request starts with; the body lies at `body_offset` of its frame."""
+
+    api_key: int
+    version: int
+    correlation_id: int
+    client_id: str | None
+    body_offset: int
+
+
+class FrameBuffer:
+    """The receive buffer of one connection.
+
+    `writable()` is where the next bytes go, `received(n)` says how many came, `frames()` yields every complete frame.
+    A view stays valid until the next `writable()`; frames() must be exhausted before. The buffer grows to the largest
+    frame in flight and shrinks back when it is empty.
+    """
+
+    __slots__ = ("_buffer", "_end", "_max_frame_bytes", "_start")
+
+    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._buffer = bytearray(INITIAL_BUFFER_BYTES)
+        self._start = 0
+        self._end = 0
+        self._max_frame_bytes = max_frame_bytes
+
+    @property
+    def pending(self) -> int:
+        """Bytes of a frame that is not complete yet."""
+        return self._end - self._start
+
+    def writable(self) -> memoryview:
+        """Free space for at least the rest of the frame under way, or a good gulp."""
+        wanted = self._wanted()
+        if self._start and len(self._buffer) - self._end < wanted:
+            self._to_front()
+        if len(self._buffer) - self._end < wanted:
+            self._grow(self._end + wanted)
+        elif self._end == 0 and len(self._buffer) > 4 * INITIAL_BUFFER_BYTES and wanted <= INITIAL_BUFFER_BYTES:
+            self._buffer = bytearray(4 * INITIAL_BUFFER_BYTES)
+        return memoryview(self._buffer)[self._end :]
+
+    def received(self, count: int) -> None:
+        """Count bytes that were written into the last `writable()`."""
+        self._end += count
+
+    def frames(self) -> Iterator[memoryview]:
+        """Every complete frame, without its length.
+
+        Raises: MalformedRequest for a length that is negative, too small for a header, or above the cap.
+        """
+        view = memoryview(self._buffer).toreadonly()
+        while self._end - self._start >= 4:
+            size = self._frame_size()
+            begin = self._start + 4
+            if self._end - begin < size:
+                break
+            self._start = begin + size
+            yield view[begin : begin + size]
+        if self._start == self._end:
+            self._start = self._end = 0
+
+    def feed(self, data: bytes) -> Iterator[memoryview]:
+        """`received` and `frames` in one step, for callers that hold bytes already."""
+        space = self.writable()
+        while data:
+            count = min(len(space), len(data))
+            space[:count] = data[:count]
+            self.received(count)
+            yield from self.frames()
+            data = data[count:]
+            space = self.writable()
+
+    def _frame_size(self) -> int:
+        size: int = _LENGTH.unpack_from(self._buffer, self._start)[0]
+        if size < _MIN_HEADER_BYTES:
+            raise MalformedRequest(f"a request announces {size} bytes, less than any request has")
+        if size > self._max_frame_bytes:
+            raise MalformedRequest(
+                f"a request announces {size:,} bytes, more than the limit of {self._max_frame_bytes:,}"
+            )
+        return size
+
+    def _wanted(self) -> int:
+        if self._end - self._start < 4:
+            return INITIAL_BUFFER_BYTES // 2
+        missing = 4 + self._frame_size() - (self._end - self._start)
+        return min(max(missing, INITIAL_BUFFER_BYTES // 2), 2 * max(len(self._buffer), INITIAL_BUFFER_BYTES))
+
+    def _to_front(self) -> None:
+        rest = self._buffer[self._start : self._end]
+        self._grow(len(self._buffer), rest)
+
+    def _grow(self, capacity: int, rest: bytearray | None = None) -> None:
+        """Move to new memory: frames handed out keep the old."""
+        kept = self._buffer[self._start : self._end] if rest is None else rest
+        self._buffer = bytearray(max(capacity, 2 * len(kept)))
+        self._buffer[: len(kept)] = kept
+        self._start, self._end = 0, len(kept)
+
+
+def parse_request_header(frame: memoryview) -> RequestHeader:
+    """The header of a request.
+
+    ApiVersions is special in no way here: its request header is flexible from version 3 like any other's, also in
+    versions of the future, which have to be parsed far enough to be answered.
+    Raises: MalformedRequest.
+    """
+    try:
+        api_key, version, correlation_id, length = _FIXED_HEADER.unpack_from(frame)
+        offset = _FIXED_HEADER.size
+        client_id = None
+        if length >= 0:
+            client_id = str(frame[offset : offset + length], "utf-8")
+            offset += length
+        if flexible(api_key, version):
+            offset = skip_tagged_fields(frame, offset)
+    except (ValueError, IndexError, Exception) as error:
+        if isinstance(error, MalformedRequest):
+            raise
+        raise MalformedRequest(f"a request header cannot be read: {error}") from error
+    if offset > len(frame):
+        raise MalformedRequest("a request ends inside its header")
+    return RequestHeader(api_key, version, correlation_id, client_id, offset)
+
+
+def skip_tagged_fields(buffer: memoryview, offset: int) -> int:
+    """The offset behind a section of tagged fields, none of which is of interest."""
+    count, offset = read_unsigned_varint(buffer, offset)
+    for _ in range(count):
+        _, offset = read_unsigned_varint(buffer, offset)
+        size, offset = read_unsigned_varint(buffer, offset)
+        offset += size
+    return offset
+
+
+def response_header(api_key: int, version: int, correlation_id: int) -> bytes:
+    """The header of a response: version 1 (tagged fields) in flexible versions, except for ApiVersions, always 0."""
+    header = correlation_id.to_bytes(4, "big", signed=True)
+    if api_key != ApiKey.API_VERSIONS and flexible(api_key, version):
+        return header + b"\0"
+    return header

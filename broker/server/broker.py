@@ -1,0 +1,103 @@
+"""What one broker consists of: data directory, topics, coordinators, and those who wait.
+
+Built once at start and handed to every handler. Knows nothing of sockets or messages; `listener` puts it on the network.
+"""
+
+import asyncio
+import logging
+import socket
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from broker.config import BrokerConfig, parse_listener
+from broker.coordinators.group_coordinator import GroupCoordinator
+from broker.log.config import LogConfig
+from broker.log.directory import LogDirectory
+from broker.log.flusher import Flusher
+from broker.metadata import OFFSETS_TOPIC, Catalog, Topic
+from broker.server.delayed import Delayed
+from broker.server.housekeeping import Housekeeping
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_INTERVAL_MS = 60_000
+EVERY_INTERFACE = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, not bound to
+
+
+def now_ms() -> int:
+    """Wall-clock time in ms."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass
+class FrameCache:
+    """Answers kept as bytes for one version of the catalog."""
+
+    version: int = -1
+    frames: dict[Any, bytes] = field(default_factory=dict)
+
+    def start(self, version: int) -> None:
+        """Forget everything; from now on `version` counts."""
+        self.version = version
+        self.frames = {}
+
+
+class Broker:
+    """Everything a handler may ask for. `host` and `port` are what clients are told to connect to."""
+
+    def __init__(self, config: BrokerConfig, data_directory: Path, loop: asyncio.AbstractEventLoop) -> None:
+        self.config = config
+        self.loop = loop
+        self.host = ""
+        self.port = 0
+        self.metadata_frames = FrameCache()
+        self.delayed = Delayed(loop)
+        defaults = LogConfig.from_mapping(config.topic_defaults())
+        self.directory = LogDirectory.open(data_directory, defaults, on_message=logger.warning)
+        self.directory.on_advance = self.delayed.advanced
+        self.flusher = Flusher(self.directory, loop, mode=config.log_flush, interval_ms=config.log_flush_interval_ms)
+        self.catalog = Catalog(config, self.directory)
+        self.catalog.open()
+        self.groups = self._group_coordinator()
+        self.catalog.on_deleted.append(self._topic_deleted)
+        self._housekeeping = Housekeeping(loop)
+        self._keep_house()
+
+    def advertise(self, host: str, port: int) -> None:
+        """Settle what clients are told: the advertised listener, or the one we listen on, by host name if on all."""
+        self.host, self.port = socket.gethostname() if host in EVERY_INTERFACE else host, port
+        if self.config.advertised_listeners:
+            self.host, advertised_port = parse_listener(self.config.advertised_listeners)
+            self.port = advertised_port or port
+
+    def _group_coordinator(self) -> GroupCoordinator:
+        topic = self.catalog.topics.get(OFFSETS_TOPIC)
+        if topic is None:
+            topic = self.catalog.create(OFFSETS_TOPIC, self.config.offsets_topic_num_partitions)
+        groups = GroupCoordinator(self.config, topic.partitions, self.loop, now_ms, self.delayed.when_committed)
+        groups.load()
+        return groups
+
+    def _topic_deleted(self, topic: Topic) -> None:
+        self.groups.forget_topic(topic.name)
+        for log in topic.partitions:
+            self.delayed.forget(log)
+
+    def _keep_house(self) -> None:
+        config, every = self.config, self._housekeeping.every
+        every(config.log_retention_check_interval_ms, "retention", self._apply_retention)
+        every(CHECKPOINT_INTERVAL_MS, "checkpoint", self.directory.checkpoint)
+        every(config.offsets_retention_check_interval_ms, "expiry of offsets", self.groups.expire)
+
+    def _apply_retention(self) -> None:
+        for log in self.directory.logs():
+            if log.config.deletes:
+                log.apply_retention(now_ms())
+
+    async def stop(self) -> None:
+        """Everything to disk; the directory is clean when this returns."""
+        self._housekeeping.stop()
+        await self.flusher.close()
+        self.directory.close()

@@ -1,0 +1,172 @@
+"""One client's connection: bytes to frames, frames to dispatch, answers out in order.
+
+Bytes are received straight into the frame buffer; every complete request of a read is dispatched before the next read, so
+appends happen in the order of arrival. Answers wait in a queue until all before them are ready. A client that sends without
+reading its answers, or more requests than `queued.max.requests`, is read no further until it has caught up. Garbage closes
+the connection and nothing else.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from broker.errors import MalformedRequest
+from broker.protocol.framing import FrameBuffer
+from broker.server.exchange import Exchange
+
+logger = logging.getLogger(__name__)
+
+WRITE_HIGH_WATER_BYTES = 8 << 20
+JOIN_BYTES = 32 << 10
+"""Pieces of an answer below this size are joined into one write; larger ones are not copied."""
+
+
+class Server(Protocol):
+    """What a connection needs of the server."""
+
+    def dispatch(self, frame: memoryview, host: str, release: Callable[[], None]) -> Exchange:
+        """Begin to serve a request. Raises: MalformedRequest."""
+        ...
+
+    def connected(self, connection: "Connection") -> bool:
+        """Whether one more connection is welcome."""
+        ...
+
+    def disconnected(self, connection: "Connection") -> None:
+        """A connection is gone."""
+        ...
+
+
+class Connection(asyncio.BufferedProtocol):
+    """The server's end of a connection. `active_at` is the loop's time of the last sign of life."""
+
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, max_frame_bytes: int, max_queued: int) -> None:
+        self._server = server
+        self._loop = loop
+        self._frames = FrameBuffer(max_frame_bytes)
+        self._max_queued = max_queued
+        self._queue: deque[Exchange] = deque()
+        self._transport: asyncio.Transport | None = None
+        self._host = ""
+        self._receiving = False
+        self._write_paused = False
+        self._read_paused = False
+        self.active_at = loop.time()
+
+    # ---- asyncio.BufferedProtocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=WRITE_HIGH_WATER_BYTES)
+        peer = transport.get_extra_info("peername")
+        self._host = peer[0] if peer else ""
+        if not self._server.connected(self):
+            self.close("too many connections")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone; answers still to come have nowhere to go."""
+        del exc
+        self._transport = None
+        self._queue.clear()
+        self._server.disconnected(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go."""
+        del sizehint
+        return self._frames.writable()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes came: serve every request that is complete."""
+        self.active_at = self._loop.time()
+        self._frames.received(nbytes)
+        self._receiving = True
+        try:
+            for frame in self._frames.frames():
+                self._queue.append(self._server.dispatch(frame, self._host, self._release))
+        except MalformedRequest as error:
+            self.close(str(error))
+            return
+        finally:
+            self._receiving = False
+        self._release()
+        self._regulate()
+
+    def eof_received(self) -> bool:
+        """The client will send no more; what it asked for is not worth finishing."""
+        return False
+
+    def pause_writing(self) -> None:
+        """The client does not read its answers: stop reading its requests."""
+        self._write_paused = True
+        self._regulate()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._write_paused = False
+        self.active_at = self._loop.time()
+        self._regulate()
+
+    # ---- answers
+
+    def _release(self) -> None:
+        """Send all answers that are ready at the head of the queue."""
+        if self._receiving or self._transport is None:
+            return
+        queue = self._queue
+        ready: list[bytes] = []
+        while queue and (buffers := queue[0].buffers) is not None:
+            queue.popleft()
+            ready.extend(buffers)
+        if ready:
+            self.active_at = self._loop.time()
+            self._write(ready)
+            if self._read_paused:
+                self._regulate()
+
+    def _write(self, buffers: list[bytes]) -> None:
+        assert self._transport is not None
+        if len(buffers) == 1:
+            self._transport.write(buffers[0])
+            return
+        small: list[bytes] = []
+        for buffer in buffers:
+            if len(buffer) < JOIN_BYTES:
+                small.append(buffer)
+                continue
+            if small:
+                self._transport.write(b"".join(small))
+                small = []
+            self._transport.write(buffer)
+        if small:
+            self._transport.write(b"".join(small))
+
+    def _regulate(self) -> None:
+        """Read on, or stop reading, as the queue and the client's own reading ask for."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        pause = self._write_paused or len(self._queue) >= self._max_queued
+        if pause and not self._read_paused:
+            self._transport.pause_reading()
+        elif self._read_paused and not pause:
+            self._transport.resume_reading()
+        self._read_paused = pause
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the client waits for an answer, so that its silence means nothing."""
+        return bool(self._queue) and not self._write_paused
+
+    def close(self, reason: str) -> None:
+        """Say why and hang up; answers under way are dropped."""
+        if self._transport is not None:
+            logger.info("closing connection of %s: %s", self._host or "a client", reason)
+            self._transport.abort()
+
+    def finish(self) -> None:
+        """Hang up after the answers that are ready have left."""
+        if self._transport is not None:
+            self._transport.close()

@@ -1,0 +1,91 @@
+"""From a frame to its handler, and the one place where a BrokerError becomes an answer.
+
+`HANDLERS` is the table of what this broker serves; ApiVersions advertises exactly its rows. A request of an API or version
+that is not advertised closes the connection, as Kafka does; ApiVersions alone is answered in version 0, so that a client
+from the future can find out what there is.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from broker.errors import BrokerError, MalformedRequest
+from broker.protocol.apis import ApiKey, served
+from broker.protocol.bodies import Body
+from broker.protocol.framing import parse_request_header
+from broker.protocol.messages import decode_request
+from broker.server.broker import Broker
+from broker.server.exchange import Exchange
+from broker.server.handlers import (
+    api_versions,
+    cluster,
+    configs,
+    fetch,
+    group_admin,
+    groups,
+    log_offsets,
+    offsets,
+    produce,
+    producer_ids,
+    topics,
+)
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[Broker, Exchange, Any], Body | None]
+
+HANDLERS: dict[int, Handler] = {
+    ApiKey.PRODUCE: produce.produce,
+    ApiKey.FETCH: fetch.fetch,
+    ApiKey.LIST_OFFSETS: log_offsets.list_offsets,
+    ApiKey.METADATA: cluster.metadata,
+    ApiKey.OFFSET_COMMIT: offsets.commit,
+    ApiKey.OFFSET_FETCH: offsets.fetch,
+    ApiKey.FIND_COORDINATOR: cluster.find_coordinator,
+    ApiKey.JOIN_GROUP: groups.join,
+    ApiKey.HEARTBEAT: groups.heartbeat,
+    ApiKey.LEAVE_GROUP: groups.leave,
+    ApiKey.SYNC_GROUP: groups.sync,
+    ApiKey.DESCRIBE_GROUPS: group_admin.describe,
+    ApiKey.LIST_GROUPS: group_admin.list_groups,
+    ApiKey.API_VERSIONS: api_versions.api_versions,
+    ApiKey.CREATE_TOPICS: topics.create,
+    ApiKey.DELETE_TOPICS: topics.delete,
+    ApiKey.DELETE_RECORDS: log_offsets.delete_records,
+    ApiKey.INIT_PRODUCER_ID: producer_ids.init,
+    ApiKey.OFFSET_FOR_LEADER_EPOCH: log_offsets.for_leader_epoch,
+    ApiKey.DESCRIBE_CONFIGS: configs.describe,
+    ApiKey.ALTER_CONFIGS: configs.alter,
+    ApiKey.DESCRIBE_LOG_DIRS: cluster.describe_log_dirs,
+    ApiKey.CREATE_PARTITIONS: topics.create_partitions,
+    ApiKey.DELETE_GROUPS: group_admin.delete,
+    ApiKey.INCREMENTAL_ALTER_CONFIGS: configs.alter_incrementally,
+    ApiKey.OFFSET_DELETE: group_admin.delete_offsets,
+    ApiKey.DESCRIBE_CLUSTER: cluster.describe,
+}
+
+
+def dispatch(broker: Broker, frame: memoryview, host: str, release: Callable[[], None]) -> Exchange:
+    """Begin to serve the request in `frame`.
+
+    Raises: MalformedRequest for what cannot be read or is not served; the connection closes.
+    """
+    header = parse_request_header(frame)
+    exchange = Exchange(header, host, release)
+    handler = HANDLERS.get(header.api_key)
+    if handler is None or not served(header.api_key, header.version):
+        if header.api_key != ApiKey.API_VERSIONS:
+            raise MalformedRequest(f"API key {header.api_key} version {header.version} is not served here")
+        exchange.answer_frame(api_versions.fallback(exchange.correlation_id))
+        return exchange
+    request = decode_request(header.api_key, header.version, frame, header.body_offset)
+    try:
+        body = handler(broker, exchange, request)
+    except BrokerError as error:
+        body = {"error_code": error.code}
+    if body is not None:
+        exchange.answer(body)
+    return exchange
+
+
+api_versions.advertise(HANDLERS)

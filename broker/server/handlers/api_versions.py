@@ -1,0 +1,52 @@
+"""ApiVersions: what this broker serves, from the dispatch table; the bytes are made once per version."""
+
+import functools
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from broker.errors import BrokerError, ErrorCode
+from broker.protocol.apis import APIS, ApiKey
+from broker.protocol.bodies import Body
+from broker.protocol.messages import encode_response
+from broker.server.broker import Broker
+from broker.server.exchange import Exchange
+
+_SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?")
+_advertised: list[dict[str, int]] = []
+
+
+def advertise(api_keys: Iterable[int]) -> None:
+    """Set the APIs that answers list: those with a handler, in the versions of the protocol's table."""
+    _advertised[:] = [
+        {"api_key": key, "min_version": APIS[key].min_version, "max_version": APIS[key].max_version}
+        for key in sorted(api_keys)
+    ]
+    _frame.cache_clear()
+
+
+def api_versions(_: Broker, exchange: Exchange, request: Any) -> Body | None:
+    """Answer with the table; version 3 and later must name the client's software properly."""
+    if exchange.version >= 3:
+        for text in (request.client_software_name, request.client_software_version):
+            if not _SOFTWARE.fullmatch(text):
+                raise BrokerError(ErrorCode.INVALID_REQUEST)
+    exchange.answer_frame(_numbered(_frame(exchange.version), exchange.correlation_id))
+    return None
+
+
+def fallback(correlation_id: int) -> list[bytes]:
+    """The answer to a version from the future: error 35 in version 0, with the table so that the client can try again."""
+    body = {"error_code": ErrorCode.UNSUPPORTED_VERSION, "api_keys": _advertised}
+    return [encode_response(ApiKey.API_VERSIONS, 0, correlation_id, body)]
+
+
+@functools.cache
+def _frame(version: int) -> bytes:
+    body = {"api_keys": _advertised, "finalized_features_epoch": 0}
+    return encode_response(ApiKey.API_VERSIONS, version, 0, body)
+
+
+def _numbered(frame: bytes, correlation_id: int) -> list[bytes]:
+    """A cached frame with the correlation id of this request."""
+    return [frame[:4], correlation_id.to_bytes(4, "big", signed=True), frame[8:]]

@@ -1,0 +1,158 @@
+"""OffsetCommit and OffsetFetch: where groups stand. Topics go by name, and by id from version 10."""
+
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from broker.coordinators.group_coordinator import Committer, OffsetCommit
+from broker.coordinators.group_records import CommittedOffset
+from broker.errors import BrokerError, ErrorCode
+from broker.metadata import Topic
+from broker.protocol.hot import TopicPart, offset_commit_response
+from broker.server.broker import Broker
+from broker.server.exchange import Exchange, topic_part
+
+BY_ID = 10
+GROUPS_IN_BATCHES = 8
+NOTHING_COMMITTED = CommittedOffset(-1, -1, "", -1)
+
+Errors = dict[tuple[str, int], ErrorCode]
+
+
+# ---- commit
+
+
+def commit(broker: Broker, exchange: Exchange, request: Any) -> None:
+    """Answer when the offsets are stored; a partition that does not exist fails alone."""
+    topics = [(item, _commit_topic(broker, exchange.version, item)) for item in request.topics]
+    accepted, errors = _sort(broker, topics)
+
+    def done(error: ErrorCode) -> None:
+        parts = _committed(exchange.version, topics, errors, error)
+        exchange.answer_frame((offset_commit_response(exchange.version, exchange.correlation_id, parts),))
+
+    who = Committer(
+        request.member_id, getattr(request, "group_instance_id", None), request.generation_id_or_member_epoch
+    )
+    try:
+        if not request.group_id and who.generation >= 0:
+            raise BrokerError(ErrorCode.INVALID_GROUP_ID)
+        broker.groups.commit(request.group_id, who, accepted, done)
+    except BrokerError as error:
+        done(error.code)
+
+
+def _commit_topic(broker: Broker, version: int, item: Any) -> Topic | None:
+    return broker.catalog.by_id.get(item.topic_id) if version >= BY_ID else broker.catalog.topics.get(item.name)
+
+
+def _sort(broker: Broker, topics: Iterable[tuple[Any, Topic | None]]) -> tuple[list[OffsetCommit], Errors]:
+    """What can be committed, and what cannot with the reason."""
+    accepted: list[OffsetCommit] = []
+    errors: Errors = {}
+    limit = broker.config.offset_metadata_max_bytes
+    for item, topic in topics:
+        if topic is None:
+            continue
+        count = len(topic.partitions)
+        for partition in item.partitions:
+            index, metadata = partition.partition_index, partition.committed_metadata or ""
+            if not 0 <= index < count:
+                errors[topic.name, index] = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            elif len(metadata) > limit:
+                errors[topic.name, index] = ErrorCode.OFFSET_METADATA_TOO_LARGE
+            else:
+                epoch = getattr(partition, "committed_leader_epoch", -1)
+                accepted.append(OffsetCommit(topic.name, index, partition.committed_offset, epoch, metadata))
+    return accepted, errors
+
+
+def _committed(
+    version: int, topics: Iterable[tuple[Any, Topic | None]], errors: Errors, error: ErrorCode
+) -> list[TopicPart]:
+    by_id = version >= BY_ID
+    unknown = ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    parts = []
+    for item, topic in topics:
+        indexes = [partition.partition_index for partition in item.partitions]
+        if topic is None:
+            partitions = [(index, unknown) for index in indexes]
+        else:
+            partitions = [(index, errors.get((topic.name, index), error)) for index in indexes]
+        parts.append(topic_part(item.topic_id if by_id else item.name, partitions, by_id=by_id))
+    return parts
+
+
+# ---- fetch
+
+
+def fetch(broker: Broker, exchange: Exchange, request: Any) -> None:
+    """Answer with durable offsets; -1 where nothing was committed, also for groups nobody knows."""
+    if exchange.version < GROUPS_IN_BATCHES:
+        broker.groups.fetch(
+            request.group_id,
+            lambda offsets: exchange.answer({"topics": _fetched(broker, exchange.version, request.topics, offsets)}),
+        )
+        return
+    answers: list[dict[str, Any]] = []
+
+    def ready(group: Any, offsets: Mapping[tuple[str, int], CommittedOffset]) -> None:
+        answers.append(
+            {"group_id": group.group_id, "topics": _fetched(broker, exchange.version, group.topics, offsets)}
+        )
+        if len(answers) == len(request.groups):
+            exchange.answer({"groups": answers})
+
+    if not request.groups:
+        exchange.answer({"groups": []})
+    for group in request.groups:
+        broker.groups.fetch(group.group_id, functools.partial(ready, group))
+
+
+def _fetched(
+    broker: Broker, version: int, topics: Any, offsets: Mapping[tuple[str, int], CommittedOffset]
+) -> list[dict[str, Any]]:
+    if topics is None:
+        by_topic: dict[str, list[int]] = {}
+        for topic, partition in offsets:
+            by_topic.setdefault(topic, []).append(partition)
+        return [_fetched_topic(broker, version, name, indexes, offsets) for name, indexes in by_topic.items()]
+    if version < BY_ID:
+        return [_fetched_topic(broker, version, item.name, item.partition_indexes, offsets) for item in topics]
+    return [_fetched_by_id(broker, version, item, offsets) for item in topics]
+
+
+def _fetched_by_id(
+    broker: Broker, version: int, item: Any, offsets: Mapping[tuple[str, int], CommittedOffset]
+) -> dict[str, Any]:
+    topic = broker.catalog.by_id.get(item.topic_id)
+    if topic is not None:
+        return _fetched_topic(broker, version, topic.name, item.partition_indexes, offsets)
+    partitions = [
+        {**_offset_fields(index, NOTHING_COMMITTED), "error_code": ErrorCode.UNKNOWN_TOPIC_ID}
+        for index in item.partition_indexes
+    ]
+    return {"topic_id": item.topic_id, "partitions": partitions}
+
+
+def _fetched_topic(
+    broker: Broker,
+    version: int,
+    name: str,
+    indexes: Iterable[int],
+    offsets: Mapping[tuple[str, int], CommittedOffset],
+) -> dict[str, Any]:
+    partitions = [_offset_fields(index, offsets.get((name, index), NOTHING_COMMITTED)) for index in indexes]
+    if version < BY_ID:
+        return {"name": name, "partitions": partitions}
+    topic = broker.catalog.topics.get(name)
+    return {"topic_id": topic.topic_id if topic else None, "partitions": partitions}
+
+
+def _offset_fields(index: int, offset: CommittedOffset) -> dict[str, Any]:
+    return {
+        "partition_index": index,
+        "committed_offset": offset.offset,
+        "committed_leader_epoch": offset.leader_epoch,
+        "metadata": offset.metadata,
+    }

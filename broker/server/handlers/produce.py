@@ -1,0 +1,134 @@
+"""Produce: batches into logs, and an answer when they are as safe as the client asked for.
+
+`acks=0` is never answered; a failure closes the connection, which is how such a client learns of it. `acks=1` and `acks=-1`
+mean the same on one node: answered when the batch is committed, which under group commit is when the disk has it.
+"""
+
+from typing import Any
+
+from broker.errors import BrokerError, ErrorCode, MalformedRequest
+from broker.log.partition_log import AppendResult, PartitionLog
+from broker.protocol.hot import ProducedPartition, produce_response
+from broker.server.broker import Broker, now_ms
+from broker.server.exchange import Exchange, topic_part
+
+BY_ID = 13
+ZSTD_FROM = 7
+ZSTD = 4
+CODEC_BYTE = 22
+CODEC_MASK = 7
+ALL = -1
+
+Partition = tuple[int, AppendResult | BrokerError]
+
+
+def produce(broker: Broker, exchange: Exchange, request: Any) -> None:
+    """Append every batch, then answer once all of them are committed."""
+    pending = _Pending(broker, exchange)
+    refusal = None if request.acks in {-1, 0, 1} else BrokerError(ErrorCode.INVALID_REQUIRED_ACKS)
+    for topic in request.topic_data:
+        where = topic.topic_id if exchange.version >= BY_ID else topic.name
+        results: list[Partition] = []
+        for partition in topic.partition_data:
+            try:
+                if refusal is not None:
+                    raise refusal
+                log = _log(broker, exchange.version, where, partition.index)
+                _check(broker, exchange.version, request, log, partition.records)
+                result = log.append(partition.records, now_ms=pending.now_ms)
+                pending.wait_for(log, result.last_offset + 1)
+                results.append((partition.index, result))
+            except BrokerError as error:
+                results.append((partition.index, error))
+        pending.results.append((where, results))
+    if request.acks == 0:
+        _finish_silently(exchange, pending)
+    else:
+        pending.begin()
+
+
+def _log(broker: Broker, version: int, where: Any, partition: int) -> PartitionLog:
+    if version >= BY_ID:
+        return broker.catalog.log_by_id(where, partition)
+    return broker.catalog.log(where, partition)
+
+
+def _check(broker: Broker, version: int, request: Any, log: PartitionLog, records: bytes | None) -> None:
+    """What depends on the request rather than on the batch. Raises: BrokerError."""
+    if records is None or len(records) <= CODEC_BYTE:
+        raise BrokerError(ErrorCode.INVALID_RECORD, "a partition came without a record batch")
+    if records[CODEC_BYTE] & CODEC_MASK == ZSTD and version < ZSTD_FROM:
+        raise BrokerError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce version 7 or later")
+    if request.acks == ALL and log.config.min_insync_replicas > 1 and not broker.config.replication_factor_clamp:
+        raise BrokerError(
+            ErrorCode.NOT_ENOUGH_REPLICAS,
+            f"min.insync.replicas is {log.config.min_insync_replicas}, there is one broker",
+        )
+    if broker.catalog.topics[log.topic].internal:
+        raise BrokerError(ErrorCode.INVALID_TOPIC, f"{log.topic} is the broker's own")
+
+
+def _finish_silently(exchange: Exchange, pending: "_Pending") -> None:
+    failed = [error for _, results in pending.results for _, error in results if isinstance(error, BrokerError)]
+    if failed:
+        raise MalformedRequest(f"a produce request that wants no answer failed: {failed[0]}")
+    exchange.answer_frame(())
+
+
+class _Pending:
+    """A produce request between its appends and its answer."""
+
+    __slots__ = ("_broker", "_exchange", "_failure", "_logs", "_outstanding", "now_ms", "results")
+
+    def __init__(self, broker: Broker, exchange: Exchange) -> None:
+        self._broker = broker
+        self._exchange = exchange
+        self._logs: list[tuple[PartitionLog, int]] = []
+        self._outstanding = 0
+        self._failure = ErrorCode.NONE
+        self.now_ms = now_ms()
+        self.results: list[tuple[Any, list[Partition]]] = []
+
+    def wait_for(self, log: PartitionLog, offset: int) -> None:
+        """The answer must not leave before the log is committed up to `offset`."""
+        if log.high_watermark < offset:
+            self._logs.append((log, offset))
+
+    def begin(self) -> None:
+        """All appends are made: wait, or answer at once."""
+        self._outstanding = len(self._logs)
+        if not self._outstanding:
+            self._answer()
+        for log, offset in self._logs:
+            self._broker.delayed.when_committed(log, offset, self._one_committed)
+
+    def _one_committed(self, error: ErrorCode) -> None:
+        self._outstanding -= 1
+        self._failure = self._failure or error
+        if not self._outstanding:
+            self._answer()
+
+    def _answer(self) -> None:
+        if self._failure:
+            self._fail_appended(BrokerError(self._failure, "the log could not be committed"))
+        exchange = self._exchange
+        topics = [
+            topic_part(where, [_written(index, result) for index, result in results], by_id=exchange.version >= BY_ID)
+            for where, results in self.results
+        ]
+        exchange.answer_frame((produce_response(exchange.version, exchange.correlation_id, topics),))
+
+    def _fail_appended(self, error: BrokerError) -> None:
+        """A log was not committed: no batch of this request counts as stored, and the client tries all again."""
+        for _, results in self.results:
+            results[:] = [(index, result if isinstance(result, BrokerError) else error) for index, result in results]
+
+
+def _written(index: int, result: AppendResult | BrokerError) -> ProducedPartition:
+    if isinstance(result, BrokerError):
+        return ProducedPartition(
+            index, result.code, record_errors=result.record_errors, error_message=result.message or None
+        )
+    return ProducedPartition(
+        index, ErrorCode.NONE, result.base_offset, result.log_append_time_ms, result.log_start_offset
+    )

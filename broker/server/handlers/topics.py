@@ -1,0 +1,158 @@
+"""CreateTopics, DeleteTopics, CreatePartitions: each topic of a request succeeds or fails by itself."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from broker.errors import BrokerError, ErrorCode
+from broker.log.config import TOPIC_SETTINGS
+from broker.metadata import INTERNAL_TOPICS, Topic
+from broker.protocol.bodies import Body
+from broker.server.broker import Broker
+from broker.server.exchange import Exchange
+from broker.server.handlers.configs import SOURCE_DEFAULT, SOURCE_TOPIC
+
+DEFAULT = -1
+
+
+def _each(names: Sequence[Any], what: Callable[[Any], Any]) -> list[Any]:
+    """Names that occur twice in a request, which Kafka refuses."""
+    counts = Counter(what(item) for item in names)
+    return [name for name, count in counts.items() if count > 1]
+
+
+def _failed(error: BrokerError) -> dict[str, Any]:
+    return {"error_code": error.code, "error_message": error.message or None}
+
+
+def create(broker: Broker, _: Exchange, request: Any) -> Body:
+    """Create topics, or only check that they could be created."""
+    twice = _each(request.topics, lambda topic: topic.name)
+    results = []
+    for wanted in {topic.name: topic for topic in request.topics}.values():
+        try:
+            if wanted.name in twice:
+                raise BrokerError(ErrorCode.INVALID_REQUEST, "the topic is named twice in one request")
+            results.append(_create_one(broker, wanted, validate_only=request.validate_only))
+        except BrokerError as error:
+            failed = {"name": wanted.name, "num_partitions": -1, "replication_factor": -1, "configs": None}
+            results.append({**failed, **_failed(error)})
+    return {"topics": results}
+
+
+def _create_one(broker: Broker, wanted: Any, *, validate_only: bool) -> dict[str, Any]:
+    settings = {item.name: item.value for item in wanted.configs if item.value is not None}
+    count = _partition_count(broker, wanted)
+    _check_replication(broker, wanted.replication_factor, manual=bool(wanted.assignments))
+    if wanted.name in INTERNAL_TOPICS:
+        raise BrokerError(ErrorCode.INVALID_TOPIC, f"{wanted.name} is the broker's own")
+    topic = None
+    if validate_only:
+        broker.catalog.check_new(wanted.name, count, settings)
+    else:
+        topic = broker.catalog.create(wanted.name, count, settings)
+    return {
+        "name": wanted.name,
+        "topic_id": topic.topic_id if topic else None,
+        "num_partitions": count,
+        "replication_factor": 1,
+        "configs": _shown_settings(broker, settings),
+    }
+
+
+def _partition_count(broker: Broker, wanted: Any) -> int:
+    if not wanted.assignments:
+        count = wanted.num_partitions
+        return broker.config.num_partitions if count == DEFAULT else count
+    if wanted.num_partitions != DEFAULT or wanted.replication_factor != DEFAULT:
+        raise BrokerError(ErrorCode.INVALID_REQUEST, "give either counts or an assignment of replicas, not both")
+    indexes = sorted(item.partition_index for item in wanted.assignments)
+    if indexes != list(range(len(indexes))):
+        raise BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, "partitions must be numbered from 0 without gaps")
+    _check_assignments(broker, [item.broker_ids for item in wanted.assignments])
+    return len(indexes)
+
+
+def _check_assignments(broker: Broker, assignments: Sequence[Sequence[int]]) -> None:
+    if any(tuple(replicas) != (broker.config.node_id,) for replicas in assignments):
+        raise BrokerError(
+            ErrorCode.INVALID_REPLICA_ASSIGNMENT, f"the only replica there can be is broker {broker.config.node_id}"
+        )
+
+
+def _check_replication(broker: Broker, factor: int, *, manual: bool) -> None:
+    if manual or factor in {DEFAULT, 1} or (factor > 1 and broker.config.replication_factor_clamp):
+        return
+    raise BrokerError(
+        ErrorCode.INVALID_REPLICATION_FACTOR, f"replication factor {factor} was asked for, and there is one broker"
+    )
+
+
+def _shown_settings(broker: Broker, settings: dict[str, str]) -> list[dict[str, Any]]:
+    shown = broker.catalog.log_config(settings).shown()
+    return [
+        {"name": name, "value": shown[name], "config_source": SOURCE_TOPIC if name in settings else SOURCE_DEFAULT}
+        for name in TOPIC_SETTINGS
+    ]
+
+
+def delete(broker: Broker, exchange: Exchange, request: Any) -> Body:
+    """Delete topics by name or, from version 6, by id."""
+    if exchange.version >= 6:
+        wanted = [(item.name, item.topic_id) for item in request.topics]
+    else:
+        wanted = [(name, None) for name in request.topic_names]
+    results = []
+    for name, topic_id in dict.fromkeys(wanted):
+        try:
+            topic = _to_delete(broker, name, topic_id)
+            broker.catalog.delete(topic.name)
+            results.append({"name": topic.name, "topic_id": topic.topic_id})
+        except BrokerError as error:
+            results.append({"name": name, "topic_id": topic_id, **_failed(error)})
+    return {"responses": results}
+
+
+def _to_delete(broker: Broker, name: str | None, topic_id: Any) -> Topic:
+    if not broker.config.delete_topic_enable:
+        raise BrokerError(ErrorCode.TOPIC_DELETION_DISABLED, "delete.topic.enable is false")
+    if name is None:
+        topic = broker.catalog.by_id.get(topic_id)
+        if topic is None:
+            raise BrokerError(ErrorCode.UNKNOWN_TOPIC_ID)
+    else:
+        topic = broker.catalog.get(name)
+    if topic.internal:
+        raise BrokerError(ErrorCode.INVALID_TOPIC, f"{topic.name} is the broker's own")
+    return topic
+
+
+def create_partitions(broker: Broker, _: Exchange, request: Any) -> Body:
+    """Give topics more partitions."""
+    twice = _each(request.topics, lambda topic: topic.name)
+    results = []
+    for wanted in {topic.name: topic for topic in request.topics}.values():
+        result: dict[str, Any] = {"name": wanted.name, "error_message": None}
+        try:
+            if wanted.name in twice:
+                raise BrokerError(ErrorCode.INVALID_REQUEST, "the topic is named twice in one request")
+            _grow(broker, wanted, validate_only=request.validate_only)
+        except BrokerError as error:
+            result.update(_failed(error))
+        results.append(result)
+    return {"results": results}
+
+
+def _grow(broker: Broker, wanted: Any, *, validate_only: bool) -> None:
+    topic = broker.catalog.get(wanted.name)
+    now = len(topic.partitions)
+    if wanted.count <= now:
+        raise BrokerError(
+            ErrorCode.INVALID_PARTITIONS, f"topic {wanted.name} has {now} partitions already, {wanted.count} is no more"
+        )
+    if wanted.assignments is not None:
+        if len(wanted.assignments) != wanted.count - now:
+            raise BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, "one assignment for each new partition is needed")
+        _check_assignments(broker, [item.broker_ids for item in wanted.assignments])
+    if not validate_only:
+        broker.catalog.add_partitions(wanted.name, wanted.count)

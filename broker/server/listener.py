@@ -1,0 +1,103 @@
+"""The broker on the network: accepts connections, watches over silent ones, and notices when nobody is left.
+
+Stops in the order a client would wish: no new connections, answers that are ready leave, then the broker closes its logs.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from broker.config import parse_listener
+from broker.errors import ConfigError
+from broker.server.broker import Broker
+from broker.server.connection import Connection
+from broker.server.dispatch import dispatch
+from broker.server.exchange import Exchange
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 30.0
+
+
+class Listener:
+    """One listening socket and its connections. `on_idle` is called after `idle_seconds` without any."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._loop = broker.loop
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._idle_seconds = 0.0
+        self._on_idle: Callable[[], None] | None = None
+
+    async def start(self) -> tuple[str, int]:
+        """Listen; (host, port) that clients should connect to. Raises: ConfigError, if that cannot be."""
+        config = self._broker.config
+        host, port = parse_listener(config.listeners)
+        try:
+            self._server = await self._loop.create_server(self._accept, host, port, backlog=512)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {host}:{port} ({error.strerror}); stop what uses the port, or choose another with --listen"
+            ) from error
+        port = self._server.sockets[0].getsockname()[1]
+        self._broker.advertise(host, port)
+        self._sweep()
+        return host, port
+
+    def stop_when_idle(self, seconds: float, on_idle: Callable[[], None]) -> None:
+        """Call back once no client has been connected for `seconds`."""
+        self._idle_seconds = seconds
+        self._on_idle = on_idle
+        self._look_idle()
+
+    async def stop(self) -> None:
+        """Close the port and every connection."""
+        for timer in (self._sweeper, self._idle_timer):
+            if timer is not None:
+                timer.cancel()
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.finish()
+        await asyncio.sleep(0)
+
+    def _accept(self) -> Connection:
+        config = self._broker.config
+        return Connection(self, self._loop, config.socket_request_max_bytes, config.queued_max_requests)
+
+    # ---- what connections ask for
+
+    def dispatch(self, frame: memoryview, host: str, release: Callable[[], None]) -> Exchange:
+        """Begin to serve a request. Raises: MalformedRequest."""
+        return dispatch(self._broker, frame, host, release)
+
+    def connected(self, connection: Connection) -> bool:
+        """Whether one more connection is welcome."""
+        self._connections.add(connection)
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+        return len(self._connections) <= self._broker.config.max_connections
+
+    def disconnected(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self._connections.discard(connection)
+        self._look_idle()
+
+    # ---- time
+
+    def _sweep(self) -> None:
+        """Close connections that were silent, or did not read their answers, for too long."""
+        limit = self._broker.config.connections_max_idle_ms / 1000
+        if limit > 0:
+            oldest = self._loop.time() - limit
+            for connection in [c for c in self._connections if c.active_at < oldest and not c.waiting]:
+                connection.close(f"silent for {limit:g} s")
+        self._sweeper = self._loop.call_later(min(SWEEP_SECONDS, limit) if limit > 0 else SWEEP_SECONDS, self._sweep)
+
+    def _look_idle(self) -> None:
+        if self._on_idle is not None and not self._connections and self._idle_timer is None:
+            self._idle_timer = self._loop.call_later(self._idle_seconds, self._on_idle)

@@ -1,0 +1,197 @@
+"""A data directory over restarts: identity, lock, checkpoints, clean and unclean stops."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from broker.errors import DataDirectoryError, DirectoryLocked
+from broker.log.checkpoints import parse_uuid, read_offsets, read_properties
+from broker.log.config import LogConfig
+from broker.log.directory import LogDirectory
+from broker.protocol.records import build_marker
+
+from .conftest import NOW_MS, TOPIC_ID, batch, values_from
+
+
+def crash_copy(directory: LogDirectory, to: Path) -> Path:
+    """What a killed broker leaves behind: the files as they are, nothing closed."""
+    shutil.copytree(directory.path, to)
+    return to
+
+
+def test_everything_is_there_after_a_clean_stop(tmp_path: Path) -> None:
+    """Records, offsets, topic id, cluster id and producers survive; nothing is reported and the epoch goes up."""
+    directory = LogDirectory.open(tmp_path, on_message=print)
+    log = directory.create("rides", 3, TOPIC_ID, LogConfig())
+    log.append(batch("a", "b", producer=(5, 0, 0)), now_ms=NOW_MS)
+    cluster = directory.cluster_id
+    directory.close()
+    messages: list[str] = []
+    directory = LogDirectory.open(tmp_path, on_message=messages.append)
+    again = directory.get("rides", 3)
+    assert again is not None
+    assert (directory.cluster_id, again.topic_id, messages) == (cluster, TOPIC_ID, [])
+    assert (values_from(again), again.leader_epoch) == (["a", "b"], 1)
+    assert again.append(batch("a", "b", producer=(5, 0, 0)), now_ms=NOW_MS).duplicate
+    directory.close()
+
+
+def test_a_killed_broker_is_recovered_and_says_so(tmp_path: Path) -> None:
+    """Without the mark of a clean stop every log is checked, and the message says how many."""
+    directory = LogDirectory.open(tmp_path / "data", on_message=print)
+    directory.create("t", 0, TOPIC_ID, LogConfig()).append(batch("a"), now_ms=NOW_MS)
+    copy = crash_copy(directory, tmp_path / "copy")
+    directory.close()
+    messages: list[str] = []
+    recovered = LogDirectory.open(copy, on_message=messages.append)
+    log = recovered.get("t", 0)
+    assert log is not None
+    assert values_from(log) == ["a"]
+    assert recovered.recovered
+    assert "checked 1 partitions" in messages[-1]
+    recovered.close()
+
+
+def test_checkpoint_shortens_recovery(tmp_path: Path) -> None:
+    """After a checkpoint a crash costs the reading of what came later only; late repeats are still recognized."""
+    directory = LogDirectory.open(tmp_path / "data", on_message=print)
+    log = directory.create("t", 0, TOPIC_ID, LogConfig(index_interval_bytes=0))
+    for number in range(8):
+        log.append(batch(str(number), producer=(5, 0, number)), now_ms=NOW_MS)
+    directory.checkpoint()
+    assert read_offsets(directory.path / "recovery-point-offset-checkpoint") == {("t", 0): 8}
+    log.append(batch("8", producer=(5, 0, 8)), now_ms=NOW_MS)
+    copy = crash_copy(directory, tmp_path / "copy")
+    directory.close()
+    file = copy / "t-0" / "00000000000000000000.log"
+    data = bytearray(file.read_bytes())
+    data[30] ^= 1  # before the recovery point: not read again
+    file.write_bytes(data)
+    recovered = LogDirectory.open(copy, on_message=print)
+    again = recovered.get("t", 0)
+    assert again is not None
+    assert again.log_end_offset == 9
+    assert [again.append(batch("x", producer=(5, 0, n)), now_ms=NOW_MS).base_offset for n in range(4, 9)] == [
+        4,
+        5,
+        6,
+        7,
+        8,
+    ]
+    recovered.close()
+
+
+def test_start_offset_survives(tmp_path: Path) -> None:
+    """Records deleted by request stay deleted, also when the log was emptied."""
+    directory = LogDirectory.open(tmp_path, on_message=print)
+    log = directory.create("t", 0, TOPIC_ID, LogConfig())
+    for value in "abc":
+        log.append(batch(value), now_ms=NOW_MS)
+    log.delete_records(2)
+    directory.close()
+    directory = LogDirectory.open(tmp_path, on_message=print)
+    again = directory.get("t", 0)
+    assert again is not None
+    assert (again.log_start_offset, values_from(again)) == (2, ["c"])
+    directory.close()
+
+
+def test_aborted_transactions_survive(tmp_path: Path) -> None:
+    """A reader of committed data after a restart, clean or not, still learns whom to skip."""
+    directory = LogDirectory.open(tmp_path / "data", on_message=print)
+    log = directory.create("t", 0, TOPIC_ID, LogConfig(segment_bytes=200))
+    for number in range(4):
+        log.append(batch("x", producer=(number, 0, 0), transactional=True), now_ms=NOW_MS)
+        marker = build_marker(number, 0, commit=number % 2 == 0, coordinator_epoch=0, timestamp_ms=NOW_MS)
+        log.append(marker, now_ms=NOW_MS, client=False)
+    aborted = log.aborted_transactions(0, 8)
+    assert [entry.producer_id for entry in aborted] == [1, 3]
+    copy = crash_copy(directory, tmp_path / "copy")
+    directory.close()
+    for path in (tmp_path / "data", copy):
+        opened = LogDirectory.open(path, on_message=print)
+        again = opened.get("t", 0)
+        assert again is not None
+        assert again.aborted_transactions(0, 8) == aborted
+        opened.close()
+
+
+def test_second_opener_is_refused(tmp_path: Path) -> None:
+    """Two brokers never share a directory, in one process or in two; the message names the owner."""
+    directory = LogDirectory.open(tmp_path, on_message=print)
+    with pytest.raises(DirectoryLocked, match=f"process {os.getpid()}"):
+        LogDirectory.open(tmp_path, on_message=print)
+    program = f"from broker.log.directory import LogDirectory\nLogDirectory.open({str(tmp_path)!r}, on_message=print)"
+    outcome = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert f"in use by process {os.getpid()}" in outcome.stderr
+    directory.close()
+    LogDirectory.open(tmp_path, on_message=print).close()
+
+
+def test_kafkas_files_in_kafkas_form(tmp_path: Path) -> None:
+    """meta.properties and partition.metadata read as Kafka writes them."""
+    directory = LogDirectory.open(tmp_path, on_message=print)
+    directory.create("t", 0, TOPIC_ID, LogConfig())
+    directory.close()
+    meta = read_properties(tmp_path / "meta.properties")
+    assert meta["version"] == "1"
+    assert len(meta["cluster.id"]) == 22
+    partition = (tmp_path / "t-0" / "partition.metadata").read_text()
+    assert partition == "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAABw\n"
+    assert parse_uuid("AAAAAAAAAAAAAAAAAAAABw") == TOPIC_ID
+    assert (tmp_path / ".kafka_cleanshutdown").exists()
+
+
+def test_newer_layout_is_refused(tmp_path: Path) -> None:
+    """A directory of a layout this broker does not know is left alone."""
+    (tmp_path / "meta.properties").write_text("version=9\ncluster.id=x\n")
+    with pytest.raises(DataDirectoryError, match="version 9"):
+        LogDirectory.open(tmp_path, on_message=print)
+
+
+def test_a_deleted_partition_is_gone(tmp_path: Path) -> None:
+    """Deletion leaves nothing, and the same name can be created again, empty."""
+    directory = LogDirectory.open(tmp_path, on_message=print)
+    directory.create("t", 0, TOPIC_ID, LogConfig()).append(batch("a"), now_ms=NOW_MS)
+    directory.delete("t", 0)
+    assert directory.logs() == []
+    assert directory.create("t", 0, TOPIC_ID, LogConfig()).log_end_offset == 0
+    directory.close()
+
+
+def test_lost_indexes_are_rebuilt(tmp_path: Path) -> None:
+    """Without index files the log is the same, after a message."""
+    config = LogConfig(index_interval_bytes=0, segment_bytes=300)
+    directory = LogDirectory.open(tmp_path, on_message=print)
+    log = directory.create("t", 0, TOPIC_ID, config)
+    for number in range(12):
+        log.append(batch(str(number), timestamp=NOW_MS + number), now_ms=NOW_MS)
+    directory.close()
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "t-0").glob("*index")}
+    for path in (tmp_path / "t-0").glob("*index"):
+        path.unlink()
+    messages: list[str] = []
+    directory = LogDirectory.open(tmp_path, on_message=messages.append, config_of=lambda _: config)
+    again = directory.get("t", 0)
+    assert again is not None
+    assert again.offset_for_timestamp(NOW_MS + 7) == (NOW_MS + 7, 7)
+    assert all("rebuilding" in message for message in messages)
+    directory.close()
+    assert {path.name: path.read_bytes() for path in (tmp_path / "t-0").glob("*index")} == whole
+
+
+def test_few_descriptors_serve_many_partitions(tmp_path: Path) -> None:
+    """Files are opened when needed and given back: partitions are not bounded by descriptors."""
+    directory = LogDirectory.open(tmp_path, on_message=print)
+    directory.files.capacity = 8
+    logs = [directory.create("t", number, TOPIC_ID, LogConfig()) for number in range(40)]
+    for _ in range(3):
+        for log in logs:
+            log.append(batch(log.name), now_ms=NOW_MS)
+    assert len(directory.files) <= 8
+    assert all(values_from(log) == [log.name] * 3 for log in logs)
+    directory.close()

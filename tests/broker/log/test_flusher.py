@@ -1,0 +1,144 @@
+"""Group commit: what is acknowledged or seen is on disk."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from broker.errors import BrokerError, ErrorCode
+from broker.log.config import LogConfig
+from broker.log.directory import LogDirectory
+from broker.log.flusher import Flusher
+from broker.log.partition_log import PartitionLog
+
+from .conftest import NOW_MS, TOPIC_ID, batch, values_from
+
+
+def open_directory(path: Path) -> tuple[LogDirectory, PartitionLog]:
+    directory = LogDirectory.open(path, on_message=print)
+    return directory, directory.create("t", 0, TOPIC_ID, LogConfig(segment_bytes=200))
+
+
+def test_visible_when_durable(tmp_path: Path) -> None:
+    """Nothing is readable before the sync, everything after it, and those who wait for reads are told once."""
+    directory, log = open_directory(tmp_path)
+    heard: list[int] = []
+    directory.on_advance = lambda moved: heard.append(moved.high_watermark)
+
+    async def run() -> None:
+        flusher = Flusher(directory, asyncio.get_running_loop())
+        result = log.append(batch("a"), now_ms=NOW_MS)
+        log.append(batch("b"), now_ms=NOW_MS)
+        assert (log.high_watermark, values_from(log)) == (0, [])
+        await flusher.durable(log, result.last_offset + 1)
+        assert (log.high_watermark, heard) == (2, [2])
+        assert flusher.durable(log, 2).done()
+        await flusher.close()
+
+    asyncio.run(run())
+    directory.close()
+
+
+def test_many_appends_share_a_sync(tmp_path: Path) -> None:
+    """Appends of one round of the loop, in any partition, cost one round of the flusher."""
+    directory, log = open_directory(tmp_path)
+    other = directory.create("t", 1, TOPIC_ID, LogConfig())
+
+    async def run() -> None:
+        flusher = Flusher(directory, asyncio.get_running_loop())
+        for number in range(50):
+            log.append(batch(str(number)), now_ms=NOW_MS)
+            other.append(batch(str(number)), now_ms=NOW_MS)
+        await asyncio.gather(flusher.durable(log, 50), flusher.durable(other, 50))
+        assert flusher.rounds == 1
+        assert (log.high_watermark, other.high_watermark) == (50, 50)
+        await flusher.close()
+
+    asyncio.run(run())
+    directory.close()
+
+
+@pytest.mark.parametrize("mode", ["interval", "os"])
+def test_relaxed_modes_commit_at_once(tmp_path: Path, mode: str) -> None:
+    """In the relaxed modes nobody waits for the disk; `interval` syncs by itself later."""
+    directory, log = open_directory(tmp_path)
+
+    async def run() -> None:
+        flusher = Flusher(directory, asyncio.get_running_loop(), mode=mode, interval_ms=1)
+        log.append(batch("a"), now_ms=NOW_MS)
+        assert log.high_watermark == 1
+        assert flusher.durable(log, 1).done()
+        await flusher.drain()
+        assert flusher.rounds == (1 if mode == "interval" else 0)
+        await flusher.close()
+
+    asyncio.run(run())
+    directory.close()
+
+
+def test_a_failing_disk_takes_the_round_back(tmp_path: Path) -> None:
+    """A sync that fails is an error to producers, who retry; consumers never saw the records."""
+    directory, log = open_directory(tmp_path)
+
+    async def run() -> None:
+        flusher = Flusher(directory, asyncio.get_running_loop())
+        log.append(batch("kept", producer=(1, 0, 0)), now_ms=NOW_MS)
+        await flusher.durable(log, 1)
+        log.append(batch("lost", producer=(1, 0, 1)), now_ms=NOW_MS)
+        descriptor = log.segments.active.descriptor
+        saved = os.dup(descriptor)
+        reading, writing = os.pipe()
+        os.dup2(reading, descriptor)  # a pipe cannot be synced: fdatasync fails as on a broken disk
+        waiting = flusher.durable(log, 2)
+        await asyncio.sleep(0)
+        flusher._thread.submit(os.dup2, saved, descriptor).result()
+        with pytest.raises(BrokerError) as caught:
+            await waiting
+        assert caught.value.code is ErrorCode.KAFKA_STORAGE_ERROR
+        assert (log.log_end_offset, log.high_watermark) == (1, 1)
+        result = log.append(batch("again", producer=(1, 0, 1)), now_ms=NOW_MS)
+        await flusher.durable(log, result.last_offset + 1)
+        assert values_from(log) == ["kept", "again"]
+        for opened in (saved, reading, writing):
+            os.close(opened)
+        await flusher.close()
+
+    asyncio.run(run())
+    directory.close()
+
+
+def test_segments_rolled_between_syncs(tmp_path: Path) -> None:
+    """A round covers every segment written since the last one."""
+    directory, log = open_directory(tmp_path)
+
+    async def run() -> None:
+        flusher = Flusher(directory, asyncio.get_running_loop())
+        for number in range(10):
+            log.append(batch(str(number)), now_ms=NOW_MS)
+        assert len(log.segments) == 5
+        await flusher.durable(log, 10)
+        assert values_from(log) == [str(number) for number in range(10)]
+        await flusher.close()
+
+    asyncio.run(run())
+    directory.close()
+
+
+def test_topics_deleted_under_way(tmp_path: Path) -> None:
+    """Deleting a partition whose appends are being synced harms nobody."""
+    directory, log = open_directory(tmp_path)
+
+    async def run() -> None:
+        flusher = Flusher(directory, asyncio.get_running_loop())
+        log.append(batch("a"), now_ms=NOW_MS)
+        waiting = flusher.durable(log, 1)
+        await asyncio.sleep(0)
+        directory.delete("t", 0)
+        await waiting
+        assert directory.get("t", 0) is None
+        await flusher.close()
+
+    asyncio.run(run())
+    directory.close()
+    assert not list(tmp_path.glob("t-0*"))
