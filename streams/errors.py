@@ -8,6 +8,7 @@ StreamsError
 │   ├── ProcessingError         user code raised
 │   └── ProductionError         a result cannot be serialized, or the broker refuses it
 ├── ClientError                 the broker cannot be reached, or answers with an error
+│   └── OffsetOutOfRange        the next record to read exists no longer (retention), or not yet
 ├── TaskMigrated                the task now belongs to another worker: drop it and rejoin
 └── TaskCorrupted               a store disagrees with its changelog: set it aside and restore
 
@@ -21,6 +22,7 @@ __all__ = [
     "ClientError",
     "ConfigError",
     "DeserializationError",
+    "OffsetOutOfRange",
     "ProcessingError",
     "ProductionError",
     "RecordError",
@@ -82,6 +84,18 @@ class ProductionError(RecordError):
 
 class ClientError(StreamsError):
     """The broker cannot be reached, or answers with an error that will not go away by waiting."""
+
+
+class OffsetOutOfRange(ClientError):  # noqa: N818  Kafka's name
+    """The next record to read exists no longer (retention), or not yet (a log that lost its end)."""
+
+    def __init__(self, topic: str, partition: int, offset: int) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        super().__init__(
+            f"{topic}[{partition}] has no offset {offset:,}: retention deleted it, or the topic was made anew"
+        )
 
 
 class TaskMigrated(StreamsError):  # noqa: N818  Kafka's name

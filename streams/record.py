@@ -26,6 +26,20 @@ class TopicPartition(NamedTuple):
         return f"{self.topic}-{self.partition}"
 
 
+class Windowed(NamedTuple):
+    """The key of a windowed result: whose it is, and which window.
+
+    Times in ms since 1970. Time windows end before `end_ms`; session and sliding windows include it.
+    """
+
+    key: Any
+    start_ms: int
+    end_ms: int
+
+    def __str__(self) -> str:
+        return f"[{self.key}@{self.start_ms}/{self.end_ms}]"
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """A record as users meet it: processors, drivers and handlers take and return these.

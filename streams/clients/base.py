@@ -139,6 +139,10 @@ class Consumer(Protocol):
         """The offset of the next record that `poll` will return of this partition."""
         ...
 
+    def lag(self, partition: TopicPartition) -> int | None:
+        """How many records the broker has beyond `position`, as of the last fetch; None before the first."""
+        ...
+
     def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
         """The group's committed offsets; partitions without one are absent."""
         ...
@@ -153,6 +157,10 @@ class Consumer(Protocol):
 
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset after the last readable record of each (last stable offset under read_committed)."""
+        ...
+
+    def offsets_at(self, partitions: Iterable[TopicPartition], timestamp: int) -> dict[TopicPartition, int]:
+        """The first offset of each whose record is not older than `timestamp` in ms, else the end offset."""
         ...
 
     def close(self) -> None:
@@ -194,6 +202,10 @@ class Producer(Protocol):
 
 class Admin(Protocol):
     """Topics and their settings."""
+
+    def topics(self) -> list[str]:
+        """The names of all topics, in order."""
+        ...
 
     def describe(self, topics: Iterable[str]) -> dict[str, TopicDescription]:
         """The topics that exist among these; missing ones are absent."""

@@ -11,27 +11,14 @@ A null key or value is legal on a stream's edge. Operators know stores and time,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from streams.processor import Cancellable, PunctuationType
 from streams.record import Batch, Headers, Record
 
+__all__ = ["Cancellable", "Emit", "Operator", "OperatorContext", "PunctuationType"]
+
 Emit = Callable[[Batch], None]
-
-
-class PunctuationType(Enum):
-    """Which clock a punctuator follows."""
-
-    STREAM_TIME = "stream-time"
-    WALL_CLOCK_TIME = "wall-clock-time"
-
-
-class Cancellable(Protocol):
-    """A scheduled punctuator."""
-
-    def cancel(self) -> None:
-        """Never call it again; allowed inside the callback."""
-        ...
 
 
 class OperatorContext(Protocol):
@@ -95,11 +82,24 @@ class OperatorContext(Protocol):
         """A result for `topic` cannot be serialized. Returns to skip it. Raises: ProductionError otherwise."""
         ...
 
+    def deserialization_failed(self, node: str, record: Record, error: Exception) -> None:
+        """The bytes of a source's record cannot be read. Returns to skip it. Raises: DeserializationError otherwise."""
+        ...
+
+    def remember(self, key: str, number: int) -> None:
+        """Keep a number with the next committed offsets (how far emit-on-close has read)."""
+        ...
+
+    def remembered(self, key: str) -> int | None:
+        """The number kept under `key`, also from before a restart."""
+        ...
+
     def emit_throttle_ms(self) -> int:
         """How long stream joins and emit-on-close wait between two scans: 1000, or 0 under the driver."""
         ...
 
 
+@runtime_checkable
 class Operator(Protocol):
     """A stateful operator. Stateless ones are just their `process`."""
 

@@ -1,0 +1,58 @@
+"""Kafka Streams for Python, broker included: the public names.
+
+    from streams import App, TimeWindows
+
+Names are imported when they are first used, so that `import streams` costs next to nothing, and so that the layers
+below never pull in those above. Everything else is found in its module: `streams.testing`, `streams.serdes`, ...
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "App": "streams.app",
+    "Branched": "streams.dsl.kstream",
+    "ConfigError": "streams.errors",
+    "EmitStrategy": "streams.dsl.windows",
+    "FixedKeyProcessor": "streams.processor",
+    "GlobalKTable": "streams.dsl.ktable",
+    "Int16": "streams.serdes",
+    "Int32": "streams.serdes",
+    "JoinWindows": "streams.dsl.windows",
+    "KStream": "streams.dsl.kstream",
+    "KTable": "streams.dsl.kstream",
+    "Materialized": "streams.dsl.options",
+    "Processor": "streams.processor",
+    "ProcessorContext": "streams.processor",
+    "PunctuationType": "streams.processor",
+    "Record": "streams.record",
+    "RecordError": "streams.errors",
+    "SessionWindows": "streams.dsl.windows",
+    "SlidingWindows": "streams.dsl.windows",
+    "StreamsBuilder": "streams.dsl.builder",
+    "StreamsConfig": "streams.config",
+    "StreamsError": "streams.errors",
+    "TimeWindows": "streams.dsl.windows",
+    "Topic": "streams.dsl.options",
+    "TopologyError": "streams.errors",
+    "UnlimitedWindows": "streams.dsl.windows",
+    "Windowed": "streams.record",
+    "serde_for": "streams.serdes",
+    "until_time_limit": "streams.dsl.suppressed",
+    "until_window_closes": "streams.dsl.suppressed",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'streams' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

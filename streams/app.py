@@ -1,0 +1,134 @@
+"""The App: one builder, one configuration, the decorators' home, and the door to running.
+
+Rules: an App only collects until `build` or `run`; making one reads the environment and nothing else. The same App
+runs under the TopologyTestDriver, on the embedded broker and on a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from typing import Any
+
+from state.stores import Store
+from streams.config import StreamsConfig
+from streams.dsl.decorators import Decorators
+from streams.dsl.kstream import KStream, KTable
+from streams.dsl.ktable import GlobalKTable
+from streams.dsl.options import Topic
+from streams.errors import StreamsError, TopologyError
+from streams.queries import StoreView
+from streams.running import Application, run
+from streams.topology.topology import Topology
+
+FindStores = Callable[[str], list[Store]]
+
+
+class App(Decorators):
+    """A streams application.
+
+    `name` is its application id: consumer group and prefix of its internal topics. `broker` is `embedded://DIR` (the
+    bundled broker, started when needed, data in DIR) or `kafka://host:port`. Further settings are those of
+    `StreamsConfig`, by keyword.
+    Raises: ConfigError for an unknown or wrong setting.
+    """
+
+    def __init__(self, name: str, *, broker: str | None = None, **settings: Any) -> None:
+        super().__init__()
+        self.name = name
+        self._settings = settings if broker is None else {"broker": broker, **settings}
+        self._topics: dict[str, Topic] = {}
+        self._partitions: dict[str, int] = {}
+        self._find_stores: FindStores | None = None
+        self.config = StreamsConfig.of(name, self._settings)
+
+    def configure(self, command_line: Mapping[str, str]) -> None:
+        """Settings of a command line, over those of the environment and the keyword arguments.
+
+        Raises: ConfigError.
+        """
+        self.config = StreamsConfig.of(self.name, self._settings, command_line=command_line)
+
+    def topic(
+        self,
+        name: str,
+        *,
+        key: Any = None,
+        value: Any = None,
+        timestamp: Callable[[Any], int] | None = None,
+        partitions: int | None = None,
+    ) -> Topic:
+        """A topic with the types it carries.
+
+        `key` and `value` are types or serdes. `timestamp` takes event time, in ms, from a value; without it the record's
+        timestamp counts. `partitions` is for the case that this application has to create it.
+        Raises: TopologyError when the topic was declared differently before.
+        """
+        topic = Topic.of(name, key=key, value=value, timestamp=timestamp)
+        if partitions is not None:
+            self._partitions[name] = partitions
+        known = self._topics.get(name)
+        if known is None or (key is None and value is None and timestamp is None):
+            return self._topics.setdefault(name, topic)
+        if (known.key_serde, known.value_serde) != (topic.key_serde, topic.value_serde):
+            raise TopologyError(f"topic {name} was declared with other types before: declare it once and pass it on")
+        return known
+
+    def stream(self, topic: Topic | str | Iterable[str], **options: Any) -> KStream:
+        """A stream of a topic's records; options as `StreamsBuilder.stream` takes them (`key=`, `value=`, ...)."""
+        return self.builder.stream(self._known(topic), **options)
+
+    def table(self, topic: Topic | str, **options: Any) -> KTable:
+        """A topic as a table, the latest value per key; options as `StreamsBuilder.table` takes them."""
+        return self.builder.table(self._known(topic), **options)
+
+    def global_table(self, topic: Topic | str, **options: Any) -> GlobalKTable:
+        """A topic as a table that every worker holds whole; options as `StreamsBuilder.global_table` takes them."""
+        return self.builder.global_table(self._known(topic), **options)
+
+    def build(self) -> Topology:
+        """The topology of all that was said so far. Raises: TopologyError."""
+        return self.builder.build(self.config)
+
+    def store(self, name: str) -> StoreView:
+        """A read-only view of a store over all tasks of this process.
+
+        Raises: StreamsError while the application does not run.
+        """
+        find = self._find_stores
+        if find is None:
+            raise StreamsError(f"the store {name!r} can be read while the application runs; {self.name} does not")
+        if not find(name) and name not in self.build().stores:
+            raise StreamsError(f"{self.name} has no store {name!r}: stores have the name that name= gave them")
+        return StoreView(name, lambda: find(name))
+
+    def serve_stores(self, find: FindStores | None) -> None:
+        """Whoever runs this application says how its open stores are found, and says None when it stops."""
+        self._find_stores = find
+
+    def run(self) -> None:
+        """Run until SIGINT or SIGTERM, in this thread.
+
+        Raises: StreamsError for what stopped it.
+        """
+        run(self.application())
+
+    def application(self) -> Application:
+        """Everything about this App that running it needs; builds the topology. Raises: TopologyError."""
+        return Application(
+            topology=self.build(),
+            config=self.config,
+            timers=self.timers,
+            start_functions=self.start_functions,
+            stop_functions=self.stop_functions,
+            partitions=self._partitions,
+            serve_stores=self.serve_stores,
+        )
+
+    def main(self) -> None:
+        """The `streams` command line for this application: `python app.py run`, `python app.py topology`, ..."""
+        # The command line sits above the App and imports it; it is found by name, so that `import streams` stays light.
+        import_module("streams.cli").main(app=self)
+
+    def _known(self, topic: Any) -> Any:
+        return self._topics.get(topic, topic) if isinstance(topic, str) else topic

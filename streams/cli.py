@@ -1,0 +1,63 @@
+"""The `streams` command: dispatches, sets up logging, and turns errors into one clear message and an exit code.
+
+Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings, 130 interrupted. `streams broker` becomes the
+broker by exec before anything else is imported. The commands themselves are in `streams.commands`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Any, NoReturn
+
+from streams.errors import ConfigError, StreamsError, TopologyError
+
+FAILED = 1
+WRONG_USAGE = 2
+INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None, app: Any = None) -> NoReturn:
+    """Run the command line and end the process. With `app`, commands mean that App and take no MODULE:APP."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["broker"]:
+        become_broker(arguments[1:])
+    sys.exit(_guarded(arguments, app))
+
+
+def become_broker(arguments: list[str]) -> NoReturn:
+    """Replace this process by the broker, so that its process id and signals are the user's to handle."""
+    # -P: a folder called broker in the current directory must not be taken for the package.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "broker", *arguments])  # noqa: S606  no shell is wanted
+
+
+def _guarded(arguments: list[str], app: Any) -> int:
+    """Run a command. Shape: the exit code; errors of ours are shown without a traceback."""
+    from streams.commands import command_line
+
+    try:
+        return command_line(arguments, app)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left (`streams consume t | head`); nothing is to be said to anyone.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (ConfigError, TopologyError) as error:
+        return _told(error, WRONG_USAGE)
+    except StreamsError as error:
+        return _told(error, FAILED)
+
+
+def _told(error: StreamsError, code: int) -> int:
+    """Say what went wrong; user code that raised is shown with the part of its traceback that is the user's."""
+    cause = error.__cause__
+    if cause is not None and cause.__traceback__ is not None and not isinstance(cause, StreamsError):
+        sys.stderr.write("".join(traceback.format_exception(cause)))
+    sys.stderr.write(f"error: {error}\n")
+    return code
+
+
+if __name__ == "__main__":
+    main()

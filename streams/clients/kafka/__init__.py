@@ -1,0 +1,127 @@
+"""The clients over aiokafka: its connections, metadata, record batches and group coordinator, and nothing above them.
+
+    processing thread                       network thread (asyncio)
+    KafkaConsumer.poll   <-- one queue ---  Fetcher, GroupMember
+    KafkaProducer.send   --- batches ---->  Sender
+    KafkaAdmin           --- calls ------>  requests
+
+Fetching and sending are our own, on aiokafka's connections: its Fetcher makes an object per record and has no fetch in
+flight while a partition is undrained; its producer awaits per batch. Nothing else in `streams` imports aiokafka.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from aiokafka.client import AIOKafkaClient
+
+from streams.clients.kafka.admin import KafkaAdmin
+from streams.clients.kafka.consumer import KafkaConsumer
+from streams.clients.kafka.fetcher import FetchSettings
+from streams.clients.kafka.group import GroupSettings
+from streams.clients.kafka.network import NetworkThread, connect
+from streams.clients.kafka.producer import KafkaProducer, ProducerSettings
+from streams.clients.kafka.sender import SendSettings
+from streams.config import StreamsConfig
+from streams.errors import StreamsError
+
+log = logging.getLogger(__name__)
+
+__all__ = ["KafkaAdmin", "KafkaClients", "KafkaConsumer", "KafkaProducer"]
+
+BATCH_BYTES = 256 * 1024
+"""Large enough for a broker that syncs before it answers, small enough to be decoded at once by a reader."""
+TOPIC_WAIT_S = 5.0
+MARGIN_S = 20.0
+CLOSE_S = 5.0
+
+
+class KafkaClients:
+    """Makes the clients of one worker, all on one network thread. Satisfies `Clients`."""
+
+    def __init__(self, config: StreamsConfig) -> None:
+        _quiet()
+        self._config = config
+        self._network = NetworkThread(config.client_id)
+        self._made: list[KafkaConsumer | KafkaProducer | KafkaAdmin] = []
+
+    def consumer(self, *, group: str | None, read_committed: bool = False) -> KafkaConsumer:
+        """A consumer of its own; without a group it can only `assign`. Raises: ClientError when no broker answers."""
+        config = self._config
+        fetching = FetchSettings(
+            config.fetch_max_bytes, config.max_partition_fetch_bytes, config.buffered_max_bytes, read_committed
+        )
+        consumer = KafkaConsumer(
+            self._network, self._connect(), fetching, self._group(group) if group else None, timeout_s=self._timeout_s
+        )
+        self._made.append(consumer)
+        return consumer
+
+    def producer(self) -> KafkaProducer:
+        """An idempotent producer (acks=all)."""
+        config = self._config
+        settings = ProducerSettings(
+            batch_bytes=min(BATCH_BYTES, config.max_request_size),
+            buffer_bytes=config.buffer_memory,
+            linger_s=config.linger_ms / 1000,
+            compression=config.compression_type,
+            topic_wait_s=TOPIC_WAIT_S,
+            sending=SendSettings(config.request_timeout_ms, config.delivery_timeout_ms / 1000),
+        )
+        producer = KafkaProducer(self._network, self._connect(), settings)
+        self._made.append(producer)
+        return producer
+
+    def admin(self) -> KafkaAdmin:
+        """An admin client."""
+        admin = KafkaAdmin(self._network, self._connect(), timeout_s=self._timeout_s)
+        self._made.append(admin)
+        return admin
+
+    def close(self) -> None:
+        """Disconnect what is still connected, without a flush, and end the network thread."""
+        for client in self._made:
+            try:
+                self._network.call(client.disconnect(), CLOSE_S)
+            except StreamsError as error:
+                log.warning("while disconnecting: %s", error)
+        self._made.clear()
+        self._network.close()
+
+    @property
+    def _timeout_s(self) -> float:
+        """How long a call that retries by itself may take: one request, and some time to find a new leader."""
+        return self._config.request_timeout_ms / 1000 + MARGIN_S
+
+    def _group(self, group: str) -> GroupSettings:
+        config = self._config
+        return GroupSettings(
+            group,
+            config.group_instance_id,
+            config.session_timeout_ms,
+            config.heartbeat_interval_ms,
+            config.max_poll_interval_ms,
+        )
+
+    def _connect(self) -> AIOKafkaClient:
+        config = self._config
+        settings: dict[str, Any] = {
+            "metadata_max_age_ms": config.metadata_max_age_ms,
+            "request_timeout_ms": config.request_timeout_ms,
+        }
+        return self._network.call(
+            connect(
+                config.bootstrap_servers.split(","),
+                client_id=config.client_id,
+                timeout_s=config.connect_timeout_ms / 1000,
+                **settings,
+            )
+        )
+
+
+def _quiet() -> None:
+    """Keep aiokafka from logging what is told, or retried, here; a level that somebody has set stays."""
+    logger = logging.getLogger("aiokafka")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL)

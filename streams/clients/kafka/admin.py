@@ -1,0 +1,183 @@
+"""Topics: describe, create, delete, and drop records below an offset."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
+
+from aiokafka import errors as kafka_errors
+from aiokafka.admin.config_resource import ConfigResourceType
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.admin import (
+    CreateTopicsRequest,
+    DeleteRecordsRequest,
+    DeleteTopicsRequest,
+    DescribeConfigsRequest,
+)
+from aiokafka.protocol.metadata import MetadataRequest
+
+from streams.clients.base import NewTopic, TopicDescription
+from streams.clients.kafka.network import NetworkThread
+from streams.errors import ClientError
+from streams.record import TopicPartition
+
+T = TypeVar("T")
+
+RETRY_S = 0.1
+
+
+class KafkaAdmin:
+    """An `Admin` over the brokers' own requests."""
+
+    def __init__(self, network: NetworkThread, client: AIOKafkaClient, *, timeout_s: float) -> None:
+        self._network = network
+        self._client = client
+        self._timeout_s = timeout_s
+        self._closed = False
+
+    def describe(self, topics: Iterable[str]) -> dict[str, TopicDescription]:
+        """The topics that exist among these, with their settings; missing ones are absent, and not made by asking."""
+        names = list(topics)
+        return self._call(self._describe(names)) if names else {}
+
+    def topics(self) -> list[str]:
+        """The names of all topics."""
+        return self._call(self._list())
+
+    def create(self, topics: Iterable[NewTopic]) -> None:
+        """Create the topics, and wait until they can be used; one that exists already is left as it is."""
+        wanted = list(topics)
+        if wanted:
+            self._call(self._create(wanted))
+
+    def delete(self, topics: Iterable[str]) -> None:
+        """Delete the topics; missing ones are no error."""
+        names = list(topics)
+        if names:
+            self._call(self._delete(names))
+
+    def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
+        """Drop the records below these offsets."""
+        if before:
+            self._call(self._delete_records(before))
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._network.call(self.disconnect())
+
+    async def disconnect(self) -> None:
+        """The same, on the network thread; a second time it does nothing."""
+        if not self._closed:
+            self._closed = True
+            await self._client.close()
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._network.call(work, self._timeout_s)
+
+    async def _list(self) -> list[str]:
+        metadata = await self._send(MetadataRequest(None))
+        return sorted(_topic_names(metadata))
+
+    async def _describe(self, names: list[str]) -> dict[str, TopicDescription]:
+        counts = await self._partition_counts(names)
+        configs = await self._configs(list(counts))
+        return {name: TopicDescription(name, count, configs.get(name, {})) for name, count in counts.items()}
+
+    async def _partition_counts(self, names: list[str]) -> dict[str, int]:
+        while True:
+            metadata = await self._send(MetadataRequest(names, allow_auto_topic_creation=False))
+            answers = {entry[1]: entry for entry in metadata.topics}
+            errors = {name: kafka_errors.for_code(entry[0]) for name, entry in answers.items()}
+            if not any(error is kafka_errors.LeaderNotAvailableError for error in errors.values()):
+                return {name: len(answers[name][-1]) for name in names if errors.get(name) is kafka_errors.NoError}
+            await asyncio.sleep(RETRY_S)
+
+    async def _configs(self, names: list[str]) -> dict[str, dict[str, str]]:
+        if not names:
+            return {}
+        resources = [(ConfigResourceType.TOPIC, name, None) for name in names]
+        answer = await self._send(DescribeConfigsRequest(resources))
+        found: dict[str, dict[str, str]] = {}
+        for code, message, _kind, name, entries in answer.resources:
+            _check(code, message, f"the settings of topic {name!r}")
+            found[name] = {entry[0]: entry[1] for entry in entries if entry[1] is not None}
+        return found
+
+    async def _create(self, topics: list[NewTopic]) -> None:
+        requests: list[Any] = [
+            (topic.name, topic.partitions, topic.replication_factor, [], list(topic.config.items())) for topic in topics
+        ]
+        answer = await self._send_to_controller(CreateTopicsRequest(requests, self._timeout_ms, False))
+        for name, code, *message in answer.topic_errors:
+            if kafka_errors.for_code(code) is not kafka_errors.TopicAlreadyExistsError:
+                _check(code, message[0] if message else None, f"topic {name!r}, which was to be created")
+        names = [topic.name for topic in topics]
+        await self._appear(set(names))
+
+    async def _appear(self, names: set[str]) -> None:
+        """Wait until the brokers know the topics."""
+        while names:
+            names = names.difference(await self._partition_counts(sorted(names)))
+            if names:
+                await asyncio.sleep(RETRY_S)
+
+    async def _delete(self, names: list[str]) -> None:
+        answer = await self._send_to_controller(DeleteTopicsRequest(names, self._timeout_ms))
+        for name, code in answer.topic_error_codes:
+            if kafka_errors.for_code(code) is not kafka_errors.UnknownTopicOrPartitionError:
+                _check(code, None, f"topic {name!r}, which was to be deleted")
+
+    async def _delete_records(self, before: Mapping[TopicPartition, int]) -> None:
+        await self._client.set_topics({partition.topic for partition in before})
+        by_node: dict[int, dict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
+        for partition, offset in before.items():
+            node = self._client.cluster.leader_for_partition(partition)
+            if node is None or node == -1:
+                raise ClientError(f"no broker leads {partition}: its records cannot be deleted now")
+            by_node[node][partition.topic].append((partition.partition, offset))
+        for node, topics in by_node.items():
+            answer = await self._client.send(node, DeleteRecordsRequest(list(topics.items()), self._timeout_ms))
+            for topic, partitions, *_tags in answer.topics:
+                for number, _low, code, *_more in partitions:
+                    _check(code, None, f"{topic}[{number}], whose records were to be deleted")
+
+    @property
+    def _timeout_ms(self) -> int:
+        return int(self._timeout_s * 1000)
+
+    async def _send(self, request: Any) -> Any:
+        """Ask any broker, and another one while there is none."""
+        while True:
+            node = self._client.get_random_node()
+            if node is not None:
+                try:
+                    return await self._client.send(node, request)
+                except kafka_errors.NodeNotReadyError:
+                    pass
+            await asyncio.sleep(RETRY_S)
+            await self._client.force_metadata_update()
+
+    async def _send_to_controller(self, request: Any) -> Any:
+        """Ask the controller, which may have moved since the last look."""
+        while True:
+            await self._client.force_metadata_update()
+            controller = self._client.cluster.controller
+            if controller is not None:
+                try:
+                    return await self._client.send(controller.nodeId, request)
+                except kafka_errors.NodeNotReadyError:
+                    pass
+            await asyncio.sleep(RETRY_S)
+
+
+def _topic_names(metadata: Any) -> list[str]:
+    """Names in a Metadata answer: (error, name, ...) each."""
+    return [entry[1] for entry in metadata.topics]
+
+
+def _check(code: int, message: str | None, what: str) -> None:
+    error = kafka_errors.for_code(code)
+    if error is not kafka_errors.NoError:
+        raise ClientError(f"{what}: the broker answers {error.__name__}{f' ({message})' if message else ''}")

@@ -1,0 +1,277 @@
+"""The consumer: what the fetcher and the group member on the network thread hand over, taken by `poll`.
+
+One queue carries everything in order: deliveries, rebalances, failures and wake-ups. Rules: a delivery of an older
+epoch (before a seek, or of a partition let go) is dropped; rebalances are answered from inside `poll`; records that
+arrived before a failure are handed over before it is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+
+from aiokafka.client import AIOKafkaClient
+
+from streams.clients.base import Assignor, OffsetAndMetadata, RawBatch, RebalanceListener
+from streams.clients.kafka.fetcher import Delivery, Fetcher, FetchSettings
+from streams.clients.kafka.group import GroupMember, GroupSettings, Ownership, Rebalance
+from streams.clients.kafka.network import NetworkThread, translated
+from streams.clients.kafka.offsets import EARLIEST, LATEST, list_offsets
+from streams.errors import ClientError, StreamsError
+from streams.record import TopicPartition
+
+
+class Wake(NamedTuple):
+    """Ends a `poll`."""
+
+
+Item = Delivery | Rebalance | StreamsError | Wake
+
+
+class KafkaConsumer:
+    """See the module. A `Consumer`; used by one thread, but for `wake`."""
+
+    def __init__(
+        self,
+        network: NetworkThread,
+        client: AIOKafkaClient,
+        fetching: FetchSettings,
+        group: GroupSettings | None,
+        *,
+        timeout_s: float,
+    ) -> None:
+        self._network = network
+        self._client = client
+        self._read_committed = fetching.read_committed
+        self._timeout_s = timeout_s
+        self._items: SimpleQueue[Item] = SimpleQueue()
+        self._closed = False
+        self._failure: StreamsError | None = None
+        self._positions: dict[TopicPartition, int | None] = {}
+        self._ends: dict[TopicPartition, int] = {}
+        self._epochs: dict[TopicPartition, int] = {}
+        self._unplaced: set[TopicPartition] = set()
+        self._listener: RebalanceListener | None = None
+        self._assignor: Assignor | None = None
+        self._fetcher, self._member = network.call(self._parts(fetching, group))
+
+    async def _parts(self, fetching: FetchSettings, group: GroupSettings | None) -> tuple[Fetcher, GroupMember | None]:
+        fetcher = Fetcher(self._client, fetching, deliver=self._items.put, fail=self._items.put)
+        if group is None:
+            return fetcher, None
+        return fetcher, GroupMember(self._client, group, tell=self._items.put, fail=self._group_failed)
+
+    def subscribe(self, topics: Sequence[str], assignor: Assignor, listener: RebalanceListener) -> None:
+        """Join the group; partitions come and go from inside `poll`."""
+        member = self._group_member()
+        self._listener, self._assignor = listener, assignor
+        self._network.call(member.subscribe(topics, assignor, assignor.user_data()))
+
+    def assign(self, partitions: Iterable[TopicPartition]) -> None:
+        """Read these partitions without a group; positions of those read before stay, others begin at the first."""
+        wanted = set(partitions)
+        self._let_go(self._positions.keys() - wanted)
+        self._place_later(wanted - self._positions.keys())
+
+    def poll(self, timeout_s: float) -> list[RawBatch]:
+        """All that has arrived, waiting up to `timeout_s` for something."""
+        if self._member is not None:
+            self._member.alive()
+        if self._unplaced:
+            self._place()
+        self._raise_failure()
+        deliveries: list[Delivery] = []
+        item = self._next(timeout_s)
+        while item is not None and self._handle(item, deliveries):
+            item = self._next(0)
+        batches = self._taken(deliveries)
+        if not batches:
+            self._raise_failure()
+        return batches
+
+    def wake(self) -> None:
+        """Make a `poll` in progress, or the next one, return at once."""
+        self._items.put(Wake())
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Read on from `offset`; what was fetched before is forgotten."""
+        assert partition in self._positions, f"{partition} is not assigned"
+        self._unplaced.discard(partition)
+        self._positions[partition] = offset
+        self._ends.pop(partition, None)
+        self._network.soon(self._fetcher.start, partition, offset, self._new_epoch(partition))
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Stop fetching these until `resume`."""
+        chosen = list(partitions)
+        self._network.soon(lambda: self._fetcher.pause(chosen, paused=True))
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetch these again."""
+        chosen = list(partitions)
+        self._network.soon(lambda: self._fetcher.pause(chosen, paused=False))
+
+    def position(self, partition: TopicPartition) -> int:
+        """The offset of the next record that `poll` will return of this partition."""
+        if partition in self._unplaced:
+            self._place()
+        position = self._positions[partition]
+        assert position is not None, "placed partitions have a position"
+        return position
+
+    def lag(self, partition: TopicPartition) -> int | None:
+        """How many records the broker has beyond `position`, as of the last fetch; None before the first."""
+        position, end = self._positions.get(partition), self._ends.get(partition)
+        return None if position is None or end is None else max(end - position, 0)
+
+    def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
+        """The group's committed offsets; partitions without one are absent."""
+        member = self._group_member()
+        return self._network.call(member.committed(partitions), self._timeout_s)
+
+    def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """Commit for the group. Raises: TaskMigrated when it has moved on."""
+        member = self._group_member()
+        self._network.call(member.commit(offsets), self._timeout_s)
+
+    def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The first offset that still exists of each."""
+        return self._list_offsets(partitions, EARLIEST)
+
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset after the last readable record of each."""
+        return self._list_offsets(partitions, LATEST)
+
+    def offsets_at(self, partitions: Iterable[TopicPartition], timestamp: int) -> dict[TopicPartition, int]:
+        """The first offset of each whose record is not older than `timestamp` in ms, else the end offset."""
+        found = self._list_offsets(partitions, timestamp)
+        late = [partition for partition, offset in found.items() if offset < 0]
+        return found | self.end_offsets(late)
+
+    def close(self) -> None:
+        """Leave the group and disconnect."""
+        self._network.call(self.disconnect())
+
+    async def disconnect(self) -> None:
+        """The same, on the network thread; a second time it does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._member is not None:
+            await self._member.close()
+        await self._fetcher.close()
+        await self._client.close()
+
+    # Within
+
+    def _group_member(self) -> GroupMember:
+        assert self._member is not None, "this consumer has no group"
+        return self._member
+
+    def _list_offsets(self, partitions: Iterable[TopicPartition], timestamp: int) -> dict[TopicPartition, int]:
+        asked = list(partitions)
+        if not asked:
+            return {}
+        read_committed, timeout_s = self._read_committed, self._timeout_s
+        return self._network.call(
+            list_offsets(self._client, asked, timestamp, read_committed=read_committed, timeout_s=timeout_s)
+        )
+
+    def _next(self, timeout_s: float) -> Item | None:
+        try:
+            return self._items.get(timeout=timeout_s) if timeout_s > 0 else self._items.get_nowait()
+        except Empty:
+            return None
+
+    def _handle(self, item: Item, deliveries: list[Delivery]) -> bool:
+        """Take up one item; the answer is whether `poll` should look for more."""
+        if isinstance(item, Delivery):
+            deliveries.append(item)
+            return True
+        if isinstance(item, Rebalance):
+            self._rebalance(item)
+            return True
+        if isinstance(item, StreamsError):
+            self._failure = item
+        return False
+
+    def _taken(self, deliveries: list[Delivery]) -> list[RawBatch]:
+        """The batches of this epoch, with positions moved past them; room is made for as many bytes."""
+        batches: list[RawBatch] = []
+        size = 0
+        for delivery in deliveries:
+            size += sum(batch.size for batch in delivery.batches)
+            if self._epochs.get(delivery.partition) != delivery.epoch or delivery.partition not in self._positions:
+                continue
+            self._ends[delivery.partition] = delivery.end_offset
+            if delivery.batches:
+                self._positions[delivery.partition] = delivery.batches[-1].next_offset
+                batches += delivery.batches
+        if size:
+            self._network.soon(self._fetcher.taken, size)
+        return batches
+
+    def _rebalance(self, rebalance: Rebalance) -> None:
+        """Tell the listener; whatever it raises, the group may go on."""
+        listener, member = self._listener, self._group_member()
+        assert listener is not None, "rebalances come to subscribers only"
+        try:
+            if rebalance.ownership is Ownership.ASSIGNED:
+                self._let_go(self._positions.keys() - rebalance.partitions)
+                self._place_later(rebalance.partitions)
+                listener.assigned(rebalance.partitions)
+            elif rebalance.ownership is Ownership.REVOKED:
+                listener.revoked(rebalance.partitions)
+            else:
+                listener.lost(rebalance.partitions)
+        finally:
+            if rebalance.ownership is not Ownership.ASSIGNED:
+                self._let_go(rebalance.partitions)
+                if self._assignor is not None:
+                    member.set_user_data(self._assignor.user_data())
+            rebalance.done()
+
+    def _let_go(self, partitions: Iterable[TopicPartition]) -> None:
+        gone = list(partitions)
+        for partition in gone:
+            self._positions.pop(partition, None)
+            self._ends.pop(partition, None)
+            self._new_epoch(partition)
+        self._unplaced.difference_update(gone)
+        self._network.soon(self._fetcher.stop, gone)
+
+    def _place_later(self, partitions: Iterable[TopicPartition]) -> None:
+        """Positions are looked up when they are first needed, so that a `seek` can spare it."""
+        for partition in partitions:
+            self._positions[partition] = None
+            self._unplaced.add(partition)
+
+    def _place(self) -> None:
+        """Start at the committed offset, or at the first record."""
+        partitions = set(self._unplaced)
+        offsets: dict[TopicPartition, int] = {}
+        if self._listener is not None:
+            offsets = {partition: entry.offset for partition, entry in self.committed(partitions).items()}
+        offsets |= self.beginning_offsets(partitions - offsets.keys())
+        for partition, offset in offsets.items():
+            self.seek(partition, offset)
+
+    def _new_epoch(self, partition: TopicPartition) -> int:
+        self._epochs[partition] = self._epochs.get(partition, 0) + 1
+        return self._epochs[partition]
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    def _group_failed(self, error: Exception) -> None:
+        """The group coordinator's fatal errors, on the network thread."""
+        try:
+            with translated():
+                raise error
+        except StreamsError as failure:
+            self._items.put(failure)
+        except Exception as failure:
+            self._items.put(ClientError(f"the group coordinator failed: {failure}"))

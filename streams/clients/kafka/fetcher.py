@@ -1,0 +1,241 @@
+"""Keeps one fetch in flight per broker, whatever the processing thread does meanwhile.
+
+Lives on the network thread. What arrives goes to `deliver` at once, so that the next fetch can leave; when more waits
+than `buffer_bytes`, fetching pauses until some was taken. Rules: a partition is in at most one fetch; every `seek`
+begins a new epoch of the partition, and what an older epoch fetched is thrown away.
+Errors that pass by themselves are retried with fresh metadata; others go to `fail`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from aiokafka import errors as kafka_errors
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.fetch import FetchRequest
+
+from streams.clients.kafka.record_batches import FetchedBatch, split
+from streams.errors import ClientError, OffsetOutOfRange, StreamsError
+from streams.record import TopicPartition
+
+log = logging.getLogger(__name__)
+
+LONG_POLL_MS = 500
+SHORT_POLL_MS = 25
+"""How long a fetch may wait at the broker while a partition it leaves out may come back any moment."""
+RETRY_S = 0.1
+STALE_METADATA = (
+    kafka_errors.NotLeaderForPartitionError,
+    kafka_errors.LeaderNotAvailableError,
+    kafka_errors.UnknownTopicOrPartitionError,
+)
+
+
+class FetchSettings(NamedTuple):
+    """Sizes in bytes."""
+
+    max_bytes: int
+    max_partition_bytes: int
+    buffer_bytes: int
+    read_committed: bool
+
+
+class PartitionState:
+    """Where fetching of one partition stands."""
+
+    __slots__ = ("end_offset", "epoch", "in_flight", "offset", "paused", "retry_at")
+
+    def __init__(self, offset: int, epoch: int) -> None:
+        self.offset = offset
+        self.epoch = epoch
+        self.paused = False
+        self.in_flight = False
+        self.retry_at = 0.0
+        self.end_offset: int | None = None
+
+
+class Delivery(NamedTuple):
+    """What arrived for a partition: batches, and the end of what the broker had then."""
+
+    partition: TopicPartition
+    epoch: int
+    batches: list[FetchedBatch]
+    end_offset: int
+
+
+class Fetcher:
+    """See the module. All methods are called on the network thread."""
+
+    def __init__(
+        self,
+        client: AIOKafkaClient,
+        settings: FetchSettings,
+        *,
+        deliver: Callable[[Delivery], None],
+        fail: Callable[[StreamsError], None],
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._deliver = deliver
+        self._fail = fail
+        self._states: dict[TopicPartition, PartitionState] = {}
+        self._changed = asyncio.Event()
+        self._waiting_bytes = 0
+        self._fetches: set[asyncio.Task[None]] = set()
+        self._busy_nodes: set[int] = set()
+        self._main = asyncio.get_running_loop().create_task(self._run())
+
+    def start(self, partition: TopicPartition, offset: int, epoch: int) -> None:
+        """Fetch a partition from `offset` on, whatever was fetched of it before; a pause is kept."""
+        before = self._states.get(partition)
+        state = self._states[partition] = PartitionState(offset, epoch)
+        state.paused = before.paused if before else False
+        self._changed.set()
+
+    def stop(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetch these no longer."""
+        for partition in partitions:
+            self._states.pop(partition, None)
+
+    def pause(self, partitions: Iterable[TopicPartition], *, paused: bool) -> None:
+        """Stop fetching for a while, or go on."""
+        for partition in partitions:
+            if partition in self._states:
+                self._states[partition].paused = paused
+        self._changed.set()
+
+    def taken(self, size: int) -> None:
+        """The processing thread took batches of so many bytes."""
+        full = self._waiting_bytes >= self._settings.buffer_bytes
+        self._waiting_bytes -= size
+        if full:
+            self._changed.set()
+
+    async def close(self) -> None:
+        """End all fetches."""
+        tasks = [self._main, *self._fetches]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            self._changed.clear()
+            try:
+                retry_s = self._launch()
+            except Exception as error:
+                log.exception("the fetcher failed")
+                self._fail(ClientError(f"fetching failed: {error}"))
+                return
+            try:
+                await asyncio.wait_for(self._changed.wait(), retry_s)
+            except TimeoutError:
+                continue
+
+    def _launch(self) -> float | None:
+        """Send a fetch to every broker that has none; the answer is when to look again, None: when told."""
+        if self._waiting_bytes >= self._settings.buffer_bytes:
+            return None
+        now = asyncio.get_running_loop().time()
+        by_node, left_out, retry_s = self._by_node(now)
+        for node, partitions in by_node.items():
+            wait_ms = SHORT_POLL_MS if node in left_out else LONG_POLL_MS
+            self._busy_nodes.add(node)
+            task = asyncio.get_running_loop().create_task(self._fetch(node, partitions, wait_ms))
+            self._fetches.add(task)
+            task.add_done_callback(self._fetches.discard)
+        return retry_s
+
+    def _by_node(self, now: float) -> tuple[dict[int, list[TopicPartition]], set[int], float | None]:
+        """Partitions to fetch now by leader, leaders with partitions left out, and the wait until one may be retried."""
+        by_node: dict[int, list[TopicPartition]] = defaultdict(list)
+        left_out: set[int] = set()
+        retry_s: float | None = None
+        for partition, state in self._states.items():
+            node = self._client.cluster.leader_for_partition(partition)
+            if node is None or node == -1:
+                self._client.add_topic(partition.topic)
+                self._client.force_metadata_update()
+                retry_s = RETRY_S
+            elif state.retry_at > now:
+                retry_s = min(retry_s or RETRY_S, state.retry_at - now)
+            elif state.paused:
+                left_out.add(node)
+            elif node not in self._busy_nodes and not state.in_flight:
+                by_node[node].append(partition)
+        return by_node, left_out, retry_s
+
+    async def _fetch(self, node: int, partitions: list[TopicPartition], wait_ms: int) -> None:
+        asked = {partition: self._states[partition] for partition in partitions}
+        for state in asked.values():
+            state.in_flight = True
+        try:
+            response = await self._client.send(node, self._request(asked, wait_ms))
+            for topic, answers in response.topics:
+                for answer in answers:
+                    partition = TopicPartition(topic, answer[0])
+                    self._accept(partition, asked[partition], answer)
+        except kafka_errors.KafkaError as error:
+            log.debug("fetch from broker %s failed: %r", node, error)
+            self._retry_later(asked.values())
+        finally:
+            for state in asked.values():
+                state.in_flight = False
+            self._busy_nodes.discard(node)
+            self._changed.set()
+
+    def _request(self, asked: dict[TopicPartition, PartitionState], wait_ms: int) -> FetchRequest:
+        by_topic: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
+        for partition, state in asked.items():
+            by_topic[partition.topic].append((partition.partition, state.offset, self._settings.max_partition_bytes))
+        return FetchRequest(
+            wait_ms, 1, self._settings.max_bytes, int(self._settings.read_committed), list(by_topic.items())
+        )
+
+    def _accept(self, partition: TopicPartition, state: PartitionState, answer: Any) -> None:
+        """Take one partition's part of a response: (partition, error, high watermark, [LSO, ...], records)."""
+        if self._states.get(partition) is not state:
+            return
+        error = kafka_errors.for_code(answer[1])
+        if error is not kafka_errors.NoError:
+            self._refused(partition, state, error)
+            return
+        end_offset = answer[3] if self._settings.read_committed else answer[2]
+        try:
+            fetched = split(partition, answer[-1], state.offset, self._aborted(answer))
+        except StreamsError as failure:
+            self._fail(failure)
+            state.paused = True
+            return
+        state.offset = fetched.next_offset
+        if fetched.batches or state.end_offset != end_offset:
+            state.end_offset = end_offset
+            self._waiting_bytes += sum(batch.size for batch in fetched.batches)
+            self._deliver(Delivery(partition, state.epoch, fetched.batches, end_offset))
+
+    def _aborted(self, answer: Any) -> list[tuple[int, int]] | None:
+        """The aborted transactions of an answer; they stand before the records, or before a preferred replica."""
+        if not self._settings.read_committed:
+            return None
+        return next((part for part in answer[4:-1] if isinstance(part, list)), None)
+
+    def _refused(self, partition: TopicPartition, state: PartitionState, error: type[Exception]) -> None:
+        if error is kafka_errors.OffsetOutOfRangeError:
+            state.paused = True
+            self._fail(OffsetOutOfRange(partition.topic, partition.partition, state.offset))
+        elif issubclass(error, STALE_METADATA) or getattr(error, "retriable", False):
+            log.debug("fetch of %s refused: %s", partition, error.__name__)
+            self._client.force_metadata_update()
+            self._retry_later([state])
+        else:
+            state.paused = True
+            self._fail(ClientError(f"{partition} cannot be read: the broker answers {error.__name__}"))
+
+    def _retry_later(self, states: Iterable[PartitionState]) -> None:
+        retry_at = asyncio.get_running_loop().time() + RETRY_S
+        for state in states:
+            state.retry_at = retry_at

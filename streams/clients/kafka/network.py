@@ -1,0 +1,120 @@
+"""The network thread of a worker: one asyncio loop that all of its Kafka clients share.
+
+The processing thread calls in with `call`, which blocks; nothing of asyncio is seen outside of this package. Foreign
+errors become ours here and nowhere else (`translated`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Coroutine, Iterator, Sequence
+from typing import Any, TypeVar
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalGenerationError,
+    InvalidProducerEpoch,
+    KafkaConnectionError,
+    KafkaError,
+    ProducerFenced,
+    UnknownMemberIdError,
+)
+
+from streams.errors import ClientError, TaskMigrated
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+FENCED = (CommitFailedError, IllegalGenerationError, InvalidProducerEpoch, ProducerFenced, UnknownMemberIdError)
+RETRY_EVERY_S = 0.1
+
+
+class NetworkThread:
+    """An asyncio loop on a thread of its own."""
+
+    def __init__(self, name: str) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name=f"{name}-network", daemon=True)
+        self._thread.start()
+
+    def call(self, work: Coroutine[Any, Any, T], timeout_s: float | None = None) -> T:
+        """Run a coroutine there and wait for its result. Raises: ClientError, TaskMigrated."""
+        assert threading.current_thread() is not self._thread, "the network thread must not wait for itself"
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        with translated():
+            try:
+                return future.result(timeout_s)
+            except TimeoutError:
+                future.cancel()
+                raise ClientError(f"the broker did not answer within {timeout_s:g} s") from None
+
+    def soon(self, callback: Any, *values: Any) -> None:
+        """Run a plain function there, without waiting for it; nothing happens once the thread has ended."""
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(callback, *values)
+
+    def close(self) -> None:
+        """Cancel what still runs there, and end the thread."""
+        if self.loop.is_closed():
+            return
+        self.soon(self.loop.stop)
+        self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+            pending = asyncio.all_tasks(self.loop)
+            for task in pending:
+                task.cancel()
+            self.loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+        finally:
+            self.loop.close()
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn aiokafka's errors into ours."""
+    try:
+        yield
+    except FENCED as error:
+        raise TaskMigrated(f"the broker no longer accepts this member: {described(error)}") from error
+    except KafkaConnectionError as error:
+        raise ClientError(f"the connection to the broker failed: {described(error)}") from error
+    except KafkaError as error:
+        raise ClientError(f"the broker answered: {described(error)}") from error
+
+
+def described(error: Exception) -> str:
+    """An error of aiokafka in one line: its name, and what it says beyond it."""
+    text = str(error).strip()
+    name = type(error).__name__.removesuffix("Error")
+    return text if name in text else f"{name} {text}".strip()
+
+
+async def connect(bootstrap: Sequence[str], *, client_id: str, timeout_s: float, **settings: Any) -> AIOKafkaClient:
+    """A client that has met a broker, tried for up to `timeout_s`.
+
+    Raises: ClientError that names the addresses.
+    """
+    client = AIOKafkaClient(bootstrap_servers=list(bootstrap), client_id=client_id, **settings)
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            await client.bootstrap()
+        except KafkaConnectionError as error:
+            if time.monotonic() >= deadline:
+                await client.close()
+                raise ClientError(
+                    f"no broker answers at {', '.join(bootstrap)} (tried for {timeout_s:g} s): is it running? "
+                    "Start one with `streams broker`, or correct the broker address"
+                ) from error
+            await asyncio.sleep(RETRY_EVERY_S)
+        else:
+            return client

@@ -1,0 +1,232 @@
+"""The producer: columns become record batches on the processing thread, the sender delivers them from the network's.
+
+Rules: one lock per `send`, none per record; a batch is closed when it is full, when it has waited `linger_s`, and by
+`flush`; closed batches go to the sender in order; while `buffer_bytes` are unacknowledged, `send` blocks. What went
+wrong in the background is raised by the next `send` or `flush`, and after that by all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+from streams.clients.kafka.network import NetworkThread
+from streams.clients.kafka.sender import Batch, Sender, SendSettings
+from streams.errors import ClientError, StreamsError
+from streams.record import Headers, TopicPartition
+
+MAGIC = 2
+CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+NO_HEADERS: list[Any] = []
+UNSET = -1
+LOOK_EVERY_S = 1.0
+TOPIC_RETRY_S = 0.1
+
+
+class ProducerSettings(NamedTuple):
+    """Sizes in bytes, times in seconds; `compression` is a name of CODECS."""
+
+    batch_bytes: int
+    buffer_bytes: int
+    linger_s: float
+    compression: str
+    topic_wait_s: float
+    sending: SendSettings
+
+
+class _OpenBatch:
+    """A batch being filled."""
+
+    __slots__ = ("builder", "count")
+
+    def __init__(self, codec: int, batch_bytes: int) -> None:
+        self.builder = DefaultRecordBatchBuilder(MAGIC, codec, 0, UNSET, UNSET, 0, batch_bytes)
+        self.count = 0
+
+
+class KafkaProducer:
+    """See the module. A `Producer`."""
+
+    def __init__(self, network: NetworkThread, client: AIOKafkaClient, settings: ProducerSettings) -> None:
+        self._network = network
+        self._client = client
+        self._settings = settings
+        self._codec = CODECS[settings.compression]
+        self._changed = threading.Condition(threading.Lock())
+        self._open: dict[TopicPartition, _OpenBatch] = {}
+        self._closed: deque[Batch] = deque()
+        self._ends: dict[TopicPartition, int] = {}
+        self._unacknowledged_bytes = 0
+        self._error: StreamsError | None = None
+        self._lingering = False
+        self._ended = False
+        self._sender = network.call(self._start())
+
+    async def _start(self) -> Sender:
+        return Sender(self._client, self._settings.sending, acknowledged=self._acknowledged, failed=self._failed)
+
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        timestamps: Sequence[int],
+        headers: Sequence[Headers] | None = None,
+    ) -> None:
+        """Append records to a partition. Blocks only while the buffers are full."""
+        target = TopicPartition(topic, partition)
+        with self._changed:
+            self._wait_for_room()
+            if headers is None:
+                self._append(target, zip(keys, values, timestamps, strict=True))
+            else:
+                self._append_with_headers(target, zip(keys, values, timestamps, headers, strict=True))
+            self._hand_over()
+
+    def partition_count(self, topic: str) -> int:
+        """How many partitions the topic has. Raises: ClientError when it stays unknown."""
+        known = self._client.cluster.partitions_for_topic(topic)
+        if known:
+            return len(known)
+        return self._network.call(self._find_topic(topic))
+
+    def flush(self) -> None:
+        """Wait until all that was sent is acknowledged. Raises: ProductionError, ClientError, TaskMigrated."""
+        with self._changed:
+            for target in list(self._open):
+                self._close_batch(target)
+            self._hand_over()
+            while self._unacknowledged_bytes and self._error is None:
+                self._changed.wait(LOOK_EVERY_S)
+            self._raise_error()
+
+    def end_offset(self, topic: str, partition: int) -> int | None:
+        """The offset after the last acknowledged record that this producer wrote there, None before the first."""
+        return self._ends.get(TopicPartition(topic, partition))
+
+    def close(self) -> None:
+        """Flush and disconnect."""
+        try:
+            if self._error is None and not self._ended:
+                self.flush()
+        finally:
+            self._network.call(self.disconnect())
+
+    async def disconnect(self) -> None:
+        """Disconnect without a flush, on the network thread; a second time it does nothing."""
+        if self._ended:
+            return
+        self._ended = True
+        await self._sender.close()
+        await self._client.close()
+
+    # On the processing thread, with the lock
+
+    def _wait_for_room(self) -> None:
+        self._raise_error()
+        while self._unacknowledged_bytes >= self._settings.buffer_bytes:
+            self._changed.wait(LOOK_EVERY_S)
+            self._raise_error()
+
+    def _append(self, target: TopicPartition, records: Iterable[tuple[bytes | None, bytes | None, int]]) -> None:
+        batch = self._open.get(target) or self._new_batch(target)
+        append, count = batch.builder.append, batch.count
+        for key, value, timestamp in records:
+            if append(count, timestamp, key, value, NO_HEADERS) is None:
+                batch.count = count
+                self._close_batch(target)
+                batch = self._new_batch(target)
+                append, count = batch.builder.append, 0
+                append(0, timestamp, key, value, NO_HEADERS)
+            count += 1
+        batch.count = count
+
+    def _append_with_headers(
+        self, target: TopicPartition, records: Iterable[tuple[bytes | None, bytes | None, int, Headers]]
+    ) -> None:
+        batch = self._open.get(target) or self._new_batch(target)
+        for key, value, timestamp, headers in records:
+            entries = list(headers)
+            if batch.builder.append(batch.count, timestamp, key, value, entries) is None:
+                self._close_batch(target)
+                batch = self._new_batch(target)
+                batch.builder.append(0, timestamp, key, value, entries)
+            batch.count += 1
+
+    def _new_batch(self, target: TopicPartition) -> _OpenBatch:
+        batch = self._open[target] = _OpenBatch(self._codec, self._settings.batch_bytes)
+        return batch
+
+    def _close_batch(self, target: TopicPartition) -> None:
+        batch = self._open.pop(target)
+        if batch.count:
+            size = batch.builder.size()
+            self._unacknowledged_bytes += size
+            self._closed.append(Batch(target, batch.builder, batch.count, size))
+
+    def _hand_over(self) -> None:
+        """Have closed batches taken, and open ones closed before long."""
+        if self._closed:
+            self._network.soon(self._give_to_sender)
+        if self._open and not self._lingering:
+            self._lingering = True
+            self._network.soon(self._linger)
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    # On the network thread
+
+    def _give_to_sender(self) -> None:
+        with self._changed:
+            batches = list(self._closed)
+            self._closed.clear()
+        if batches:
+            self._sender.add(batches)
+
+    def _linger(self) -> None:
+        self._network.loop.call_later(self._settings.linger_s, self._linger_over)
+
+    def _linger_over(self) -> None:
+        with self._changed:
+            self._lingering = False
+            for target in list(self._open):
+                self._close_batch(target)
+        self._give_to_sender()
+
+    def _acknowledged(self, batch: Batch, base_offset: int) -> None:
+        with self._changed:
+            self._unacknowledged_bytes -= batch.size
+            if base_offset >= 0:
+                self._ends[batch.partition] = base_offset + batch.count
+            self._changed.notify_all()
+
+    def _failed(self, error: StreamsError) -> None:
+        with self._changed:
+            self._error = self._error or error
+            self._changed.notify_all()
+
+    async def _find_topic(self, topic: str) -> int:
+        """Ask for the topic until it is there; the broker may make it when it is asked, if it is set up so."""
+        loop = self._network.loop
+        deadline = loop.time() + self._settings.topic_wait_s
+        while True:
+            await self._client.add_topic(topic)
+            await self._client.force_metadata_update()
+            known = self._client.cluster.partitions_for_topic(topic)
+            if known:
+                return len(known)
+            if loop.time() >= deadline:
+                raise ClientError(
+                    f"topic {topic!r} does not exist, and the broker does not make it by itself: create it "
+                    f"(`streams topics create {topic}`), or set auto.create.topics.enable on the broker"
+                )
+            await asyncio.sleep(TOPIC_RETRY_S)

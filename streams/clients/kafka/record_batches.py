@@ -1,0 +1,179 @@
+"""Fetched bytes as batches that decode themselves when asked.
+
+A fetch answers with whole record batches (magic 2), maybe with a torn one at the end. Here they are cut into chunks of
+about CHUNK_BYTES, checked (CRC-32C), and freed of control batches and, under read_committed, of aborted ones; only
+headers are read. Decoding waits for `FetchedBatch.columns`, on the processing thread.
+Source: Kafka's DefaultRecordBatch, and CompletedFetch for the filter of aborted transactions.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from aiokafka.record.default_records import DefaultRecordBatch
+from crc32c import crc32c
+
+from streams.errors import ClientError
+from streams.record import Batch, Headers, TopicPartition
+
+CHUNK_BYTES = 128 * 1024
+PREFIX_BYTES = 12
+CRC_START = 21
+TRANSACTIONAL, CONTROL = 0x10, 0x20
+ABORT_MARKER = 0
+_HEADER = struct.Struct(">qiiBIhiqqq")
+"""base offset, length, leader epoch, magic, CRC, attributes, last offset delta, first and max timestamp, producer id"""
+_COUNT = struct.Struct(">i")
+_COUNT_AT = 57
+_MARKER = struct.Struct(">hh")
+
+
+class RecordBatchHeader(NamedTuple):
+    """What is needed of a record batch before it is decoded; `end` is its end in the buffer."""
+
+    start: int
+    end: int
+    base_offset: int
+    next_offset: int
+    crc: int
+    attributes: int
+    producer_id: int
+
+
+class FetchedBatch:
+    """Some record batches of one partition, undecoded. A `RawBatch`."""
+
+    __slots__ = ("_views", "first_offset", "next_offset", "partition", "size", "topic")
+
+    def __init__(
+        self, partition: TopicPartition, first_offset: int, next_offset: int, views: list[memoryview], size: int
+    ) -> None:
+        self.topic, self.partition = partition
+        self.first_offset = first_offset
+        self.next_offset = next_offset
+        self.size = size
+        self._views = views
+
+    def columns(self) -> Batch:
+        """The records, decoded."""
+        columns = Batch([], [], [], offsets=[], topic=self.topic, partition=self.partition)
+        offsets: list[int] = []
+        headers: list[Headers] = []
+        for view in self._views:
+            self._decode(view, columns, offsets, headers)
+        columns.offsets = offsets
+        columns.headers = headers or None
+        return columns
+
+    def _decode(self, view: memoryview, columns: Batch, offsets: list[int], headers: list[Headers]) -> None:
+        """Append one record batch, column by column, so that every loop runs in C or close to it."""
+        records = list(DefaultRecordBatch(view))
+        before = len(columns.keys)
+        numbers = [record.offset for record in records]
+        if numbers and numbers[0] < self.first_offset:
+            records = [record for record in records if record.offset >= self.first_offset]
+            numbers = [record.offset for record in records]
+        offsets += numbers
+        columns.keys += [record.key for record in records]
+        columns.values += [record.value for record in records]
+        columns.timestamps += [record.timestamp for record in records]
+        entries = [record.headers for record in records]
+        if headers or any(entries):
+            headers += [()] * (before - len(headers))
+            headers += [tuple(entry) for entry in entries]
+
+
+class Fetched(NamedTuple):
+    """What one partition's part of a fetch comes to; `next_offset` is where the next fetch begins."""
+
+    batches: list[FetchedBatch]
+    next_offset: int
+
+
+def split(partition: TopicPartition, data: bytes, position: int, aborted: Iterable[tuple[int, int]] | None) -> Fetched:
+    """Cut fetched bytes into batches.
+
+    `aborted` are the broker's (producer id, first offset) of aborted transactions, None unless read_committed.
+    Skipped batches still move the offset: a batch without records carries it when nothing else does.
+    Raises: ClientError when a checksum is wrong.
+    """
+    whole = memoryview(data)
+    batches: list[FetchedBatch] = []
+    views: list[memoryview] = []
+    first = offset = position
+    size = 0
+    for header in _visible(partition, whole, position, AbortedTransactions(aborted)):
+        if header.producer_id != _SKIPPED:
+            views.append(whole[header.start : header.end])
+        size += header.end - header.start
+        offset = header.next_offset
+        if size >= CHUNK_BYTES:
+            batches.append(FetchedBatch(partition, first, offset, views, size))
+            views, first, size = [], offset, 0
+    if size:
+        batches.append(FetchedBatch(partition, first, offset, views, size))
+    return Fetched(batches, offset)
+
+
+class AbortedTransactions:
+    """Which producers' batches are void at the offset that has been reached."""
+
+    def __init__(self, aborted: Iterable[tuple[int, int]] | None) -> None:
+        self._coming = sorted(((first, producer) for producer, first in aborted or ()), reverse=True)
+        self._open: set[int] = set()
+
+    def voids(self, header: RecordBatchHeader, marker_of: memoryview) -> bool:
+        """Whether a batch belongs to an aborted transaction; an abort marker ends its producer's."""
+        while self._coming and self._coming[-1][0] <= header.base_offset:
+            self._open.add(self._coming.pop()[1])
+        if header.producer_id not in self._open:
+            return False
+        if header.attributes & CONTROL and _marker(marker_of) == ABORT_MARKER:
+            self._open.discard(header.producer_id)
+        return bool(header.attributes & TRANSACTIONAL)
+
+
+_SKIPPED = -2
+
+
+def _visible(
+    partition: TopicPartition, data: memoryview, position: int, aborted: AbortedTransactions
+) -> Iterator[RecordBatchHeader]:
+    """The batches from `position` on; those not to be seen have the producer id _SKIPPED."""
+    for header in headers(partition, data):
+        view = data[header.start : header.end]
+        if crc32c(view[CRC_START:]) != header.crc:
+            raise ClientError(
+                f"the record batch at offset {header.base_offset:,} of {partition} is damaged (its checksum does not "
+                "match): check the broker's disk, or skip the batch by committing the offset after it"
+            )
+        void = aborted.voids(header, view)
+        if header.next_offset <= position:
+            continue
+        hidden = void or header.attributes & CONTROL
+        yield header._replace(producer_id=_SKIPPED) if hidden else header
+
+
+def headers(partition: TopicPartition, data: memoryview) -> Iterator[RecordBatchHeader]:
+    """The headers of the whole record batches in a buffer; a torn one at the end is left out."""
+    at = 0
+    while at + PREFIX_BYTES + 49 <= len(data):
+        base, length, _, magic, crc, attributes, last_delta, _, _, producer_id = _HEADER.unpack_from(data, at)
+        end = at + PREFIX_BYTES + length
+        if magic != 2:
+            raise ClientError(
+                f"{partition} holds records in format v{magic}, written before Kafka 0.11: only v2 can be read; "
+                "copy the topic with a current producer"
+            )
+        if end > len(data):
+            return
+        yield RecordBatchHeader(at, end, base, base + last_delta + 1, crc, attributes, producer_id)
+        at = end
+
+
+def _marker(view: memoryview) -> int:
+    """The type of a control batch: 0 aborts, 1 commits."""
+    record = next(iter(DefaultRecordBatch(view)))
+    return int(_MARKER.unpack_from(record.key or b"\0\0\0\0")[1])

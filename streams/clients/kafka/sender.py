@@ -1,0 +1,243 @@
+"""Sends record batches, idempotently: one request in flight per broker, one batch per partition in it.
+
+Lives on the network thread. While a request is under way the processing thread fills the next batches, so that batch
+size follows the broker's pace by itself. Rules: a partition's batches leave in order, and the next only when the one
+before is acknowledged, so sequence numbers never have gaps; what fails in passing is sent again, the very same bytes,
+until `delivery_timeout_s` has gone by; what fails for good ends the producer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict, deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from aiokafka import errors as kafka_errors
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.transaction import InitProducerIdRequest
+
+from streams.errors import ClientError, ProductionError, StreamsError, TaskMigrated
+from streams.record import TopicPartition
+
+log = logging.getLogger(__name__)
+
+ACKS_ALL = -1
+NO_TRANSACTION_TIMEOUT = 2**31 - 1
+RETRY_S = 0.1
+DUPLICATE = kafka_errors.DuplicateSequenceNumber
+FENCED = (kafka_errors.InvalidProducerEpoch, kafka_errors.ProducerFenced)
+TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
+
+
+class SendSettings(NamedTuple):
+    """How long one request may take at the broker, and how long a batch is tried."""
+
+    request_timeout_ms: int
+    delivery_timeout_s: float
+
+
+class Batch:
+    """A closed batch on its way; `data` is there once its sequence number is known."""
+
+    __slots__ = ("builder", "count", "data", "deadline", "partition", "size")
+
+    def __init__(self, partition: TopicPartition, builder: Any, count: int, size: int) -> None:
+        self.partition = partition
+        self.builder = builder
+        self.count = count
+        self.size = size
+        self.data: bytes | None = None
+        self.deadline = 0.0
+
+
+class Sender:
+    """See the module. All methods are called on the network thread."""
+
+    def __init__(
+        self,
+        client: AIOKafkaClient,
+        settings: SendSettings,
+        *,
+        acknowledged: Callable[[Batch, int], None],
+        failed: Callable[[StreamsError], None],
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._acknowledged = acknowledged
+        self._failed = failed
+        self._queues: dict[TopicPartition, deque[Batch]] = {}
+        self._sequences: dict[TopicPartition, int] = defaultdict(int)
+        self._in_flight: set[TopicPartition] = set()
+        self._busy_nodes: set[int] = set()
+        self._requests: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._main = self._loop.create_task(self._run())
+
+    def add(self, batches: list[Batch]) -> None:
+        """Queue closed batches, in order."""
+        for batch in batches:
+            batch.deadline = self._loop.time() + self._settings.delivery_timeout_s
+            self._queues.setdefault(batch.partition, deque()).append(batch)
+        self._changed.set()
+
+    async def close(self) -> None:
+        """Stop sending; what was not acknowledged may or may not arrive."""
+        tasks = [self._main, *self._requests]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        try:
+            await self._changed.wait()
+            self._producer_id, self._epoch = await self._init_producer_id()
+            while True:
+                self._changed.clear()
+                retry_s = self._launch()
+                try:
+                    await asyncio.wait_for(self._changed.wait(), retry_s)
+                except TimeoutError:
+                    continue
+        except StreamsError as error:
+            self._failed(error)
+        except Exception as error:
+            log.exception("the sender failed")
+            self._failed(ClientError(f"sending failed: {error}"))
+
+    async def _init_producer_id(self) -> tuple[int, int]:
+        """Ask any broker for the identity that makes retries harmless."""
+        error = "no broker is known"
+        deadline = self._loop.time() + self._settings.delivery_timeout_s
+        while self._loop.time() < deadline:
+            node = self._client.get_random_node()
+            try:
+                if node is not None:
+                    answer = await self._client.send(node, _identity_request())
+                    code = kafka_errors.for_code(answer.error_code)
+                    if code is kafka_errors.NoError:
+                        return answer.producer_id, answer.producer_epoch
+                    error = code.__name__
+            except kafka_errors.KafkaError as failure:
+                error = str(failure) or type(failure).__name__
+            await asyncio.sleep(RETRY_S)
+            await self._client.force_metadata_update()
+        raise ClientError(f"the broker gives no producer id: {error}")
+
+    def _launch(self) -> float | None:
+        """Send what can be sent; the answer is when to look again, None: when told."""
+        by_node: dict[int, list[Batch]] = defaultdict(list)
+        retry_s = None
+        for partition, queue in list(self._queues.items()):
+            if partition in self._in_flight:
+                continue
+            node = self._client.cluster.leader_for_partition(partition)
+            if node is None or node == -1:
+                self._client.add_topic(partition.topic)
+                self._client.force_metadata_update()
+                self._expire(queue[0], "no broker leads the partition")
+                retry_s = RETRY_S
+            elif node not in self._busy_nodes:
+                by_node[node].append(self._take(partition, queue))
+        for node, batches in by_node.items():
+            self._busy_nodes.add(node)
+            self._in_flight.update(batch.partition for batch in batches)
+            task = self._loop.create_task(self._send(node, batches))
+            self._requests.add(task)
+            task.add_done_callback(self._requests.discard)
+        return retry_s
+
+    def _take(self, partition: TopicPartition, queue: deque[Batch]) -> Batch:
+        """The next batch of a partition, with its sequence number if it is new."""
+        batch = queue.popleft()
+        if not queue:
+            del self._queues[partition]
+        if batch.data is None:
+            batch.builder.set_producer_state(self._producer_id, self._epoch, self._sequences[partition])
+            self._sequences[partition] = (self._sequences[partition] + batch.count) & 0x7FFFFFFF
+            batch.data = bytes(batch.builder.build())
+            batch.builder = None
+        return batch
+
+    async def _send(self, node: int, batches: list[Batch]) -> None:
+        try:
+            again, reason = await self._exchange(node, batches)
+            if again:
+                self._again(again, reason)
+                await asyncio.sleep(RETRY_S)
+        except StreamsError as error:
+            self._failed(error)
+        finally:
+            self._busy_nodes.discard(node)
+            self._in_flight.difference_update(batch.partition for batch in batches)
+            self._changed.set()
+
+    async def _exchange(self, node: int, batches: list[Batch]) -> tuple[list[Batch], str]:
+        """One request and its answer; what comes back are the batches to send again, and why."""
+        waiting = {batch.partition: batch for batch in batches}
+        try:
+            answer = await self._client.send(node, self._request(batches))
+        except kafka_errors.KafkaError as error:
+            log.debug("produce request to broker %s failed: %r", node, error)
+            return batches, str(error) or type(error).__name__
+        again: list[Batch] = []
+        reason = ""
+        for topic, parts in answer.topics:
+            for part in parts:
+                batch = waiting.pop(TopicPartition(topic, part[0]))
+                if retriable := self._answered(batch, part):
+                    again.append(batch)
+                    reason = retriable
+        return again + list(waiting.values()), reason
+
+    def _request(self, batches: list[Batch]) -> ProduceRequest:
+        by_topic: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
+        for batch in batches:
+            assert batch.data is not None, "taken batches are built"
+            by_topic[batch.partition.topic].append((batch.partition.partition, batch.data))
+        return ProduceRequest(None, ACKS_ALL, self._settings.request_timeout_ms, list(by_topic.items()))
+
+    def _answered(self, batch: Batch, part: Any) -> str | None:
+        """Take one partition's answer: (partition, error, base offset, ...); a reason if it is to be sent again."""
+        error = kafka_errors.for_code(part[1])
+        if error is kafka_errors.NoError or error is DUPLICATE:
+            self._acknowledged(batch, part[2])
+            return None
+        if issubclass(error, FENCED):
+            raise TaskMigrated(f"another producer took over from this one: the broker answers {error.__name__}")
+        if issubclass(error, TOO_LARGE):
+            size = len(batch.data or b"")
+            raise _refused(
+                batch,
+                f"the batch of {size:,} bytes is too large: raise the topic's max.message.bytes, "
+                "or lower max_request_size",
+            )
+        if getattr(error, "retriable", False):
+            self._client.force_metadata_update()
+            return str(error.__name__)
+        raise _refused(batch, f"the broker answers {error.__name__}")
+
+    def _again(self, batches: list[Batch], reason: str) -> None:
+        """Put batches back in front of their queues."""
+        for batch in batches:
+            self._expire(batch, reason)
+            self._queues.setdefault(batch.partition, deque()).appendleft(batch)
+
+    def _expire(self, batch: Batch, reason: str) -> None:
+        if self._loop.time() > batch.deadline:
+            raise _refused(batch, f"not acknowledged within {self._settings.delivery_timeout_s:g} s: {reason}")
+
+
+def _identity_request() -> Any:
+    transactional_id: Any = None  # the annotation of aiokafka forgets that it may be absent
+    return InitProducerIdRequest(transactional_id, NO_TRANSACTION_TIMEOUT)
+
+
+def _refused(batch: Batch, reason: str) -> ProductionError:
+    topic, partition = batch.partition
+    return ProductionError(
+        f"{batch.count:,} record(s) cannot be written: {reason}", node="producer", topic=topic, partition=partition
+    )

@@ -1,0 +1,326 @@
+"""The settings of an application: Kafka Streams' names in snake_case, with its defaults unless a row says otherwise.
+
+Sources, each over the one before: defaults, keyword arguments of `App`, the environment (`STREAMS_<NAME>`), the command
+line (`--set name=value`). Rules: a StreamsConfig is complete, checked and frozen; nothing else reads the environment.
+The table is the dataclass itself; documentation is generated from it (`python -m streams.config`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+
+from streams.errors import ConfigError
+from streams.settings import Setting, described, nearest, parse, setting
+
+log = logging.getLogger(__name__)
+
+AT_LEAST_ONCE = "at_least_once"
+EXACTLY_ONCE = "exactly_once_v2"
+EMBEDDED = "embedded://"
+KAFKA = "kafka://"
+DEFAULT_BROKER = "embedded://.streams"
+ENVIRONMENT_PREFIX = "STREAMS_"
+_ON_ERROR = ("fail", "continue")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamsConfig:
+    """All settings of one application, checked. Make one with `StreamsConfig.of`; times are in ms, sizes in bytes."""
+
+    application_id: str
+    broker: str = setting(
+        DEFAULT_BROKER,
+        "Where the broker is: kafka://host:port[,host:port...], or embedded://DIR for the bundled one with its data in DIR.",
+    )
+    processing_guarantee: str = setting(
+        AT_LEAST_ONCE, "How often an input may count.", choices=(AT_LEAST_ONCE, EXACTLY_ONCE)
+    )
+    commit_interval_ms: int = setting(
+        None, "Time between commits. Default: 30,000, and 100 under exactly_once_v2.", kind="ms", minimum=1
+    )
+    state_dir: str = setting(
+        None, "Where stores live. Default: DIR/state with embedded://DIR, else .streams/state.", kind=str
+    )
+    on_error: str = setting(
+        "fail",
+        "What a record does that cannot be read, processed or written: stop the task, or be skipped with a "
+        "warning. The three settings below override it for one kind.",
+        choices=_ON_ERROR,
+    )
+    deserialization_on_error: str = setting(None, "Records whose bytes cannot be read.", kind=str, choices=_ON_ERROR)
+    processing_on_error: str = setting(None, "Records that user code raised for.", kind=str, choices=_ON_ERROR)
+    production_on_error: str = setting(None, "Results that cannot be written.", kind=str, choices=_ON_ERROR)
+    topology_optimization: str = setting(
+        "none",
+        "Rewrites of the graph: none, all, or some of reuse.ktable.source.topics, merge.repartition.topics, "
+        "single.store.self.join, separated by commas.",
+    )
+    statestore_cache_max_bytes: int = setting(
+        10 * 1024**2,
+        "Record caches of all stores together; 0 forwards every update of a table.",
+        kind="bytes",
+        minimum=0,
+    )
+    statestore_uncommitted_max_bytes: int = setting(
+        64 * 1024**2, "Changes not yet committed; reaching it brings the commit forward.", kind="bytes", minimum=1
+    )
+    rocksdb_total_bytes: int = setting(
+        64 * 1024**2,
+        "Block cache and write buffers of all stores of a process together.",
+        kind="bytes",
+        minimum=1024**2,
+    )
+    state_cleanup_delay_ms: int = setting(
+        600_000, "How long the state of a task that moved away is kept.", kind="ms", minimum=0
+    )
+    num_standby_replicas: int = setting(0, "Warm copies of each stateful task on other workers.", minimum=0)
+    acceptable_recovery_lag: int = setting(
+        10_000, "Records a copy may be behind and still take over a task.", minimum=0
+    )
+    max_warmup_replicas: int = setting(2, "Copies that may warm up at the same time.", minimum=1)
+    max_task_idle_ms: int = setting(
+        0,
+        "How long a task waits for a partition that is empty but not caught up; -1 never waits.",
+        kind="ms",
+        minimum=-1,
+    )
+    max_poll_records: int = setting(1_000, "Records of a task processed between two looks at the clock.", minimum=1)
+    buffered_max_bytes: int = setting(
+        64 * 1024**2, "Fetched records waiting in a worker; fetching pauses beyond.", kind="bytes", minimum=1
+    )
+    poll_ms: int = setting(100, "Longest wait for records in one turn of the loop.", kind="ms", minimum=0)
+    auto_offset_reset: str = setting(
+        "earliest", "Where reading starts without a committed offset.", choices=("earliest", "latest", "none")
+    )
+    default_key_serde: str = setting(
+        "json",
+        "Serde of keys whose type is not declared.",
+        choices=("json", "str", "bytes", "int", "float", "bool", "uuid"),
+    )
+    default_value_serde: str = setting(
+        "json",
+        "Serde of values whose type is not declared.",
+        choices=("json", "str", "bytes", "int", "float", "bool", "uuid"),
+    )
+    default_timestamp_extractor: Any = setting(  # noqa: RUF009  makes a field
+        None,
+        "Function (record, partition time) -> ms; default: the record's own timestamp, which must not be negative.",
+        kind=object,
+    )
+    upgrade_from: str | None = setting(
+        None,
+        "Version of Kafka Streams (such as 3.4) whose instances still run in the group: formats stay readable for it.",
+        kind=str,
+    )
+    replication_factor: int = setting(-1, "Of internal topics; -1 is the broker's default.", minimum=-1)
+    topic_settings: Mapping[str, str] = setting({}, "Kafka's topic settings for all internal topics.")
+    windowstore_changelog_additional_retention_ms: int = setting(
+        86_400_000, "Added to a window's retention in its changelog topic.", kind="ms", minimum=0
+    )
+    repartition_purge_interval_ms: int = setting(
+        30_000, "Time between deletions of what was processed from repartition topics.", kind="ms", minimum=1
+    )
+    compression_type: str = setting(
+        "none", "Of what this application writes.", choices=("none", "gzip", "snappy", "lz4", "zstd")
+    )
+    linger_ms: int = setting(100, "How long output waits for company.", kind="ms", minimum=0)
+    buffer_memory: int = setting(
+        32 * 1024**2, "Output waiting to be acknowledged; beyond it processing waits.", kind="bytes", minimum=1024
+    )
+    max_request_size: int = setting(1024**2, "Largest record batch written.", kind="bytes", minimum=1024)
+    delivery_timeout_ms: int = setting(
+        120_000, "How long a write is retried before it is an error.", kind="ms", minimum=1
+    )
+    request_timeout_ms: int = setting(40_000, "How long one request may take.", kind="ms", minimum=1)
+    connect_timeout_ms: int = setting(
+        10_000, "How long a start waits for a broker that does not answer.", kind="ms", minimum=0
+    )
+    fetch_max_bytes: int = setting(50 * 1024**2, "Most that one fetch brings.", kind="bytes", minimum=1024)
+    max_partition_fetch_bytes: int = setting(
+        1024**2, "Most that one fetch brings of one partition.", kind="bytes", minimum=1024
+    )
+    transaction_timeout_ms: int = setting(
+        10_000, "How long a transaction may stay open; must exceed commit_interval_ms.", kind="ms", minimum=1
+    )
+    task_timeout_ms: int = setting(
+        300_000, "How long a task is retried on timeouts before it is an error.", kind="ms", minimum=0
+    )
+    session_timeout_ms: int = setting(
+        45_000, "How long a worker may be silent before its tasks move.", kind="ms", minimum=1
+    )
+    heartbeat_interval_ms: int = setting(3_000, "Time between signs of life.", kind="ms", minimum=1)
+    max_poll_interval_ms: int = setting(
+        300_000,
+        "How long processing may take between two polls before the worker gives its tasks away.",
+        kind="ms",
+        minimum=1,
+    )
+    metadata_max_age_ms: int = setting(300_000, "How soon new partitions are noticed.", kind="ms", minimum=1)
+    group_instance_id: str | None = setting(None, "Name of a static member, unique per worker.", kind=str)
+    client_id: str = setting(None, "Name in the broker's logs; default: the application id.", kind=str)
+
+    @classmethod
+    def of(
+        cls,
+        application_id: str,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        command_line: Mapping[str, str] | None = None,
+    ) -> StreamsConfig:
+        """The configuration of an application from its three sources; `environment` defaults to the process's.
+
+        Raises: ConfigError for an unknown name, a wrong type or a value out of range.
+        """
+        _check_application_id(application_id)
+        environment = os.environ if environment is None else environment
+        sources = (
+            ("", settings or {}),
+            (ENVIRONMENT_PREFIX, _from_environment(environment)),
+            ("--set ", command_line or {}),
+        )
+        values: dict[str, Any] = {}
+        for prefix, source in sources:
+            for name, value in source.items():
+                values[name] = _parsed(prefix, name, value)
+        values.setdefault("client_id", application_id)
+        _derive(values)
+        return cls(application_id=application_id, **values)
+
+    @property
+    def exactly_once(self) -> bool:
+        """Whether transactions are used."""
+        return self.processing_guarantee == EXACTLY_ONCE
+
+    @property
+    def embedded_dir(self) -> str | None:
+        """The directory of the embedded broker, None when the broker is somewhere else."""
+        return self.broker.removeprefix(EMBEDDED) if self.broker.startswith(EMBEDDED) else None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """host:port[,host:port...] of a broker given as kafka://; an assertion for the embedded one."""
+        assert self.broker.startswith(KAFKA), "the embedded broker is resolved before clients are made"
+        return self.broker.removeprefix(KAFKA)
+
+
+SETTINGS: Mapping[str, Setting] = {
+    entry.name: found for entry in fields(StreamsConfig) if (found := described(entry)) is not None
+}
+
+
+def _parsed(prefix: str, name: str, value: Any) -> Any:
+    if name not in SETTINGS:
+        raise ConfigError(f"there is no setting {prefix}{name}{nearest(name, SETTINGS)}")
+    label = name.upper() if prefix == ENVIRONMENT_PREFIX else name
+    return parse(f"{prefix}{label}", value, SETTINGS[name])
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that begin with STREAMS_, by setting name; others may use the prefix too, so unknown ones only warn."""
+    found: dict[str, str] = {}
+    for variable, value in environment.items():
+        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        if name in SETTINGS:
+            found[name] = value
+        else:
+            log.warning("the environment variable %s is no setting%s", variable, nearest(name, SETTINGS))
+    return found
+
+
+def _derive(values: dict[str, Any]) -> None:
+    """Fill in what depends on other settings, and check what must agree."""
+    broker = values["broker"] = _broker(values.get("broker") or DEFAULT_BROKER)
+    if values.get("state_dir") is None:
+        values["state_dir"] = f"{broker.removeprefix(EMBEDDED) if broker.startswith(EMBEDDED) else '.streams'}/state"
+    exactly_once = values.get("processing_guarantee") == EXACTLY_ONCE
+    if values.get("commit_interval_ms") is None:
+        values["commit_interval_ms"] = 100 if exactly_once else 30_000
+    on_error = values.get("on_error", "fail")
+    for kind in ("deserialization", "processing", "production"):
+        name = f"{kind}_on_error"
+        values[name] = values.get(name) or on_error
+    timeout_ms = values.get("transaction_timeout_ms", 10_000)
+    if exactly_once and timeout_ms < values["commit_interval_ms"]:
+        raise ConfigError(
+            f"transaction_timeout_ms ({timeout_ms:,}) must not be below commit_interval_ms "
+            f"({values['commit_interval_ms']:,}): a transaction would end before it is committed; raise the first or lower the second"
+        )
+
+
+def _broker(text: str) -> str:
+    """A broker address in the form embedded://DIR or kafka://host:port[,...]."""
+    if text.startswith(EMBEDDED) and len(text) > len(EMBEDDED):
+        return text
+    if text.startswith(KAFKA):
+        return KAFKA + ",".join(_host_and_port(each) for each in text.removeprefix(KAFKA).split(","))
+    raise ConfigError(f"broker: expected kafka://host:port or embedded://DIR, got {text!r}")
+
+
+def _host_and_port(text: str) -> str:
+    host, colon, port = text.strip().rpartition(":")
+    if not colon:
+        host, port = text.strip(), "9092"
+    if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+        raise ConfigError(f"broker: expected kafka://host:port, got {text!r}")
+    return f"{host}:{port}"
+
+
+def _check_application_id(name: str) -> None:
+    """It becomes part of topic names and of paths."""
+    if not name or len(name) > 200 or not all(each.isascii() and (each.isalnum() or each in "._-") for each in name):
+        raise ConfigError(
+            f"the name of an application may have letters, digits, '.', '_' and '-' (at most 200): it becomes part of "
+            f"topic names; got {name!r}"
+        )
+
+
+INTRODUCTION = """\
+# Settings
+
+Kafka Streams' names, in snake case. A setting is looked for in four places, each over the one before:
+
+1. its default, in the table below;
+2. keyword arguments: `App("taxi", commit_interval_ms=500)`;
+3. the environment: `STREAMS_COMMIT_INTERVAL_MS=500`;
+4. the command line: `streams run taxi:app --set commit_interval_ms=500` (Kafka's dots are understood too).
+
+Durations are a number of milliseconds, a text such as `"10 s"` or `"1.5 minutes"`, or a `timedelta`. Sizes are a number
+of bytes or a text such as `"64 MiB"`. An unknown name is an error that suggests the nearest.
+
+"""
+
+
+def markdown() -> str:
+    """The page of the documentation about settings: `python -m streams.config > docs/configuration.md`."""
+    lines = [INTRODUCTION + "| Setting | Default | Meaning |", "|---|---|---|"]
+    for entry in fields(StreamsConfig):
+        described_as = SETTINGS.get(entry.name)
+        if described_as:
+            default = {} if entry.default is MISSING else entry.default
+            lines.append(f"| `{entry.name}` | {_shown_default(default, described_as)} | {_meaning(described_as)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown_default(value: Any, wanted: Setting) -> str:
+    if value is None or value == {}:
+        return ""
+    if wanted.kind == "bytes" and value >= 1024**2:
+        return f"{value // 1024**2} MiB"
+    return f"{value:,} ms" if wanted.kind == "ms" else f"`{value}`"
+
+
+def _meaning(wanted: Setting) -> str:
+    choices = f" One of {', '.join(f'`{choice}`' for choice in wanted.choices)}." if wanted.choices else ""
+    return wanted.doc + choices
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

@@ -1,0 +1,1 @@
+"""What users write: streams, tables, windows and decorators, in Kafka's words."""

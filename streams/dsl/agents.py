@@ -1,0 +1,302 @@
+"""Agents: asynchronous user functions as processors of whole batches.
+
+Two forms. Per record: `async def score(ride)`, up to `concurrency` in flight, records of one key one after another.
+Faust's: `async def f(stream)` that loops `async for ride in stream` and may yield; `concurrency` copies share the
+records. Rules: coroutines run on one loop in a thread of its own, so they stop neither heartbeats nor each other; a
+batch is passed on only when all of it is done, in the order of its records, so that a commit never passes an
+unfinished one. An error goes to the processing handler with its record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
+
+from streams.errors import ProcessingError
+from streams.processor import ProcessorContext
+from streams.record import Batch, Record
+
+T = TypeVar("T")
+
+
+class AgentLoop:
+    """The event loop of all agents of a process, in a thread of its own; it runs while somebody uses it."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._users = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def acquire(self) -> None:
+        """Use the loop; the first user starts it."""
+        with self._guard:
+            self._users += 1
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="agents", daemon=True)
+                self._thread.start()
+
+    def release(self) -> None:
+        """Stop using it; the last user ends it."""
+        with self._guard:
+            self._users -= 1
+            if self._users or self._loop is None or self._thread is None:
+                return
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+            self._loop = self._thread = None
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine there, and wait for its result here."""
+        assert self._loop is not None, "acquire comes first"
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+
+AGENT_LOOP = AgentLoop()
+
+
+class Failure:
+    """What stands in the place of a result."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+class RecordAgent:
+    """Runs `function(value)` or, `with_key`, `function(key, value)` for the records of a batch; None is dropped."""
+
+    def __init__(self, function: Callable[..., Any], *, concurrency: int, with_key: bool) -> None:
+        self._function = function
+        self._concurrency = concurrency
+        self._with_key = with_key
+        self._context: ProcessorContext | None = None
+
+    def init(self, context: ProcessorContext) -> None:
+        """Start the loop unless it runs."""
+        self._context = context
+        AGENT_LOOP.acquire()
+
+    def close(self) -> None:
+        """Let the loop go."""
+        AGENT_LOOP.release()
+
+    def process_batch(self, batch: Batch) -> Batch | None:
+        """Run all records; results in the order of their records."""
+        results = AGENT_LOOP.run(self._run(batch))
+        assert self._context is not None
+        return _collected(self._context, batch, enumerate(results))
+
+    async def _run(self, batch: Batch) -> list[Any]:
+        results: list[Any] = [None] * len(batch)
+        lanes = iter(_lanes(batch.keys))
+        arguments = list(
+            zip(batch.keys, batch.values, strict=True) if self._with_key else zip(batch.values, strict=True)
+        )
+
+        async def work() -> None:
+            for lane in lanes:
+                for index in lane:
+                    try:
+                        results[index] = await self._function(*arguments[index])
+                    except Exception as error:
+                        results[index] = Failure(error)
+
+        await asyncio.gather(*(work() for _ in range(min(self._concurrency, len(batch)))))
+        return results
+
+
+def _lanes(keys: list[Any]) -> Iterable[list[int]]:
+    """Indices by key, in order: what must run one after another. Records without a key are free of each other."""
+    lanes: dict[Any, list[int]] = {}
+    for index, key in enumerate(keys):
+        lanes.setdefault(("none", index) if key is None else ("key", _hashable(key)), []).append(index)
+    return lanes.values()
+
+
+def _hashable(key: Any) -> Any:
+    try:
+        hash(key)
+    except TypeError:
+        return repr(key)
+    return key
+
+
+def _collected(context: ProcessorContext, batch: Batch, results: Iterable[tuple[int, Any]]) -> Batch | None:
+    """Results with the key, timestamp and headers of their records; failures go to the handler. None when empty."""
+    rows: list[int] = []
+    values: list[Any] = []
+    for index, result in results:
+        if isinstance(result, Failure):
+            context.failed(batch.record(index), result.error)
+        elif result is not None:
+            rows.append(index)
+            values.append(result)
+    if not rows:
+        return None
+    return Batch(
+        [batch.keys[row] for row in rows],
+        values,
+        [batch.timestamps[row] for row in rows],
+        [batch.headers[row] for row in rows] if batch.headers else None,
+        offsets=[batch.offsets[row] for row in rows] if batch.offsets else None,
+        topic=batch.topic,
+        partition=batch.partition,
+    )
+
+
+class Inbox:
+    """The stream as an agent of Faust's form sees it: loop over it, over `items()`, `records()` or `take(n)`."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self.index = -1
+        """Of the record in hand; -1 before the first."""
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._loop(lambda record: record.value)
+
+    def items(self) -> AsyncIterator[tuple[Any, Any]]:
+        """(key, value) of each record."""
+        return self._loop(lambda record: (record.key, record.value))
+
+    def records(self) -> AsyncIterator[Record]:
+        """Each record whole: key, value, timestamp, headers, and where it was read."""
+        return self._loop(lambda record: record)
+
+    events = records  # Faust's word
+
+    async def take(self, count: int, within: object = None) -> AsyncIterator[list[Any]]:  # noqa: ARG002  see below
+        """Lists of up to `count` values: what has arrived, without waiting for more.
+
+        Faust's `within` is accepted and not needed: a list never waits, so that no record is held back from a commit.
+        """
+        while True:
+            held = [(await self._next()).value]
+            while len(held) < count and self._feed.ready:
+                held.append((await self._next()).value)
+            yield held
+
+    async def _loop(self, shape: Callable[[Record], Any]) -> AsyncIterator[Any]:
+        while True:
+            yield shape(await self._next())
+
+    async def _next(self) -> Record:
+        self.index, record = await self._feed.next()
+        return record
+
+
+class Feed:
+    """The records of one batch at a time, handed out to the copies of an agent, and what they made of them."""
+
+    def __init__(self, copies: int) -> None:
+        self._copies = copies
+        self._waiting: list[asyncio.Future[None]] = []
+        self._records: deque[tuple[int, Record]] = deque()
+        self._done = asyncio.Event()
+        self.results: list[tuple[int, Any]] = []
+        self.broken: Exception | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a record to be had without waiting."""
+        return bool(self._records)
+
+    async def hand_out(self, batch: Batch) -> list[tuple[int, Any]]:
+        """Give a batch to the copies and wait until all of them ask for more. Shape: (index, result) by index."""
+        if self.broken:
+            raise self.broken
+        self._records.extend((index, batch.record(index)) for index in range(len(batch)))
+        self._done.clear()
+        for sleeper in self._waiting:
+            sleeper.set_result(None)
+        self._waiting.clear()
+        await self._done.wait()
+        if self.broken:
+            raise self.broken
+        results, self.results = sorted(self.results, key=lambda result: result[0]), []
+        return results
+
+    async def next(self) -> tuple[int, Record]:
+        """The next record for a copy; asking says that it is done with the one before."""
+        while not self._records:
+            sleeper = asyncio.get_running_loop().create_future()
+            self._waiting.append(sleeper)
+            if len(self._waiting) == self._copies:
+                self._done.set()
+            await sleeper
+        return self._records.popleft()
+
+    def break_off(self, error: Exception) -> None:
+        """A copy cannot go on: whoever waits for the batch gets the error."""
+        self.broken = error
+        self._done.set()
+
+
+class StreamAgent:
+    """Runs an agent of Faust's form: `concurrency` copies of it live as long as the task does."""
+
+    def __init__(self, function: Callable[..., Any], *, concurrency: int) -> None:
+        self._function = function
+        self._copies = concurrency
+        self._name = function.__qualname__
+        self._feed: Feed | None = None
+        self._running: list[asyncio.Task[None]] = []
+        self._context: ProcessorContext | None = None
+
+    def init(self, context: ProcessorContext) -> None:
+        """Start the loop unless it runs."""
+        self._context = context
+        AGENT_LOOP.acquire()
+
+    def close(self) -> None:
+        """End the copies, and let the loop go."""
+        AGENT_LOOP.run(self._stop())
+        AGENT_LOOP.release()
+
+    def process_batch(self, batch: Batch) -> Batch | None:
+        """Run all records; results in the order of their records."""
+        results = AGENT_LOOP.run(self._run(batch))
+        assert self._context is not None
+        return _collected(self._context, batch, results)
+
+    async def _run(self, batch: Batch) -> list[tuple[int, Any]]:
+        if self._feed is None:
+            self._feed = Feed(self._copies)
+            self._running = [asyncio.create_task(self._live(self._feed)) for _ in range(self._copies)]
+        return await self._feed.hand_out(batch)
+
+    async def _live(self, feed: Feed) -> None:
+        """One copy: the function is called again whenever it ends, and each call must read at least one record."""
+        while feed.broken is None:
+            inbox = Inbox(feed)
+            try:
+                await self._call(inbox, feed)
+                error: Exception | None = None
+            except Exception as raised:
+                error = raised
+            if inbox.index < 0:
+                message = f"the agent {self._name} ended without reading a record: loop `async for value in stream`"
+                feed.break_off(error or ProcessingError(message, node=self._name))
+            elif error:
+                feed.results.append((inbox.index, Failure(error)))
+
+    async def _call(self, inbox: Inbox, feed: Feed) -> None:
+        running = self._function(inbox)
+        if not inspect.isasyncgen(running):
+            await running
+            return
+        async for result in running:
+            feed.results.append((inbox.index, result))
+
+    async def _stop(self) -> None:
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)

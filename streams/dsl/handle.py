@@ -1,0 +1,68 @@
+"""What streams and tables have in common: the program they belong to, the node they stand for, and its serdes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from streams.dsl.options import Function, arity, callable_or_error
+from streams.dsl.program import Program
+from streams.errors import TopologyError
+from streams.graph.names import checked_name
+from streams.graph.nodes import Serdes
+
+__all__ = ["Handle", "processor_name", "takes_key"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Handle:
+    """One step of a program. `program` and `serdes` are for verbs, not for users."""
+
+    program: Program
+    node: str
+    serdes: Serdes
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.node})"
+
+    def named(self, name: str | None, prefix: str) -> str:
+        """The name of a new node: the user's, or one drawn with `prefix`."""
+        return self.program.names.named(name, prefix)
+
+    def expect_same_program(self, other: Handle, what: str) -> None:
+        """Raises: TopologyError when `other` was made by another App."""
+        if other.program is not self.program:
+            raise TopologyError(f"{self.node}: cannot {what} {other.node}, which belongs to another App")
+
+
+def processor_name(name: str | None) -> str | None:
+    """A checked name for a processor, if there is one."""
+    return None if name is None else checked_name(name, "the name of a processor")
+
+
+def takes_key(function: Any, values: int, what: str) -> bool:
+    """Whether a function wants the key before its `values` arguments. Raises: TopologyError when it wants neither."""
+    callable_or_error(function, what)
+    wanted = arity(function, values)
+    if wanted not in {values, values + 1}:
+        shown = ", ".join(["value"] if values == 1 else ["left", "right"])
+        raise TopologyError(
+            f"{what}: expected a function of ({shown}) or (key, {shown}), but {_name(function)} takes {wanted} arguments"
+        )
+    return wanted == values + 1
+
+
+def expect_arity(function: Any, shape: str, what: str) -> None:
+    """Raises: TopologyError when a function does not take what it will be called with, such as "key, value"."""
+    callable_or_error(function, what)
+    expected = shape.count(",") + 1
+    wanted = arity(function, expected)
+    if wanted != expected:
+        raise TopologyError(
+            f"{what}: expected a function of ({shape}), but {_name(function)} takes {wanted} "
+            f"argument{'' if wanted == 1 else 's'}"
+        )
+
+
+def _name(function: Function) -> str:
+    return getattr(function, "__qualname__", repr(function))

@@ -1,0 +1,206 @@
+"""What verbs take besides functions: topics with their types, stores with their properties, types as serdes.
+
+Everywhere a type or a serde may be given: `key=str`, `value=Ride`, `value=MySerde()`. What is not given is taken from
+upstream, from a function's annotations, or from the configuration, in this order.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_args, get_origin
+
+from state.serde import Serde
+from state.stores import StoreKind
+from streams.durations import Duration, milliseconds
+from streams.errors import TopologyError
+from streams.graph.names import Names, checked_name
+from streams.graph.nodes import Materialization, Serdes
+from streams.record import Record
+from streams.serdes import serde_for
+from streams.serdes.inference import UNKNOWN, returned_type
+
+__all__ = [
+    "Materialized",
+    "Topic",
+    "ValueTimestamp",
+    "arity",
+    "callable_or_error",
+    "pair_serdes",
+    "resulting_serde",
+    "serde_of",
+]
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ValueTimestamp:
+    """A timestamp extractor that reads the value only: `of_value(value)` gives ms since 1970."""
+
+    of_value: Callable[[Any], int]
+
+    def __call__(self, record: Record, _partition_time: int) -> int:
+        """The timestamp of a record, whose value is the only thing that counts."""
+        return self.of_value(record.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic with the serdes of its records, and where their time is found (None: the record's own timestamp)."""
+
+    name: str
+    key_serde: Serde[Any] | None = None
+    value_serde: Serde[Any] | None = None
+    timestamp: Function | None = None
+
+    @classmethod
+    def of(cls, topic: Topic | str, *, key: Any = None, value: Any = None, timestamp: Function | None = None) -> Topic:
+        """A topic from its name or handle; what is given here wins over what the handle says.
+
+        `timestamp` is a function (value) or an extractor (record, partition_time), told apart by their parameters.
+        """
+        if isinstance(topic, str):
+            topic = cls(checked_name(topic, "the name of a topic"))
+        if not isinstance(topic, cls):
+            raise TopologyError(f"expected a topic's name or app.topic(...), got {topic!r}")
+        return cls(
+            topic.name,
+            serde_of(key) or topic.key_serde,
+            serde_of(value) or topic.value_serde,
+            extractor(timestamp) or topic.timestamp,
+        )
+
+    @property
+    def serdes(self) -> Serdes:
+        """Both serdes."""
+        return Serdes(self.key_serde, self.value_serde)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def extractor(function: Function | None) -> Function | None:
+    """A timestamp extractor from a function of the value, or an extractor as it is."""
+    if function is None:
+        return None
+    callable_or_error(function, "timestamp")
+    return function if arity(function, 1) == 2 else ValueTimestamp(function)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Materialized:
+    """How a store is kept. Kafka's Materialized.
+
+    `name` makes it queryable, and its changelog independent of other steps. `cached=False` forwards every update;
+    `logged=False` keeps no changelog; `persistent=False` keeps it in memory; `retention` of windows may only be raised;
+    `history` makes a table versioned. `topic_config` are Kafka's settings for the changelog.
+    """
+
+    name: str | None = None
+    key: Any = None
+    value: Any = None
+    cached: bool = True
+    logged: bool = True
+    persistent: bool | None = None
+    retention: Duration | None = None
+    history: Duration | None = None
+    topic_config: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, store: Materialized | str | None, name: str | None = None, key: Any = None, value: Any = None
+    ) -> Materialized | None:
+        """What a verb was given as `store=`, `name=`, `key=` and `value=`; None when it was given nothing."""
+        if isinstance(store, str):
+            store = cls(name=store)
+        if store is not None and not isinstance(store, cls):
+            raise TopologyError(f"store: expected a name or Materialized(...), got {store!r}")
+        if store is None and name is None:
+            return None
+        given = store or cls()
+        if name is not None and given.name not in {None, name}:
+            raise TopologyError(f"a store has one name, but got {name!r} and {given.name!r}: leave one out")
+        return cls(
+            name=name or given.name,
+            key=key if given.key is None else given.key,
+            value=value if given.value is None else given.value,
+            cached=given.cached,
+            logged=given.logged,
+            persistent=given.persistent,
+            retention=given.retention,
+            history=given.history,
+            topic_config=given.topic_config,
+        )
+
+    def materialization(
+        self, names: Names, prefix: str, serdes: Serdes, kind: StoreKind | None = None
+    ) -> Materialization:
+        """The store of a node; without a name, one is drawn with `prefix`. `serdes` fill in what is not given."""
+        return Materialization(
+            store=names.store(prefix) if self.name is None else checked_name(self.name, "the name of a store"),
+            kind=kind or StoreKind.TIMESTAMPED_KEY_VALUE,
+            queryable=self.name is not None,
+            serdes=Serdes(serde_of(self.key) or serdes.key, serde_of(self.value) or serdes.value),
+            persistent=self.persistent,
+            cached=self.cached,
+            logged=self.logged,
+            retention_ms=None if self.retention is None else _positive(self.retention, "retention"),
+            history_ms=None if self.history is None else _positive(self.history, "history"),
+            topic_config=dict(self.topic_config),
+        )
+
+
+def _positive(duration: Duration, what: str) -> int:
+    try:
+        value = milliseconds(duration, f"the {what} of a store")
+    except (TypeError, ValueError) as error:
+        raise TopologyError(str(error)) from error
+    if value < 0:
+        raise TopologyError(f"the {what} of a store: expected 0 ms or more, got {value} ms")
+    return value
+
+
+def serde_of(kind: Any) -> Serde[Any] | None:
+    """The serde of a type or serde; None stays None: not given."""
+    return None if kind is None else serde_for(kind)
+
+
+def resulting_serde(given: Any, function: Function, arguments: Sequence[Serde[Any] | None]) -> Serde[Any] | None:
+    """The serde of a function's results: of the type given, else of the type its annotations or form tell."""
+    if given is not None:
+        return serde_for(given)
+    kind = result_type(function, arguments)
+    return None if kind is UNKNOWN else serde_for(kind)
+
+
+def result_type(function: Function, arguments: Sequence[Serde[Any] | None]) -> Any:
+    """The type that a function returns, or UNKNOWN; `arguments` are the serdes of what it is called with."""
+    return returned_type(function, [getattr(serde, "type", UNKNOWN) for serde in arguments])
+
+
+def pair_serdes(function: Function, serdes: Serdes, key: Any, value: Any) -> Serdes:
+    """The serdes of a function's (key, value) results: as given, or from its annotation `tuple[K, V]`."""
+    kind = result_type(function, [serdes.key, serdes.value])
+    types = get_args(kind) if get_origin(kind) is tuple else ()
+    found = types if len(types) == 2 else (None, None)
+    return Serdes(serde_of(key) or serde_of(found[0]), serde_of(value) or serde_of(found[1]))
+
+
+def callable_or_error(function: Any, what: str) -> None:
+    """Raises: TopologyError when a verb was given something else than a function."""
+    if not callable(function):
+        raise TopologyError(f"{what}: expected a function, got {function!r}")
+
+
+def arity(function: Function, otherwise: int) -> int:
+    """How many positional arguments a function must be given; `otherwise` when it cannot be told (builtins)."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return otherwise
+    positional = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    if any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters):
+        return otherwise
+    return sum(each.kind in positional and each.default is inspect.Parameter.empty for each in parameters)

@@ -1,0 +1,177 @@
+"""Stores for processors, by kind: what `add_state_store` and `process(stores=...)` take.
+
+Shape: each function gives a StoreSpec; `key` and `value` are types or serdes, durations as everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from state.stores import StoreKind, StoreSpec
+from streams.durations import Duration
+from streams.errors import TopologyError
+from streams.graph.names import checked_name
+from streams.graph.windows import checked
+from streams.serdes import serde_for
+
+__all__ = ["key_value_store", "session_store", "timestamped_key_value_store", "versioned_store", "window_store"]
+
+
+def key_value_store(
+    name: str,
+    key: Any,
+    value: Any,
+    *,
+    persistent: bool = True,
+    cached: bool = False,
+    logged: bool = True,
+    topic_config: Mapping[str, str] | None = None,
+) -> StoreSpec:
+    """Plain values by key."""
+    return _spec(
+        name,
+        StoreKind.KEY_VALUE,
+        key,
+        value,
+        persistent=persistent,
+        cached=cached,
+        logged=logged,
+        topic_config=topic_config,
+    )
+
+
+def timestamped_key_value_store(
+    name: str,
+    key: Any,
+    value: Any,
+    *,
+    persistent: bool = True,
+    cached: bool = False,
+    logged: bool = True,
+    topic_config: Mapping[str, str] | None = None,
+) -> StoreSpec:
+    """Values by key, with the time of the record that made them: what tables use."""
+    return _spec(
+        name,
+        StoreKind.TIMESTAMPED_KEY_VALUE,
+        key,
+        value,
+        persistent=persistent,
+        cached=cached,
+        logged=logged,
+        topic_config=topic_config,
+    )
+
+
+def versioned_store(
+    name: str,
+    key: Any,
+    value: Any,
+    history: Duration,
+    *,
+    logged: bool = True,
+    topic_config: Mapping[str, str] | None = None,
+) -> StoreSpec:
+    """Values by key as they were at any time within `history`."""
+    history_ms = checked(history, f"{name}: the history", 0)
+    return _spec(
+        name,
+        StoreKind.VERSIONED_KEY_VALUE,
+        key,
+        value,
+        logged=logged,
+        topic_config=topic_config,
+        retention_ms=history_ms,
+    )
+
+
+def window_store(
+    name: str,
+    key: Any,
+    value: Any,
+    *,
+    size: Duration,
+    retention: Duration,
+    timestamped: bool = True,
+    retain_duplicates: bool = False,
+    persistent: bool = True,
+    cached: bool = False,
+    logged: bool = True,
+    topic_config: Mapping[str, str] | None = None,
+) -> StoreSpec:
+    """Values by key and window start, kept for `retention`."""
+    size_ms = checked(size, f"{name}: the window size", 0)
+    retention_ms = checked(retention, f"{name}: the retention", 0)
+    if retention_ms < size_ms:
+        raise TopologyError(
+            f"{name}: expected a retention of at least the window size, {size_ms} ms, got {retention_ms} ms"
+        )
+    return _spec(
+        name,
+        StoreKind.TIMESTAMPED_WINDOW if timestamped else StoreKind.WINDOW,
+        key,
+        value,
+        persistent=persistent,
+        cached=cached,
+        logged=logged,
+        topic_config=topic_config,
+        retention_ms=retention_ms,
+        window_size_ms=size_ms,
+        retain_duplicates=retain_duplicates,
+    )
+
+
+def session_store(
+    name: str,
+    key: Any,
+    value: Any,
+    *,
+    retention: Duration,
+    persistent: bool = True,
+    cached: bool = False,
+    logged: bool = True,
+    topic_config: Mapping[str, str] | None = None,
+) -> StoreSpec:
+    """Values by key and session, kept for `retention`."""
+    retention_ms = checked(retention, f"{name}: the retention", 0)
+    return _spec(
+        name,
+        StoreKind.SESSION,
+        key,
+        value,
+        persistent=persistent,
+        cached=cached,
+        logged=logged,
+        topic_config=topic_config,
+        retention_ms=retention_ms,
+    )
+
+
+def _spec(
+    name: str,
+    kind: StoreKind,
+    key: Any,
+    value: Any,
+    *,
+    persistent: bool = True,
+    cached: bool = False,
+    logged: bool,
+    topic_config: Mapping[str, str] | None,
+    retention_ms: int = 0,
+    window_size_ms: int = 0,
+    retain_duplicates: bool = False,
+) -> StoreSpec:
+    return StoreSpec(
+        name=checked_name(name, "the name of a store"),
+        kind=kind,
+        key_serde=serde_for(key),
+        value_serde=serde_for(value),
+        persistent=persistent,
+        cached=cached,
+        logged=logged,
+        retention_ms=retention_ms,
+        window_size_ms=window_size_ms,
+        retain_duplicates=retain_duplicates,
+        topic_config=dict(topic_config or {}),
+    )

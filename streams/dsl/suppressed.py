@@ -1,0 +1,57 @@
+"""When a suppressed table lets its updates go. Kafka's Suppressed and BufferConfig."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streams.durations import Duration
+from streams.graph.windows import checked
+
+__all__ = ["Suppressed", "until_time_limit", "until_window_closes"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suppressed:
+    """Made by `until_window_closes` and `until_time_limit`. Bounds of None: no bound."""
+
+    until_window_closes: bool
+    wait_ms: int = 0
+    max_records: int | None = None
+    max_bytes: int | None = None
+    emit_early: bool = False
+    logged: bool = True
+    name: str | None = None
+
+
+def until_window_closes(
+    *, max_records: int | None = None, max_bytes: int | None = None, logged: bool = True, name: str | None = None
+) -> Suppressed:
+    """One result per window, when no record can change it any more.
+
+    A bound that is reached stops the task: a result must not go out before it is final.
+    """
+    return Suppressed(until_window_closes=True, max_records=max_records, max_bytes=max_bytes, logged=logged, name=name)
+
+
+def until_time_limit(
+    limit: Duration,
+    *,
+    max_records: int | None = None,
+    max_bytes: int | None = None,
+    shut_down_when_full: bool = False,
+    logged: bool = True,
+    name: str | None = None,
+) -> Suppressed:
+    """At most one update per key in `limit` of stream time.
+
+    A bound that is reached lets the oldest go early, or with `shut_down_when_full` stops the task.
+    """
+    return Suppressed(
+        until_window_closes=False,
+        wait_ms=checked(limit, "the time limit of suppress", 0),
+        max_records=max_records,
+        max_bytes=max_bytes,
+        emit_early=not shut_down_when_full,
+        logged=logged,
+        name=name,
+    )

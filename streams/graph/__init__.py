@@ -1,0 +1,1 @@
+"""The logical graph: what a program says, as frozen nodes."""

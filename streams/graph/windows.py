@@ -1,0 +1,197 @@
+"""Windows as data: how long, how far apart, how late; all times in ms.
+
+Rules: a window object is checked when it is made and never changes; `grace_ms` is how late a record may be. Time
+windows include their start and exclude their end; sliding, session and join windows include both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from streams.durations import Duration, milliseconds
+from streams.errors import TopologyError
+
+__all__ = [
+    "EmitStrategy",
+    "JoinWindows",
+    "SessionWindows",
+    "SlidingWindows",
+    "TimeWindows",
+    "UnlimitedWindows",
+    "Windows",
+    "grace_of",
+    "retention_of",
+]
+
+DAY_MS = 86_400_000
+FOREVER_MS = 2**63 - 1
+
+
+class EmitStrategy(Enum):
+    """When a windowed aggregate is passed on."""
+
+    ON_WINDOW_UPDATE = "update"
+    """With every record."""
+    ON_WINDOW_CLOSE = "close"
+    """Once, when no record can change it any more."""
+
+
+def checked(duration: Duration, what: str, least: int) -> int:
+    """A duration in ms that is at least `least`. Raises: TopologyError."""
+    try:
+        value = milliseconds(duration, what)
+    except (TypeError, ValueError) as error:
+        raise TopologyError(str(error)) from error
+    if value < least:
+        raise TopologyError(f"{what}: expected at least {least} ms, got {value} ms")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class TimeWindows:
+    """Windows of one size whose starts are multiples of `advance_ms`: tumbling, or hopping when they overlap."""
+
+    size_ms: int
+    advance_ms: int
+    grace_ms: int
+
+    @classmethod
+    def of(cls, size: Duration, *, advance: Duration | None = None, grace: Duration = 0) -> TimeWindows:
+        """Windows of `size`; tumbling, or hopping by `advance`. Records up to `grace` late are still counted.
+
+        Raises: TopologyError for sizes below 1 ms, or an advance that is larger than the size.
+        """
+        size_ms = checked(size, "the size of time windows", 1)
+        advance_ms = size_ms if advance is None else checked(advance, "the advance of time windows", 1)
+        if advance_ms > size_ms:
+            raise TopologyError(
+                f"the advance of time windows: expected at most their size of {size_ms} ms, got {advance_ms} ms: "
+                "records in the gaps would be lost; make the advance smaller or the windows larger"
+            )
+        return cls(size_ms, advance_ms, checked(grace, "the grace of time windows", 0))
+
+    def advance_by(self, advance: Duration) -> TimeWindows:
+        """The same windows, hopping by `advance`."""
+        return TimeWindows.of(self.size_ms, advance=advance, grace=self.grace_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class SlidingWindows:
+    """Windows of records at most `difference_ms` apart, one per distinct set of records."""
+
+    difference_ms: int
+    grace_ms: int
+
+    @classmethod
+    def of(cls, difference: Duration, *, grace: Duration = 0) -> SlidingWindows:
+        """Windows that end with a record and reach back `difference`. Raises: TopologyError for negative times."""
+        return cls(
+            checked(difference, "the time difference of sliding windows", 0),
+            checked(grace, "the grace of sliding windows", 0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SessionWindows:
+    """Windows that grow while records of a key come at most `gap_ms` apart."""
+
+    gap_ms: int
+    grace_ms: int
+
+    @classmethod
+    def with_inactivity_gap(cls, gap: Duration, *, grace: Duration = 0) -> SessionWindows:
+        """Sessions that end after `gap` without a record. Raises: TopologyError for a gap below 1 ms."""
+        return cls(
+            checked(gap, "the inactivity gap of session windows", 1), checked(grace, "the grace of session windows", 0)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UnlimitedWindows:
+    """One window that starts at `start_ms` and never ends."""
+
+    start_ms: int = 0
+
+    @classmethod
+    def of(cls, start: Duration = 0) -> UnlimitedWindows:
+        """The window from `start` (ms since 1970) on. Raises: TopologyError for a negative start."""
+        return cls(checked(start, "the start of unlimited windows", 0))
+
+
+@dataclass(frozen=True, slots=True)
+class JoinWindows:
+    """How far apart in time two records may be to be joined: the other one up to `before_ms` earlier, `after_ms` later.
+
+    `eager` are Kafka's deprecated join windows: what finds no partner is emitted at once, spurious results included.
+    """
+
+    before_ms: int
+    after_ms: int
+    grace_ms: int
+    eager: bool = False
+
+    @classmethod
+    def of(cls, difference: Duration, *, grace: Duration = 0) -> JoinWindows:
+        """Records at most `difference` apart, either first. Raises: TopologyError for negative times."""
+        difference_ms = checked(difference, "the time difference of join windows", 0)
+        return cls(difference_ms, difference_ms, checked(grace, "the grace of join windows", 0))
+
+    @classmethod
+    def eager_of(cls, difference: Duration, *, grace: Duration | None = None) -> JoinWindows:
+        """Kafka's deprecated `JoinWindows.of`: for taking over an application that still has it."""
+        difference_ms = checked(difference, "the time difference of join windows", 0)
+        grace_ms = (
+            max(DAY_MS - 2 * difference_ms, 0) if grace is None else checked(grace, "the grace of join windows", 0)
+        )
+        return cls(difference_ms, difference_ms, grace_ms, eager=True)
+
+    def before(self, time: Duration) -> JoinWindows:
+        """The same windows, where the other record may be up to `time` earlier; negative: it must be later."""
+        return self.spanning(replace(self, before_ms=milliseconds(time, "before of join windows")))
+
+    def after(self, time: Duration) -> JoinWindows:
+        """The same windows, where the other record may be up to `time` later; negative: it must be earlier."""
+        return self.spanning(replace(self, after_ms=milliseconds(time, "after of join windows")))
+
+    def spanning(self, other: JoinWindows) -> JoinWindows:
+        """`other`, if it holds any time at all. Raises: TopologyError."""
+        if other.before_ms + other.after_ms < 0:
+            raise TopologyError(
+                f"join windows from {-other.before_ms} ms to {other.after_ms} ms around a record are empty: "
+                "the upper bound must not lie below the lower one"
+            )
+        return other
+
+    @property
+    def size_ms(self) -> int:
+        """From the earliest to the latest partner of a record."""
+        return self.before_ms + self.after_ms
+
+
+Windows = TimeWindows | SlidingWindows | SessionWindows | UnlimitedWindows
+"""What an aggregation may be windowed by."""
+
+
+def grace_of(windows: Windows) -> int:
+    """How long after a window's end `suppress(until_window_closes())` waits, in ms. Source: GraphGraceSearchUtil."""
+    match windows:
+        case UnlimitedWindows():
+            return 0
+        case SessionWindows(gap_ms, grace_ms):
+            return gap_ms + grace_ms
+        case _:
+            return windows.grace_ms
+
+
+def retention_of(windows: Windows) -> int:
+    """How long a store must keep windows at least, in ms: until no record can change them."""
+    match windows:
+        case TimeWindows(size_ms, _, grace_ms):
+            return size_ms + grace_ms
+        case SlidingWindows(difference_ms, grace_ms):
+            return 2 * difference_ms + grace_ms
+        case SessionWindows(gap_ms, grace_ms):
+            return gap_ms + grace_ms
+        case UnlimitedWindows():
+            return FOREVER_MS

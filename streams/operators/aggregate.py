@@ -1,0 +1,106 @@
+"""Aggregates without windows: a stream's records of a key folded into one value.
+
+Rules: a record without key or value is dropped. The result's time is the highest of the record's and the stored one's.
+A None out of the adder deletes the entry and is passed on as a tombstone; the next record begins anew. With a record
+cache the operator only puts, and results come out of the cache's flush. Source: Kafka's KStreamAggregate.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from state.stores import Flushed
+from streams.operators.base import Emit, OperatorContext
+from streams.operators.columns import UNHANDLED, Output, Rows, report, rows_of
+from streams.operators.folding import IMMUTABLE, Fold, copied
+from streams.record import Batch
+
+__all__ = ["NOT_PUT", "StreamAggregate", "flushed_batch", "passes_on_itself"]
+
+NOT_PUT = -(2**63)
+"""What a versioned store's put returns for an update that is older than its history."""
+
+LATEST = -1
+"""What it returns for the newest version of its key."""
+
+
+def flushed_batch(flushed: Flushed, *, old_values: bool) -> Batch:
+    """What a record cache let go, as a table's changes; no source record stands behind them."""
+    return Batch(
+        flushed.keys,
+        flushed.new_values,
+        flushed.timestamps,
+        flushed.headers and [headers or () for headers in flushed.headers],
+        old_values=flushed.old_values if old_values else None,
+    )
+
+
+def passes_on_itself(store: Any, emit: Emit, *, old_values: bool) -> bool:
+    """Have a cached store's flushes passed on to `emit`. False for uncached ones: the operator then emits."""
+    if not store.cached:
+        return False
+
+    def pass_on(flushed: Flushed) -> None:
+        emit(flushed_batch(flushed, old_values=old_values))
+
+    store.set_flush_listener(pass_on, send_old_values=old_values)
+    return True
+
+
+class StreamAggregate:
+    """Folds a stream's records by key into a table."""
+
+    def __init__(self, node: str, store: str, fold: Fold, emit: Emit, *, send_old_values: bool) -> None:
+        self._node = node
+        self._store_name = store
+        self._fold = fold
+        self._emit = emit
+        self._send_old_values = send_old_values
+        self._output = Output()
+        self._nulls = 0
+        self._row = -1
+
+    def init(self, context: OperatorContext) -> None:
+        """Take the store."""
+        self._context = context
+        self._store = context.store(self._store_name)
+        self._cached = passes_on_itself(self._store, self._emit, old_values=self._send_old_values)
+
+    def process(self, batch: Batch) -> None:
+        """Fold a batch in, and pass the new aggregates on if no cache does."""
+        rows = rows_of(batch)
+        while True:
+            try:
+                self._fold_rows(batch, rows)
+                break
+            except UNHANDLED:
+                raise
+            except Exception as error:
+                report(self._context, self._node, batch, self._row, error)
+        if self._nulls:
+            self._context.dropped(self._node, self._nulls, "its key or value is null, and an aggregate needs both")
+            self._nulls = 0
+        self._output.pass_on(batch, self._emit, old_values=self._send_old_values)
+
+    def _fold_rows(self, batch: Batch, rows: Rows) -> None:
+        """Fold the rows in, until they end or user code raises; then `_row` is the one it raised for."""
+        get, put, add, initial = self._store.get, self._store.put, self._fold.add, self._fold.initial
+        headers, emits, output = batch.headers, not self._cached, self._output.add
+        row = -1
+        try:
+            for row, key, value, timestamp in rows:
+                if key is None or value is None:
+                    self._nulls += 1
+                    continue
+                stored = get(key)
+                old, before = (initial(), timestamp) if stored is None else stored
+                new = add(key, value, old if old.__class__ in IMMUTABLE else copied(old))
+                latest = before if before > timestamp else timestamp  # noqa: FURB136  max() is four times slower
+                code = put(key, new, latest, headers[row] if headers else None)
+                if emits and code != NOT_PUT:
+                    output(row, key, new, latest, old, latest=code is None or code == LATEST)
+        finally:
+            self._row = row
+
+    def close(self) -> None:
+        """Nothing is held."""

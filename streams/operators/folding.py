@@ -1,0 +1,72 @@
+"""How an aggregate takes a value in: an initializer and an adder, and copies where user code could change the past.
+
+Rules: an aggregate that user code may change in place (a list, a dict, a struct) is handed to it as a copy, because the
+one before is still in a store, in a batch on its way, or wanted as old value. What cannot change is never copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy, deepcopy
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+from uuid import UUID
+
+__all__ = ["IMMUTABLE", "Fold", "copied", "count_fold", "reduce_fold"]
+
+IMMUTABLE: set[type] = {type(None), bool, int, float, complex, str, bytes, UUID, frozenset, range}
+"""Types whose objects never change."""
+
+_SHALLOW: dict[type, bool] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """How a value is taken in: `add(key, value, aggregate)`, begun with `initial()`.
+
+    An initial None means that the first value is taken as it is (`reduce`).
+    """
+
+    initial: Callable[[], Any]
+    add: Callable[[Any, Any, Any], Any]
+
+
+def count_fold() -> Fold:
+    """Counts."""
+    return Fold(lambda: 0, lambda _key, _value, count: count + 1)
+
+
+def reduce_fold(reducer: Callable[[Any, Any], Any]) -> Fold:
+    """Begins with the first value, then reducer(aggregate, value)."""
+    return Fold(lambda: None, lambda _key, value, old: value if old is None else reducer(old, value))
+
+
+def copied(value: Any) -> Any:
+    """A copy of an aggregate that may be changed without changing the one given."""
+    kind = value.__class__
+    if kind in IMMUTABLE:
+        return value
+    if kind is dict:
+        return dict(value) if _flat(value.values()) else deepcopy(value)
+    if kind is list:
+        return list(value) if _flat(value) else deepcopy(value)
+    if kind is tuple:
+        return value if _flat(value) else deepcopy(value)
+    shallow = _SHALLOW.get(kind)
+    if shallow is None:
+        shallow = _SHALLOW[kind] = _has_flat_fields(kind)
+    return copy(value) if shallow else deepcopy(value)
+
+
+def _flat(values: Any) -> bool:
+    return all(value.__class__ in IMMUTABLE for value in values)
+
+
+def _has_flat_fields(kind: type) -> bool:
+    """Whether a class declares all its fields, and all of them as types that never change."""
+    try:
+        hints = get_type_hints(kind)
+    except Exception:
+        return False
+    fields = getattr(kind, "__struct_fields__", None) or getattr(kind, "__dataclass_fields__", None) or ()
+    return bool(fields) and all(hints.get(field) in IMMUTABLE for field in fields)

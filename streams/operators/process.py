@@ -1,0 +1,223 @@
+"""The Processor API at work: a user's processor as an operator, and the context it meets.
+
+Rules: a processor sees one record at a time, and what it forwards runs through all that follows before `forward`
+returns, as in Kafka (`topology.compile` hands in batches of one record). A batch processor gets the whole batch. In a
+punctuator there is no record in hand: forwarded records carry what the user gave them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from streams.durations import Duration, milliseconds
+from streams.errors import TopologyError
+from streams.operators.base import Cancellable, Emit, OperatorContext, PunctuationType
+from streams.operators.columns import UNHANDLED, report
+from streams.processor import BatchProcessor, Processor, RecordMetadata
+from streams.record import Batch, Record
+
+__all__ = ["BatchProcess", "Process", "Stores", "takes_batches"]
+
+
+class Stores(NamedTuple):
+    """Names of the stores a processor may use: those connected to it, and the global ones."""
+
+    connected: Sequence[str] = ()
+    everywhere: Collection[str] = ()
+
+
+def takes_batches(processor: Any) -> bool:
+    """Whether a user's processor takes whole batches."""
+    return hasattr(processor, "process_batch")
+
+
+class NodeContext:
+    """What a processor may ask of its task. Satisfies `streams.processor.ProcessorContext`."""
+
+    def __init__(
+        self,
+        context: OperatorContext,
+        node: str,
+        children: Mapping[str, Emit],
+        stores: Stores,
+        *,
+        fixed_key: bool = False,
+    ) -> None:
+        self.application_id = context.application_id
+        self.task_id = context.task_id
+        self.partition = context.partition
+        self.record: Record | None = None
+        self._context = context
+        self._node = node
+        self._children = children
+        self._stores = {name: context.store(name) for name in stores.connected}
+        self._global_stores = stores.everywhere
+        self._fixed_key = fixed_key
+
+    @property
+    def record_metadata(self) -> RecordMetadata | None:
+        """Where the record in hand was read."""
+        record = self.record
+        if record is None or record.topic is None:
+            return None
+        return RecordMetadata(record.topic, record.partition, record.offset)
+
+    def begin(self, record: Record | None, time_ms: int) -> None:
+        """A record, or a punctuation at `time_ms`, is in hand; what it writes to plain stores has that time."""
+        self.record = record
+        for store in self._stores.values():
+            store.record_timestamp = time_ms
+
+    def forward(self, record: Record, to: str | None = None) -> None:
+        """Pass a record on, at once. Raises: TopologyError."""
+        batch = self._batch_of(record)
+        if to is None:
+            for emit in self._children.values():
+                emit(batch)
+        elif to in self._children:
+            self._children[to](batch)
+        else:
+            names = ", ".join(self._children) or "none"
+            raise TopologyError(f"{self._node} has no child {to!r} to forward to (children: {names})")
+
+    def _batch_of(self, record: Record) -> Batch:
+        origin = self.record
+        if self._fixed_key and origin is not None and record.key != origin.key:
+            raise TopologyError(
+                f"{self._node} is a processor of values and must keep the key {origin.key!r}, but forwards "
+                f"{record.key!r}: use process() instead of process_values()"
+            )
+        return Batch(
+            [record.key],
+            [record.value],
+            [record.timestamp],
+            [record.headers] if record.headers else None,
+            offsets=None if origin is None or origin.topic is None else [origin.offset],
+            topic=None if origin is None else origin.topic,
+            partition=-1 if origin is None else origin.partition,
+        )
+
+    def schedule(
+        self,
+        interval: Duration,
+        kind: PunctuationType,
+        callback: Callable[[int], None],
+        start_ms: int | None = None,
+    ) -> Cancellable:
+        """Call `callback(time_ms)` whenever `interval` has passed on that clock."""
+        interval_ms = milliseconds(interval, f"the interval of a punctuator of {self._node}")
+        return self._context.schedule(interval_ms, kind, self._guarded(callback), start_ms)
+
+    def _guarded(self, callback: Callable[[int], None]) -> Callable[[int], None]:
+        """The callback, with no record in hand and with its errors decided on like those of records."""
+
+        def punctuate(time_ms: int) -> None:
+            held = self.record
+            self.begin(None, time_ms)
+            try:
+                callback(time_ms)
+            except UNHANDLED:
+                raise
+            except Exception as error:
+                self._context.failed(self._node, Record(None, None, time_ms), error)
+            finally:
+                self.record = held
+
+        return punctuate
+
+    def store(self, name: str) -> Any:
+        """A store that is connected to the processor, or a global one. Raises: TopologyError."""
+        if name in self._stores or name in self._global_stores:
+            return self._context.store(name)
+        names = ", ".join(self._stores) or "none"
+        raise TopologyError(
+            f"{self._node} is not connected to a store {name!r} (connected: {names}): "
+            f"name it in stores=[...] of the verb that adds the processor"
+        )
+
+    def commit(self) -> None:
+        """Commit soon."""
+        self._context.request_commit()
+
+    def stream_time_ms(self) -> int:
+        """The highest timestamp this task has seen."""
+        return self._context.stream_time
+
+    def system_time_ms(self) -> int:
+        """Wall-clock time."""
+        return self._context.now_ms()
+
+    def failed(self, record: Record, error: Exception) -> None:
+        """Let the processing handler decide on an error."""
+        self._context.failed(self._node, record, error)
+
+
+class Process:
+    """A user's processor, record by record."""
+
+    def __init__(
+        self,
+        node: str,
+        processor: Processor,
+        children: Mapping[str, Emit],
+        stores: Stores,
+        *,
+        fixed_key: bool = False,
+    ) -> None:
+        self._node = node
+        self._processor = processor
+        self._children = children
+        self._stores = stores
+        self._fixed_key = fixed_key
+
+    def init(self, context: OperatorContext) -> None:
+        """Init the processor with its context."""
+        self._context = context
+        self._own = NodeContext(context, self._node, self._children, self._stores, fixed_key=self._fixed_key)
+        self._processor.init(self._own)
+
+    def process(self, batch: Batch) -> None:
+        """Hand the records to the processor, one by one."""
+        own, process = self._own, self._processor.process
+        for row in range(len(batch)):
+            record = batch.record(row)
+            own.begin(record, record.timestamp)
+            try:
+                process(record)
+            except UNHANDLED:
+                raise
+            except Exception as error:
+                report(self._context, self._node, batch, row, error)
+        own.record = None
+
+    def close(self) -> None:
+        """Close the processor."""
+        self._processor.close()
+
+
+class BatchProcess:
+    """A user's processor of whole batches: what it returns is passed on to all children."""
+
+    def __init__(self, node: str, processor: BatchProcessor, children: Mapping[str, Emit], stores: Stores) -> None:
+        self._node = node
+        self._processor = processor
+        self._children = children
+        self._stores = stores
+
+    def init(self, context: OperatorContext) -> None:
+        """Init the processor with its context."""
+        self._own = NodeContext(context, self._node, self._children, self._stores)
+        self._processor.init(self._own)
+
+    def process(self, batch: Batch) -> None:
+        """Hand over a batch; the highest timestamp is that of what it writes to plain stores."""
+        self._own.begin(None, max(batch.timestamps))
+        result = self._processor.process_batch(batch)
+        if result is not None and result.keys:
+            for emit in self._children.values():
+                emit(result)
+
+    def close(self) -> None:
+        """Close the processor."""
+        self._processor.close()

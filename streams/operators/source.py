@@ -1,0 +1,139 @@
+"""Reading: bytes to objects, and the timestamp of each record.
+
+Rules: a record whose bytes cannot be read goes to the deserialization handler, a negative timestamp drops the record
+(Kafka's rule); whatever is left out still moves the offset. Partition time is the highest timestamp read before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from state.serde import Serde
+from streams.operators.base import OperatorContext
+from streams.operators.change import unpacked
+from streams.operators.columns import kept
+from streams.processor import TimestampExtractor, fail_on_invalid_timestamp
+from streams.record import Batch
+
+__all__ = ["Decode", "source_decoder"]
+
+Decode = Callable[[Batch, int], Batch]
+
+
+def source_decoder(
+    context: OperatorContext,
+    node: str,
+    key: Serde[Any],
+    value: Serde[Any],
+    extractor: TimestampExtractor | None,
+    *,
+    changes: bool = False,
+) -> Decode:
+    """A function from raw columns and partition time to records; `changes`: values are in Kafka's Change format."""
+    stamp = stamper(context, node, extractor)
+
+    def decode(raw: Batch, partition_time: int) -> Batch:
+        failed: set[int] = set()
+        keys = deserialized(context, node, raw, raw.keys, key.deserialize, failed)
+        if changes:
+            new_values, old_values = unpacked(raw.values)
+            values = deserialized(context, node, raw, new_values, value.deserialize, failed)
+            olds = deserialized(context, node, raw, old_values, value.deserialize, failed)
+        else:
+            values = deserialized(context, node, raw, raw.values, value.deserialize, failed)
+        batch = raw.with_columns(keys, values)
+        if changes:
+            batch.old_values = olds
+        return stamp(kept(batch, sorted(failed)), partition_time)
+
+    return decode
+
+
+def deserialized(
+    context: OperatorContext,
+    node: str,
+    raw: Batch,
+    column: list[Any],
+    deserialize: Callable[[bytes], Any],
+    failed: set[int],
+) -> list[Any]:
+    """A column of bytes as objects; None stays. Failures are reported and their indices added to `failed`."""
+    try:
+        if None not in column:
+            return list(map(deserialize, column))
+        return [None if data is None else deserialize(data) for data in column]
+    except Exception:  # noqa: S110  once more, one by one: reading bytes has no effects, and the bad one must be found
+        pass
+    objects: list[Any] = []
+    for index, data in enumerate(column):
+        try:
+            objects.append(None if data is None else deserialize(data))
+        except Exception as error:
+            objects.append(None)
+            if index not in failed:
+                failed.add(index)
+                context.deserialization_failed(node, raw.record(index), error)
+    return objects
+
+
+def stamper(context: OperatorContext, node: str, extractor: TimestampExtractor | None) -> Decode:
+    """A function that gives a batch the extractor's timestamps, and drops the records with negative ones.
+
+    An extractor with an attribute `of_value`, a function of the value alone, is spared the making of records.
+    """
+    extract = fail_on_invalid_timestamp if extractor is None else extractor
+    of_value: Callable[[Any], int] | None = getattr(extract, "of_value", None)
+
+    def stamp(batch: Batch, partition_time: int) -> Batch:
+        if not batch.keys:
+            return batch
+        if extract is fail_on_invalid_timestamp and min(batch.timestamps) >= 0:
+            return batch
+        timestamps = None if of_value is None else stamped_by_value(of_value, batch.values)
+        failed: list[int] = []
+        if timestamps is None:
+            timestamps, failed = extracted(context, node, batch, extract, partition_time)
+        batch.timestamps = timestamps
+        return without_negative(context, node, kept(batch, failed))
+
+    return stamp
+
+
+def stamped_by_value(of_value: Callable[[Any], int], values: list[Any]) -> list[int] | None:
+    """Timestamps out of the values alone; None where one fails, to be done again record by record."""
+    try:
+        timestamps = list(map(of_value, values))
+    except Exception:
+        return None
+    return timestamps if all(timestamp.__class__ is int for timestamp in timestamps) else None
+
+
+def extracted(
+    context: OperatorContext, node: str, batch: Batch, extractor: TimestampExtractor, partition_time: int
+) -> tuple[list[int], list[int]]:
+    """The timestamp of each record, and the indices of those whose extraction failed."""
+    timestamps: list[int] = []
+    failed: list[int] = []
+    for index in range(len(batch)):
+        record = batch.record(index)
+        try:
+            timestamp = extractor(record, partition_time)
+            if not isinstance(timestamp, int):
+                raise TypeError(f"a timestamp extractor returns ms since 1970 as an int, got {timestamp!r}")
+        except Exception as error:
+            failed.append(index)
+            context.deserialization_failed(node, record, error)
+            timestamp = -1
+        timestamps.append(timestamp)
+        partition_time = max(partition_time, timestamp)
+    return timestamps, failed
+
+
+def without_negative(context: OperatorContext, node: str, batch: Batch) -> Batch:
+    """The records with timestamps from 0 on."""
+    if not batch.timestamps or min(batch.timestamps) >= 0:
+        return batch
+    mask = [timestamp >= 0 for timestamp in batch.timestamps]
+    context.dropped(node, mask.count(False), "its extracted timestamp is negative")
+    return batch.select(mask)

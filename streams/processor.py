@@ -1,0 +1,167 @@
+"""The Processor API: what users write when the verbs of the DSL do not say it.
+
+`stream.process(lambda: MyProcessor(), stores=[...])` makes one processor per task. Rules: `process` is called for one
+record at a time, on the task's thread, in order; a processor keeps no context of another task and uses its stores only
+between `init` and `close`. A BatchProcessor gets whole columns instead; it is how the DSL runs agents.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, NamedTuple, Protocol
+
+from streams.durations import Duration
+from streams.record import Batch, Record
+
+log = logging.getLogger(__name__)
+
+
+class PunctuationType(Enum):
+    """Which clock a punctuator follows."""
+
+    STREAM_TIME = "stream-time"
+    WALL_CLOCK_TIME = "wall-clock-time"
+
+
+class Cancellable(Protocol):
+    """A scheduled punctuator."""
+
+    def cancel(self) -> None:
+        """Never call it again; allowed inside the callback."""
+        ...
+
+
+class RecordMetadata(NamedTuple):
+    """Where the record in hand was read."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class ProcessorContext(Protocol):
+    """What a processor may ask of its task. Times are in ms since 1970."""
+
+    application_id: str
+    task_id: str
+    partition: int
+
+    @property
+    def record_metadata(self) -> RecordMetadata | None:
+        """Where the record in hand was read; None inside punctuators and for records that a task made."""
+        ...
+
+    def forward(self, record: Record, to: str | None = None) -> None:
+        """Pass a record on to all children, or to the child node named `to`.
+
+        Raises: TopologyError when there is no such child, or a FixedKeyProcessor changed the key.
+        """
+        ...
+
+    def schedule(
+        self,
+        interval: Duration,
+        kind: PunctuationType,
+        callback: Callable[[int], None],
+        start_ms: int | None = None,
+    ) -> Cancellable:
+        """Call `callback(time_ms)` whenever `interval` has passed on that clock.
+
+        Stream-time punctuators are aligned to 0, or to `start_ms`.
+        """
+        ...
+
+    def store(self, name: str) -> Any:
+        """The store of that name. Raises: TopologyError when it is not connected to this processor."""
+        ...
+
+    def commit(self) -> None:
+        """Commit soon, without waiting for the interval."""
+        ...
+
+    def stream_time_ms(self) -> int:
+        """The highest timestamp this task has seen, -1 before the first."""
+        ...
+
+    def system_time_ms(self) -> int:
+        """Wall-clock time; the TopologyTestDriver's stands still until it is advanced."""
+        ...
+
+    def failed(self, record: Record, error: Exception) -> None:
+        """Hand an error to the processing handler: returns to skip the record. Raises: ProcessingError otherwise."""
+        ...
+
+
+class Processor:
+    """Base of processors; only `process` has to be written. `self.context` is there from `init` on."""
+
+    context: ProcessorContext
+
+    def init(self, context: ProcessorContext) -> None:
+        """Called once, with stores open and restored."""
+        self.context = context
+
+    def process(self, record: Record) -> None:
+        """Handle one record; pass results on with `self.context.forward`."""
+        raise NotImplementedError(f"{type(self).__name__} has to define process(self, record)")
+
+    def close(self) -> None:
+        """Called once, when the task lets go; stores are still open."""
+
+
+class FixedKeyProcessor(Processor):
+    """A processor that keeps the key, so that nothing after it need be repartitioned (`process_values`)."""
+
+
+class BatchProcessor(Protocol):
+    """A processor of whole batches: recognised by `process_batch`."""
+
+    def init(self, context: ProcessorContext) -> None:
+        """Called once, with stores open and restored."""
+        ...
+
+    def process_batch(self, batch: Batch) -> Batch | None:
+        """Handle the records of a batch, in order; what is returned is passed on. The batch is not kept."""
+        ...
+
+    def close(self) -> None:
+        """Called once, when the task lets go."""
+        ...
+
+
+TimestampExtractor = Callable[[Record, int], int]
+"""(record, partition time) -> timestamp in ms; a negative one drops the record. Partition time is the highest before."""
+
+
+def fail_on_invalid_timestamp(record: Record, _partition_time: int) -> int:
+    """The record's own timestamp (the default). Raises: ValueError when it is negative."""
+    if record.timestamp < 0:
+        raise ValueError(
+            f"expected a timestamp in ms since 1970, got {record.timestamp}: have the producer set one, or give the "
+            "topic timestamp= or another extractor"
+        )
+    return record.timestamp
+
+
+def log_and_skip_on_invalid_timestamp(record: Record, _partition_time: int) -> int:
+    """The record's own timestamp; a record without one is logged and dropped."""
+    if record.timestamp < 0:
+        log.warning("%s[%d]@%d has no timestamp and is skipped", record.topic, record.partition, record.offset)
+    return record.timestamp
+
+
+def use_partition_time_on_invalid_timestamp(record: Record, partition_time: int) -> int:
+    """The record's own timestamp, else the highest of its partition before. Raises: ValueError before the first."""
+    if record.timestamp >= 0:
+        return record.timestamp
+    if partition_time < 0:
+        raise ValueError(f"expected a timestamp, got {record.timestamp}, and no record before it had one")
+    return partition_time
+
+
+def wall_clock_timestamp(_record: Record, _partition_time: int) -> int:
+    """The time at which the record is processed."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,1 @@
+"""What runs a topology: tasks, their input, their commits, and the worker that drives them."""

@@ -1,0 +1,92 @@
+"""Where a task's records leave it: sinks, repartition topics and changelogs.
+
+Rules: columns are split by partition once per batch and handed to the producer as they are; nothing waits here, and
+what goes wrong on the way surfaces when the producer is flushed. Records without a key share one partition per batch,
+and take turns over the batches. It knows topics and partitions, never stores or operators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any, cast
+
+from streams.clients.base import Producer
+from streams.clients.partitioner import partitions_for
+from streams.record import Headers
+
+
+class ChangelogPartition:
+    """The changelog of one store: a partition of a topic. Satisfies `state.stores.ChangelogWriter`."""
+
+    def __init__(self, producer: Producer, topic: str, partition: int) -> None:
+        self.topic = topic
+        self.partition = partition
+        self._producer = producer
+
+    def write(self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]) -> None:
+        """Append changes; None deletes."""
+        self._producer.send(self.topic, self.partition, keys, values, timestamps)
+
+
+class Collector:
+    """Writes columns to topics over one producer."""
+
+    def __init__(self, producer: Producer) -> None:
+        self.producer = producer
+        self._turn = 0
+
+    def send(
+        self,
+        topic: str,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        timestamps: Sequence[int],
+        headers: Sequence[Headers] | None,
+        partitions: Sequence[int] | None = None,
+    ) -> None:
+        """Write records; without `partitions`, Kafka's partitioner chooses by the key's bytes."""
+        count = self.producer.partition_count(topic)
+        if count == 1 and partitions is None:
+            self.producer.send(topic, 0, keys, values, timestamps, headers)
+            return
+        chosen = self._partitions(keys, count) if partitions is None else partitions
+        for partition, indices in _by_partition(chosen).items():
+            if len(indices) == len(keys):
+                self.producer.send(topic, partition, keys, values, timestamps, headers)
+                return
+            pick = _picker(indices)
+            self.producer.send(
+                topic, partition, pick(keys), pick(values), pick(timestamps), pick(headers) if headers else None
+            )
+
+    def changelog(self, topic: str, partition: int) -> ChangelogPartition:
+        """The writer of one store's changelog."""
+        return ChangelogPartition(self.producer, topic, partition)
+
+    def _partitions(self, keys: Sequence[bytes | None], count: int) -> list[int]:
+        if None not in keys:
+            return partitions_for(cast("Sequence[bytes]", keys), count)
+        self._turn += 1
+        keyless = self._turn % count
+        keyed = iter(partitions_for([key for key in keys if key is not None], count))
+        return [keyless if key is None else next(keyed) for key in keys]
+
+
+def _by_partition(partitions: Sequence[int]) -> dict[int, list[int]]:
+    """The indices of the records of each partition, in order."""
+    indices: dict[int, list[int]] = {}
+    for index, partition in enumerate(partitions):
+        try:
+            indices[partition].append(index)
+        except KeyError:
+            indices[partition] = [index]
+    return indices
+
+
+def _picker(indices: list[int]) -> Any:
+    """A function from a column to the entries at `indices`."""
+    if len(indices) == 1:
+        only = indices[0]
+        return lambda column: (column[only],)
+    return itemgetter(*indices)

@@ -1,0 +1,86 @@
+"""The global stores of a worker: each has all partitions of its topic, read to the end before any task starts.
+
+Its program runs as a task of its own, outside of the group. The stores are in memory and read anew at each start; the
+topic is their changelog.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Mapping
+
+from state import ChangelogWriter, open_store
+from state.stores import Store, StoreSpec
+from streams.clients.base import Consumer
+from streams.errors import ClientError
+from streams.record import TopicPartition
+from streams.runtime.task import Task, TaskEnvironment, TaskId
+from streams.topology.compile import compile_global
+from streams.topology.topology import Topology
+
+log = logging.getLogger(__name__)
+
+GLOBAL_TASK = TaskId(-1, 0)
+POLL_S = 0.1
+ALL = 1 << 62
+
+
+class GlobalState:
+    """See the module."""
+
+    def __init__(
+        self, topology: Topology, consumer: Consumer, counts: Mapping[str, int], environment: TaskEnvironment
+    ) -> None:
+        self._consumer = consumer
+        self._inputs = [
+            TopicPartition(topic, number)
+            for topic in dict.fromkeys(each.topic for each in topology.global_stores)
+            for number in range(counts[topic])
+        ]
+        self._task = Task(
+            GLOBAL_TASK,
+            lambda context: compile_global(topology, context),
+            self._inputs,
+            dataclasses.replace(environment, open_store=_in_memory, max_task_idle_ms=-1),
+        )
+
+    @property
+    def stores(self) -> Mapping[str, Store]:
+        """The open stores by name."""
+        return self._task.stores
+
+    def start(self, *, stall_s: float) -> None:
+        """Read everything there is. Raises: ClientError when nothing moves for `stall_s`."""
+        self._task.open()
+        self._task.start()
+        self._consumer.assign(self._inputs)
+        ends = self._consumer.end_offsets(self._inputs)
+        moved_at = time.monotonic()
+        while any(self._consumer.position(partition) < end for partition, end in ends.items()):
+            if self.step(POLL_S):
+                moved_at = time.monotonic()
+            elif time.monotonic() - moved_at > stall_s:
+                raise ClientError(f"reading the global tables stands still for {stall_s:g} s: is the broker well?")
+        log.info("global tables are complete: %s", ", ".join(self.stores))
+
+    def step(self, timeout_s: float) -> int:
+        """Take in what has arrived; the answer is how many records."""
+        batches = self._consumer.poll(timeout_s)
+        for batch in batches:
+            self._task.add(batch)
+        done = self._task.process(self._task.now_ms(), ALL)
+        if done:
+            self._task.commit_state()
+        return done
+
+    def close(self) -> None:
+        """Let go of stores and consumer."""
+        self._task.close()
+        self._consumer.close()
+
+
+def _in_memory(spec: StoreSpec, _task: TaskId, _changelog: ChangelogWriter | None) -> Store:
+    store: Store = open_store(dataclasses.replace(spec, persistent=False, logged=False), directory=None)
+    return store

@@ -1,0 +1,232 @@
+"""The input of one task: a queue per partition, taken from in the order of timestamps.
+
+Rules: the queue whose head record has the smallest timestamp is next, ties go to the queue named first; a batch ends
+where another queue's head is due first, and where a punctuator on stream time falls due, so that the cut of batches
+never shows in a result. Record batches wait undecoded and are decoded when they come to the front. While a queue is
+empty, `max_task_idle_ms` says how long the others wait for it. Nothing here knows operators, stores or clients.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import chain
+
+from streams.clients.base import RawBatch
+from streams.record import NO_TIMESTAMP, Batch, TopicPartition
+
+Deserialize = Callable[[Batch, int], Batch]
+"""Raw columns and the partition time before them; the answer may hold fewer records."""
+
+Lag = Callable[[TopicPartition], int | None]
+"""Records the broker has beyond those handed over, None while unknown."""
+
+DECODE_AT_LEAST = 1024
+"""Small record batches are joined up to this many records, so that a batch is worth its overhead."""
+
+ALL = 1 << 62
+
+
+def no_lag(_partition: TopicPartition) -> int | None:
+    """For inputs that are complete whenever they are asked (the TopologyTestDriver)."""
+    return 0
+
+
+class PartitionQueue:
+    """The records of one partition that wait: undecoded batches, and the decoded ones in front."""
+
+    def __init__(self, partition: TopicPartition, deserialize: Deserialize) -> None:
+        self.partition = partition
+        self.partition_time = NO_TIMESTAMP
+        self.position: int | None = None
+        self.size = 0
+        self._deserialize = deserialize
+        self._raw: deque[RawBatch] = deque()
+        self._front: Batch | None = None
+        self._cursor = 0
+        self._latest = NO_TIMESTAMP
+        self._after_front = 0
+        self._front_size = 0
+
+    def add(self, raw: RawBatch) -> None:
+        """Append a record batch as it was fetched."""
+        if self.position is None:
+            self.position = raw.first_offset
+        self._raw.append(raw)
+        self.size += raw.size
+
+    @property
+    def empty(self) -> bool:
+        """Whether no record waits; decodes until that is certain."""
+        return self.head_timestamp() is None
+
+    def head_timestamp(self) -> int | None:
+        """The timestamp of the next record, None when there is none."""
+        while self._front is None:
+            if not self._raw:
+                return None
+            self._decode()
+        return self._front.timestamps[self._cursor]
+
+    def take(self, limit: int, bound: int, due: int) -> Batch:
+        """The next records: at most `limit`, none later than `bound`, and none after the first at or past `due`.
+
+        The head record is always taken; the caller has checked that there is one.
+        """
+        front = self._front
+        assert front is not None, "take from an empty queue"
+        start, stop = self._cursor, min(len(front), self._cursor + limit)
+        if self._latest > bound or self._latest >= due:
+            stop = _cut(front.timestamps, start, stop, bound, due)
+        whole = start == 0 and stop == len(front)
+        batch = front if whole else front.slice(start, stop)
+        self.partition_time = max(self.partition_time, self._latest if whole else max(batch.timestamps))
+        self._advance(front, stop)
+        return batch
+
+    def clear(self) -> None:
+        """Forget all that waits (the consumer goes back to another offset)."""
+        self._raw.clear()
+        self._front = None
+        self._cursor = self.size = 0
+        self.position = None
+
+    def _advance(self, front: Batch, stop: int) -> None:
+        self._cursor = stop
+        if stop < len(front):
+            assert front.offsets is not None, "fetched records have offsets"
+            self.position = front.offsets[stop]
+            return
+        self._drop_front()
+
+    def _drop_front(self) -> None:
+        self.position = self._after_front
+        self.size -= self._front_size
+        self._front, self._cursor = None, 0
+
+    def _decode(self) -> None:
+        """Decode the next record batches; those whose every record was dropped only move the position."""
+        columns = self._join()
+        self._after_front, self._front_size = columns[1], columns[2]
+        front = self._deserialize(columns[0], self.partition_time)
+        self._front, self._cursor = front, 0
+        if not len(front):
+            self._drop_front()
+            return
+        assert front.offsets is not None, "fetched records have offsets"
+        self._latest = max(front.timestamps)
+        self.position = front.offsets[0]
+
+    def _join(self) -> tuple[Batch, int, int]:
+        """The next batches as one: its columns, where reading goes on after it, and its size in bytes."""
+        raw = self._raw.popleft()
+        columns, after, size = [raw.columns()], raw.next_offset, raw.size
+        records = len(columns[0])
+        while self._raw and records < DECODE_AT_LEAST:
+            raw = self._raw.popleft()
+            columns.append(raw.columns())
+            after, size, records = raw.next_offset, size + raw.size, records + len(columns[-1])
+        return (columns[0] if len(columns) == 1 else _joined(columns)), after, size
+
+
+class PartitionGroup:
+    """All input queues of a task, and its stream time."""
+
+    def __init__(self, queues: Iterable[PartitionQueue], *, max_task_idle_ms: int = 0, lag: Lag = no_lag) -> None:
+        self.queues = {queue.partition: queue for queue in queues}
+        self.stream_time = NO_TIMESTAMP
+        self._ordered = list(self.queues.values())
+        self._max_task_idle_ms = max_task_idle_ms
+        self._lag = lag
+        self._idle_deadlines: dict[TopicPartition, int] = {}
+
+    def add(self, raw: RawBatch) -> None:
+        """Append fetched records to their partition's queue."""
+        self.queues[TopicPartition(raw.topic, raw.partition)].add(raw)
+
+    def ready(self, now_ms: int) -> bool:
+        """Whether the next record may be taken: no empty queue could still deliver an earlier one.
+
+        Source: Kafka's PartitionGroup.readyToProcess; -1 never waits, 0 waits while the broker is known, or not known
+        not, to have more, and a positive setting waits that long beyond.
+        """
+        if len(self._ordered) == 1 or self._max_task_idle_ms < 0:
+            return any(not queue.empty for queue in self._ordered)
+        ready = False
+        for queue in self._ordered:
+            if not queue.empty:
+                self._idle_deadlines.pop(queue.partition, None)
+                ready = True
+            elif self._waits_for(queue.partition, now_ms):
+                return False
+        return ready
+
+    @property
+    def idle_deadline(self) -> int | None:
+        """When, in wall-clock ms, waiting for an empty queue ends; None when nothing waits by the clock."""
+        return min(self._idle_deadlines.values(), default=None)
+
+    def take(self, limit: int, due: int | None = None) -> tuple[PartitionQueue, Batch] | None:
+        """The next batch and its queue, None when all queues are empty. `due` is the next stream-time punctuation."""
+        queue, bound = self._earliest()
+        if queue is None:
+            return None
+        return queue, queue.take(limit, bound, ALL if due is None else due)
+
+    def observe(self, timestamp: int) -> None:
+        """Stream time moves up to `timestamp`; it never goes back."""
+        self.stream_time = max(self.stream_time, timestamp)
+
+    def _waits_for(self, partition: TopicPartition, now_ms: int) -> bool:
+        lag = self._lag(partition)
+        if lag is None or lag > 0:
+            self._idle_deadlines.pop(partition, None)
+            return True
+        if self._max_task_idle_ms == 0:
+            return False
+        return now_ms < self._idle_deadlines.setdefault(partition, now_ms + self._max_task_idle_ms)
+
+    def _earliest(self) -> tuple[PartitionQueue | None, int]:
+        """The queue to take from, and the latest timestamp that is not due elsewhere first."""
+        if len(self._ordered) == 1:
+            only = self._ordered[0]
+            return (None if only.empty else only), ALL
+        heads = [(head, at) for at, queue in enumerate(self._ordered) if (head := queue.head_timestamp()) is not None]
+        if not heads:
+            return None, ALL
+        heads.sort()
+        first = heads[0][1]
+        bound = ALL if len(heads) == 1 else _bound(first, heads[1:])
+        return self._ordered[first], bound
+
+
+def _bound(first: int, others: list[tuple[int, int]]) -> int:
+    """Up to where queue `first` comes first: it wins ties against queues named later, and loses the other ones."""
+    return min(head if first < at else head - 1 for head, at in others)
+
+
+def _cut(timestamps: list[int], start: int, stop: int, bound: int, due: int) -> int:
+    """The end of the batch that begins at `start`: before the first past `bound`, after the first at or past `due`."""
+    for index in range(start, stop):
+        timestamp = timestamps[index]
+        if timestamp > bound and index > start:
+            return index
+        if timestamp >= due:
+            return index + 1
+    return stop
+
+
+def _joined(batches: list[Batch]) -> Batch:
+    """Batches of one partition as one."""
+    headers = None
+    if any(batch.headers for batch in batches):
+        headers = [entry for batch in batches for entry in (batch.headers or [()] * len(batch))]
+    return Batch(
+        list(chain.from_iterable(batch.keys for batch in batches)),
+        list(chain.from_iterable(batch.values for batch in batches)),
+        list(chain.from_iterable(batch.timestamps for batch in batches)),
+        headers,
+        offsets=list(chain.from_iterable(batch.offsets or () for batch in batches)),
+        topic=batches[0].topic,
+        partition=batches[0].partition,
+    )

@@ -1,0 +1,78 @@
+"""Punctuators: callbacks on stream time or wall-clock time, on a grid of their interval.
+
+Rules, as in Kafka: a punctuator fires when its due time is not after the clock, with the clock's time, once per check;
+the next due time is the first point of its grid after the clock, so missed intervals are not made up for. On stream
+time the grid starts at 0, so the first record ever seen fires it. Whoever asks decides when to check.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from itertools import count
+
+Callback = Callable[[int], None]
+
+
+class Punctuator:
+    """One scheduled callback; `cancel` works at any time, also inside the callback."""
+
+    __slots__ = ("_cancelled", "callback", "due", "interval_ms")
+
+    def __init__(self, due: int, interval_ms: int, callback: Callback) -> None:
+        self.due = due
+        self.interval_ms = interval_ms
+        self.callback = callback
+        self._cancelled = False
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it will never be called again."""
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """Never call it again."""
+        self._cancelled = True
+
+    def advance(self, now: int) -> None:
+        """Move the due time to the first point of the grid after `now`."""
+        missed = (now - self.due) // self.interval_ms
+        self.due += self.interval_ms * (missed + 1)
+
+
+class PunctuationQueue:
+    """The punctuators of one task on one clock, by due time; ties fire in the order they were scheduled."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Punctuator]] = []
+        self._order = count()
+
+    def schedule(self, due: int, interval_ms: int, callback: Callback) -> Punctuator:
+        """Call `callback(time)` first at `due`, then every `interval_ms`."""
+        if interval_ms < 1:
+            raise ValueError(f"a punctuator's interval must be at least 1 ms, not {interval_ms} ms")
+        punctuator = Punctuator(due, interval_ms, callback)
+        self._push(punctuator)
+        return punctuator
+
+    @property
+    def due(self) -> int | None:
+        """When the next punctuator falls due, None when there is none."""
+        while self._heap and self._heap[0][2].cancelled:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def fire(self, now: int) -> int:
+        """Call all that are due at `now`; the answer is how many were called."""
+        fired = 0
+        while (due := self.due) is not None and due <= now:
+            punctuator = heapq.heappop(self._heap)[2]
+            punctuator.callback(now)
+            fired += 1
+            if not punctuator.cancelled:
+                punctuator.advance(now)
+                self._push(punctuator)
+        return fired
+
+    def _push(self, punctuator: Punctuator) -> None:
+        heapq.heappush(self._heap, (punctuator.due, next(self._order), punctuator))

@@ -1,0 +1,212 @@
+"""Brings stores up to the end of their changelogs, over a consumer of its own.
+
+Each turn applies what has arrived and returns, so that the worker goes on polling its group. Rules: a store is done
+when the *position* has reached the end offset that was asked for at the start, not when the last record was seen, for
+transaction markers and compacted gaps count; a store that is ahead of its changelog cannot be trusted
+(TaskCorrupted); no progress for `stall_s` is an error, never a hang.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, Protocol
+
+from streams.clients.base import Consumer, RawBatch
+from streams.errors import ClientError, OffsetOutOfRange, TaskCorrupted
+from streams.record import TopicPartition
+from streams.runtime.task import Changelog, Task, TaskId
+
+
+class RestoreListener(Protocol):
+    """Told how restores go; `partition` is the changelog's."""
+
+    def started(self, store: str, partition: TopicPartition, position: int, end: int) -> None:
+        """A store will be restored from `position` up to, not including, `end`."""
+        ...
+
+    def progressed(self, store: str, partition: TopicPartition, position: int) -> None:
+        """Records up to `position` were applied."""
+        ...
+
+    def ended(self, store: str, partition: TopicPartition, records: int) -> None:
+        """The store is complete; `records` were applied."""
+        ...
+
+
+class _Restore:
+    """One store on its way."""
+
+    __slots__ = ("changelog", "end", "position", "records", "task")
+
+    def __init__(self, task: TaskId, changelog: Changelog, position: int, end: int) -> None:
+        self.task = task
+        self.changelog = changelog
+        self.position = position
+        self.end = end
+        self.records = 0
+
+
+class Corruption(NamedTuple):
+    """A store that disagrees with its changelog."""
+
+    task: TaskId
+    store: str
+    reason: str
+
+
+class Restorer:
+    """See the module. `consumer` makes the consumer when there is something to restore for the first time."""
+
+    def __init__(
+        self,
+        consumer: Callable[[], Consumer],
+        listener: RestoreListener,
+        *,
+        stall_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._make_consumer = consumer
+        self._made: Consumer | None = None
+        self._listener = listener
+        self._stall_s = stall_s
+        self._clock = clock
+        self._restores: dict[TopicPartition, _Restore] = {}
+        self._open: dict[TaskId, set[TopicPartition]] = {}
+        self._moved_at = 0.0
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is being restored."""
+        return bool(self._restores)
+
+    def add(self, task: Task, ends: Mapping[TopicPartition, int]) -> list[Corruption]:
+        """Begin with a task's stores; those that disagree with their changelogs come back, and are not begun.
+
+        Shape: `ends` has the end of changelogs that are source topics too: the committed offset, beyond which records
+        were not processed yet.
+        """
+        changelogs = {changelog.partition: changelog for changelog in task.changelogs()}
+        self._open[task.id] = set()
+        if not changelogs:
+            return []
+        found = self._consumer().end_offsets(changelogs.keys() - ends.keys())
+        first = self._consumer().beginning_offsets(changelogs)
+        corrupt: list[Corruption] = []
+        begun: list[_Restore] = []
+        for partition, changelog in changelogs.items():
+            end = ends.get(partition, found.get(partition, 0))
+            position = changelog.store.position
+            if position is not None and position > found.get(partition, position):
+                corrupt.append(_ahead(task.id, changelog, position, end))
+            elif (start := max(position or 0, first[partition])) < end:
+                begun.append(self._begin(_Restore(task.id, changelog, start, end)))
+            elif position is None:
+                changelog.store.restore([], [], [], end)
+        self._moved_at = self._clock()
+        self._assign(begun)
+        return corrupt
+
+    def remove(self, task: TaskId) -> None:
+        """Let go of a task's stores, wherever they are."""
+        for partition in self._open.pop(task, set()):
+            self._restores.pop(partition, None)
+        self._assign()
+
+    def step(self, timeout_s: float) -> list[TaskId]:
+        """Apply what has arrived, waiting up to `timeout_s` for something; the answer is the tasks that are complete.
+
+        Raises: ClientError when nothing moves for too long, TaskCorrupted when records are missing.
+        """
+        if self._restores:
+            try:
+                batches = self._consumer().poll(timeout_s)
+            except OffsetOutOfRange as error:
+                raise TaskCorrupted(f"the changelog no longer has what a store needs: {error}") from error
+            for batch in batches:
+                self._apply(batch)
+            self._advance()
+            self._check_stall()
+        done = [task for task, partitions in self._open.items() if not partitions]
+        for task in done:
+            del self._open[task]
+        return done
+
+    def close(self) -> None:
+        """Disconnect."""
+        if self._made is not None:
+            self._made.close()
+
+    def _consumer(self) -> Consumer:
+        if self._made is None:
+            self._made = self._make_consumer()
+        return self._made
+
+    def _begin(self, restore: _Restore) -> _Restore:
+        partition = restore.changelog.partition
+        self._restores[partition] = restore
+        self._open[restore.task].add(partition)
+        self._listener.started(restore.changelog.store.name, partition, restore.position, restore.end)
+        return restore
+
+    def _assign(self, begun: Iterable[_Restore] = ()) -> None:
+        if self._made is None:
+            return
+        self._made.assign(self._restores)
+        for restore in begun:
+            self._made.seek(restore.changelog.partition, restore.position)
+
+    def _apply(self, batch: RawBatch) -> None:
+        partition = TopicPartition(batch.topic, batch.partition)
+        restore = self._restores.get(partition)
+        if restore is None:
+            return
+        columns = batch.columns()
+        assert columns.offsets is not None, "fetched records have offsets"
+        if batch.next_offset > restore.end:
+            columns = columns.slice(0, sum(offset < restore.end for offset in columns.offsets))
+        restore.position = min(batch.next_offset, restore.end)
+        restore.records += len(columns)
+        restore.changelog.store.restore(columns.keys, columns.values, columns.timestamps, restore.position)
+        self._moved_at = self._clock()
+        self._listener.progressed(restore.changelog.store.name, partition, restore.position)
+
+    def _advance(self) -> None:
+        """Take leave of the stores whose position has reached the end."""
+        done = [partition for partition, restore in self._restores.items() if restore.position >= restore.end]
+        for partition in done:
+            restore = self._restores.pop(partition)
+            self._open[restore.task].discard(partition)
+            self._listener.ended(restore.changelog.store.name, partition, restore.records)
+        if done:
+            self._assign()
+
+    def _check_stall(self) -> None:
+        if self._restores and self._clock() - self._moved_at > self._stall_s:
+            partition, restore = next(iter(self._restores.items()))
+            raise ClientError(
+                f"restoring {restore.changelog.store.name} stands still at offset {restore.position:,} of {partition} "
+                f"(end {restore.end:,}) for {self._stall_s:g} s: is the broker well?"
+            )
+
+
+class SilentListener:
+    """Tells nobody."""
+
+    def started(self, store: str, partition: TopicPartition, position: int, end: int) -> None:
+        """Nothing."""
+
+    def progressed(self, store: str, partition: TopicPartition, position: int) -> None:
+        """Nothing."""
+
+    def ended(self, store: str, partition: TopicPartition, records: int) -> None:
+        """Nothing."""
+
+
+def _ahead(task: TaskId, changelog: Changelog, position: int, end: int) -> Corruption:
+    return Corruption(
+        task,
+        changelog.store.name,
+        f"it has taken in {changelog.partition} up to offset {position:,}, but that topic ends at {end:,}: "
+        "the topic was made anew, or the broker lost records",
+    )

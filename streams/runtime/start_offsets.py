@@ -1,0 +1,70 @@
+"""Where reading begins: at the committed offset, else where the source says.
+
+Rules: a source's `offset_reset` goes before the application's `auto_offset_reset`: earliest, latest, none (an error),
+or a number of ms counted back from now. The same rule answers an offset that exists no longer, with a warning that
+says what was skipped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+
+from streams.clients.base import Clock, Consumer, OffsetAndMetadata
+from streams.errors import ClientError
+from streams.record import TopicPartition
+
+log = logging.getLogger(__name__)
+
+Reset = str | int
+
+
+class StartOffsets:
+    """Places a consumer. `resets` has the topics whose source has a rule of its own."""
+
+    def __init__(self, resets: Mapping[str, Reset], default: Reset, clock: Clock) -> None:
+        self._resets = resets
+        self._default = default
+        self._clock = clock
+
+    def place(
+        self, consumer: Consumer, partitions: Iterable[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        """Have the consumer read these from where they stand; the answer is what was committed."""
+        wanted = list(partitions)
+        if not wanted:
+            return {}
+        committed = consumer.committed(wanted)
+        for partition, entry in committed.items():
+            consumer.seek(partition, entry.offset)
+        fresh = [partition for partition in wanted if partition not in committed]
+        for partition, offset in self._found(consumer, fresh).items():
+            consumer.seek(partition, offset)
+        return committed
+
+    def reset(self, consumer: Consumer, partition: TopicPartition, offset: int) -> None:
+        """Go on although `offset` is gone. Raises: ClientError when the rule is none."""
+        found = self._found(consumer, [partition])[partition]
+        log.warning("%s has no offset %d any more: going on at %d, skipping what was between", partition, offset, found)
+        consumer.seek(partition, found)
+
+    def _found(self, consumer: Consumer, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        by_reset: dict[Reset, list[TopicPartition]] = {}
+        for partition in partitions:
+            by_reset.setdefault(self._resets.get(partition.topic, self._default), []).append(partition)
+        offsets: dict[TopicPartition, int] = {}
+        for reset, chosen in by_reset.items():
+            offsets |= self._resolve(consumer, reset, chosen)
+        return offsets
+
+    def _resolve(self, consumer: Consumer, reset: Reset, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        if reset == "earliest":
+            return consumer.beginning_offsets(partitions)
+        if reset == "latest":
+            return consumer.end_offsets(partitions)
+        if isinstance(reset, int):
+            return consumer.offsets_at(partitions, self._clock() - reset)
+        raise ClientError(
+            f"{partitions[0]} has no committed offset to begin at, and auto_offset_reset is {reset!r}: "
+            "set it to 'earliest' or 'latest'"
+        )

@@ -1,0 +1,402 @@
+"""A task: one sub-topology on one partition number, with its input queues, its stores and its clocks.
+
+It is the context its operators see (`operators.base.OperatorContext`). A worker drives it, and so does the
+TopologyTestDriver, in this order: `open` (stores), restore, `start`; then `add` record batches, `process`, `punctuate`
+as often as it likes; and at a commit `flush`, `offsets`, and after the offsets are safe `commit_state`.
+
+Rules: a task is used by one thread. It never polls, commits or waits. State changes follow TRANSITIONS. Whatever
+leaves it goes through its collector, whatever fails through its error handlers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple
+
+from state.stores import ChangelogWriter, Store, StoreSpec
+from streams.clients.base import Clock, OffsetAndMetadata, Producer, RawBatch
+from streams.errors import TopologyError
+from streams.operators.base import OperatorContext, PunctuationType
+from streams.record import Batch, Headers, Record, TopicPartition
+from streams.runtime import offset_metadata
+from streams.runtime.collector import Collector
+from streams.runtime.error_handlers import ErrorHandlers
+from streams.runtime.offset_metadata import PartitionMetadata
+from streams.runtime.partition_group import Lag, PartitionGroup, PartitionQueue, no_lag
+from streams.runtime.punctuation import PunctuationQueue, Punctuator
+from streams.topology.compile import SourceProgram, TaskProgram
+
+log = logging.getLogger(__name__)
+
+
+class TaskId(NamedTuple):
+    """Which task: sub-topology and partition number, written `0_3`."""
+
+    subtopology: int
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.subtopology}_{self.partition}"
+
+
+class TaskState(Enum):
+    """Where a task is in its life."""
+
+    CREATED = "created"
+    RESTORING = "restoring"
+    RUNNING = "running"
+    SUSPENDED = "suspended"
+    CLOSED = "closed"
+
+
+TRANSITIONS: Mapping[TaskState, frozenset[TaskState]] = {
+    TaskState.CREATED: frozenset({TaskState.RESTORING, TaskState.CLOSED}),
+    TaskState.RESTORING: frozenset({TaskState.RUNNING, TaskState.CLOSED}),
+    TaskState.RUNNING: frozenset({TaskState.SUSPENDED, TaskState.CLOSED}),
+    TaskState.SUSPENDED: frozenset({TaskState.RUNNING, TaskState.CLOSED}),
+    TaskState.CLOSED: frozenset(),
+}
+
+
+Compile = Callable[[OperatorContext], TaskProgram]
+OpenStore = Callable[[StoreSpec, TaskId, ChangelogWriter | None], Store]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEnvironment:
+    """What a worker, or the driver, lends to its tasks. `lag` tells what the broker still has of an input."""
+
+    application_id: str
+    producer: Producer
+    clock: Clock
+    open_store: OpenStore
+    handlers: ErrorHandlers
+    lag: Lag = no_lag
+    max_task_idle_ms: int = 0
+    emit_throttle_ms: int = 1000
+    global_stores: Mapping[str, Store] = field(default_factory=dict)
+
+
+class Changelog(NamedTuple):
+    """A store of a task and the partition that logs it."""
+
+    store: Store
+    partition: TopicPartition
+
+
+class Task:
+    """See the module. Implements `OperatorContext`."""
+
+    def __init__(
+        self, task_id: TaskId, compile_program: Compile, inputs: Iterable[TopicPartition], environment: TaskEnvironment
+    ) -> None:
+        self.id = task_id
+        self.task_id = str(task_id)
+        self.partition = task_id.partition
+        self.application_id = environment.application_id
+        self.inputs = tuple(inputs)
+        self.state = TaskState.CREATED
+        self.commit_requested = False
+        self.stores: dict[str, Store] = {}
+        self.dropped_records: dict[str, int] = {}
+        self._environment = environment
+        self._collector = Collector(environment.producer)
+        self._handlers = environment.handlers
+        self._stream_punctuators = PunctuationQueue()
+        self._wall_punctuators = PunctuationQueue()
+        self._remembered: dict[str, int] = {}
+        self._positions: dict[str, int | None] = {}
+        self._dirty = False
+        self._program = compile_program(self)
+        self._sources = {topic: source for source in self._program.sources for topic in source.topics}
+        self._group = PartitionGroup(
+            [PartitionQueue(partition, self._sources[partition.topic].deserialize) for partition in self.inputs],
+            max_task_idle_ms=environment.max_task_idle_ms,
+            lag=environment.lag,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Task {self.task_id} {self.state.value}>"
+
+    # Life
+
+    def open(self) -> None:
+        """Open the stores. Raises: StoreLocked; then nothing is open, and it may be tried again."""
+        assert self.state is TaskState.CREATED, f"task {self.task_id} is {self.state.value}: it cannot be opened again"
+        try:
+            for spec in self._program.stores:
+                self.stores[spec.name] = self._environment.open_store(spec, self.id, self._changelog_writer(spec.name))
+        except Exception:
+            self._close_stores()
+            raise
+        self._move_to(TaskState.RESTORING)
+
+    def changelogs(self) -> list[Changelog]:
+        """The stores that can be restored, and from where; a reused source topic counts."""
+        topics = self._program.changelog_topics
+        return [
+            Changelog(store, TopicPartition(topics[name], self.partition))
+            for name, store in self.stores.items()
+            if name in topics
+        ]
+
+    def start(self) -> None:
+        """Begin to process: the stores are restored."""
+        self._move_to(TaskState.RUNNING)
+        self._positions = {name: store.position for name, store in self.stores.items()}
+        self._program.init()
+
+    def suspend(self) -> None:
+        """Stop, committed, in a rebalance: the task may come back to this worker, and then goes on as it is."""
+        self._move_to(TaskState.SUSPENDED)
+        self._forget_input()
+
+    def resume(self) -> None:
+        """Go on after a rebalance; input comes again from the committed offsets."""
+        self._move_to(TaskState.RUNNING)
+
+    def close(self) -> None:
+        """Let go of operators and stores without a commit; safe to call twice."""
+        if self.state is TaskState.CLOSED:
+            return
+        started = self.state in {TaskState.RUNNING, TaskState.SUSPENDED}
+        self._move_to(TaskState.CLOSED)
+        try:
+            if started:
+                self._program.close()
+        finally:
+            self._close_stores()
+
+    # Input
+
+    def add(self, raw: RawBatch) -> None:
+        """Append fetched records to their partition's queue."""
+        self._group.add(raw)
+
+    def restore_time(self, partition: TopicPartition, metadata: str) -> None:
+        """Take up the stream time that was committed with a partition's offset."""
+        time, numbers = offset_metadata.decode(metadata)
+        queue = self._group.queues[partition]
+        queue.partition_time = max(queue.partition_time, time)
+        self._group.observe(time)
+        for key, number in numbers.items():
+            self._remembered[key] = max(number, self._remembered.get(key, number))
+
+    def buffered_bytes(self, partition: TopicPartition) -> int:
+        """Bytes that wait in one input queue."""
+        return self._group.queues[partition].size
+
+    def ready(self, now_ms: int) -> bool:
+        """Whether `process` would handle a record now."""
+        return self._group.ready(now_ms)
+
+    def process(self, now_ms: int, max_records: int) -> int:
+        """Process up to `max_records` in the order of their timestamps; the answer is how many."""
+        done = 0
+        group, punctuators = self._group, self._stream_punctuators
+        while done < max_records and group.ready(now_ms):
+            taken = group.take(max_records - done, punctuators.due)
+            if taken is None:
+                break
+            queue, batch = taken
+            self._run(self._sources[queue.partition.topic], batch)
+            group.observe(queue.partition_time)
+            done += len(batch)
+            self._punctuate_stream_time()
+            self._drain()
+        self._dirty = self._dirty or done > 0
+        return done
+
+    def punctuate(self, now_ms: int) -> int:
+        """Fire the wall-clock punctuators that are due; the answer is how many."""
+        fired = self._wall_punctuators.fire(now_ms)
+        if fired:
+            self._dirty = True
+            self._drain()
+        return fired
+
+    @property
+    def next_punctuation_ms(self) -> int | None:
+        """The wall-clock time of the next punctuation, or of the end of waiting for an empty input."""
+        times = (self._wall_punctuators.due, self._group.idle_deadline)
+        return min((time for time in times if time is not None), default=None)
+
+    # Commit
+
+    @property
+    def commit_needed(self) -> bool:
+        """Whether anything happened since the last commit."""
+        return self._dirty
+
+    @property
+    def uncommitted_bytes(self) -> int:
+        """Roughly the memory a commit would free."""
+        return sum(store.uncommitted_bytes for store in self.stores.values())
+
+    def flush(self) -> None:
+        """Let the record caches go, in store order, until they are clean; all changes reach the producer."""
+        for _ in self.stores:
+            for store in self.stores.values():
+                store.flush()
+            if not any(store.dirty for store in self.stores.values()):
+                break
+        self._drain()
+
+    def offsets(self) -> dict[TopicPartition, OffsetAndMetadata]:
+        """What to commit: per input, the next record's offset and the partition's time."""
+        return {
+            partition: OffsetAndMetadata(
+                queue.position,
+                offset_metadata.encode(PartitionMetadata(queue.partition_time, self._remembered)),
+            )
+            for partition, queue in self._group.queues.items()
+            if queue.position is not None
+        }
+
+    def commit_state(self) -> None:
+        """Write the stores' changes and positions to their engines; the offsets are already committed."""
+        for changelog in self.changelogs():
+            self._commit_store(changelog)
+        for name, store in self.stores.items():
+            if name not in self._program.changelog_topics:
+                store.commit(None)
+        self.commit_requested = self._dirty = False
+
+    def discard(self) -> None:
+        """Forget what changed since the last commit, waiting input included: the transaction was aborted."""
+        for store in self.stores.values():
+            store.discard()
+        self._forget_input()
+        self.commit_requested = self._dirty = False
+
+    # OperatorContext
+
+    @property
+    def stream_time(self) -> int:
+        """The highest timestamp this task took for processing, -1 before the first."""
+        return self._group.stream_time
+
+    def now_ms(self) -> int:
+        """Wall-clock time in ms since 1970."""
+        return self._environment.clock()
+
+    def store(self, name: str) -> Any:
+        """The open store of that name, a global one included."""
+        found = self.stores.get(name) or self._environment.global_stores.get(name)
+        if found is None:
+            names = ", ".join(sorted([*self.stores, *self._environment.global_stores])) or "none"
+            raise TopologyError(f"task {self.task_id} has no store {name!r} (stores: {names}): connect it to the node")
+        return found
+
+    def schedule(
+        self, interval_ms: int, kind: PunctuationType, callback: Callable[[int], None], start_ms: int | None = None
+    ) -> Punctuator:
+        """Call `callback(time)` whenever `interval_ms` have passed on that clock, on a grid through `start_ms`."""
+        if kind is PunctuationType.STREAM_TIME:
+            return self._stream_punctuators.schedule(start_ms or 0, interval_ms, callback)
+        now = self.now_ms()
+        due = now + interval_ms if start_ms is None else start_ms
+        return self._wall_punctuators.schedule(due, interval_ms, callback)
+
+    def request_commit(self) -> None:
+        """Commit soon, without waiting for the interval."""
+        self.commit_requested = True
+
+    def send(
+        self,
+        topic: str,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        timestamps: Sequence[int],
+        headers: Sequence[Headers] | None,
+        partitions: Sequence[int] | None = None,
+    ) -> None:
+        """Write records to a topic."""
+        self._collector.send(topic, keys, values, timestamps, headers, partitions)
+
+    def partition_count(self, topic: str) -> int:
+        """How many partitions a topic has."""
+        return self._environment.producer.partition_count(topic)
+
+    def remember(self, key: str, number: int) -> None:
+        """Keep a number with the next committed offsets (how far emit-on-close has read)."""
+        self._remembered[key] = number
+
+    def remembered(self, key: str) -> int | None:
+        """The number kept under `key`, also from before a restart."""
+        return self._remembered.get(key)
+
+    def dropped(self, node: str, count: int, reason: str) -> None:
+        """Count records that Kafka's rules drop; the first of a node and reason is logged."""
+        total = self.dropped_records.get(node, 0)
+        self.dropped_records[node] = total + count
+        self._handlers.dropped(self.task_id, node, count, reason)
+
+    def failed(self, node: str, record: Record, error: Exception) -> None:
+        """User code raised; returns to skip the record. Raises: ProcessingError."""
+        self._handlers.processing(node, record, error)
+
+    def production_failed(self, node: str, topic: str, record: Record, error: Exception) -> None:
+        """A result cannot be serialized; returns to skip it. Raises: ProductionError."""
+        self._handlers.production(node, topic, record, error)
+
+    def deserialization_failed(self, node: str, record: Record, error: Exception) -> None:
+        """A record's bytes are not what the serde expects; returns to skip it. Raises: DeserializationError."""
+        self._handlers.deserialization(node, record, error)
+
+    def emit_throttle_ms(self) -> int:
+        """How long stream joins and emit-on-close wait between two scans."""
+        return self._environment.emit_throttle_ms
+
+    # Within
+
+    def _run(self, source: SourceProgram, batch: Batch) -> None:
+        if not source.one_by_one or len(batch) == 1:
+            self._group.observe(batch.timestamps[0])
+            source.process(batch)
+            return
+        for index in range(len(batch)):
+            self._group.observe(batch.timestamps[index])
+            source.process(batch.slice(index, index + 1))
+
+    def _punctuate_stream_time(self) -> None:
+        due = self._stream_punctuators.due
+        if due is not None and due <= self._group.stream_time:
+            self._stream_punctuators.fire(self._group.stream_time)
+
+    def _changelog_writer(self, store: str) -> ChangelogWriter | None:
+        """Where a store logs its changes; nowhere when its source topic is its changelog."""
+        topic = self._program.changelog_topics.get(store)
+        return self._collector.changelog(topic, self.partition) if topic and topic not in self._sources else None
+
+    def _close_stores(self) -> None:
+        for store in self.stores.values():
+            store.close()
+        self.stores.clear()
+
+    def _forget_input(self) -> None:
+        for queue in self._group.queues.values():
+            queue.clear()
+
+    def _drain(self) -> None:
+        for store in self.stores.values():
+            store.drain()
+
+    def _commit_store(self, changelog: Changelog) -> None:
+        store, (topic, partition) = changelog
+        if topic in self._sources:
+            written = self._group.queues[changelog.partition].position
+        else:
+            written = self._environment.producer.end_offset(topic, partition)
+        known = self._positions.get(store.name)
+        if written is not None:
+            known = max(written, known or 0)
+        self._positions[store.name] = known
+        store.commit(known)
+
+    def _move_to(self, state: TaskState) -> None:
+        assert state in TRANSITIONS[self.state], f"task {self.task_id}: {self.state.value} -> {state.value}"
+        self.state = state

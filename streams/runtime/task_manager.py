@@ -1,0 +1,314 @@
+"""The tasks of one worker: made and let go as partitions come and go, opened, restored and run.
+
+It is the group's rebalance listener, so all of it happens on the processing thread, inside `poll` or between polls.
+Rules: on revocation everything is committed and the tasks are suspended, stores open; those that come back go on as
+they are, the others are closed. A task whose directory another process still holds is tried again until it is free.
+Input of a task that is not running is not fetched.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from state.errors import StoreLocked
+from state.stores import Store
+from streams.clients.base import Consumer, OffsetAndMetadata, RawBatch
+from streams.errors import StreamsError, TaskMigrated
+from streams.record import TopicPartition
+from streams.runtime.assignor import VERSION, MemberState
+from streams.runtime.committer import Committer
+from streams.runtime.restorer import Corruption, Restorer
+from streams.runtime.start_offsets import StartOffsets
+from streams.runtime.task import Task, TaskId, TaskState
+from streams.runtime.task_stores import TaskStores
+
+log = logging.getLogger(__name__)
+
+MakeTask = Callable[[TaskId, Sequence[TopicPartition]], Task]
+
+LOCK_RETRY_S = 0.1
+MIN_BUFFER_BYTES = 1 << 20
+
+
+class TaskManager:
+    """See the module. Satisfies `RebalanceListener`."""
+
+    def __init__(
+        self,
+        *,
+        consumer: Consumer,
+        committer: Committer,
+        restorer: Restorer,
+        stores: TaskStores,
+        start_offsets: StartOffsets,
+        make_task: MakeTask,
+        subtopology_of: Mapping[str, int],
+        buffer_bytes: int,
+    ) -> None:
+        self.tasks: dict[TaskId, Task] = {}
+        self.rebalances = 0
+        self.processed = 0
+        self._consumer = consumer
+        self._committer = committer
+        self._restorer = restorer
+        self._stores = stores
+        self._start_offsets = start_offsets
+        self._make_task = make_task
+        self._subtopology_of = subtopology_of
+        self._buffer_bytes = buffer_bytes
+        self._task_of: dict[TopicPartition, Task] = {}
+        self._committed: dict[TopicPartition, OffsetAndMetadata] = {}
+        self._paused: set[TopicPartition] = set()
+        self._unopened: dict[TaskId, float] = {}
+        self.between_assignments = False
+        """Partitions were given back, and none assigned since."""
+
+    # The group
+
+    def member_state(self) -> MemberState:
+        """What the assignor is told of this worker."""
+        running = [str(task) for task in sorted(self.tasks)]
+        return MemberState(VERSION, running, self._stores.on_disk())
+
+    def revoked(self, partitions: frozenset[TopicPartition]) -> None:
+        """Commit and suspend; whatever goes wrong in a commit here, the partitions go."""
+        log.info("giving back %d partition(s)", len(partitions))
+        self.between_assignments = True
+        try:
+            self.commit()
+        except TaskMigrated as error:
+            log.warning("could not commit before giving back partitions: %s", error)
+            self.lost(partitions)
+            return
+        for task in list(self.tasks.values()):
+            if task.state is TaskState.RUNNING:
+                task.suspend()
+            else:
+                self._close(task)
+        self._task_of.clear()
+        self._paused.clear()
+
+    def lost(self, partitions: frozenset[TopicPartition]) -> None:
+        """Another worker may run the tasks already: drop them without a trace."""
+        log.warning("lost %d partition(s): this worker was out of its group for too long", len(partitions))
+        self.between_assignments = True
+        self.close_all()
+
+    def assigned(self, partitions: frozenset[TopicPartition]) -> None:
+        """Have exactly the tasks of these partitions."""
+        self.rebalances += 1
+        self.between_assignments = False
+        inputs: dict[TaskId, list[TopicPartition]] = {}
+        for partition in sorted(partitions):
+            inputs.setdefault(TaskId(self._subtopology_of[partition.topic], partition.partition), []).append(partition)
+        for task_id, task in list(self.tasks.items()):
+            if task_id not in inputs or set(task.inputs) != set(inputs[task_id]):
+                self._close(task)
+        log.info("running tasks: %s", ", ".join(str(task) for task in inputs) or "none")
+        self._committed = self._start_offsets.place(self._consumer, partitions)
+        for task_id, task_inputs in inputs.items():
+            self._take_up(task_id, task_inputs)
+
+    def _take_up(self, task_id: TaskId, inputs: Sequence[TopicPartition]) -> None:
+        task = self.tasks.get(task_id)
+        if task is None:
+            task = self.tasks[task_id] = self._make_task(task_id, inputs)
+        self._task_of.update(dict.fromkeys(task.inputs, task))
+        if task.state is TaskState.SUSPENDED:
+            task.resume()
+            return
+        self._pause(task.inputs)
+        self._unopened[task_id] = 0.0
+        self._open_waiting()
+
+    # Opening and restoring
+
+    def _open_waiting(self) -> None:
+        """Open the tasks that wait for it, and begin to restore them."""
+        now = time.monotonic()
+        for task_id, retry_at in list(self._unopened.items()):
+            if now < retry_at:
+                continue
+            task = self.tasks[task_id]
+            try:
+                task.open()
+            except StoreLocked as error:
+                if not retry_at:
+                    log.info("waiting for task %s: %s", task_id, error)
+                self._unopened[task_id] = now + LOCK_RETRY_S
+            else:
+                del self._unopened[task_id]
+                self._restore(task)
+
+    def _restore(self, task: Task) -> None:
+        ends = {
+            changelog.partition: entry.offset
+            for changelog in task.changelogs()
+            if changelog.partition in task.inputs
+            and (entry := self._committed.get(changelog.partition, OffsetAndMetadata(0)))
+        }
+        if corrupt := self._restorer.add(task, ends):
+            self._rebuild(task, corrupt)
+
+    def _rebuild(self, task: Task, corrupt: Iterable[Corruption]) -> None:
+        """Set the stores that cannot be trusted aside, and restore them from the beginning."""
+        self._restorer.remove(task.id)
+        task.close()
+        for corruption in corrupt:
+            path = self._stores.set_aside(task.id, corruption.store)
+            log.warning(
+                "store %s of task %s is set aside as %s and restored from the beginning: %s",
+                corruption.store,
+                task.id,
+                path,
+                corruption.reason,
+            )
+        fresh = self.tasks[task.id] = self._make_task(task.id, task.inputs)
+        self._task_of.update(dict.fromkeys(fresh.inputs, fresh))
+        self._committed |= self._start_offsets.place(self._consumer, fresh.inputs)
+        self._pause(fresh.inputs)
+        fresh.open()
+        self._restore(fresh)
+
+    @property
+    def restoring(self) -> bool:
+        """Whether some task does not run yet."""
+        return any(task.state is not TaskState.RUNNING for task in self._task_of.values())
+
+    def restore(self, timeout_s: float) -> None:
+        """One turn of restoring; tasks that are complete start."""
+        if self._unopened:
+            self._open_waiting()
+        for task_id in self._restorer.step(timeout_s):
+            task = self.tasks[task_id]
+            for partition in task.inputs:
+                if partition in self._committed:
+                    task.restore_time(partition, self._committed[partition].metadata)
+            task.start()
+            self._resume(task.inputs)
+
+    # Running
+
+    def add(self, batches: Iterable[RawBatch]) -> None:
+        """Give fetched records to their tasks, and hold back partitions that have enough."""
+        limit = self._buffer_limit()
+        for batch in batches:
+            partition = TopicPartition(batch.topic, batch.partition)
+            task = self._task_of[partition]
+            task.add(batch)
+            if partition not in self._paused and task.buffered_bytes(partition) > limit:
+                self._pause((partition,))
+
+    def process(self, now_ms: int, max_records: int) -> int:
+        """One round over all running tasks; the answer is how many records were processed."""
+        done = 0
+        for task in self._running():
+            done += task.process(now_ms, max_records)
+        self.processed += done
+        self._release_buffers()
+        return done
+
+    def punctuate(self, now_ms: int) -> int:
+        """Fire wall-clock punctuators that are due."""
+        return sum(task.punctuate(now_ms) for task in self._running())
+
+    def ready(self, now_ms: int) -> bool:
+        """Whether some task has a record to process."""
+        return any(task.ready(now_ms) for task in self._running())
+
+    @property
+    def waiting(self) -> bool:
+        """Whether some task has records and waits for others (`max_task_idle_ms`)."""
+        return any(task.buffered_bytes(partition) for task in self._running() for partition in task.inputs)
+
+    @property
+    def lag(self) -> int:
+        """Records that the broker has and this worker was not given yet, as far as known."""
+        return sum(self._consumer.lag(partition) or 0 for partition in list(self._task_of))
+
+    @property
+    def next_punctuation_ms(self) -> int | None:
+        """When the next wall-clock punctuation falls due."""
+        times = (task.next_punctuation_ms for task in self._running())
+        return min((time for time in times if time is not None), default=None)
+
+    @property
+    def commit_needed(self) -> bool:
+        """Whether something happened since the last commit."""
+        return any(task.commit_needed for task in self.tasks.values())
+
+    @property
+    def commit_requested(self) -> bool:
+        """Whether user code asked for a commit."""
+        return any(task.commit_requested for task in self.tasks.values())
+
+    @property
+    def uncommitted_bytes(self) -> int:
+        """Roughly the memory a commit would free."""
+        return sum(task.uncommitted_bytes for task in self.tasks.values())
+
+    def commit(self) -> int:
+        """Commit all running tasks; the answer is how many had something to commit."""
+        return self._committer.commit(self._running())
+
+    def reset(self, partition: TopicPartition, offset: int) -> None:
+        """The next record of a partition is gone: go on where its source says."""
+        self._start_offsets.reset(self._consumer, partition, offset)
+
+    def stores(self, name: str) -> list[Store]:
+        """The open stores of that name, one per running task that has it."""
+        return [task.stores[name] for task in self._running() if name in task.stores]
+
+    def close_all(self) -> None:
+        """Let go of all tasks without a commit; the first error is raised when all are closed."""
+        first: Exception | None = None
+        for task in list(self.tasks.values()):
+            try:
+                self._close(task)
+            except Exception as error:
+                log.exception("task %s could not be closed", task.id)
+                first = first or error
+        if first is not None and not isinstance(first, StreamsError):
+            raise first
+
+    def _running(self) -> Iterator[Task]:
+        return (task for task in self.tasks.values() if task.state is TaskState.RUNNING)
+
+    def _close(self, task: Task) -> None:
+        self.tasks.pop(task.id, None)
+        self._unopened.pop(task.id, None)
+        for partition in task.inputs:
+            self._task_of.pop(partition, None)
+            self._paused.discard(partition)
+        self._restorer.remove(task.id)
+        try:
+            task.close()
+        finally:
+            self._stores.release(task.id)
+
+    def _buffer_limit(self) -> int:
+        return max(self._buffer_bytes // max(len(self._task_of), 1), MIN_BUFFER_BYTES)
+
+    def _release_buffers(self) -> None:
+        """Fetch again what has run half empty."""
+        if self._paused:
+            half = self._buffer_limit() // 2
+            self._resume(
+                partition
+                for partition in list(self._paused)
+                if (task := self._task_of[partition]).state is TaskState.RUNNING
+                and task.buffered_bytes(partition) < half
+            )
+
+    def _pause(self, partitions: Iterable[TopicPartition]) -> None:
+        chosen = tuple(partitions)
+        self._paused.update(chosen)
+        self._consumer.pause(chosen)
+
+    def _resume(self, partitions: Iterable[TopicPartition]) -> None:
+        chosen = tuple(partitions)
+        if chosen:
+            self._paused.difference_update(chosen)
+            self._consumer.resume(chosen)

@@ -1,0 +1,387 @@
+"""A worker: one consumer in the application's group, its tasks, and the loop that runs them.
+
+    poll -> decode and run the chains -> punctuate -> commit when due, again and again
+
+Rules: everything of a task happens on the thread that called `run`; network work is the clients' own. The loop waits
+only in `poll`, until something arrives or the next deadline, so an idle worker costs nothing. `stop` may come from any
+thread or signal handler; then all is committed and let go. Whatever fails ends the run without a commit.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import NamedTuple
+
+from state.stores import Store
+from streams.clients.base import Admin, Clients, Clock, Consumer, Producer
+from streams.config import StreamsConfig
+from streams.errors import ClientError, ConfigError, OffsetOutOfRange, TaskMigrated
+from streams.record import TopicPartition
+from streams.runtime.assignor import TaskAssignor, TaskInputs
+from streams.runtime.committer import Committer
+from streams.runtime.error_handlers import ErrorHandlers
+from streams.runtime.global_state import GlobalState
+from streams.runtime.internal_topics import ensure_topics, matching_topics, task_inputs
+from streams.runtime.restore_progress import restore_listener
+from streams.runtime.restorer import RestoreListener, Restorer
+from streams.runtime.start_offsets import StartOffsets
+from streams.runtime.task import Task, TaskEnvironment, TaskId
+from streams.runtime.task_manager import TaskManager
+from streams.runtime.task_stores import TaskStores
+from streams.timers import Timed, Timers
+from streams.topology.compile import compile_task
+from streams.topology.topology import Topology
+
+log = logging.getLogger(__name__)
+
+LONGEST_POLL_S = 5.0
+ROUND_S = 0.05
+RESTORE_POLL_S = 0.05
+
+
+class WorkerState(Enum):
+    """Where a worker is in its life; Kafka's names."""
+
+    CREATED = "created"
+    REBALANCING = "rebalancing"
+    RUNNING = "running"
+    PENDING_SHUTDOWN = "pending shutdown"
+    NOT_RUNNING = "not running"
+    ERROR = "error"
+
+
+TRANSITIONS: Mapping[WorkerState, frozenset[WorkerState]] = {
+    WorkerState.CREATED: frozenset({WorkerState.REBALANCING, WorkerState.PENDING_SHUTDOWN, WorkerState.ERROR}),
+    WorkerState.REBALANCING: frozenset({WorkerState.RUNNING, WorkerState.PENDING_SHUTDOWN, WorkerState.ERROR}),
+    WorkerState.RUNNING: frozenset({WorkerState.REBALANCING, WorkerState.PENDING_SHUTDOWN, WorkerState.ERROR}),
+    WorkerState.PENDING_SHUTDOWN: frozenset({WorkerState.NOT_RUNNING, WorkerState.ERROR}),
+    WorkerState.NOT_RUNNING: frozenset(),
+    WorkerState.ERROR: frozenset(),
+}
+
+StateListener = Callable[[WorkerState, WorkerState], None]
+"""Told of (new, old), on the processing thread."""
+
+
+class WorkerStatus(NamedTuple):
+    """What a worker shows of itself; `lag` counts records that the broker has and no task was given yet."""
+
+    state: WorkerState
+    tasks: tuple[str, ...]
+    restoring: bool
+    processed: int
+    lag: int
+    skipped: int
+    dropped: int
+
+
+def wall_clock_ms() -> int:
+    """Wall-clock time in ms since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(kw_only=True)
+class _Parts:
+    """What a worker has from its start to its end."""
+
+    consumer: Consumer
+    producer: Producer
+    admin: Admin
+    tasks: TaskManager
+    restorer: Restorer
+    committer: Committer
+    stores: TaskStores
+    globals: GlobalState | None = None
+
+
+class Worker:
+    """See the module."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        config: StreamsConfig,
+        clients: Clients,
+        *,
+        timers: Sequence[Timed] = (),
+        clock: Clock = wall_clock_ms,
+        on_state: StateListener | None = None,
+        restore_progress: RestoreListener | None = None,
+    ) -> None:
+        if config.exactly_once:
+            raise ConfigError("processing_guarantee='exactly_once_v2' is not there yet: use 'at_least_once'")
+        self.state = WorkerState.CREATED
+        self.error: BaseException | None = None
+        self._topology = topology
+        self._config = config
+        self._clients = clients
+        self._clock = clock
+        self._on_state = on_state
+        self._restore_progress = restore_progress or restore_listener()
+        self._handlers = ErrorHandlers(
+            deserialization=config.deserialization_on_error,
+            processing=config.processing_on_error,
+            production=config.production_on_error,
+        )
+        now = clock()
+        self._timers = Timers(timers, now)
+        self._stopping = False
+        self._consumer: Consumer | None = None
+        self._parts: _Parts | None = None
+        self._commit_due_ms = now + config.commit_interval_ms
+        self._purge_due_ms = now + config.repartition_purge_interval_ms
+
+    def run(self) -> None:
+        """Work until `stop`, or until something fails. Raises: StreamsError, StateError, or what user code raised."""
+        try:
+            self._parts = self._start()
+            while not self._stopping:
+                self._turn(self._parts)
+            self._move_to(WorkerState.PENDING_SHUTDOWN)
+            self._commit(self._parts)
+        except BaseException as error:
+            self.error = error
+            self._close()
+            self._move_to(WorkerState.ERROR)
+            raise
+        self._close()
+        self._move_to(WorkerState.NOT_RUNNING)
+
+    def stop(self) -> None:
+        """End the run: commit, leave the group, let go. From any thread, and from signal handlers."""
+        self._stopping = True
+        if self._consumer is not None:
+            self._consumer.wake()
+
+    def status(self) -> WorkerStatus:
+        """What this worker does, from any thread."""
+        tasks = self._parts.tasks if self._parts else None
+        running = list(tasks.tasks.values()) if tasks else []
+        return WorkerStatus(
+            self.state,
+            tuple(task.task_id for task in running),
+            bool(tasks and tasks.restoring),
+            self.processed,
+            tasks.lag if tasks else 0,
+            sum(self._handlers.skipped.values()),
+            sum(sum(task.dropped_records.values()) for task in running),
+        )
+
+    @property
+    def processed(self) -> int:
+        """Records processed so far; from any thread."""
+        return self._parts.tasks.processed if self._parts else 0
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks of this worker; from any thread."""
+        return self.status().tasks
+
+    def stores(self, name: str) -> list[Store]:
+        """The open stores of that name: one per running task that has it, or the global one."""
+        if self._parts is None:
+            return []
+        if self._parts.globals and name in self._parts.globals.stores:
+            return [self._parts.globals.stores[name]]
+        return self._parts.tasks.stores(name)
+
+    # Start and end
+
+    def _start(self) -> _Parts:
+        """Make clients, topics and global tables, and join the group."""
+        producer, admin = self._clients.producer(), self._clients.admin()
+        counts = ensure_topics(self._topology, self._config, admin, producer)
+        consumer = self._consumer = self._clients.consumer(group=self._config.application_id)
+        stores = TaskStores(self._config)
+        matched = matching_topics(self._topology, admin)
+        counts |= matched
+        environment = self._environment(producer, consumer, stores)
+        global_state = self._global_state(counts, environment)
+        if global_state is not None:
+            environment = replace(environment, global_stores=global_state.stores)
+        restorer = Restorer(
+            lambda: self._clients.consumer(group=None),
+            self._restore_progress,
+            stall_s=self._config.task_timeout_ms / 1000,
+        )
+        committer = Committer(consumer, producer)
+        inputs = task_inputs(self._topology, matched)
+        tasks = self._task_manager(consumer, committer, restorer, stores, environment, inputs)
+        self._move_to(WorkerState.REBALANCING)
+        topics = sorted({topic for part in inputs for topic in part.topics})
+        if topics:
+            consumer.subscribe(topics, TaskAssignor(inputs, tasks.member_state), tasks)
+        return _Parts(
+            consumer=consumer,
+            producer=producer,
+            admin=admin,
+            tasks=tasks,
+            restorer=restorer,
+            committer=committer,
+            stores=stores,
+            globals=global_state,
+        )
+
+    def _environment(self, producer: Producer, consumer: Consumer, stores: TaskStores) -> TaskEnvironment:
+        return TaskEnvironment(
+            application_id=self._config.application_id,
+            producer=producer,
+            clock=self._clock,
+            open_store=stores.open,
+            handlers=self._handlers,
+            lag=consumer.lag,
+            max_task_idle_ms=self._config.max_task_idle_ms,
+        )
+
+    def _global_state(self, counts: Mapping[str, int], environment: TaskEnvironment) -> GlobalState | None:
+        if not self._topology.global_stores:
+            return None
+        state = GlobalState(self._topology, self._clients.consumer(group=None), counts, environment)
+        state.start(stall_s=self._config.task_timeout_ms / 1000)
+        return state
+
+    def _task_manager(
+        self,
+        consumer: Consumer,
+        committer: Committer,
+        restorer: Restorer,
+        stores: TaskStores,
+        environment: TaskEnvironment,
+        inputs: Sequence[TaskInputs],
+    ) -> TaskManager:
+        topology = self._topology
+        parts = {part.id: part for part in topology.subtopologies}
+        resets = {
+            topology.full_name(topic): source.offset_reset
+            for part in topology.subtopologies
+            for source in part.sources
+            for topic in source.topics
+            if source.offset_reset is not None
+        }
+
+        def make_task(task_id: TaskId, read: Sequence[TopicPartition]) -> Task:
+            part = parts[task_id.subtopology]
+            return Task(
+                task_id,
+                lambda context: compile_task(topology, [part], context, topics=[each.topic for each in read]),
+                read,
+                environment,
+            )
+
+        return TaskManager(
+            consumer=consumer,
+            committer=committer,
+            restorer=restorer,
+            stores=stores,
+            start_offsets=StartOffsets(resets, self._config.auto_offset_reset, self._clock),
+            make_task=make_task,
+            subtopology_of={topic: part.subtopology for part in inputs for topic in part.topics},
+            buffer_bytes=self._config.buffered_max_bytes,
+        )
+
+    def _close(self) -> None:
+        """Let go of everything that was made; what fails on the way is logged, for the run already has its end."""
+        parts = self._parts
+        if parts is None:
+            return
+        closings: list[Callable[[], None]] = [parts.tasks.close_all, parts.stores.close, parts.restorer.close]
+        if parts.globals is not None:
+            closings.append(parts.globals.close)
+        closings += [parts.consumer.close, parts.producer.close, parts.admin.close]
+        for closing in closings:
+            try:
+                closing()
+            except Exception as error:
+                log.warning("while closing: %s", error)
+
+    def _move_to(self, state: WorkerState) -> None:
+        if state is self.state:
+            return
+        assert state in TRANSITIONS[self.state], f"worker: {self.state.value} -> {state.value}"
+        old, self.state = self.state, state
+        log.info("worker is %s", state.value)
+        if self._on_state is not None:
+            self._on_state(state, old)
+
+    # The loop
+
+    def _turn(self, parts: _Parts) -> None:
+        """Poll once, and do all that can be done with what has come."""
+        tasks = parts.tasks
+        try:
+            tasks.add(parts.consumer.poll(self._poll_s(parts)))
+        except OffsetOutOfRange as error:
+            tasks.reset(TopicPartition(error.topic, error.partition), error.offset)
+        if tasks.restoring:
+            tasks.restore(0 if tasks.ready(self._clock()) else RESTORE_POLL_S)
+        if parts.globals is not None:
+            parts.globals.step(0)
+        self._process(parts)
+        tasks.punctuate(self._clock())
+        self._timers.fire(self._clock())
+        self._commit_if_due(parts)
+        self._move_to(self._phase(tasks))
+
+    def _process(self, parts: _Parts) -> None:
+        """Rounds over the tasks, until nothing is left or the group wants to hear from us."""
+        until = time.monotonic() + ROUND_S
+        while parts.tasks.process(self._clock(), self._config.max_poll_records):
+            if time.monotonic() >= until or self._stopping or self._must_commit(parts):
+                return
+
+    def _poll_s(self, parts: _Parts) -> float:
+        """How long to wait for records: not at all while there is work, else until the next deadline."""
+        tasks, now = parts.tasks, self._clock()
+        if tasks.restoring or tasks.ready(now):
+            return 0
+        deadlines = [tasks.next_punctuation_ms, self._timers.next_ms()]
+        if tasks.commit_needed:
+            deadlines.append(self._commit_due_ms)
+        waits = [(due - now) / 1000 for due in deadlines if due is not None]
+        longest = self._config.poll_ms / 1000 if parts.globals is not None or tasks.waiting else LONGEST_POLL_S
+        return max(0.0, min([longest, *waits]))
+
+    def _must_commit(self, parts: _Parts) -> bool:
+        tasks = parts.tasks
+        return (
+            self._clock() >= self._commit_due_ms
+            or tasks.commit_requested
+            or tasks.uncommitted_bytes > self._config.statestore_uncommitted_max_bytes
+        )
+
+    def _commit_if_due(self, parts: _Parts) -> None:
+        if self._must_commit(parts):
+            self._commit(parts)
+            self._commit_due_ms = self._clock() + self._config.commit_interval_ms
+            self._purge_if_due(parts)
+
+    def _commit(self, parts: _Parts) -> None:
+        """Commit all tasks; when the group has moved on without this worker, they are dropped, and it joins again."""
+        try:
+            parts.tasks.commit()
+        except TaskMigrated as error:
+            log.warning("not committed: %s", error)
+            parts.tasks.lost(frozenset())
+
+    def _purge_if_due(self, parts: _Parts) -> None:
+        """Delete what was processed and committed from repartition topics."""
+        if self._clock() < self._purge_due_ms or not self._topology.repartition_topics:
+            return
+        self._purge_due_ms = self._clock() + self._config.repartition_purge_interval_ms
+        before = {
+            partition: entry.offset
+            for partition, entry in parts.committer.take_committed().items()
+            if partition.topic in self._topology.repartition_topics
+        }
+        try:
+            parts.admin.delete_records(before)
+        except ClientError as error:
+            log.warning("repartition topics are not purged: %s", error)
+
+    def _phase(self, tasks: TaskManager) -> WorkerState:
+        settled = tasks.rebalances and not tasks.restoring and not tasks.between_assignments
+        return WorkerState.RUNNING if settled or not self._topology.source_topics else WorkerState.REBALANCING

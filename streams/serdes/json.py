@@ -1,0 +1,95 @@
+"""JSON serdes, by msgspec: typed ones that validate what they read, and the one for values of unknown type.
+
+Encoders and decoders are built once per serde. A typed serde accepts what msgspec does: Struct, dataclass, TypedDict,
+NamedTuple, attrs, enum, datetime, Decimal, and containers of these.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from streams.errors import shown
+
+_encode = msgspec.json.Encoder().encode
+_UNTYPED = (str, int, float, bool, list, dict)
+
+
+def type_name(kind: Any) -> str:
+    """A type as its author wrote it, for messages."""
+    return kind.__name__ if isinstance(kind, type) and not getattr(kind, "__args__", ()) else str(kind)
+
+
+class JsonSerde:
+    """Values of one type as JSON.
+
+    Raises (when made): TypeError, by msgspec, for a type that it cannot decode.
+    """
+
+    by_value = False
+
+    def __init__(self, kind: Any) -> None:
+        self.type = kind
+        self._name = type_name(kind)
+        self._decode = msgspec.json.Decoder(kind).decode
+        self._class = _checkable(kind)
+
+    def serialize(self, value: Any) -> bytes:
+        """Raises: TypeError when `value` is not of this serde's type."""
+        if self._class is not None and not isinstance(value, self._class):
+            raise TypeError(f"expected {self._name}, got {shown(value)}")
+        try:
+            return _encode(value)
+        except (TypeError, ValueError, OverflowError) as problem:
+            raise TypeError(f"expected {self._name} that JSON can hold, got {shown(value)}: {problem}") from None
+
+    def deserialize(self, data: bytes) -> Any:
+        """Raises: ValueError that says where `data` differs from the type."""
+        try:
+            return self._decode(data)
+        except ValueError as problem:
+            raise ValueError(f"expected {self._name} as JSON: {problem}") from None
+
+
+def _checkable(kind: Any) -> Any:
+    """The class that `isinstance` can check values against, or None when there is none (TypedDict, unions)."""
+    origin = getattr(kind, "__origin__", kind)
+    if not isinstance(origin, type) or hasattr(origin, "__total__"):
+        return None
+    return origin
+
+
+class DynamicSerde:
+    """Values whose type nobody declared: plain JSON, so that what comes back equals what went in.
+
+    It is what an undeclared key or value gets everywhere (sinks, repartition topics, changelogs), so a str is written
+    with quotes. Where the other side of a join or merge has a declared serde, that one must be used instead, or equal
+    keys would meet in different partitions. Types that JSON does not bring back (bytes, tuples, structs) are refused.
+    """
+
+    by_value = False
+    type: Any = object
+
+    def __init__(self) -> None:
+        self._decode = msgspec.json.Decoder().decode
+
+    def serialize(self, value: Any) -> bytes:
+        """Raises: TypeError for a type that has to be declared."""
+        if type(value) not in _UNTYPED:
+            name = type_name(type(value))
+            raise TypeError(f"no type was declared for {shown(value)}: say key={name} or value={name} where it is made")
+        try:
+            return _encode(value)
+        except (TypeError, ValueError, OverflowError) as problem:
+            raise TypeError(f"expected a value that JSON can hold, got {shown(value)}: {problem}") from None
+
+    def deserialize(self, data: bytes) -> Any:
+        """Raises: ValueError when `data` is not JSON."""
+        try:
+            return self._decode(data)
+        except ValueError as problem:
+            raise ValueError(f"expected JSON, because no type was declared ({problem}): say key= or value=") from None
+
+
+DYNAMIC = DynamicSerde()

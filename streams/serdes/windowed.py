@@ -1,0 +1,69 @@
+"""Serdes of windowed keys, in Kafka's layouts.
+
+Time windows: key ‖ start (8 bytes); the end follows from the window's size. Sessions: key ‖ end (8) ‖ start (8).
+Source: Kafka's TimeWindowedSerializer and SessionWindowedSerializer.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Any
+
+from state.serde import Serde
+from streams.errors import shown
+from streams.record import Windowed
+
+_START = Struct(">q")
+_END_START = Struct(">qq")
+MAX_TIME_MS = 2**63 - 1
+
+
+class TimeWindowedSerde:
+    """`Windowed` keys of time windows that are `size_ms` long; `inner` is the serde of the key itself."""
+
+    type: Any = Windowed
+
+    def __init__(self, inner: Serde[Any], size_ms: int = MAX_TIME_MS) -> None:
+        self.inner = inner
+        self.size_ms = size_ms
+        self.by_value = inner.by_value
+
+    def serialize(self, value: Windowed) -> bytes:
+        """Raises: TypeError for anything but Windowed."""
+        try:
+            key, start_ms, _ = value
+        except (TypeError, ValueError):
+            raise TypeError(f"expected Windowed(key, start_ms, end_ms), got {shown(value)}") from None
+        return self.inner.serialize(key) + _START.pack(start_ms)
+
+    def deserialize(self, data: bytes) -> Windowed:
+        """Raises: ValueError when `data` is shorter than a window start."""
+        if len(data) < 8:
+            raise ValueError(f"expected a key and a window start of 8 bytes, got {len(data)} bytes")
+        (start_ms,) = _START.unpack_from(data, len(data) - 8)
+        return Windowed(self.inner.deserialize(data[:-8]), start_ms, min(start_ms + self.size_ms, MAX_TIME_MS))
+
+
+class SessionWindowedSerde:
+    """`Windowed` keys of sessions, both ends inclusive; `inner` is the serde of the key itself."""
+
+    type: Any = Windowed
+
+    def __init__(self, inner: Serde[Any]) -> None:
+        self.inner = inner
+        self.by_value = inner.by_value
+
+    def serialize(self, value: Windowed) -> bytes:
+        """Raises: TypeError for anything but Windowed."""
+        try:
+            key, start_ms, end_ms = value
+        except (TypeError, ValueError):
+            raise TypeError(f"expected Windowed(key, start_ms, end_ms), got {shown(value)}") from None
+        return self.inner.serialize(key) + _END_START.pack(end_ms, start_ms)
+
+    def deserialize(self, data: bytes) -> Windowed:
+        """Raises: ValueError when `data` is shorter than a session's two ends."""
+        if len(data) < 16:
+            raise ValueError(f"expected a key and a session's end and start of 16 bytes, got {len(data)} bytes")
+        end_ms, start_ms = _END_START.unpack_from(data, len(data) - 16)
+        return Windowed(self.inner.deserialize(data[:-16]), start_ms, end_ms)

@@ -1,0 +1,115 @@
+"""`streams run --workers N`: one process per worker, watched by this one.
+
+Rules: a worker that dies is started again after a pause that doubles up to half a minute, and the log says how it
+died; one that rejects its settings (exit code 2) or keeps dying right after its start ends the whole. A signal is
+passed on, and the supervisor ends when all workers have.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 30.0
+HEALTHY_S = 30.0
+"""A worker that ran this long starts with a short pause again."""
+PATIENCE = 5
+"""Deaths in a row, none after a healthy while, that end the supervisor."""
+REJECTED = 2
+
+
+class Supervised:
+    """One worker process: starts, dies, is started again."""
+
+    def __init__(self, number: int, command: Sequence[str]) -> None:
+        self.number = number
+        self._command = list(command)
+        self._deaths = 0
+        self._started = 0.0
+        self._due = 0.0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the process."""
+        self._started = time.monotonic()
+        self.process = subprocess.Popen(self._command)  # noqa: S603  our own command
+        log.info("worker %d runs as process %d", self.number, self.process.pid)
+
+    def look(self) -> int | None:
+        """Start again what died and has paused long enough. Shape: an exit code that must end everything, or None."""
+        if self.process is None:
+            if time.monotonic() >= self._due:
+                self.start()
+            return None
+        code = self.process.poll()
+        if code is None:
+            return None
+        self.process = None
+        return self._died(code)
+
+    def _died(self, code: int) -> int | None:
+        if time.monotonic() - self._started > HEALTHY_S:
+            self._deaths = 0
+        self._deaths += 1
+        cause = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        if code in (0, REJECTED) or self._deaths >= PATIENCE:
+            log.error("worker %d %s; stopping the others", self.number, cause)
+            return code if code > 0 else int(code != 0)
+        pause = min(FIRST_PAUSE_S * 2 ** (self._deaths - 1), LONGEST_PAUSE_S)
+        log.warning("worker %d %s; starting it again in %g s", self.number, cause, pause)
+        self._due = time.monotonic() + pause
+        return None
+
+    def stop(self) -> None:
+        """Ask the process to stop."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
+    def wait(self) -> int:
+        """Wait for its end. Shape: the exit code, 0 when it does not run."""
+        return self.process.wait() if self.process is not None else 0
+
+
+def supervise(command: Sequence[str], workers: int) -> int:
+    """Run `workers` processes of `command` until a signal comes. Shape: the exit code for this process."""
+    crew = [Supervised(number, command) for number in range(workers)]
+    stopping = threading.Event()
+    _stop_on_signals(stopping)
+    for worker in crew:
+        worker.start()
+    verdict = None
+    while verdict is None and not stopping.wait(0.2):
+        verdict = next((code for worker in crew if (code := worker.look()) is not None), None)
+    for worker in crew:
+        worker.stop()
+    codes = [worker.wait() for worker in crew]
+    return verdict if verdict is not None else max(map(abs, codes), default=0)
+
+
+def _stop_on_signals(stopping: threading.Event) -> None:
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGINT and stopping.is_set():
+            os._exit(128 + number)  # the workers share the terminal, so they had the second Ctrl-C too
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+
+
+def this_program(arguments: Sequence[str]) -> list[str]:
+    """A command that runs this program again with other arguments, however it was started."""
+    main = sys.modules["__main__"]
+    module = getattr(main, "__spec__", None)
+    if module is not None and module.name != "__main__":
+        return [sys.executable, "-m", module.name.removesuffix(".__main__"), *arguments]
+    return [sys.executable, sys.argv[0], *arguments]

@@ -1,0 +1,140 @@
+"""What a run shows: one panel at the start, then a status line on a terminal or log lines elsewhere.
+
+Rules: everything goes to stderr, so that a program's own output stays clean. Nothing here can stop a run.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.panel import Panel
+from rich.status import Status
+from rich.table import Table
+
+from streams.running import Application, Listener
+from streams.runtime.worker import Worker, WorkerStatus
+
+log = logging.getLogger("streams")
+
+REFRESH_S = 1.0
+LOG_EVERY_S = 30.0
+
+
+def set_up_logging(level: str, console: Console) -> None:
+    """Log lines to stderr: coloured on a terminal, plain with time and level elsewhere."""
+    if console.is_terminal:
+        handler: logging.Handler = RichHandler(console=console, show_path=False, rich_tracebacks=False)
+        handler.setFormatter(logging.Formatter("%(message)s", datefmt="%H:%M:%S"))
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def stderr() -> Console:
+    """The console of this process's standard error."""
+    return Console(stderr=True, highlight=False)
+
+
+class Screen(Listener):
+    """Shows a run on a console."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def starting(self, application: Application) -> None:
+        """The panel: broker, guarantee, and the parts of the topology."""
+        if self._console.is_terminal:
+            self._console.print(start_panel(application))
+        else:
+            for line in start_lines(application):
+                log.info(line)
+
+    def running(self, worker: Worker) -> None:
+        """Follow the worker with a line of its rate and lag."""
+        follow = self._status_line if self._console.is_terminal else self._log_lines
+        self._thread = threading.Thread(target=follow, args=(worker,), name="status", daemon=True)
+        self._thread.start()
+
+    def stopping(self) -> None:
+        """Take the line away."""
+        self._over.set()
+        if self._thread:
+            self._thread.join()
+
+    def _status_line(self, worker: Worker) -> None:
+        rate = Rate()
+        line = Status("starting ...", console=self._console)
+        while not self._over.wait(REFRESH_S):
+            if worker.status().restoring:
+                line.stop()  # the restore's own progress bar has the screen
+            else:
+                line.start()
+                line.update(rate.line(worker.status()))
+        line.stop()
+
+    def _log_lines(self, worker: Worker) -> None:
+        rate = Rate()
+        while not self._over.wait(LOG_EVERY_S):
+            log.info(rate.line(worker.status()))
+
+
+class Rate:
+    """Turns what a worker shows of itself into a line of text, with the rate since the line before."""
+
+    def __init__(self) -> None:
+        self._processed = 0
+        self._at = 0.0
+
+    def line(self, status: WorkerStatus) -> str:
+        """State, records per second, lag, records so far, tasks; and what was left out, if anything."""
+        now = time.monotonic()
+        rate = (status.processed - self._processed) / (now - self._at) if self._at else 0.0
+        self._processed, self._at = status.processed, now
+        parts = [
+            status.state.value,
+            f"{rate:,.0f} records/s",
+            f"{status.lag:,} behind",
+            f"{status.processed:,} records",
+            f"{len(status.tasks)} task{'' if len(status.tasks) == 1 else 's'}",
+        ]
+        left_out = {"skipped": status.skipped, "dropped": status.dropped}
+        parts += [f"{count:,} {name}" for name, count in left_out.items() if count]
+        return ", ".join(parts)
+
+
+def start_panel(application: Application) -> Panel:
+    """The first thing a user sees."""
+    table = Table.grid(padding=(0, 2))
+    for line in start_lines(application):
+        name, _, text = line.partition(": ")
+        table.add_row(f"[dim]{name}[/dim]", text.replace("[", "\\["))
+    return Panel(table, title=f"[bold]{application.config.application_id}[/bold]", title_align="left", expand=False)
+
+
+def start_lines(application: Application) -> list[str]:
+    """Shape: "name: text" per line."""
+    config, topology = application.config, application.topology
+    guarantee = config.processing_guarantee.replace("_", " ")
+    lines = [
+        f"broker: {config.broker}",
+        f"guarantee: {guarantee}, commit every {config.commit_interval_ms:,} ms",
+        f"state: {config.state_dir}",
+    ]
+    for part in topology.subtopologies:
+        into = ", ".join(part.sink_topics) or "no topic"
+        stores = f", stores {', '.join(spec.name for spec in part.stores)}" if part.stores else ""
+        lines.append(f"sub-topology {part.id}: {', '.join(part.source_topics)} -> {into}{stores}")
+    if topology.unnamed:
+        lines.append(
+            f"unnamed state: {', '.join(topology.unnamed)}; these names change with the program, and state is lost with "
+            "them: say name="
+        )
+    return lines

@@ -1,0 +1,394 @@
+"""TopologyTestDriver: runs a program in this thread, record by record, with neither broker nor network.
+
+It runs the same task as production, over clients in memory: all sub-topologies as one task `0_0`, one partition per
+topic, a wall clock that stands still until it is advanced, and a commit after every processed record. What a record
+sets off on internal topics is processed before `send` returns. Source: Kafka's TopologyTestDriver.
+
+    with TopologyTestDriver(app) as driver:
+        rides = driver.input("rides")
+        fares = driver.output("fares")
+        rides.send(key="1", value=Ride(...), timestamp=1_000)
+        assert fares.read() == [Record("1", 12.5, 1_000)]
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from state import RecordCacheBudget, RocksDBResources, open_store
+from state.serde import Serde
+from state.stores import ChangelogWriter, Store, StoreSpec
+from streams.clients.memory import MemoryBroker, MemoryProducer
+from streams.config import StreamsConfig
+from streams.durations import Duration, milliseconds
+from streams.errors import TopologyError
+from streams.queries import StoreView
+from streams.record import NO_TIMESTAMP, Batch, Headers, Record, TopicPartition
+from streams.running import Application
+from streams.runtime.error_handlers import ErrorHandlers
+from streams.runtime.task import Task, TaskEnvironment, TaskId
+from streams.serdes import DYNAMIC, serde_for
+from streams.timers import Timed, Timers, call
+from streams.topology.compile import compile_global, compile_task
+from streams.topology.topology import SinkNode, SourceNode, Topology
+
+__all__ = ["TestInputTopic", "TestOutputTopic", "TopologyTestDriver"]
+
+ALL = 1 << 40
+
+
+class Program(Protocol):
+    """An App, or anything else that builds a topology."""
+
+    config: StreamsConfig
+    timers: Sequence[Timed]
+    start_functions: Sequence[Callable[[], Any]]
+    stop_functions: Sequence[Callable[[], Any]]
+
+    def build(self) -> Topology:
+        """The topology."""
+        ...
+
+    def serve_stores(self, find: Callable[[str], list[Store]] | None) -> None:
+        """Told how open stores are found by name; None when there are none any more."""
+        ...
+
+
+class TestInputTopic:
+    """Writes to one topic, and has everything that follows from it processed."""
+
+    __test__ = False
+
+    def __init__(self, driver: TopologyTestDriver, topic: str, key: Serde[Any], value: Serde[Any]) -> None:
+        self.topic = topic
+        self._driver = driver
+        self._key = key
+        self._value = value
+
+    def send(self, key: Any = None, value: Any = None, timestamp: int | None = None, headers: Headers = ()) -> None:
+        """Write one record and process it. Without a `timestamp` (ms), it gets the driver's wall-clock time."""
+        self._driver.pipe(
+            self.topic,
+            None if key is None else self._key.serialize(key),
+            None if value is None else self._value.serialize(value),
+            self._driver.now_ms if timestamp is None else timestamp,
+            tuple(headers),
+        )
+
+    def send_values(self, values: Iterable[Any], timestamp: int | None = None) -> None:
+        """Write records without keys, one after the other."""
+        for value in values:
+            self.send(value=value, timestamp=timestamp)
+
+    def send_records(self, records: Iterable[Record]) -> None:
+        """Write records, one after the other; only key, value, timestamp and headers count."""
+        for record in records:
+            timestamp = None if record.timestamp == NO_TIMESTAMP else record.timestamp
+            self.send(record.key, record.value, timestamp, record.headers)
+
+
+class TestOutputTopic:
+    """Reads what was written to one topic, each record once."""
+
+    __test__ = False
+
+    def __init__(self, driver: TopologyTestDriver, topic: str, key: Serde[Any], value: Serde[Any]) -> None:
+        self.topic = topic
+        self._driver = driver
+        self._key = key
+        self._value = value
+        self._position = 0
+
+    def read(self) -> list[Record]:
+        """All records since the last read, oldest first; where they lie (topic, offset) is left out."""
+        raw = self._driver.written(self.topic, self._position)
+        self._position += len(raw)
+        return [self._decoded(record) for record in raw]
+
+    def read_record(self) -> Record:
+        """The next record. Raises: LookupError when there is none."""
+        raw = self._driver.written(self.topic, self._position)
+        if not raw:
+            raise LookupError(f"topic {self.topic} has no more records: {self._position} were read")
+        self._position += 1
+        return self._decoded(raw[0])
+
+    def read_values(self) -> list[Any]:
+        """The values of all records since the last read."""
+        return [record.value for record in self.read()]
+
+    def read_key_values(self) -> list[tuple[Any, Any]]:
+        """The keys and values of all records since the last read."""
+        return [(record.key, record.value) for record in self.read()]
+
+    def read_to_dict(self) -> dict[Any, Any]:
+        """The last value of each key since the last read."""
+        return dict(self.read_key_values())
+
+    @property
+    def empty(self) -> bool:
+        """Whether everything was read."""
+        return not self._driver.written(self.topic, self._position)
+
+    def _decoded(self, raw: Record) -> Record:
+        return Record(
+            None if raw.key is None else self._key.deserialize(raw.key),
+            None if raw.value is None else self._value.deserialize(raw.value),
+            raw.timestamp,
+            raw.headers,
+        )
+
+
+class TopologyTestDriver:
+    """See the module.
+
+    `program` is an App or a Topology. `start_ms` is where the wall clock stands (default: now). With a `directory`,
+    stores are in RocksDB there, otherwise in memory. `topics` names those that sources with a pattern are to match.
+    `config` is for a Topology alone (default: the defaults); `settings` are single settings over those of the App.
+    """
+
+    __test__ = False
+
+    def __init__(
+        self,
+        program: Program | Topology,
+        *,
+        config: StreamsConfig | None = None,
+        start_ms: int | None = None,
+        directory: Path | None = None,
+        topics: Iterable[str] = (),
+        **settings: Any,
+    ) -> None:
+        self._application = application_of(program, config, settings)
+        self.topology = self._application.topology
+        self.config = self._application.config
+        self.now_ms = time.time_ns() // 1_000_000 if start_ms is None else start_ms
+        self._timers = Timers(self._application.timers, self.now_ms)
+        self._broker = MemoryBroker(create_topics=True)
+        self._directory = directory
+        self._resources = RocksDBResources() if directory else None
+        self._cache = RecordCacheBudget(self.config.statestore_cache_max_bytes)
+        self._topics = tuple(topics)
+        self._positions: dict[str, int] = {}
+        self._global = self._global_task()
+        self._task = self._main_task(self._global.stores if self._global else {})
+        self._application.serve_stores(self._find)
+        for function in self._application.start_functions:
+            call(function)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # What tests use
+
+    def input(self, topic: str, key: Any = None, value: Any = None) -> TestInputTopic:
+        """A topic to write to. `key` and `value` are types or serdes; by default those of the source that reads it.
+
+        Raises: TopologyError when no source reads it.
+        """
+        source = self._source(topic)
+        if source is None:
+            known = ", ".join(self._source_topics()) or "none"
+            raise TopologyError(f"no source of the topology reads topic {topic!r} (it reads: {known})")
+        serdes = source.serdes
+        return TestInputTopic(self, topic, _serde(key, serdes.key), _serde(value, serdes.value))
+
+    def output(self, topic: str, key: Any = None, value: Any = None) -> TestOutputTopic:
+        """A topic to read from its first record on. By default with the serdes of the sink that writes it."""
+        serdes = self._written_with(topic)
+        return TestOutputTopic(self, topic, _serde(key, serdes[0]), _serde(value, serdes[1]))
+
+    def advance_wall_clock(self, duration: Duration) -> None:
+        """Move the wall clock on, fire the punctuators and timers that are due, and process what they set off."""
+        self.now_ms += milliseconds(duration, "the time to advance the wall clock by")
+        self._task.punctuate(self.now_ms)
+        self._timers.fire(self.now_ms)
+        self._commit()
+        self._process_all()
+
+    def store(self, name: str) -> StoreView:
+        """What is in the store of that name, global ones included. Raises: TopologyError when there is none."""
+        self._task.store(name)
+        return StoreView(name, lambda: self._find(name))
+
+    def stores(self) -> Mapping[str, Store]:
+        """The stores themselves by name, with the verbs of their kind."""
+        return {**(self._global.stores if self._global else {}), **self._task.stores}
+
+    def produced_topics(self) -> list[str]:
+        """The topics that hold records, changelogs and internal ones included."""
+        return [topic for topic in self._broker.topics() if self.written(topic, 0)]
+
+    def describe(self) -> str:
+        """Kafka's text for the topology."""
+        return self.topology.describe()
+
+    @property
+    def dropped_records(self) -> Mapping[str, int]:
+        """How many records each node dropped by Kafka's rules (null keys, late records)."""
+        return self._task.dropped_records
+
+    def close(self) -> None:
+        """Call the App's stop functions, and close processors and stores."""
+        if self._app:
+            for function in self._app.stop_functions:
+                call(function)
+            self._app.serve_stores(None)
+        self._task.close()
+        if self._global:
+            self._global.close()
+
+    # What the topics above use
+
+    def pipe(self, topic: str, key: bytes | None, value: bytes | None, timestamp: int, headers: Headers = ()) -> None:
+        """Write a record as bytes, and process it and all that it sets off."""
+        self._broker.append(TopicPartition(topic, 0), Batch([key], [value], [timestamp], [headers]))
+        self._process_all()
+
+    def written(self, topic: str, position: int) -> list[Record]:
+        """The records of a topic from `position` on, as bytes."""
+        batch = self._broker.read(TopicPartition(topic, 0), position, ALL) if topic in self._broker.topics() else None
+        if batch is None:
+            return []
+        columns = batch.columns()
+        return [columns.record(row) for row in range(len(columns))]
+
+    # Within
+
+    def _find(self, name: str) -> list[Store]:
+        store = self.stores().get(name)
+        return [] if store is None else [store]
+
+    def _global_task(self) -> Task | None:
+        topology = self.topology
+        if not topology.global_stores:
+            return None
+        inputs = [TopicPartition(each.topic, 0) for each in topology.global_stores]
+        task = Task(TaskId(-1, 0), lambda context: compile_global(topology, context), inputs, self._environment({}))
+        task.open()
+        task.start()
+        return task
+
+    def _main_task(self, global_stores: Mapping[str, Store]) -> Task:
+        topology, topics = self.topology, self._topics
+        inputs = [TopicPartition(topic, 0) for topic in self._source_topics() if not self._is_global(topic)]
+        task = Task(
+            TaskId(0, 0),
+            lambda context: compile_task(topology, topology.subtopologies, context, topics=topics),
+            inputs,
+            self._environment(global_stores),
+        )
+        task.open()
+        task.start()
+        return task
+
+    def _environment(self, global_stores: Mapping[str, Store]) -> TaskEnvironment:
+        config = self.config
+        return TaskEnvironment(
+            application_id=self.topology.application_id,
+            producer=MemoryProducer(self._broker),
+            clock=lambda: self.now_ms,
+            open_store=self._open_store,
+            handlers=ErrorHandlers(
+                deserialization=config.deserialization_on_error,
+                processing=config.processing_on_error,
+                production=config.production_on_error,
+            ),
+            max_task_idle_ms=config.max_task_idle_ms,
+            emit_throttle_ms=0,
+            global_stores=global_stores,
+        )
+
+    def _open_store(self, spec: StoreSpec, task: TaskId, changelog: ChangelogWriter | None) -> Store:
+        directory = self._directory and self._directory / str(task)
+        store: Store = open_store(
+            spec, directory=directory, changelog=changelog, cache=self._cache, resources=self._resources
+        )
+        return store
+
+    def _source_topics(self) -> list[str]:
+        """Full names of all topics that are read."""
+        matched = [topic for topic in self._topics if self._source(topic) is not None]
+        global_topics = [each.topic for each in self.topology.global_stores]
+        return list(dict.fromkeys([*self.topology.source_topics, *global_topics, *matched]))
+
+    def _is_global(self, topic: str) -> bool:
+        return any(each.topic == topic for each in self.topology.global_stores)
+
+    def _source(self, topic: str) -> SourceNode | None:
+        for node in self.topology.nodes.values():
+            if isinstance(node, SourceNode) and self._reads(node, topic):
+                return node
+        return None
+
+    def _reads(self, node: SourceNode, topic: str) -> bool:
+        if node.pattern is not None:
+            return re.fullmatch(node.pattern, topic) is not None
+        return topic in map(self.topology.full_name, node.topics)
+
+    def _written_with(self, topic: str) -> tuple[Serde[Any] | None, Serde[Any] | None]:
+        for node in self.topology.nodes.values():
+            if isinstance(node, SinkNode) and node.topic and self.topology.full_name(node.topic) == topic:
+                return node.serdes.key, node.serdes.value
+        return None, None
+
+    def _process_all(self) -> None:
+        """Process until nothing waits: record by record, with a commit after each."""
+        self._enqueue()
+        while self._process_one():
+            self._commit()
+            self._enqueue()
+
+    def _process_one(self) -> bool:
+        if self._global and self._global.process(self.now_ms, ALL):
+            return True
+        return self._task.process(self.now_ms, 1) > 0
+
+    def _commit(self) -> None:
+        for task in self._tasks():
+            task.flush()
+            task.commit_state()
+
+    def _tasks(self) -> Iterator[Task]:
+        yield self._task
+        if self._global:
+            yield self._global
+
+    def _enqueue(self) -> None:
+        """Hand what was written to source topics to the tasks that read them."""
+        for topic in self._source_topics():
+            position = self._positions.get(topic, 0)
+            batch = self._broker.read(TopicPartition(topic, 0), position, ALL)
+            if batch is not None:
+                self._positions[topic] = batch.next_offset
+                reader = self._global if self._global and self._is_global(topic) else self._task
+                reader.add(batch)
+
+
+def application_of(
+    program: Program | Topology, config: StreamsConfig | None, settings: Mapping[str, Any]
+) -> Application:
+    """What to run, under settings that may differ from the program's own."""
+    if isinstance(program, Topology):
+        config = config or StreamsConfig.of(program.application_id)
+        return Application(topology=program, config=replace(config, **settings))
+    application = program.application()
+    if config is None and not settings:
+        return application
+    config = replace(config or application.config, **settings)
+    return replace(application, topology=program.builder.build(config), config=config)
+
+
+def _serde(wanted: Any, known: Serde[Any] | None) -> Serde[Any]:
+    """The serde a test asked for, else the topology's, else the dynamic one."""
+    if wanted is not None:
+        return serde_for(wanted)
+    return DYNAMIC if known is None else known

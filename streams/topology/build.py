@@ -1,0 +1,105 @@
+"""From a logical graph to a topology: demands, versions, rewrites, expansion into processors, split.
+
+`build` is what `StreamsBuilder.build` calls; it decides nothing about how anything runs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from state.stores import StoreSpec
+from streams.config import StreamsConfig
+from streams.errors import TopologyError
+from streams.graph.graph import Graph
+from streams.graph.names import Names
+from streams.graph.nodes import Serdes
+from streams.graph.old_values import with_demands
+from streams.graph.rewrite import optimizations, optimized
+from streams.graph.versions import with_versions
+from streams.serdes import serde_for
+from streams.topology.assembly import Assembly
+from streams.topology.expand import Expansion
+from streams.topology.internal_topics import changelog_topic, repartition_topic
+from streams.topology.nodes import InternalTopic, SubTopology
+from streams.topology.split import check_fixed_partitions, copartition_groups, split
+from streams.topology.store_specs import StoreDefaults
+from streams.topology.topology import Topology
+
+__all__ = ["build"]
+
+log = logging.getLogger(__name__)
+
+
+def build(graph: Graph, names: Names, config: StreamsConfig, user_stores: Mapping[str, StoreSpec]) -> Topology:
+    """The topology of a graph under a configuration. Raises: TopologyError, ConfigError."""
+    if not len(graph):
+        raise TopologyError(f"{config.application_id}: there is nothing to run; read a topic with stream() or table()")
+    wanted = optimizations(config.topology_optimization)
+    graph = with_versions(optimized(with_demands(graph), wanted, names))
+    assembly = _assembled(graph, config, user_stores)
+    return _finished(graph, assembly, config)
+
+
+def _assembled(graph: Graph, config: StreamsConfig, user_stores: Mapping[str, StoreSpec]) -> Assembly:
+    assembly = Assembly()
+    defaults = StoreDefaults(
+        serde_for(config.default_key_serde),
+        serde_for(config.default_value_serde),
+        caching=config.statestore_cache_max_bytes > 0,
+    )
+    expansion = Expansion(graph, assembly, defaults)
+    for spec in user_stores.values():
+        expansion.add_user_store(spec)
+    expansion.run()
+    return assembly
+
+
+def _finished(graph: Graph, assembly: Assembly, config: StreamsConfig) -> Topology:
+    nodes = assembly.finished_nodes()
+    internal = frozenset(assembly.internal_topics)
+
+    def full_name(topic: str) -> str:
+        return f"{config.application_id}-{topic}" if topic in internal else topic
+
+    groups = copartition_groups(graph)
+    check_fixed_partitions(groups, assembly.internal_topics)
+    parts, global_stores = split(assembly, nodes, config.application_id, full_name)
+    repartitions = (
+        repartition_topic(full_name(topic), partitions, config.topic_settings)
+        for topic, partitions in assembly.internal_topics.items()
+    )
+    return Topology(
+        application_id=config.application_id,
+        nodes=nodes,
+        graph=graph.nodes,
+        stores={name: entry.spec for name, entry in assembly.stores.items()},
+        store_uses={name: entry.use for name, entry in assembly.stores.items()},
+        subtopologies=parts,
+        global_stores=global_stores,
+        repartition_topics={topic.name: topic for topic in repartitions},
+        changelog_topics=_changelogs(parts, assembly, config),
+        copartition_groups=tuple(frozenset(map(full_name, group)) for group in groups),
+        unnamed=_unnamed(assembly),
+        internal_topics=internal,
+        default_serdes=Serdes(serde_for(config.default_key_serde), serde_for(config.default_value_serde)),
+        default_timestamp=config.default_timestamp_extractor,
+        upgrade_from=config.upgrade_from,
+    )
+
+
+def _changelogs(parts: tuple[SubTopology, ...], assembly: Assembly, config: StreamsConfig) -> dict[str, InternalTopic]:
+    """The changelog topics that the application writes, by full name."""
+    additional_ms = config.windowstore_changelog_additional_retention_ms
+    return {
+        topic: changelog_topic(topic, assembly.stores[store].spec, config.topic_settings, additional_ms)
+        for part in parts
+        for store, topic in part.changelogs.items()
+        if assembly.stores[store].changelog is None
+    }
+
+
+def _unnamed(assembly: Assembly) -> tuple[str, ...]:
+    stores = [name for name, entry in assembly.stores.items() if entry.generated_name]
+    topics = [topic for topic in assembly.internal_topics if topic.startswith(("KSTREAM-", "KTABLE-"))]
+    return (*stores, *topics)

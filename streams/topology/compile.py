@@ -1,0 +1,201 @@
+"""Topology to operators: the one place that knows both what a program says and what runs it.
+
+A run of stateless nodes becomes a chain of closures over batches, a stateful node one object. Children are made before
+their parents, so that each operator is made with what follows it. Nothing is opened or read here: stores are asked for
+in `TaskProgram.init`. Whoever runs a program hands a `one_by_one` source batches of one record (see `meeting`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from state.serde import Serde
+from state.stores import StoreSpec
+from streams.graph.nodes import Repartition
+from streams.operators.base import Emit, Operator, OperatorContext
+from streams.operators.columns import each_alone, fan_out
+from streams.operators.process import takes_batches
+from streams.operators.sink import RecordSink, choosing_sink, sink
+from streams.operators.source import Decode, source_decoder
+from streams.topology.join_makers import JOIN_MAKERS, make_foreign_key_sink
+from streams.topology.making import Making
+from streams.topology.meeting import meets, reachable
+from streams.topology.nodes import ProcessorNode, Role, SinkNode, SourceNode, SubTopology
+from streams.topology.operator_makers import MAKERS
+from streams.topology.topology import Topology
+
+__all__ = ["SourceProgram", "TaskProgram", "compile_global", "compile_task"]
+
+ALL_MAKERS = {**MAKERS, **JOIN_MAKERS}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceProgram:
+    """One source node: what reads its records, and what runs them through all that follows.
+
+    `topics` are full names. `one_by_one`: `process` wants batches of one record.
+    """
+
+    node: str
+    topics: tuple[str, ...]
+    one_by_one: bool
+    deserialize: Decode
+    process: Emit
+
+
+@dataclass(frozen=True, slots=True)
+class TaskProgram:
+    """What a task runs. `stores` in the order of registration; `changelog_topics` by store, full names."""
+
+    sources: tuple[SourceProgram, ...]
+    operators: tuple[Operator, ...]
+    stores: tuple[StoreSpec, ...]
+    changelog_topics: Mapping[str, str]
+    context: OperatorContext
+
+    def init(self) -> None:
+        """Init the operators, parents first, when the stores are open and restored."""
+        for operator in self.operators:
+            operator.init(self.context)
+
+    def close(self) -> None:
+        """Close the operators."""
+        for operator in self.operators:
+            operator.close()
+
+
+def compile_task(
+    topology: Topology, subtopologies: Iterable[SubTopology], context: OperatorContext, topics: Collection[str] = ()
+) -> TaskProgram:
+    """The program of a task that runs these sub-topologies (one, or all of them under the driver).
+
+    `topics` are the full names of topics that exist, among which sources with a pattern find theirs.
+    """
+    parts = tuple(subtopologies)
+    stores = tuple(spec for part in parts for spec in part.stores)
+    compiler = _Compiler(topology, context, {name for part in parts for name in part.nodes}, topics)
+    return TaskProgram(
+        sources=tuple(compiler.source(source) for part in parts for source in part.sources),
+        operators=compiler.operators(),
+        stores=stores,
+        changelog_topics={store: topic for part in parts for store, topic in part.changelogs.items()},
+        context=context,
+    )
+
+
+def compile_global(topology: Topology, context: OperatorContext) -> TaskProgram:
+    """The program that fills the global stores, from all of their topics."""
+    names = {name for each in topology.global_stores for name in (each.source.name, each.processor.name)}
+    compiler = _Compiler(topology, context, names, ())
+    return TaskProgram(
+        sources=tuple(compiler.source(each.source) for each in topology.global_stores),
+        operators=compiler.operators(),
+        stores=tuple(each.store for each in topology.global_stores),
+        changelog_topics={each.store.name: each.topic for each in topology.global_stores},
+        context=context,
+    )
+
+
+class _Compiler:
+    """Makes the operators of some nodes, each once."""
+
+    def __init__(self, topology: Topology, context: OperatorContext, names: set[str], topics: Collection[str]) -> None:
+        self._topology = topology
+        self._context = context
+        self._names = names
+        self._topics = topics
+        self._stages: dict[str, Emit] = {}
+        self._operators: dict[str, Operator] = {}
+        self._making = Making(topology=topology, context=context)
+        self._make_processors()
+        self._one_by_one = {name for name in names if self._runs_one_by_one(name)}
+        self._alone = {name for start in self._one_by_one for name in reachable(topology.nodes, start)}
+
+    def source(self, node: SourceNode) -> SourceProgram:
+        """A source, and with it all that follows."""
+        topology = self._topology
+        key, value = serdes_of(node)
+        timestamp = node.timestamp or (None if node.internal else topology.default_timestamp)
+        decode = source_decoder(self._context, node.name, key, value, timestamp, changes=carries_changes(node))
+        return SourceProgram(
+            node=node.name,
+            topics=tuple(topology.full_name(topic) for topic in node.topics) or self._matching(node.pattern),
+            one_by_one=node.name in self._one_by_one,
+            deserialize=decode,
+            process=self._after(node.name, node.children),
+        )
+
+    def _matching(self, pattern: str | None) -> tuple[str, ...]:
+        return tuple(topic for topic in self._topics if pattern and re.fullmatch(pattern, topic))
+
+    def operators(self) -> tuple[Operator, ...]:
+        """The stateful operators made so far, in the order of the topology: parents first."""
+        return tuple(self._operators[name] for name in self._topology.nodes if name in self._operators)
+
+    def _make_processors(self) -> None:
+        """Make the users' processors: whether they take batches decides how their sources are run."""
+        for name in self._topology.nodes:
+            node = self._topology.nodes[name]
+            if name in self._names and isinstance(node, ProcessorNode) and node.role is Role.PROCESS:
+                self._making.make_processor(node)
+
+    def _runs_one_by_one(self, name: str) -> bool:
+        nodes = self._topology.nodes
+        if not isinstance(nodes[name], SourceNode):
+            return False
+        if any(
+            processor and not takes_batches(processor) for processor in map(self._processor, reachable(nodes, name))
+        ):
+            return True
+        caches = {store for store, spec in self._topology.stores.items() if spec.cached}
+        return meets(nodes, name, caches=caches)
+
+    def _processor(self, name: str) -> object:
+        return self._making.processors.get(name)
+
+    def _after(self, name: str, children: Iterable[str]) -> Emit:
+        """What a node hands its results to."""
+        emit = fan_out([self._stage(child) for child in children])
+        return each_alone(emit) if name in self._alone else emit
+
+    def _stage(self, name: str) -> Emit:
+        if name not in self._stages:
+            node = self._topology.nodes[name]
+            assert not isinstance(node, SourceNode), "no node stands before a source"
+            self._stages[name] = self._sink(node) if isinstance(node, SinkNode) else self._processor_stage(node)
+        return self._stages[name]
+
+    def _processor_stage(self, node: ProcessorNode) -> Emit:
+        children = {child: self._stage(child) for child in node.children}
+        made = ALL_MAKERS[node.role](self._making, node, self._after(node.name, node.children), children)
+        if not isinstance(made, Operator):
+            return made
+        self._operators[node.name] = made
+        return made.process
+
+    def _sink(self, node: SinkNode) -> Emit:
+        if node.role is Role.FOREIGN_KEY_REGISTRATION_SINK or node.role is Role.FOREIGN_KEY_RESPONSE_SINK:
+            assert node.topic is not None, "foreign-key joins have topics of their own"
+            return make_foreign_key_sink(self._making, node, self._topology.full_name(node.topic))
+        key, value = serdes_of(node)
+        writer = RecordSink(self._context, node.name, key, value, node.partitioner, changes=carries_changes(node))
+        if node.chooser is not None:
+            return choosing_sink(self._context, node.name, writer, node.chooser)
+        assert node.topic is not None, "a sink has a topic or a chooser"
+        return sink(writer, self._topology.full_name(node.topic))
+
+
+def serdes_of(node: SourceNode | SinkNode) -> tuple[Serde[Any], Serde[Any]]:
+    """Serdes of key and value; the topology has put defaults where the program said nothing."""
+    key, value = node.serdes.key, node.serdes.value
+    assert key is not None, f"{node.name} has no key serde"
+    assert value is not None, f"{node.name} has no value serde"
+    return key, value
+
+
+def carries_changes(node: SourceNode | SinkNode) -> bool:
+    """Whether values are in Kafka's Change format: new and old of a table's row."""
+    return isinstance(node.node, Repartition) and node.node.changes

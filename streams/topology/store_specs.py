@@ -1,0 +1,140 @@
+"""From what a program says about a store to what is needed to open it.
+
+Rules: stores of stream joins, versioned stores, buffers and subscriptions are never cached, nor are sliding and session
+stores that are read when windows close; with a cache of 0 bytes none is. A serde that was never declared becomes the
+configured default here, so that every spec is complete.
+Source: Kafka's materializers (WindowStoreMaterializer and its siblings).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from state.serde import Serde
+from state.stores import StoreKind, StoreSpec
+from streams.errors import TopologyError
+from streams.graph.nodes import Aggregate, Materialization, Serdes, StreamJoin
+from streams.graph.windows import (
+    FOREVER_MS,
+    EmitStrategy,
+    SessionWindows,
+    SlidingWindows,
+    TimeWindows,
+    UnlimitedWindows,
+    Windows,
+    retention_of,
+)
+from streams.serdes import DYNAMIC, SessionWindowedSerde, TimeWindowedSerde, serde_for
+
+__all__ = ["StoreDefaults"]
+
+BYTES: Serde[Any] = serde_for(bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDefaults:
+    """What stores take from the configuration: default serdes, and whether there is any record cache."""
+
+    key_serde: Serde[Any]
+    value_serde: Serde[Any]
+    caching: bool = True
+
+    def complete(self, serdes: Serdes) -> Serdes:
+        """Serdes with the defaults in the place of None, inside windowed keys too."""
+        return Serdes(_completed(serdes.key, self.key_serde), serdes.value or self.value_serde)
+
+    def table(self, stored: Materialization) -> StoreSpec:
+        """The store of a table or an unwindowed aggregate; versioned when it has a history."""
+        versioned = stored.history_ms is not None
+        kind = StoreKind.VERSIONED_KEY_VALUE if versioned else StoreKind.TIMESTAMPED_KEY_VALUE
+        return self._spec(stored, kind, cached=stored.cached and not versioned, retention_ms=stored.history_ms or 0)
+
+    def aggregate(self, node: Aggregate) -> StoreSpec:
+        """The store of an aggregate. Raises: TopologyError when it is told to forget windows that may still change."""
+        stored, windows = node.materialized, node.windows
+        if windows is None:
+            return self.table(stored)
+        needed_ms = retention_of(windows)
+        retention_ms = needed_ms if stored.retention_ms is None else stored.retention_ms
+        if retention_ms < needed_ms:
+            raise TopologyError(
+                f"{node.name}: its store {stored.store} must keep windows for {needed_ms:,} ms at least (their size "
+                f"and grace), but its retention is {retention_ms:,} ms: raise the retention, or leave it out"
+            )
+        on_close = node.emit is EmitStrategy.ON_WINDOW_CLOSE
+        return self._spec(
+            stored,
+            StoreKind.SESSION if isinstance(windows, SessionWindows) else StoreKind.TIMESTAMPED_WINDOW,
+            cached=stored.cached and not (on_close and isinstance(windows, SlidingWindows | SessionWindows)),
+            retention_ms=retention_ms,
+            window_size_ms=_window_size(windows),
+        )
+
+    def join_window(self, node: StreamJoin, stored: Materialization) -> StoreSpec:
+        """The store of one side of a stream join."""
+        size_ms = node.windows.size_ms
+        retention_ms = size_ms + node.windows.grace_ms
+        return self._spec(
+            stored, StoreKind.WINDOW, retention_ms=retention_ms, window_size_ms=size_ms, retain_duplicates=True
+        )
+
+    def raw(self, stored: Materialization, kind: StoreKind = StoreKind.KEY_VALUE) -> StoreSpec:
+        """A store whose operator makes and reads the bytes itself: pending joins, buffers, subscriptions."""
+        return self._spec(stored, kind, serdes=Serdes(BYTES, BYTES))
+
+    def user(self, spec: StoreSpec) -> StoreSpec:
+        """A user's store, without a cache where there is none."""
+        return spec if self.caching or not spec.cached else replace(spec, cached=False)
+
+    def _spec(
+        self,
+        stored: Materialization,
+        kind: StoreKind,
+        *,
+        cached: bool = False,
+        retention_ms: int = 0,
+        window_size_ms: int = 0,
+        retain_duplicates: bool = False,
+        serdes: Serdes | None = None,
+    ) -> StoreSpec:
+        complete = self.complete(serdes or stored.serdes)
+        assert complete.key is not None
+        assert complete.value is not None
+        return StoreSpec(
+            name=stored.store,
+            kind=kind,
+            key_serde=complete.key,
+            value_serde=complete.value,
+            persistent=stored.persistent is not False,
+            cached=cached and self.caching,
+            logged=stored.logged,
+            retention_ms=retention_ms,
+            window_size_ms=window_size_ms,
+            retain_duplicates=retain_duplicates,
+            topic_config=stored.topic_config,
+        )
+
+
+def _completed(serde: Serde[Any] | None, default: Serde[Any]) -> Serde[Any]:
+    match serde:
+        case None:
+            return default
+        case TimeWindowedSerde(inner=inner, size_ms=size_ms) if inner is DYNAMIC:
+            return TimeWindowedSerde(default, size_ms)
+        case SessionWindowedSerde(inner=inner) if inner is DYNAMIC:
+            return SessionWindowedSerde(default)
+        case _:
+            return serde
+
+
+def _window_size(windows: Windows) -> int:
+    match windows:
+        case TimeWindows(size_ms=size_ms):
+            return size_ms
+        case SlidingWindows(difference_ms=difference_ms):
+            return difference_ms
+        case UnlimitedWindows():
+            return FOREVER_MS
+        case SessionWindows():
+            return 0

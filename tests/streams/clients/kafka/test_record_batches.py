@@ -1,0 +1,132 @@
+"""Fetched bytes cut into batches, without decoding them."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from crc32c import crc32c
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.clients.kafka.record_batches import split
+from streams.errors import ClientError
+from streams.record import TopicPartition
+
+PARTITION = TopicPartition("t", 3)
+TRANSACTIONAL, CONTROL = 0x10, 0x20
+
+
+def record_batch(
+    base: int, values: list[bytes], *, codec: int = 0, producer: int = -1, attributes: int = 0, key: bytes | None = b"k"
+) -> bytes:
+    """A record batch as a broker stores it: `values` at offsets from `base` on, timestamps equal to offsets."""
+    builder = DefaultRecordBatchBuilder(2, codec, 0, producer, 0, 0, 1 << 20)
+    for at, value in enumerate(values):
+        builder.append(at, base + at, key, value, [])
+    data = bytearray(builder.build())
+    struct.pack_into(">q", data, 0, base)
+    (before,) = struct.unpack_from(">h", data, 21)
+    struct.pack_into(">h", data, 21, before | attributes)
+    struct.pack_into(">I", data, 17, crc32c(memoryview(data)[21:]))
+    return bytes(data)
+
+
+def marker(base: int, producer: int, kind: int) -> bytes:
+    """A control batch: `kind` 0 aborts, 1 commits."""
+    key = struct.pack(">hh", 0, kind)
+    return record_batch(base, [b""], producer=producer, attributes=TRANSACTIONAL | CONTROL, key=key)
+
+
+def values(data: bytes, position: int = 0, aborted: list[tuple[int, int]] | None = None) -> tuple[list[bytes], int]:
+    fetched = split(PARTITION, data, position, aborted)
+    found = [value for batch in fetched.batches for value in batch.columns().values]
+    return found, fetched.next_offset
+
+
+def test_records_with_their_offsets_and_timestamps() -> None:
+    """Two record batches, decoded as one."""
+    data = record_batch(5, [b"a", b"b"]) + record_batch(7, [b"c"])
+    (batch,) = split(PARTITION, data, 5, None).batches
+    columns = batch.columns()
+    assert (columns.values, list(columns.offsets or ()), columns.timestamps) == (
+        [b"a", b"b", b"c"],
+        [5, 6, 7],
+        [5, 6, 7],
+    )
+    assert (batch.first_offset, batch.next_offset, columns.topic, columns.partition) == (5, 8, "t", 3)
+
+
+@pytest.mark.parametrize("codec", [0, 1, 2, 3, 4])
+def test_every_codec_is_read(codec: int) -> None:
+    """None, gzip, snappy, lz4 and zstd."""
+    assert values(record_batch(0, [b"x" * 100] * 10, codec=codec))[0] == [b"x" * 100] * 10
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=5), st.data())
+def test_reading_begins_at_the_position(sizes: list[int], data: st.DataObject) -> None:
+    """A fetch answers with whole batches; what lies before the position is left out."""
+    total = sum(sizes)
+    position = data.draw(st.integers(0, total - 1))
+    raw, base = b"", 0
+    for size in sizes:
+        raw += record_batch(base, [b"%d" % (base + at) for at in range(size)])
+        base += size
+    assert values(raw, position) == ([b"%d" % offset for offset in range(position, total)], total)
+
+
+def test_a_torn_batch_at_the_end_waits_for_the_next_fetch() -> None:
+    """Brokers cut where max_bytes falls."""
+    whole, torn = record_batch(0, [b"a"]), record_batch(1, [b"b"])
+    for cut in range(len(torn)):
+        assert values(whole + torn[:cut]) == ([b"a"], 1)
+
+
+def test_aborted_transactions_are_invisible() -> None:
+    """Producer 9's first transaction was aborted, its second not; producer 8's records stay; markers never show."""
+    data = (
+        record_batch(0, [b"bad"], producer=9, attributes=TRANSACTIONAL)
+        + record_batch(1, [b"good"], producer=8, attributes=TRANSACTIONAL)
+        + marker(2, 9, 0)
+        + record_batch(3, [b"fine"], producer=9, attributes=TRANSACTIONAL)
+        + marker(4, 9, 1)
+    )
+    assert values(data, aborted=[(9, 0)]) == ([b"good", b"fine"], 5)
+    assert values(data) == ([b"bad", b"good", b"fine"], 5)
+
+
+def test_a_marker_alone_still_moves_the_position() -> None:
+    """A batch without records carries the position past it."""
+    (batch,) = split(PARTITION, marker(4, 9, 1), 4, None).batches
+    assert (batch.next_offset, len(batch.columns())) == (5, 0)
+
+
+def test_damage_is_found_by_the_checksum() -> None:
+    """A flipped bit anywhere behind the checksum is an error that names the place."""
+    data = bytearray(record_batch(6, [b"abc"]))
+    data[-2] ^= 1
+    with pytest.raises(ClientError, match="offset 6 of t-3 is damaged"):
+        split(PARTITION, bytes(data), 6, None)
+
+
+def test_old_formats_are_refused() -> None:
+    """Magic 1 is named, with the cure."""
+    data = bytearray(record_batch(0, [b"abc"]))
+    data[16] = 1
+    with pytest.raises(ClientError, match="format v1.*only v2"):
+        split(PARTITION, bytes(data), 0, None)
+
+
+def test_headers_come_along() -> None:
+    """Only some records have headers; the others have none."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, 0, 0, 1 << 20)
+    builder.append(0, 0, None, b"a", [])
+    builder.append(1, 0, None, b"b", [("h", b"1"), ("n", None)])
+    (batch,) = split(PARTITION, record_batch(0, [b"z"]) + _at(1, bytes(builder.build())), 0, None).batches
+    assert batch.columns().headers == [(), (), (("h", b"1"), ("n", None))]
+
+
+def _at(base: int, data: bytes) -> bytes:
+    """The same record batch at another base offset, which the checksum does not cover."""
+    return struct.pack(">q", base) + data[8:]

@@ -1,0 +1,47 @@
+"""Kafka's partitioner, one key at a time and many at once."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.clients.partitioner import KeyPartitioner, murmur2, murmur2_many, partition_for, partitions_for
+
+# Published vectors of Kafka's own test of Utils.murmur2, as signed numbers.
+VECTORS = {
+    b"21": -973932308,
+    b"foobar": -790332482,
+    b"a-little-bit-long-string": -985981536,
+    b"a-little-bit-longer-string": -1486304829,
+    b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971,
+    b"abc": 479470107,
+}
+
+
+@pytest.mark.parametrize("key", VECTORS)
+def test_murmur2_equals_kafkas(key: bytes) -> None:
+    """The hash of Kafka's test strings is Kafka's, bit by bit."""
+    assert murmur2(key) == VECTORS[key] & 0xFFFFFFFF
+
+
+@given(st.integers(0, 40).flatmap(lambda size: st.lists(st.binary(min_size=size, max_size=size), min_size=1)))
+def test_many_keys_at_once_hash_as_one_by_one(keys: list[bytes]) -> None:
+    """Hashing in lanes gives the same numbers as hashing each key alone."""
+    assert murmur2_many(keys, len(keys[0])) == [murmur2(key) for key in keys]
+
+
+@given(st.lists(st.binary(max_size=20)), st.integers(1, 50))
+def test_partitions_of_a_batch(keys: list[bytes], count: int) -> None:
+    """A batch of keys of mixed lengths gets the partition that each key gets alone."""
+    assert partitions_for(keys, count) == [partition_for(key, count) for key in keys]
+
+
+def test_the_memory_of_keys_is_bounded() -> None:
+    """More keys than are remembered still get the right partitions."""
+    partitioner = KeyPartitioner(remember=10)
+    keys = [b"key-%d" % number for number in range(100)]
+    for start in range(0, 100, 7):
+        part = keys[start : start + 7]
+        assert partitioner.partitions_for(part, 5) == [partition_for(key, 5) for key in part]
+    assert partitioner.partitions_for(keys, 5) == [partition_for(key, 5) for key in keys]

@@ -1,0 +1,175 @@
+"""Agents as processors of batches: concurrency, order, errors, and Faust's form."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from streams.dsl.agents import AGENT_LOOP, RecordAgent, StreamAgent
+from streams.errors import ProcessingError
+from streams.record import Batch, Record
+
+
+class Collecting:
+    """A context that remembers what failed, and goes on."""
+
+    def __init__(self) -> None:
+        self.failures: list[tuple[Record, Exception]] = []
+
+    def failed(self, record: Record, error: Exception) -> None:
+        self.failures.append((record, error))
+
+
+@contextmanager
+def running(agent: Any, context: Any = None) -> Iterator[Callable[..., list[tuple[Any, Any, int]]]]:
+    """A function from values (or (key, value) pairs) to the agent's results as (key, value, timestamp)."""
+    agent.init(context or Collecting())
+
+    def process(*values: Any) -> list[tuple[Any, Any, int]]:
+        pairs = [value if isinstance(value, tuple) else (None, value) for value in values]
+        batch = Batch([key for key, _ in pairs], [value for _, value in pairs], list(range(len(pairs))))
+        result = agent.process_batch(batch)
+        return list(zip(result.keys, result.values, result.timestamps, strict=True)) if result else []
+
+    try:
+        yield process
+    finally:
+        agent.close()
+
+
+def test_results_keep_the_order_of_records() -> None:
+    """Later records may finish first; results come in the order of their records, with their key and timestamp."""
+
+    async def slow_first(value: int) -> int:
+        await asyncio.sleep(0.01 if value == 0 else 0)
+        return value * 10
+
+    with running(RecordAgent(slow_first, concurrency=3, with_key=False)) as process:
+        assert process(("a", 0), ("b", 1), ("c", 2)) == [("a", 0, 0), ("b", 10, 1), ("c", 20, 2)]
+
+
+def test_concurrency_is_bounded_and_used() -> None:
+    """As many as allowed are in flight, never more."""
+    flying = highest = 0
+
+    async def fly(_value: int) -> None:
+        nonlocal flying, highest
+        flying += 1
+        highest = max(highest, flying)
+        await asyncio.sleep(0.001)
+        flying -= 1
+
+    with running(RecordAgent(fly, concurrency=4, with_key=False)) as process:
+        assert process(*range(20)) == []
+    assert highest == 4
+
+
+def test_records_of_a_key_run_one_after_another() -> None:
+    """However many may be in flight, one key's records never overlap and keep their order."""
+    seen: list[tuple[str, int, str]] = []
+
+    async def note(key: str, value: int) -> None:
+        seen.append((key, value, "start"))
+        await asyncio.sleep(0.001)
+        seen.append((key, value, "end"))
+
+    with running(RecordAgent(note, concurrency=10, with_key=True)) as process:
+        process(("a", 1), ("b", 1), ("a", 2), ("a", 3))
+    assert [(value, what) for key, value, what in seen if key == "a"] == [
+        (value, what) for value in (1, 2, 3) for what in ("start", "end")
+    ]
+
+
+def test_a_failure_goes_to_the_handler_with_its_record() -> None:
+    """A record whose function raises is handed over and left out; the others pass."""
+    context = Collecting()
+
+    async def picky(value: int) -> int:
+        if value == 1:
+            raise ValueError("not one")
+        return value
+
+    with running(RecordAgent(picky, concurrency=2, with_key=False), context) as process:
+        assert [value for _, value, _ in process(0, 1, 2)] == [0, 2]
+    assert [(record.value, str(error)) for record, error in context.failures] == [(1, "not one")]
+
+
+async def doubled(stream: AsyncIterator[int]) -> AsyncIterator[int]:
+    async for value in stream:
+        await asyncio.sleep(0)
+        yield value * 2
+        if value > 2:
+            yield value * 3
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_stream_form_yields_in_order(copies: int) -> None:
+    """What an agent yields belongs to the record in hand, and comes in the order of records over several batches."""
+    with running(StreamAgent(doubled, concurrency=copies)) as process:
+        assert [value for _, value, _ in process(("a", 1), ("a", 2), ("a", 3))] == [2, 4, 6, 9]
+        assert process(("b", 4)) == [("b", 8, 0), ("b", 12, 0)]
+
+
+def test_stream_form_without_yield() -> None:
+    """A batch is done only when the agent asks for the record after its last."""
+    done: list[Any] = []
+
+    async def consume(stream: Any) -> None:
+        async for key, value in stream.items():
+            await asyncio.sleep(0.001)
+            done.append((key, value))
+
+    with running(StreamAgent(consume, concurrency=1)) as process:
+        process(("a", 1), ("b", 2))
+        assert done == [("a", 1), ("b", 2)]
+
+
+def test_take_never_waits_for_another_batch() -> None:
+    """`take` gives what is there, so that nothing stays unfinished at a commit."""
+    taken: list[list[int]] = []
+
+    async def gather(stream: Any) -> None:
+        async for values in stream.take(3, within=10):
+            taken.append(values)  # noqa: PERF401  the stream never ends
+
+    with running(StreamAgent(gather, concurrency=1)) as process:
+        process(1, 2, 3, 4, 5)
+        process(6)
+    assert taken == [[1, 2, 3], [4, 5], [6]]
+
+
+def test_stream_form_goes_on_after_an_error() -> None:
+    """The record in hand goes to the handler, and the function is started again for the next."""
+    context = Collecting()
+
+    async def fragile(stream: Any) -> AsyncIterator[int]:
+        async for record in stream.records():
+            if record.value == 2:
+                raise ValueError("two")
+            yield record.value
+
+    with running(StreamAgent(fragile, concurrency=1), context) as process:
+        assert [value for _, value, _ in process(1, 2, 3)] == [1, 3]
+    assert [record.value for record, _ in context.failures] == [2]
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_an_agent_that_never_reads_is_an_error(copies: int) -> None:
+    """An agent that ends without reading would spin for ever; it is refused."""
+
+    async def idle(_stream: Any) -> None:
+        return None
+
+    with running(StreamAgent(idle, concurrency=copies)) as process:
+        for _ in range(2):
+            with pytest.raises(ProcessingError, match="ended without reading a record"):
+                process(1)
+
+
+def test_the_loop_ends_with_its_last_user() -> None:
+    """The agents' thread runs only while an agent does."""
+    with running(RecordAgent(asyncio.sleep, concurrency=1, with_key=False)):
+        assert AGENT_LOOP._thread is not None
+    assert AGENT_LOOP._thread is None

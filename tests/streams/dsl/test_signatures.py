@@ -1,0 +1,87 @@
+"""What decorators read from functions."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from streams.dsl.signatures import UserFunction
+from streams.errors import TopologyError
+from streams.serdes.inference import UNKNOWN
+
+
+async def loops(stream):
+    async for value in stream:
+        yield value
+
+
+async def loops_over_items(stream):
+    async for _key, _value in stream.items():
+        pass
+
+
+async def takes_lists(stream, size=10):
+    async for _values in stream.take(size, within=size):
+        pass
+
+
+async def annotated(events: AsyncIterator[int]) -> None:
+    return None
+
+
+async def per_record(ride):
+    return ride
+
+
+async def loops_over_something_else(ride):
+    async for value in loops(ride):
+        yield value
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (loops, True),
+        (loops_over_items, True),
+        (takes_lists, True),
+        (annotated, True),
+        (per_record, False),
+        (loops_over_something_else, False),
+    ],
+)
+def test_which_form_an_agent_has(function: Any, expected: bool) -> None:
+    """An agent that loops over its parameter is Faust's form, any other async function is called per record."""
+    assert UserFunction.of(function, "agent").reads_stream is expected
+
+
+def test_types_and_result() -> None:
+    """Annotations are read as types, with None taken away from the result."""
+
+    def confirm(key: str, ride: int) -> float | None: ...
+
+    def many(ride: int) -> Iterator[bytes]: ...
+
+    user = UserFunction.of(confirm, "process")
+    assert (user.with_key, user.value_type, user.result_type, user.many) == (True, int, float, False)
+    assert (UserFunction.of(many, "process").result_type, UserFunction.of(many, "process").many) == (bytes, True)
+    assert UserFunction.of(lambda value: value, "process").result_type is UNKNOWN
+
+
+def test_parameters_with_defaults_are_not_counted() -> None:
+    """A function may have parameters of its own, as long as they have defaults."""
+
+    def confirm(ride: int, rate: float = 1.0, *, log: bool = False) -> int: ...
+
+    assert UserFunction.of(confirm, "process").types == (int,)
+
+
+def test_errors_point_to_the_function() -> None:
+    """The message has the function's name, its file and its line."""
+
+    def wants_more(value: int, *, rate: float) -> None: ...
+
+    line = wants_more.__code__.co_firstlineno
+    with pytest.raises(TopologyError, match=rf"wants_more \(.*test_signatures\.py:{line}\): nobody gives .* rate"):
+        UserFunction.of(wants_more, "process")
+    with pytest.raises(TopologyError, match="decorates a function, got 5"):
+        UserFunction.of(5, "process")  # type: ignore[arg-type]

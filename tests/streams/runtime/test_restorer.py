@@ -1,0 +1,138 @@
+"""Stores brought up to the end of their changelogs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from state import StoreKind, StoreSpec, open_store
+from streams.clients.base import NewTopic
+from streams.clients.memory import MemoryBroker, MemoryConsumer
+from streams.errors import ClientError
+from streams.record import Batch, TopicPartition
+from streams.runtime.restorer import Restorer, SilentListener
+from streams.runtime.task import Changelog, TaskId
+from streams.serdes import serde_for
+
+LOG = TopicPartition("app-s-changelog", 0)
+TASK = TaskId(0, 0)
+
+
+class OneStore:
+    """What the restorer needs of a task: its id and its changelogs."""
+
+    def __init__(self) -> None:
+        self.id = TASK
+        spec = StoreSpec(
+            name="s", kind=StoreKind.KEY_VALUE, key_serde=serde_for(str), value_serde=serde_for(int), logged=True
+        )
+        self.store: Any = open_store(spec, directory=None)
+
+    def changelogs(self) -> list[Changelog]:
+        return [Changelog(self.store, LOG)]
+
+
+class Told(SilentListener):
+    """Writes down what it is told of restores."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[Any, ...]] = []
+
+    def started(self, store: str, partition: TopicPartition, position: int, end: int) -> None:
+        self.said.append(("started", store, position, end))
+
+    def ended(self, store: str, partition: TopicPartition, records: int) -> None:
+        self.said.append(("ended", store, records))
+
+
+def logged(*entries: tuple[str, int | None]) -> MemoryBroker:
+    broker = MemoryBroker()
+    broker.create(NewTopic(LOG.topic, 1))
+    value = serde_for(int).serialize
+    broker.append(
+        LOG,
+        Batch(
+            [key.encode() for key, _ in entries],
+            [None if number is None else value(number) for _, number in entries],
+            [0] * len(entries),
+        ),
+    )
+    return broker
+
+
+def restorer(broker: MemoryBroker, told: SilentListener, **settings: Any) -> Restorer:
+    return Restorer(
+        lambda: MemoryConsumer(broker, None, max_records=2), told, stall_s=settings.pop("stall_s", 60), **settings
+    )
+
+
+def test_restores_everything_into_a_new_store() -> None:
+    """Several fetches, a delete among them; the listener hears of it, and the position is the end."""
+    broker, task, told = logged(("a", 1), ("b", 2), ("a", None), ("c", 3)), OneStore(), Told()
+    work = restorer(broker, told)
+    assert work.add(task, {}) == []
+    while not (done := work.step(0)):
+        pass
+    assert done == [TASK]
+    assert list(task.store.all()) == [("b", 2), ("c", 3)]
+    assert (task.store.position, told.said) == (4, [("started", "s", 0, 4), ("ended", "s", 4)])
+
+
+def test_restores_only_what_is_missing() -> None:
+    """A store that was complete up to offset 2 reads two records."""
+    broker, task, told = logged(("a", 1), ("b", 2), ("c", 3), ("d", 4)), OneStore(), Told()
+    task.store.restore([], [], [], 2)
+    work = restorer(broker, told)
+    work.add(task, {})
+    assert work.step(0) == [TASK]
+    assert told.said == [("started", "s", 2, 4), ("ended", "s", 2)]
+    assert list(task.store.all()) == [("c", 3), ("d", 4)]
+
+
+def test_nothing_to_restore_is_done_at_once() -> None:
+    """A complete store needs no consumer turn."""
+    task = OneStore()
+    task.store.restore([], [], [], 1)
+    work = restorer(logged(("a", 1)), SilentListener())
+    work.add(task, {})
+    assert work.step(0) == [TASK]
+    assert not work.active
+
+
+def test_a_source_topic_is_restored_up_to_the_committed_offset() -> None:
+    """What was not processed yet stays for the task."""
+    task = OneStore()
+    work = restorer(logged(("a", 1), ("b", 2), ("c", 3)), SilentListener())
+    work.add(task, {LOG: 2})
+    assert work.step(0) == [TASK]
+    assert (list(task.store.all()), task.store.position) == ([("a", 1), ("b", 2)], 2)
+
+
+def test_a_store_ahead_of_its_changelog_is_corrupt() -> None:
+    """The topic was made anew: said with both offsets, and not begun."""
+    task = OneStore()
+    task.store.restore([], [], [], 9)
+    (corruption,) = restorer(logged(("a", 1)), SilentListener()).add(task, {})
+    assert (corruption.store, corruption.task) == ("s", TASK)
+    assert "up to offset 9" in corruption.reason
+
+
+def test_standing_still_is_an_error() -> None:
+    """When nothing arrives for too long it says where it stands."""
+    broker, task, now = logged(("a", 1)), OneStore(), [0.0]
+    work = restorer(broker, SilentListener(), stall_s=10, clock=lambda: now[0])
+    work.add(task, {})
+    work._made.pause([LOG])
+    now[0] = 11.0
+    with pytest.raises(ClientError, match="restoring s stands still at offset 0"):
+        work.step(0)
+
+
+def test_a_removed_task_is_forgotten() -> None:
+    """A task that moved away is never reported."""
+    task = OneStore()
+    work = restorer(logged(("a", 1)), SilentListener())
+    work.add(task, {})
+    work.remove(TASK)
+    assert work.step(0) == []

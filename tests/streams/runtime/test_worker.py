@@ -1,0 +1,226 @@
+"""Workers over clients in memory: whole runs, from topics to topics."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.clients.base import NewTopic
+from streams.clients.memory import MemoryBroker, MemoryClients
+from streams.config import StreamsConfig
+from streams.errors import ClientError, ConfigError, DeserializationError, TopologyError
+from streams.record import TopicPartition
+from streams.runtime.restorer import SilentListener
+from streams.runtime.worker import Worker, WorkerState
+from streams.serdes import serde_for
+
+_spec = importlib.util.spec_from_file_location("counting_app", Path(__file__).with_name("counting_app.py"))
+counting_app = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(counting_app)
+
+WORDS = ["to", "be", "or", "not", "to", "be", "that", "is"]
+GROUP = "words-app"
+
+
+class Restores(SilentListener):
+    """Counts what was restored."""
+
+    def __init__(self) -> None:
+        self.records = 0
+
+    def ended(self, store: str, partition: TopicPartition, records: int) -> None:
+        self.records += records
+
+
+@pytest.fixture
+def broker() -> MemoryBroker:
+    broker = MemoryBroker()
+    broker.create(NewTopic("words", 2))
+    broker.create(NewTopic("counts", 2))
+    return broker
+
+
+def say(broker: MemoryBroker, words: list[str]) -> None:
+    producer = MemoryClients(broker).producer()
+    for at, word in enumerate(words):
+        producer.send("words", at % 2, [None], [word.encode()], [1_000 + at])
+
+
+def worker(broker: MemoryBroker, state_dir: Path, progress: Any = None, **settings: Any) -> Worker:
+    given = {"broker": "kafka://memory:1", "state_dir": str(state_dir), "commit_interval_ms": 20} | settings
+    config = StreamsConfig.of(GROUP, given)
+    topology = counting_app.topology(config)
+
+    def changed(*_states: WorkerState) -> None:
+        with broker.changed:
+            broker.changed.notify_all()
+
+    return Worker(
+        topology, config, MemoryClients(broker), restore_progress=progress or SilentListener(), on_state=changed
+    )
+
+
+@contextmanager
+def running(*workers: Worker) -> Iterator[None]:
+    """Run workers on threads of their own, and stop those that still run."""
+    threads = [threading.Thread(target=each.run) for each in workers]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for each in workers:
+            each.stop()
+        for thread in threads:
+            thread.join()
+
+
+def until(broker: MemoryBroker, holds: Callable[[], bool]) -> None:
+    """Wait until something holds, looking whenever the broker changes."""
+    with broker.changed:
+        assert broker.changed.wait_for(holds, timeout=20)
+
+
+def latest(broker: MemoryBroker) -> dict[str, int]:
+    """The last count of each word in the output."""
+    return {record.key.decode(): serde_for(int).deserialize(record.value) for record in broker.records("counts")}
+
+
+def caught_up(broker: MemoryBroker) -> bool:
+    """Whether every record of every input is committed."""
+    offsets = broker.groups[GROUP].offsets
+    inputs = [
+        TopicPartition(topic, number)
+        for topic in broker.topics()
+        if topic == "words" or topic.endswith("-repartition")
+        for number in range(len(broker.partitions(topic)))
+    ]
+    return len(broker.topics()) > 2 and all(
+        broker.partition(part).end == (offsets[part].offset if part in offsets else 0) for part in inputs
+    )
+
+
+def test_counts_words_and_commits(broker: MemoryBroker, tmp_path: Path) -> None:
+    """From the first topic through the repartition topic to the last, and all offsets at the end."""
+    say(broker, WORDS)
+    work = worker(broker, tmp_path)
+    with running(work):
+        until(broker, lambda: caught_up(broker))
+        assert work.state is WorkerState.RUNNING
+        assert work.status().tasks == ("0_0", "0_1", "1_0", "1_1")
+    assert latest(broker) == Counter(WORDS)
+    assert work.state is WorkerState.NOT_RUNNING
+
+
+def test_an_intact_state_directory_restores_nothing(broker: MemoryBroker, tmp_path: Path) -> None:
+    """A second run goes on where the first stopped, without reading a changelog."""
+    restores = Restores()
+    for _ in range(2):
+        say(broker, WORDS)
+        with running(worker(broker, tmp_path, restores)):
+            until(broker, lambda: caught_up(broker))
+    assert restores.records == 0
+    assert latest(broker) == Counter(WORDS * 2)
+
+
+def test_a_deleted_state_directory_restores_everything(broker: MemoryBroker, tmp_path: Path) -> None:
+    """The changelog has it all: the second run counts on as if nothing had happened."""
+    restores = Restores()
+    for _ in range(2):
+        shutil.rmtree(tmp_path)
+        say(broker, WORDS)
+        with running(worker(broker, tmp_path, restores)):
+            until(broker, lambda: caught_up(broker))
+    assert restores.records > 0
+    assert latest(broker) == Counter(WORDS * 2)
+
+
+def test_two_workers_divide_the_tasks_and_one_takes_over(broker: MemoryBroker, tmp_path: Path) -> None:
+    """Each has two of four tasks; when one stops, the other counts on with its state."""
+    first, second = worker(broker, tmp_path / "1"), worker(broker, tmp_path / "2")
+    with running(first):
+        with running(second):
+            until(broker, lambda: len(first.tasks) == len(second.tasks) == 2)
+            say(broker, WORDS)
+            until(broker, lambda: caught_up(broker))
+        say(broker, WORDS)
+        until(broker, lambda: caught_up(broker))
+        assert len(first.tasks) == 4
+    assert latest(broker) == Counter(WORDS * 2)
+
+
+def test_two_workers_may_share_a_state_directory(broker: MemoryBroker, tmp_path: Path) -> None:
+    """On one machine a task's directory passes from one worker to the other, locked by one at a time."""
+    restores = Restores()
+    with running(worker(broker, tmp_path, restores)):
+        say(broker, WORDS)
+        until(broker, lambda: caught_up(broker))
+        second = worker(broker, tmp_path, restores)
+        with running(second):
+            until(broker, lambda: len(second.tasks) == 2)
+            say(broker, WORDS)
+            until(broker, lambda: caught_up(broker))
+    assert restores.records == 0
+    assert latest(broker) == Counter(WORDS * 2)
+
+
+def test_an_unreadable_record_stops_the_worker(broker: MemoryBroker, tmp_path: Path) -> None:
+    """By default: with an error naming topic, partition and offset, and nothing committed."""
+    MemoryClients(broker).producer().send("words", 1, [None], [b"\xff\xfe"], [0])
+    work = worker(broker, tmp_path)
+    with pytest.raises(DeserializationError, match=r"words\[1\]@0"):
+        work.run()
+    assert work.state is WorkerState.ERROR
+    assert broker.groups[GROUP].offsets == {}
+
+
+def test_an_unreadable_record_is_skipped_when_told(broker: MemoryBroker, tmp_path: Path) -> None:
+    """on_error=continue counts it and goes on behind it."""
+    MemoryClients(broker).producer().send("words", 1, [None], [b"\xff\xfe"], [0])
+    say(broker, WORDS)
+    work = worker(broker, tmp_path, on_error="continue")
+    with running(work):
+        until(broker, lambda: caught_up(broker))
+        assert work.status().skipped == 1
+    assert latest(broker) == Counter(WORDS)
+
+
+def test_a_lost_session_drops_the_tasks_and_joins_again(broker: MemoryBroker, tmp_path: Path) -> None:
+    """Nothing is committed for the lost partitions; the worker comes back and counts on."""
+    say(broker, WORDS)
+    work = worker(broker, tmp_path)
+    with running(work):
+        until(broker, lambda: caught_up(broker))
+        work._consumer.expire()
+        say(broker, WORDS)
+        until(broker, lambda: caught_up(broker))
+    assert latest(broker) == Counter(WORDS * 2)
+
+
+def test_a_missing_source_topic_is_named(tmp_path: Path) -> None:
+    """Before anything is joined or made."""
+    broker = MemoryBroker()
+    with pytest.raises(ClientError, match="'words' does not exist"):
+        worker(broker, tmp_path).run()
+    assert broker.topics() == []
+
+
+def test_an_internal_topic_with_other_partitions_is_an_error(broker: MemoryBroker, tmp_path: Path) -> None:
+    """Keys would go to the wrong stores: the message names the topic and the cure."""
+    broker.create(NewTopic(f"{GROUP}-counts-changelog", 3))
+    with pytest.raises(TopologyError, match="words-app-counts-changelog has 3 partition.*2 are needed.*Reset"):
+        worker(broker, tmp_path).run()
+
+
+def test_exactly_once_is_refused_for_now(broker: MemoryBroker, tmp_path: Path) -> None:
+    """Better a sentence than a promise that is not kept."""
+    with pytest.raises(ConfigError, match="use 'at_least_once'"):
+        worker(broker, tmp_path, processing_guarantee="exactly_once_v2", commit_interval_ms=100)

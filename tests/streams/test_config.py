@@ -1,0 +1,133 @@
+"""Settings: their sources, their order, and what is said when one is wrong."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from streams.config import SETTINGS, StreamsConfig, markdown
+from streams.errors import ConfigError
+from streams.settings import assignments
+
+
+def config(environment: dict[str, str] | None = None, command_line: dict[str, str] | None = None, **settings: object):
+    return StreamsConfig.of("taxi", settings, environment=environment or {}, command_line=command_line)
+
+
+def test_defaults_are_kafka_streams() -> None:
+    """Without settings, Kafka Streams' defaults hold."""
+    made = config()
+    assert (made.commit_interval_ms, made.processing_guarantee, made.max_task_idle_ms) == (30_000, "at_least_once", 0)
+    assert (made.session_timeout_ms, made.auto_offset_reset, made.statestore_cache_max_bytes) == (
+        45_000,
+        "earliest",
+        10 * 1024**2,
+    )
+
+
+def test_exactly_once_commits_often() -> None:
+    """The default commit interval follows the guarantee, a given one does not."""
+    assert config(processing_guarantee="exactly_once_v2").commit_interval_ms == 100
+    assert config(processing_guarantee="exactly_once_v2", commit_interval_ms=7).commit_interval_ms == 7
+
+
+def test_sources_in_order() -> None:
+    """The command line wins over the environment, which wins over keyword arguments."""
+    environment = {"STREAMS_LINGER_MS": "2", "STREAMS_POLL_MS": "2", "OTHER_POLL_MS": "9"}
+    made = config(environment, {"linger_ms": "3"}, linger_ms=1, poll_ms=1, max_poll_records=1)
+    assert (made.linger_ms, made.poll_ms, made.max_poll_records) == (3, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("10 s", 10_000), ("250", 250), (timedelta(minutes=1), 60_000), (5, 5), ("1.5 minutes", 90_000)],
+)
+def test_durations(value: object, expected: int) -> None:
+    """A duration may be a text with a unit, a timedelta, or milliseconds as number or text."""
+    assert config(commit_interval_ms=value).commit_interval_ms == expected
+
+
+@pytest.mark.parametrize(("value", "expected"), [("64 MiB", 64 * 1024**2), ("1kb", 1024), ("17", 17), (0, 0)])
+def test_sizes(value: object, expected: int) -> None:
+    """A size may carry a unit."""
+    assert config(statestore_cache_max_bytes=value).statestore_cache_max_bytes == expected
+
+
+def test_state_lives_beside_the_embedded_broker() -> None:
+    """The state directory follows embedded://DIR unless it is given."""
+    assert config(broker="embedded://data").state_dir == "data/state"
+    assert config(broker="kafka://host").state_dir == ".streams/state"
+    assert config(broker="embedded://data", state_dir="elsewhere").state_dir == "elsewhere"
+
+
+def test_broker_addresses() -> None:
+    """The port of a kafka:// address defaults to 9092, and several are kept."""
+    assert config(broker="kafka://one,two:9093").bootstrap_servers == "one:9092,two:9093"
+
+
+def test_one_handler_for_all_kinds() -> None:
+    """on_error holds for every kind of failure unless one of them is set."""
+    made = config(on_error="continue", production_on_error="fail")
+    assert (made.deserialization_on_error, made.processing_on_error) == ("continue", "continue")
+    assert made.production_on_error == "fail"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"comit_interval_ms": 5}, "there is no setting comit_interval_ms; did you mean 'commit_interval_ms'?"),
+        ({"commit_interval_ms": "often"}, "commit_interval_ms: duration: expected a number and a unit"),
+        ({"commit_interval_ms": 0}, "commit_interval_ms: expected at least 1, got 0"),
+        ({"processing_guarantee": "exactly_once"}, "did you mean 'exactly_once_v2'?"),
+        ({"max_poll_records": True}, "max_poll_records: expected a whole number, got True"),
+        ({"broker": "localhost:9092"}, "broker: expected kafka://host:port or embedded://DIR"),
+        ({"broker": "kafka://host:port"}, "broker: expected kafka://host:port, got 'host:port'"),
+        (
+            {"processing_guarantee": "exactly_once_v2", "commit_interval_ms": "1 minute"},
+            r"transaction_timeout_ms \(10,000\) must not be below commit_interval_ms \(60,000\)",
+        ),
+    ],
+)
+def test_wrong_settings_say_so(settings: dict[str, object], message: str) -> None:
+    """Unknown names, wrong types and values out of range are one clear sentence each."""
+    with pytest.raises(ConfigError, match=message):
+        config(**settings)
+
+
+def test_command_line_is_named_in_errors() -> None:
+    """An error tells from which source the value came."""
+    with pytest.raises(ConfigError, match="--set poll_ms: duration: expected"):
+        config(command_line={"poll_ms": "x"})
+    with pytest.raises(ConfigError, match="STREAMS_POLL_MS: duration: expected"):
+        config({"STREAMS_POLL_MS": "x"})
+
+
+def test_unknown_environment_variable_only_warns(caplog: pytest.LogCaptureFixture) -> None:
+    """Other programs may use the prefix: an unknown variable is logged, with what it may have meant."""
+    config({"STREAMS_LINGERMS": "5"})
+    assert "STREAMS_LINGERMS is no setting; did you mean 'linger_ms'?" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["", "a b", "käse", "x" * 201])
+def test_application_id_is_checked(name: str) -> None:
+    """The name becomes part of topic names, so Kafka's rules for those hold."""
+    with pytest.raises(ConfigError, match="the name of an application"):
+        StreamsConfig.of(name, environment={})
+
+
+def test_assignments_take_kafka_dots() -> None:
+    """`--set commit.interval.ms=5` is the same as with underscores; a missing value is an error."""
+    assert assignments(["commit.interval.ms=5", "a=b=c"]) == {"commit_interval_ms": "5", "a": "b=c"}
+    with pytest.raises(ConfigError, match="expected name=value"):
+        assignments(["commit_interval_ms"])
+
+
+def test_every_setting_is_documented() -> None:
+    """Each row of the table says in a sentence what it is."""
+    assert all(setting.doc.endswith(".") for setting in SETTINGS.values())
+
+
+def test_the_documentation_is_up_to_date() -> None:
+    """docs/configuration.md is what `python -m streams.config` prints."""
+    page = Path(__file__).parents[2] / "docs" / "configuration.md"
+    assert page.read_text() == markdown(), "run: python -m streams.config > docs/configuration.md"
