@@ -1,0 +1,116 @@
+"""Seeded input: rides as JSON of about 120 bytes, made and produced in columns.
+
+Rules: the same arguments give the same bytes. Event time advances evenly, a few records arrive late, as in life; the
+keys are 265 zones unless a workload asks for more. Nothing here is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import NamedTuple
+
+import msgspec
+
+from streams.clients.base import Producer
+from streams.clients.partitioner import partitions_for
+
+ZONES = 265
+CHUNK = 20_000
+START_MS = 1_709_510_400_000
+PAYMENTS = ("credit card", "credit card", "credit card", "cash", "dispute")
+
+
+class Ride(msgspec.Struct):
+    """What the workloads read: typed, as users would write it."""
+
+    id: int
+    driver: str
+    zone: int
+    fare: float
+    miles: float
+    payment: str
+    picked_up_ms: int
+
+
+class Zone(msgspec.Struct):
+    """A row of the table that rides are joined with."""
+
+    name: str
+    borough: str
+
+
+class Columns(NamedTuple):
+    """Records of one topic: equally long columns of bytes and times."""
+
+    keys: list[bytes]
+    values: list[bytes]
+    timestamps: list[int]
+
+
+@dataclass(frozen=True)
+class Input:
+    """A topic to be filled before the run: `records` of them, in chunks from `chunks`."""
+
+    topic: str
+    records: int
+    chunks: Callable[[], Iterator[Columns]]
+    compacted: bool = False
+
+
+def rides(topic: str, records: int, *, key: str = "zone", seed: int = 1, late: float = 0.02) -> Input:
+    """Rides keyed by `key`: "zone" (8-byte longs, 265 of them), "id" (all different) or "million" (at random).
+
+    A thousand a second of event time; a share of `late` of them is up to 8 s behind.
+    """
+
+    def chunks() -> Iterator[Columns]:
+        random = Random(seed)
+        for first in range(0, records, CHUNK):
+            rides = [_ride(random, number, late) for number in range(first, min(first + CHUNK, records))]
+            keys = [_key(random, key, ride) for ride in rides]
+            yield Columns(keys, [msgspec.json.encode(ride) for ride in rides], [ride.picked_up_ms for ride in rides])
+
+    return Input(topic, records, chunks)
+
+
+def zones(topic: str) -> Input:
+    """The table of zones, as old as can be, so that it is there before the first ride."""
+
+    def chunks() -> Iterator[Columns]:
+        numbers = range(ZONES)
+        values = [msgspec.json.encode(Zone(f"zone {number}", f"borough {number % 6}")) for number in numbers]
+        yield Columns([number.to_bytes(8, "big") for number in numbers], values, [0] * ZONES)
+
+    return Input(topic, ZONES, chunks, compacted=True)
+
+
+def _ride(random: Random, number: int, late: float) -> Ride:
+    late_ms = random.randrange(8_000) if random.random() < late else 0
+    miles = round(random.random() * 12, 2)
+    return Ride(
+        number,
+        f"driver_{random.randrange(10_000):05}",
+        random.randrange(ZONES),
+        round(3.0 + 2.5 * miles, 2),
+        miles,
+        random.choice(PAYMENTS),
+        START_MS + number - late_ms,
+    )
+
+
+def _key(random: Random, kind: str, ride: Ride) -> bytes:
+    number = {"zone": ride.zone, "id": ride.id}.get(kind)
+    return (random.randrange(1_000_000) if number is None else number).to_bytes(8, "big")
+
+
+def produce(producer: Producer, source: Input) -> None:
+    """Write the input to its topic, each record where its key belongs."""
+    count = producer.partition_count(source.topic)
+    for columns in source.chunks():
+        places = partitions_for(columns.keys, count)
+        for partition in range(count):
+            chosen = [index for index, place in enumerate(places) if place == partition]
+            producer.send(source.topic, partition, *([column[index] for index in chosen] for column in columns))
+    producer.flush()

@@ -1,0 +1,69 @@
+"""The machine a run was made on, and how fast it was at that moment.
+
+Rules: machines are shared and differ, so every run carries the time of one fixed loop made beside it; figures of two
+runs compare only after division by it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("aiokafka", "crc32c", "kio", "msgspec", "rocksdict")
+
+
+def calibration_ns() -> float:
+    """CPU time per turn of a fixed loop (a dictionary, some arithmetic, some bytes), best of five, in ns."""
+    return min(_turn_ns(200_000) for _ in range(5))
+
+
+def _turn_ns(turns: int) -> float:
+    counts: dict[int, int] = {}
+    text = b""
+    begun = time.process_time_ns()
+    for turn in range(turns):
+        key = turn * 7919 % 1009
+        counts[key] = counts.get(key, 0) + turn
+        text = b"%d" % key
+    spent = time.process_time_ns() - begun
+    assert text
+    return spent / turns
+
+
+def describe() -> dict[str, Any]:
+    """What a reader of the figures must know of the machine and the code."""
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "commit": _commit(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "calibration_ns": round(calibration_ns(), 1),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _commit() -> str:
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()

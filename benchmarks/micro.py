@@ -1,0 +1,200 @@
+"""The path stage by stage: CPU per record of each step between a fetched byte and a committed result, in one thread.
+
+Rules: a stage gets its input ready beforehand, works on batches of a thousand records as the runtime does, and counts
+the CPU time of this process only. Beside each figure stands what the design spikes measured for the same step.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from crc32c import crc32c
+
+from benchmarks.load import Columns, Ride, rides
+from state.cache import RecordCacheBudget
+from state.opening import open_store
+from state.stores import StoreKind, StoreSpec
+from streams.clients.kafka.record_batches import split
+from streams.operators.stateless import filtering, mapping_values, select_key
+from streams.record import Batch, TopicPartition
+from streams.serdes import serde_for
+
+BATCH = 1_000
+BATCHES = 100
+PARTITION = TopicPartition("rides", 0)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A measured step; `spike` is the design spike's figure for it, in ns, or empty."""
+
+    name: str
+    what: str
+    ns: float
+    spike: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step to be measured: `prepare` gives a function that handles one batch, by its number."""
+
+    name: str
+    what: str
+    prepare: Callable[[], Any]
+    spike: str = ""
+
+
+def measure_stage(step: Step, repeats: int = 5) -> Stage:
+    """The best of some passes over all batches."""
+    spent = []
+    for _ in range(repeats):
+        with step.prepare() as work:
+            begun = time.process_time_ns()
+            for number in range(BATCHES):
+                work(number)
+            spent.append((time.process_time_ns() - begun) / (BATCH * BATCHES))
+    return Stage(step.name, step.what, round(min(spent), 1), step.spike)
+
+
+@cache
+def _columns() -> list[Columns]:
+    whole = list(rides("rides", BATCH * BATCHES).chunks())
+    keys, values, times = ([entry for columns in whole for entry in columns[index]] for index in range(3))
+    cuts = range(0, BATCH * BATCHES, BATCH)
+    return [Columns(keys[cut : cut + BATCH], values[cut : cut + BATCH], times[cut : cut + BATCH]) for cut in cuts]
+
+
+@cache
+def _wire() -> list[bytes]:
+    return [_record_batch(columns) for columns in _columns()]
+
+
+def _record_batch(columns: Columns) -> bytes:
+    builder = DefaultRecordBatchBuilder(
+        magic=2, compression_type=0, is_transactional=0, producer_id=-1, producer_epoch=-1, base_sequence=-1,
+        batch_size=1 << 24,
+    )  # fmt: skip
+    for offset, (key, value, timestamp) in enumerate(zip(*columns, strict=True)):
+        builder.append(offset, timestamp, key, value, [])
+    return bytes(builder.build())
+
+
+@cache
+def _decoded() -> list[Batch]:
+    key, value = serde_for(int).deserialize, serde_for(Ride).deserialize
+    return [
+        Batch(list(map(key, columns.keys)), list(map(value, columns.values)), columns.timestamps)
+        for columns in _columns()
+    ]
+
+
+@contextmanager
+def _split() -> Iterator[Callable[[int], None]]:
+    wire = _wire()
+    yield lambda number: _used(split(PARTITION, wire[number], 0, None).batches)
+
+
+@contextmanager
+def _decode() -> Iterator[Callable[[int], None]]:
+    batches = [split(PARTITION, data, 0, None).batches for data in _wire()]
+    yield lambda number: _used([batch.columns() for batch in batches[number]])
+
+
+@contextmanager
+def _deserialize() -> Iterator[Callable[[int], None]]:
+    columns, key, value = _columns(), serde_for(int).deserialize, serde_for(Ride).deserialize
+
+    def work(number: int) -> None:
+        _used(list(map(key, columns[number].keys)))
+        _used(list(map(value, columns[number].values)))
+
+    yield work
+
+
+@contextmanager
+def _chain() -> Iterator[Callable[[int], None]]:
+    context: Any = None  # asked only when user code fails
+    stage = select_key(context, "rekey", lambda _, ride: ride.driver, lambda batch: _used(batch.keys))
+    stage = mapping_values(context, "map", lambda ride: ride, stage, with_key=False)
+    stage = filtering(context, "filter", lambda _, ride: ride.miles >= 0.0, stage)
+    batches = _decoded()
+    yield lambda number: stage(batches[number])
+
+
+class _Nowhere:
+    """A changelog that is thrown away."""
+
+    def write(self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]) -> None:
+        _used((keys, values, timestamps))
+
+
+@contextmanager
+def _state() -> Iterator[Callable[[int], None]]:
+    spec = StoreSpec(
+        name="takings",
+        kind=StoreKind.TIMESTAMPED_WINDOW,
+        key_serde=serde_for(int),
+        value_serde=serde_for(Ride),
+        retention_ms=70_000,
+        window_size_ms=60_000,
+        cached=True,
+    )
+    batches = _decoded()
+    with tempfile.TemporaryDirectory() as scratch:
+        store = open_store(spec, directory=Path(scratch), changelog=_Nowhere(), cache=RecordCacheBudget(10 * 1024**2))
+        store.set_flush_listener(_used, send_old_values=False)
+
+        def work(number: int) -> None:
+            batch = batches[number]
+            for key, ride, timestamp in zip(batch.keys, batch.values, batch.timestamps, strict=True):
+                start = timestamp - timestamp % 60_000
+                store.fetch(key, start)
+                store.put(key, ride, start, timestamp)
+            if number % 50 == 49:
+                store.flush()
+            store.drain()
+            if number % 50 == 49:
+                store.commit(number)
+
+        yield work
+        store.close()
+
+
+@contextmanager
+def _serialize() -> Iterator[Callable[[int], None]]:
+    batches, key, value = _decoded(), serde_for(int).serialize, serde_for(Ride).serialize
+
+    def work(number: int) -> None:
+        _used(list(map(key, batches[number].keys)))
+        _used(list(map(value, batches[number].values)))
+
+    yield work
+
+
+@contextmanager
+def _build() -> Iterator[Callable[[int], None]]:
+    columns = _columns()
+    yield lambda number: _used(crc32c(_record_batch(columns[number])))
+
+
+def _used(result: object) -> None:
+    """Keeps a result alive until here."""
+
+
+STAGES = (
+    Step("fetch: split", "record batches cut and checked, not decoded", _split),
+    Step("decode", "keys, values, offsets and times as columns", _decode, "186"),
+    Step("deserialize", "an 8-byte long and a Struct of 7 fields", _deserialize, "230"),
+    Step("chain", "filter, map_values, select_key", _chain, "300-430 for five"),
+    Step("state", "window store: fetch, put, drain, a commit per 50,000", _state, "50, and 660 per dirty key"),
+    Step("serialize", "the same, to bytes", _serialize),
+    Step("produce: build", "record batches of a thousand", _build, "180-200"),
+)

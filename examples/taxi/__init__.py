@@ -1,0 +1,1 @@
+"""Taxi rides through four programs: rides, transaction, email and analytics."""

@@ -1,0 +1,77 @@
+"""Runs a case: builds its program, feeds its steps to the driver, and writes down what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from streams.config import StreamsConfig
+from streams.record import Record, Windowed
+from streams.testing import TopologyTestDriver
+from streams.topology.topology import Topology
+from tests.oracle.functions import PYTHON_TYPES, Types
+from tests.oracle.program import ProgramBuilder
+
+Case = Mapping[str, Any]
+
+SETTINGS = {"cache_max_bytes": "statestore_cache_max_bytes"}
+
+
+def topology_of(case: Case, *, persistent: bool | None = None) -> Topology:
+    """The topology of a case. `persistent` says where all stores are, None: the default."""
+    default = Types(case.get("key_type", "string"), case.get("value_type", "string"))
+    program = ProgramBuilder(default, case.get("types") or {}, persistent=persistent)
+    for operation in case["topology"]:
+        program.add(operation)
+    return program.builder.build(config_of(case))
+
+
+def config_of(case: Case) -> StreamsConfig:
+    """The settings of a case, under their names here."""
+    settings = {SETTINGS.get(name, name): value for name, value in case.get("config", {}).items()}
+    return StreamsConfig.of("oracle", settings, environment={})
+
+
+def answered(case: Case, *, directory: Path | None = None, persistent: bool | None = None) -> dict[str, Any]:
+    """The case with its own `steps[].out` and `describe`, or with an `error`."""
+    try:
+        topology = topology_of(case, persistent=persistent)
+        steps = run(case, topology, directory)
+    except Exception as error:
+        return {**case, "error": f"{type(error).__name__}: {error}"}
+    return {**case, "steps": steps, "describe": topology.describe()}
+
+
+def run(case: Case, topology: Topology, directory: Path | None) -> list[dict[str, Any]]:
+    """The steps, each with what it wrote to output topics."""
+    topics = list(dict.fromkeys(operation["topic"] for operation in case["topology"] if operation["op"] == "to"))
+    with TopologyTestDriver(topology, config=config_of(case), start_ms=0, directory=directory) as driver:
+        outputs = [driver.output(topic) for topic in topics]
+        inputs: dict[str, Any] = {}
+        steps = []
+        for step in case["steps"]:
+            topic, key, value, timestamp = step["in"]
+            if topic not in inputs:
+                inputs[topic] = driver.input(topic, *python_types(case, topic))
+            inputs[topic].send(key, value, timestamp)
+            out = [entry(each.topic, record) for each in outputs for record in each.read()]
+            steps.append({**step, "out": out})
+        return steps
+
+
+def python_types(case: Case, topic: str) -> tuple[Any, Any]:
+    """The types of an input topic."""
+    key, value = (case.get("types") or {}).get(topic) or (
+        case.get("key_type", "string"),
+        case.get("value_type", "string"),
+    )
+    return PYTHON_TYPES[key], PYTHON_TYPES[value]
+
+
+def entry(topic: str, record: Record) -> list[Any]:
+    """A record as the format writes it."""
+    key = record.key
+    if isinstance(key, Windowed):
+        key = {"key": key.key, "window": [key.start_ms, key.end_ms]}
+    return [topic, key, record.value, record.timestamp]

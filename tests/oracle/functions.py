@@ -1,0 +1,189 @@
+"""The named functions of the case format, and the types of what they give.
+
+Types are named as in the cases: string, int (32 bit), long (64 bit), double. A function's text after the first colon is
+its argument. Null is printed as `null`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from streams.serdes import Int32
+
+PYTHON_TYPES: dict[str, Any] = {"string": str, "int": Int32, "long": int, "double": float}
+
+
+class Types(NamedTuple):
+    """The types of keys and values on an edge."""
+
+    key: str
+    value: str
+
+    @property
+    def key_type(self) -> Any:
+        return PYTHON_TYPES[self.key]
+
+    @property
+    def value_type(self) -> Any:
+        return PYTHON_TYPES[self.value]
+
+
+class Named(NamedTuple):
+    """A function, and the types of its results on an edge with given types."""
+
+    call: Callable[..., Any]
+    types: Callable[[Types], Types]
+
+
+def text(value: Any) -> str:
+    """A value as Java prints it."""
+    if value is None:
+        return "null"
+    return java_double(value) if isinstance(value, float) else str(value)
+
+
+def java_double(value: float) -> str:
+    """A double as Java's Double.toString prints it."""
+    if not math.isfinite(value):
+        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
+    if value == 0 or 1e-3 <= abs(value) < 1e7:
+        return f"{Decimal(repr(value)):f}"
+    digits, exponent = f"{Decimal(repr(value)):E}".split("E")
+    return f"{digits if '.' in digits else digits + '.0'}E{int(exponent)}"
+
+
+def parted(name: str) -> tuple[str, str]:
+    """A function's name and its argument."""
+    head, _, argument = name.partition(":")
+    return head, argument
+
+
+def remainder(value: int, divisor: int) -> int:
+    """Java's remainder: it has the sign of the dividend."""
+    return abs(value) % divisor * (1 if value >= 0 else -1)
+
+
+def joiner(name: str) -> Callable[[Any, Any], str]:
+    """A joiner (left, right)."""
+    head, separator = parted(name)
+    if head == "concat":
+        return lambda left, right: text(left) + separator + text(right)
+    assert head == "pair", name
+    return lambda left, right: f"({text(left)},{text(right)})"
+
+
+def aggregator(name: str) -> Callable[[Any, Any, Any], Any]:
+    """An aggregator (key, value, aggregate)."""
+    head, separator = parted(name)
+    return {
+        "concat": lambda key, value, aggregate: text(aggregate) + separator + text(value),
+        "append": lambda key, value, aggregate: text(aggregate) + text(value),
+        "removeAll": lambda key, value, aggregate: text(aggregate).replace(text(value), ""),
+        "sumParsed": lambda key, value, aggregate: aggregate + int(value),
+    }[head]
+
+
+def reducer(name: str) -> Callable[[Any, Any], Any]:
+    """A reducer (old, new)."""
+    head, separator = parted(name)
+    return {
+        "concat": lambda old, new: text(old) + separator + text(new),
+        "add": lambda old, new: old + new,
+        "subtract": lambda old, new: old - new,
+    }[head]
+
+
+def merger(name: str) -> Callable[[Any, Any, Any], Any]:
+    """A session merger (key, one, other)."""
+    head, separator = parted(name)
+    assert head == "concat", name
+    return lambda key, one, other: text(one) + separator + text(other)
+
+
+def predicate(name: str) -> Callable[[Any, Any], bool]:
+    """A predicate (key, value)."""
+    head, argument = parted(name)
+    return {
+        "keyMultipleOf": lambda key, value: remainder(key, int(argument)) == 0,
+        "keyNegative": lambda key, value: key < 0,
+        "valueEven": lambda key, value: remainder(value, 2) == 0,
+    }[head]
+
+
+def same(types: Types) -> Types:
+    return types
+
+
+def strings(types: Types) -> Types:
+    return Types("string", "string")
+
+
+def string_values(types: Types) -> Types:
+    return Types(types.key, "string")
+
+
+def string_keys(types: Types) -> Types:
+    return Types("string", types.value)
+
+
+def pair_with_nulls(key: Any, value: Any) -> Any:
+    if key == "NULL":
+        return None
+    return (None, value) if key == "null" else (value, value)
+
+
+def repeated_key(key: Any, value: Any) -> list[Any]:
+    return [(text(key * 10 + index), value) for index in range(key)]
+
+
+def swapped_types(types: Types) -> Types:
+    return Types(types.value, types.key)
+
+
+def value_twice(types: Types) -> Types:
+    return Types(types.value, types.value)
+
+
+MAPPERS: dict[str, Named] = {
+    "identity": Named(lambda key, value: (key, value), same),
+    "swap": Named(lambda key, value: (value, key), swapped_types),
+    "valueAsKeyAndValue": Named(lambda key, value: (value, value), value_twice),
+    "valueAsKeyAndValueWithNulls": Named(pair_with_nulls, value_twice),
+    "splitKeyChars": Named(lambda key, value: (key[0:1], key[1:2]), strings),
+    "keyAndIntValue": Named(lambda key, value: (key, int(value)), lambda types: Types(types.key, "int")),
+    "single": Named(lambda key, value: [(key, value)], same),
+    "repeatKeyTimes": Named(repeated_key, string_keys),
+}
+"""function(key, value) -> pair, or list of pairs"""
+
+VALUE_MAPPERS: dict[str, Named] = {
+    "identity": Named(lambda key, value: value, same),
+    "toInt": Named(lambda key, value: int(value), lambda types: Types(types.key, "int")),
+    "lowerUpper": Named(lambda key, value: ["v" + text(value), "V" + text(value)], string_values),
+    "valueAndKey": Named(lambda key, value: ["v" + text(value), "k" + text(key)], string_values),
+}
+"""function(key, value) -> value, or list of values"""
+
+
+def selector(name: str) -> Named:
+    """A selector (key, value) of another key; the types are those of the edge with that key."""
+    head, argument = parted(name)
+    if head == "mapInt":
+        table = dict(entry.split("=") for entry in argument.split(","))
+        return Named(lambda key, value: table.get(text(value)), string_keys)
+    if head == "splitSecond":
+        return Named(lambda key, value: second_part(value, argument), string_keys)
+    return {
+        "key": Named(lambda key, value: key, same),
+        "value": Named(lambda key, value: value, lambda types: Types(types.value, types.value)),
+        "null": Named(lambda key, value: None, same),
+    }[head]
+
+
+def second_part(value: str | None, separator: str) -> str | None:
+    """What stands between the first and the second separator."""
+    parts = [] if value is None else value.split(separator)
+    return parts[1] if len(parts) > 1 else None
