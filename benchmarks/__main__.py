@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workload", action="append", choices=[*WORKLOADS, "all"], help="default: taxi")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the worker")
     parser.add_argument("--repeat", type=int, default=1, help="runs of each workload")
+    parser.add_argument("--idle-seconds", type=float, default=5.0, help="how long idle CPU is watched (0: not)")
     parser.add_argument("--stages", action="store_true", help="also the stages of the path, one by one")
     parser.add_argument("--stages-only", action="store_true", help="only those")
     return parser
@@ -57,7 +58,7 @@ def _runs(console: Console, options: argparse.Namespace) -> tuple[list[Result], 
         for _ in range(options.repeat):
             try:
                 with console.status(f"{name}, {options.records:,} records"):
-                    results.append(run(WORKLOADS[name], options.records, options.set))
+                    results.append(run(WORKLOADS[name], options.records, options.set, options.idle_seconds))
             except BenchmarkError as error:
                 failed = True
                 console.print(f"[red]{name} failed:[/] {error}", markup=True)

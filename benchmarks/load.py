@@ -6,7 +6,7 @@ keys are 265 zones unless a workload asks for more. Nothing here is measured.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
@@ -47,6 +47,15 @@ class Columns(NamedTuple):
     keys: list[bytes]
     values: list[bytes]
     timestamps: list[int]
+
+    def picked(self, indices: Sequence[int]) -> Columns:
+        """The records at these indices."""
+        keys, values, timestamps = self
+        return Columns(
+            [keys[index] for index in indices],
+            [values[index] for index in indices],
+            [timestamps[index] for index in indices],
+        )
 
 
 @dataclass(frozen=True)
@@ -111,6 +120,6 @@ def produce(producer: Producer, source: Input) -> None:
     for columns in source.chunks():
         places = partitions_for(columns.keys, count)
         for partition in range(count):
-            chosen = [index for index, place in enumerate(places) if place == partition]
-            producer.send(source.topic, partition, *([column[index] for index in chosen] for column in columns))
+            chosen = columns.picked([index for index, place in enumerate(places) if place == partition])
+            producer.send(source.topic, partition, chosen.keys, chosen.values, chosen.timestamps)
     producer.flush()

@@ -26,7 +26,7 @@ from streams.record import TopicPartition
 PARTITIONS = 4
 SAMPLE_SECONDS = 0.2
 STALL_SECONDS = 60.0
-IDLE_SECONDS = 5.0
+SETTLE_SECONDS = 2.0
 FROM, TO = 0.15, 0.95
 
 
@@ -60,8 +60,11 @@ class Result:
     samples: list[tuple[float, int]]
 
 
-def run(workload: Workload, records: int, settings: Sequence[str]) -> Result:
-    """Measure a workload once. `settings` are name=value, as `streams run --set` takes them."""
+def run(workload: Workload, records: int, settings: Sequence[str], idle_seconds: float = 5.0) -> Result:
+    """Measure a workload once. `settings` are name=value, as `streams run --set` takes them.
+
+    Raises: BenchmarkError when a process ends, nothing moves, or the output is wrong.
+    """
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as scratch, broker(Path(scratch)) as (process, address):
         config = StreamsConfig.of("benchmark", {"broker": f"kafka://{address}"})
         clients = KafkaClients(config)
@@ -73,7 +76,7 @@ def run(workload: Workload, records: int, settings: Sequence[str]) -> Result:
             command = _command(workload, address, Path(scratch), settings)
             with running("worker", command, Path(scratch)) as worker:
                 samples = _watch(clients, workload, inputs, worker, process)
-                idle = _idle_cpu(worker, process)
+                idle = _idle_cpu(worker, process, idle_seconds)
                 workload.check(clients, records)
         finally:
             clients.close()
@@ -128,12 +131,14 @@ def _committed(consumer: Consumer, partitions: Sequence[TopicPartition]) -> int:
     return sum(committed.offset for committed in consumer.committed(partitions).values())
 
 
-def _idle_cpu(worker: Watched, broker: Watched) -> float:
+def _idle_cpu(worker: Watched, broker: Watched, seconds: float) -> float:
     """The share of a core that both use together when there is nothing to do."""
-    time.sleep(2.0)
+    if not seconds:
+        return 0.0
+    time.sleep(SETTLE_SECONDS)
     before = worker.usage().cpu_seconds + broker.usage().cpu_seconds
-    time.sleep(IDLE_SECONDS)
-    return (worker.usage().cpu_seconds + broker.usage().cpu_seconds - before) / IDLE_SECONDS
+    time.sleep(seconds)
+    return (worker.usage().cpu_seconds + broker.usage().cpu_seconds - before) / seconds
 
 
 def _result(workload: Workload, guarantee: str, samples: list[Sample], idle: float, loaded: float) -> Result:

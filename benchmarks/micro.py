@@ -18,11 +18,15 @@ from typing import Any
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from crc32c import crc32c
 
-from benchmarks.load import Columns, Ride, rides
+from benchmarks.load import CHUNK, Columns, Ride, produce, rides
+from benchmarks.processes import broker
 from state.cache import RecordCacheBudget
 from state.opening import open_store
 from state.stores import StoreKind, StoreSpec
+from streams.clients.base import Clients, NewTopic
+from streams.clients.kafka import KafkaClients
 from streams.clients.kafka.record_batches import split
+from streams.config import StreamsConfig
 from streams.operators.stateless import filtering, mapping_values, select_key
 from streams.record import Batch, TopicPartition
 from streams.serdes import serde_for
@@ -66,10 +70,9 @@ def measure_stage(step: Step, repeats: int = 5) -> Stage:
 
 @cache
 def _columns() -> list[Columns]:
-    whole = list(rides("rides", BATCH * BATCHES).chunks())
-    keys, values, times = ([entry for columns in whole for entry in columns[index]] for index in range(3))
-    cuts = range(0, BATCH * BATCHES, BATCH)
-    return [Columns(keys[cut : cut + BATCH], values[cut : cut + BATCH], times[cut : cut + BATCH]) for cut in cuts]
+    cuts = range(0, CHUNK, BATCH)
+    chunks = rides("rides", BATCH * BATCHES).chunks()
+    return [columns.picked(range(cut, cut + BATCH)) for columns in chunks for cut in cuts]
 
 
 @cache
@@ -185,16 +188,56 @@ def _build() -> Iterator[Callable[[int], None]]:
     yield lambda number: _used(crc32c(_record_batch(columns[number])))
 
 
+@contextmanager
+def _clients() -> Iterator[Clients]:
+    with tempfile.TemporaryDirectory() as scratch, broker(Path(scratch)) as (_, address):
+        clients = KafkaClients(StreamsConfig.of("stages", {"broker": f"kafka://{address}"}))
+        clients.admin().create([NewTopic(PARTITION.topic, 1)])
+        yield clients
+        clients.close()
+
+
+@contextmanager
+def _produce() -> Iterator[Callable[[int], None]]:
+    columns = _columns()
+    with _clients() as clients:
+        producer = clients.producer()
+
+        def work(number: int) -> None:
+            keys, values, timestamps = columns[number]
+            producer.send(*PARTITION, keys, values, timestamps)
+            if number == BATCHES - 1:
+                producer.flush()
+
+        yield work
+
+
+@contextmanager
+def _fetch() -> Iterator[Callable[[int], None]]:
+    with _clients() as clients:
+        produce(clients.producer(), rides(PARTITION.topic, BATCH * BATCHES))
+        consumer = clients.consumer(group=None)
+        consumer.assign([PARTITION])
+
+        def work(number: int) -> None:
+            while consumer.position(PARTITION) < (number + 1) * BATCH:
+                _used(consumer.poll(1.0))
+
+        yield work
+
+
 def _used(result: object) -> None:
     """Keeps a result alive until here."""
 
 
 STAGES = (
-    Step("fetch: split", "record batches cut and checked, not decoded", _split),
+    Step("fetch", "from the broker, undecoded, both threads", _fetch),
+    Step("split", "record batches cut and checked, not decoded", _split),
     Step("decode", "keys, values, offsets and times as columns", _decode, "186"),
     Step("deserialize", "an 8-byte long and a Struct of 7 fields", _deserialize, "230"),
     Step("chain", "filter, map_values, select_key", _chain, "300-430 for five"),
     Step("state", "window store: fetch, put, drain, a commit per 50,000", _state, "50, and 660 per dirty key"),
     Step("serialize", "the same, to bytes", _serialize),
-    Step("produce: build", "record batches of a thousand", _build, "180-200"),
+    Step("build", "record batches of a thousand, with aiokafka's builder", _build, "180-200"),
+    Step("produce", "columns to acknowledged, both threads", _produce, "415-495"),
 )

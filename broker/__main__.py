@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from broker.config import SETTINGS, BrokerConfig, read_properties
+from broker.config import SETTINGS, BrokerConfig, parse_listener, read_properties
 from broker.errors import ConfigError, DataDirectoryError
 from broker.server.broker import Broker
 from broker.server.listener import Listener
@@ -64,6 +64,8 @@ def configure(arguments: argparse.Namespace) -> BrokerConfig:
     if arguments.data_dir is not None:
         values["log.dirs"] = arguments.data_dir
     config = BrokerConfig.from_mapping(values)
+    for listener in filter(None, (config.listeners, config.advertised_listeners)):
+        parse_listener(listener)
     if not config.log_dirs:
         raise ConfigError("a data directory is needed: --data-dir DIR")
     return config

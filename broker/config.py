@@ -8,6 +8,7 @@ given, and knows nothing of the network.
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -60,7 +61,7 @@ class BrokerConfig:
         ("delete",), "delete, compact, or both.", choices=("delete", "compact")
     )
     log_cleaner_enable: bool = _setting(True, "Run compaction.")
-    log_cleaner_backoff_ms: int = _setting(15_000, "Time between two looks for something to compact.", low=0)
+    log_cleaner_backoff_ms: int = _setting(15_000, "Time between two looks for something to compact.", low=1)
     log_cleaner_delete_retention_ms: int = _setting(86_400_000, "Time a tombstone stays in a compacted topic.", low=0)
     log_cleaner_min_cleanable_ratio: float = _setting(0.5, "Uncompacted share that starts compaction.", low=0, high=1)
     log_cleaner_min_compaction_lag_ms: int = _setting(0, "Time a record stays uncompacted at least.", low=0)
@@ -181,12 +182,12 @@ def read_properties(path: Path) -> dict[str, str]:
     except OSError as error:
         raise ConfigError(f"cannot read properties file {path}: {error.strerror}") from error
     values = {}
-    for number, line in enumerate(text.replace("\\\n", "").splitlines(), 1):
+    for number, line in enumerate(re.sub(r"\\\n[ \t]*", "", text).splitlines(), 1):
         stripped = line.strip()
         if not stripped or stripped[0] in "#!":
             continue
         name, separator, value = stripped.partition("=")
-        if not separator:
+        if not separator or not name.strip():
             raise ConfigError(f"{path}, line {number}: expected name=value, found {stripped!r}")
         values[name.strip()] = value.strip()
     return values

@@ -3,7 +3,8 @@
     from streams import App, TimeWindows
 
 Names are imported when they are first used, so that `import streams` costs next to nothing, and so that the layers
-below never pull in those above. Everything else is found in its module: `streams.testing`, `streams.serdes`, ...
+below never pull in those above; `__init__.pyi` tells type checkers what they are. Everything else is found in its
+module: `streams.testing`, `streams.serdes`, ...
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import Any
 
 _HOMES = {
     "App": "streams.app",
-    "Branched": "streams.dsl.kstream",
+    "BranchedKStream": "streams.dsl.branched",
     "ConfigError": "streams.errors",
     "EmitStrategy": "streams.dsl.windows",
     "FixedKeyProcessor": "streams.processor",
+    "Float32": "streams.serdes",
     "GlobalKTable": "streams.dsl.ktable",
     "Int16": "streams.serdes",
     "Int32": "streams.serdes",
@@ -36,15 +38,59 @@ _HOMES = {
     "StreamsError": "streams.errors",
     "TimeWindows": "streams.dsl.windows",
     "Topic": "streams.dsl.options",
+    "Topology": "streams.topology.topology",
     "TopologyError": "streams.errors",
     "UnlimitedWindows": "streams.dsl.windows",
     "Windowed": "streams.record",
+    "key_value_store": "streams.dsl.stores",
     "serde_for": "streams.serdes",
+    "session_store": "streams.dsl.stores",
+    "timestamped_key_value_store": "streams.dsl.stores",
     "until_time_limit": "streams.dsl.suppressed",
     "until_window_closes": "streams.dsl.suppressed",
+    "versioned_store": "streams.dsl.stores",
+    "window_store": "streams.dsl.stores",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "App",
+    "BranchedKStream",
+    "ConfigError",
+    "EmitStrategy",
+    "FixedKeyProcessor",
+    "Float32",
+    "GlobalKTable",
+    "Int16",
+    "Int32",
+    "JoinWindows",
+    "KStream",
+    "KTable",
+    "Materialized",
+    "Processor",
+    "ProcessorContext",
+    "PunctuationType",
+    "Record",
+    "RecordError",
+    "SessionWindows",
+    "SlidingWindows",
+    "StreamsBuilder",
+    "StreamsConfig",
+    "StreamsError",
+    "TimeWindows",
+    "Topic",
+    "Topology",
+    "TopologyError",
+    "UnlimitedWindows",
+    "Windowed",
+    "key_value_store",
+    "serde_for",
+    "session_store",
+    "timestamped_key_value_store",
+    "until_time_limit",
+    "until_window_closes",
+    "versioned_store",
+    "window_store",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from streams.errors import ConfigError, StreamsError, TopologyError
+from streams.errors import ConfigError, ProcessingError, RecordError, StreamsError, TopologyError
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -51,11 +51,13 @@ def _guarded(arguments: list[str], app: Any) -> int:
 
 
 def _told(error: StreamsError, code: int) -> int:
-    """Say what went wrong; user code that raised is shown with the part of its traceback that is the user's."""
+    """Say what went wrong; an error of the user's own code is shown with its traceback before."""
     cause = error.__cause__
-    if cause is not None and cause.__traceback__ is not None and not isinstance(cause, StreamsError):
+    if cause is not None and (isinstance(error, ProcessingError) or type(error) is StreamsError):
         sys.stderr.write("".join(traceback.format_exception(cause)))
     sys.stderr.write(f"error: {error}\n")
+    if isinstance(error, RecordError):
+        sys.stderr.write("  to skip such records with a warning: --set on_error=continue\n")
     return code
 
 

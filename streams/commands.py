@@ -11,7 +11,6 @@ import signal
 import sys
 from typing import Annotated, Any
 
-import click
 import typer
 
 from streams.config import StreamsConfig
@@ -46,13 +45,10 @@ def command_line(arguments: list[str], app: Any = None) -> int:
         _Bound.app = app
         arguments = _with_target(arguments)
     try:
-        code = cli(arguments, standalone_mode=False, prog_name="streams" if app is None else None)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except click.Abort:
-        return 130
-    return code if isinstance(code, int) else 0
+        cli(arguments, prog_name="streams" if app is None else None)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    return 0
 
 
 class _Bound:
@@ -86,7 +82,7 @@ def run(
     broker: Broker = None,
     settings: Settings = [],  # noqa: B006  typer's way to say: none given
     log_level: LogLevel = "info",
-) -> int:
+) -> None:
     """Run an application until Ctrl-C. A second Ctrl-C leaves at once."""
     from streams import running, terminal
 
@@ -94,9 +90,8 @@ def run(
     terminal.set_up_logging(log_level, console)
     app = _app(target, broker, settings)
     if workers > 1:
-        return _supervise(target, workers, broker, settings, log_level)
+        raise typer.Exit(_supervise(target, workers, broker, settings, log_level))
     running.run(app.application(), terminal.Screen(console))
-    return 0
 
 
 def _supervise(target: str, workers: int, broker: str | None, settings: list[str], log_level: str) -> int:

@@ -76,8 +76,9 @@ class Supervised:
             self.process.terminate()
 
     def wait(self) -> int:
-        """Wait for its end. Shape: the exit code, 0 when it does not run."""
-        return self.process.wait() if self.process is not None else 0
+        """Wait for its end after `stop`. Shape: the exit code; 0 also for one that had not begun to listen to signals."""
+        code = self.process.wait() if self.process is not None else 0
+        return 0 if code == -signal.SIGTERM else abs(code)
 
 
 def supervise(command: Sequence[str], workers: int) -> int:
@@ -93,7 +94,7 @@ def supervise(command: Sequence[str], workers: int) -> int:
     for worker in crew:
         worker.stop()
     codes = [worker.wait() for worker in crew]
-    return verdict if verdict is not None else max(map(abs, codes), default=0)
+    return verdict if verdict is not None else max(codes, default=0)
 
 
 def _stop_on_signals(stopping: threading.Event) -> None:

@@ -11,10 +11,11 @@ import threading
 import time
 
 from rich.console import Console
+from rich.live import Live
 from rich.logging import RichHandler
 from rich.panel import Panel
-from rich.status import Status
 from rich.table import Table
+from rich.text import Text
 
 from streams.running import Application, Listener
 from streams.runtime.worker import Worker, WorkerStatus
@@ -71,14 +72,20 @@ class Screen(Listener):
 
     def _status_line(self, worker: Worker) -> None:
         rate = Rate()
-        line = Status("starting ...", console=self._console)
-        while not self._over.wait(REFRESH_S):
+        while not self._over.is_set():
             if worker.status().restoring:
-                line.stop()  # the restore's own progress bar has the screen
+                self._over.wait(REFRESH_S)  # the restore's own progress bar has the screen
             else:
-                line.start()
-                line.update(rate.line(worker.status()))
-        line.stop()
+                self._follow(worker, rate)
+
+    def _follow(self, worker: Worker, rate: Rate) -> None:
+        """One line, drawn anew once a second, while nothing is restored."""
+        # A program whose output goes to a file or pipe must keep it: only a terminal is shared with the line.
+        with Live(
+            console=self._console, auto_refresh=False, transient=True, redirect_stdout=sys.stdout.isatty()
+        ) as live:
+            while not self._over.wait(REFRESH_S) and not worker.status().restoring:
+                live.update(Text(rate.line(worker.status()), style="dim"), refresh=True)
 
     def _log_lines(self, worker: Worker) -> None:
         rate = Rate()

@@ -27,13 +27,14 @@ from streams.clients.memory import MemoryBroker, MemoryProducer
 from streams.config import StreamsConfig
 from streams.durations import Duration, milliseconds
 from streams.errors import TopologyError
+from streams.input_order import InputOrder
 from streams.queries import StoreView
 from streams.record import NO_TIMESTAMP, Batch, Headers, Record, TopicPartition
 from streams.running import Application
 from streams.runtime.error_handlers import ErrorHandlers
-from streams.runtime.task import Task, TaskEnvironment, TaskId
+from streams.runtime.task import Task, TaskEnvironment, TaskId, TaskState
 from streams.serdes import DYNAMIC, serde_for
-from streams.timers import Timed, Timers, call
+from streams.timers import Timers, call
 from streams.topology.compile import compile_global, compile_task
 from streams.topology.topology import SinkNode, SourceNode, Topology
 
@@ -42,20 +43,24 @@ __all__ = ["TestInputTopic", "TestOutputTopic", "TopologyTestDriver"]
 ALL = 1 << 40
 
 
-class Program(Protocol):
-    """An App, or anything else that builds a topology."""
+class Builder(Protocol):
+    """Builds a topology under a configuration."""
 
-    config: StreamsConfig
-    timers: Sequence[Timed]
-    start_functions: Sequence[Callable[[], Any]]
-    stop_functions: Sequence[Callable[[], Any]]
-
-    def build(self) -> Topology:
+    def build(self, config: StreamsConfig) -> Topology:
         """The topology."""
         ...
 
-    def serve_stores(self, find: Callable[[str], list[Store]] | None) -> None:
-        """Told how open stores are found by name; None when there are none any more."""
+
+class Program(Protocol):
+    """An App, as far as a driver looks at it."""
+
+    @property
+    def builder(self) -> Builder:
+        """What the program was said to."""
+        ...
+
+    def application(self) -> Application:
+        """All that running needs."""
         ...
 
 
@@ -174,7 +179,12 @@ class TopologyTestDriver:
         self._resources = RocksDBResources() if directory else None
         self._cache = RecordCacheBudget(self.config.statestore_cache_max_bytes)
         self._topics = tuple(topics)
-        self._positions: dict[str, int] = {}
+        self._global_topics = frozenset(each.topic for each in self.topology.global_stores)
+        self._read = self._source_topics()
+        self._waiting = InputOrder()
+        self._written: list[str] = []
+        self._known: dict[str, int] = {}
+        self._handed_over: dict[str, int] = {}
         self._global = self._global_task()
         self._task = self._main_task(self._global.stores if self._global else {})
         self._application.serve_stores(self._find)
@@ -196,7 +206,7 @@ class TopologyTestDriver:
         """
         source = self._source(topic)
         if source is None:
-            known = ", ".join(self._source_topics()) or "none"
+            known = ", ".join(self._read) or "none"
             raise TopologyError(f"no source of the topology reads topic {topic!r} (it reads: {known})")
         serdes = source.serdes
         return TestInputTopic(self, topic, _serde(key, serdes.key), _serde(value, serdes.value))
@@ -237,11 +247,12 @@ class TopologyTestDriver:
         return self._task.dropped_records
 
     def close(self) -> None:
-        """Call the App's stop functions, and close processors and stores."""
-        if self._app:
-            for function in self._app.stop_functions:
-                call(function)
-            self._app.serve_stores(None)
+        """Call the App's stop functions, and close processors and stores; safe to call twice."""
+        if self._task.state is TaskState.CLOSED:
+            return
+        for function in self._application.stop_functions:
+            call(function)
+        self._application.serve_stores(None)
         self._task.close()
         if self._global:
             self._global.close()
@@ -251,6 +262,7 @@ class TopologyTestDriver:
     def pipe(self, topic: str, key: bytes | None, value: bytes | None, timestamp: int, headers: Headers = ()) -> None:
         """Write a record as bytes, and process it and all that it sets off."""
         self._broker.append(TopicPartition(topic, 0), Batch([key], [value], [timestamp], [headers]))
+        self._written.append(topic)
         self._process_all()
 
     def written(self, topic: str, position: int) -> list[Record]:
@@ -279,7 +291,7 @@ class TopologyTestDriver:
 
     def _main_task(self, global_stores: Mapping[str, Store]) -> Task:
         topology, topics = self.topology, self._topics
-        inputs = [TopicPartition(topic, 0) for topic in self._source_topics() if not self._is_global(topic)]
+        inputs = [TopicPartition(topic, 0) for topic in self._read if topic not in self._global_topics]
         task = Task(
             TaskId(0, 0),
             lambda context: compile_task(topology, topology.subtopologies, context, topics=topics),
@@ -294,7 +306,7 @@ class TopologyTestDriver:
         config = self.config
         return TaskEnvironment(
             application_id=self.topology.application_id,
-            producer=MemoryProducer(self._broker),
+            producer=_Producer(self._broker, self._note_written),
             clock=lambda: self.now_ms,
             open_store=self._open_store,
             handlers=ErrorHandlers(
@@ -317,11 +329,7 @@ class TopologyTestDriver:
     def _source_topics(self) -> list[str]:
         """Full names of all topics that are read."""
         matched = [topic for topic in self._topics if self._source(topic) is not None]
-        global_topics = [each.topic for each in self.topology.global_stores]
-        return list(dict.fromkeys([*self.topology.source_topics, *global_topics, *matched]))
-
-    def _is_global(self, topic: str) -> bool:
-        return any(each.topic == topic for each in self.topology.global_stores)
+        return list(dict.fromkeys([*self.topology.source_topics, *sorted(self._global_topics), *matched]))
 
     def _source(self, topic: str) -> SourceNode | None:
         for node in self.topology.nodes.values():
@@ -348,9 +356,15 @@ class TopologyTestDriver:
             self._enqueue()
 
     def _process_one(self) -> bool:
+        """Hand the task the record that is next, and process it; False when nothing could be."""
         if self._global and self._global.process(self.now_ms, ALL):
             return True
-        return self._task.process(self.now_ms, 1) > 0
+        topic = self._waiting.take()
+        if topic is None:
+            return self._task.process(self.now_ms, 1) > 0
+        self._hand_over(topic, 1)
+        self._task.process(self.now_ms, 1)
+        return True
 
     def _commit(self) -> None:
         for task in self._tasks():
@@ -362,15 +376,50 @@ class TopologyTestDriver:
         if self._global:
             yield self._global
 
+    def _note_written(self, topic: str) -> None:
+        self._written.append(topic)
+
     def _enqueue(self) -> None:
-        """Hand what was written to source topics to the tasks that read them."""
-        for topic in self._source_topics():
-            position = self._positions.get(topic, 0)
-            batch = self._broker.read(TopicPartition(topic, 0), position, ALL)
-            if batch is not None:
-                self._positions[topic] = batch.next_offset
-                reader = self._global if self._global and self._is_global(topic) else self._task
-                reader.add(batch)
+        """Have records wait that were written to source topics, in the order in which they were first written to."""
+        written, self._written = dict.fromkeys(self._written), []
+        for topic in written:
+            if topic not in self._read:
+                continue
+            if topic in self._global_topics:
+                self._hand_over(topic, ALL)
+                continue
+            records = self.written(topic, self._known.get(topic, 0))
+            self._known[topic] = self._known.get(topic, 0) + len(records)
+            self._waiting.add(topic, [record.timestamp for record in records])
+
+    def _hand_over(self, topic: str, limit: int) -> None:
+        """Give the next records of a topic to the task that reads it."""
+        batch = self._broker.read(TopicPartition(topic, 0), self._handed_over.get(topic, 0), limit)
+        if batch is not None:
+            self._handed_over[topic] = batch.next_offset
+            reader = self._global if self._global and topic in self._global_topics else self._task
+            reader.add(batch)
+
+
+class _Producer(MemoryProducer):
+    """A producer that notes which topics it wrote to."""
+
+    def __init__(self, broker: MemoryBroker, note: Callable[[str], None]) -> None:
+        super().__init__(broker)
+        self._note = note
+
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        timestamps: Sequence[int],
+        headers: Sequence[Headers] | None = None,
+    ) -> None:
+        """Append records to a partition."""
+        super().send(topic, partition, keys, values, timestamps, headers)
+        self._note(topic)
 
 
 def application_of(

@@ -5,12 +5,14 @@ classes do. Knows nothing of which record has which fields.
 """
 
 from broker.protocol.primitives import (
+    INT8,
     INT16,
     INT32,
     INT64,
     read_bytes,
     read_compact_string,
     read_string,
+    read_unsigned_varint,
     write_bytes,
     write_string,
 )
@@ -68,6 +70,12 @@ class FieldReader:
         self._data = data
         self._offset = 0
 
+    def int8(self) -> int:
+        """One signed byte."""
+        (value,) = INT8.unpack_from(self._data, self._offset)
+        self._offset += 1
+        return int(value)
+
     def int16(self) -> int:
         """A 16-bit number."""
         (value,) = INT16.unpack_from(self._data, self._offset)
@@ -99,6 +107,17 @@ class FieldReader:
         """A string of a flexible version; a null reads as empty."""
         value, self._offset = read_compact_string(self._data, self._offset)
         return value or ""
+
+    def varint(self) -> int:
+        """An unsigned number of variable length."""
+        value, self._offset = read_unsigned_varint(self._data, self._offset)
+        return value
+
+    def tags(self) -> None:
+        """Tagged fields, none of which is of interest."""
+        for _ in range(self.varint()):
+            self.varint()
+            self._offset += self.varint()
 
     def blob(self) -> bytes:
         """Bytes; a null reads as empty."""

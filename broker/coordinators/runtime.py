@@ -30,7 +30,29 @@ class StateRecord(NamedTuple):
     value: bytes | None
 
 
-Replay = Callable[[StateRecord], None]
+class Origin(NamedTuple):
+    """Where a record lies: partition, and the producer in whose open transaction it was written, or -1."""
+
+    partition: int
+    producer_id: int = -1
+
+
+class Marker(NamedTuple):
+    """The end of a transaction in one partition."""
+
+    producer_id: int
+    epoch: int
+    commit: bool
+    coordinator_epoch: int
+
+
+Replay = Callable[[StateRecord, Origin], None]
+End = Callable[[Origin, bool], None]
+
+
+def _no_transactions(origin: Origin, commit: bool) -> None:  # noqa: FBT001  the shape of End
+    """A topic that is not written in transactions has no markers."""
+    raise AssertionError(f"a marker in {origin} (commit: {commit})")
 
 
 class Runtime:
@@ -42,11 +64,13 @@ class Runtime:
         replay: Replay,
         when_committed: WhenCommitted,
         clock_ms: Callable[[], int],
+        end: End = _no_transactions,
     ) -> None:
         self._logs = logs
         self._replay = replay
         self._when_committed = when_committed
         self._clock_ms = clock_ms
+        self._end = end
 
     def partition_of(self, key: str) -> int:
         """The partition that holds everything of a group or transactional id, as Kafka counts it."""
@@ -63,10 +87,7 @@ class Runtime:
             for chunk in log.read(offset, LOAD_BYTES).records:
                 for position, header in headers_in(chunk):
                     offset = header.last_offset + 1
-                    if not header.is_control:
-                        for record in decode_records(chunk, header, position):
-                            self._replay(StateRecord(record.key or b"", record.value))
-                            count += 1
+                    count += self._load_batch(log.partition, chunk, header, position)
             if offset == start:
                 break
         return count

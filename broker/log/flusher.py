@@ -23,7 +23,8 @@ from typing import NamedTuple, Protocol
 from broker.errors import BrokerError, ErrorCode
 from broker.log.checkpointing import Checkpoint
 from broker.log.checkpoints import sync_directory
-from broker.log.partition_log import Committer, Mark, PartitionLog
+from broker.log.log_reader import Mark
+from broker.log.partition_log import Committer, PartitionLog
 from broker.log.segment import Segment
 
 logger = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ from uuid import UUID
 from broker.errors import BrokerError, ErrorCode
 from broker.log.config import LogConfig
 from broker.log.leader_epochs import LeaderEpochs
+from broker.log.log_reader import LogReader, Mark
 from broker.log.open_files import OpenFiles
 from broker.log.producer_loading import load_producers
 from broker.log.producer_state import CachedBatch, ProducerState
@@ -37,10 +38,9 @@ from broker.protocol.record_batch import (
     check_client_batch,
     headers_in,
 )
-from broker.protocol.records import decode_marker, first_at_or_after
+from broker.protocol.records import decode_marker
 
 _PREFIX_BYTES = LOG_OVERHEAD_BYTES + 4
-_MAX_CURSORS = 32
 
 
 class AppendResult(NamedTuple):
@@ -59,14 +59,6 @@ class ReadResult(NamedTuple):
     records: list[bytes]
     size: int
     aborted: list[tuple[int, int]]
-
-
-class Mark(NamedTuple):
-    """An offset and the place in the files where it begins."""
-
-    offset: int
-    segment: Segment
-    position: int
 
 
 class Committer(Protocol):
@@ -126,7 +118,7 @@ class PartitionLog:
         self.on_advance: Listener = _nobody
         self.directory_dirty = True
         self.deleted = False
-        self._cursors: dict[int, tuple[Segment, int]] = {}
+        self._reader = LogReader(segments)
         self._committed = Mark(log_end_offset, segments.active, segments.active.size)
         self.config = config
         producers.committed_up_to(log_end_offset)
@@ -302,8 +294,9 @@ class PartitionLog:
         self.epochs.cut_at(end)
         self.producers = load_producers(self.directory, self.segments, up_to=end, end=end)
         self.producers.committed_up_to(end)
-        self._cursors.clear()
+        self._reader.forget()
         self._committed = self.end_mark()
+        self.on_advance(self)
 
     def segments_since(self, offset: int) -> list[Segment]:
         """The segments that hold offsets from `offset` on: what has to be synced to commit them."""
@@ -322,103 +315,28 @@ class PartitionLog:
                 ErrorCode.OFFSET_OUT_OF_RANGE,
                 f"{self.name}: offset {offset} lies outside {self.log_start_offset} to {self.log_end_offset}",
             )
-        limit = self._limit(committed=committed)
+        limit = self._committed
+        if committed and self.last_stable_offset < limit.offset:
+            limit = self._reader.mark(self.last_stable_offset)
         if offset >= limit.offset:
             return ReadResult([], 0, [])
-        start = self._start_of(offset, limit)
-        if start is None:
+        data, next_offset = self._reader.read(offset, limit, max_bytes, minimum_one=minimum_one)
+        if not data:
             return ReadResult([], 0, [])
-        segment, position = start
-        end = limit.position if segment is limit.segment else segment.size
-        data, next_offset = self._slice(segment, position, end, max_bytes, limit, minimum_one=minimum_one)
-        aborted = self._aborted(offset, next_offset) if committed and data else []
-        return ReadResult([data] if data else [], len(data), aborted)
-
-    def _limit(self, *, committed: bool) -> Mark:
-        if not committed or self.producers.first_unstable_offset < 0:
-            return self._committed
-        stable = self.last_stable_offset
-        if stable == self._committed.offset:
-            return self._committed
-        segment = self.segments.holding(stable)
-        span = segment.find(stable)
-        return Mark(stable, segment, span.position if span else segment.size)
-
-    def _start_of(self, offset: int, limit: Mark) -> tuple[Segment, int] | None:
-        """Segment and position of the first batch with `offset` or more; remembered from the read before if it went on."""
-        cursor = self._cursors.pop(offset, None)
-        if cursor is not None and cursor[1] < cursor[0].size:
-            return cursor
-        for segment in self.segments.from_offset(offset):
-            if segment.base_offset >= limit.offset:
-                return None
-            span = segment.find(offset)
-            if span is not None:
-                return (segment, span.position) if span.base_offset < limit.offset else None
-        return None
-
-    def _slice(
-        self, segment: Segment, position: int, end: int, max_bytes: int, limit: Mark, *, minimum_one: bool
-    ) -> tuple[bytes, int]:
-        """Bytes of whole batches and the offset behind them."""
-        size = end - position
-        next_offset = limit.offset if segment is limit.segment else self.segments.end_of(segment, self.log_end_offset)
-        if size > max_bytes:
-            last = segment.whole_batches(position, max_bytes, end)
-            if last is None:
-                if not minimum_one:
-                    return b"", 0
-                last = next(segment.spans(position))
-            size, next_offset = last.end - position, last.last_offset + 1
-        data = segment.read(position, size)
-        self._remember(next_offset, segment, position + size)
-        return data, next_offset
-
-    def _remember(self, offset: int, segment: Segment, position: int) -> None:
-        """Where the next read will probably begin."""
-        if len(self._cursors) >= _MAX_CURSORS:
-            del self._cursors[next(iter(self._cursors))]
-        self._cursors[offset] = (segment, position)
-
-    def _aborted(self, start: int, end: int) -> list[tuple[int, int]]:
-        found = []
-        for segment in self.segments.from_offset(start):
-            for entry in segment.transactions.overlapping(start, end):
-                found.append((entry.producer_id, entry.first_offset))
-                if entry.last_stable_offset >= end:
-                    return found
-        return found
+        skipped = self._reader.aborted(offset, next_offset) if committed else []
+        return ReadResult([data], len(data), [(entry.producer_id, entry.first_offset) for entry in skipped])
 
     def aborted_transactions(self, start: int, end: int) -> list[AbortedTransaction]:
         """Transactions with records in [start, end) that were taken back, by ascending marker offset."""
-        return [
-            entry
-            for segment in self.segments.from_offset(start)
-            for entry in segment.transactions.overlapping(start, end)
-        ]
-
-    # ---- look-ups
+        return self._reader.aborted(start, end)
 
     def offset_for_timestamp(self, timestamp: int) -> tuple[int, int] | None:
         """(timestamp, offset) of the first committed record that is not older than `timestamp`; None without one."""
-        for segment in self.segments:
-            if segment.max_timestamp < timestamp or segment.base_offset >= self.high_watermark:
-                continue
-            found = segment.offset_for_timestamp(timestamp, self.log_start_offset)
-            if found is not None:
-                return found if found[1] < self.high_watermark else None
-        return None
+        return self._reader.offset_for_timestamp(timestamp, self.log_start_offset, self.high_watermark)
 
     def offset_of_max_timestamp(self) -> tuple[int, int] | None:
         """(timestamp, offset) of the record with the largest timestamp, the first of several; None in an empty log."""
-        newest = max(self.segments, key=lambda segment: segment.max_timestamp)
-        if newest.max_timestamp == NO_TIMESTAMP:
-            return None
-        span = newest.find(newest.max_timestamp_offset)
-        if span is None:
-            return None
-        batch = newest.read(span.position, span.size)
-        return first_at_or_after(batch, next(header for _, header in headers_in(batch)), newest.max_timestamp)
+        return self._reader.offset_of_max_timestamp()
 
     def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
         """(largest epoch not above `epoch`, its end offset); (-1, -1) if it is not known."""
@@ -472,7 +390,7 @@ class PartitionLog:
             segment.delete()
             (self.directory / f"{segment.base_offset:020d}.snapshot").unlink(missing_ok=True)
         if count:
-            self._cursors.clear()
+            self._reader.forget()
             self._start_at(self.segments.first.base_offset)
 
     def _start_at(self, offset: int) -> None:
@@ -483,7 +401,7 @@ class PartitionLog:
     def replace_segments(self, old: list[Segment], new: Segment) -> None:
         """Put a compacted segment in the place of those it was made from."""
         self.segments.swap(old, new)
-        self._cursors.clear()
+        self._reader.forget()
         if self._committed.segment in old:
             self._committed = Mark(self._committed.offset, new, new.size)
 

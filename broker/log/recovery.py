@@ -164,13 +164,12 @@ def _trusted_start(segment: Segment, recovery_point: int) -> tuple[int, int]:
 def _check_segment(segment: Segment, start: tuple[int, int], epochs: LeaderEpochs) -> Damage | None:
     position, offset = start
     segment.forget_from(position, offset)
-    with mapped(segment.path) as data:
-        for found in sound_batches(data, position, offset):
-            if isinstance(found, Damage):
-                return found
-            at, header = found
-            segment.note(at, header.size, header.last_offset, header.max_timestamp)
-            epochs.assign(header.leader_epoch, header.base_offset, save=False)
+    for found in sound_batches(mapped(segment.path), position, offset):
+        if isinstance(found, Damage):
+            return found
+        at, header = found
+        segment.note(at, header.size, header.last_offset, header.max_timestamp)
+        epochs.assign(header.leader_epoch, header.base_offset, save=False)
     os.fsync(segment.descriptor)
     return None
 

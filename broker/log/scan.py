@@ -6,8 +6,8 @@ Rules: bytes in, batches and one verdict out; changes nothing.
 """
 
 import mmap
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,18 +22,11 @@ class Damage(NamedTuple):
     reason: str
 
 
-@contextmanager
-def mapped(path: Path) -> Iterator[Buffer]:
-    """A file's bytes without reading them; empty files are empty bytes."""
-    if not path.stat().st_size:
-        yield b""
-        return
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
-        view = memoryview(data)
-        try:
-            yield view
-        finally:
-            view.release()
+def mapped(path: Path) -> memoryview:
+    """A file's bytes without reading them, for as long as somebody holds a view of them."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        return memoryview(mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ) if size else b"")
 
 
 def sound_batches(data: Buffer, position: int, next_offset: int) -> Iterator[tuple[int, BatchHeader] | Damage]:

@@ -64,21 +64,27 @@ class Segment:
     )
 
     def __init__(
-        self, directory: Path, base_offset: int, files: OpenFiles, *, index_interval_bytes: int = 4096
+        self,
+        directory: Path,
+        base_offset: int,
+        files: OpenFiles,
+        *,
+        index_interval_bytes: int = 4096,
+        suffix: str = "",
     ) -> None:
         stem = directory / f"{base_offset:020d}"
         self.base_offset = base_offset
         self.index_interval_bytes = index_interval_bytes
-        self.index = OffsetIndex(stem.with_suffix(".index"), base_offset)
-        self.time_index = TimeIndex(stem.with_suffix(".timeindex"), base_offset)
-        self.transactions = TransactionIndex(stem.with_suffix(".txnindex"))
+        self.index = OffsetIndex(stem.with_suffix(".index" + suffix), base_offset)
+        self.time_index = TimeIndex(stem.with_suffix(".timeindex" + suffix), base_offset)
+        self.transactions = TransactionIndex(stem.with_suffix(".txnindex" + suffix))
         self.size = 0
         self.max_timestamp = NO_TIMESTAMP
         self.max_timestamp_offset = base_offset
         self.created_ms = 0
         self.busy = False
         self.used = False
-        self._path = str(stem.with_suffix(".log"))
+        self._path = str(stem.with_suffix(".log" + suffix))
         self._files = files
         self._descriptor = _CLOSED
         self._deleted = False
@@ -284,10 +290,14 @@ class Segment:
         if self._deleted:
             self.release_file()
 
-    def delete(self) -> None:
-        """Remove all files of the segment."""
+    def retire(self) -> None:
+        """The segment is used no more: close its file as soon as nobody works with it."""
         self._deleted = True
         if not self.busy:
             self.release_file()
+
+    def delete(self) -> None:
+        """Remove all files of the segment."""
+        self.retire()
         for path in (self.path, self.index.path, self.time_index.path, self.transactions.path):
             path.unlink(missing_ok=True)

@@ -11,12 +11,23 @@ Source: Kafka's UnifiedLog.replaceSegments and LogLoader.
 from pathlib import Path
 
 from broker.log.checkpoints import sync_directory
+from broker.log.scan import mapped
 from broker.protocol.record_batch import batch_spans
 
 CLEANED = ".cleaned"
 SWAP = ".swap"
 LOG_SUFFIXES = (".log", ".index", ".timeindex", ".txnindex")
 _LEFTOVERS = (CLEANED, ".tmp", ".deleted")
+
+
+def swap_in(directory: Path, base: int, replaced: list[int]) -> None:
+    """Let the `.cleaned` files of `base` take the place of the segments at `replaced`."""
+    for suffix in reversed(LOG_SUFFIXES):
+        path = _file(directory, base, suffix + CLEANED)
+        if path.exists():
+            path.replace(_file(directory, base, suffix + SWAP))
+    sync_directory(directory)
+    _complete(directory, base, replaced)
 
 
 def finish_swaps(directory: Path) -> None:
@@ -26,31 +37,29 @@ def finish_swaps(directory: Path) -> None:
             path.unlink()
     for path in sorted(directory.glob(f"*.log{SWAP}")):
         base = int(path.name.split(".")[0])
-        for old in _replaced(directory, base, _last_offset(path)):
-            remove_segment_files(directory, old)
-        adopt(directory, base)
-    for path in directory.glob(f"*{SWAP}"):
-        path.replace(path.with_name(path.name.removesuffix(SWAP)))
+        _complete(directory, base, _replaced(directory, base, _last_offset(path)))
+    for path in directory.glob(f"*{SWAP}"):  # indexes of a swap that had not begun
+        path.unlink()
 
 
-def adopt(directory: Path, base: int) -> None:
-    """Give the files of a swap their usual names, the log last: as long as it is a swap, the swap can be repeated."""
+def _complete(directory: Path, base: int, replaced: list[int]) -> None:
+    """Remove the old segments and give the new one its usual names; the `.log` files go last, so that it can be repeated."""
+    for old in replaced:
+        for suffix in reversed(LOG_SUFFIXES):
+            _file(directory, old, suffix).unlink(missing_ok=True)
     for suffix in reversed(LOG_SUFFIXES):
-        path = directory / f"{base:020d}{suffix}{SWAP}"
+        path = _file(directory, base, suffix + SWAP)
         if path.exists():
-            path.replace(directory / f"{base:020d}{suffix}")
+            path.replace(_file(directory, base, suffix))
     sync_directory(directory)
 
 
-def remove_segment_files(directory: Path, base: int) -> None:
-    """Delete a replaced segment."""
-    for suffix in LOG_SUFFIXES:
-        (directory / f"{base:020d}{suffix}").unlink(missing_ok=True)
+def _file(directory: Path, base: int, suffix: str) -> Path:
+    return directory / f"{base:020d}{suffix}"
 
 
 def _last_offset(path: Path) -> int:
-    data = path.read_bytes()
-    return max((last for _, _, _, last in batch_spans(data)), default=int(path.name.split(".")[0]))
+    return max((last for _, _, _, last in batch_spans(mapped(path))), default=int(path.name.split(".")[0]))
 
 
 def _replaced(directory: Path, base: int, last_offset: int) -> list[int]:

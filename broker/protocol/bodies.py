@@ -18,6 +18,7 @@ from kio.schema.index import api_key_map, schema_name_map
 from kio.serial._introspect import EntityField, EntityTupleField, classify_field, get_field_tag, is_optional
 
 from broker.protocol.primitives import (
+    FLOAT64,
     INT8,
     INT16,
     INT32,
@@ -60,6 +61,7 @@ _FIXED: dict[str, tuple[Write, Any]] = {
     "int32": (_number(INT32.pack), 0),
     "int64": (_number(INT64.pack), 0),
     "uint16": (_number(lambda value: INT16.pack(value - 0x10000 if value > 0x7FFF else value)), 0),
+    "float64": (_number(FLOAT64.pack), 0.0),
     "error_code": (_number(INT16.pack), 0),
     "timedelta_i32": (_number(INT32.pack), 0),
     "timedelta_i64": (_number(INT64.pack), 0),
@@ -114,10 +116,11 @@ def _field_writer(field: dataclasses.Field[Any], *, is_flexible: bool) -> tuple[
     write, default = _primitive(field.metadata["kafka_type"], is_flexible=is_flexible)
     if shape.is_array:
         return _array(write, is_flexible=is_flexible), ()
-    return write, _plain_default(field, default)
+    return write, plain_default(field, default)
 
 
-def _plain_default(field: dataclasses.Field[Any], default: Any) -> Any:
+def plain_default(field: dataclasses.Field[Any], default: Any) -> Any:
+    """A field's default as a plain value, `default` if the schema has none."""
     declared = field.default
     if declared is dataclasses.MISSING:
         return default

@@ -1,7 +1,7 @@
 """The codecs of record batches: none, gzip, snappy, lz4, zstd, by the number in a batch's attributes.
 
 Snappy comes in two forms: one raw block (librdkafka) or the framing of the Java library (Java clients); both are read,
-the Java form is written, which every client reads.
+the Java form is written, which every client reads. Java also reads lz4 in independent blocks only.
 
 Rules: bytes only. Decompression never makes more than `MAX_DECOMPRESSED_BYTES` out of a batch.
 """
@@ -14,6 +14,11 @@ from broker.errors import BrokerError, ErrorCode
 from broker.protocol.primitives import INT32, Buffer
 
 MAX_DECOMPRESSED_BYTES = 256 * 1024 * 1024
+_LZ4_HEADER = b"\x04\x22\x4d\x18\x60\x40\x82"  # magic, version 1 with independent blocks, 64 KB, checksum of both
+_LZ4_BLOCK_BYTES = 64 * 1024
+_LZ4_STORED = 1 << 31
+_LZ4_END = bytes(4)
+_OUT_OF_ROOM = "failed to write whole buffer"
 _JAVA_SNAPPY_MAGIC = b"\x82SNAPPY\x00"
 _JAVA_SNAPPY_HEADER = _JAVA_SNAPPY_MAGIC + INT32.pack(1) + INT32.pack(1)
 _JAVA_SNAPPY_BLOCK_BYTES = 32 * 1024
@@ -36,7 +41,7 @@ def compress(codec: Codec, data: Buffer) -> bytes:
     if codec is Codec.GZIP:
         return bytes(cramjam.gzip.compress(data))
     if codec is Codec.LZ4:
-        return bytes(cramjam.lz4.compress(data))
+        return _compress_independent_lz4(memoryview(data))
     if codec is Codec.ZSTD:
         return bytes(cramjam.zstd.compress(data))
     return _compress_java_snappy(memoryview(data))
@@ -67,10 +72,25 @@ def _inflate(codec: Codec, data: bytes) -> bytes:
         out = bytearray(capacity)
         try:
             return bytes(memoryview(out)[: module.decompress_into(data, out)])
-        except cramjam.DecompressionError:
-            if capacity >= MAX_DECOMPRESSED_BYTES:
+        except cramjam.DecompressionError as error:
+            if capacity >= MAX_DECOMPRESSED_BYTES or _OUT_OF_ROOM not in str(error):
                 raise
             capacity = min(capacity * 8, MAX_DECOMPRESSED_BYTES)
+
+
+def _compress_independent_lz4(data: memoryview) -> bytes:
+    """A frame of independent 64 KB blocks, the only kind Java clients read."""
+    out = bytearray(_LZ4_HEADER)
+    for start in range(0, len(data), _LZ4_BLOCK_BYTES):
+        plain = data[start : start + _LZ4_BLOCK_BYTES]
+        block = bytes(cramjam.lz4.compress_block(plain, store_size=False))
+        if len(block) < len(plain):
+            out += len(block).to_bytes(4, "little")
+            out += block
+        else:
+            out += (len(plain) | _LZ4_STORED).to_bytes(4, "little")
+            out += plain
+    return bytes(out + _LZ4_END)
 
 
 def _compress_java_snappy(data: memoryview) -> bytes:

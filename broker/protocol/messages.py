@@ -1,33 +1,23 @@
 """Requests from bytes and responses to bytes, by API and version.
 
-Requests are read by kio's native reader into its schema classes: fields by attribute, durations as `timedelta`
-(`milliseconds` turns them back), absent in versions that lack them. Responses are written from dictionaries by
-`broker.protocol.bodies`. Schemas are imported when a version is first met: a broker that serves three clients holds three
+Requests become objects with Kafka's fields as attributes (`broker.protocol.requests`), responses are written from
+dictionaries (`broker.protocol.bodies`), both by kio's schema classes. Schemas are imported when a version is first met: a broker that serves three clients holds three
 versions in memory, not four hundred.
 
 Rules: bytes only, no I/O, no state but caches. Must not know what a request means.
 """
 
 import functools
+import struct
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
-from kio.index import load_request_schema, load_response_schema
-from kio.serial import entity_reader
-from kio.serial.errors import SerialError
+from kio.index import load_response_schema
 
 from broker.errors import MalformedRequest
 from broker.protocol.apis import ApiKey, flexible
 from broker.protocol.bodies import Body, struct_writer
-
-_MILLISECOND = timedelta(milliseconds=1)
-
-
-@functools.cache
-def _request_reader(api_key: int, version: int) -> Callable[[Any, int], tuple[Any, int]]:
-    reader: Callable[[Any, int], tuple[Any, int]] = entity_reader(load_request_schema(api_key, version))
-    return reader
+from broker.protocol.requests import request_reader
 
 
 @functools.cache
@@ -41,11 +31,13 @@ def decode_request(api_key: int, version: int, body: memoryview | bytes, offset:
     Raises: MalformedRequest, if the bytes are not that request.
     """
     try:
-        entity, _ = _request_reader(api_key, version)(body, offset)
-    except (SerialError, ValueError, OverflowError, MemoryError) as error:
+        request, end = request_reader(api_key, version)(body, offset)
+        if end > len(body):
+            raise ValueError(f"it ends {end - len(body)} bytes too early")
+    except (ValueError, IndexError, struct.error, RecursionError) as error:
         name = ApiKey(api_key).name
         raise MalformedRequest(f"{name} version {version} cannot be read: {error or type(error).__name__}") from error
-    return entity
+    return request
 
 
 def encode_response(api_key: int, version: int, correlation_id: int, body: Body) -> bytes:
@@ -62,6 +54,6 @@ def encode_response(api_key: int, version: int, correlation_id: int, body: Body)
     return bytes(out)
 
 
-def milliseconds(duration: timedelta | int) -> int:
-    """A request's duration as Kafka sent it."""
-    return duration if isinstance(duration, int) else duration // _MILLISECOND
+def milliseconds(duration: int) -> int:
+    """A request's duration, which is in milliseconds already."""
+    return duration

@@ -16,6 +16,7 @@ INT8 = Struct(">b")
 INT16 = Struct(">h")
 INT32 = Struct(">i")
 INT64 = Struct(">q")
+FLOAT64 = Struct(">d")
 
 
 def read_unsigned_varint(buffer: Buffer, offset: int) -> tuple[int, int]:

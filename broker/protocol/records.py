@@ -233,6 +233,8 @@ def decode_marker(batch: Buffer, header: BatchHeader, offset: int = 0) -> Contro
 
     Raises: BrokerError(CORRUPT_MESSAGE).
     """
+    if header.record_count == 0:  # compaction keeps the header of a producer's last marker
+        return None
     record = decode_records(batch, header, offset)[0]
     if record.key is None or record.value is None or len(record.key) < _CONTROL_KEY.size:
         raise BrokerError(ErrorCode.CORRUPT_MESSAGE, "a control batch holds no control record")

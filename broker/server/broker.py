@@ -13,6 +13,7 @@ from typing import Any
 
 from broker.config import BrokerConfig, parse_listener
 from broker.coordinators.group_coordinator import GroupCoordinator
+from broker.log.cleaner import Cleaner
 from broker.log.config import LogConfig
 from broker.log.directory import LogDirectory
 from broker.log.flusher import Flusher
@@ -62,6 +63,8 @@ class Broker:
         self.catalog.open()
         self.groups = self._group_coordinator()
         self.catalog.on_deleted.append(self._topic_deleted)
+        self._cleaner = Cleaner(self.directory, loop)
+        self._compaction: asyncio.Future[Any] | None = None
         self._housekeeping = Housekeeping(loop)
         self._keep_house()
 
@@ -88,8 +91,16 @@ class Broker:
     def _keep_house(self) -> None:
         config, every = self.config, self._housekeeping.every
         every(config.log_retention_check_interval_ms, "retention", self._apply_retention)
-        every(CHECKPOINT_INTERVAL_MS, "checkpoint", self.directory.checkpoint)
+        every(CHECKPOINT_INTERVAL_MS, "checkpoint", self.flusher.checkpoint)
         every(config.offsets_retention_check_interval_ms, "expiry of offsets", self.groups.expire)
+
+        if config.log_cleaner_enable:
+            every(config.log_cleaner_backoff_ms, "compaction", self._compact)
+
+    def _compact(self) -> None:
+        compaction = self._cleaner.look(now_ms())
+        if compaction is not None:
+            self._compaction = compaction
 
     def _apply_retention(self) -> None:
         for log in self.directory.logs():
@@ -99,5 +110,7 @@ class Broker:
     async def stop(self) -> None:
         """Everything to disk; the directory is clean when this returns."""
         self._housekeeping.stop()
+        if self._compaction is not None:
+            await asyncio.wait([self._compaction])
         await self.flusher.close()
         self.directory.close()

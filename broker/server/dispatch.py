@@ -83,6 +83,9 @@ def dispatch(broker: Broker, frame: memoryview, host: str, release: Callable[[],
         body = handler(broker, exchange, request)
     except BrokerError as error:
         body = {"error_code": error.code}
+    except OSError as error:
+        logger.exception("%s: the data directory refused", ApiKey(header.api_key).name)
+        raise MalformedRequest(f"a request could not be served: {error}") from error
     if body is not None:
         exchange.answer(body)
     return exchange

@@ -4,8 +4,11 @@ Stops in the order a client would wish: no new connections, answers that are rea
 """
 
 import asyncio
+import errno
 import logging
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from broker.config import parse_listener
 from broker.errors import ConfigError
@@ -17,6 +20,8 @@ from broker.server.exchange import Exchange
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 30.0
+BACKLOG = 512
+PORT_ATTEMPTS = 20
 
 
 class Listener:
@@ -26,7 +31,7 @@ class Listener:
         self._broker = broker
         self._loop = broker.loop
         self._connections: set[Connection] = set()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._sweeper: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle_seconds = 0.0
@@ -34,15 +39,17 @@ class Listener:
 
     async def start(self) -> tuple[str, int]:
         """Listen; (host, port) that clients should connect to. Raises: ConfigError, if that cannot be."""
-        config = self._broker.config
-        host, port = parse_listener(config.listeners)
+        host, port = parse_listener(self._broker.config.listeners)
         try:
-            self._server = await self._loop.create_server(self._accept, host, port, backlog=512)
+            sockets = bind(host, port)
         except OSError as error:
+            reason = error.strerror or str(error)
             raise ConfigError(
-                f"cannot listen on {host}:{port} ({error.strerror}); stop what uses the port, or choose another with --listen"
+                f"cannot listen on {host}:{port} ({reason}); stop what uses the port, or choose another with --listen"
             ) from error
-        port = self._server.sockets[0].getsockname()[1]
+        for bound in sockets:
+            self._servers.append(await self._loop.create_server(self._accept, sock=bound, backlog=BACKLOG))
+        port = sockets[0].getsockname()[1]
         self._broker.advertise(host, port)
         self._sweep()
         return host, port
@@ -58,8 +65,8 @@ class Listener:
         for timer in (self._sweeper, self._idle_timer):
             if timer is not None:
                 timer.cancel()
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for connection in list(self._connections):
             connection.finish()
         await asyncio.sleep(0)
@@ -101,3 +108,55 @@ class Listener:
     def _look_idle(self) -> None:
         if self._on_idle is not None and not self._connections and self._idle_timer is None:
             self._idle_timer = self._loop.call_later(self._idle_seconds, self._on_idle)
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """A socket for each address of `host`, all on one port; a free one for port 0. Raises: OSError.
+
+    `localhost` is two addresses, and a client that is told the name may try either.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+    for attempt in range(PORT_ATTEMPTS):
+        try:
+            return _bind_all(addresses, port)
+        except OSError as error:
+            if port or error.errno != errno.EADDRINUSE or attempt == PORT_ATTEMPTS - 1:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _bind_all(addresses: Sequence[tuple[int, Any]], port: int) -> list[socket.socket]:
+    bound: list[socket.socket] = []
+    try:
+        for family, address in addresses:
+            listening = _bind_one(family, (address[0], port, *address[2:]))
+            if listening is not None:
+                bound.append(listening)
+                port = listening.getsockname()[1]
+    except OSError:
+        for listening in bound:
+            listening.close()
+        raise
+    if not bound:
+        raise OSError(errno.EADDRNOTAVAIL, "none of its addresses exists on this machine")
+    return bound
+
+
+def _bind_one(family: int, address: Any) -> socket.socket | None:
+    """A listening socket; None for an address this machine does not have, such as ::1 without IPv6."""
+    try:
+        listening = socket.socket(family, socket.SOCK_STREAM)
+    except OSError:
+        return None
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind(address)
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            return None
+        raise
+    return listening

@@ -15,8 +15,8 @@ from examples.taxi.data import Trips, open_trips
 from examples.taxi.directory import marked, remove
 from examples.taxi.email import Mailer
 from examples.taxi.generator import MOST, ensure_trips
+from examples.taxi.layouts import TripsError
 from examples.taxi.ledger import Ledger
-from examples.taxi.trip_file import TripsError
 from examples.taxi.verdict import judge, summary
 from streams import App, running, terminal
 from streams.errors import ConfigError, StreamsError
@@ -38,6 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (TripsError, StreamsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT if isinstance(error, TripsError | ConfigError) else 1
+    except OSError as error:
+        print(f"error: {error.filename} cannot be used: {error.strerror}", file=sys.stderr)
+        return BAD_INPUT
     except KeyboardInterrupt:
         console.print("Interrupted; run again to continue.")
         return 130
@@ -48,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("part", nargs="?", default="all", choices=PARTS, help="default: all, in this process")
     parser.add_argument("--trips", type=Path, help="CSV or Parquet file of trips (default: a sample, or generated)")
     parser.add_argument("--count", type=_positive, help=f"rows to use (default: all; {GENERATED:,} of generated ones)")
-    parser.add_argument("--rate", type=float, help="rides per second (default: as fast as it goes)")
+    parser.add_argument("--rate", type=_rate, help="rides per second (default: as fast as it goes)")
     parser.add_argument("--seed", type=int, help="generate trips with this seed, sample or not")
     parser.add_argument("--dir", type=Path, default=Path(".streams/taxi"), help="where all is stored (%(default)s)")
     parser.add_argument("--broker", help="kafka://host:port (default: the embedded one, in --dir)")
@@ -59,6 +62,16 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"expected a number of rows above 0, got {text!r}")
     return int(text)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of rides per second above 0, got {text!r}")
+    return rate
 
 
 def run_all(options: argparse.Namespace, console: Console) -> int:
@@ -117,7 +130,7 @@ def trips_of(options: argparse.Namespace, console: Console) -> Trips:
         options.trips = options.dir / f"trips-{seed}.csv"
         ensure_trips(options.trips, count, seed)
     trips = open_trips(options.trips, options.count)
-    console.print(f"{trips.count:,} trips from {trips.path.name}", highlight=False)
+    console.print(f"{trips.count:,} trips from {trips.path.name}", highlight=False, soft_wrap=True)
     return trips
 
 
@@ -130,16 +143,20 @@ def report(trips: Trips, ledger: Ledger, console: Console, *, killed: bool) -> i
         return 0
     totals = recompute(trips.path, trips.count)
     verdict = judge(ledger, totals)
-    console.print(summary(ledger, totals), highlight=False)
+    console.print(summary(ledger, totals), highlight=False, soft_wrap=True)
     beside = f"pandas, from {trips.path.name}:"
     if verdict.equal:
-        console.print(f"{beside} [bold green]equal[/]", highlight=False)
+        console.print(f"{beside} [bold green]equal[/]", highlight=False, soft_wrap=True)
         return 0
     again = "; ".join(verdict.repeated)
     if killed and not verdict.lost:
-        console.print(f"{beside} nothing lost; after a kill, {again} (at least once)", highlight=False)
+        console.print(f"{beside} nothing lost; after a kill, {again} (at least once)", highlight=False, soft_wrap=True)
         return 0
-    console.print(f"{beside} [bold red]different[/]: {'; '.join((*verdict.lost, *verdict.repeated))}", highlight=False)
+    console.print(
+        f"{beside} [bold red]different[/]: {'; '.join((*verdict.lost, *verdict.repeated))}",
+        highlight=False,
+        soft_wrap=True,
+    )
     return 1
 
 

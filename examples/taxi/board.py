@@ -15,6 +15,7 @@ from examples.taxi.ledger import Ledger
 from examples.taxi.zones import ZONES
 
 BUSIEST = 12
+SECONDS_BETWEEN_TABLES = 0.1
 SECONDS_BETWEEN_LINES = 5.0
 
 
@@ -26,7 +27,8 @@ class Board:
         self._ledger = ledger
         self._rides = rides
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-        self._next_line = time.monotonic() + SECONDS_BETWEEN_LINES
+        self._interval = SECONDS_BETWEEN_TABLES if self._live else SECONDS_BETWEEN_LINES
+        self._due = time.monotonic() + self._interval
 
     def __enter__(self) -> Self:
         if self._live:
@@ -44,12 +46,14 @@ class Board:
 
     def show(self, emails: int) -> None:
         """Show how far things are."""
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + self._interval
         line = self._progress(emails)
         if self._live:
             self._live.update(Group(self.table(), Text(line)), refresh=True)
-        elif time.monotonic() > self._next_line:
+        else:
             self._console.print(line)
-            self._next_line = time.monotonic() + SECONDS_BETWEEN_LINES
 
     def _progress(self, emails: int) -> str:
         ledger = self._ledger

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from examples.taxi.trip_file import LAYOUTS, PAYMENTS
+from examples.taxi.layouts import LAYOUTS, PAYMENTS
 from examples.taxi.zones import NUMBERS, ZONES
 
 Window = tuple[int, int]

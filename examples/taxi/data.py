@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from examples.taxi.layouts import TripsError
 from examples.taxi.messages import Ride
-from examples.taxi.trip_file import TripsError, rows
+from examples.taxi.trip_file import rows
 
 PERIOD_MS = 31 * 24 * 3_600_000
 NO_TIME = "no pickup or dropoff time"

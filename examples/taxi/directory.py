@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from examples.taxi.trip_file import TripsError
+from examples.taxi.layouts import TripsError
 from streams.embedded import LOCK_FILE
 
 MARK = "unfinished"

@@ -25,6 +25,7 @@ from streams.config import StreamsConfig
 from streams.embedded import lease
 
 SECONDS_BETWEEN_LOOKS = 0.1
+BROKER_IDLE_SECONDS = 3
 
 
 class Connection(NamedTuple):
@@ -38,7 +39,7 @@ class Connection(NamedTuple):
 def connected(directory: Path, broker: str | None) -> Iterator[Connection]:
     """A connection to the embedded broker of the directory, unless another broker is named."""
     with ExitStack() as stack:
-        url = broker or f"kafka://{stack.enter_context(lease(directory)).address}"
+        url = broker or f"kafka://{stack.enter_context(lease(directory, idle_seconds=BROKER_IDLE_SECONDS)).address}"
         clients = KafkaClients(StreamsConfig.of("taxi", {"broker": url}))
         stack.callback(clients.close)
         yield Connection(clients, {"broker": url, "state_dir": str(directory / "state")})

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import msgspec
 
 from examples.taxi.data import Trips, open_trips
+from examples.taxi.layouts import TripsError
 from examples.taxi.messages import Ride
-from examples.taxi.trip_file import TripsError
 from examples.taxi.zones import ZONES
 from streams.clients.base import Clients, NewTopic, Producer
 from streams.clients.partitioner import partitions_for

@@ -1,140 +1,19 @@
-"""A file of trips, row by row: the commission's yellow and green records (CSV or Parquet), and seaborn's sample.
+"""A file of trips, row by row, as CSV or Parquet.
 
-Rules: a row is read but not judged. An empty number is 0; an empty zone, payment or time is None. A file that is not
-what it should be is refused with the place and the cure. This module knows nothing of rides and topics.
+Rules: a file that is not what it should be is refused with the place and the cure; a cut is noticed wherever it is.
+This module knows nothing of rides and topics.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+import os
+from collections.abc import Iterator, Sequence
 from importlib import import_module
-from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from examples.taxi.zones import NUMBERS, ZONES
-
-PAYMENTS = {0: "flex fare", 1: "credit card", 2: "cash", 3: "no charge", 4: "dispute", 5: "unknown", 6: "voided"}
-
-_EMPTY = frozenset({"", "NA", "N/A", "NaN", "nan", "null"})
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  wall clock of the city, see messages.py
-_MILLISECOND = timedelta(milliseconds=1)
-_SOURCE = "https://www.nyc.gov/site/tlc/about/tlc-trip-record-data.page"
-
-
-class TripsError(Exception):
-    """A file of trips that cannot be used; says where and what to do."""
-
-
-class Row(NamedTuple):
-    """A line of the file, read but not judged."""
-
-    picked_up_ms: int | None
-    dropped_off_ms: int | None
-    zone: int | None
-    payment: str | None
-    passengers: float
-    miles: float
-    fare: float
-    tip: float
-    tolls: float
-    total: float
-
-
-def _time(cell: Any) -> int:
-    time = cell if isinstance(cell, datetime) else datetime.fromisoformat(cell)
-    return (time - _EPOCH) // _MILLISECOND
-
-
-def _number(cell: Any) -> float:
-    if not isfinite(number := float(cell)):
-        raise ValueError(cell)
-    return number
-
-
-def _zone_by_number(cell: Any) -> int | None:
-    return number if (number := int(float(cell))) in ZONES else None
-
-
-def _payment_by_code(cell: Any) -> str | None:
-    return PAYMENTS.get(int(float(cell)))
-
-
-@dataclass(frozen=True)
-class Layout:
-    """One kind of file: its columns in the order of `Row`, and how zones and payments are written there."""
-
-    columns: tuple[str, ...]
-    zone: Callable[[Any], int | None]
-    payment: Callable[[Any], str | None]
-
-    def row(self, cells: Sequence[Any]) -> Row:
-        """Cells in the order of `columns` as a row. Raises: CellError."""
-        readers = (_time, _time, self.zone, self.payment, *[_number] * 6)
-        values: list[Any] = []
-        try:
-            for read, cell in zip(readers, cells, strict=True):
-                # A float that differs from itself is how Parquet writes an empty cell.
-                empty = cell is None or cell in _EMPTY or cell != cell  # noqa: PLR0124
-                values.append(read(cell) if not empty else 0.0 if read is _number else None)
-        except (ValueError, TypeError, OverflowError) as error:
-            expected = "time such as 2019-03-23 20:21:09" if len(values) < 2 else "number"
-            raise CellError(self.columns[len(values)], expected, cell) from error
-        return Row._make(values)
-
-
-class CellError(Exception):
-    """A cell that is neither empty nor what its column holds."""
-
-    def __init__(self, column: str, expected: str, cell: object) -> None:
-        super().__init__(f"column {column}: expected a {expected}, found {str(cell)[:60]!r}")
-
-
-def _tlc(prefix: str) -> Layout:
-    columns = (
-        f"{prefix}_pickup_datetime",
-        f"{prefix}_dropoff_datetime",
-        "PULocationID",
-        "payment_type",
-        "passenger_count",
-        "trip_distance",
-        "fare_amount",
-        "tip_amount",
-        "tolls_amount",
-        "total_amount",
-    )
-    return Layout(columns, _zone_by_number, _payment_by_code)
-
-
-LAYOUTS = (
-    Layout(
-        ("pickup", "dropoff", "pickup_zone", "payment", "passengers", "distance", "fare", "tip", "tolls", "total"),
-        NUMBERS.get,
-        str,
-    ),
-    _tlc("tpep"),
-    _tlc("lpep"),
-)
-
-
-def layout_of(path: Path, header: Sequence[str]) -> tuple[Layout, list[int]]:
-    """The layout that the header fits, and where its columns stand.
-
-    Raises: TripsError that names the columns which the nearest layout misses.
-    """
-    place = {name.strip().lower(): index for index, name in enumerate(header)}
-    missing = {layout: [name for name in layout.columns if name.lower() not in place] for layout in LAYOUTS}
-    layout = min(LAYOUTS, key=lambda each: len(missing[each]))
-    if missing[layout]:
-        raise TripsError(
-            f"{path} has other columns than trips have: {', '.join(missing[layout])} missing; "
-            f"found {', '.join(header)[:200] or 'none'}. Give a yellow or green trip file of the commission ({_SOURCE}) "
-            "or one with the columns of seaborn's taxis.csv."
-        )
-    return layout, [place[name.lower()] for name in layout.columns]
+from examples.taxi.layouts import CellError, Layout, Row, TripsError, layout_of
 
 
 def rows(path: Path) -> Iterator[Row]:
@@ -155,6 +34,7 @@ def _csv_rows(path: Path) -> Iterator[Row]:
             if not header:
                 raise TripsError(f"{path} is empty: expected a line with column names, then trips. Fetch it again.")
             layout, places = layout_of(path, header)
+            ends = LineEnds()
             for cells in reader:
                 if not cells:  # a blank line
                     continue
@@ -163,12 +43,46 @@ def _csv_rows(path: Path) -> Iterator[Row]:
                         f"{path}, line {reader.line_num}: expected {len(header)} columns, found {len(cells)}. "
                         "The file seems cut or damaged there: fetch it again, or delete the line."
                     )
+                ends.add(cells[-1])
                 yield _row(f"{path}, line {reader.line_num}", layout, [cells[place] for place in places])
+            if ends.seem_cut and not _ends_with_newline(path):
+                raise TripsError(
+                    f"{path}, line {reader.line_num}: ends without a line end, after {ends.last!r} in column "
+                    f"{header[-1]}. The file seems cut there: fetch it again, or add the line end if it is whole."
+                )
         except (csv.Error, UnicodeDecodeError) as error:
             raise TripsError(
                 f"{path}, line {reader.line_num + 1}: not a CSV file of UTF-8 text ({error}). "
                 "Fetch it again; a Parquet file must end in .parquet."
             ) from error
+
+
+class LineEnds:
+    """The last cells of all lines: a cut inside the last one can be told only by a value that was never seen."""
+
+    LIMIT = 10_000
+
+    def __init__(self) -> None:
+        self.last: str | None = None
+        self._seen: set[str] = set()
+
+    def add(self, cell: str) -> None:
+        """The next line ends with `cell`."""
+        if self.last is not None and len(self._seen) < self.LIMIT:
+            self._seen.add(self.last)
+        self.last = cell
+
+    @property
+    def seem_cut(self) -> bool:
+        """Whether the last line's end is empty, or new; too many different ends say nothing."""
+        new = self.last not in self._seen and len(self._seen) < self.LIMIT
+        return self.last is not None and (new or not self.last)
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) in b"\r\n"
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:

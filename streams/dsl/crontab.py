@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 _MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTHS = {name: str(number) for number, name in enumerate(_MONTH_NAMES, 1)}
 _WEEKDAYS = {name: str(number) for number, name in enumerate(("sun", "mon", "tue", "wed", "thu", "fri", "sat"))}
-_FIELDS = (
+_FIELDS: tuple[tuple[str, int, int, dict[str, str]], ...] = (
     ("minute", 0, 59, {}),
     ("hour", 0, 23, {}),
     ("day", 1, 31, {}),
@@ -45,9 +45,12 @@ class Crontab:
         texts = expression.split()
         if len(texts) != len(_FIELDS):
             raise ValueError(f"expected five fields (minute hour day month weekday), got {expression!r}")
-        sets = [_field(text, *field) for text, field in zip(texts, _FIELDS, strict=True)]
-        sets[4] = frozenset(day % 7 for day in sets[4])
-        return cls(*sets, either_day=texts[2] != "*" and texts[4] != "*", timezone=timezone)
+        minutes, hours, days, months, weekdays = (
+            _field(text, *field) for text, field in zip(texts, _FIELDS, strict=True)
+        )
+        sunday_is_0 = frozenset(day % 7 for day in weekdays)
+        either_day = texts[2] != "*" and texts[4] != "*"
+        return cls(minutes, hours, days, months, sunday_is_0, either_day, timezone)
 
     def after(self, time_ms: int) -> int:
         """The first time after `time_ms` that matches, in ms since 1970.

@@ -21,7 +21,18 @@ from streams.dsl.grouped import KGroupedStream
 from streams.dsl.handle import Handle, expect_arity, processor_name, takes_key
 from streams.dsl.joins import StreamSide, append_global_join, append_stream_join, append_stream_table_join
 from streams.dsl.ktable import GlobalKTable, TableVerbs, store_names
-from streams.dsl.options import Function, Materialized, Topic, callable_or_error, pair_serdes, resulting_serde, serde_of
+from streams.dsl.options import (
+    Function,
+    Materialized,
+    Topic,
+    callable_or_error,
+    element_serde,
+    element_type,
+    pair_serdes,
+    result_type,
+    resulting_serde,
+    serde_of,
+)
 from streams.durations import Duration
 from streams.errors import TopologyError
 from streams.graph.names import checked_name
@@ -79,7 +90,7 @@ class KStream(Handle):
     def map(self, mapper: Function, *, key: Any = None, value: Any = None, name: str | None = None) -> KStream:
         """Each record as `mapper(key, value) -> (key, value)`."""
         expect_arity(mapper, "key, value", "map")
-        serdes = pair_serdes(mapper, self.serdes, key, value)
+        serdes = pair_serdes(result_type(mapper, self._arguments(with_key=True)), key, value)
         return self._stateless(Verb.MAP, "KSTREAM-MAP-", mapper, name, serdes, with_key=True, rekeyed=True)
 
     def map_values(self, mapper: Function, *, value: Any = None, name: str | None = None) -> KStream:
@@ -91,13 +102,13 @@ class KStream(Handle):
     def flat_map(self, mapper: Function, *, key: Any = None, value: Any = None, name: str | None = None) -> KStream:
         """Any number of records for each: `mapper(key, value)` gives an iterable of (key, value)."""
         expect_arity(mapper, "key, value", "flat_map")
-        serdes = Serdes(serde_of(key), serde_of(value))
+        serdes = pair_serdes(element_type(result_type(mapper, self._arguments(with_key=True))), key, value)
         return self._stateless(Verb.FLAT_MAP, "KSTREAM-FLATMAP-", mapper, name, serdes, with_key=True, rekeyed=True)
 
     def flat_map_values(self, mapper: Function, *, value: Any = None, name: str | None = None) -> KStream:
         """Any number of values for each: `mapper(value)` or `mapper(key, value)` gives an iterable; keys stay."""
         with_key = takes_key(mapper, 1, "flat_map_values")
-        serdes = Serdes(self.serdes.key, serde_of(value))
+        serdes = Serdes(self.serdes.key, element_serde(value, mapper, self._arguments(with_key)))
         return self._stateless(Verb.FLAT_MAP_VALUES, "KSTREAM-FLATMAPVALUES-", mapper, name, serdes, with_key=with_key)
 
     def select_key(self, selector: Function, *, key: Any = None, name: str | None = None) -> KStream:

@@ -15,7 +15,15 @@ from streams.dsl.aggregates import Group
 from streams.dsl.grouped import KGroupedTable
 from streams.dsl.handle import Handle, expect_arity, processor_name, takes_key
 from streams.dsl.joins import append_foreign_key_join, append_table_join
-from streams.dsl.options import Function, Materialized, callable_or_error, pair_serdes, resulting_serde, serde_of
+from streams.dsl.options import (
+    Function,
+    Materialized,
+    callable_or_error,
+    pair_serdes,
+    result_type,
+    resulting_serde,
+    serde_of,
+)
 from streams.dsl.suppressed import Suppressed
 from streams.errors import TopologyError
 from streams.graph.grace import window_grace_ms
@@ -128,7 +136,7 @@ class TableVerbs(Handle):
     ) -> KGroupedTable[Self]:
         """Group rows anew by `selector(key, value) -> (key, value)`, through a topic; None leaves a row out."""
         expect_arity(selector, "key, value", "group_by")
-        serdes = pair_serdes(selector, self.serdes, key, value)
+        serdes = pair_serdes(result_type(selector, [self.serdes.key, self.serdes.value]), key, value)
         node = Stateless(
             name=self.named(name, "KTABLE-SELECT-"),
             parents=(self.node,),

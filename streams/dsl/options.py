@@ -7,7 +7,7 @@ upstream, from a function's annotations, or from the configuration, in this orde
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args, get_origin
 
@@ -169,10 +169,29 @@ def serde_of(kind: Any) -> Serde[Any] | None:
 
 def resulting_serde(given: Any, function: Function, arguments: Sequence[Serde[Any] | None]) -> Serde[Any] | None:
     """The serde of a function's results: of the type given, else of the type its annotations or form tell."""
-    if given is not None:
-        return serde_for(given)
-    kind = result_type(function, arguments)
-    return None if kind is UNKNOWN else serde_for(kind)
+    return serde_for(given) if given is not None else told_serde(result_type(function, arguments))
+
+
+def element_serde(given: Any, function: Function, arguments: Sequence[Serde[Any] | None]) -> Serde[Any] | None:
+    """As `resulting_serde`, of what a function's iterable holds."""
+    return serde_for(given) if given is not None else told_serde(element_type(result_type(function, arguments)))
+
+
+def pair_serdes(kind: Any, key: Any, value: Any) -> Serdes:
+    """The serdes of (key, value) pairs: as given, or from their type `tuple[K, V]`."""
+    types = get_args(kind) if get_origin(kind) is tuple else ()
+    found = types if len(types) == 2 else (UNKNOWN, UNKNOWN)
+    return Serdes(serde_of(key) or told_serde(found[0]), serde_of(value) or told_serde(found[1]))
+
+
+def told_serde(kind: Any) -> Serde[Any] | None:
+    """The serde of a type that was not given but found out; None for one without a serde, which may never need any."""
+    if kind is UNKNOWN:
+        return None
+    try:
+        return serde_for(kind)
+    except TopologyError:
+        return None
 
 
 def result_type(function: Function, arguments: Sequence[Serde[Any] | None]) -> Any:
@@ -180,12 +199,11 @@ def result_type(function: Function, arguments: Sequence[Serde[Any] | None]) -> A
     return returned_type(function, [getattr(serde, "type", UNKNOWN) for serde in arguments])
 
 
-def pair_serdes(function: Function, serdes: Serdes, key: Any, value: Any) -> Serdes:
-    """The serdes of a function's (key, value) results: as given, or from its annotation `tuple[K, V]`."""
-    kind = result_type(function, [serdes.key, serdes.value])
-    types = get_args(kind) if get_origin(kind) is tuple else ()
-    found = types if len(types) == 2 else (None, None)
-    return Serdes(serde_of(key) or serde_of(found[0]), serde_of(value) or serde_of(found[1]))
+def element_type(kind: Any) -> Any:
+    """The type of what an iterable of this type holds (`Iterator[Ride]`: Ride), or UNKNOWN."""
+    types = get_args(kind)
+    iterable = isinstance(origin := get_origin(kind), type) and issubclass(origin, Iterable)
+    return types[0] if iterable and types else UNKNOWN
 
 
 def callable_or_error(function: Any, what: str) -> None:

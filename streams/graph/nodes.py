@@ -60,7 +60,7 @@ class Verb(Enum):
     PEEK = "peek"
     FOR_EACH = "for_each"
     PRINT = "print"
-    """function(key, value) writes it down; `printed` in the node says where"""
+    """function(key, value) writes it down"""
     SPLIT = "split"
     """`functions` are the predicates; the record goes to the child `branches[i]` of the first that holds"""
     BRANCH = "branch"
@@ -105,8 +105,8 @@ class Serdes:
 class Materialization:
     """The store of a node. `queryable` is True when the user named it; otherwise the name was generated.
 
-    `retention_ms` None: what the windows need. `history_ms` set: a versioned store. `persistent` None: what the
-    setting `default_dsl_store` says. `cached` may still be overruled by the operator (versioned, emit on close).
+    `retention_ms` None: what the windows need. `history_ms` set: a versioned store. `persistent` None: on disk, unless
+    whoever opens the stores decides otherwise (the driver may). `cached` may still be overruled by the operator (versioned, emit on close).
     """
 
     store: str

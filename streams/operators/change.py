@@ -44,8 +44,9 @@ def unpacked(column: Iterable[bytes | None]) -> tuple[list[bytes | None], list[b
 
 
 def varint(number: int) -> bytes:
-    """An unsigned number, seven bits a byte, the lowest first."""
+    """A length as Kafka writes signed numbers: doubled (zigzag), seven bits a byte, the lowest first."""
     encoded = bytearray()
+    number <<= 1
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)
         number >>= 7
@@ -59,6 +60,6 @@ def read_varint(data: bytes) -> tuple[int, int]:
     for index, byte in enumerate(data):
         number |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return number, index + 1
+            return number >> 1, index + 1
         shift += 7
     raise ValueError("expected a variable-length number, got bytes that never end one")

@@ -76,13 +76,14 @@ def tasks_of(inputs: Iterable[TaskInputs], partitions: Mapping[str, int]) -> dic
 
 
 def distribute(tasks: Sequence[TaskId], states: Mapping[str, MemberState]) -> dict[TaskId, str]:
-    """The owner of each task; `tasks` in order."""
+    """The owner of each task; `tasks` in order. What a member keeps is a mix of sub-topologies: heavy ones spread."""
     if not states:
         return {}
     quota = _Quota(tasks, sorted(states))
     owners: dict[TaskId, str] = {}
+    mixed = sorted(tasks, key=lambda task: (task.partition, task.subtopology))
     for known in (_places(states, "running"), _places(states, "stored")):
-        for task in tasks:
+        for task in mixed:
             if task in owners:
                 continue
             for member in known.get(str(task), ()):
@@ -96,28 +97,21 @@ def distribute(tasks: Sequence[TaskId], states: Mapping[str, MemberState]) -> di
 
 
 class _Quota:
-    """How many tasks each member may have: all the same, but for some that take one of the rest.
-
-    Of one sub-topology nobody keeps more than its share either, so that heavy ones spread.
-    """
+    """How many tasks each member may have: all the same, but for some that take one of the rest."""
 
     def __init__(self, tasks: Sequence[TaskId], members: Sequence[str]) -> None:
         self._loads = dict.fromkeys(members, 0)
         self._parts: Counter[tuple[str, int]] = Counter()
         self._base, self._rest = divmod(len(tasks), len(members))
-        sizes = Counter(task.subtopology for task in tasks)
-        self._shares = {subtopology: -(-size // len(members)) for subtopology, size in sizes.items()}
 
     def take(self, member: str, task: TaskId) -> bool:
         """Count one more task for a member, unless it has enough."""
-        load, part = self._loads[member], (member, task.subtopology)
+        load = self._loads[member]
         if load > self._base or (load == self._base and self._rest == 0):
-            return False
-        if self._parts[part] >= self._shares[task.subtopology]:
             return False
         self._rest -= load == self._base
         self._loads[member] = load + 1
-        self._parts[part] += 1
+        self._parts[member, task.subtopology] += 1
         return True
 
     def hand_out(self, subtopology: int, tasks: list[TaskId]) -> dict[TaskId, str]:

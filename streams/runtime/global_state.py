@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from state import ChangelogWriter, open_store
 from state.stores import Store, StoreSpec
@@ -51,14 +51,14 @@ class GlobalState:
         """The open stores by name."""
         return self._task.stores
 
-    def start(self, *, stall_s: float) -> None:
-        """Read everything there is. Raises: ClientError when nothing moves for `stall_s`."""
+    def start(self, *, stall_s: float, stopping: Callable[[], bool]) -> None:
+        """Read everything there is, unless `stopping`. Raises: ClientError when nothing moves for `stall_s`."""
         self._task.open()
         self._task.start()
         self._consumer.assign(self._inputs)
         ends = self._consumer.end_offsets(self._inputs)
         moved_at = time.monotonic()
-        while any(self._consumer.position(partition) < end for partition, end in ends.items()):
+        while not stopping() and any(self._consumer.position(part) < end for part, end in ends.items()):
             if self.step(POLL_S):
                 moved_at = time.monotonic()
             elif time.monotonic() - moved_at > stall_s:

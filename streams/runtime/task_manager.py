@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from state.errors import StoreLocked
 from state.stores import Store
@@ -32,6 +33,13 @@ LOCK_RETRY_S = 0.1
 MIN_BUFFER_BYTES = 1 << 20
 
 
+class _Waiting(NamedTuple):
+    """A task whose directory another process holds; 0.0: it was not tried yet."""
+
+    since: float
+    retry_at: float
+
+
 class TaskManager:
     """See the module. Satisfies `RebalanceListener`."""
 
@@ -46,6 +54,7 @@ class TaskManager:
         make_task: MakeTask,
         subtopology_of: Mapping[str, int],
         buffer_bytes: int,
+        lock_timeout_s: float,
     ) -> None:
         self.tasks: dict[TaskId, Task] = {}
         self.rebalances = 0
@@ -58,10 +67,11 @@ class TaskManager:
         self._make_task = make_task
         self._subtopology_of = subtopology_of
         self._buffer_bytes = buffer_bytes
+        self._lock_timeout_s = lock_timeout_s
         self._task_of: dict[TopicPartition, Task] = {}
         self._committed: dict[TopicPartition, OffsetAndMetadata] = {}
         self._paused: set[TopicPartition] = set()
-        self._unopened: dict[TaskId, float] = {}
+        self._unopened: dict[TaskId, _Waiting] = {}
         self.between_assignments = False
         """Partitions were given back, and none assigned since."""
 
@@ -120,7 +130,7 @@ class TaskManager:
             task.resume()
             return
         self._pause(task.inputs)
-        self._unopened[task_id] = 0.0
+        self._unopened[task_id] = _Waiting(time.monotonic(), 0.0)
         self._open_waiting()
 
     # Opening and restoring
@@ -128,16 +138,18 @@ class TaskManager:
     def _open_waiting(self) -> None:
         """Open the tasks that wait for it, and begin to restore them."""
         now = time.monotonic()
-        for task_id, retry_at in list(self._unopened.items()):
-            if now < retry_at:
+        for task_id, waiting in list(self._unopened.items()):
+            if now < waiting.retry_at:
                 continue
             task = self.tasks[task_id]
             try:
                 task.open()
             except StoreLocked as error:
-                if not retry_at:
+                if now - waiting.since > self._lock_timeout_s:
+                    raise
+                if not waiting.retry_at:
                     log.info("waiting for task %s: %s", task_id, error)
-                self._unopened[task_id] = now + LOCK_RETRY_S
+                self._unopened[task_id] = waiting._replace(retry_at=now + LOCK_RETRY_S)
             else:
                 del self._unopened[task_id]
                 self._restore(task)
@@ -175,7 +187,7 @@ class TaskManager:
     @property
     def restoring(self) -> bool:
         """Whether some task does not run yet."""
-        return any(task.state is not TaskState.RUNNING for task in self._task_of.values())
+        return any(task.state is not TaskState.RUNNING for task in list(self._task_of.values()))
 
     def restore(self, timeout_s: float) -> None:
         """One turn of restoring; tasks that are complete start."""
@@ -196,7 +208,9 @@ class TaskManager:
         limit = self._buffer_limit()
         for batch in batches:
             partition = TopicPartition(batch.topic, batch.partition)
-            task = self._task_of[partition]
+            task = self._task_of.get(partition)
+            if task is None:
+                continue  # let go after a failed commit; the next assignment reads it again
             task.add(batch)
             if partition not in self._paused and task.buffered_bytes(partition) > limit:
                 self._pause((partition,))

@@ -30,7 +30,7 @@ from streams.runtime.restore_progress import restore_listener
 from streams.runtime.restorer import RestoreListener, Restorer
 from streams.runtime.start_offsets import StartOffsets
 from streams.runtime.task import Task, TaskEnvironment, TaskId
-from streams.runtime.task_manager import TaskManager
+from streams.runtime.task_manager import LOCK_RETRY_S, TaskManager
 from streams.runtime.task_stores import TaskStores
 from streams.timers import Timed, Timers
 from streams.topology.compile import compile_task
@@ -241,7 +241,7 @@ class Worker:
         if not self._topology.global_stores:
             return None
         state = GlobalState(self._topology, self._clients.consumer(group=None), counts, environment)
-        state.start(stall_s=self._config.task_timeout_ms / 1000)
+        state.start(stall_s=self._config.task_timeout_ms / 1000, stopping=lambda: self._stopping)
         return state
 
     def _task_manager(
@@ -281,6 +281,7 @@ class Worker:
             make_task=make_task,
             subtopology_of={topic: part.subtopology for part in inputs for topic in part.topics},
             buffer_bytes=self._config.buffered_max_bytes,
+            lock_timeout_s=self._config.task_timeout_ms / 1000,
         )
 
     def _close(self) -> None:
@@ -336,8 +337,10 @@ class Worker:
     def _poll_s(self, parts: _Parts) -> float:
         """How long to wait for records: not at all while there is work, else until the next deadline."""
         tasks, now = parts.tasks, self._clock()
-        if tasks.restoring or tasks.ready(now):
+        if parts.restorer.active or tasks.ready(now):
             return 0
+        if tasks.restoring:
+            return LOCK_RETRY_S
         deadlines = [tasks.next_punctuation_ms, self._timers.next_ms()]
         if tasks.commit_needed:
             deadlines.append(self._commit_due_ms)

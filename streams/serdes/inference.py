@@ -1,21 +1,24 @@
 """The type that a function returns, where its annotations or its plain form tell, so that its serde need not be given.
 
-A lambda that only reads attributes (`lambda key, ride: ride.zone.borough`, or a tuple of such) has no annotation, but
-its result's type follows from the fields of its argument. It is read from the bytecode and never called: a function
-that does anything else (calls, operators, globals) counts as unknown, which is always safe.
+A lambda that only reads attributes and calls classes or annotated functions (`lambda key, ride: ride.zone.borough`,
+`lambda ride, zone: Enriched(ride, zone)`, or a tuple of such) has no annotation, but its result's type follows from the
+fields of its argument or from what it calls. It is read from the bytecode and never called: a function that does
+anything else (methods, operators) counts as unknown, which is always safe.
 """
 
 from __future__ import annotations
 
+import builtins
 import dis
 from collections.abc import Callable, Sequence
-from types import CodeType, FunctionType
+from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, get_origin, get_type_hints
 
 UNKNOWN: Any = object()
 """The type is not known; distinct from None, which is a type."""
 
-_IGNORED = {"RESUME", "NOP", "CACHE", "COPY_FREE_VARS", "PRECALL"}
+_IGNORED = {"RESUME", "NOP", "CACHE", "COPY_FREE_VARS", "PRECALL", "PUSH_NULL", "KW_NAMES"}
 
 
 def returned_type(function: Callable[..., Any], argument_types: Sequence[Any] = ()) -> Any:
@@ -29,7 +32,7 @@ def returned_type(function: Callable[..., Any], argument_types: Sequence[Any] = 
     if hint is not UNKNOWN:
         return hint
     if isinstance(function, FunctionType) and function.__name__ == "<lambda>":
-        return _evaluate(function.__code__, argument_types)
+        return _evaluate(function, argument_types)
     return UNKNOWN
 
 
@@ -67,23 +70,58 @@ def field_type(owner: Any, name: str) -> Any:
     return UNKNOWN if hint is Any or hint is object else hint
 
 
-def _evaluate(code: CodeType, argument_types: Sequence[Any]) -> Any:
-    """Run the lambda on types instead of values; any instruction beyond reading attributes ends in UNKNOWN."""
-    known = dict(zip(code.co_varnames, argument_types, strict=False))
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A global or closure variable that was loaded by name: what may be called."""
+
+    value: Any
+
+
+def _evaluate(function: FunctionType, argument_types: Sequence[Any]) -> Any:
+    """Run the lambda on types instead of values; what cannot be followed ends in UNKNOWN."""
+    known = dict(zip(function.__code__.co_varnames, argument_types, strict=False))
     stack: list[Any] = []
-    for instruction in dis.get_instructions(code):
-        name = instruction.opname
+    for instruction in dis.get_instructions(function.__code__):
+        name, argument = instruction.opname, instruction.argval
         if name == "RETURN_VALUE":
-            return stack.pop() if len(stack) == 1 else UNKNOWN
+            result = stack.pop()
+            return UNKNOWN if stack or isinstance(result, _Named) else result
         if name.startswith("LOAD_FAST"):
-            names = instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
+            names = argument if isinstance(argument, tuple) else (argument,)
             stack.extend(known.get(each, UNKNOWN) for each in names)
+        elif name in {"LOAD_GLOBAL", "LOAD_DEREF"}:
+            stack.append(_Named(_variable(function, argument)))
+        elif name == "LOAD_CONST":
+            stack.append(UNKNOWN)
         elif name == "LOAD_ATTR":
-            stack.append(field_type(stack.pop(), instruction.argval))
+            stack.append(field_type(stack.pop(), argument))
+        elif name == "CALL":
+            del stack[len(stack) - argument :]
+            stack.append(_called_type(stack.pop()))
         elif name == "BUILD_TUPLE":
-            members = stack[len(stack) - instruction.argval :]
-            del stack[len(stack) - instruction.argval :]
+            members = stack[len(stack) - argument :]
+            del stack[len(stack) - argument :]
             stack.append(UNKNOWN if UNKNOWN in members else tuple[tuple(members)])  # type: ignore[misc]
         elif name not in _IGNORED:
             return UNKNOWN
     return UNKNOWN
+
+
+def _variable(function: FunctionType, name: str) -> Any:
+    """What a name in the function means now, outside its parameters; UNKNOWN when it means nothing yet."""
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=False))
+    if name in cells:
+        try:
+            return cells[name].cell_contents
+        except ValueError:
+            return UNKNOWN
+    return function.__globals__.get(name, getattr(builtins, name, UNKNOWN))
+
+
+def _called_type(callee: Any) -> Any:
+    """The type of what a class or an annotated function gives when it is called."""
+    if not isinstance(callee, _Named):
+        return UNKNOWN
+    if isinstance(callee.value, type):
+        return callee.value
+    return return_annotation(callee.value) if isinstance(callee.value, FunctionType) else UNKNOWN

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
 from state.stores import StoreSpec
@@ -27,8 +26,6 @@ from streams.topology.store_specs import StoreDefaults
 from streams.topology.topology import Topology
 
 __all__ = ["build"]
-
-log = logging.getLogger(__name__)
 
 
 def build(graph: Graph, names: Names, config: StreamsConfig, user_stores: Mapping[str, StoreSpec]) -> Topology:

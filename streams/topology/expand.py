@@ -8,7 +8,7 @@ Source: writeToTopology of the nodes in Kafka's kstream.internals.graph.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from state.stores import StoreKind, StoreSpec
@@ -157,8 +157,10 @@ class Expansion:
         if node.is_global:
             self._assembly.add_global_store(spec, StoreUse.TABLE, node.source, node.name)
         elif node.stored:
-            changelog = node.topic if node.reuse_source_topic else None
             generated = not node.materialized.queryable
+            if node.reuse_source_topic:
+                spec = replace(spec, logged=False)
+            changelog = node.topic if node.reuse_source_topic else None
             self._assembly.add_store(spec, StoreUse.TABLE, node.name, changelog=changelog, generated_name=generated)
 
     def _process(self, node: Process) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -73,11 +73,25 @@ class BrokerProcess:
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
+def make_broker(tmp_path: Path) -> Iterator[Callable[..., BrokerProcess]]:
+    """Starts brokers with arguments of their own."""
+    started: list[BrokerProcess] = []
+
+    def start(*arguments: str) -> BrokerProcess:
+        folder = tmp_path / f"broker{len(started)}"
+        folder.mkdir()
+        started.append(BrokerProcess(folder / "data", *arguments).start())
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.stop()
+
+
+@pytest.fixture
+def broker(make_broker: Callable[..., BrokerProcess]) -> BrokerProcess:
     """A broker of its own for a test."""
-    process = BrokerProcess(tmp_path / "data").start()
-    yield process
-    process.stop()
+    return make_broker()
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.fetch import FetchRequest
 
+from streams.clients.kafka.network import Outage, described
 from streams.clients.kafka.record_batches import FetchedBatch, split
 from streams.errors import ClientError, OffsetOutOfRange, StreamsError
 from streams.record import TopicPartition
@@ -85,6 +86,7 @@ class Fetcher:
         self._states: dict[TopicPartition, PartitionState] = {}
         self._changed = asyncio.Event()
         self._waiting_bytes = 0
+        self._outage = Outage("fetching")
         self._fetches: set[asyncio.Task[None]] = set()
         self._busy_nodes: set[int] = set()
         self._main = asyncio.get_running_loop().create_task(self._run())
@@ -179,8 +181,13 @@ class Fetcher:
                 for answer in answers:
                     partition = TopicPartition(topic, answer[0])
                     self._accept(partition, asked[partition], answer)
+            self._outage.over()
         except kafka_errors.KafkaError as error:
-            log.debug("fetch from broker %s failed: %r", node, error)
+            self._outage.failed(described(error))
+            self._retry_later(asked.values())
+        except Exception as error:
+            log.exception("an answer to a fetch could not be read")
+            self._fail(ClientError(f"the broker's answer to a fetch could not be read: {error}"))
             self._retry_later(asked.values())
         finally:
             for state in asked.values():

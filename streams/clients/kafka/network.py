@@ -33,6 +33,7 @@ T = TypeVar("T")
 
 FENCED = (CommitFailedError, IllegalGenerationError, InvalidProducerEpoch, ProducerFenced, UnknownMemberIdError)
 RETRY_EVERY_S = 0.1
+OUTAGE_EVERY_S = 10.0
 
 
 class NetworkThread:
@@ -76,6 +77,30 @@ class NetworkThread:
             self.loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
         finally:
             self.loop.close()
+
+
+class Outage:
+    """Tells in the log that requests keep failing, every OUTAGE_EVERY_S and not at once, and when they work again."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._since: float | None = None
+        self._said = 0.0
+
+    def failed(self, reason: str) -> None:
+        """A request failed; it is going to be tried again."""
+        now = time.monotonic()
+        if self._since is None:
+            self._since = self._said = now
+        elif now - self._said >= OUTAGE_EVERY_S:
+            self._said = now
+            log.warning("%s has failed for %.0f s and is tried again: %s", self._what, now - self._since, reason)
+
+    def over(self) -> None:
+        """A request worked."""
+        if self._since is not None and self._said > self._since:
+            log.warning("%s works again", self._what)
+        self._since = None
 
 
 @contextlib.contextmanager

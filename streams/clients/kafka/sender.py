@@ -19,6 +19,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
+from streams.clients.kafka.network import Outage, described
 from streams.errors import ClientError, ProductionError, StreamsError, TaskMigrated
 from streams.record import TopicPartition
 
@@ -73,6 +74,7 @@ class Sender:
         self._in_flight: set[TopicPartition] = set()
         self._busy_nodes: set[int] = set()
         self._requests: set[asyncio.Task[None]] = set()
+        self._outage = Outage("writing")
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._main = self._loop.create_task(self._run())
@@ -170,6 +172,9 @@ class Sender:
                 await asyncio.sleep(RETRY_S)
         except StreamsError as error:
             self._failed(error)
+        except Exception as error:
+            log.exception("an answer to a write could not be read")
+            self._failed(ClientError(f"the broker's answer to a write could not be read: {error}"))
         finally:
             self._busy_nodes.discard(node)
             self._in_flight.difference_update(batch.partition for batch in batches)
@@ -181,8 +186,9 @@ class Sender:
         try:
             answer = await self._client.send(node, self._request(batches))
         except kafka_errors.KafkaError as error:
-            log.debug("produce request to broker %s failed: %r", node, error)
-            return batches, str(error) or type(error).__name__
+            self._outage.failed(described(error))
+            return batches, described(error)
+        self._outage.over()
         again: list[Batch] = []
         reason = ""
         for topic, parts in answer.topics:

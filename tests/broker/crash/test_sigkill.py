@@ -1,7 +1,10 @@
 """The broker killed under producing clients: what was acknowledged is there, once, in order."""
 
 import asyncio
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -184,3 +187,79 @@ def test_torn_tail(broker, damage: str) -> None:
     assert stored(broker.address)[0] == list(range(49))
     assert "numbers-0" in broker.log
     assert "truncat" in broker.log or "cut" in broker.log
+
+
+MEMBER = """
+import sys
+from kafka import KafkaConsumer, KafkaProducer
+
+consumer = KafkaConsumer(
+    "numbers", bootstrap_servers=sys.argv[1], group_id="pair", auto_offset_reset="earliest", enable_auto_commit=False,
+    session_timeout_ms=6000, heartbeat_interval_ms=200,
+)
+for message in consumer:
+    print(message.partition, int(message.value), flush=True)
+    consumer.commit()
+"""
+
+
+class Processed:
+    """What the members of a group say they processed, read by a thread for each."""
+
+    def __init__(self, address: str, count: int) -> None:
+        command = [sys.executable, "-c", MEMBER, address]
+        self.members = [
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            for _ in range(count)
+        ]
+        self.numbers: list[set[int]] = [set() for _ in range(count)]
+        self.changed = threading.Condition()
+        self.threads = [threading.Thread(target=self._read, args=(index,)) for index in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def _read(self, index: int) -> None:
+        stream = self.members[index].stdout
+        assert stream is not None
+        for line in stream:
+            with self.changed:
+                self.numbers[index].add(int(line.split()[1]))
+                self.changed.notify_all()
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
+        with self.changed:
+            return self.changed.wait_for(condition, seconds)
+
+    def stop(self) -> None:
+        for member in self.members:
+            member.kill()
+        for thread in self.threads:
+            thread.join()
+        for member in self.members:
+            member.communicate()
+
+
+def test_killed_member_hands_over(broker) -> None:
+    """A group member killed with SIGKILL loses its partition within its session; every number is processed."""
+    make_topic(broker.address)
+    producer = Producer({"bootstrap.servers": broker.address})
+    processed = Processed(broker.address, 2)
+    first, second = processed.numbers
+    sent = 0
+
+    def send(count: int) -> None:
+        nonlocal sent
+        for number in range(sent, sent + count):
+            producer.produce("numbers", str(number), partition=number % PARTITIONS)
+        sent += count
+        assert producer.flush(10) == 0
+
+    try:
+        while not processed.wait_for(lambda: bool(first and second), 0.2):
+            send(4)
+        processed.members[0].kill()
+        send(40)
+        assert processed.wait_for(lambda: first | second == set(range(sent)), 30)
+        assert {number % PARTITIONS for number in second} == set(range(PARTITIONS))
+    finally:
+        processed.stop()

@@ -45,11 +45,11 @@ def test_bad_value(tmp_path: Path, setting: str, said: str) -> None:
     assert said in sentence(run("--data-dir", str(tmp_path), "--set", setting))
 
 
-def test_bad_arguments() -> None:
+def test_bad_arguments(tmp_path: Path) -> None:
     """A command line without a data directory, or with an unknown option, is explained."""
     assert "--data-dir" in sentence(run())
     assert "--bogus" in sentence(run("--bogus"))
-    assert "HOST:PORT" in sentence(run("--data-dir", "unused", "--listen", "nonsense"))
+    assert "HOST:PORT" in sentence(run("--data-dir", str(tmp_path), "--listen", "nonsense"))
 
 
 def test_port_in_use(tmp_path: Path) -> None:
@@ -92,3 +92,18 @@ def test_exit_when_idle(tmp_path: Path) -> None:
     result = run("--data-dir", str(tmp_path / "data"), "--listen", "127.0.0.1:0", "--exit-when-idle", "0.2")
     assert result.returncode == 0
     assert result.stdout.startswith("ready on 127.0.0.1:")
+
+
+def test_localhost_is_all_its_addresses(tmp_path: Path) -> None:
+    """On `localhost` with a free port every address of the name listens, on the same port."""
+    command = [sys.executable, "-m", "broker", "--data-dir", str(tmp_path / "data"), "--listen", "localhost:0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().rpartition(":")[2])
+        try:
+            for family, _, _, _, address in socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM):
+                with socket.socket(family) as client:
+                    client.settimeout(5)
+                    client.connect(address)
+        finally:
+            process.terminate()

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from examples.taxi.data import open_trips
+from examples.taxi.layouts import TripsError
 from examples.taxi.messages import Ride
-from examples.taxi.trip_file import TripsError
 
 HEADER = (
     "pickup,dropoff,passengers,distance,fare,tip,tolls,total,color,payment,"
@@ -77,6 +77,8 @@ def test_only_so_many_rows(tmp_path: Path) -> None:
         ([HEADER], "has a header but no trips"),
         (["a,b,c", "1,2,3"], "has other columns than trips have: .* missing; found a, b, c. Give a yellow or green"),
         ([HEADER, TRIP, TRIP[:70]], "line 3: expected 14 columns, found 9. The file seems cut"),
+        ([HEADER, TRIP, TRIP, TRIP[:-3]], "line 4: ends without a line end, after 'Que' in column dropoff_borough"),
+        ([HEADER, TRIP, TRIP, TRIP[:-6]], "line 4: ends without a line end, after '' in column dropoff_borough"),
         ([HEADER, TRIP.replace("7.0", "7,0")], "line 2: expected 14 columns, found 15"),
         ([HEADER, TRIP.replace("7.0", "seven")], "line 2, column fare: expected a number, found 'seven'"),
         ([HEADER, TRIP.replace("7.0", "inf")], "line 2, column fare: expected a number, found 'inf'"),
@@ -90,6 +92,20 @@ def test_bad_files_are_told_where_and_what_to_do(tmp_path: Path, lines: list[str
     path.write_text("\n".join(lines))
     with pytest.raises(TripsError, match=sentence):
         open_trips(path)
+
+
+@pytest.mark.parametrize("cut", range(1, len(TRIP)))
+def test_a_cut_at_any_byte_is_noticed(tmp_path: Path, cut: int) -> None:
+    """Wherever in its last line a file was cut."""
+    (tmp_path / "t.csv").write_text("\n".join([HEADER, TRIP, TRIP, TRIP[:cut]]))
+    with pytest.raises(TripsError, match="seems cut"):
+        open_trips(tmp_path / "t.csv")
+
+
+def test_a_whole_file_may_lack_its_last_line_end(tmp_path: Path) -> None:
+    """What ends as other lines end is whole."""
+    (tmp_path / "t.csv").write_text(f"{HEADER}\n{TRIP}\n{TRIP}")
+    assert open_trips(tmp_path / "t.csv").count == 2
 
 
 def test_bad_paths(tmp_path: Path) -> None:

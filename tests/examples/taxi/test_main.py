@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -48,9 +49,18 @@ def test_bad_input_is_one_sentence(tmp_path: Path, content: str | None, sentence
 
 
 def test_wrong_options_are_told() -> None:
-    """A count of nothing and an unknown part are usage errors."""
+    """A count of nothing, a rate of less and an unknown part are usage errors."""
+    assert "expected a number of rides per second above 0" in taxi("--rate", -1).stderr
     assert "expected a number of rows above 0" in taxi("--count", 0).stderr
     assert taxi("lunch").returncode == 2
+
+
+def test_a_directory_that_cannot_be_used(tmp_path: Path) -> None:
+    """A file where the directory should be is named."""
+    (tmp_path / "taxi").write_text("")
+    done = taxi("--count", 10, "--seed", 1, "--dir", tmp_path / "taxi" / "below")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {tmp_path / 'taxi'}")
 
 
 @pytest.mark.broker
@@ -84,3 +94,31 @@ def test_killed_in_the_middle_nothing_is_lost(tmp_path: Path, directory: Path) -
     done = taxi(*arguments)
     assert done.returncode == 0, done
     assert re.search(r"pandas, from trips.csv: (equal|nothing lost)", done.stdout), done
+
+
+@pytest.mark.broker
+def test_four_processes_share_the_embedded_broker(tmp_path: Path, directory: Path) -> None:
+    """Each program as a process of its own, found by the directory; a run of all then has nothing left to do but count."""
+    write_trips(tmp_path / "trips.csv", 1_000, seed=9)
+    with ExitStack() as stack:
+        programs = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-m", "examples.taxi", part, "--dir", str(directory)],
+                    cwd=ROOT,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+            )
+            for part in ("transaction", "email", "analytics")
+        ]
+        produced = taxi("rides", "--trips", tmp_path / "trips.csv", "--dir", directory)
+        whole = taxi("--trips", tmp_path / "trips.csv", "--dir", directory)
+        for program in programs:
+            program.send_signal(signal.SIGINT)
+        outputs = [program.communicate(timeout=30)[0] for program in programs]
+    assert re.search(r"\d+ rides produced to ride_details", produced.stdout), produced
+    assert "pandas, from trips.csv: equal" in whole.stdout, (whole, outputs)
+    assert [program.returncode for program in programs] == [0, 0, 0], outputs
+    assert "emails sent" in outputs[1]

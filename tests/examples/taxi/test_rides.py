@@ -7,7 +7,7 @@ import pytest
 from examples.taxi import rides
 from examples.taxi.data import Trips, open_trips
 from examples.taxi.generator import write_trips
-from examples.taxi.trip_file import TripsError
+from examples.taxi.layouts import TripsError
 from streams.clients.memory import MemoryBroker, MemoryClients
 from streams.record import Batch, Record, TopicPartition
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from state import StateDirectory, StoreLocked
 from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryClients
 from streams.config import StreamsConfig
@@ -54,7 +55,7 @@ def say(broker: MemoryBroker, words: list[str]) -> None:
         producer.send("words", at % 2, [None], [word.encode()], [1_000 + at])
 
 
-def worker(broker: MemoryBroker, state_dir: Path, progress: Any = None, **settings: Any) -> Worker:
+def worker(broker: MemoryBroker, state_dir: Path, progress: Any = None, *, timers: Any = (), **settings: Any) -> Worker:
     given = {"broker": "kafka://memory:1", "state_dir": str(state_dir), "commit_interval_ms": 20} | settings
     config = StreamsConfig.of(GROUP, given)
     topology = counting_app.topology(config)
@@ -64,7 +65,12 @@ def worker(broker: MemoryBroker, state_dir: Path, progress: Any = None, **settin
             broker.changed.notify_all()
 
     return Worker(
-        topology, config, MemoryClients(broker), restore_progress=progress or SilentListener(), on_state=changed
+        topology,
+        config,
+        MemoryClients(broker),
+        timers=timers,
+        restore_progress=progress or SilentListener(),
+        on_state=changed,
     )
 
 
@@ -224,3 +230,56 @@ def test_exactly_once_is_refused_for_now(broker: MemoryBroker, tmp_path: Path) -
     """Better a sentence than a promise that is not kept."""
     with pytest.raises(ConfigError, match="use 'at_least_once'"):
         worker(broker, tmp_path, processing_guarantee="exactly_once_v2", commit_interval_ms=100)
+
+
+def test_repartition_topics_are_purged_after_commits(broker: MemoryBroker, tmp_path: Path) -> None:
+    """What was counted and committed is deleted from the topic between the sub-topologies."""
+    say(broker, WORDS)
+    with running(worker(broker, tmp_path, repartition_purge_interval_ms=1)):
+        until(broker, lambda: caught_up(broker))
+        until(broker, lambda: all(part.start == part.end for part in broker.partitions(f"{GROUP}-by-word-repartition")))
+    assert latest(broker) == Counter(WORDS)
+
+
+def test_timers_run_on_the_processing_thread(broker: MemoryBroker, tmp_path: Path) -> None:
+    """A function by the clock sees the stores, and keeps running while nothing arrives."""
+    seen = []
+
+    class Tick:
+        """Every millisecond."""
+
+        def after(self, time_ms: int) -> int:
+            return time_ms + 1
+
+        def function(self) -> None:
+            seen.append((threading.current_thread(), len(work.stores("counts"))))
+            with broker.changed:
+                broker.changed.notify_all()
+
+    work = worker(broker, tmp_path, timers=[Tick()])
+    with running(work):
+        until(broker, lambda: any(stores == 2 for _, stores in seen))
+    assert {thread for thread, _ in seen} != {threading.current_thread()}
+    assert len({thread for thread, _ in seen}) == 1
+
+
+def test_a_directory_that_stays_locked_is_an_error(broker: MemoryBroker, tmp_path: Path) -> None:
+    """Another process that does not let go is named, after the time that was configured."""
+    with (
+        StateDirectory(tmp_path, GROUP).open_task("1_0", owner="somebody else"),
+        pytest.raises(StoreLocked, match="belongs to somebody else"),
+    ):
+        worker(broker, tmp_path, task_timeout_ms=50).run()
+
+
+def test_a_store_ahead_of_its_changelog_is_set_aside(broker: MemoryBroker, tmp_path: Path) -> None:
+    """The changelog was made anew: the old store gets another name, and the new one follows the changelog."""
+    say(broker, WORDS)
+    with running(worker(broker, tmp_path)):
+        until(broker, lambda: caught_up(broker))
+    broker.delete(f"{GROUP}-counts-changelog")
+    say(broker, ["be"])
+    with running(worker(broker, tmp_path)):
+        until(broker, lambda: caught_up(broker))
+    assert latest(broker)["be"] == 1
+    assert list(tmp_path.glob("*/1_*/rocksdb/*corrupt-1"))

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ class Process:
         """Wait until it runs so many tasks."""
 
         def enough(line: str) -> bool:
-            return line.startswith("running tasks: 0") or line.startswith("running tasks: 1")
+            return line.startswith(("running tasks: 0", "running tasks: 1"))
 
         while True:
             line = self.until(enough)
@@ -61,14 +62,15 @@ class Process:
     def stop(self) -> int:
         """End it well; the answer is its exit code."""
         self._process.send_signal(signal.SIGTERM)
-        self.lines += self._process.stdout.read().splitlines()
-        return self._process.wait(20)
+        out, _ = self._process.communicate(timeout=20)
+        self.lines += out.splitlines()
+        return self._process.returncode
 
     def kill(self) -> None:
-        """SIGKILL it."""
-        self._process.kill()
-        self._process.stdout.read()
-        self._process.wait(20)
+        """SIGKILL it, if it still runs."""
+        if self._process.returncode is None:
+            self._process.kill()
+            self._process.communicate(timeout=20)
 
 
 class Topics:
@@ -153,8 +155,10 @@ def test_a_killed_process_loses_nothing(topics: Topics, start: Callable[[str], P
 
 
 @pytest.mark.crash
-def test_after_a_kill_only_what_is_missing_is_restored(topics: Topics, start: Callable[[str], Process]) -> None:
-    """A store that was committed and closed well restores nothing; a killed one some; a deleted one everything."""
+def test_an_intact_directory_restores_nothing_and_a_missing_one_everything(
+    topics: Topics, start: Callable[[str], Process]
+) -> None:
+    """After a stop the same directory reads no changelog; another directory reads it all; counts go on both times."""
     process = start("a")
     topics.say(WORDS)
     topics.until_counted(lambda counts: counts == Counter(WORDS))
@@ -162,9 +166,39 @@ def test_after_a_kill_only_what_is_missing_is_restored(topics: Topics, start: Ca
     process = start("a")
     process.until_tasks(4)
     assert not any(line.startswith("restoring") for line in process.lines)
-    process.kill()
+    assert process.stop() == 0
     process = start("elsewhere")
     process.until_tasks(4)
     assert any(line.startswith("restored counts") for line in process.lines)
     topics.say(WORDS)
     topics.until_counted(lambda counts: counts == Counter(WORDS * 2))
+
+
+@pytest.mark.crash
+def test_after_a_kill_the_directory_is_trusted(topics: Topics, start: Callable[[str], Process]) -> None:
+    """A killed worker's stores are behind, never wrong: the next one restores what is missing, and counts on."""
+    process = start("a")
+    topics.say(WORDS)
+    topics.until_counted(lambda counts: counts == Counter(WORDS))
+    process.kill()
+    process = start("a")
+    process.until_tasks(4)
+    topics.say(WORDS)
+    topics.until_counted(lambda counts: all(counts[word] >= 2 * times for word, times in Counter(WORDS).items()))
+    assert not any("set aside" in line for line in process.lines)
+
+
+@pytest.mark.crash
+def test_a_killed_broker_interrupts_nobody_for_good(
+    quick_broker: Any, topics: Topics, start: Callable[[str], Process]
+) -> None:
+    """SIGKILL of the broker under a working worker: when it is back, all words are counted, each once."""
+    process = start("a")
+    process.until_tasks(4)
+    topics.say(WORDS)
+    topics.until_counted(lambda counts: counts == Counter(WORDS))
+    quick_broker.kill()
+    quick_broker.start()
+    topics.say(WORDS)
+    topics.until_counted(lambda counts: counts == Counter(WORDS * 2))
+    assert process.stop() == 0

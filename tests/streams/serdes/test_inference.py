@@ -61,3 +61,18 @@ def test_classes_return_themselves() -> None:
     assert returned_type(Zone) is Zone
     assert field_type(Ride, "zone") is Zone
     assert field_type(dict[str, int], "x") is UNKNOWN
+
+
+def test_what_a_lambda_calls_tells_its_type():
+    """A class gives itself, an annotated function what it says, whether global or from an outer function."""
+
+    def scaled(fare: float, by: int) -> float:
+        return fare * by
+
+    assert returned_type(lambda ride: Ride(ride.fare, 1), [Ride]) is Ride
+    assert returned_type(lambda ride: Ride(fare=1.0), [Ride]) is Ride
+    assert returned_type(lambda ride: scaled(ride.fare, 2), [Ride]) is float
+    assert returned_type(lambda ride: str(ride.fare), [Ride]) is str
+    assert returned_type(lambda ride: (ride.fare, str(7)), [Ride]) == tuple[float, str]
+    assert returned_type(lambda ride: unknown_name(ride), [Ride]) is UNKNOWN  # noqa: F821  looked up, not found
+    assert returned_type(lambda ride: ride.copy(), [Ride]) is UNKNOWN

@@ -1,0 +1,173 @@
+"""One transactional id: who produces under it, and where its transaction stands. Records of `__transaction_state` as well.
+
+Pure state: a change is a new `Transaction` that `become` allows, written as a record and read back by `parse_transaction`.
+Key and value are Kafka's own (value version 0; version 1 is read). Knows nothing of logs, timers or requests.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from broker.coordinators.fields import FieldReader, FieldWriter
+
+TopicPartition = tuple[str, int]
+
+MAX_EPOCH = 2**15 - 2
+"""The last epoch a client may use; the one above it only fences."""
+
+
+class TransactionState(Enum):
+    """States of a transactional id: (number in the record, name in the admin APIs)."""
+
+    EMPTY = (0, "Empty")
+    ONGOING = (1, "Ongoing")
+    PREPARE_COMMIT = (2, "PrepareCommit")
+    PREPARE_ABORT = (3, "PrepareAbort")
+    COMPLETE_COMMIT = (4, "CompleteCommit")
+    COMPLETE_ABORT = (5, "CompleteAbort")
+    DEAD = (6, "Dead")
+
+    @property
+    def number(self) -> int:
+        """As the record has it."""
+        return self.value[0]
+
+    @property
+    def shown(self) -> str:
+        """As administrators see it."""
+        return self.value[1]
+
+
+_S = TransactionState
+TRANSITIONS: dict[TransactionState, frozenset[TransactionState]] = {
+    _S.EMPTY: frozenset({_S.EMPTY, _S.ONGOING, _S.DEAD}),
+    _S.ONGOING: frozenset({_S.ONGOING, _S.PREPARE_COMMIT, _S.PREPARE_ABORT}),
+    _S.PREPARE_COMMIT: frozenset({_S.COMPLETE_COMMIT}),
+    _S.PREPARE_ABORT: frozenset({_S.COMPLETE_ABORT}),
+    _S.COMPLETE_COMMIT: frozenset({_S.EMPTY, _S.ONGOING, _S.DEAD}),
+    _S.COMPLETE_ABORT: frozenset({_S.EMPTY, _S.ONGOING, _S.DEAD}),
+    _S.DEAD: frozenset(),
+}
+"""State -> states that may follow it."""
+
+COMPLETED_BY = {_S.PREPARE_COMMIT: _S.COMPLETE_COMMIT, _S.PREPARE_ABORT: _S.COMPLETE_ABORT}
+IDLE = frozenset({_S.EMPTY, _S.COMPLETE_COMMIT, _S.COMPLETE_ABORT})
+_BY_NUMBER = {state.number: state for state in TransactionState}
+
+
+class ProducerEpoch(NamedTuple):
+    """A producer id and its epoch."""
+
+    producer_id: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """What is known of a transactional id. `previous` is the epoch before the last bump, for clients that repeat themselves."""
+
+    transactional_id: str
+    producer: ProducerEpoch
+    timeout_ms: int
+    state: TransactionState
+    partitions: frozenset[TopicPartition] = frozenset()
+    start_ms: int = -1
+    update_ms: int = -1
+    previous: ProducerEpoch | None = None
+
+    def become(
+        self,
+        state: TransactionState,
+        now_ms: int,
+        *,
+        producer: ProducerEpoch | None = None,
+        partitions: Iterable[TopicPartition] | None = None,
+        timeout_ms: int | None = None,
+    ) -> "Transaction":
+        """The id in another state; the table allows it or the program is wrong."""
+        assert state in TRANSITIONS[self.state], f"{self.transactional_id}: {self.state} cannot become {state}"
+        starts = state is _S.ONGOING and self.state is not _S.ONGOING
+        return dataclasses.replace(
+            self,
+            state=state,
+            producer=producer or self.producer,
+            previous=self.producer if producer else self.previous,
+            partitions=self.partitions if partitions is None else frozenset(partitions),
+            timeout_ms=self.timeout_ms if timeout_ms is None else timeout_ms,
+            start_ms=now_ms if starts else self.start_ms,
+            update_ms=now_ms,
+        )
+
+    def following(self, before: "Transaction") -> "Transaction":
+        """As read from a record, with the epoch before the last bump, which records do not hold."""
+        previous = before.producer if before.producer != self.producer else before.previous
+        return dataclasses.replace(self, previous=previous)
+
+    @property
+    def bumped(self) -> ProducerEpoch:
+        """The same producer, one epoch on."""
+        return ProducerEpoch(self.producer.producer_id, self.producer.epoch + 1)
+
+
+# ---- records
+
+
+def transaction_key(transactional_id: str) -> bytes:
+    """Key of a transactional id's record."""
+    return FieldWriter().int16(0).string(transactional_id).done()
+
+
+def parse_transaction_key(data: bytes) -> str | None:
+    """The transactional id; None for key versions this broker does not use."""
+    reader = FieldReader(data)
+    return reader.string() if reader.int16() == 0 else None
+
+
+def transaction_value(transaction: Transaction) -> bytes:
+    """Value of a transactional id's record."""
+    writer = FieldWriter().int16(0).int64(transaction.producer.producer_id).int16(transaction.producer.epoch)
+    writer.int32(transaction.timeout_ms).int8(transaction.state.number)
+    by_topic: dict[str, list[int]] = {}
+    for topic, partition in sorted(transaction.partitions):
+        by_topic.setdefault(topic, []).append(partition)
+    writer.int32(len(by_topic))
+    for topic, partitions in by_topic.items():
+        writer.string(topic).int32(len(partitions))
+        for partition in partitions:
+            writer.int32(partition)
+    return writer.int64(transaction.update_ms).int64(transaction.start_ms).done()
+
+
+def parse_transaction(transactional_id: str, data: bytes) -> Transaction:
+    """A transactional id as its record left it, of value version 0 or 1 (flexible; its tagged fields are not needed)."""
+    reader = FieldReader(data)
+    flexible = reader.int16() >= 1
+    producer = ProducerEpoch(reader.int64(), reader.int16())
+    timeout_ms, number = reader.int32(), reader.int8()
+    partitions = [
+        (topic, partition) for topic, indexes in _parse_partitions(reader, flexible=flexible) for partition in indexes
+    ]
+    update_ms, start_ms = reader.int64(), reader.int64()
+    return Transaction(
+        transactional_id=transactional_id,
+        producer=producer,
+        timeout_ms=timeout_ms,
+        state=_BY_NUMBER.get(number, TransactionState.PREPARE_ABORT),
+        partitions=frozenset(partitions),
+        start_ms=start_ms,
+        update_ms=update_ms,
+    )
+
+
+def _parse_partitions(reader: FieldReader, *, flexible: bool) -> list[tuple[str, list[int]]]:
+    if not flexible:
+        return [
+            (reader.string(), [reader.int32() for _ in range(reader.int32())]) for _ in range(max(reader.int32(), 0))
+        ]
+    topics = []
+    for _ in range(max(reader.varint() - 1, 0)):
+        topics.append((reader.compact_string(), [reader.int32() for _ in range(reader.varint() - 1)]))
+        reader.tags()
+    return topics

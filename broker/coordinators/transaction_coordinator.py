@@ -1,0 +1,287 @@
+"""The transaction coordinator: transactional ids as a table of states in `__transaction_state`, on the runtime.
+
+Everything a transaction will need after a crash is durable before it is acted on: that partitions belong to it before
+anything is written there, its outcome before the first marker. An end is answered when all markers are durable, so that a
+client's next transaction never meets the last one. After a restart, what was prepared is finished.
+
+Fencing is reported as PRODUCER_FENCED; older request versions get INVALID_PRODUCER_EPOCH from their handler.
+Must not know versions, responses or sockets, nor what lies in the partitions.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
+
+from broker.config import BrokerConfig
+from broker.coordinators.runtime import Done, Origin, Runtime, StateRecord, WhenCommitted
+from broker.coordinators.transaction import (
+    COMPLETED_BY,
+    IDLE,
+    MAX_EPOCH,
+    ProducerEpoch,
+    TopicPartition,
+    Transaction,
+    TransactionState,
+    parse_transaction,
+    parse_transaction_key,
+    transaction_key,
+    transaction_value,
+)
+from broker.errors import BrokerError, ErrorCode
+from broker.log.partition_log import PartitionLog
+
+logger = logging.getLogger(__name__)
+
+WriteMarker = Callable[[TopicPartition, "Marker", Done], None]
+"""Writes a marker into a partition; calls back when it is durable, also where the partition is gone."""
+
+ProducerReply = Callable[[ErrorCode, ProducerEpoch], None]
+NOBODY = ProducerEpoch(-1, -1)
+
+
+class Marker(NamedTuple):
+    """The end of a transaction in one partition."""
+
+    producer: ProducerEpoch
+    commit: bool
+    coordinator_epoch: int
+
+
+class TransactionCoordinator:
+    """All transactional ids of this broker."""
+
+    def __init__(
+        self,
+        config: BrokerConfig,
+        logs: Sequence[PartitionLog],
+        clock_ms: Callable[[], int],
+        when_committed: WhenCommitted,
+        *,
+        new_producer_id: Callable[[], int],
+        write_marker: WriteMarker,
+    ) -> None:
+        self._config = config
+        self._clock_ms = clock_ms
+        self._runtime = Runtime(logs, self._replay, when_committed, clock_ms)
+        self._coordinator_epoch = max(log.leader_epoch for log in logs)
+        self._new_producer_id = new_producer_id
+        self._write_marker = write_marker
+        self._transactions: dict[str, Transaction] = {}
+
+    def load(self) -> None:
+        """Read all transactional ids from the log, and finish what was prepared."""
+        self._runtime.load()
+        for transaction in list(self._transactions.values()):
+            if transaction.state in COMPLETED_BY:
+                logger.info("transaction %s: finishing %s", transaction.transactional_id, transaction.state.shown)
+                self._finish(transaction, lambda _: None)
+
+    def _replay(self, record: StateRecord, origin: Origin) -> None:
+        del origin
+        transactional_id = parse_transaction_key(record.key)
+        if transactional_id is None:
+            return
+        if record.value is None:
+            self._transactions.pop(transactional_id, None)
+            return
+        before = self._transactions.get(transactional_id)
+        after = parse_transaction(transactional_id, record.value)
+        self._transactions[transactional_id] = after if before is None else after.following(before)
+
+    def _write(self, transaction: Transaction, done: Done) -> None:
+        record = StateRecord(transaction_key(transaction.transactional_id), transaction_value(transaction))
+        self._runtime.write(transaction.transactional_id, [record], done)
+
+    # ---- producers
+
+    def init(
+        self, transactional_id: str, timeout_ms: int, expected: ProducerEpoch | None, reply: ProducerReply
+    ) -> None:
+        """Give a producer its epoch, fencing whoever had the id before; an open transaction is aborted first (51).
+
+        `expected` is what a producer believes to be, when it asks for a new epoch after an error. Raises: BrokerError.
+        """
+        if not transactional_id:
+            raise BrokerError(ErrorCode.INVALID_REQUEST)
+        if not 0 < timeout_ms <= self._config.transaction_max_timeout_ms:
+            raise BrokerError(ErrorCode.INVALID_TRANSACTION_TIMEOUT)
+        now_ms = self._clock_ms()
+        transaction = self._transactions.get(transactional_id)
+        if transaction is None:
+            fresh = self._fresh(transactional_id, timeout_ms, now_ms)
+            self._write(fresh, lambda error: reply(error, fresh.producer))
+            return
+        if expected is not None and expected not in {transaction.producer, transaction.previous}:
+            raise BrokerError(ErrorCode.PRODUCER_FENCED)
+        if transaction.state is TransactionState.ONGOING:
+            self._abort_and_fence(transaction)
+        if transaction.state not in IDLE:
+            raise BrokerError(ErrorCode.CONCURRENT_TRANSACTIONS)
+        producer = self._next_epoch(transaction, expected)
+        renewed = transaction.become(
+            TransactionState.EMPTY, now_ms, producer=producer, partitions=(), timeout_ms=timeout_ms
+        )
+        self._write(renewed, lambda error: reply(error, producer))
+
+    def _fresh(self, transactional_id: str, timeout_ms: int, now_ms: int) -> Transaction:
+        return Transaction(
+            transactional_id=transactional_id,
+            producer=ProducerEpoch(self._new_producer_id(), 0),
+            timeout_ms=timeout_ms,
+            state=TransactionState.EMPTY,
+            update_ms=now_ms,
+        )
+
+    def _next_epoch(self, transaction: Transaction, expected: ProducerEpoch | None) -> ProducerEpoch:
+        if expected is not None and expected != transaction.producer:
+            return transaction.producer
+        if transaction.producer.epoch >= MAX_EPOCH:
+            return ProducerEpoch(self._new_producer_id(), 0)
+        return transaction.bumped
+
+    # ---- what belongs to a transaction
+
+    def add_partitions(
+        self, transactional_id: str, producer: ProducerEpoch, partitions: Collection[TopicPartition], done: Done
+    ) -> None:
+        """Let partitions take part; the first ones begin the transaction. Raises: BrokerError."""
+        transaction = self._checked(transactional_id, producer)
+        if transaction.state in COMPLETED_BY:
+            raise BrokerError(ErrorCode.CONCURRENT_TRANSACTIONS)
+        known = transaction.partitions if transaction.state is TransactionState.ONGOING else frozenset()
+        if transaction.state is TransactionState.ONGOING and known.issuperset(partitions):
+            self._runtime.after_writes(transactional_id, done)
+            return
+        grown = transaction.become(TransactionState.ONGOING, self._clock_ms(), partitions=known.union(partitions))
+        self._write(grown, done)
+
+    def verify(self, transactional_id: str, producer: ProducerEpoch, partition: TopicPartition) -> None:
+        """Whether a producer may write to a partition now, as part of its transaction. Raises: BrokerError."""
+        transaction = self._checked(transactional_id, producer, fenced=ErrorCode.INVALID_PRODUCER_EPOCH)
+        if transaction.state is not TransactionState.ONGOING or partition not in transaction.partitions:
+            raise BrokerError(
+                ErrorCode.INVALID_TXN_STATE,
+                f"{partition[0]}-{partition[1]} does not belong to the transaction of {transactional_id!r}",
+            )
+
+    def _checked(
+        self, transactional_id: str, producer: ProducerEpoch, *, fenced: ErrorCode = ErrorCode.PRODUCER_FENCED
+    ) -> Transaction:
+        if not transactional_id:
+            raise BrokerError(ErrorCode.INVALID_REQUEST)
+        transaction = self._transactions.get(transactional_id)
+        if transaction is None or transaction.producer.producer_id != producer.producer_id:
+            raise BrokerError(ErrorCode.INVALID_PRODUCER_ID_MAPPING)
+        if transaction.producer.epoch != producer.epoch:
+            raise BrokerError(fenced)
+        return transaction
+
+    # ---- the end
+
+    def end(
+        self, transactional_id: str, producer: ProducerEpoch, reply: ProducerReply, *, commit: bool, bump: bool = False
+    ) -> None:
+        """Commit or abort; the reply carries the producer's next epoch if it is to be bumped (EndTxn 5).
+
+        Repeating an end that has happened succeeds; the opposite is INVALID_TXN_STATE. Raises: BrokerError.
+        """
+        if bump and self._is_repeated(transactional_id, producer, commit=commit):
+            current = self._transactions[transactional_id].producer
+            self._runtime.after_writes(transactional_id, lambda error: reply(error, current))
+            return
+        transaction = self._checked(transactional_id, producer)
+        state = transaction.state
+        if state is TransactionState.ONGOING:
+            self._prepare(transaction, reply, commit=commit, bump=bump)
+        elif state is (TransactionState.COMPLETE_COMMIT if commit else TransactionState.COMPLETE_ABORT):
+            self._runtime.after_writes(transactional_id, lambda error: reply(error, producer))
+        elif state is (TransactionState.PREPARE_COMMIT if commit else TransactionState.PREPARE_ABORT):
+            raise BrokerError(ErrorCode.CONCURRENT_TRANSACTIONS)
+        else:
+            raise BrokerError(ErrorCode.INVALID_TXN_STATE)
+
+    def _is_repeated(self, transactional_id: str, producer: ProducerEpoch, *, commit: bool) -> bool:
+        transaction = self._transactions.get(transactional_id)
+        wanted = TransactionState.COMPLETE_COMMIT if commit else TransactionState.COMPLETE_ABORT
+        return transaction is not None and transaction.previous == producer and transaction.state is wanted
+
+    def _prepare(self, transaction: Transaction, reply: ProducerReply, *, commit: bool, bump: bool) -> None:
+        state = TransactionState.PREPARE_COMMIT if commit else TransactionState.PREPARE_ABORT
+        producer = transaction.bumped if bump else None
+        prepared = transaction.become(state, self._clock_ms(), producer=producer)
+
+        def stored(error: ErrorCode) -> None:
+            if error:
+                reply(error, prepared.producer)
+            else:
+                self._finish(prepared, lambda error: reply(error, prepared.producer))
+
+        self._write(prepared, stored)
+
+    def _abort_and_fence(self, transaction: Transaction) -> None:
+        """Abort under a new epoch, so that the producer of the old one can add nothing more."""
+        prepared = transaction.become(
+            TransactionState.PREPARE_ABORT, self._clock_ms(), producer=transaction.bumped
+        )
+        self._write(prepared, lambda error: None if error else self._finish(prepared, lambda _: None))
+        raise BrokerError(ErrorCode.CONCURRENT_TRANSACTIONS)
+
+    def _finish(self, prepared: Transaction, done: Done) -> None:
+        """Write a marker into every partition, then note that the transaction is complete."""
+        commit = prepared.state is TransactionState.PREPARE_COMMIT
+        marker = Marker(prepared.producer, commit, self._coordinator_epoch)
+        outstanding = len(prepared.partitions)
+
+        def written(_: ErrorCode) -> None:
+            nonlocal outstanding
+            outstanding -= 1
+            if outstanding == 0:
+                self._complete(prepared, done)
+
+        for partition in prepared.partitions:
+            self._write_marker(partition, marker, written)
+        if not prepared.partitions:
+            self._complete(prepared, done)
+
+    def _complete(self, prepared: Transaction, done: Done) -> None:
+        completed = prepared.become(COMPLETED_BY[prepared.state], self._clock_ms(), partitions=())
+        self._write(completed, lambda _: None)
+        done(ErrorCode.NONE)
+
+    # ---- time
+
+    def abort_timed_out(self) -> int:
+        """Abort and fence transactions that took longer than their timeout; how many."""
+        now_ms = self._clock_ms()
+        late = [
+            transaction
+            for transaction in self._transactions.values()
+            if transaction.state is TransactionState.ONGOING and transaction.start_ms + transaction.timeout_ms < now_ms
+        ]
+        for transaction in late:
+            logger.info("transaction %s: aborted after %d ms", transaction.transactional_id, transaction.timeout_ms)
+            try:
+                self._abort_and_fence(transaction)
+            except BrokerError:
+                continue
+        return len(late)
+
+    def expire(self) -> int:
+        """Forget transactional ids nobody has used for long; how many."""
+        before_ms = self._clock_ms() - self._config.transactional_id_expiration_ms
+        old = [t for t in self._transactions.values() if t.state in IDLE and t.update_ms < before_ms]
+        for transaction in old:
+            record = StateRecord(transaction_key(transaction.transactional_id), None)
+            self._runtime.write(transaction.transactional_id, [record], lambda _: None)
+        return len(old)
+
+    # ---- reading
+
+    def transactional_ids(self) -> list[str]:
+        """Every id."""
+        return sorted(self._transactions)
+
+    def describe(self, transactional_id: str) -> Transaction | None:
+        """One id, for reading."""
+        return self._transactions.get(transactional_id)
+

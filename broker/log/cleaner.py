@@ -1,0 +1,242 @@
+"""Carries compaction out: chooses a log, compacts its closed segments in a thread, and swaps the outcome in.
+
+What may be compacted ends before the active segment, before the last stable offset and before records younger than
+`min.compaction.lag.ms`. A log is compacted when the share of bytes not compacted yet reaches `min.cleanable.dirty.ratio`.
+Runs of segments that became small are merged. How far each log is compacted lies in `cleaner-offset-checkpoint`.
+
+Rules: `plan` and `finish` run on the event loop, `run_plan` anywhere: it reads closed segments and writes `.cleaned` files,
+nothing else. A swap survives a crash at any point (`broker.log.swap`).
+Source: Kafka's LogCleaner, LogCleanerManager, Cleaner.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from broker.log.checkpoints import read_offsets, write_offsets
+from broker.log.compaction import Compactor, Horizon, LastWord, LatestOffsets, Transactions, note_latest
+from broker.log.config import LogConfig
+from broker.log.directory import LogDirectory
+from broker.log.open_files import OpenFiles
+from broker.log.partition_log import PartitionLog
+from broker.log.scan import mapped
+from broker.log.segment import MAX_RELATIVE_OFFSET, Segment
+from broker.log.swap import CLEANED, swap_in
+from broker.log.transaction_index import AbortedTransaction
+from broker.protocol.record_batch import BatchHeader, assigned_prefix, headers_in
+
+logger = logging.getLogger(__name__)
+
+CLEANED_UP_TO = "cleaner-offset-checkpoint"
+_PREFIX_BYTES = 16
+
+
+class Source(NamedTuple):
+    """A closed segment to be compacted."""
+
+    path: Path
+    base_offset: int
+    end_offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything one compaction needs to know; nothing in it changes."""
+
+    directory: Path
+    groups: tuple[tuple[Source, ...], ...]
+    first_dirty: int
+    end_offset: int
+    aborted: tuple[AbortedTransaction, ...]
+    last_words: dict[int, LastWord]
+    horizon: Horizon
+    index_interval_bytes: int
+
+
+class Outcome(NamedTuple):
+    """What a compaction made: base offset of each group's new segment; bytes before and after."""
+
+    bases: tuple[int, ...]
+    bytes_before: int
+    bytes_after: int
+
+
+def plan(log: PartitionLog, first_dirty: int, now_ms: int) -> Plan | None:
+    """What of a log to compact now; None if it is not worth it."""
+    config = log.config
+    end = _first_uncleanable(log, config, now_ms)
+    first_dirty = max(first_dirty, log.log_start_offset)
+    sources = [
+        Source(segment.path, segment.base_offset, log.segments.end_of(segment, log.log_end_offset), segment.size)
+        for segment in log.segments.inactive
+        if log.segments.end_of(segment, log.log_end_offset) <= end
+    ]
+    dirty = sum(source.size for source in sources if source.end_offset > first_dirty)
+    total = sum(source.size for source in sources)
+    if not dirty or dirty / total < config.min_cleanable_dirty_ratio:
+        return None
+    end = sources[-1].end_offset
+    words = {
+        producer_id: LastWord(producer.batches[-1].last_offset if producer.batches else -1, producer.epoch)
+        for producer_id, producer in log.producers.producers.items()
+    }
+    return Plan(
+        log.directory,
+        tuple(_groups(sources, config)),
+        first_dirty,
+        end,
+        tuple(log.aborted_transactions(log.segments.first.base_offset, end)),
+        words,
+        Horizon(now_ms, config.delete_retention_ms),
+        config.index_interval_bytes,
+    )
+
+
+def _first_uncleanable(log: PartitionLog, config: LogConfig, now_ms: int) -> int:
+    end = min(log.last_stable_offset, log.segments.active.base_offset)
+    if config.min_compaction_lag_ms:
+        for segment in log.segments.inactive:
+            if segment.max_timestamp > now_ms - config.min_compaction_lag_ms:
+                return min(end, segment.base_offset)
+    return end
+
+
+def _groups(sources: list[Source], config: LogConfig) -> Iterator[tuple[Source, ...]]:
+    """Runs of segments that fit into one."""
+    run: list[Source] = []
+    for source in sources:
+        size = sum(member.size for member in run) + source.size
+        if run and (size > config.segment_bytes or source.end_offset - run[0].base_offset > MAX_RELATIVE_OFFSET):
+            yield tuple(run)
+            run = []
+        run.append(source)
+    if run:
+        yield tuple(run)
+
+
+def run_plan(plan: Plan) -> Outcome:
+    """Compact: one pass over what is dirty to learn the latest offsets, one over everything to write what stays."""
+    latest = LatestOffsets()
+    dirty = [source for source in chain.from_iterable(plan.groups) if source.end_offset > plan.first_dirty]
+    transactions = Transactions(plan.aborted, from_offset=dirty[0].base_offset)
+    for source in dirty:
+        note_latest(latest, transactions, _batches(mapped(source.path)), plan.first_dirty)
+    compactor = Compactor(latest, Transactions(plan.aborted), plan.last_words, plan.horizon)
+    before = after = 0
+    for group in plan.groups:
+        before += sum(source.size for source in group)
+        after += _write_group(plan, group, compactor)
+    return Outcome(tuple(group[0].base_offset for group in plan.groups), before, after)
+
+
+def _batches(data: memoryview) -> Iterator[tuple[BatchHeader, memoryview]]:
+    for position, header in headers_in(data):
+        yield header, data[position : position + header.size]
+
+
+def _write_group(plan: Plan, group: tuple[Source, ...], compactor: Compactor) -> int:
+    """Write one new segment with its indexes, synced; its bytes."""
+    segment = Segment(
+        plan.directory,
+        group[0].base_offset,
+        OpenFiles(1),
+        index_interval_bytes=plan.index_interval_bytes,
+        suffix=CLEANED,
+    )
+    segment.path.unlink(missing_ok=True)
+    segment.index.reset()
+    segment.time_index.reset()
+    told = len(compactor.transactions.kept)
+    for source in group:
+        _compact_into(segment, source, compactor, source is group[-1])
+    segment.transactions.replace(compactor.transactions.kept[told:])
+    segment.finish()
+    segment.flush_indexes(sync=True)
+    os.fsync(segment.descriptor)
+    segment.release_file()
+    newest = group[-1].path.stat()
+    os.utime(segment.path, ns=(newest.st_atime_ns, newest.st_mtime_ns))
+    return segment.size
+
+
+def _compact_into(segment: Segment, source: Source, compactor: Compactor, is_last: bool) -> None:
+    data = mapped(source.path)
+    last_offset = max((header.last_offset for _, header in headers_in(data)), default=-1) if is_last else -1
+    for header, batch in compactor.compact(_batches(data), last_offset):
+        prefix = assigned_prefix(header.base_offset, header.length, header.leader_epoch)
+        segment.append(prefix, memoryview(batch)[_PREFIX_BYTES:], header.last_offset, header.max_timestamp)
+
+
+def finish(log: PartitionLog, plan: Plan, outcome: Outcome) -> bool:
+    """Put the new segments in place; False, and nothing done, if the log lost some of the old ones meanwhile."""
+    present = {segment.base_offset: segment for segment in log.segments.inactive}
+    if log.deleted or any(source.base_offset not in present for group in plan.groups for source in group):
+        for path in plan.directory.glob(f"*{CLEANED}"):
+            path.unlink()
+        return False
+    for group, base in zip(plan.groups, outcome.bases, strict=True):
+        old = [present[source.base_offset] for source in group]
+        for segment in old:
+            segment.retire()
+        swap_in(plan.directory, base, [source.base_offset for source in group])
+        new = Segment(plan.directory, base, log.files, index_interval_bytes=plan.index_interval_bytes)
+        new.attach()
+        log.replace_segments(old, new)
+    return True
+
+
+class Cleaner:
+    """Looks for something to compact when asked, and compacts one log at a time in a thread."""
+
+    def __init__(self, directory: LogDirectory, loop: asyncio.AbstractEventLoop) -> None:
+        self._directory = directory
+        self._loop = loop
+        self._path = directory.path / CLEANED_UP_TO
+        self._cleaned_up_to = read_offsets(self._path)
+        self._running: asyncio.Future[Outcome] | None = None
+
+    def look(self, now_ms: int) -> asyncio.Future[Outcome] | None:
+        """Begin the most rewarding compaction, unless one is running; None if there is nothing to do."""
+        if self._running is not None:
+            return None
+        for log in sorted(self._compacted_logs(), key=self._dirty_bytes, reverse=True):
+            chosen = plan(log, self._cleaned_up_to.get((log.topic, log.partition), 0), now_ms)
+            if chosen is not None:
+                self._running = self._loop.run_in_executor(None, run_plan, chosen)
+                self._running.add_done_callback(lambda done, log=log, chosen=chosen: self._finished(log, chosen, done))  # type: ignore[misc]
+                return self._running
+        return None
+
+    def _compacted_logs(self) -> list[PartitionLog]:
+        return [log for log in self._directory.logs() if log.config.compacts and len(log.segments) > 1]
+
+    def _dirty_bytes(self, log: PartitionLog) -> int:
+        cleaned = self._cleaned_up_to.get((log.topic, log.partition), 0)
+        return sum(segment.size for segment in log.segments.inactive if segment.base_offset >= cleaned)
+
+    def _finished(self, log: PartitionLog, chosen: Plan, done: asyncio.Future[Outcome]) -> None:
+        self._running = None
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is not None:
+            logger.error("%s: compaction failed and is tried again later: %s", log.name, error)
+            return
+        outcome = done.result()
+        if finish(log, chosen, outcome):
+            self._cleaned_up_to[log.topic, log.partition] = chosen.end_offset
+            live = {(kept.topic, kept.partition) for kept in self._directory.logs()}
+            write_offsets(self._path, {key: offset for key, offset in self._cleaned_up_to.items() if key in live})
+            logger.info(
+                "%s: compacted up to offset %d, %d bytes became %d",
+                log.name,
+                chosen.end_offset,
+                outcome.bytes_before,
+                outcome.bytes_after,
+            )

@@ -1,0 +1,200 @@
+"""A consumer over a MemoryBroker, alone or as a member of a group.
+
+Groups rebalance as Kafka's classic ones do: all members let go and join again before anybody is assigned anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from streams.clients.base import Assignor, OffsetAndMetadata, RawBatch, RebalanceListener, Subscription
+from streams.clients.memory.topics import MemoryBroker, MemoryGroup
+from streams.errors import TaskMigrated
+from streams.record import TopicPartition
+
+
+class MemoryConsumer:
+    """A `Consumer` over a MemoryBroker; new groups begin at the first record."""
+
+    def __init__(self, broker: MemoryBroker, group: str | None, *, max_records: int = 1000) -> None:
+        self.member_id = f"member-{id(self):x}"
+        self._broker = broker
+        self._group = broker.groups[group] if group is not None else None
+        self._max_records = max_records
+        self._positions: dict[TopicPartition, int] = {}
+        self._paused: set[TopicPartition] = set()
+        self._listener: RebalanceListener | None = None
+        self._generation = -1
+        self._expired: tuple[tuple[str, ...], Assignor] | None = None
+        self._woken = False
+
+    def subscribe(self, topics: Sequence[str], assignor: Assignor, listener: RebalanceListener) -> None:
+        """Join the group; partitions come and go from inside `poll`."""
+        assert self._group is not None, "a consumer without a group can only assign"
+        with self._broker.changed:
+            self._listener = listener
+            self._group.members[self.member_id] = (tuple(topics), assignor)
+            self._begin_rebalance(self._group)
+
+    def assign(self, partitions: Iterable[TopicPartition]) -> None:
+        """Read these partitions without a group; positions of those read before stay."""
+        self._positions = {
+            partition: self._positions.get(partition, self._broker.partition(partition).start)
+            for partition in partitions
+        }
+        self._paused &= self._positions.keys()
+
+    def poll(self, timeout_s: float) -> list[RawBatch]:
+        """All that has arrived, waiting up to `timeout_s` for something."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            with self._broker.changed:
+                told = self._rebalance()
+                batches = self._fetch()
+                remaining = deadline - time.monotonic()
+                if batches or told or self._woken or remaining <= 0:
+                    self._woken = False
+                    return batches
+                self._broker.changed.wait(remaining)
+
+    def wake(self) -> None:
+        """Make a `poll` in progress, or the next one, return at once."""
+        self._woken = True
+        with self._broker.changed:
+            self._broker.changed.notify_all()
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Read on from `offset`."""
+        self._positions[partition] = offset
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Stop fetching these until `resume`."""
+        self._paused.update(partitions)
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetch these again."""
+        self._paused.difference_update(partitions)
+
+    def position(self, partition: TopicPartition) -> int:
+        """The offset of the next record that `poll` will return of this partition."""
+        return self._positions[partition]
+
+    def lag(self, partition: TopicPartition) -> int | None:
+        """How many records the broker has beyond `position`."""
+        return self._broker.partition(partition).end - self._positions[partition]
+
+    def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
+        """The group's committed offsets; partitions without one are absent."""
+        assert self._group is not None, "a consumer without a group has no committed offsets"
+        known = self._group.offsets
+        return {partition: known[partition] for partition in partitions if partition in known}
+
+    def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """Commit for the group. Raises: TaskMigrated when it has moved on without this member."""
+        assert self._group is not None, "a consumer without a group cannot commit"
+        with self._broker.changed:
+            if self._listener is not None and self.member_id not in self._group.members:
+                raise TaskMigrated("this member is no longer in its group: rejoin")
+            self._group.offsets.update(offsets)
+            self._broker.changed.notify_all()
+
+    def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The first offset that still exists of each."""
+        return {partition: self._broker.partition(partition).start for partition in partitions}
+
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset after the last record of each."""
+        return {partition: self._broker.partition(partition).end for partition in partitions}
+
+    def offsets_at(self, partitions: Iterable[TopicPartition], timestamp: int) -> dict[TopicPartition, int]:
+        """The first offset of each whose record is not older than `timestamp` in ms, else the end offset."""
+        found = {}
+        for partition in partitions:
+            log = self._broker.partition(partition)
+            later = (at for at, time in enumerate(log.timestamps) if time >= timestamp)
+            found[partition] = log.start + next(later, len(log.timestamps))
+        return found
+
+    def close(self) -> None:
+        """Leave the group."""
+        if self._group is None:
+            return
+        with self._broker.changed:
+            if self._group.members.pop(self.member_id, None):
+                self._group.joined.pop(self.member_id, None)
+                self._begin_rebalance(self._group)
+
+    def expire(self) -> None:
+        """Drop out of the group as if the session had timed out: the next `poll` finds the partitions lost (tests)."""
+        assert self._group is not None, "only members of a group expire"
+        self._expired = self._group.members[self.member_id]
+        self.close()
+
+    def _fetch(self) -> list[RawBatch]:
+        batches: list[RawBatch] = []
+        for partition in self._positions.keys() - self._paused:
+            batch = self._broker.read(partition, self._positions[partition], self._max_records)
+            if batch:
+                self._positions[partition] = batch.next_offset
+                batches.append(batch)
+        return batches
+
+    def _begin_rebalance(self, group: MemoryGroup) -> None:
+        group.generation += 1
+        group.joined = {}
+        group.assignments = {}
+        group.forming = True
+        self._broker.changed.notify_all()
+
+    def _rebalance(self) -> bool:
+        """Let go and join when the group forms a new generation; take what it assigns when all have joined.
+
+        The answer is whether ownership changed.
+        """
+        group, listener = self._group, self._listener
+        if group is None or listener is None:
+            return False
+        generation, owned = self._generation, len(self._positions)
+        if self._expired is not None:
+            self._come_back(group, listener)
+        if self._generation != group.generation and self.member_id not in group.joined and group.forming:
+            self._join(group, listener)
+        if self._generation != group.generation and not group.forming:
+            self._take_assignment(group, listener)
+        return generation != self._generation or owned != len(self._positions)
+
+    def _come_back(self, group: MemoryGroup, listener: RebalanceListener) -> None:
+        """Learn that the session is over, and join as a new member."""
+        assert self._expired is not None, "only the expired come back"
+        lost, self._positions = frozenset(self._positions), {}
+        listener.lost(lost)
+        group.members[self.member_id], self._expired = self._expired, None
+        self._begin_rebalance(group)
+
+    def _join(self, group: MemoryGroup, listener: RebalanceListener) -> None:
+        if self._positions:
+            listener.revoked(frozenset(self._positions))
+            self._positions = {}
+        topics, assignor = group.members[self.member_id]
+        group.joined[self.member_id] = Subscription(self.member_id, topics, assignor.user_data())
+        if group.joined.keys() == group.members.keys():
+            counts = {
+                topic: len(self._broker.partitions(topic))
+                for member in group.joined.values()
+                for topic in member.topics
+            }
+            group.assignments = assignor.assign(counts, list(group.joined.values()))
+            group.forming = False
+            self._broker.changed.notify_all()
+
+    def _take_assignment(self, group: MemoryGroup, listener: RebalanceListener) -> None:
+        self._generation = group.generation
+        partitions = group.assignments[self.member_id].partitions
+        self._positions = {partition: self._start(group, partition) for partition in partitions}
+        self._paused = set()
+        listener.assigned(frozenset(partitions))
+
+    def _start(self, group: MemoryGroup, partition: TopicPartition) -> int:
+        committed = group.offsets.get(partition)
+        return committed.offset if committed else self._broker.partition(partition).start

@@ -1,0 +1,250 @@
+"""Compaction: what is left of a log equals what a naive model keeps, at every crash point."""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from broker.log import cleaner
+from broker.log.config import LogConfig
+from broker.log.directory import LogDirectory
+from broker.log.partition_log import PartitionLog
+from broker.log.swap import finish_swaps
+from broker.protocol.compression import Codec
+from broker.protocol.record_batch import TRANSACTIONAL_BIT, headers_in, parse_header
+from broker.protocol.records import Record, build_batch, build_marker, records_in
+
+from .conftest import NOW_MS, TOPIC_ID
+
+MakeLog = Callable[..., PartitionLog]
+COMPACT = {"cleanup_policy": ("compact",), "segment_bytes": 400, "min_cleanable_dirty_ratio": 0.0}
+RETENTION_MS = 1000
+
+
+def keyed(
+    *pairs: tuple[str, str | None], producer: tuple[int, int, int] = (-1, -1, -1), codec: Codec = Codec.NONE
+) -> bytes:
+    records = [
+        Record(offset, NOW_MS, key.encode(), None if value is None else value.encode())
+        for offset, (key, value) in enumerate(pairs)
+    ]
+    return build_batch(
+        records,
+        codec=codec,
+        producer_id=producer[0],
+        producer_epoch=producer[1],
+        base_sequence=producer[2],
+        attributes=TRANSACTIONAL_BIT if producer[0] >= 0 else 0,
+    )
+
+
+def compact(log: PartitionLog, now_ms: int = NOW_MS, first_dirty: int = 0) -> bool:
+    plan = cleaner.plan(log, first_dirty, now_ms)
+    return plan is not None and cleaner.finish(log, plan, cleaner.run_plan(plan))
+
+
+def records_of(log: PartitionLog) -> list[tuple[int, str, str | None]]:
+    """(offset, key, value) of every record stored, batch by batch, transactions disregarded."""
+    found, offset = [], log.log_start_offset
+    while offset < log.high_watermark:
+        data = b"".join(log.read(offset, 1 << 20).records)
+        if not data:
+            break
+        found += [
+            (record.offset, (record.key or b"").decode(), None if record.value is None else record.value.decode())
+            for record in records_in(data)
+        ]
+        offset = [header.last_offset + 1 for _, header in headers_in(data)][-1]
+    return found
+
+
+def naive(
+    records: list[tuple[int, str, str | None]], closed_end: int, *, horizon_passed: bool
+) -> list[tuple[int, str, str | None]]:
+    """The last record of each key among the closed segments, and everything behind them."""
+    last = {key: offset for offset, key, _ in records if offset < closed_end}
+    return [
+        (offset, key, value)
+        for offset, key, value in records
+        if offset >= closed_end or (last[key] == offset and not (horizon_passed and value is None))
+    ]
+
+
+pairs = st.tuples(st.sampled_from(["a", "b", "c", "d" * 40]), st.none() | st.text("xyz", max_size=3))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    batches=st.lists(
+        st.tuples(st.lists(pairs, min_size=1, max_size=4), st.sampled_from(list(Codec))), min_size=2, max_size=25
+    ),
+    split=st.floats(0, 1),
+)
+def test_equals_a_naive_model(
+    tmp_path_factory: pytest.TempPathFactory,
+    batches: list[tuple[list[tuple[str, str | None]], Codec]],
+    split: float,
+) -> None:
+    """Compacted in two rounds with appends between, a log holds what the model holds, at the same offsets, and restarts so."""
+    path = tmp_path_factory.mktemp("d")
+    directory = LogDirectory.open(path, on_message=print)
+    log = directory.create("t", 0, TOPIC_ID, LogConfig(**COMPACT, delete_retention_ms=RETENTION_MS))
+    written: list[tuple[int, str, str | None]] = []
+    for number, (content, codec) in enumerate(batches):
+        if number == int(split * len(batches)):
+            compact(log)
+        base = log.append(keyed(*content, codec=codec), now_ms=NOW_MS).base_offset
+        written += [(base + index, key, value) for index, (key, value) in enumerate(content)]
+    compact(log)
+    closed = log.segments.active.base_offset
+    assert records_of(log) == naive(written, closed, horizon_passed=False)
+    compact(log, NOW_MS + RETENTION_MS)
+    compact(log, NOW_MS + RETENTION_MS + 1)
+    assert records_of(log) == naive(written, closed, horizon_passed=True)
+    end = log.log_end_offset
+    directory.close()
+    again = LogDirectory.open(path, on_message=print)
+    restarted = again.get("t", 0)
+    assert restarted is not None
+    assert (records_of(restarted), restarted.log_end_offset) == (naive(written, closed, horizon_passed=True), end)
+    again.close()
+
+
+def test_offsets_and_sequences_stay(make_log: MakeLog) -> None:
+    """A batch that lost records keeps its offsets and sequences; a live producer's last batch stays, if only empty."""
+    log = make_log(**COMPACT)
+    log.append(keyed(("a", "1"), ("b", "2"), ("c", "3"), producer=(7, 0, 0)), now_ms=NOW_MS)
+    log.append(keyed(("a", "4"), ("b", "5"), ("c", "6")), now_ms=NOW_MS, client=False)
+    log.roll(NOW_MS)
+    log.append(keyed(("z", "9")), now_ms=NOW_MS)
+    log.append(build_marker(7, 0, commit=True, coordinator_epoch=0, timestamp_ms=NOW_MS), now_ms=NOW_MS, client=False)
+    log.roll(NOW_MS)
+    assert compact(log)
+    header = parse_header(log.read(0, 1).records[0])
+    assert (header.base_offset, header.last_offset, header.record_count) == (0, 2, 0)
+    assert (header.producer_id, header.last_sequence) == (7, 2)
+
+
+def test_aborted_data_goes_before_its_marker(make_log: MakeLog) -> None:
+    """Aborted records go at once; the marker one round and one horizon later; the index entry with the data's last reader."""
+    log = make_log(**COMPACT, delete_retention_ms=RETENTION_MS)
+    log.append(keyed(("a", "lost"), producer=(1, 0, 0)), now_ms=NOW_MS)
+    log.append(build_marker(1, 0, commit=False, coordinator_epoch=0, timestamp_ms=NOW_MS), now_ms=NOW_MS, client=False)
+    log.append(keyed(("a", "1")), now_ms=NOW_MS)
+    log.append(keyed(("b", "2")), now_ms=NOW_MS)
+    log.producers.expire(NOW_MS + 1)
+    log.roll(NOW_MS)
+    assert compact(log)
+    assert records_of(log) == [(2, "a", "1"), (3, "b", "2")]
+    assert [header.is_control for _, header in headers_in(log.read(0, 9999).records[0])] == [True, False, False]
+    assert len(log.aborted_transactions(0, 9)) == 1
+    assert compact(log)
+    assert log.aborted_transactions(0, 9) == []
+    assert compact(log, NOW_MS + RETENTION_MS)
+    assert [header.is_control for _, header in headers_in(log.read(0, 9999).records[0])] == [False, False]
+
+
+def test_committed_data_of_a_producer_that_aborted_before(make_log: MakeLog) -> None:
+    """An older aborted transaction of the same producer does not take the newer one's records."""
+    log = make_log(**COMPACT)
+    for number, commit in enumerate((False, True)):
+        log.append(keyed(("a", str(number)), producer=(1, 0, number)), now_ms=NOW_MS)
+        marker = build_marker(1, 0, commit=commit, coordinator_epoch=0, timestamp_ms=NOW_MS)
+        log.append(marker, now_ms=NOW_MS, client=False)
+        log.roll(NOW_MS)
+    assert compact(log, first_dirty=2)
+    assert (2, "a", "1") in records_of(log)
+
+
+def test_open_transactions_and_young_records_are_left(make_log: MakeLog) -> None:
+    """Nothing beyond the last stable offset, in the active segment or younger than the lag is touched."""
+    log = make_log(**COMPACT)
+    log.append(keyed(("a", "1")), now_ms=NOW_MS)
+    log.append(keyed(("a", "2"), producer=(1, 0, 0)), now_ms=NOW_MS)
+    log.roll(NOW_MS)
+    assert not compact(log)
+    lagging = make_log(**COMPACT, min_compaction_lag_ms=5000)
+    lagging.append(keyed(("a", "1")), now_ms=NOW_MS)
+    lagging.roll(NOW_MS)
+    assert not compact(lagging, NOW_MS + 4000)
+    assert compact(lagging, NOW_MS + 6000)
+
+
+def test_small_segments_are_merged(make_log: MakeLog) -> None:
+    """Segments that shrank are put together up to the segment size, and time look-ups go on."""
+    log = make_log(**COMPACT)
+    for number in range(60):
+        log.append(keyed(("a", str(number)), ("b", str(number))), now_ms=NOW_MS)
+    before = len(log.segments)
+    compact(log)
+    compact(log)
+    assert len(log.segments) < before / 2
+    assert log.offset_for_timestamp(NOW_MS) is not None
+
+
+def test_a_crash_at_any_file_of_a_swap(tmp_path: Path) -> None:
+    """Whichever step of a swap was the last, the log is the old one or the new one, never a mixture."""
+    directory = LogDirectory.open(tmp_path / "data", on_message=print)
+    log = directory.create("t", 0, TOPIC_ID, LogConfig(**COMPACT))
+    for number in range(20):
+        log.append(keyed(("a", str(number)), (str(number), "x")), now_ms=NOW_MS)
+    plan = cleaner.plan(log, 0, NOW_MS)
+    assert plan is not None
+    cleaner.run_plan(plan)
+    old = records_of(log)
+    new = naive(old, log.segments.active.base_offset, horizon_passed=False)
+    folder = tmp_path / "data" / "t-0"
+    for step in range(12):
+        copy = tmp_path / f"copy{step}"
+        shutil.copytree(folder, copy)
+        interrupted_swaps(copy, plan, step)
+        finish_swaps(copy)
+        assert not [path.name for path in copy.iterdir() if path.suffix in {".swap", ".cleaned"}]
+        shutil.copytree(copy, tmp_path / f"data{step}" / "t-0")
+        opened = LogDirectory.open(tmp_path / f"data{step}", on_message=print)
+        again = opened.get("t", 0)
+        assert again is not None
+        found = records_of(again)
+        first_new = plan.groups[0][-1].end_offset
+        assert found in (old, new, [r for r in new if r[0] < first_new] + [r for r in old if r[0] >= first_new])
+        opened.close()
+    directory.close()
+
+
+def interrupted_swaps(folder: Path, plan: cleaner.Plan, steps: int) -> None:
+    """Do the first renames and removals of the first group's swap, as `swap_in` orders them, and stop."""
+    base = f"{plan.groups[0][0].base_offset:020d}"
+    suffixes = (".txnindex", ".timeindex", ".index", ".log")
+    moves: list[tuple[str, str | None]] = [(f"{base}{s}.cleaned", f"{base}{s}.swap") for s in suffixes]
+    moves += [(f"{source.base_offset:020d}{s}", None) for source in plan.groups[0] for s in suffixes]
+    moves += [(f"{base}{s}.swap", f"{base}{s}") for s in suffixes]
+    moves = [(old, new) for old, new in moves if new or (folder / old).exists()]
+    for old, new in moves[: steps * len(moves) // 11]:
+        path = folder / old
+        if path.exists():
+            path.unlink() if new is None else path.replace(folder / new)
+
+
+def test_the_cleaner_remembers_how_far_it_got(tmp_path: Path) -> None:
+    """One call compacts the dirtiest log in a thread; the next finds nothing to do, also after a restart."""
+    directory = LogDirectory.open(tmp_path, on_message=print)
+    log = directory.create("t", 0, TOPIC_ID, LogConfig(cleanup_policy=("compact",), segment_bytes=400))
+    for number in range(20):
+        log.append(keyed(("a", str(number))), now_ms=NOW_MS)
+
+    async def run() -> None:
+        at_work = cleaner.Cleaner(directory, asyncio.get_running_loop())
+        running = at_work.look(NOW_MS)
+        assert running is not None
+        await running
+        await asyncio.sleep(0)
+        assert len(records_of(log)) < 20
+        assert at_work.look(NOW_MS) is None
+        assert cleaner.Cleaner(directory, asyncio.get_running_loop()).look(NOW_MS) is None
+
+    asyncio.run(run())
+    directory.close()

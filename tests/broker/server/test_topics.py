@@ -1,0 +1,156 @@
+"""Topics over the wire: created, looked up, grown, altered, deleted, each with Kafka's codes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.broker
+
+METADATA, CREATE, DELETE, DESCRIBE, ALTER, GROW = 3, 19, 20, 32, 44, 37
+TOPIC = 2
+
+
+def create(wire, name: str, **values: Any) -> Any:
+    wanted = {"name": name, "num_partitions": 1, "replication_factor": 1, **values}
+    return wire.call(CREATE, 7, topics=[wanted]).topics[0]
+
+
+def exists(wire, name: str) -> bool:
+    """Whether there is such a topic; asking does not make it."""
+    (topic,) = wire.call(METADATA, 12, topics=[{"name": name}], allow_auto_topic_creation=False).topics
+    return topic.error_code == 0
+
+
+def setting(wire, topic: str, name: str) -> Any:
+    resource = {"resource_type": TOPIC, "resource_name": topic, "configuration_keys": [name]}
+    (found,) = wire.call(DESCRIBE, 4, resources=[resource], include_synonyms=True).results[0].configs
+    return found
+
+
+def alter(wire, topic: str, operation: int, name: str, value: str | None) -> int:
+    change = {"name": name, "config_operation": operation, "value": value}
+    resource = {"resource_type": TOPIC, "resource_name": topic, "configs": [change]}
+    return wire.call(ALTER, 1, resources=[resource]).responses[0].error_code
+
+
+def test_created_topic_is_described(wire) -> None:
+    """A new topic has an id, its partitions one leader, and Metadata by name and by id agree."""
+    created = create(wire, "made", num_partitions=3)
+    (by_name,) = wire.call(METADATA, 12, topics=[{"name": "made"}]).topics
+    (by_id,) = wire.call(METADATA, 12, topics=[{"topic_id": created.topic_id, "name": None}]).topics
+    assert by_name == by_id
+    assert by_name.topic_id == created.topic_id
+    assert [partition.partition_index for partition in by_name.partitions] == [0, 1, 2]
+    assert {partition.leader_id for partition in by_name.partitions} == {0}
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "code"),
+    [
+        ("bad/name", {}, 17),
+        ("", {}, 17),
+        ("x" * 250, {}, 17),
+        ("__consumer_offsets", {}, 17),
+        ("fine", {"num_partitions": 0}, 37),
+        ("fine", {"replication_factor": 3}, 38),
+        ("fine", {"configs": [{"name": "retention.mss", "value": "1"}]}, 40),
+        ("fine", {"configs": [{"name": "retention.ms", "value": "soon"}]}, 40),
+        ("fine", {"assignments": [{"partition_index": 0, "broker_ids": [0]}]}, 42),
+        (
+            "fine",
+            {
+                "num_partitions": -1,
+                "replication_factor": -1,
+                "assignments": [{"partition_index": 0, "broker_ids": [7]}],
+            },
+            39,
+        ),
+    ],
+)
+def test_topics_that_cannot_be(wire, name: str, values: dict[str, Any], code: int) -> None:
+    """Every wrong topic gets its code, and no topic comes of it."""
+    assert create(wire, name, **values).error_code == code
+    assert not exists(wire, "fine")
+
+
+def test_same_or_colliding_name(wire) -> None:
+    """A name is taken once; one that differs in '.' and '_' only collides."""
+    assert create(wire, "a.b").error_code == 0
+    assert create(wire, "a.b").error_code == 36
+    assert create(wire, "a_b").error_code == 17
+
+
+def test_validate_only_creates_nothing(wire) -> None:
+    """A dry run says whether it would work."""
+    wanted = {"name": "dry", "num_partitions": 2, "replication_factor": -1}
+    assert wire.call(CREATE, 7, topics=[wanted], validate_only=True).topics[0].error_code == 0
+    assert not exists(wire, "dry")
+
+
+def test_auto_creation_is_the_clients_choice(wire) -> None:
+    """Metadata creates a missing topic only where the request allows it."""
+    assert wire.call(METADATA, 12, topics=[{"name": "auto"}], allow_auto_topic_creation=False).topics[0].error_code == 3
+    assert wire.call(METADATA, 12, topics=[{"name": "auto"}], allow_auto_topic_creation=True).topics[0].error_code == 0
+    assert wire.call(METADATA, 12, topics=[{"name": "a b"}], allow_auto_topic_creation=True).topics[0].error_code == 17
+
+
+def test_deleted_topic_is_gone_and_comes_back_new(wire) -> None:
+    """Deletion is seen at once, and a topic of the same name has another id."""
+    first = create(wire, "doomed")
+    assert wire.call(DELETE, 6, topics=[{"name": "doomed"}]).responses[0].error_code == 0
+    assert wire.call(DELETE, 6, topics=[{"name": "doomed"}]).responses[0].error_code == 3
+    assert wire.call(DELETE, 6, topics=[{"name": None, "topic_id": first.topic_id}]).responses[0].error_code == 100
+    assert create(wire, "doomed").topic_id != first.topic_id
+
+
+def test_partitions_only_grow(wire) -> None:
+    """More partitions are added; fewer are refused (37)."""
+    create(wire, "grown", num_partitions=2)
+    assert wire.call(GROW, 3, topics=[{"name": "grown", "count": 5, "assignments": None}]).results[0].error_code == 0
+    assert wire.call(GROW, 3, topics=[{"name": "grown", "count": 5, "assignments": None}]).results[0].error_code == 37
+    assert len(wire.call(METADATA, 12, topics=[{"name": "grown"}]).topics[0].partitions) == 5
+
+
+def test_settings_change_and_return_to_their_default(wire) -> None:
+    """Set, append and delete act on one setting and say where its value comes from."""
+    create(wire, "tuned")
+    assert setting(wire, "tuned", "retention.ms").config_source == 5
+    assert alter(wire, "tuned", 0, "retention.ms", "60000") == 0
+    assert alter(wire, "tuned", 2, "cleanup.policy", "compact") == 0
+    assert (setting(wire, "tuned", "retention.ms").value, setting(wire, "tuned", "retention.ms").config_source) == (
+        "60000",
+        1,
+    )
+    assert setting(wire, "tuned", "cleanup.policy").value == "delete,compact"
+    assert alter(wire, "tuned", 1, "retention.ms", None) == 0
+    assert setting(wire, "tuned", "retention.ms").value == "604800000"
+    assert alter(wire, "tuned", 0, "retention.ms", "soon") == 40
+    assert alter(wire, "tuned", 0, "no.such.setting", "1") == 40
+
+
+def test_topics_survive_a_kill(broker, tmp_path: Path, make_wire) -> None:
+    """Topics, ids and settings are there after a crash, and producer ids are not given out again."""
+    wire = make_wire(broker)
+    created = create(wire, "kept", num_partitions=2, configs=[{"name": "retention.ms", "value": "77777"}])
+    first = wire.call(22, 4, transactional_id=None).producer_id
+    broker.kill()
+    broker.start()
+    wire = make_wire(broker)
+    (topic,) = wire.call(METADATA, 12, topics=[{"name": "kept"}]).topics
+    assert (topic.topic_id, len(topic.partitions)) == (created.topic_id, 2)
+    assert setting(wire, "kept", "retention.ms").value == "77777"
+    assert wire.call(22, 4, transactional_id=None).producer_id > first
+
+
+@pytest.mark.parametrize("arguments", [("--set", "auto.create.topics.enable=false")])
+def test_auto_creation_off(make_broker, make_wire, arguments: tuple[str, ...]) -> None:
+    """With auto-creation off a missing topic stays missing, whatever the client asks."""
+    wire = make_wire(make_broker(*arguments))
+    assert wire.call(METADATA, 12, topics=[{"name": "t"}], allow_auto_topic_creation=True).topics[0].error_code == 3
+
+
+def test_replication_factor_clamp(make_broker, make_wire) -> None:
+    """With the clamp on, tools that hard-code three replicas are served."""
+    wire = make_wire(make_broker("--set", "replication.factor.clamp=true"))
+    assert create(wire, "three", replication_factor=3).error_code == 0

@@ -1,0 +1,66 @@
+"""Every advertised version of every API is read, served and answered in its own form."""
+
+import pytest
+
+pytestmark = pytest.mark.broker
+
+API_VERSIONS = 18
+PRODUCE_SERVED_FROM = 3
+TOPIC, MEMBER = "versions", {"group_id": "versions-group", "member_id": "nobody"}
+ARGUMENTS = {
+    0: {"acks": -1, "topic_data": [{"name": TOPIC, "partition_data": [{"index": 0}]}]},
+    1: {"max_bytes": 1_000, "topics": [{"topic": TOPIC, "partitions": [{"partition": 0, "current_leader_epoch": -1}]}]},
+    2: {
+        "topics": [{"name": TOPIC, "partitions": [{"partition_index": 0, "timestamp": -1, "current_leader_epoch": -1}]}]
+    },
+    3: {"topics": [{"name": TOPIC}]},
+    8: {**MEMBER, "topics": [{"name": TOPIC, "partitions": [{"partition_index": 0, "committed_metadata": ""}]}]},
+    9: {**MEMBER, "topics": [{"name": TOPIC, "partition_indexes": [0]}], "groups": [{"group_id": "versions-group"}]},
+    10: {"key": "versions-group", "coordinator_keys": ["versions-group"]},
+    11: {**MEMBER, "session_timeout": 10_000, "protocol_type": "consumer", "protocols": [{"name": "range"}]},
+    12: MEMBER,
+    13: {**MEMBER, "members": [{"member_id": "nobody"}]},
+    14: {**MEMBER, "generation_id": 1},
+    15: {"groups": ["versions-group"]},
+    18: {"client_software_name": "test", "client_software_version": "1.0"},
+    19: {"topics": [{"name": TOPIC, "num_partitions": 1, "replication_factor": 3}]},
+    20: {"topics": [{"name": "missing"}], "topic_names": ["missing"]},
+    21: {"topics": [{"name": TOPIC, "partitions": [{"partition_index": 0, "offset": -1}]}]},
+    23: {"topics": [{"topic": TOPIC, "partitions": [{"partition": 0, "current_leader_epoch": -1}]}]},
+    32: {"resources": [{"resource_type": 4, "resource_name": "0"}, {"resource_type": 2, "resource_name": TOPIC}]},
+    33: {"resources": [{"resource_type": 2, "resource_name": TOPIC}]},
+    37: {"topics": [{"name": TOPIC, "count": 1}]},
+    42: {"groups_names": ["missing"]},
+    44: {"resources": [{"resource_type": 2, "resource_name": TOPIC}]},
+    47: {"group_id": "missing"},
+    60: {"endpoint_type": 1},
+}
+
+
+def test_every_version_answers(wire) -> None:
+    """Each version in the ranges ApiVersions gives is answered by a message of that very version."""
+    wire.call(3, 1, topics=[{"name": TOPIC}])
+    advertised = wire.call(API_VERSIONS, 0).api_keys
+    assert {key.api_key for key in advertised} >= set(ARGUMENTS)
+    for key in advertised:
+        first = PRODUCE_SERVED_FROM if key.api_key == 0 else key.min_version
+        for version in range(first, key.max_version + 1):
+            wire.call(key.api_key, version, **ARGUMENTS.get(key.api_key, {}))
+
+
+def test_oldest_and_newest_clients_find_their_versions(wire) -> None:
+    """The ranges hold what librdkafka probes for, and the compression lie of Produce."""
+    ranges = {
+        key.api_key: (key.min_version, key.max_version)
+        for key in wire.call(API_VERSIONS, 3, client_software_name="t", client_software_version="1").api_keys
+    }
+    probes = {0: 0, 1: 10, 2: 1, 10: 0, 11: 0, 12: 0, 13: 0, 14: 0, 9: 1, 22: 0}
+    for api_key, version in probes.items():
+        low, high = ranges[api_key]
+        assert low <= version <= high
+
+
+def test_malformed_software_name(wire) -> None:
+    """ApiVersions 3 with a software name that is none is refused with INVALID_REQUEST."""
+    answer = wire.call(API_VERSIONS, 3, client_software_name="-", client_software_version="1")
+    assert answer.error_code == 42

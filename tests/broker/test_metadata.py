@@ -1,0 +1,106 @@
+"""The catalog of topics: durable, and never at odds with the partitions on disk."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from broker.config import BrokerConfig
+from broker.errors import BrokerError, CorruptLog, ErrorCode
+from broker.log.config import LogConfig
+from broker.log.directory import LogDirectory
+from broker.metadata import FILE_NAME, PRODUCER_ID_BLOCK, Catalog
+
+
+@pytest.fixture
+def open_catalog(tmp_path: Path) -> Iterator[Callable[[], Catalog]]:
+    """Opens the catalog of one data directory; opening it again closes it first."""
+    opened: list[Catalog] = []
+
+    def close() -> None:
+        while opened:
+            opened.pop().directory.close()
+
+    def reopen() -> Catalog:
+        close()
+        catalog = Catalog(BrokerConfig(), LogDirectory.open(tmp_path, LogConfig(), on_message=print))
+        opened.append(catalog)
+        catalog.open()
+        return catalog
+
+    yield reopen
+    close()
+
+
+def test_topics_come_back(open_catalog: Callable[[], Catalog]) -> None:
+    """Name, id, partitions and settings survive."""
+    made = open_catalog().create("t", 3, {"retention.ms": "9"})
+    found = open_catalog().get("t")
+    assert (found.topic_id, len(found.partitions), found.settings) == (made.topic_id, 3, {"retention.ms": "9"})
+    assert {log.config.retention_ms for log in found.partitions} == {9}
+
+
+def test_crash_between_file_and_partitions(open_catalog: Callable[[], Catalog], tmp_path: Path) -> None:
+    """A topic that was written down gets the partitions a crash prevented."""
+    catalog = open_catalog()
+    catalog.create("t", 3)
+    catalog.directory.delete("t", 2)
+    catalog.topics["t"].partitions.pop()
+    assert len(open_catalog().get("t").partitions) == 3
+    assert (tmp_path / "t-2").is_dir()
+
+
+def test_partitions_nobody_wrote_down_are_taken_in(open_catalog: Callable[[], Catalog], tmp_path: Path) -> None:
+    """Without the file, topics are found by their partitions, ids included: data are never dropped."""
+    made = open_catalog().create("t", 2)
+    (tmp_path / FILE_NAME).unlink()
+    found = open_catalog().get("t")
+    assert (found.topic_id, len(found.partitions)) == (made.topic_id, 2)
+
+
+def test_damaged_file_is_refused(open_catalog: Callable[[], Catalog], tmp_path: Path) -> None:
+    """A file that cannot be read stops the start and says what to do."""
+    open_catalog().create("t", 1)
+    (tmp_path / FILE_NAME).write_text("{")
+    with pytest.raises(CorruptLog, match="restore it from a backup"):
+        open_catalog()
+    (tmp_path / FILE_NAME).write_text('{"version": 2}')
+    with pytest.raises(CorruptLog, match="use a newer broker"):
+        open_catalog()
+
+
+def test_producer_ids_never_repeat(open_catalog: Callable[[], Catalog]) -> None:
+    """Ids go up within a run and skip to a fresh block after a restart."""
+    catalog = open_catalog()
+    first = [catalog.next_producer_id() for _ in range(PRODUCER_ID_BLOCK + 5)]
+    assert first == list(range(PRODUCER_ID_BLOCK + 5))
+    assert open_catalog().next_producer_id() == 2 * PRODUCER_ID_BLOCK
+
+
+def test_version_counts_changes(open_catalog: Callable[[], Catalog]) -> None:
+    """Whoever caches what it derived from the catalog sees that it changed."""
+    catalog = open_catalog()
+    versions = [catalog.version]
+    for change in (
+        lambda: catalog.create("t", 1),
+        lambda: catalog.add_partitions("t", 2),
+        lambda: catalog.delete("t"),
+    ):
+        change()
+        versions.append(catalog.version)
+    assert sorted(set(versions)) == versions
+
+
+def test_unknown_things(open_catalog: Callable[[], Catalog]) -> None:
+    """Missing topics, partitions and ids have their codes."""
+    catalog = open_catalog()
+    catalog.create("t", 1)
+    for look, code in (
+        (lambda: catalog.get("u"), ErrorCode.UNKNOWN_TOPIC_OR_PARTITION),
+        (lambda: catalog.log("t", 1), ErrorCode.UNKNOWN_TOPIC_OR_PARTITION),
+        (lambda: catalog.log("t", -1), ErrorCode.UNKNOWN_TOPIC_OR_PARTITION),
+        (lambda: catalog.log_by_id(None, 0), ErrorCode.UNKNOWN_TOPIC_ID),
+    ):
+        with pytest.raises(BrokerError) as refused:
+            look()
+        assert refused.value.code is code

@@ -1,0 +1,200 @@
+"""The Kafka clients against the bundled broker."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from streams.clients.base import NewTopic, OffsetAndMetadata
+from streams.clients.kafka import KafkaClients, KafkaConsumer
+from streams.config import StreamsConfig
+from streams.errors import ClientError, OffsetOutOfRange, ProductionError
+from streams.record import TopicPartition
+
+pytestmark = pytest.mark.broker
+
+MakeClients = Callable[..., KafkaClients]
+
+
+@pytest.fixture
+def make(streams_broker: Any) -> Iterator[MakeClients]:
+    """Makes clients with settings; all are closed at the end."""
+    made: list[KafkaClients] = []
+
+    def clients(**settings: Any) -> KafkaClients:
+        made.append(KafkaClients(StreamsConfig.of("test", {"broker": streams_broker.url, **settings})))
+        return made[-1]
+
+    yield clients
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def topic(make: MakeClients, request: pytest.FixtureRequest) -> str:
+    """A topic of three partitions, named after the test."""
+    name = request.node.name.replace("[", "-").replace("]", "")
+    make().admin().create([NewTopic(name, 3)])
+    return name
+
+
+def read(consumer: KafkaConsumer, count: int) -> list[tuple[int, bytes]]:
+    """The next `count` records as (offset, value)."""
+    found: list[tuple[int, bytes]] = []
+    for _ in range(100):
+        for batch in consumer.poll(0.2):
+            columns = batch.columns()
+            found += zip(columns.offsets, columns.values, strict=True)
+        if len(found) >= count:
+            return found
+    pytest.fail(f"only {len(found)} of {count} records arrived")
+
+
+def assigned(make: MakeClients, *partitions: TopicPartition, **settings: Any) -> KafkaConsumer:
+    consumer = make(**settings).consumer(group=None)
+    consumer.assign(partitions)
+    return consumer
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "snappy", "lz4", "zstd"])
+def test_what_is_sent_comes_back_in_order(make: MakeClients, topic: str, compression: str) -> None:
+    """Ten thousand records in many batches, compressed or not; positions, ends and lag agree."""
+    part, values = TopicPartition(topic, 1), [b"%d" % number * 10 for number in range(10_000)]
+    producer = make(compression_type=compression, max_request_size=16_384).producer()
+    for start in range(0, 10_000, 700):
+        producer.send(
+            topic, 1, values[start : start + 700], values[start : start + 700], [7] * len(values[start : start + 700])
+        )
+    producer.flush()
+    consumer = assigned(make, part)
+    assert read(consumer, 10_000) == list(enumerate(values))
+    assert producer.end_offset(topic, 1) == consumer.position(part) == consumer.end_offsets([part])[part] == 10_000
+    assert consumer.lag(part) == 0
+
+
+def test_headers_nulls_and_timestamps(make: MakeClients, topic: str) -> None:
+    """All of a record survives the way through the broker."""
+    producer = make().producer()
+    producer.send(topic, 0, [None, b""], [b"v", None], [1, 2**40], [(("h", b"1"), ("n", None)), ()])
+    producer.flush()
+    consumer = assigned(make, TopicPartition(topic, 0))
+    columns = consumer.poll(5)[0].columns()
+    assert (columns.keys, columns.values, columns.timestamps) == ([None, b""], [b"v", None], [1, 2**40])
+    assert columns.headers == [(("h", b"1"), ("n", None)), ()]
+
+
+def test_seek_forgets_what_was_fetched(make: MakeClients, topic: str) -> None:
+    """After a seek the next record is the one asked for, whatever lay in the buffers."""
+    producer, part = make().producer(), TopicPartition(topic, 0)
+    producer.send(topic, 0, [None] * 100, [b"%d" % number for number in range(100)], [0] * 100)
+    producer.flush()
+    consumer = assigned(make, part)
+    read(consumer, 100)
+    consumer.seek(part, 42)
+    assert read(consumer, 58)[0] == (42, b"42")
+
+
+def test_a_paused_partition_rests(make: MakeClients, topic: str) -> None:
+    """The other partition goes on meanwhile; resumed, it goes on where it was."""
+    paused, other = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    consumer = assigned(make, paused, other)
+    consumer.poll(0)
+    consumer.pause([paused])
+    producer = make().producer()
+    for number in (0, 1):
+        producer.send(topic, number, [None], [b"%d" % number], [0])
+    producer.flush()
+    assert read(consumer, 1) == [(0, b"1")]
+    consumer.resume([paused])
+    assert read(consumer, 1) == [(0, b"0")]
+
+
+def test_wake_from_another_thread_ends_a_poll(make: MakeClients, topic: str) -> None:
+    """A poll that would wait a minute returns."""
+    consumer = assigned(make, TopicPartition(topic, 0))
+    threading.Timer(0.05, consumer.wake).start()
+    assert consumer.poll(60) == []
+
+
+def test_committed_offsets_keep_their_metadata(make: MakeClients, topic: str) -> None:
+    """Another consumer of the group reads what was committed; partitions without an offset are absent."""
+    part = TopicPartition(topic, 2)
+    make().consumer(group=f"g-{topic}").commit({part: OffsetAndMetadata(5, "AgAA")})
+    found = make().consumer(group=f"g-{topic}").committed([part, TopicPartition(topic, 0)])
+    assert found == {part: OffsetAndMetadata(5, "AgAA")}
+
+
+def test_offsets_by_time_and_at_the_ends(make: MakeClients, topic: str) -> None:
+    """First, last, and the first that is not older than a time; behind the last when all are older."""
+    producer, part = make().producer(), TopicPartition(topic, 0)
+    producer.send(topic, 0, [None] * 3, [b""] * 3, [1_000, 2_000, 3_000])
+    producer.flush()
+    consumer = make().consumer(group=None)
+    assert (consumer.beginning_offsets([part]), consumer.end_offsets([part])) == ({part: 0}, {part: 3})
+    assert [consumer.offsets_at([part], time)[part] for time in (0, 1_500, 3_001)] == [0, 1, 3]
+
+
+def test_an_offset_that_does_not_exist_is_an_error(make: MakeClients, topic: str) -> None:
+    """It names topic, partition and offset; who polls decides."""
+    consumer = assigned(make, TopicPartition(topic, 0))
+    consumer.seek(TopicPartition(topic, 0), 1_000)
+    with pytest.raises(OffsetOutOfRange, match=rf"{topic}\[0\] has no offset 1,000"):
+        for _ in range(50):
+            consumer.poll(0.2)
+
+
+def test_topics_are_described_and_deleted(make: MakeClients, topic: str) -> None:
+    """Partition counts and settings of those that exist; deleting what is not there is no error."""
+    admin = make().admin()
+    admin.create([NewTopic(f"{topic}-2", 2, -1, {"cleanup.policy": "compact"}), NewTopic(topic, 9)])
+    found = admin.describe([topic, f"{topic}-2", "missing"])
+    assert {name: entry.partitions for name, entry in found.items()} == {topic: 3, f"{topic}-2": 2}
+    assert found[f"{topic}-2"].config["cleanup.policy"] == "compact"
+    admin.delete([f"{topic}-2", "missing"])
+    assert f"{topic}-2" not in admin.topics()
+
+
+def test_deleted_records_are_gone(make: MakeClients, topic: str) -> None:
+    """The first offset moves."""
+    producer, part = make().producer(), TopicPartition(topic, 0)
+    producer.send(topic, 0, [None] * 3, [b"a", b"b", b"c"], [0] * 3)
+    producer.flush()
+    make().admin().delete_records({part: 2})
+    assert read(assigned(make, part), 1) == [(2, b"c")]
+
+
+def test_a_record_that_is_too_large_surfaces_in_flush(make: MakeClients, topic: str) -> None:
+    """The broker's refusal names the topic and the setting, and the producer stays failed."""
+    producer = make().producer()
+    producer.send(topic, 0, [None], [b"x" * 2_000_000], [0])
+    with pytest.raises(ProductionError, match=r"(?s)max\.message\.bytes.*record: "):
+        producer.flush()
+    with pytest.raises(ProductionError):
+        producer.send(topic, 0, [None], [b"x"], [0])
+
+
+def test_full_buffers_hold_the_sender_back(make: MakeClients, topic: str) -> None:
+    """With room for one batch only, everything still arrives, in order."""
+    producer = make(buffer_memory=4_096, max_request_size=2_048).producer()
+    values = [b"%05d" % number for number in range(5_000)]
+    for start in range(0, 5_000, 50):
+        producer.send(topic, 0, [None] * 50, values[start : start + 50], [0] * 50)
+    producer.flush()
+    assert read(assigned(make, TopicPartition(topic, 0)), 5_000) == list(enumerate(values))
+
+
+def test_lingering_records_leave_by_themselves(make: MakeClients, topic: str) -> None:
+    """Nobody flushes, and the record arrives."""
+    make(linger_ms=5).producer().send(topic, 0, [None], [b"v"], [0])
+    assert read(assigned(make, TopicPartition(topic, 0)), 1) == [(0, b"v")]
+
+
+def test_no_broker_is_a_clear_sentence() -> None:
+    """After the time that was configured: the address, and what to do."""
+    clients = KafkaClients(StreamsConfig.of("test", {"broker": "kafka://127.0.0.1:1", "connect_timeout_ms": 200}))
+    with pytest.raises(ClientError, match=r"no broker answers at 127\.0\.0\.1:1 .*streams broker"):
+        clients.producer()
+    clients.close()

@@ -1,0 +1,119 @@
+"""Where programs start."""
+
+import re
+
+import pytest
+
+from streams.config import StreamsConfig
+from streams.dsl.builder import StreamsBuilder
+from streams.dsl.options import Materialized, Topic, ValueTimestamp
+from streams.dsl.stores import key_value_store, window_store
+from streams.errors import TopologyError
+from streams.record import Record
+from streams.serdes import serde_for
+
+
+def test_a_topic_carries_types_and_time(builder):
+    """What a topic handle says need not be said again, and may be overruled."""
+    topic = Topic.of("rides", key=str, value=dict, timestamp=lambda ride: ride["at"])
+    plain, typed = builder.stream(topic), builder.stream(topic, key=int)
+    source = builder.program.graph[plain.node]
+    assert plain.serdes.key is serde_for(str)
+    assert typed.serdes.key is serde_for(int)
+    assert source.timestamp(Record("k", {"at": 7}), -1) == 7
+
+
+def test_an_extractor_is_told_from_a_value_function():
+    """(record, partition_time) is Kafka's extractor, (value) the short form."""
+
+    def extractor(record, partition_time):
+        return partition_time
+
+    assert Topic.of("t", timestamp=extractor).timestamp is extractor
+    assert isinstance(Topic.of("t", timestamp=lambda value: 0).timestamp, ValueTimestamp)
+
+
+def test_table_names_follow_kafkas_rule(builder):
+    """Store, source and table are numbered in this order; a named store burns none."""
+    assert builder.table("a").node == "KTABLE-SOURCE-0000000002"
+    assert builder.table("b", name="rows").node == "KTABLE-SOURCE-0000000004"
+    assert builder.program.graph["KTABLE-SOURCE-0000000002"].materialized.store == "a-STATE-STORE-0000000000"
+
+
+@pytest.mark.parametrize(
+    ("use", "says"),
+    [
+        (lambda b: b.stream([]), "stream: expected at least one topic, got none"),
+        (lambda b: b.stream(7), "not iterable|expected a topic"),
+        (lambda b: b.stream("a topic"), "the name of a topic: expected 1 to 249"),
+        (lambda b: b.stream("t", offset_reset="first"), "offset_reset: expected earliest, latest, none or a duration"),
+        (lambda b: b.stream("t", key=3), "no serde is known for 3"),
+        (lambda b: b.table("t", store=Materialized(name="s", history=-1)), "history of a store: expected 0 ms or more"),
+        (lambda b: b.global_table("t", store=Materialized(history=1)), "it cannot be versioned"),
+        (lambda b: b.add_state_store("s"), r"expected a store such as key_value_store\(...\), got 's'"),
+        (lambda b: window_store("w", str, str, size=10, retention=9), "expected a retention of at least the window"),
+    ],
+)
+def test_mistakes_are_named(builder, use, says):
+    """Wrong arguments are refused when the verb is called, with what was expected."""
+    with pytest.raises((TopologyError, TypeError), match=says):
+        use(builder)
+
+
+def test_an_empty_program_is_refused(build):
+    """There is nothing to run without a source."""
+    with pytest.raises(TopologyError, match="app: there is nothing to run"):
+        build()
+
+
+def test_a_processor_may_use_stores_by_name_or_bring_its_own(builder, build):
+    """Stores are added to the program, or come with the processor that uses them."""
+    builder.add_state_store(key_value_store("shared", str, int))
+    builder.stream("a").process(object, stores=["shared", key_value_store("own", str, int)], name="p")
+    builder.stream("b").process_values(object, stores=["shared"], name="q")
+    topology = build()
+    assert set(topology.nodes["p"].stores) == {"shared", "own"}
+    assert [part.source_topics for part in topology.subtopologies] == [("a", "b")]
+
+
+def test_an_unknown_store_is_named(builder, build):
+    """The error lists what there is."""
+    builder.add_state_store(key_value_store("known", str, int))
+    builder.stream("a").process(object, stores=["unknown"], name="p")
+    with pytest.raises(TopologyError, match=r"p: there is no store 'unknown' \(known: known\): add it with"):
+        build()
+
+
+def test_two_stores_of_one_name_are_refused(builder, build):
+    """Two steps that keep different things cannot share a store."""
+    builder.table("a", key=str, name="rows")
+    builder.table("b", key=int, name="rows")
+    with pytest.raises(TopologyError, match="rows: there is another store of this name"):
+        build()
+
+
+def test_a_global_store_is_filled_by_its_processor(builder, build):
+    """A global store has its own topic, and needs no mention where it is read."""
+    builder.add_global_store(key_value_store("zones", int, str), "zone-topic", object, key=int, value=str)
+    builder.stream("in").process(object, stores=["zones"], name="p")
+    with pytest.raises(TopologyError, match="p: zones is a global store, which every processor may read"):
+        build()
+
+
+def test_patterns_and_topics_must_not_overlap(builder, build):
+    """A topic that a pattern matches has one source already."""
+    builder.stream(re.compile("trips-.*")).to("x")
+    builder.stream("trips-1").to("y")
+    with pytest.raises(TopologyError, match="the topic trips-1 has a source already"):
+        build()
+
+
+def test_generated_names_are_listed():
+    """What will be renamed when the program changes is known, so that it can be warned about."""
+    builder = StreamsBuilder()
+    builder.stream("in").group_by(lambda k, v: v).count()
+    topology = builder.build(StreamsConfig.of("app", environment={}))
+    assert topology.unnamed == (
+        "KSTREAM-AGGREGATE-STATE-STORE-0000000002",
+        "KSTREAM-AGGREGATE-STATE-STORE-0000000002-repartition",
+    )

@@ -1,0 +1,171 @@
+"""Aggregates over keys and windows: what is dropped, what is passed on, and when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from streams.dsl.builder import StreamsBuilder
+from streams.dsl.options import Materialized
+from streams.errors import ProcessingError
+from streams.graph.windows import EmitStrategy, SessionWindows, TimeWindows, UnlimitedWindows
+from streams.operators.window_aggregate import starts_of
+from streams.record import Record, Windowed
+from streams.testing import TopologyTestDriver
+from tests.streams.operators.cutting import Cutter, texts, topology_of
+
+UNCACHED = Materialized(cached=False)
+
+
+def grouped(builder: StreamsBuilder) -> Any:
+    return builder.stream("in", key=str, value=str).group_by_key()
+
+
+def driver_of(say: Any) -> TopologyTestDriver:
+    return TopologyTestDriver(topology_of(say))
+
+
+def test_a_count_needs_key_and_value() -> None:
+    """Records without either are dropped and counted as dropped."""
+    with driver_of(lambda builder: grouped(builder).count().to_stream().to("out")) as driver:
+        for key, value in (("a", "x"), (None, "x"), ("a", None)):
+            driver.input("in").send(key, value, 1)
+        assert driver.output("out").read_key_values() == [("a", 1)]
+        assert sum(driver.dropped_records.values()) == 2
+
+
+def test_a_result_has_the_highest_time_of_its_records() -> None:
+    """A late record does not move it back."""
+    with driver_of(
+        lambda builder: grouped(builder).reduce(lambda one, other: one + other).to_stream().to("out")
+    ) as driver:
+        for value, timestamp in (("a", 5), ("b", 3), ("c", 9)):
+            driver.input("in").send("k", value, timestamp)
+        assert driver.output("out").read() == [Record("k", "a", 5), Record("k", "ab", 5), Record("k", "abc", 9)]
+
+
+def test_an_adder_that_returns_none_deletes_the_entry() -> None:
+    """A tombstone is passed on, and the next record begins anew."""
+
+    def add(key: str, value: str, total: int) -> int | None:
+        return None if value == "stop" else total + 1
+
+    say = lambda builder: grouped(builder).aggregate(int, add, value=int).to_stream().to("out")  # noqa: E731
+    with driver_of(say) as driver:
+        for value in ("go", "go", "stop", "go"):
+            driver.input("in").send("k", value, 1)
+        assert driver.output("out").read_values() == [1, 2, None, 1]
+
+
+def test_an_aggregate_changed_in_place_does_not_change_what_was_passed_on() -> None:
+    """Each result of a batch is what it was at its record, and so is the changelog."""
+
+    def add(key: str, value: str, total: list[str]) -> list[str]:
+        total.append(value)
+        return total
+
+    say = lambda builder: grouped(builder).aggregate(list, add, value=list, store=UNCACHED).to_stream().to("out")  # noqa: E731
+    cutter = Cutter(topology_of(say))
+    cutter.feed(texts("in", ("k", "a", 1), ("k", "b", 2)))
+    assert [value for _, value, _ in cutter.written("out")] == [b'["a"]', b'["a","b"]']
+
+
+def test_a_record_cache_passes_on_the_last_update_at_a_commit() -> None:
+    """Kafka's visible effect of caching: updates in between vanish."""
+    topology = topology_of(lambda builder: grouped(builder).count().to_stream().to("out"))
+    cutter = Cutter(topology, cache_bytes=1 << 20)
+    cutter.feed(texts("in", ("a", "x", 1), ("b", "x", 2), ("a", "x", 3)))
+    counts = [(key, int.from_bytes(value or b"", "big"), timestamp) for key, value, timestamp in cutter.written("out")]
+    assert counts == [(b"b", 1, 2), (b"a", 2, 3)]
+
+
+def test_an_error_in_an_adder_names_its_node() -> None:
+    """The task stops by default."""
+
+    def add(key: str, value: str, total: int) -> int:
+        return total + int(value)
+
+    say = lambda builder: grouped(builder).aggregate(int, add, value=int, processor="sum").to_stream().to("out")  # noqa: E731
+    with driver_of(say) as driver, pytest.raises(ProcessingError, match="node: sum"):
+        driver.input("in").send("k", "x", 1)
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "size", "advance", "expected"),
+    [
+        (0, 10, 10, [0]),
+        (9, 10, 10, [0]),
+        (10, 10, 10, [10]),
+        (12, 10, 5, [5, 10]),
+        (3, 10, 5, [0]),
+        (10, 10, 3, [3, 6, 9]),
+    ],
+)
+def test_a_time_lies_in_windows_that_start_at_multiples_of_the_advance(
+    timestamp: int, size: int, advance: int, expected: list[int]
+) -> None:
+    """Ascending, and none below zero."""
+    assert list(starts_of(timestamp, size, advance)) == expected
+
+
+def test_a_window_takes_records_until_its_grace_has_passed() -> None:
+    """It is closed when its end is not after the highest time seen minus the grace; then records are dropped."""
+    windows = TimeWindows.of(10, grace=5)
+    with driver_of(lambda builder: grouped(builder).windowed_by(windows).count().to_stream().to("out")) as driver:
+        for timestamp in (3, 14, 4, 15, 5):
+            driver.input("in").send("k", "v", timestamp)
+        first = [record.value for record in driver.output("out").read() if record.key.start_ms == 0]
+        assert first == [1, 2]
+        assert sum(driver.dropped_records.values()) == 1
+
+
+def test_windows_fold_null_values_in() -> None:
+    """Unlike aggregates without windows."""
+    say = lambda builder: grouped(builder).windowed_by(TimeWindows.of(10)).count().to_stream().to("out")  # noqa: E731
+    with driver_of(say) as driver:
+        driver.input("in").send("k", None, 1)
+        assert driver.output("out").read_values() == [1]
+
+
+def test_an_unlimited_window_never_ends() -> None:
+    """Records before its start belong to no window."""
+    say = lambda builder: grouped(builder).windowed_by(UnlimitedWindows.of(10)).count().to_stream().to("out")  # noqa: E731
+    with driver_of(say) as driver:
+        for timestamp in (5, 10, 10**12):
+            driver.input("in").send("k", "v", timestamp)
+        assert [(record.key.start_ms, record.value) for record in driver.output("out").read()] == [(10, 1), (10, 2)]
+
+
+def test_on_close_a_window_is_passed_on_once() -> None:
+    """By the record that closes it, with the window's own time."""
+
+    def say(builder: StreamsBuilder) -> None:
+        windows = grouped(builder).windowed_by(TimeWindows.of(10)).emit_strategy(EmitStrategy.ON_WINDOW_CLOSE)
+        windows.count(store=Materialized(retention=1_000)).to_stream().to("out")
+
+    with driver_of(say) as driver:
+        for timestamp in (1, 2, 11):
+            driver.input("in").send("k", "v", timestamp)
+        assert driver.output("out").read() == [Record(Windowed("k", 0, 10), 2, 2)]
+
+
+def test_sessions_that_meet_leave_as_tombstones() -> None:
+    """The merged session comes at its end."""
+    windows = SessionWindows.with_inactivity_gap(10, grace=100)
+    with driver_of(lambda builder: grouped(builder).windowed_by(windows).count().to_stream().to("out")) as driver:
+        for timestamp in (0, 20, 10):
+            driver.input("in").send("k", "v", timestamp)
+        last = driver.output("out").read()[2:]
+        assert sorted((record.key.start_ms, record.key.end_ms, record.value) for record in last) == [
+            (0, 0, None),
+            (0, 20, 3),
+            (20, 20, None),
+        ]
+
+
+def test_results_carry_the_headers_of_the_record_that_set_them_off() -> None:
+    """So they do through a record cache."""
+    with driver_of(lambda builder: grouped(builder).count().to_stream().to("out")) as driver:
+        driver.input("in").send("k", "v", 1, headers=(("trace", b"7"),))
+        assert driver.output("out").read_record().headers == (("trace", b"7"),)

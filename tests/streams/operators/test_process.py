@@ -1,0 +1,164 @@
+"""The Processor API: forwarding, stores, punctuation and context."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from streams.dsl.builder import StreamsBuilder
+from streams.dsl.stores import key_value_store
+from streams.errors import ProcessingError, TopologyError
+from streams.processor import FixedKeyProcessor, Processor, PunctuationType
+from streams.record import Record
+from streams.testing import TopologyTestDriver
+from tests.streams.operators.cutting import topology_of
+
+
+def driver_of(processor: type[Processor], *, stores: tuple[str, ...] = (), verb: str = "process") -> TopologyTestDriver:
+    def say(builder: StreamsBuilder) -> None:
+        builder.add_state_store(key_value_store("counts", key=str, value=int))
+        stream = builder.stream("in", key=str, value=str)
+        result = getattr(stream, verb)(processor, stores=list(stores), name="mine")
+        result.filter(lambda key, value: True, name="one").to("one")
+        result.filter(lambda key, value: True, name="two").to("two")
+
+    return TopologyTestDriver(topology_of(say), start_ms=0)
+
+
+class Echo(Processor):
+    """Passes everything on."""
+
+    def process(self, record: Record) -> None:
+        self.context.forward(record)
+
+
+class ToOne(Processor):
+    """Passes everything on to one child."""
+
+    def process(self, record: Record) -> None:
+        self.context.forward(record, to="one")
+
+
+class ToNobody(Processor):
+    """Names a child that does not exist."""
+
+    def process(self, record: Record) -> None:
+        self.context.forward(record, to="three")
+
+
+class Counting(Processor):
+    """Counts keys, and tells its metadata."""
+
+    def process(self, record: Record) -> None:
+        counts = self.context.store("counts")
+        counts.put(record.key, (counts.get(record.key) or 0) + 1)
+        self.context.forward(Record(record.key, [counts.get(record.key), *(self.context.record_metadata or ())], 7))
+
+
+class Renaming(FixedKeyProcessor):
+    """Breaks the promise to keep the key."""
+
+    def process(self, record: Record) -> None:
+        self.context.forward(Record("other", record.value, record.timestamp))
+
+
+class Ticking(Processor):
+    """Tells both clocks, and stops after the second tick of the wall clock."""
+
+    def init(self, context: Any) -> None:
+        super().init(context)
+        context.schedule(10, PunctuationType.STREAM_TIME, lambda time: self.tell("stream", time))
+        self.ticks = context.schedule("1 s", PunctuationType.WALL_CLOCK_TIME, self.tick)
+
+    def process(self, record: Record) -> None:
+        assert self.context.record_metadata is not None
+
+    def tick(self, time: int) -> None:
+        self.tell("wall", time)
+        if time >= 2_000:
+            self.ticks.cancel()
+
+    def tell(self, clock: str, time: int) -> None:
+        assert self.context.record_metadata is None
+        self.context.forward(Record(clock, time, time))
+
+
+def test_records_go_to_all_children_or_to_the_one_named() -> None:
+    """In the order they were attached."""
+    for processor, expected in ((Echo, [1, 1]), (ToOne, [1, 0])):
+        with driver_of(processor) as driver:
+            driver.input("in").send("k", "v", 1)
+            assert [len(driver.output(topic).read()) for topic in ("one", "two")] == expected
+
+
+def test_a_child_that_does_not_exist_is_named_with_those_that_do() -> None:
+    """A mistake in the program, so no handler may skip it."""
+    with driver_of(ToNobody) as driver, pytest.raises(TopologyError, match=r"no child 'three'.*one, two"):
+        driver.input("in").send("k", "v", 1)
+
+
+def test_a_processor_uses_its_stores_and_knows_its_record() -> None:
+    """The store is read as it is written; topic, partition and offset are the record's."""
+    with driver_of(Counting, stores=("counts",)) as driver:
+        for _ in range(2):
+            driver.input("in").send("k", "v", 1)
+        assert driver.output("one").read() == [Record("k", [1, "in", 0, 0], 7), Record("k", [2, "in", 0, 1], 7)]
+        assert driver.store("counts").get("k") == 2
+
+
+def test_a_store_that_is_not_connected_is_refused() -> None:
+    """The message says how to connect it."""
+    with driver_of(Counting) as driver, pytest.raises(TopologyError, match="mine is not connected to a store 'counts'"):
+        driver.input("in").send("k", "v", 1)
+
+
+def test_a_fixed_key_processor_may_not_change_the_key() -> None:
+    """Whatever comes behind it relies on that."""
+    with (
+        driver_of(Renaming, verb="process_values") as driver,
+        pytest.raises(TopologyError, match="must keep the key 'k'"),
+    ):
+        driver.input("in").send("k", "v", 1)
+
+
+def test_punctuators_follow_their_clocks() -> None:
+    """Stream time fires with records, wall-clock time when it is advanced; cancelling inside the callback works."""
+    with driver_of(Ticking) as driver:
+        for timestamp in (3, 9, 25):
+            driver.input("in").send("k", "v", timestamp)
+        for _ in range(3):
+            driver.advance_wall_clock("1 s")
+        assert driver.output("one").read_key_values() == [
+            ("stream", 3),
+            ("stream", 25),
+            ("wall", 1_000),
+            ("wall", 2_000),
+        ]
+
+
+def test_an_error_in_a_processor_names_its_node() -> None:
+    """As for every other user code."""
+
+    class Failing(Processor):
+        def process(self, record: Record) -> None:
+            raise KeyError(record.value)
+
+    with driver_of(Failing) as driver, pytest.raises(ProcessingError, match="node: mine"):
+        driver.input("in").send("k", "v", 1)
+
+
+def test_a_transformer_of_a_table_sees_deletions() -> None:
+    """transform_values is called with None, and may use stores."""
+
+    class Describe:
+        def transform(self, key: str, value: str | None) -> str:
+            return f"{key} is {value or 'gone'}"
+
+    def say(builder: StreamsBuilder) -> None:
+        builder.table("in", key=str, value=str).transform_values(Describe, value=str).to_stream().to("out")
+
+    with TopologyTestDriver(topology_of(say)) as driver:
+        driver.input("in").send("a", "here", 1)
+        driver.input("in").send("a", None, 2)
+        assert driver.output("out").read_values() == ["a is here", "a is gone"]

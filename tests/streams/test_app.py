@@ -1,0 +1,109 @@
+"""The App: topics, stores, configuration, and its two doors."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from streams import App, ConfigError, StreamsError, TimeWindows, TopologyError, Windowed
+from streams.testing import TopologyTestDriver
+
+
+class Total(msgspec.Struct):
+    count: int
+    name: str
+
+
+def test_a_topic_is_declared_once() -> None:
+    """The same name gives the same handle; other types for it are refused."""
+    app = App("taxi")
+    rides = app.topic("rides", key=str, value=Total)
+    assert app.topic("rides") is rides
+    assert app.topic("rides", key=str, value=Total) is rides
+    with pytest.raises(TopologyError, match="topic rides was declared with other types before"):
+        app.topic("rides", value=int)
+
+
+def test_types_of_a_topic_are_known_by_its_name() -> None:
+    """The verbs accept a declared topic's name, and use its types."""
+    app = App("taxi")
+    app.topic("rides", key=str, value=Total)
+    assert app.stream("rides").serdes.value.type is Total
+    assert app.table("rides").serdes.key.type is str
+
+
+def test_wrong_settings_fail_when_the_app_is_made() -> None:
+    """A misspelt keyword is an error at once."""
+    with pytest.raises(ConfigError, match="did you mean 'commit_interval_ms'"):
+        App("taxi", commit_interval=5)
+
+
+def test_the_command_line_wins() -> None:
+    """`configure` puts settings over those of the constructor, and only those."""
+    app = App("taxi", broker="kafka://one", linger_ms=5)
+    app.configure({"broker": "kafka://two:1"})
+    assert (app.config.broker, app.config.linger_ms) == ("kafka://two:1", 5)
+
+
+def counting() -> App:
+    """Counts per key, in windows and without."""
+    app = App("counts")
+    words = app.stream(app.topic("words", key=str, value=str))
+    words.group_by_key().count(name="total")
+    words.group_by_key().windowed_by(TimeWindows.of("10 s")).count(name="windowed")
+    return app
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_stores_are_read_through_the_app(tmp_path: Path, persistent: bool) -> None:
+    """Views give plain values by key, by window, by range and as a whole."""
+    app = counting()
+    with TopologyTestDriver(app, directory=tmp_path if persistent else None) as driver:
+        words = driver.input("words")
+        for second, key in enumerate("abaca"):
+            words.send(key, "x", second * 4_000)
+        total, windowed = app.store("total"), app.store("windowed")
+        assert (total.get("a"), total.get("z"), len(total)) == (3, None, 3)
+        assert dict(total.range("a", "b")) == {"a": 3, "b": 1}
+        assert list(windowed.fetch("a", 0, 10_000)) == [
+            (Windowed("a", 0, 10_000), 2),
+            (Windowed("a", 10_000, 20_000), 1),
+        ]
+        assert windowed.get(Windowed("a", 0, 10_000)) == 2
+        assert len(list(windowed)) == 4
+
+
+def test_stores_as_data_frames() -> None:
+    """Windows become columns of time, and fields of values columns of their own."""
+    app = counting()
+    total = (
+        app.stream("words")
+        .group_by_key()
+        .aggregate(
+            lambda: Total(0, ""), lambda key, value, total: Total(total.count + 1, value), value=Total, name="structs"
+        )
+    )
+    assert total.node
+    with TopologyTestDriver(app) as driver:
+        driver.input("words").send("a", "x", 12_000)
+        windowed, structs = app.store("windowed").to_pandas(), app.store("structs").to_pandas()
+    assert [str(start) for start in windowed["window_start"]] == ["1970-01-01 00:00:10+00:00"]
+    assert windowed[["key", "value"]].to_dict("records") == [{"key": "a", "value": 1}]
+    assert structs.to_dict("records") == [{"key": "a", "count": 1, "name": "x"}]
+
+
+def test_wrong_reads_say_so() -> None:
+    """No run, no such store, and a query of the wrong kind are each a sentence."""
+    app = counting()
+    with pytest.raises(StreamsError, match="the store 'total' can be read while the application runs"):
+        app.store("total")
+    with TopologyTestDriver(app) as driver:
+        driver.input("words").send("a", "x", 0)
+        with pytest.raises(StreamsError, match="counts has no store 'totals'"):
+            app.store("totals")
+        with pytest.raises(StreamsError, match="windowed holds windows: get"):
+            app.store("windowed").get("a")
+        with pytest.raises(StreamsError, match="total is a timestamped-key-value store, which has no such query"):
+            list(app.store("total").fetch("a"))
+    with pytest.raises(StreamsError, match="does not"):
+        app.store("total")

@@ -1,0 +1,47 @@
+"""Queues that begin with the same time come in the order of Kafka's heap."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.input_order import InputOrder
+
+
+def taken(*queues: tuple[str, list[int]]) -> list[str]:
+    order = InputOrder()
+    for topic, times in queues:
+        order.add(topic, times)
+    found = []
+    while (topic := order.take()) is not None:
+        found.append(topic)
+    return found
+
+
+def test_the_earliest_record_is_next() -> None:
+    """Whatever order the queues came in."""
+    assert taken(("a", [5, 6]), ("b", [1, 9]), ("c", [7])) == ["b", "a", "a", "c", "b"]
+
+
+def test_two_queues_of_one_time_take_turns() -> None:
+    """A queue that was taken from goes behind the others of its time."""
+    assert taken(("a", [5, 5]), ("b", [5, 5])) == ["a", "b", "a", "b"]
+
+
+def test_the_last_of_three_comes_before_the_second() -> None:
+    """java.util.PriorityQueue moves its last element to the top when the first leaves."""
+    assert taken(("a", [5]), ("b", [5]), ("c", [5])) == ["a", "c", "b"]
+
+
+@given(queues=st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=6), min_size=1, max_size=6))
+def test_every_record_is_taken_once_and_none_before_an_earlier_head(queues: list[list[int]]) -> None:
+    """The heap is a heap."""
+    rest = {str(index): list(times) for index, times in enumerate(queues)}
+    order = InputOrder()
+    for topic, times in rest.items():
+        order.add(topic, times)
+    assert len(order) == sum(map(len, queues))
+    while (taken_from := order.take()) is not None:
+        assert rest[taken_from][0] == min(times[0] for times in rest.values() if times)
+        rest[taken_from].pop(0)
+    assert not any(rest.values())

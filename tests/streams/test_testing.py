@@ -1,0 +1,137 @@
+"""The TopologyTestDriver: what users write in their tests, on the App that runs in production."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from streams import App, TimeWindows
+from streams.errors import DeserializationError, TopologyError
+from streams.record import Record
+from streams.testing import TopologyTestDriver
+
+
+class Ride(msgspec.Struct):
+    zone: str
+    fare: float
+
+
+def taxi(**settings: Any) -> App:
+    """Fares per zone and minute, and a table of zones."""
+    app = App("taxi", broker="kafka://nowhere:9092", **settings)
+    rides = app.stream("rides", key=str, value=Ride)
+    zones = app.table("zones", key=str, value=str, name="zones")
+    by_zone = rides.select_key(lambda key, ride: ride.zone, key=str)
+    by_zone.join(zones, lambda ride, name: f"{name} {ride.fare}", value=str).to("named")
+    grouped = by_zone.group_by_key(name="by-zone", value=Ride).windowed_by(TimeWindows.of("1 minute"))
+    grouped.count(name="takings").to_stream().to("counts")
+    return app
+
+
+def test_records_go_in_and_come_out() -> None:
+    """Through repartition topics, with the program's own serdes."""
+    with TopologyTestDriver(taxi()) as driver:
+        driver.input("zones").send("z", "Zoo", 0)
+        driver.input("rides").send(key="1", value=Ride("z", 5.0), timestamp=1_000)
+        assert driver.output("named").read() == [Record("z", "Zoo 5.0", 1_000)]
+        assert driver.output("counts").read_values() == [1]
+
+
+def test_output_is_read_once() -> None:
+    """Every reader begins at the first record; an empty topic is said to be so."""
+    with TopologyTestDriver(taxi()) as driver:
+        rides, counts = driver.input("rides"), driver.output("counts")
+        for timestamp in (1_000, 2_000):
+            rides.send("1", Ride("z", 5.0), timestamp)
+        assert counts.read_record().value == 1
+        assert not counts.empty
+        assert counts.read_values() == [2]
+        assert counts.empty
+        assert len(driver.output("counts").read_to_dict()) == 1
+        with pytest.raises(LookupError, match="counts has no more records: 2 were read"):
+            counts.read_record()
+
+
+def test_without_a_timestamp_a_record_has_the_driver_clocks() -> None:
+    """The wall clock stands still until it is advanced."""
+    with TopologyTestDriver(taxi(), start_ms=70_000) as driver:
+        driver.input("rides").send("1", Ride("z", 5.0))
+        driver.advance_wall_clock("5 s")
+        driver.input("rides").send("1", Ride("z", 5.0))
+        assert [record.timestamp for record in driver.output("counts").read()] == [70_000, 75_000]
+
+
+def test_stores_can_be_looked_into() -> None:
+    """By the name that name= gave; values come without their timestamps, the stores themselves with them."""
+    with TopologyTestDriver(taxi()) as driver:
+        driver.input("zones").send("z", "Zoo", 7)
+        assert driver.store("zones").get("z") == "Zoo"
+        assert list(driver.store("zones").all()) == [("z", "Zoo")]
+        raw: Any = driver.stores()["zones"]
+        assert raw.get("z").timestamp == 7
+        with pytest.raises(TopologyError, match="no store 'nothing'"):
+            driver.store("nothing")
+
+
+def test_a_topic_that_nobody_reads_is_refused() -> None:
+    """The message names those that are read."""
+    with TopologyTestDriver(taxi()) as driver, pytest.raises(TopologyError, match="reads topic 'ride'.*rides"):
+        driver.input("ride")
+
+
+def test_internal_topics_are_readable() -> None:
+    """Changelogs and repartition topics, under their full names."""
+    with TopologyTestDriver(taxi()) as driver:
+        driver.input("rides").send("1", Ride("z", 5.0), 1_000)
+        assert "taxi-takings-changelog" in driver.produced_topics()
+        assert driver.output("taxi-by-zone-repartition").read() == [Record("z", Ride("z", 5.0), 1_000)]
+
+
+def test_settings_change_what_is_built_and_run() -> None:
+    """Here records that cannot be read are skipped."""
+    with TopologyTestDriver(taxi(), deserialization_on_error="continue") as driver:
+        driver.pipe("rides", b"1", b"{", 1_000)
+        driver.input("rides").send("1", Ride("z", 5.0), 2_000)
+        assert driver.output("counts").read_values() == [1]
+    with TopologyTestDriver(taxi()) as driver, pytest.raises(DeserializationError, match="Ride"):
+        driver.pipe("rides", b"1", b"{", 1_000)
+
+
+def test_rocksdb_gives_the_same(tmp_path: Path) -> None:
+    """The driver's stores are in memory unless it is given a directory."""
+    found = []
+    for directory in (None, tmp_path):
+        with TopologyTestDriver(taxi(), directory=directory) as driver:
+            for timestamp in (1_000, 59_000, 61_000):
+                driver.input("rides").send("1", Ride("z", 5.0), timestamp)
+            found.append(driver.output("counts").read())
+    assert found[0] == found[1]
+    assert any(tmp_path.rglob("*.sst")) or any(tmp_path.rglob("CURRENT"))
+
+
+def test_global_tables_are_filled_from_their_topic() -> None:
+    """At once, and without setting anything off."""
+    app = App("globe", broker="kafka://nowhere:9092")
+    zones = app.global_table("zones", key=str, value=str, name="zones")
+    rides = app.stream("rides", key=str, value=Ride)
+    rides.join(zones, lambda ride, name: name, on=lambda key, ride: ride.zone, value=str).to("named")
+    with TopologyTestDriver(app) as driver:
+        driver.input("zones").send("z", "Zoo", 9)
+        driver.input("rides").send("1", Ride("z", 5.0), 1)
+        assert driver.output("named").read() == [Record("1", "Zoo", 1)]
+        assert driver.store("zones").get("z") == "Zoo"
+
+
+def test_timers_and_start_functions_of_an_app_are_called() -> None:
+    """They may look into the app's stores, as in production."""
+    app, seen = taxi(), []
+    app.on_start(lambda: seen.append("start"))
+    app.on_stop(lambda: seen.append("stop"))
+    app.timer("5 s")(lambda: seen.append(app.store("zones").get("z")))
+    with TopologyTestDriver(app) as driver:
+        driver.input("zones").send("z", "Zoo", 0)
+        driver.advance_wall_clock("5 s")
+    assert seen == ["start", "Zoo", "stop"]

@@ -1,0 +1,109 @@
+"""Where batches may stay whole, and where records run one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from streams.dsl.builder import StreamsBuilder
+from streams.dsl.kstream import KStream
+from streams.processor import Processor
+from tests.streams.operators.cutting import Cutter, texts, topology_of
+
+
+def left(builder: StreamsBuilder) -> KStream:
+    return builder.stream("in", key=str, value=str)
+
+
+def straight(builder: StreamsBuilder) -> None:
+    left(builder).filter(lambda key, value: True).group_by_key().count().to_stream().to("out")
+
+
+def fork(builder: StreamsBuilder) -> None:
+    stream = left(builder)
+    stream.to("one")
+    stream.map_values(str.upper, value=str).to("two")
+
+
+def meeting_in_a_node(builder: StreamsBuilder) -> None:
+    stream = left(builder)
+    stream.merge(stream.map_values(str.upper, value=str)).to("out")
+
+
+def meeting_in_a_store(builder: StreamsBuilder) -> None:
+    stream = left(builder)
+    stream.join(stream.to_table(), lambda one, other: one).to("out")
+
+
+def meeting_in_a_topic(builder: StreamsBuilder) -> None:
+    stream = left(builder)
+    stream.to("out")
+    stream.map_values(str.upper, value=str).to("out")
+
+
+def competing_caches(builder: StreamsBuilder) -> None:
+    stream = left(builder)
+    stream.group_by_key().count(name="one")
+    stream.group_by_key().reduce(max, name="two")
+
+
+class Plain(Processor):
+    """One record at a time."""
+
+    def process(self, record: Any) -> None:
+        self.context.forward(record)
+
+
+class Whole:
+    """Takes batches."""
+
+    def init(self, context: Any) -> None: ...
+
+    def process_batch(self, batch: Any) -> Any:
+        return batch
+
+    def close(self) -> None: ...
+
+
+def with_processor(kind: type) -> Callable[[StreamsBuilder], None]:
+    return lambda builder: left(builder).process(kind).to("out", key=str, value=str)
+
+
+@pytest.mark.parametrize(
+    ("say", "one_by_one"),
+    [
+        (straight, False),
+        (fork, False),
+        (with_processor(Whole), False),
+        (meeting_in_a_node, True),
+        (meeting_in_a_store, True),
+        (meeting_in_a_topic, True),
+        (competing_caches, True),
+        (with_processor(Plain), True),
+    ],
+)
+def test_records_run_one_by_one_where_that_could_be_seen(say: Any, one_by_one: bool) -> None:
+    """Branches that meet, stores with two users, caches on two branches, and processors."""
+    sources = Cutter(topology_of(say)).task._program.sources
+    assert [source.one_by_one for source in sources if source.topics == ("in",)] == [one_by_one]
+
+
+def test_one_by_one_is_depth_first() -> None:
+    """Each record runs through all branches, in the order they were attached, before the next, as in Kafka."""
+    cutter = Cutter(topology_of(meeting_in_a_node))
+    cutter.feed(texts("in", ("1", "a", 1), ("2", "b", 2)))
+    assert [value for _, value, _ in cutter.written("out")] == [b"A", b"a", b"B", b"b"]
+
+
+def test_sources_with_a_pattern_read_the_topics_that_match() -> None:
+    """Among those that exist."""
+    import re
+
+    from streams.testing import TopologyTestDriver
+
+    topology = topology_of(lambda builder: builder.stream(re.compile("in-.*"), key=str, value=str).to("out"))
+    with TopologyTestDriver(topology, topics=["in-a", "in-b", "other"]) as driver:
+        driver.input("in-b").send("k", "v", 1)
+        assert driver.output("out").read_key_values() == [("k", "v")]
