@@ -23,7 +23,7 @@ from broker.coordinators.group_records import (
 )
 from broker.coordinators.membership import JoinRequest, Membership, SyncRequest, Timers
 from broker.coordinators.offsets import Offsets, TopicPartition
-from broker.coordinators.runtime import Done, Runtime, StateRecord, WhenCommitted
+from broker.coordinators.runtime import Done, Marker, Origin, Runtime, StateRecord, WhenCommitted
 from broker.errors import BrokerError, ErrorCode
 from broker.log.partition_log import PartitionLog
 
@@ -63,10 +63,10 @@ class GroupCoordinator:
     ) -> None:
         self._config = config
         self._clock_ms = clock_ms
-        self._runtime = Runtime(logs, self._replay, when_committed, clock_ms)
         self._membership = Membership(config, timers, clock_ms, self._write_group)
         self._groups: dict[str, Group] = {}
         self._offsets = Offsets()
+        self._runtime = Runtime(logs, self._replay, when_committed, clock_ms, self._offsets.end)
 
     def load(self) -> None:
         """Read all groups from the log and start the sessions of their members."""
@@ -75,10 +75,10 @@ class GroupCoordinator:
             self._membership.watch(group)
         logger.info("loaded %d groups from %d records", len(self._groups), count)
 
-    def _replay(self, record: StateRecord) -> None:
+    def _replay(self, record: StateRecord, origin: Origin) -> None:
         key = parse_key(record.key)
         if isinstance(key, OffsetKey):
-            self._offsets.replay(key, None if record.value is None else parse_offset(record.value))
+            self._offsets.replay(key, None if record.value is None else parse_offset(record.value), origin)
         elif isinstance(key, GroupKey) and record.value is None:
             self._groups.pop(key.group, None)
         elif isinstance(key, GroupKey) and record.value is not None:
@@ -151,8 +151,11 @@ class GroupCoordinator:
         self.check_commit(group_id, who)
         self.store(group_id, offsets, done)
 
-    def check_commit(self, group_id: str, who: Committer) -> None:
-        """Whether this member may commit now; counts as a sign of life. Raises: BrokerError."""
+    def check_commit(self, group_id: str, who: Committer, *, transactional: bool = False) -> None:
+        """Whether this member may commit now; counts as a sign of life. Raises: BrokerError.
+
+        A producer that commits in a transaction may leave out who it is, and may commit while assignments are made.
+        """
         group = self._groups.get(group_id)
         if group is None:
             if who.generation >= 0:
@@ -160,22 +163,44 @@ class GroupCoordinator:
             return
         if group.state is GroupState.DEAD:
             raise BrokerError(ErrorCode.COORDINATOR_NOT_AVAILABLE)
-        if who.generation < 0 and group.state is GroupState.EMPTY:
+        anonymous = who.generation < 0 and not who.member_id and who.instance_id is None
+        if anonymous and transactional:
             return
-        if who.generation < 0 and not who.member_id and who.instance_id is None:
+        if who.generation < 0 and group.state is GroupState.EMPTY and not transactional:
+            return
+        if anonymous:
             raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID)
         member = self._membership.member_of(group, *who)
-        if group.state is GroupState.COMPLETING_REBALANCE:
+        if group.state is GroupState.COMPLETING_REBALANCE and not transactional:
             raise BrokerError(ErrorCode.REBALANCE_IN_PROGRESS)
         self._membership.touch(member)
 
-    def store(self, group_id: str, offsets: Iterable[OffsetCommit], done: Done) -> None:
-        """Write offsets down; whether they may be written was settled before."""
+    def store(
+        self,
+        group_id: str,
+        offsets: Iterable[OffsetCommit],
+        done: Done,
+        *,
+        producer: tuple[int, int] | None = None,
+    ) -> None:
+        """Write offsets down, in a producer's transaction if one is given; whether they may be was settled before."""
         now_ms = self._clock_ms()
         committed = (
             ((o.topic, o.partition), CommittedOffset(o.offset, o.leader_epoch, o.metadata, now_ms)) for o in offsets
         )
-        self._runtime.write(group_id, self._offsets.commit(group_id, committed), done)
+        self._runtime.write(group_id, self._offsets.commit(group_id, committed), done, producer=producer)
+
+    def partition_of(self, group_id: str) -> int:
+        """The partition of `__consumer_offsets` that a transaction with offsets of a group must include."""
+        return self._runtime.partition_of(group_id)
+
+    def end_transaction(self, partition: int, marker: Marker, done: Done) -> None:
+        """A transaction with offsets in a partition has ended."""
+        self._runtime.end_transaction(partition, marker, done)
+
+    def pending_offsets(self, group_id: str) -> frozenset[TopicPartition]:
+        """Partitions whose committed offset may change when an open transaction ends."""
+        return self._offsets.pending(group_id)
 
     def fetch(self, group_id: str, ready: Callable[[Mapping[TopicPartition, CommittedOffset]], None]) -> None:
         """All committed offsets of a group, durable ones only; empty for a group nobody knows."""

@@ -1,13 +1,14 @@
 """Committed offsets of all groups, in memory as the records of `__consumer_offsets` left them.
 
-Written only by `replay`; commits, deletions and expiry are made as records here and come back through it. Whether somebody
-may commit is `membership`'s and the coordinator's business.
+Written only by `replay` and `end`; commits, deletions and expiry are made as records here and come back through them. What
+was committed inside a transaction is pending until its marker. Whether somebody may commit is `membership`'s and the
+coordinator's business.
 """
 
 from collections.abc import Iterable, Iterator
 
 from broker.coordinators.group_records import CommittedOffset, OffsetKey, offset_key, offset_value
-from broker.coordinators.runtime import StateRecord
+from broker.coordinators.runtime import Origin, StateRecord
 
 TopicPartition = tuple[str, int]
 
@@ -17,9 +18,28 @@ class Offsets:
 
     def __init__(self) -> None:
         self._groups: dict[str, dict[TopicPartition, CommittedOffset]] = {}
+        self._pending: dict[Origin, list[tuple[OffsetKey, CommittedOffset | None]]] = {}
 
-    def replay(self, key: OffsetKey, offset: CommittedOffset | None) -> None:
+    def replay(self, key: OffsetKey, offset: CommittedOffset | None, origin: Origin) -> None:
         """One stored change; None forgets."""
+        if origin.producer_id >= 0:
+            self._pending.setdefault(origin, []).append((key, offset))
+        else:
+            self._apply(key, offset)
+
+    def end(self, origin: Origin, commit: bool) -> None:
+        """A transaction has ended: what it committed counts, or never was."""
+        for key, offset in self._pending.pop(origin, ()):
+            if commit:
+                self._apply(key, offset)
+
+    def pending(self, group: str) -> frozenset[TopicPartition]:
+        """Partitions for which a transaction that is still open has offsets of a group."""
+        return frozenset(
+            (key.topic, key.partition) for changes in self._pending.values() for key, _ in changes if key.group == group
+        )
+
+    def _apply(self, key: OffsetKey, offset: CommittedOffset | None) -> None:
         if offset is not None:
             self._groups.setdefault(key.group, {})[key.topic, key.partition] = offset
             return

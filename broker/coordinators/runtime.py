@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 from broker.errors import BrokerError, ErrorCode
 from broker.log.partition_log import PartitionLog
-from broker.protocol.record_batch import headers_in
-from broker.protocol.records import build_pairs, decode_records
+from broker.protocol.record_batch import BatchHeader, headers_in
+from broker.protocol.records import build_marker, build_pairs, decode_marker, decode_records
 
 logger = logging.getLogger(__name__)
 
+NO_PRODUCER = (-1, -1)
 LOAD_BYTES = 1 << 20
 Done = Callable[[ErrorCode], None]
 WhenCommitted = Callable[[PartitionLog, int, Done], None]
@@ -50,7 +51,7 @@ Replay = Callable[[StateRecord, Origin], None]
 End = Callable[[Origin, bool], None]
 
 
-def _no_transactions(origin: Origin, commit: bool) -> None:  # noqa: FBT001  the shape of End
+def _no_transactions(origin: Origin, commit: bool) -> None:
     """A topic that is not written in transactions has no markers."""
     raise AssertionError(f"a marker in {origin} (commit: {commit})")
 
@@ -92,27 +93,74 @@ class Runtime:
                 break
         return count
 
-    def write(self, key: str, records: Sequence[StateRecord], done: Done, *, replay: bool = True) -> None:
+    def _load_batch(self, partition: int, chunk: bytes, header: BatchHeader, position: int) -> int:
+        origin = Origin(partition, header.producer_id if header.is_transactional else -1)
+        if header.is_control:
+            marker = decode_marker(chunk, header, position)
+            if marker is not None:
+                self._end(origin, marker.commit)
+            return 0
+        records = decode_records(chunk, header, position)
+        for record in records:
+            self._replay(StateRecord(record.key or b"", record.value), origin)
+        return len(records)
+
+    def write(
+        self,
+        key: str,
+        records: Sequence[StateRecord],
+        done: Done,
+        *,
+        replay: bool = True,
+        producer: tuple[int, int] | None = None,
+    ) -> None:
         """Store records of one key's partition; `done` gets NONE once they are committed.
 
-        `replay=False` is for state that changes in memory first and only then is written down.
+        `replay=False` is for state that changes in memory first and only then is written down. With a `producer` (id,
+        epoch) the records are part of its open transaction.
         """
         if not records:
             self.after_writes(key, done)
             return
+        producer_id, epoch = producer or NO_PRODUCER
         now_ms = self._clock_ms()
-        log = self._logs[self.partition_of(key)]
-        batch = build_pairs(records, timestamp_ms=now_ms)
+        partition = self.partition_of(key)
+        batch = build_pairs(
+            records,
+            timestamp_ms=now_ms,
+            producer_id=producer_id,
+            producer_epoch=epoch,
+            transactional=producer is not None,
+        )
+        if self._append(partition, batch, now_ms, done) and replay:
+            origin = Origin(partition, producer_id)
+            for record in records:
+                self._replay(record, origin)
+
+    def end_transaction(self, partition: int, marker: Marker, done: Done) -> None:
+        """Store a marker and let what was written in the transaction count, or not."""
+        now_ms = self._clock_ms()
+        batch = build_marker(
+            marker.producer_id,
+            marker.epoch,
+            commit=marker.commit,
+            coordinator_epoch=marker.coordinator_epoch,
+            timestamp_ms=now_ms,
+        )
+        if self._append(partition, batch, now_ms, done):
+            self._end(Origin(partition, marker.producer_id), marker.commit)
+
+    def _append(self, partition: int, batch: bytes, now_ms: int, done: Done) -> bool:
+        """Whether the batch is in the log; `done` hears of the rest."""
+        log = self._logs[partition]
         try:
             result = log.append(batch, now_ms=now_ms, client=False)
         except BrokerError as error:
-            logger.warning("%s-%d: a coordinator record could not be stored: %s", log.topic, log.partition, error)
+            logger.warning("%s: a coordinator record could not be stored: %s", log.name, error)
             done(_as_coordinator_error(error.code))
-            return
-        if replay:
-            for record in records:
-                self._replay(record)
+            return False
         self._when_committed(log, result.last_offset + 1, lambda error: done(_as_coordinator_error(error)))
+        return True
 
     def after_writes(self, key: str, ready: Done) -> None:
         """Call back when everything written so far to the key's partition is committed; often at once."""

@@ -10,10 +10,9 @@ Must not know versions, responses or sockets, nor what lies in the partitions.
 
 import logging
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple
 
 from broker.config import BrokerConfig
-from broker.coordinators.runtime import Done, Origin, Runtime, StateRecord, WhenCommitted
+from broker.coordinators.runtime import Done, Marker, Origin, Runtime, StateRecord, WhenCommitted
 from broker.coordinators.transaction import (
     COMPLETED_BY,
     IDLE,
@@ -32,19 +31,11 @@ from broker.log.partition_log import PartitionLog
 
 logger = logging.getLogger(__name__)
 
-WriteMarker = Callable[[TopicPartition, "Marker", Done], None]
+WriteMarker = Callable[[TopicPartition, Marker, Done], None]
 """Writes a marker into a partition; calls back when it is durable, also where the partition is gone."""
 
 ProducerReply = Callable[[ErrorCode, ProducerEpoch], None]
 NOBODY = ProducerEpoch(-1, -1)
-
-
-class Marker(NamedTuple):
-    """The end of a transaction in one partition."""
-
-    producer: ProducerEpoch
-    commit: bool
-    coordinator_epoch: int
 
 
 class TransactionCoordinator:
@@ -220,16 +211,14 @@ class TransactionCoordinator:
 
     def _abort_and_fence(self, transaction: Transaction) -> None:
         """Abort under a new epoch, so that the producer of the old one can add nothing more."""
-        prepared = transaction.become(
-            TransactionState.PREPARE_ABORT, self._clock_ms(), producer=transaction.bumped
-        )
+        prepared = transaction.become(TransactionState.PREPARE_ABORT, self._clock_ms(), producer=transaction.bumped)
         self._write(prepared, lambda error: None if error else self._finish(prepared, lambda _: None))
         raise BrokerError(ErrorCode.CONCURRENT_TRANSACTIONS)
 
     def _finish(self, prepared: Transaction, done: Done) -> None:
         """Write a marker into every partition, then note that the transaction is complete."""
         commit = prepared.state is TransactionState.PREPARE_COMMIT
-        marker = Marker(prepared.producer, commit, self._coordinator_epoch)
+        marker = Marker(*prepared.producer, commit, self._coordinator_epoch)
         outstanding = len(prepared.partitions)
 
         def written(_: ErrorCode) -> None:
@@ -284,4 +273,3 @@ class TransactionCoordinator:
     def describe(self, transactional_id: str) -> Transaction | None:
         """One id, for reading."""
         return self._transactions.get(transactional_id)
-

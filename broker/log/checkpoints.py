@@ -45,6 +45,12 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def names_in(path: Path) -> list[str]:
+    """The names in a directory, several times faster than a glob over it."""
+    with os.scandir(path) as entries:
+        return [entry.name for entry in entries]
+
+
 def read_offsets(path: Path) -> dict[tuple[str, int], int]:
     """(topic, partition) -> offset of an offset checkpoint; empty if there is none.
 

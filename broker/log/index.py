@@ -2,44 +2,56 @@
 
 Offsets are stored relative to the segment's base. An offset entry is (last offset of a batch, position of that batch); a
 time entry is (largest timestamp so far, last offset of the batch that has it). Both only grow, so a look-up is a binary
-search; an index at rest is mapped from its file, one that grows is held in memory and written when its segment is
+search; an index at rest is read from its file when asked, one that grows is held in memory and written when its segment is
 flushed or rolled (after a crash it is rebuilt from the log).
 
 Rules: one writer, the event loop. Must not know what a batch is.
 Source: Kafka's OffsetIndex and TimeIndex, byte for byte.
 """
 
-import mmap
 import os
 from pathlib import Path
 from struct import Struct
 from typing import ClassVar
 
+from broker.log.open_files import OpenFiles
+
 OFFSET_ENTRY = Struct(">ii")
 TIME_ENTRY = Struct(">qi")
-_EMPTY = b""
+
+
+def _tail(path: Path, position: int, size: int) -> bytes:
+    with path.open("rb", buffering=0) as file:
+        file.seek(position)
+        return file.read(size)
 
 
 class _EntryFile:
     """Sorted fixed-size entries of one file."""
 
     entry: ClassVar[Struct]
-    __slots__ = ("_data", "_written", "base_offset", "path")
+    __slots__ = ("_data", "_files", "_written", "base_offset", "path")
 
-    def __init__(self, path: Path, base_offset: int) -> None:
+    def __init__(self, path: Path, base_offset: int, files: OpenFiles) -> None:
         self.path = path
         self.base_offset = base_offset
-        self._data: bytearray | mmap.mmap | bytes | None = None
+        self._files = files
+        self._data: bytearray | None = None  # None: at rest, in the file only
         self._written = 0
 
     def __len__(self) -> int:
         """Entries."""
-        return len(self._loaded()) // self.entry.size
+        return self.size // self.entry.size
 
     @property
     def size(self) -> int:
-        """Bytes."""
-        return len(self._loaded())
+        """Bytes of whole entries."""
+        if self._data is not None:
+            return len(self._data)
+        try:
+            return self.path.stat().st_size // self.entry.size * self.entry.size
+        except FileNotFoundError:
+            return 0
 
     @property
     def is_whole(self) -> bool:
@@ -49,13 +61,21 @@ class _EntryFile:
         except FileNotFoundError:
             return False
 
+    def last_entry(self) -> tuple[int, ...] | None:
+        """The last entry as stored, offset relative; an index at rest reads no more of its file than that."""
+        data = self._data
+        if data is None:
+            size = self.size
+            data = bytearray(_tail(self.path, size - self.entry.size, self.entry.size)) if size else bytearray()
+        return self.entry.unpack_from(data, len(data) - self.entry.size) if data else None
+
     def flush(self, *, sync: bool = False) -> None:
         """Write what was appended since the last flush; `sync` waits for the disk."""
         data = self._data
-        if not isinstance(data, bytearray):
-            if data is None or self.path.exists():
-                return
-            data = bytearray(data)
+        if data is None:
+            if not self.path.exists():
+                self.path.touch()
+            return
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o644)
         try:
             if len(data) > self._written:
@@ -69,8 +89,13 @@ class _EntryFile:
 
     def rest(self) -> None:
         """Write everything and let go of the memory: the segment grows no more."""
-        self.flush()
+        self.flush(sync=False)
         self._data = None
+        self.forget()
+
+    def forget(self) -> None:
+        """The file changes or goes: what was read of it counts no more."""
+        self._files.forget_contents(self.path)
 
     def reset(self) -> None:
         """Begin anew, in memory; the next flush replaces the file."""
@@ -83,30 +108,21 @@ class _EntryFile:
         del data[entries * self.entry.size :]
         self._written = min(self._written, len(data))
 
-    def _loaded(self) -> bytearray | mmap.mmap | bytes:
-        if self._data is None:
-            self._data = self._mapped()
-        return self._data
-
-    def _mapped(self) -> mmap.mmap | bytes:
-        try:
-            with self.path.open("rb") as file:
-                size = os.fstat(file.fileno()).st_size // self.entry.size * self.entry.size
-                return mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ) if size else _EMPTY
-        except FileNotFoundError:
-            return _EMPTY
+    def _loaded(self) -> bytearray | bytes:
+        if self._data is not None:
+            return self._data
+        data = self._files.contents(self.path)
+        whole = len(data) // self.entry.size * self.entry.size
+        return data if whole == len(data) else data[:whole]
 
     def _growing(self) -> bytearray:
-        data = self._loaded()
-        if not isinstance(data, bytearray):
-            grown = bytearray(data)
-            self._written = len(grown)
-            if isinstance(data, mmap.mmap):
-                data.close()
-            self._data = data = grown
-        return data
+        if self._data is None:
+            self._data = bytearray(self._loaded())
+            self._written = len(self._data)
+            self.forget()
+        return self._data
 
-    def _count_up_to(self, key: int, column: int, data: bytearray | mmap.mmap | bytes) -> int:
+    def _count_up_to(self, key: int, column: int, data: bytearray | bytes) -> int:
         """How many entries have a value <= key in a column (both columns ascend)."""
         unpack, size = self.entry.unpack_from, self.entry.size
         low, high = 0, len(data) // size
@@ -127,9 +143,7 @@ class OffsetIndex(_EntryFile):
 
     def append(self, offset: int, position: int) -> None:
         """Remember a batch by its last offset and its position."""
-        data = self._data
-        if not isinstance(data, bytearray):
-            data = self._growing()
+        data = self._growing() if self._data is None else self._data
         data += OFFSET_ENTRY.pack(offset - self.base_offset, position)
 
     def entries(self) -> list[tuple[int, int]]:
@@ -148,6 +162,11 @@ class OffsetIndex(_EntryFile):
         count = self._count_up_to(position, 1, data)
         return int(OFFSET_ENTRY.unpack_from(data, (count - 1) * 8)[1]) if count else 0
 
+    def last_position(self) -> int:
+        """Position of the last indexed batch; 0 without one."""
+        entry = self.last_entry()
+        return entry[1] if entry else 0
+
     def cut_at(self, position: int) -> None:
         """Forget batches that begin at or behind a position of the file."""
         self.keep(self._count_up_to(position - 1, 1, self._loaded()))
@@ -162,11 +181,8 @@ class TimeIndex(_EntryFile):
     @property
     def last(self) -> tuple[int, int]:
         """(timestamp, absolute offset) of the last entry; (-1, base offset) without one."""
-        data = self._loaded()
-        if not data:
-            return -1, self.base_offset
-        timestamp, offset = TIME_ENTRY.unpack_from(data, len(data) - TIME_ENTRY.size)
-        return int(timestamp), self.base_offset + int(offset)
+        entry = self.last_entry()
+        return (entry[0], self.base_offset + entry[1]) if entry else (-1, self.base_offset)
 
     def append(self, timestamp: int, offset: int) -> None:
         """Remember a new largest timestamp; one that is not larger than the last is left out."""

@@ -18,11 +18,12 @@ UNDEFINED_OFFSET = -1
 class LeaderEpochs:
     """The epochs of one partition, ascending in epoch and start offset."""
 
-    __slots__ = ("_entries", "_path", "highest_seen")
+    __slots__ = ("_entries", "_path", "_saved", "highest_seen")
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / LEADER_EPOCHS
         self._entries = read_epochs(self._path)
+        self._saved = list(self._entries)
         self.highest_seen = self.latest  # cutting the log back never takes an epoch back
 
     @property
@@ -71,8 +72,10 @@ class LeaderEpochs:
         self._replace([(earlier[-1][0], start_offset), *later] if earlier else later)
 
     def save(self, *, sync: bool = True) -> None:
-        """Write the file."""
-        write_epochs(self._path, self._entries, sync=sync)
+        """Write the file, if it does not say so already."""
+        if self._saved != self._entries:
+            write_epochs(self._path, self._entries, sync=sync)
+            self._saved = list(self._entries)
 
     def _replace(self, entries: list[tuple[int, int]]) -> None:
         if entries != self._entries:

@@ -1,5 +1,7 @@
 """The open segment files of a data directory: a bounded number of descriptors for any number of partitions.
 
+Also a bounded memory of the indexes of closed segments: mapping them would cost a descriptor each.
+
 A segment opens its file when it first needs it and keeps it until the pool, being full, takes back the one that has been
 idle longest. A file that is being synced by the flusher is pinned.
 
@@ -7,9 +9,12 @@ Rules: used on the event loop only.
 """
 
 import os
+import resource
+from pathlib import Path
 from typing import Protocol
 
-DEFAULT_CAPACITY = 512
+MOST_FILES = 4096
+CONTENTS_BYTES = 32 * 1024 * 1024
 
 
 class Holder(Protocol):
@@ -23,11 +28,16 @@ class Holder(Protocol):
 
 
 class OpenFiles:
-    """Counts descriptors and takes back idle ones, oldest first, a recently used one getting a second round."""
+    """Counts descriptors and takes back idle ones, oldest first, a recently used one getting a second round.
 
-    def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
-        self.capacity = capacity
+    Without a capacity, half of what the process may open.
+    """
+
+    def __init__(self, capacity: int | None = None) -> None:
+        self.capacity = capacity or min(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2, MOST_FILES)
         self._holders: dict[Holder, None] = {}
+        self._contents: dict[Path, bytes] = {}
+        self._contents_bytes = 0
 
     def __len__(self) -> int:
         """Descriptors open now."""
@@ -44,6 +54,24 @@ class OpenFiles:
     def forget(self, holder: Holder) -> None:
         """The holder closed its file by itself."""
         self._holders.pop(holder, None)
+
+    def contents(self, path: Path) -> bytes:
+        """A small file that does not change, from memory if it was asked for lately; b"" if there is none."""
+        data = self._contents.pop(path, None)
+        if data is None:
+            try:
+                data = path.read_bytes()
+            except FileNotFoundError:
+                return b""
+            self._contents_bytes += len(data)
+        self._contents[path] = data
+        while self._contents_bytes > CONTENTS_BYTES and len(self._contents) > 1:
+            self.forget_contents(next(iter(self._contents)))
+        return data
+
+    def forget_contents(self, path: Path) -> None:
+        """A file changes, or goes."""
+        self._contents_bytes -= len(self._contents.pop(path, b""))
 
     def _make_room(self) -> None:
         for _ in range(2 * len(self._holders)):

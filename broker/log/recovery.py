@@ -25,7 +25,7 @@ from broker.log.scan import Damage, mapped, sound_batches
 from broker.log.segment import Segment
 from broker.log.segments import Segments, new_segment
 from broker.log.snapshots import keep_snapshots
-from broker.log.swap import finish_swaps
+from broker.log.swap import finish_swaps, segment_bases
 
 SET_ASIDE_SUFFIX = ".damaged"
 
@@ -84,7 +84,7 @@ def open_log(origin: Origin, on_message: Message) -> PartitionLog:
 
 
 def _load_segments(origin: Origin) -> Segments:
-    bases = sorted(int(path.stem) for path in origin.directory.glob("*.log") if path.stem.isdigit())
+    bases = segment_bases(origin.directory)
     interval = origin.config.index_interval_bytes
     if not bases:
         now_ms = time.time_ns() // 1_000_000
@@ -109,8 +109,7 @@ def _believe(_: Origin, segments: Segments, __: LeaderEpochs, on_message: Messag
 def _indexes_fit(segment: Segment) -> bool:
     if not (segment.index.is_whole and segment.time_index.is_whole):
         return False
-    position = segment.index.last_position_up_to(1 << 31)
-    return position < segment.size
+    return segment.index.last_position() < segment.size
 
 
 def _rebuild(segment: Segment) -> None:
@@ -136,12 +135,12 @@ def _rescan(origin: Origin, segments: Segments, epochs: LeaderEpochs, on_message
     for segment in suspects:
         start = _trusted_start(segment, origin.recovery_point)
         began_at = min(began_at, start[1])
-        damage = _check_segment(segment, start, epochs)
+        damage = _check_segment(segment, start, epochs, origin.recovery_point)
         if damage is not None:
             _cut(segment, damage, on_message)
             _set_aside(segments, segment, on_message)
             break
-    epochs.save()
+    epochs.save(sync=False)
     return began_at
 
 
@@ -161,8 +160,12 @@ def _trusted_start(segment: Segment, recovery_point: int) -> tuple[int, int]:
     return position, span.base_offset
 
 
-def _check_segment(segment: Segment, start: tuple[int, int], epochs: LeaderEpochs) -> Damage | None:
+def _check_segment(
+    segment: Segment, start: tuple[int, int], epochs: LeaderEpochs, recovery_point: int
+) -> Damage | None:
+    """Index what is sound; what was perhaps not synced is synced, since it will be served."""
     position, offset = start
+    end = offset
     segment.forget_from(position, offset)
     for found in sound_batches(mapped(segment.path), position, offset):
         if isinstance(found, Damage):
@@ -170,7 +173,9 @@ def _check_segment(segment: Segment, start: tuple[int, int], epochs: LeaderEpoch
         at, header = found
         segment.note(at, header.size, header.last_offset, header.max_timestamp)
         epochs.assign(header.leader_epoch, header.base_offset, save=False)
-    os.fsync(segment.descriptor)
+        end = header.last_offset + 1
+    if end > recovery_point:
+        os.fsync(segment.descriptor)
     return None
 
 

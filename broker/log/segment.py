@@ -75,8 +75,8 @@ class Segment:
         stem = directory / f"{base_offset:020d}"
         self.base_offset = base_offset
         self.index_interval_bytes = index_interval_bytes
-        self.index = OffsetIndex(stem.with_suffix(".index" + suffix), base_offset)
-        self.time_index = TimeIndex(stem.with_suffix(".timeindex" + suffix), base_offset)
+        self.index = OffsetIndex(stem.with_suffix(".index" + suffix), base_offset, files)
+        self.time_index = TimeIndex(stem.with_suffix(".timeindex" + suffix), base_offset, files)
         self.transactions = TransactionIndex(stem.with_suffix(".txnindex" + suffix))
         self.size = 0
         self.max_timestamp = NO_TIMESTAMP
@@ -293,6 +293,8 @@ class Segment:
     def retire(self) -> None:
         """The segment is used no more: close its file as soon as nobody works with it."""
         self._deleted = True
+        self.index.forget()
+        self.time_index.forget()
         if not self.busy:
             self.release_file()
 

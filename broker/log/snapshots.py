@@ -8,6 +8,7 @@ Rules: files only; what is in them is `producer_state`'s.
 
 from pathlib import Path
 
+from broker.log.checkpoints import names_in
 from broker.log.producer_state import ProducerState
 
 SUFFIX = ".snapshot"
@@ -20,7 +21,8 @@ def snapshot_path(directory: Path, offset: int) -> Path:
 
 def snapshot_offsets(directory: Path) -> list[int]:
     """Offsets there are snapshots for, ascending."""
-    return sorted(int(path.stem) for path in directory.glob(f"*{SUFFIX}") if path.stem.isdigit())
+    stems = [name.removesuffix(SUFFIX) for name in names_in(directory) if name.endswith(SUFFIX)]
+    return sorted(int(stem) for stem in stems if stem.isdigit())
 
 
 def write_snapshot(directory: Path, producers: ProducerState, offset: int) -> None:

@@ -10,7 +10,7 @@ Source: Kafka's UnifiedLog.replaceSegments and LogLoader.
 
 from pathlib import Path
 
-from broker.log.checkpoints import sync_directory
+from broker.log.checkpoints import names_in, sync_directory
 from broker.log.scan import mapped
 from broker.protocol.record_batch import batch_spans
 
@@ -32,9 +32,12 @@ def swap_in(directory: Path, base: int, replaced: list[int]) -> None:
 
 def finish_swaps(directory: Path) -> None:
     """Complete the swaps a crash interrupted and remove what was being written."""
-    for suffix in _LEFTOVERS:
-        for path in directory.glob(f"*{suffix}"):
-            path.unlink()
+    names = names_in(directory)
+    for name in names:
+        if name.endswith(_LEFTOVERS):
+            (directory / name).unlink()
+    if not any(name.endswith(SWAP) for name in names):
+        return
     for path in sorted(directory.glob(f"*.log{SWAP}")):
         base = int(path.name.split(".")[0])
         _complete(directory, base, _replaced(directory, base, _last_offset(path)))
@@ -63,5 +66,10 @@ def _last_offset(path: Path) -> int:
 
 
 def _replaced(directory: Path, base: int, last_offset: int) -> list[int]:
-    bases = sorted(int(path.stem) for path in directory.glob("*.log") if path.stem.isdigit())
-    return [old for old in bases if base <= old <= last_offset]
+    return [old for old in segment_bases(directory) if base <= old <= last_offset]
+
+
+def segment_bases(directory: Path) -> list[int]:
+    """Base offsets of the segments in a partition's directory, ascending."""
+    stems = [name.removesuffix(".log") for name in names_in(directory) if name.endswith(".log")]
+    return sorted(int(stem) for stem in stems if stem.isdigit())

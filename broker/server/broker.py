@@ -13,17 +13,24 @@ from typing import Any
 
 from broker.config import BrokerConfig, parse_listener
 from broker.coordinators.group_coordinator import GroupCoordinator
+from broker.coordinators.runtime import Done, Marker
+from broker.coordinators.transaction_coordinator import TransactionCoordinator
+from broker.errors import BrokerError, ErrorCode
 from broker.log.cleaner import Cleaner
 from broker.log.config import LogConfig
 from broker.log.directory import LogDirectory
 from broker.log.flusher import Flusher
-from broker.metadata import OFFSETS_TOPIC, Catalog, Topic
+from broker.metadata import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Catalog, Topic
+from broker.protocol.records import build_marker
 from broker.server.delayed import Delayed
 from broker.server.housekeeping import Housekeeping
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_INTERVAL_MS = 60_000
+EXPIRY_INTERVAL_MS = 600_000
+MARKER_RETRY_SECONDS = 1.0
+RETRIED_MARKERS = frozenset({ErrorCode.KAFKA_STORAGE_ERROR, ErrorCode.COORDINATOR_NOT_AVAILABLE})
 EVERY_INTERFACE = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, not bound to
 
 
@@ -62,6 +69,7 @@ class Broker:
         self.catalog = Catalog(config, self.directory)
         self.catalog.open()
         self.groups = self._group_coordinator()
+        self.transactions = self._transaction_coordinator()
         self.catalog.on_deleted.append(self._topic_deleted)
         self._cleaner = Cleaner(self.directory, loop)
         self._compaction: asyncio.Future[Any] | None = None
@@ -75,13 +83,56 @@ class Broker:
             self.host, advertised_port = parse_listener(self.config.advertised_listeners)
             self.port = advertised_port or port
 
+    def _internal_topic(self, name: str, partitions: int) -> Topic:
+        return self.catalog.topics.get(name) or self.catalog.create(name, partitions)
+
     def _group_coordinator(self) -> GroupCoordinator:
-        topic = self.catalog.topics.get(OFFSETS_TOPIC)
-        if topic is None:
-            topic = self.catalog.create(OFFSETS_TOPIC, self.config.offsets_topic_num_partitions)
+        topic = self._internal_topic(OFFSETS_TOPIC, self.config.offsets_topic_num_partitions)
         groups = GroupCoordinator(self.config, topic.partitions, self.loop, now_ms, self.delayed.when_committed)
         groups.load()
         return groups
+
+    def _transaction_coordinator(self) -> TransactionCoordinator:
+        topic = self._internal_topic(TRANSACTIONS_TOPIC, self.config.transaction_state_log_num_partitions)
+        transactions = TransactionCoordinator(
+            self.config,
+            topic.partitions,
+            now_ms,
+            self.delayed.when_committed,
+            new_producer_id=self.catalog.next_producer_id,
+            write_marker=self.write_marker,
+        )
+        transactions.load()
+        return transactions
+
+    def write_marker(self, where: tuple[str, int], marker: Marker, done: Done) -> None:
+        """End a transaction in one partition; tried again until the disk takes it, given up if the topic is gone."""
+
+        def written(error: ErrorCode) -> None:
+            if error in RETRIED_MARKERS:
+                self.loop.call_later(MARKER_RETRY_SECONDS, self.write_marker, where, marker, done)
+            else:
+                done(error)
+
+        topic, partition = where
+        if topic == OFFSETS_TOPIC:
+            self.groups.end_transaction(partition, marker, written)
+            return
+        batch = build_marker(
+            marker.producer_id,
+            marker.epoch,
+            commit=marker.commit,
+            coordinator_epoch=marker.coordinator_epoch,
+            timestamp_ms=now_ms(),
+        )
+        try:
+            log = self.catalog.log(topic, partition)
+            result = log.append(batch, now_ms=now_ms(), client=False)
+        except BrokerError as error:
+            logger.warning("%s-%d: a transaction marker could not be written: %s", topic, partition, error)
+            written(error.code)
+            return
+        self.delayed.when_committed(log, result.last_offset + 1, written)
 
     def _topic_deleted(self, topic: Topic) -> None:
         self.groups.forget_topic(topic.name)
@@ -93,6 +144,12 @@ class Broker:
         every(config.log_retention_check_interval_ms, "retention", self._apply_retention)
         every(CHECKPOINT_INTERVAL_MS, "checkpoint", self.flusher.checkpoint)
         every(config.offsets_retention_check_interval_ms, "expiry of offsets", self.groups.expire)
+        every(
+            config.transaction_abort_timed_out_transaction_cleanup_interval_ms,
+            "transaction timeouts",
+            self.transactions.abort_timed_out,
+        )
+        every(EXPIRY_INTERVAL_MS, "expiry of producers", self._expire_producers)
 
         if config.log_cleaner_enable:
             every(config.log_cleaner_backoff_ms, "compaction", self._compact)
@@ -101,6 +158,12 @@ class Broker:
         compaction = self._cleaner.look(now_ms())
         if compaction is not None:
             self._compaction = compaction
+
+    def _expire_producers(self) -> None:
+        self.transactions.expire()
+        before_ms = now_ms() - self.config.producer_id_expiration_ms
+        for log in self.directory.logs():
+            log.producers.expire(before_ms)
 
     def _apply_retention(self) -> None:
         for log in self.directory.logs():

@@ -28,6 +28,7 @@ from broker.server.handlers import (
     produce,
     producer_ids,
     topics,
+    transactions,
 )
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,10 @@ HANDLERS: dict[int, Handler] = {
     ApiKey.DELETE_RECORDS: log_offsets.delete_records,
     ApiKey.INIT_PRODUCER_ID: producer_ids.init,
     ApiKey.OFFSET_FOR_LEADER_EPOCH: log_offsets.for_leader_epoch,
+    ApiKey.ADD_PARTITIONS_TO_TXN: transactions.add_partitions,
+    ApiKey.ADD_OFFSETS_TO_TXN: transactions.add_offsets,
+    ApiKey.END_TXN: transactions.end,
+    ApiKey.TXN_OFFSET_COMMIT: transactions.commit_offsets,
     ApiKey.DESCRIBE_CONFIGS: configs.describe,
     ApiKey.ALTER_CONFIGS: configs.alter,
     ApiKey.DESCRIBE_LOG_DIRS: cluster.describe_log_dirs,
@@ -62,6 +67,9 @@ HANDLERS: dict[int, Handler] = {
     ApiKey.INCREMENTAL_ALTER_CONFIGS: configs.alter_incrementally,
     ApiKey.OFFSET_DELETE: group_admin.delete_offsets,
     ApiKey.DESCRIBE_CLUSTER: cluster.describe,
+    ApiKey.DESCRIBE_PRODUCERS: transactions.describe_producers,
+    ApiKey.DESCRIBE_TRANSACTIONS: transactions.describe,
+    ApiKey.LIST_TRANSACTIONS: transactions.list_transactions,
 }
 
 

@@ -71,7 +71,11 @@ def python_types(case: Case, topic: str) -> tuple[Any, Any]:
 
 def entry(topic: str, record: Record) -> list[Any]:
     """A record as the format writes it."""
-    key = record.key
-    if isinstance(key, Windowed):
-        key = {"key": key.key, "window": [key.start_ms, key.end_ms]}
-    return [topic, key, record.value, record.timestamp]
+    return [topic, shown(record.key), shown(record.value), record.timestamp]
+
+
+def shown(value: Any) -> Any:
+    """A key or value as the format writes it."""
+    if isinstance(value, Windowed):
+        return {"key": shown(value.key), "window": [value.start_ms, value.end_ms]}
+    return value

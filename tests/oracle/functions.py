@@ -1,7 +1,7 @@
 """The named functions of the case format, and the types of what they give.
 
 Types are named as in the cases: string, int (32 bit), long (64 bit), double. A function's text after the first colon is
-its argument. Null is printed as `null`.
+its argument. Null is printed as `null`. A key behind an aggregate over windows is of a windowed type.
 """
 
 from __future__ import annotations
@@ -11,24 +11,43 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from streams.serdes import Int32
+from streams.serdes import Int32, serde_for
+from streams.serdes.windowed import SessionWindowedSerde, TimeWindowedSerde
 
 PYTHON_TYPES: dict[str, Any] = {"string": str, "int": Int32, "long": int, "double": float}
+
+
+class WindowedType(NamedTuple):
+    """The type of a key in a window; without a size, the window is a session."""
+
+    inner: str | WindowedType
+    size_ms: int | None
+
+
+Type = str | WindowedType
 
 
 class Types(NamedTuple):
     """The types of keys and values on an edge."""
 
-    key: str
-    value: str
+    key: Type
+    value: Type
 
     @property
     def key_type(self) -> Any:
-        return PYTHON_TYPES[self.key]
+        return python_type(self.key)
 
     @property
     def value_type(self) -> Any:
-        return PYTHON_TYPES[self.value]
+        return python_type(self.value)
+
+
+def python_type(type_: Type) -> Any:
+    """What our language takes for a type: a Python type, or a serde."""
+    if isinstance(type_, str):
+        return PYTHON_TYPES[type_]
+    inner = serde_for(python_type(type_.inner))
+    return SessionWindowedSerde(inner) if type_.size_ms is None else TimeWindowedSerde(inner, type_.size_ms)
 
 
 class Named(NamedTuple):

@@ -12,7 +12,7 @@ from streams.dsl.options import Materialized
 from streams.dsl.suppressed import until_time_limit, until_window_closes
 from streams.graph.windows import EmitStrategy, JoinWindows, SessionWindows, SlidingWindows, TimeWindows
 from tests.oracle import functions
-from tests.oracle.functions import PYTHON_TYPES, Types
+from tests.oracle.functions import Types, WindowedType
 
 Operation = Mapping[str, Any]
 
@@ -67,7 +67,7 @@ class ProgramBuilder:
             cached=operation.get("cache", True),
             history=operation.get("versionedMs"),
             persistent=self._persistent,
-            value=PYTHON_TYPES[types.value],
+            value=types.value_type,
         )
 
     # Sources
@@ -199,7 +199,9 @@ class ProgramBuilder:
         if operation.get("emit") == "close":
             handle = handle.emit_strategy(EmitStrategy.ON_WINDOW_CLOSE)
         kind = "sessions" if isinstance(window, SessionWindows) else "windowed"
-        return Result(handle, source.types, f"{source.kind}-{kind}")
+        size = operation["window"].get("size", operation["window"].get("diff"))
+        types = Types(WindowedType(source.types.key, size), source.types.value)
+        return Result(handle, types, f"{source.kind}-{kind}")
 
     # Aggregates
 

@@ -2,10 +2,11 @@
 
 import functools
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from broker.coordinators.group_coordinator import Committer, OffsetCommit
 from broker.coordinators.group_records import CommittedOffset
+from broker.coordinators.offsets import TopicPartition
 from broker.errors import BrokerError, ErrorCode
 from broker.metadata import Topic
 from broker.protocol.hot import TopicPart, offset_commit_response
@@ -25,7 +26,7 @@ Errors = dict[tuple[str, int], ErrorCode]
 def commit(broker: Broker, exchange: Exchange, request: Any) -> None:
     """Answer when the offsets are stored; a partition that does not exist fails alone."""
     topics = [(item, _commit_topic(broker, exchange.version, item)) for item in request.topics]
-    accepted, errors = _sort(broker, topics)
+    accepted, errors = sort_offsets(broker, topics)
 
     def done(error: ErrorCode) -> None:
         parts = _committed(exchange.version, topics, errors, error)
@@ -46,7 +47,7 @@ def _commit_topic(broker: Broker, version: int, item: Any) -> Topic | None:
     return broker.catalog.by_id.get(item.topic_id) if version >= BY_ID else broker.catalog.topics.get(item.name)
 
 
-def _sort(broker: Broker, topics: Iterable[tuple[Any, Topic | None]]) -> tuple[list[OffsetCommit], Errors]:
+def sort_offsets(broker: Broker, topics: Iterable[tuple[Any, Topic | None]]) -> tuple[list[OffsetCommit], Errors]:
     """What can be committed, and what cannot with the reason."""
     accepted: list[OffsetCommit] = []
     errors: Errors = {}
@@ -88,18 +89,20 @@ def _committed(
 
 def fetch(broker: Broker, exchange: Exchange, request: Any) -> None:
     """Answer with durable offsets; -1 where nothing was committed, also for groups nobody knows."""
+    stable = bool(getattr(request, "require_stable", False))
     if exchange.version < GROUPS_IN_BATCHES:
         broker.groups.fetch(
             request.group_id,
-            lambda offsets: exchange.answer({"topics": _fetched(broker, exchange.version, request.topics, offsets)}),
+            lambda offsets: exchange.answer(
+                {"topics": _fetched(_view(broker, exchange, request.group_id, offsets, stable=stable), request.topics)}
+            ),
         )
         return
     answers: list[dict[str, Any]] = []
 
-    def ready(group: Any, offsets: Mapping[tuple[str, int], CommittedOffset]) -> None:
-        answers.append(
-            {"group_id": group.group_id, "topics": _fetched(broker, exchange.version, group.topics, offsets)}
-        )
+    def ready(group: Any, offsets: Mapping[TopicPartition, CommittedOffset]) -> None:
+        view = _view(broker, exchange, group.group_id, offsets, stable=stable)
+        answers.append({"group_id": group.group_id, "topics": _fetched(view, group.topics)})
         if len(answers) == len(request.groups):
             exchange.answer({"groups": answers})
 
@@ -109,25 +112,42 @@ def fetch(broker: Broker, exchange: Exchange, request: Any) -> None:
         broker.groups.fetch(group.group_id, functools.partial(ready, group))
 
 
-def _fetched(
-    broker: Broker, version: int, topics: Any, offsets: Mapping[tuple[str, int], CommittedOffset]
-) -> list[dict[str, Any]]:
+class _View(NamedTuple):
+    """A group's offsets as one request is to see them; `unstable` ones are hidden until their transaction ends."""
+
+    broker: Broker
+    by_id: bool
+    offsets: Mapping[TopicPartition, CommittedOffset]
+    unstable: frozenset[TopicPartition]
+
+
+def _view(
+    broker: Broker,
+    exchange: Exchange,
+    group_id: str,
+    offsets: Mapping[TopicPartition, CommittedOffset],
+    *,
+    stable: bool,
+) -> _View:
+    unstable = broker.groups.pending_offsets(group_id) if stable else frozenset()
+    return _View(broker, exchange.version >= BY_ID, offsets, unstable)
+
+
+def _fetched(view: _View, topics: Any) -> list[dict[str, Any]]:
     if topics is None:
         by_topic: dict[str, list[int]] = {}
-        for topic, partition in offsets:
+        for topic, partition in view.offsets.keys() | view.unstable:
             by_topic.setdefault(topic, []).append(partition)
-        return [_fetched_topic(broker, version, name, indexes, offsets) for name, indexes in by_topic.items()]
-    if version < BY_ID:
-        return [_fetched_topic(broker, version, item.name, item.partition_indexes, offsets) for item in topics]
-    return [_fetched_by_id(broker, version, item, offsets) for item in topics]
+        return [_fetched_topic(view, name, indexes) for name, indexes in by_topic.items()]
+    if not view.by_id:
+        return [_fetched_topic(view, item.name, item.partition_indexes) for item in topics]
+    return [_fetched_by_id(view, item) for item in topics]
 
 
-def _fetched_by_id(
-    broker: Broker, version: int, item: Any, offsets: Mapping[tuple[str, int], CommittedOffset]
-) -> dict[str, Any]:
-    topic = broker.catalog.by_id.get(item.topic_id)
+def _fetched_by_id(view: _View, item: Any) -> dict[str, Any]:
+    topic = view.broker.catalog.by_id.get(item.topic_id)
     if topic is not None:
-        return _fetched_topic(broker, version, topic.name, item.partition_indexes, offsets)
+        return _fetched_topic(view, topic.name, item.partition_indexes)
     partitions = [
         {**_offset_fields(index, NOTHING_COMMITTED), "error_code": ErrorCode.UNKNOWN_TOPIC_ID}
         for index in item.partition_indexes
@@ -135,17 +155,16 @@ def _fetched_by_id(
     return {"topic_id": item.topic_id, "partitions": partitions}
 
 
-def _fetched_topic(
-    broker: Broker,
-    version: int,
-    name: str,
-    indexes: Iterable[int],
-    offsets: Mapping[tuple[str, int], CommittedOffset],
-) -> dict[str, Any]:
-    partitions = [_offset_fields(index, offsets.get((name, index), NOTHING_COMMITTED)) for index in indexes]
-    if version < BY_ID:
+def _fetched_topic(view: _View, name: str, indexes: Iterable[int]) -> dict[str, Any]:
+    partitions = [
+        {**_offset_fields(index, NOTHING_COMMITTED), "error_code": ErrorCode.UNSTABLE_OFFSET_COMMIT}
+        if (name, index) in view.unstable
+        else _offset_fields(index, view.offsets.get((name, index), NOTHING_COMMITTED))
+        for index in indexes
+    ]
+    if not view.by_id:
         return {"name": name, "partitions": partitions}
-    topic = broker.catalog.topics.get(name)
+    topic = view.broker.catalog.topics.get(name)
     return {"topic_id": topic.topic_id if topic else None, "partitions": partitions}
 
 

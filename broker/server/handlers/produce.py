@@ -6,16 +6,19 @@ mean the same on one node: answered when the batch is committed, which under gro
 
 from typing import Any
 
+from broker.coordinators.transaction import ProducerEpoch
 from broker.errors import BrokerError, ErrorCode, MalformedRequest
 from broker.log.partition_log import AppendResult, PartitionLog
+from broker.metadata import INTERNAL_TOPICS
 from broker.protocol.hot import ProducedPartition, produce_response
+from broker.protocol.record_batch import HEADER_BYTES, TRANSACTIONAL_BIT, parse_header
 from broker.server.broker import Broker, now_ms
 from broker.server.exchange import Exchange, topic_part
 
 BY_ID = 13
 ZSTD_FROM = 7
 ZSTD = 4
-CODEC_BYTE = 22
+ATTRIBUTES_BYTE = 22
 CODEC_MASK = 7
 ALL = -1
 
@@ -55,17 +58,28 @@ def _log(broker: Broker, version: int, where: Any, partition: int) -> PartitionL
 
 def _check(broker: Broker, version: int, request: Any, log: PartitionLog, records: bytes | None) -> None:
     """What depends on the request rather than on the batch. Raises: BrokerError."""
-    if records is None or len(records) <= CODEC_BYTE:
+    if records is None or len(records) <= ATTRIBUTES_BYTE:
         raise BrokerError(ErrorCode.INVALID_RECORD, "a partition came without a record batch")
-    if records[CODEC_BYTE] & CODEC_MASK == ZSTD and version < ZSTD_FROM:
+    if records[ATTRIBUTES_BYTE] & CODEC_MASK == ZSTD and version < ZSTD_FROM:
         raise BrokerError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce version 7 or later")
     if request.acks == ALL and log.config.min_insync_replicas > 1 and not broker.config.replication_factor_clamp:
         raise BrokerError(
             ErrorCode.NOT_ENOUGH_REPLICAS,
             f"min.insync.replicas is {log.config.min_insync_replicas}, there is one broker",
         )
-    if broker.catalog.topics[log.topic].internal:
+    if log.topic in INTERNAL_TOPICS:
         raise BrokerError(ErrorCode.INVALID_TOPIC, f"{log.topic} is the broker's own")
+    if records[ATTRIBUTES_BYTE] & TRANSACTIONAL_BIT:
+        _check_transaction(broker, request.transactional_id, log, records)
+
+
+def _check_transaction(broker: Broker, transactional_id: str | None, log: PartitionLog, records: bytes) -> None:
+    """A batch of a transaction goes to a partition that was added to it, by the producer it belongs to."""
+    if len(records) < HEADER_BYTES:
+        raise BrokerError(ErrorCode.CORRUPT_MESSAGE, "a batch is shorter than its header")
+    header = parse_header(records)
+    producer = ProducerEpoch(header.producer_id, header.producer_epoch)
+    broker.transactions.verify(transactional_id or "", producer, (log.topic, log.partition))
 
 
 def _finish_silently(exchange: Exchange, pending: "_Pending") -> None:

@@ -44,8 +44,10 @@ public final class Recorder {
     public static void main(String[] arguments) throws Exception {
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
-        String stateDirectory = arguments[0];
+        int number = 0;
         for (String line = in.readLine(); line != null; line = in.readLine()) {
+            // A folder of its own: a driver that fails to start keeps the locks on its stores.
+            String stateDirectory = arguments[0] + "/" + number++;
             out.println(JSON.writeValueAsString(answered((ObjectNode) JSON.readTree(line), stateDirectory)));
         }
     }

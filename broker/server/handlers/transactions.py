@@ -1,0 +1,233 @@
+"""AddPartitionsToTxn, AddOffsetsToTxn, TxnOffsetCommit, EndTxn, and what administrators may ask about transactions."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from broker.coordinators.group_coordinator import Committer
+from broker.coordinators.transaction import ProducerEpoch, Transaction
+from broker.errors import BrokerError, ErrorCode
+from broker.metadata import OFFSETS_TOPIC
+from broker.protocol.bodies import Body
+from broker.server.broker import Broker, now_ms
+from broker.server.exchange import Exchange
+from broker.server.handlers.offsets import sort_offsets
+
+FENCED_FROM = 2
+END_BUMPS_FROM = 5
+
+
+def fenced(code: ErrorCode, knows_fenced: bool) -> ErrorCode:
+    """Versions that do not know PRODUCER_FENCED get INVALID_PRODUCER_EPOCH, which they take as the same."""
+    return ErrorCode.INVALID_PRODUCER_EPOCH if code is ErrorCode.PRODUCER_FENCED and not knows_fenced else code
+
+
+def _producer(request: Any) -> ProducerEpoch:
+    return ProducerEpoch(request.producer_id, request.producer_epoch)
+
+
+# ---- adding
+
+
+def add_partitions(broker: Broker, exchange: Exchange, request: Any) -> None:
+    """All partitions or none: one that does not exist keeps the others out (55)."""
+    topics = request.v3_and_below_topics
+    wanted = [(topic.name, partition) for topic in topics for partition in topic.partitions]
+    unknown = {where for where in wanted if not _exists(broker, where)}
+
+    def done(error: ErrorCode) -> None:
+        exchange.answer({"results_by_topic_v3_and_below": _added(topics, unknown, error)})
+
+    if unknown:
+        done(ErrorCode.OPERATION_NOT_ATTEMPTED)
+        return
+    try:
+        broker.transactions.add_partitions(
+            request.v3_and_below_transactional_id,
+            ProducerEpoch(request.v3_and_below_producer_id, request.v3_and_below_producer_epoch),
+            wanted,
+            done,
+        )
+    except BrokerError as error:
+        done(fenced(error.code, exchange.version >= FENCED_FROM))
+
+
+def _exists(broker: Broker, where: tuple[str, int]) -> bool:
+    topic = broker.catalog.topics.get(where[0])
+    return topic is not None and 0 <= where[1] < len(topic.partitions)
+
+
+def _added(topics: Iterable[Any], unknown: set[tuple[str, int]], error: ErrorCode) -> list[Body]:
+    missing = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    return [
+        {
+            "name": topic.name,
+            "results_by_partition": [
+                {
+                    "partition_index": partition,
+                    "partition_error_code": missing if (topic.name, partition) in unknown else error,
+                }
+                for partition in topic.partitions
+            ],
+        }
+        for topic in topics
+    ]
+
+
+def add_offsets(broker: Broker, exchange: Exchange, request: Any) -> None:
+    """The offsets of a group become part of the transaction."""
+
+    def done(error: ErrorCode) -> None:
+        exchange.answer({"error_code": error})
+
+    where = (OFFSETS_TOPIC, broker.groups.partition_of(request.group_id))
+    try:
+        broker.transactions.add_partitions(request.transactional_id, _producer(request), [where], done)
+    except BrokerError as error:
+        done(fenced(error.code, exchange.version >= FENCED_FROM))
+
+
+def commit_offsets(broker: Broker, exchange: Exchange, request: Any) -> None:
+    """Offsets that count when the transaction commits; from version 3 the group's generation is checked."""
+    topics = [(item, broker.catalog.topics.get(item.name)) for item in request.topics]
+    accepted, errors = sort_offsets(broker, topics)
+
+    def done(error: ErrorCode) -> None:
+        exchange.answer(
+            {
+                "topics": [
+                    {
+                        "name": item.name,
+                        "partitions": [
+                            {
+                                "partition_index": partition.partition_index,
+                                "error_code": ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+                                if topic is None
+                                else errors.get((item.name, partition.partition_index), error),
+                            }
+                            for partition in item.partitions
+                        ],
+                    }
+                    for item, topic in topics
+                ]
+            }
+        )
+
+    producer = _producer(request)
+    who = Committer(
+        getattr(request, "member_id", ""),
+        getattr(request, "group_instance_id", None),
+        getattr(request, "generation_id", -1),
+    )
+    try:
+        where = (OFFSETS_TOPIC, broker.groups.partition_of(request.group_id))
+        broker.transactions.verify(request.transactional_id, producer, where)
+        broker.groups.check_commit(request.group_id, who, transactional=True)
+        broker.groups.store(request.group_id, accepted, done, producer=producer)
+    except BrokerError as error:
+        done(error.code)
+
+
+# ---- ending
+
+
+def end(broker: Broker, exchange: Exchange, request: Any) -> None:
+    """Answer when every marker is durable."""
+    bump = exchange.version >= END_BUMPS_FROM
+
+    def done(error: ErrorCode, producer: ProducerEpoch) -> None:
+        body: dict[str, Any] = {"error_code": error}
+        if bump:
+            body |= {"producer_id": producer.producer_id, "producer_epoch": producer.epoch}
+        exchange.answer(body)
+
+    try:
+        broker.transactions.end(request.transactional_id, _producer(request), done, commit=request.committed, bump=bump)
+    except BrokerError as error:
+        done(fenced(error.code, exchange.version >= FENCED_FROM), ProducerEpoch(-1, -1))
+
+
+# ---- administration
+
+
+def describe(broker: Broker, _: Exchange, request: Any) -> Body:
+    """State, producer and partitions of transactional ids."""
+    return {"transaction_states": [_described(broker, name) for name in request.transactional_ids]}
+
+
+def _described(broker: Broker, transactional_id: str) -> Body:
+    transaction = broker.transactions.describe(transactional_id)
+    if transaction is None:
+        return {"error_code": ErrorCode.TRANSACTIONAL_ID_NOT_FOUND, "transactional_id": transactional_id}
+    by_topic: dict[str, list[int]] = {}
+    for topic, partition in sorted(transaction.partitions):
+        by_topic.setdefault(topic, []).append(partition)
+    return {
+        **_summary(transaction),
+        "transaction_timeout": transaction.timeout_ms,
+        "transaction_start_time": transaction.start_ms if transaction.partitions else -1,
+        "producer_epoch": transaction.producer.epoch,
+        "topics": [{"topic": topic, "partitions": partitions} for topic, partitions in by_topic.items()],
+    }
+
+
+def _summary(transaction: Transaction) -> dict[str, Any]:
+    return {
+        "transactional_id": transaction.transactional_id,
+        "producer_id": transaction.producer.producer_id,
+        "transaction_state": transaction.state.shown,
+    }
+
+
+def list_transactions(broker: Broker, _: Exchange, request: Any) -> Body:
+    """All transactional ids, or those in some states, of some producers, or open for long."""
+    found = []
+    for name in broker.transactions.transactional_ids():
+        transaction = broker.transactions.describe(name)
+        assert transaction is not None
+        if _is_wanted(transaction, request):
+            found.append(_summary(transaction))
+    return {"transaction_states": found}
+
+
+def _is_wanted(transaction: Transaction, request: Any) -> bool:
+    if request.state_filters and transaction.state.shown not in request.state_filters:
+        return False
+    if request.producer_id_filters and transaction.producer.producer_id not in request.producer_id_filters:
+        return False
+    open_for_ms = getattr(request, "duration_filter", -1)
+    return open_for_ms < 0 or (transaction.start_ms >= 0 and now_ms() - transaction.start_ms > open_for_ms)
+
+
+def describe_producers(broker: Broker, _: Exchange, request: Any) -> Body:
+    """Who produces to partitions, and whose transaction is open there."""
+    return {
+        "topics": [
+            {
+                "name": topic.name,
+                "partitions": [_producers(broker, topic.name, index) for index in topic.partition_indexes],
+            }
+            for topic in request.topics
+        ]
+    }
+
+
+def _producers(broker: Broker, topic: str, index: int) -> Body:
+    try:
+        log = broker.catalog.log(topic, index)
+    except BrokerError as error:
+        return {"partition_index": index, "error_code": error.code, "error_message": error.message}
+    return {
+        "partition_index": index,
+        "error_message": None,
+        "active_producers": [
+            {
+                "producer_id": producer.producer_id,
+                "producer_epoch": producer.epoch,
+                "last_sequence": producer.last_sequence,
+                "last_timestamp": producer.last_timestamp,
+                "coordinator_epoch": producer.coordinator_epoch,
+                "current_txn_start_offset": producer.transaction_start,
+            }
+            for producer in log.producers.producers.values()
+        ],
+    }

@@ -1,0 +1,73 @@
+"""Compares what Headrace and Kafka Streams make of a case.
+
+Both may refuse it: that counts as equal, as long as ours is a sentence of ours and no accident. Two failures of Kafka
+itself are no model to follow.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tests.oracle.cases import answered
+
+KAFKAS_OWN_FAILURES = (
+    "-repartition-filter is already added",  # a cogroup over two unnamed inputs that are to be repartitioned
+    "Found a null keyChangingChild node",  # the optimizer loses its way
+    "no answer within",  # emit on close over cached windows walks every segment since 1970
+)
+OUR_SENTENCES = ("TopologyError", "ConfigError", "ProcessingError", "DeserializationError", "ProductionError")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where the two part: `kind` names the way, `text` shows it."""
+
+    kind: str
+    text: str
+
+
+def difference(kafkas: dict[str, Any], ours: dict[str, Any]) -> Difference | None:
+    """The first difference between two answers to one case, None when they agree."""
+    theirs, error = kafkas.get("error"), ours.get("error")
+    if theirs and any(known in theirs for known in KAFKAS_OWN_FAILURES):
+        return None
+    if error and not error.startswith(OUR_SENTENCES):
+        return Difference(f"accident {error.split(':')[0]}", f"ours fails by accident: {error}\nKafka: {theirs or 'runs it'}")
+    if error and not theirs:
+        return Difference("refused", f"ours refuses what Kafka runs: {error}")
+    if theirs and not error:
+        return Difference("accepted", f"ours runs what Kafka refuses: {theirs}")
+    if theirs:
+        return None
+    return described(kafkas, ours) or put_out(kafkas, ours)
+
+
+def described(kafkas: dict[str, Any], ours: dict[str, Any]) -> Difference | None:
+    """A difference between the descriptions."""
+    if kafkas["describe"] == ours["describe"]:
+        return None
+    lines = difflib.unified_diff(
+        kafkas["describe"].splitlines(), ours["describe"].splitlines(), "Kafka", "ours", lineterm="", n=1
+    )
+    return Difference("describe", "\n".join(lines))
+
+
+def put_out(kafkas: dict[str, Any], ours: dict[str, Any]) -> Difference | None:
+    """The first step whose outputs differ."""
+    for number, (theirs, own) in enumerate(zip(kafkas["steps"], ours["steps"], strict=True)):
+        if theirs["out"] != own["out"]:
+            text = f"step {number}: {line(theirs['in'])}\n  Kafka: {line(theirs['out'])}\n  ours:  {line(own['out'])}"
+            return Difference("out", text)
+    return None
+
+
+def line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def compare(kafkas: dict[str, Any]) -> Difference | None:
+    """Run a case that Kafka has answered, and compare."""
+    return difference(kafkas, answered({**kafkas, "error": None}))
