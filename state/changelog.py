@@ -6,16 +6,17 @@ does not alter what was logged. It knows nothing of topics or producers (`Change
 
 from __future__ import annotations
 
-from state.stores import ChangelogWriter
+from state.stores import ChangelogWriter, Headers
 
 
 class Changes:
-    """Columns of changes that the writer has not seen yet."""
+    """Columns of changes that the writer has not seen yet. Those that set a value get `headers`."""
 
-    __slots__ = ("_writer", "keys", "timestamps", "values")
+    __slots__ = ("_headers", "_writer", "keys", "timestamps", "values")
 
-    def __init__(self, writer: ChangelogWriter) -> None:
+    def __init__(self, writer: ChangelogWriter, headers: Headers = ()) -> None:
         self._writer = writer
+        self._headers = headers
         self.keys: list[bytes] = []
         self.values: list[bytes | None] = []
         self.timestamps: list[int] = []
@@ -25,7 +26,9 @@ class Changes:
         if self.keys:
             columns = self.keys, self.values, self.timestamps
             self.clear()
-            self._writer.write(*columns)
+            own = self._headers
+            headers = [() if value is None else own for value in columns[1]] if own else None
+            self._writer.write(*columns, headers)
 
     def clear(self) -> None:
         """Start with empty columns."""

@@ -50,7 +50,7 @@ class LayeredStore:
         self._serialize = spec.value_serde.serialize
         self._timestamped = spec.kind in TIMESTAMPED
         self._engine = engine
-        self._changes = Changes(changelog) if changelog is not None and spec.logged else None
+        self._changes = Changes(changelog, spec.changelog_headers) if changelog is not None and spec.logged else None
         self._uncommitted = OrderedBytes()
         self._live = LiveValues(self._load, LIVE_ENTRIES)
         self._listener: FlushListener | None = None

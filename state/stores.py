@@ -15,6 +15,9 @@ from typing import Any, NamedTuple, Protocol
 from state.serde import Serde
 
 
+Headers = tuple[tuple[str, bytes | None], ...]
+
+
 class StoreKind(Enum):
     """What a store is indexed by, and what it keeps beside the value."""
 
@@ -32,7 +35,8 @@ class StoreSpec:
 
     `cached` is Kafka's record cache: updates of a key replace each other until commit or eviction, and only then are
     forwarded. `retention_ms` bounds window and session stores, and is the history of versioned ones.
-    `persistent=False` keeps the store in memory. `logged=False` gives it no changelog.
+    `persistent=False` keeps the store in memory. `logged=False` gives it no changelog; `changelog_headers` go with
+    its records, deletions excepted.
     """
 
     name: str
@@ -46,6 +50,7 @@ class StoreSpec:
     window_size_ms: int = 0
     retain_duplicates: bool = False
     topic_config: Mapping[str, str] = field(default_factory=dict)
+    changelog_headers: Headers = ()
 
 
 class ValueAndTimestamp(NamedTuple):
@@ -75,7 +80,13 @@ FlushListener = Callable[[Flushed], None]
 class ChangelogWriter(Protocol):
     """Where a store logs its changes: one partition of one topic, columns at a time."""
 
-    def write(self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]) -> None:
+    def write(
+        self,
+        keys: Sequence[bytes],
+        values: Sequence[bytes | None],
+        timestamps: Sequence[int],
+        headers: Sequence[Headers] | None = None,
+    ) -> None:
         """Append changes; None deletes."""
         ...
 

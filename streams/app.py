@@ -6,20 +6,27 @@ runs under the TopologyTestDriver, on the embedded broker and on a cluster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 from state.stores import Store
+from streams.background import Running
+from streams.clients.base import NewTopic
 from streams.config import StreamsConfig
+from streams.connection import Connection, connected
 from streams.dsl.decorators import Decorators
 from streams.dsl.kstream import KStream, KTable
 from streams.dsl.ktable import GlobalKTable
 from streams.dsl.options import Topic
-from streams.errors import StreamsError, TopologyError
+from streams.embedded import remove
+from streams.errors import ConfigError, StreamsError, TopologyError
 from streams.queries import StoreView
+from streams.reading import Point, Records
 from streams.running import Application, run
 from streams.topology.topology import Topology
+from streams.writing import Field
 
 FindStores = Callable[[str], list[Store]]
 
@@ -38,7 +45,7 @@ class App(Decorators):
         self.name = name
         self._settings = settings if broker is None else {"broker": broker, **settings}
         self._topics: dict[str, Topic] = {}
-        self._partitions: dict[str, int] = {}
+        self._new_topics: dict[str, NewTopic] = {}
         self._find_stores: FindStores | None = None
         self.config = StreamsConfig.of(name, self._settings)
 
@@ -57,16 +64,18 @@ class App(Decorators):
         value: Any = None,
         timestamp: Callable[[Any], int] | None = None,
         partitions: int | None = None,
+        config: Mapping[str, str] | None = None,
     ) -> Topic:
         """A topic with the types it carries.
 
         `key` and `value` are types or serdes. `timestamp` takes event time, in ms, from a value; without it the record's
-        timestamp counts. `partitions` is for the case that this application has to create it.
+        timestamp counts. `partitions` and `config` (Kafka's topic settings) are for the case that this application has
+        to create it.
         Raises: TopologyError when the topic was declared differently before.
         """
         topic = Topic.of(name, key=key, value=value, timestamp=timestamp)
-        if partitions is not None:
-            self._partitions[name] = partitions
+        if partitions is not None or config is not None:
+            self._new_topics[name] = NewTopic(name, partitions or -1, self.config.replication_factor, config or {})
         known = self._topics.get(name)
         if known is None or (key is None and value is None and timestamp is None):
             return self._topics.setdefault(name, topic)
@@ -113,6 +122,65 @@ class App(Decorators):
         """
         run(self.application())
 
+    def running(self) -> Running:
+        """Run on a thread of this process: `with app.running() as run: ...`; leaving the block commits and stops.
+
+        Raises: TopologyError; on entry, StreamsError for what prevents a start.
+        """
+        return Running(self.application())
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection to this application's broker, to write, read and watch several topics.
+
+        Topics declared with `partitions=` or `config=` are made if missing. Raises: StreamsError without a broker.
+        """
+        with connected(self.config, self._topics, tuple(self._new_topics.values())) as connection:
+            yield connection
+
+    def write(
+        self, topic: Topic | str, rows: Any, *, key: Field | None = None, timestamp: Field | int | None = None
+    ) -> int:
+        """Write Records, (key, value) pairs, values with `key=`, or a DataFrame to a topic, and wait until they are safe.
+
+        See `Connection.write`. Shape: how many were written.
+        """
+        with self.connect() as connection:
+            written = connection.write(topic, rows, key=key, timestamp=timestamp)
+            connection.flush()
+        return written
+
+    def read(
+        self,
+        topic: Topic | str,
+        *,
+        start: Point = "earliest",
+        end: Point = "latest",
+        last: int | None = None,
+        follow: bool = False,
+    ) -> Records:
+        """What lies in a topic: iterate the Records, or take them `to_pandas()`.
+
+        `start` and `end` are "earliest", "latest" or times; `last` is a number of records per partition; `follow` goes
+        on for ever. See `Connection.read`.
+        """
+        with ExitStack() as stack:
+            connection = stack.enter_context(self.connect())
+            records = connection.read(topic, start=start, end=end, last=last, follow=follow)
+            records.owns(stack.pop_all())
+        return records
+
+    def remove_data(self) -> bool:
+        """Delete the embedded broker's directory, topics and state together, once nobody uses it.
+
+        Shape: whether there was anything. Raises: ConfigError when the broker is elsewhere, ClientError when it stays
+        in use.
+        """
+        directory = self.config.embedded_dir
+        if directory is None:
+            raise ConfigError(f"the data of {self.config.broker} are not ours to delete: use `streams reset`")
+        return remove(directory)
+
     def application(self) -> Application:
         """Everything about this App that running it needs; builds the topology. Raises: TopologyError."""
         return Application(
@@ -121,14 +189,18 @@ class App(Decorators):
             timers=self.timers,
             start_functions=self.start_functions,
             stop_functions=self.stop_functions,
-            partitions=self._partitions,
+            new_topics=tuple(self._new_topics.values()),
             serve_stores=self.serve_stores,
         )
 
-    def main(self) -> None:
-        """The `streams` command line for this application: `python app.py run`, `python app.py topology`, ..."""
+    def main(self, arguments: list[str] | None = None) -> NoReturn:
+        """The `streams` command line for this application: `python app.py run`, `python app.py topology`, ...
+
+        `arguments` are the process's own unless given. Ends the process with the command's exit code.
+        """
         # The command line sits above the App and imports it; it is found by name, so that `import streams` stays light.
-        import_module("streams.cli").main(app=self)
+        import_module("streams.cli").main(arguments, app=self)
+        raise AssertionError("the command line ends the process")
 
     def _known(self, topic: Any) -> Any:
         return self._topics.get(topic, topic) if isinstance(topic, str) else topic

@@ -37,6 +37,9 @@ class StreamsConfig:
         DEFAULT_BROKER,
         "Where the broker is: kafka://host:port[,host:port...], or embedded://DIR for the bundled one with its data in DIR.",
     )
+    embedded_idle_ms: int = setting(
+        10_000, "How long the bundled broker stays after its last client has left.", kind="ms", minimum=0
+    )
     processing_guarantee: str = setting(
         AT_LEAST_ONCE, "How often an input may count.", choices=(AT_LEAST_ONCE, EXACTLY_ONCE)
     )
@@ -59,6 +62,19 @@ class StreamsConfig:
         "none",
         "Rewrites of the graph: none, all, or some of reuse.ktable.source.topics, merge.repartition.topics, "
         "single.store.self.join, separated by commas.",
+    )
+    ensure_explicit_internal_resource_naming: bool = setting(
+        False,
+        "Whether a store, changelog or repartition topic without a name of the program's own is an error: generated "
+        "names change when the program does.",
+    )
+    default_dsl_store: str = setting(
+        "rocksDB", "Where tables and aggregates are kept that do not say it.", choices=("rocksDB", "in_memory")
+    )
+    processor_wrapper: Any = setting(  # noqa: RUF009  makes a field
+        None,
+        "Function (node name, supplier) -> supplier around every processor of the Processor API, when the topology is built.",
+        kind=object,
     )
     statestore_cache_max_bytes: int = setting(
         10 * 1024**2,

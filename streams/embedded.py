@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shutil
 import socket
 import struct
 import sys
@@ -25,7 +26,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from streams.errors import ClientError
+from streams.errors import ClientError, ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +113,37 @@ def lease(
     """
     home = _home(Path(directory).absolute())
     return Lease(lambda: _found(home, settings or {}, idle_seconds, timeout_s))
+
+
+def remove(directory: str | Path, *, timeout_s: float = 30.0) -> bool:
+    """Delete the directory of an embedded broker once that has stopped, seconds after its last client left.
+
+    Shape: whether there was one. Raises: ClientError when it stays in use; ConfigError when the directory is no such
+    directory, which is then left as it is.
+    """
+    home = Path(directory).absolute()
+    if not home.exists():
+        return False
+    try:
+        lock = os.open(home / LOCK_FILE, os.O_RDWR)
+    except OSError:
+        raise ConfigError(f"{home} is no directory of an embedded broker, so it is left as it is") from None
+    try:
+        _wait_for_lock(home, lock, time.monotonic() + timeout_s)
+        shutil.rmtree(home)
+    finally:
+        os.close(lock)
+    return True
+
+
+def _wait_for_lock(home: Path, lock: int, deadline: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise ClientError(f"{home} is in use: stop the programs that run on it first") from None
+            time.sleep(_LOOK_EVERY_S)
 
 
 def _found(home: Path, settings: Mapping[str, str], idle_seconds: float, timeout_s: float) -> Found:

@@ -10,6 +10,9 @@ StreamsError
 ├── ClientError                 the broker cannot be reached, or answers with an error
 │   └── OffsetOutOfRange        the next record to read exists no longer (retention), or not yet
 ├── TaskMigrated                the task now belongs to another worker: drop it and rejoin
+│   └── ProducerFenced          another producer has the transactional id, or the transaction timed out
+├── TransactionAbortable        this transaction cannot be committed: abort it and go on with the next
+├── RebalanceInProgress         nothing was committed, since the group is between two generations: commit later
 └── TaskCorrupted               a store disagrees with its changelog: set it aside and restore
 
 Rules: a message says what was expected, what came, and what to do. Programmer errors are assertions.
@@ -24,12 +27,15 @@ __all__ = [
     "DeserializationError",
     "OffsetOutOfRange",
     "ProcessingError",
+    "ProducerFenced",
     "ProductionError",
+    "RebalanceInProgress",
     "RecordError",
     "StreamsError",
     "TaskCorrupted",
     "TaskMigrated",
     "TopologyError",
+    "TransactionAbortable",
 ]
 
 
@@ -100,6 +106,18 @@ class OffsetOutOfRange(ClientError):  # noqa: N818  Kafka's name
 
 class TaskMigrated(StreamsError):  # noqa: N818  Kafka's name
     """The task now belongs to another worker (fenced): drop it and rejoin, never retry."""
+
+
+class ProducerFenced(TaskMigrated):
+    """Another producer took over the transactional id, or the transaction timed out: this producer is of no more use."""
+
+
+class TransactionAbortable(StreamsError):  # noqa: N818  Kafka's name
+    """The transaction cannot be committed: abort it; the producer goes on with the next."""
+
+
+class RebalanceInProgress(StreamsError):  # noqa: N818  Kafka's name
+    """Nothing was committed, since the group is between two generations: still the owner; poll, and commit later."""
 
 
 class TaskCorrupted(StreamsError):  # noqa: N818  Kafka's name

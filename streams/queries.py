@@ -7,13 +7,12 @@ Rules: read only; values come without their timestamps, as Kafka's read-only sto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
-
-import msgspec
 
 from state.stores import Store, StoreKind, ValueAndTimestamp
 from streams.errors import StreamsError
+from streams.frames import WINDOW, column, key_columns, pandas, value_columns
 from streams.record import Windowed
 
 _WINDOWS = {StoreKind.WINDOW, StoreKind.TIMESTAMPED_WINDOW}
@@ -76,14 +75,13 @@ class Entries:
         some, else `value`.
         Raises: StreamsError when pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError:
-            raise StreamsError("to_pandas needs pandas: pip install 'headrace[pandas]'") from None
-        frame = pd.DataFrame([{**_key_columns(key), **_value_columns(value)} for key, value in self])
-        for column in ("window_start", "window_end"):
-            if column in frame:
-                frame[column] = pd.to_datetime(frame[column], unit="ms", utc=True)
+        pd = pandas()
+        rows = [{**key_columns(key), **value_columns(value)} for key, value in self]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        frame = pd.DataFrame({name: column(pd, [row.get(name) for row in rows]) for name in names})
+        for name in WINDOW:
+            if name in frame:
+                frame[name] = pd.to_datetime(frame[name], unit="ms", utc=True)
         return frame
 
 
@@ -143,20 +141,3 @@ def _all(store: Store) -> Iterator[tuple[Any, Any]]:
     else:
         for key, value in _any(store).all():
             yield key, _plain(value)
-
-
-def _key_columns(key: Any) -> dict[str, Any]:
-    if isinstance(key, Windowed):
-        return {"key": key.key, "window_start": key.start_ms, "window_end": key.end_ms}
-    return {"key": key}
-
-
-def _value_columns(value: Any) -> dict[str, Any]:
-    plain = msgspec.to_builtins(value, builtin_types=(bytes,), enc_hook=_as_is)
-    if isinstance(plain, Mapping):
-        return dict(plain)
-    return {"value": value}
-
-
-def _as_is(value: Any) -> Any:
-    return value.model_dump() if hasattr(value, "model_dump") else repr(value)

@@ -41,13 +41,19 @@ class Committer(NamedTuple):
 
 
 class OffsetCommit(NamedTuple):
-    """One partition of a commit."""
+    """One partition of a commit; `retention_ms` -1: as long as the broker keeps offsets."""
 
     topic: str
     partition: int
     offset: int
     leader_epoch: int
     metadata: str
+    retention_ms: int = -1
+
+    def at(self, now_ms: int) -> CommittedOffset:
+        """As it is stored."""
+        expire_ms = now_ms + self.retention_ms if self.retention_ms >= 0 else -1
+        return CommittedOffset(self.offset, self.leader_epoch, self.metadata, now_ms, expire_ms)
 
 
 class GroupCoordinator:
@@ -185,9 +191,7 @@ class GroupCoordinator:
     ) -> None:
         """Write offsets down, in a producer's transaction if one is given; whether they may be was settled before."""
         now_ms = self._clock_ms()
-        committed = (
-            ((o.topic, o.partition), CommittedOffset(o.offset, o.leader_epoch, o.metadata, now_ms)) for o in offsets
-        )
+        committed = (((offset.topic, offset.partition), offset.at(now_ms)) for offset in offsets)
         self._runtime.write(group_id, self._offsets.commit(group_id, committed), done, producer=producer)
 
     def partition_of(self, group_id: str) -> int:

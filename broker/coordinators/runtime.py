@@ -123,49 +123,54 @@ class Runtime:
             self.after_writes(key, done)
             return
         producer_id, epoch = producer or NO_PRODUCER
-        now_ms = self._clock_ms()
         partition = self.partition_of(key)
         batch = build_pairs(
             records,
-            timestamp_ms=now_ms,
+            timestamp_ms=self._clock_ms(),
             producer_id=producer_id,
             producer_epoch=epoch,
             transactional=producer is not None,
         )
-        if self._append(partition, batch, now_ms, done) and replay:
+
+        def apply() -> None:
             origin = Origin(partition, producer_id)
             for record in records:
                 self._replay(record, origin)
 
+        self._append(partition, batch, apply if replay else _nothing, done)
+
     def end_transaction(self, partition: int, marker: Marker, done: Done) -> None:
         """Store a marker and let what was written in the transaction count, or not."""
-        now_ms = self._clock_ms()
         batch = build_marker(
             marker.producer_id,
             marker.epoch,
             commit=marker.commit,
             coordinator_epoch=marker.coordinator_epoch,
-            timestamp_ms=now_ms,
+            timestamp_ms=self._clock_ms(),
         )
-        if self._append(partition, batch, now_ms, done):
-            self._end(Origin(partition, marker.producer_id), marker.commit)
+        origin = Origin(partition, marker.producer_id)
+        self._append(partition, batch, lambda: self._end(origin, marker.commit), done)
 
-    def _append(self, partition: int, batch: bytes, now_ms: int, done: Done) -> bool:
-        """Whether the batch is in the log; `done` hears of the rest."""
+    def _append(self, partition: int, batch: bytes, apply: Callable[[], None], done: Done) -> None:
+        """Append, change memory, and only then wait: where nothing is waited for, `done` is called right here."""
         log = self._logs[partition]
         try:
-            result = log.append(batch, now_ms=now_ms, client=False)
+            result = log.append(batch, now_ms=self._clock_ms(), client=False)
         except BrokerError as error:
             logger.warning("%s: a coordinator record could not be stored: %s", log.name, error)
             done(_as_coordinator_error(error.code))
-            return False
+            return
+        apply()
         self._when_committed(log, result.last_offset + 1, lambda error: done(_as_coordinator_error(error)))
-        return True
 
     def after_writes(self, key: str, ready: Done) -> None:
         """Call back when everything written so far to the key's partition is committed; often at once."""
         log = self._logs[self.partition_of(key)]
         self._when_committed(log, log.log_end_offset, ready)
+
+
+def _nothing() -> None:
+    """Memory has changed already."""
 
 
 def java_hash(text: str) -> int:

@@ -138,11 +138,12 @@ class LogDirectory:
         Raises: DataDirectoryError, if its folder exists already.
         """
         folder = self.path / f"{topic}-{partition}"
-        try:
-            folder.mkdir()
-        except FileExistsError as error:
-            raise DataDirectoryError(f"{folder} exists already; move it away") from error
-        write_topic_id(folder, topic_id)
+        if folder.exists():
+            raise DataDirectoryError(f"{folder} exists already; move it away")
+        staged = self._doomed(folder.name)  # a crash before the rename leaves something the next start sweeps away
+        staged.mkdir()
+        write_topic_id(staged, topic_id)
+        staged.replace(folder)
         sync_directory(self.path)
         log = open_log(self._origin(folder, topic, partition, topic_id, config), _ignore)
         log.directory_dirty = True
@@ -155,10 +156,14 @@ class LogDirectory:
         log.deleted = True
         for segment in log.segments:
             segment.delete()
-        doomed = log.directory.with_name(f"{log.name}.{uuid4().hex}{_DELETED_SUFFIX}")
+        doomed = self._doomed(log.name)
         log.directory.replace(doomed)
         sync_directory(self.path)
         shutil.rmtree(doomed, ignore_errors=True)
+
+    def _doomed(self, name: str) -> Path:
+        """A folder that a start removes."""
+        return self.path / f"{name}.{uuid4().hex}{_DELETED_SUFFIX}"
 
     def get(self, topic: str, partition: int) -> PartitionLog | None:
         """The log of a partition, if it exists."""

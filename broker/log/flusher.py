@@ -138,6 +138,9 @@ class Flusher:
                 part.log.recovery_point = max(part.log.recovery_point, part.mark.offset)
                 part.log.commit(part.mark)
         else:
+            logger.error(
+                "the disk failed to sync %d partitions; what was not acknowledged is taken back: %s", len(work), error
+            )
             for log in {part.log: None for part in work} | self._dirty:
                 log.take_back()
             self._dirty = {}

@@ -88,7 +88,7 @@ class LogReader:
         self._cursors[offset] = (segment, position)
 
     def mark(self, offset: int) -> Mark:
-        """The place of an offset at which a batch begins."""
+        """The place of the batch that holds an offset."""
         segment = self._segments.holding(offset)
         span = segment.find(offset)
         return Mark(offset, segment, span.position if span else segment.size)

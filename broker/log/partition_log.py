@@ -151,10 +151,10 @@ class PartitionLog:
 
     @property
     def last_stable_offset(self) -> int:
-        """First offset of a transaction that is not decided, or the high watermark."""
+        """First offset of a transaction that is not decided, or the high watermark; never below the log start."""
         unstable = self.producers.first_unstable_offset
         committed = self._committed.offset
-        return committed if unstable < 0 or unstable >= committed else unstable
+        return committed if unstable < 0 or unstable >= committed else max(unstable, self.log_start_offset)
 
     @property
     def size(self) -> int:

@@ -52,8 +52,3 @@ def encode_response(api_key: int, version: int, correlation_id: int, body: Body)
     _response_writer(api_key, version)(out, body)
     out[:4] = (len(out) - 4).to_bytes(4, "big")
     return bytes(out)
-
-
-def milliseconds(duration: int) -> int:
-    """A request's duration, which is in milliseconds already."""
-    return duration

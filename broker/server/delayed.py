@@ -6,12 +6,15 @@ per request: a waiter is a callback in a list. Knows logs and the loop; must not
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from broker.errors import ErrorCode
 from broker.log.partition_log import PartitionLog
+
+logger = logging.getLogger(__name__)
 
 Callback = Callable[[ErrorCode], None]
 """Gets NONE, or what kept the log from committing."""
@@ -49,9 +52,9 @@ class Delayed:
         if commits is not None:
             reached, end = log.high_watermark, log.log_end_offset
             while commits and commits[0][0] <= reached:
-                commits.popleft()[1](ErrorCode.NONE)
+                _call(commits.popleft()[1], ErrorCode.NONE)
             while commits and commits[-1][0] > end:
-                commits.pop()[1](ErrorCode.KAFKA_STORAGE_ERROR)
+                _call(commits.pop()[1], ErrorCode.KAFKA_STORAGE_ERROR)
             if not commits:
                 self._commits.pop(log, None)
         waiters = self._waiters.get(log)
@@ -80,11 +83,26 @@ class Delayed:
     def _wake(self) -> None:
         to_wake, self._to_wake = self._to_wake, {}
         for waiter in to_wake:
-            waiter.woken()
+            _wake(waiter)
 
     def forget(self, log: PartitionLog) -> None:
         """The log is deleted: who waits for it learns so by looking again."""
         for _, ready in self._commits.pop(log, ()):
-            ready(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+            _call(ready, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         for waiter in list(self._waiters.get(log, ())):
-            waiter.woken()
+            _wake(waiter)
+
+
+def _call(ready: Callback, error: ErrorCode) -> None:
+    """One answer that goes wrong must not keep the others, or the log, from going on."""
+    try:
+        ready(error)
+    except Exception:
+        logger.exception("an answer could not be given")
+
+
+def _wake(waiter: Waiter) -> None:
+    try:
+        waiter.woken()
+    except Exception:
+        logger.exception("a fetch could not be answered")

@@ -2,7 +2,8 @@
 
 Rules: every call may be made from the processing thread and blocks it; an implementation does its network work on a
 thread of its own, so that heartbeats go on while user code runs. Records cross this border as whole columns of bytes:
-no object, await or lock per record. Errors are `ClientError`, `ProductionError` or `TaskMigrated`.
+no object, await or lock per record. Errors are `ClientError`, `ProductionError`, `TaskMigrated` and, where it says so,
+`RebalanceInProgress` and `TransactionAbortable`.
 `kafka` implements them over aiokafka, `memory` is the scripted one for tests and for the TopologyTestDriver.
 """
 
@@ -20,6 +21,18 @@ class OffsetAndMetadata(NamedTuple):
 
     offset: int
     metadata: str = ""
+
+
+class GroupMetadata(NamedTuple):
+    """Who commits for a group: what the broker checks before it takes offsets, so that a zombie is shut out (KIP-447).
+
+    Outside of a group's life (offsets committed without a subscription) generation is -1 and the member id empty.
+    """
+
+    group: str
+    generation: int = -1
+    member_id: str = ""
+    instance_id: str | None = None
 
 
 class RawBatch(Protocol):
@@ -60,11 +73,13 @@ class NewTopic:
 
 
 class Subscription(NamedTuple):
-    """One member of the group as the assignor sees it."""
+    """One member of the group as the assignor sees it; `owned` is what it still holds (cooperative members only)."""
 
     member_id: str
     topics: tuple[str, ...]
     user_data: bytes
+    owned: tuple[TopicPartition, ...] = ()
+    instance_id: str | None = None
 
 
 class Assignment(NamedTuple):
@@ -75,12 +90,22 @@ class Assignment(NamedTuple):
 
 
 class Assignor(Protocol):
-    """Divides partitions among the members of a group; runs on the group's leader only."""
+    """Divides partitions among the members of a group; `assign` runs on the group's leader only.
+
+    With `cooperative`, members keep what they own while the group rebalances (KIP-429): `assign` says who is to have
+    what in the end, and the group sees to it that a partition goes to its new owner only when the old one has let go.
+    Without, all members give everything back first. All members of a group must agree.
+    """
 
     name: str
+    cooperative: bool
 
     def user_data(self) -> bytes:
-        """What this member tells the leader about itself."""
+        """What this member tells the leader about itself; asked on the processing thread, whenever it joins."""
+        ...
+
+    def on_assignment(self, user_data: bytes) -> None:
+        """What the leader tells this member beside its partitions; on the processing thread, before `assigned`."""
         ...
 
     def assign(self, partitions: Mapping[str, int], members: Sequence[Subscription]) -> Mapping[str, Assignment]:
@@ -92,15 +117,18 @@ class RebalanceListener(Protocol):
     """Told of ownership, on the processing thread, from inside `Consumer.poll`."""
 
     def revoked(self, partitions: frozenset[TopicPartition]) -> None:
-        """Called while the partitions are still owned: commit, then let go."""
+        """Called while these are still owned, and only with what really goes: commit, then let go of them."""
         ...
 
     def assigned(self, partitions: frozenset[TopicPartition]) -> None:
-        """Called with all partitions owned from now on, and before any of their records."""
+        """Called once per generation, with all partitions owned from now on, before any records of new ones.
+
+        Those kept from the generation before go on where they are, paused if they were: they must not be placed anew.
+        """
         ...
 
     def lost(self, partitions: frozenset[TopicPartition]) -> None:
-        """Called when another member may own them already: let go without a commit."""
+        """Called with all that was owned, when another member may own it already: let go without a commit."""
         ...
 
 
@@ -109,6 +137,18 @@ class Consumer(Protocol):
 
     def subscribe(self, topics: Sequence[str], assignor: Assignor, listener: RebalanceListener) -> None:
         """Join the group; partitions come and go from inside `poll`."""
+        ...
+
+    def rejoin(self) -> None:
+        """Leave the group and join it as a new member; the listener hears nothing of what is let go (it was fenced)."""
+        ...
+
+    def enforce_rebalance(self) -> None:
+        """Have the group assign anew, though nobody came or went (a standby is warm)."""
+        ...
+
+    def group_metadata(self) -> GroupMetadata:
+        """Who this member is now, for `Producer.send_offsets`."""
         ...
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
@@ -144,11 +184,18 @@ class Consumer(Protocol):
         ...
 
     def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
-        """The group's committed offsets; partitions without one are absent."""
+        """The group's committed offsets; partitions without one are absent.
+
+        Waits for transactions that hold offsets of these partitions, until they are decided.
+        """
         ...
 
     def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        """Commit for the group, synchronously. Raises: TaskMigrated when the group has moved on."""
+        """Commit for the group, synchronously.
+
+        Raises: TaskMigrated when the group has moved on without this member; RebalanceInProgress when nothing was
+        committed because the group is between two generations: still the owner, poll on and commit later.
+        """
         ...
 
     def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
@@ -157,6 +204,14 @@ class Consumer(Protocol):
 
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset after the last readable record of each (last stable offset under read_committed)."""
+        ...
+
+    def high_watermarks(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset after the last record of each, those of undecided transactions too.
+
+        What a restore under read_committed must reach: a transaction counts as committed before its markers are
+        written, so the last stable offset may still lie below records that are committed.
+        """
         ...
 
     def offsets_at(self, partitions: Iterable[TopicPartition], timestamp: int) -> dict[TopicPartition, int]:
@@ -169,7 +224,14 @@ class Consumer(Protocol):
 
 
 class Producer(Protocol):
-    """Writes records, idempotently; batches are built as columns arrive and sent in the background."""
+    """Writes records, idempotently; batches are built as columns arrive and sent in the background.
+
+    One made with a transactional id writes in transactions only: `begin`, then any number of `send` and
+    `send_offsets`, then `commit_transaction` or `abort_transaction`. Making it fences whoever had the id before, and
+    aborts what that one left open. Beside their own errors its methods raise
+    - ProducerFenced (a TaskMigrated): another producer has this id, or the transaction timed out; close this one;
+    - TransactionAbortable: this transaction cannot be committed; `abort_transaction`, and go on with the next.
+    """
 
     def send(
         self,
@@ -192,11 +254,43 @@ class Producer(Protocol):
         ...
 
     def end_offset(self, topic: str, partition: int) -> int | None:
-        """The offset after the last acknowledged record that this producer wrote there, None before the first."""
+        """The offset after the last acknowledged record that this producer wrote there, None before the first.
+
+        After a transaction has ended, after the control record that ends it.
+        """
+        ...
+
+    def begin(self) -> None:
+        """Begin a transaction; the broker hears of it with the first record or offset. Only between transactions."""
+        ...
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction has begun and not ended."""
+        ...
+
+    def send_offsets(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: GroupMetadata) -> None:
+        """Add offsets of a group to the transaction, synchronously; they count when it is committed.
+
+        Raises: TaskMigrated when the broker no longer accepts `group`: the member was thrown out, or, if
+        `Consumer.group_metadata` shows a newer generation of the same member by now, may be asked again with that.
+        """
+        ...
+
+    def commit_transaction(self) -> None:
+        """Flush, and commit records and offsets at once. Without any of them the broker is not asked.
+
+        Raises: ClientError when the broker did not say whether it is committed: make a new producer with the same id,
+        and look at the committed offsets.
+        """
+        ...
+
+    def abort_transaction(self) -> None:
+        """Drop what was sent in this transaction, and wait until it is aborted; errors of its writes are forgotten."""
         ...
 
     def close(self) -> None:
-        """Flush and disconnect."""
+        """Flush and disconnect; an open transaction is aborted."""
         ...
 
 
@@ -235,8 +329,11 @@ class Clients(Protocol):
         """A consumer of its own; without a group it can only `assign`."""
         ...
 
-    def producer(self) -> Producer:
-        """An idempotent producer (acks=all)."""
+    def producer(self, *, transactional_id: str | None = None, transaction_timeout_ms: int | None = None) -> Producer:
+        """An idempotent producer (acks=all); with an id, one that writes in transactions.
+
+        The timeout is the configured one unless given: the broker aborts a transaction that stays open for longer.
+        """
         ...
 
     def admin(self) -> Admin:

@@ -17,17 +17,15 @@ from streams.config import StreamsConfig
 from streams.dsl.handle import processor_name
 from streams.dsl.kstream import KStream, KTable
 from streams.dsl.ktable import GlobalKTable
-from streams.dsl.options import Function, Materialized, Topic, callable_or_error, extractor, serde_of
+from streams.dsl.options import Function, Materialized, Topic, callable_or_error, checked_reset, extractor, serde_of
 from streams.dsl.program import Program
-from streams.durations import milliseconds
+from streams.dsl.topology_builder import TopologyBuilder
 from streams.errors import TopologyError
 from streams.graph.nodes import Process, Serdes, Source, TableSource
 from streams.topology.build import build
 from streams.topology.topology import Topology
 
 __all__ = ["StreamsBuilder"]
-
-RESETS = {"earliest", "latest", "none"}
 
 
 class StreamsBuilder:
@@ -60,7 +58,7 @@ class StreamsBuilder:
             topics=tuple(dict.fromkeys(each.name for each in topics)),
             pattern=topic.pattern if isinstance(topic, re.Pattern) else None,
             timestamp=topics[0].timestamp if topics else extractor(timestamp),
-            offset_reset=_checked_reset(offset_reset),
+            offset_reset=checked_reset(offset_reset),
         )
         self.program.add(node)
         return KStream(self.program, node.name, serdes)
@@ -88,7 +86,7 @@ class StreamsBuilder:
             Topic.of(topic, key=key, value=value, timestamp=timestamp),
             Materialized.of(store, name) or Materialized(),
             processor_name(processor),
-            _checked_reset(offset_reset),
+            checked_reset(offset_reset),
         )
         self.program.add(node)
         return KTable(self.program, node.name, node.serdes)
@@ -166,17 +164,12 @@ class StreamsBuilder:
         )
         return self
 
+    @property
+    def topology(self) -> TopologyBuilder:
+        """The low-level door to the same program: sources, processors and sinks wired by hand."""
+        return TopologyBuilder(self.program)
+
     def build(self, config: StreamsConfig) -> Topology:
         """The topology of all that was said so far. Raises: TopologyError, ConfigError."""
         program = self.program
         return build(program.graph, copy.copy(program.names), config, program.stores)
-
-
-def _checked_reset(reset: str | None) -> str | int | None:
-    """A reset policy, or a duration in ms. Raises: TopologyError."""
-    if reset is None or reset in RESETS:
-        return reset
-    try:
-        return milliseconds(reset, "offset_reset")
-    except (TypeError, ValueError) as error:
-        raise TopologyError(f"offset_reset: expected earliest, latest, none or a duration, got {reset!r}") from error

@@ -10,8 +10,8 @@ from typing import Any
 
 from state.serde import Serde
 from state.stores import StoreKind
-from streams.dsl.handle import Handle, takes_key
-from streams.dsl.options import Function, Materialized, resulting_serde
+from streams.dsl.handle import Handle, expect_arity, takes_key
+from streams.dsl.options import Function, Materialized, arity, resulting_serde
 from streams.dsl.program import Program
 from streams.durations import Duration
 from streams.errors import TopologyError
@@ -178,18 +178,29 @@ def append_global_join(
     name: str | None,
     value: Any,
 ) -> TableJoin:
-    """Look up a stream's records in a global table, by a key made from each record."""
-    with_key = takes_key(joiner, 2, "the joiner")
+    """Look up a stream's records in a global table, by a key made from each record.
+
+    The joiner may also take (key, mapped key, left, right).
+    """
+    expect_arity(key_mapper, "key, value", "on, the key of the global table's row")
+    with_mapped_key = callable(joiner) and arity(joiner, 2) == 4
+    with_key = not with_mapped_key and takes_key(joiner, 2, "the joiner")
+    if with_mapped_key:
+        arguments = [left.serdes.key, table.serdes.key, left.serdes.value, table.serdes.value]
+        serde = resulting_serde(value, joiner, arguments)
+    else:
+        serde = joiner_serde(value, joiner, with_key, left.serdes, table.serdes)
     return program.add(
         TableJoin(
             name=program.names.named(name, _prefix(JoinKind.LEFT)),
             parents=(left.node, table.node),
-            serdes=Serdes(left.serdes.key, joiner_serde(value, joiner, with_key, left.serdes, table.serdes)),
+            serdes=Serdes(left.serdes.key, serde),
             kind=kind,
             joiner=joiner,
             with_key=with_key,
             stream=True,
             key_mapper=key_mapper,
+            with_mapped_key=with_mapped_key,
         )
     )
 

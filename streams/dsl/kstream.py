@@ -285,7 +285,8 @@ class KStream(Handle):
         """Records with their partners as `joiner(left, right)` or `joiner(key, left, right)`.
 
         With a stream: `within=JoinWindows.of("10 s")`; `store` names and shapes both stores. With a table: records look
-        their key up, and with `grace` wait for a versioned table. With a global table: `on(key, value)` makes the key.
+        their key up, and with `grace` wait for a versioned table. With a global table: `on(key, value)` makes the key,
+        and the joiner may also take (key, made key, left, right).
         """
         return self._joined(
             JoinKind.INNER, other, joiner, within=within, on=on, grace=grace, value=value, name=name, store=store

@@ -27,12 +27,15 @@ __all__ = [
     "ValueTimestamp",
     "arity",
     "callable_or_error",
+    "checked_reset",
     "pair_serdes",
     "resulting_serde",
     "serde_of",
 ]
 
 Function = Callable[..., Any]
+
+RESETS = {"earliest", "latest", "none"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,16 @@ class Topic:
 
     def __str__(self) -> str:
         return self.name
+
+
+def checked_reset(reset: str | None) -> str | int | None:
+    """A reset policy, or a duration in ms. Raises: TopologyError."""
+    if reset is None or reset in RESETS:
+        return reset
+    try:
+        return milliseconds(reset, "offset_reset")
+    except (TypeError, ValueError) as error:
+        raise TopologyError(f"offset_reset: expected earliest, latest, none or a duration, got {reset!r}") from error
 
 
 def extractor(function: Function | None) -> Function | None:

@@ -198,7 +198,8 @@ class Process(Node):
 
     `added_stores` come with the processor. `fixed_key`: it may not change the key. `table`: `transform_values` of a
     table (may be materialized). `global_topic` set (no parents): it fills the global store `added_stores[0]` from that
-    topic, read by the source node `global_source`.
+    topic, read by the source node `global_source`. `changelog_topic` set: the topic it reads is what `added_stores[0]` is
+    restored from (a read-only store).
     """
 
     supplier: Callable[[], Any]
@@ -209,6 +210,7 @@ class Process(Node):
     materialized: Materialization | None = None
     global_topic: str | None = None
     global_source: str = ""
+    changelog_topic: str | None = None
     timestamp: Function | None = None
     send_old_values: bool = False
 
@@ -301,7 +303,7 @@ class TableJoin(Node):
     """Look a stream's record up in a table, or join two tables; `parents` are (left, right).
 
     `stream`: the left side is a stream, and only it triggers; `joiner(key?, left, right)`. With `key_mapper` the right
-    side is a global table: mapper(key, value) -> its key (`with_mapped_key`: the joiner is given that key).
+    side is a global table: mapper(key, value) -> its key (`with_mapped_key`: joiner(key, mapped key, left, right)).
     Two tables: `left_join` and `right_join` name the processors, `name` the merge, which may be materialized.
     `grace_ms` and `buffer`: the stream waits for its versioned table.
     """
@@ -311,6 +313,7 @@ class TableJoin(Node):
     with_key: bool = False
     stream: bool = False
     key_mapper: Function | None = None
+    with_mapped_key: bool = False
     left_join: str = ""
     right_join: str = ""
     grace_ms: int | None = None

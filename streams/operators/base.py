@@ -47,6 +47,10 @@ class OperatorContext(Protocol):
         """Call `callback(time)` whenever `interval_ms` have passed on that clock."""
         ...
 
+    def at_commit(self, callback: Callable[[], None]) -> None:
+        """Call `callback()` at every commit, after the record caches let go: to store what was held back till then."""
+        ...
+
     def request_commit(self) -> None:
         """Commit soon, without waiting for the interval."""
         ...

@@ -4,7 +4,8 @@ Rules: the buffer is ordered by (time, key bytes). An update of a key that waits
 one's time. After each record everything at or before observed - wait leaves, where observed is the highest timestamp
 this operator saw. Final results wait by the end of their window, and tombstones among them are dropped. A buffer that
 is full emits its oldest early, or stops the task. What leaves has the time and headers of the update that waited.
-The buffer is in memory; its store is there to find it again after a restart. Source: Kafka's
+The buffer is in memory; its store is there to find it again after a restart, and is written at commits, with the latest
+of each key that changed. Source: Kafka's
 KTableSuppressProcessorSupplier, InMemoryTimeOrderedKeyValueChangeBuffer.
 """
 
@@ -31,10 +32,11 @@ _UNKNOWN_MS = -1
 
 
 class Buffer:
-    """Changes that wait, by (time, key bytes); logged to a store of bytes."""
+    """Changes that wait, by (time, key bytes); kept in a store of bytes from one `save` to the next."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
+        self._unsaved: dict[bytes, None] = {}
         self._changes: dict[bytes, tuple[int, BufferedChange]] = {}
         self._order: list[tuple[int, bytes]] = []
         self.size = 0
@@ -69,15 +71,23 @@ class Buffer:
             time = known[0]
             self.size += change.size - known[1].size
         self._changes[key] = time, change
-        self._store.put(key, pack_change(change) + TIME.pack(time), change.origin.timestamp)
+        self._unsaved[key] = None
 
-    def pop(self, now: int) -> tuple[bytes, BufferedChange]:
+    def pop(self) -> tuple[bytes, BufferedChange]:
         """Take the change that leaves first."""
         _, key = heappop(self._order)
         _, change = self._changes.pop(key)
         self.size -= self._size(key, change)
-        self._store.put(key, None, now)
+        self._unsaved[key] = None
         return key, change
+
+    def save(self, now_ms: int) -> None:
+        """Write what changed since the last time to the store, logged with the wall-clock time, as Kafka's producer does."""
+        for key in self._unsaved:
+            waiting = self._changes.get(key)
+            data = None if waiting is None else pack_change(waiting[1]) + TIME.pack(waiting[0])
+            self._store.put(key, data, now_ms)
+        self._unsaved.clear()
 
     @staticmethod
     def _size(key: bytes, change: BufferedChange) -> int:
@@ -116,7 +126,8 @@ class Suppress:
     def init(self, context: OperatorContext) -> None:
         """Find what waited before a restart."""
         self._context = context
-        self.buffer = Buffer(context.store(self._store_name))
+        self.buffer = buffer = Buffer(context.store(self._store_name))
+        context.at_commit(lambda: buffer.save(context.now_ms()))
         self._leaving: list[tuple[bytes, BufferedChange]] = []
 
     def process(self, batch: Batch) -> None:
@@ -152,11 +163,11 @@ class Suppress:
         """Let go of what is due, then of what is too much."""
         buffer, due = self.buffer, self._observed - self._wait_ms
         while (earliest := buffer.earliest) is not None and earliest <= due:
-            self._leaving.append(buffer.pop(self._observed))
+            self._leaving.append(buffer.pop())
         while self._over_full():
             if not self._emit_early:
                 raise self._full(batch, row)
-            self._leaving.append(buffer.pop(self._observed))
+            self._leaving.append(buffer.pop())
 
     def _over_full(self) -> bool:
         too_many = self._max_records is not None and len(self.buffer) > self._max_records

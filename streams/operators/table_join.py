@@ -28,18 +28,20 @@ NOTHING_TO_JOIN = "its key or value is null, and this join needs both"
 class StreamTableJoin:
     """Looks each record of a stream up in a table, by its key or by `mapper(key, value)` in a global table.
 
-    The joiner takes (key, left, right): the stream's key, also where the table is looked up by another.
+    The joiner takes (key, left, right): the stream's key, also where the table is looked up by another; and
+    `with_mapped_key` (key, mapped key, left, right).
     """
 
     def __init__(
         self,
         node: str,
         getter: Getter,
-        joiner: Joiner,
+        joiner: Callable[..., Any],
         emit: Emit,
         *,
         left: bool,
         mapper: Callable[[Any, Any], Any] | None = None,
+        with_mapped_key: bool = False,
     ) -> None:
         self._node = node
         self._getter = getter
@@ -47,6 +49,7 @@ class StreamTableJoin:
         self._emit = emit
         self._left = left
         self._mapper = mapper
+        self._with_mapped_key = with_mapped_key
         self._output = Output()
 
     def init(self, context: OperatorContext) -> None:
@@ -58,7 +61,7 @@ class StreamTableJoin:
         """Join a batch."""
         rows = rows_of(batch)
         dropped = 0
-        add, join = self._output.add, self._joiner
+        add, join, with_mapped_key = self._output.add, self._joiner, self._with_mapped_key
         while True:
             try:
                 for row, key, value, timestamp in rows:
@@ -68,7 +71,9 @@ class StreamTableJoin:
                         continue
                     found = None if mapped is None else self._look_up(mapped, timestamp)
                     if found is not None or self._left:
-                        add(row, key, join(key, value, found and found[0]), timestamp)
+                        right = found and found[0]
+                        joined = join(key, mapped, value, right) if with_mapped_key else join(key, value, right)
+                        add(row, key, joined, timestamp)
                 break
             except UNHANDLED:
                 raise

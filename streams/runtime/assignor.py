@@ -43,6 +43,7 @@ class TaskAssignor:
     """An `Assignor` of tasks. `state` is asked on the processing thread whenever this member joins."""
 
     name = NAME
+    cooperative = False
 
     def __init__(self, inputs: Sequence[TaskInputs], state: Callable[[], MemberState]) -> None:
         self._inputs = tuple(inputs)
@@ -51,6 +52,9 @@ class TaskAssignor:
     def user_data(self) -> bytes:
         """What this member tells the leader about itself."""
         return msgspec.msgpack.encode(self._state())
+
+    def on_assignment(self, user_data: bytes) -> None:
+        """Nothing to remember: the partitions say it all."""
 
     def assign(self, partitions: Mapping[str, int], members: Sequence[Subscription]) -> Mapping[str, Assignment]:
         """Shape: `partitions` maps topic to partition count; the answer maps member id to assignment."""

@@ -9,30 +9,59 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
-from streams.clients.base import Producer
 from streams.clients.partitioner import partitions_for
 from streams.record import Headers
+
+
+class Output(Protocol):
+    """What tasks need of a producer; see `streams.clients.base.Producer`."""
+
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        timestamps: Sequence[int],
+        headers: Sequence[Headers] | None = None,
+    ) -> None:
+        """Append records to a partition."""
+        ...
+
+    def partition_count(self, topic: str) -> int:
+        """How many partitions the topic has."""
+        ...
+
+    def end_offset(self, topic: str, partition: int) -> int | None:
+        """The offset after the last acknowledged record that was written there, None before the first."""
+        ...
 
 
 class ChangelogPartition:
     """The changelog of one store: a partition of a topic. Satisfies `state.stores.ChangelogWriter`."""
 
-    def __init__(self, producer: Producer, topic: str, partition: int) -> None:
+    def __init__(self, producer: Output, topic: str, partition: int) -> None:
         self.topic = topic
         self.partition = partition
         self._producer = producer
 
-    def write(self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]) -> None:
+    def write(
+        self,
+        keys: Sequence[bytes],
+        values: Sequence[bytes | None],
+        timestamps: Sequence[int],
+        headers: Sequence[Headers] | None = None,
+    ) -> None:
         """Append changes; None deletes."""
-        self._producer.send(self.topic, self.partition, keys, values, timestamps)
+        self._producer.send(self.topic, self.partition, keys, values, timestamps, headers)
 
 
 class Collector:
     """Writes columns to topics over one producer."""
 
-    def __init__(self, producer: Producer) -> None:
+    def __init__(self, producer: Output) -> None:
         self.producer = producer
         self._turn = 0
 

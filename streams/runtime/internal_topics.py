@@ -11,17 +11,18 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 
-from streams.clients.base import Admin, NewTopic, Producer
+from streams.clients.base import Admin, NewTopic
 from streams.config import StreamsConfig
 from streams.errors import TopologyError
 from streams.runtime.assignor import TaskInputs
+from streams.runtime.collector import Output
 from streams.topology.internal_topics import partition_counts
 from streams.topology.topology import Topology
 
 log = logging.getLogger(__name__)
 
 
-def ensure_topics(topology: Topology, config: StreamsConfig, admin: Admin, producer: Producer) -> dict[str, int]:
+def ensure_topics(topology: Topology, config: StreamsConfig, admin: Admin, producer: Output) -> dict[str, int]:
     """Make what is missing; the answer is the partition count of every topic that tasks read.
 
     Raises: ClientError for a missing source topic, TopologyError for a wrong number of partitions.
@@ -70,7 +71,7 @@ def task_inputs(topology: Topology, matched: Iterable[str]) -> list[TaskInputs]:
     ]
 
 
-def _known(topology: Topology, admin: Admin, producer: Producer) -> dict[str, int]:
+def _known(topology: Topology, admin: Admin, producer: Output) -> dict[str, int]:
     """Partition counts of the users' topics."""
     described = admin.describe(topology.user_topics)
     return {

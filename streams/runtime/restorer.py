@@ -2,8 +2,9 @@
 
 Each turn applies what has arrived and returns, so that the worker goes on polling its group. Rules: a store is done
 when the *position* has reached the end offset that was asked for at the start, not when the last record was seen, for
-transaction markers and compacted gaps count; a store that is ahead of its changelog cannot be trusted
-(TaskCorrupted); no progress for `stall_s` is an error, never a hang.
+transaction markers and compacted gaps count; under exactly-once that end is the high watermark, beyond transactions
+whose outcome is still to be written. A store that is ahead of its changelog cannot be trusted
+(but for the marker of a transaction just committed, which may still be on its way); no progress for `stall_s` is an error, never a hang.
 """
 
 from __future__ import annotations
@@ -64,12 +65,14 @@ class Restorer:
         listener: RestoreListener,
         *,
         stall_s: float,
+        transactional: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._make_consumer = consumer
         self._made: Consumer | None = None
         self._listener = listener
         self._stall_s = stall_s
+        self._markers = int(transactional)
         self._clock = clock
         self._restores: dict[TopicPartition, _Restore] = {}
         self._open: dict[TaskId, set[TopicPartition]] = {}
@@ -90,14 +93,14 @@ class Restorer:
         self._open[task.id] = set()
         if not changelogs:
             return []
-        found = self._consumer().end_offsets(changelogs.keys() - ends.keys())
+        found = self._consumer().high_watermarks(changelogs.keys() - ends.keys())
         first = self._consumer().beginning_offsets(changelogs)
         corrupt: list[Corruption] = []
         begun: list[_Restore] = []
         for partition, changelog in changelogs.items():
             end = ends.get(partition, found.get(partition, 0))
             position = changelog.store.position
-            if position is not None and position > found.get(partition, position):
+            if position is not None and position > found.get(partition, position) + self._markers:
                 corrupt.append(_ahead(task.id, changelog, position, end))
             elif (start := max(position or 0, first[partition])) < end:
                 begun.append(self._begin(_Restore(task.id, changelog, start, end)))

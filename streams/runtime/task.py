@@ -17,12 +17,12 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from state.stores import ChangelogWriter, Store, StoreSpec
-from streams.clients.base import Clock, OffsetAndMetadata, Producer, RawBatch
+from streams.clients.base import Clock, OffsetAndMetadata, RawBatch
 from streams.errors import TopologyError
 from streams.operators.base import OperatorContext, PunctuationType
 from streams.record import Batch, Headers, Record, TopicPartition
 from streams.runtime import offset_metadata
-from streams.runtime.collector import Collector
+from streams.runtime.collector import Collector, Output
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.offset_metadata import PartitionMetadata
 from streams.runtime.partition_group import Lag, PartitionGroup, PartitionQueue, no_lag
@@ -70,7 +70,7 @@ class TaskEnvironment:
     """What a worker, or the driver, lends to its tasks. `lag` tells what the broker still has of an input."""
 
     application_id: str
-    producer: Producer
+    producer: Output
     clock: Clock
     open_store: OpenStore
     handlers: ErrorHandlers
@@ -109,6 +109,7 @@ class Task:
         self._wall_punctuators = PunctuationQueue()
         self._remembered: dict[str, int] = {}
         self._positions: dict[str, int | None] = {}
+        self._at_commit: list[Callable[[], None]] = []
         self._dirty = False
         self._program = compile_program(self)
         self._sources = {topic: source for source in self._program.sources for topic in source.topics}
@@ -202,20 +203,22 @@ class Task:
             if taken is None:
                 break
             queue, batch = taken
+            self._dirty = True
             self._run(self._sources[queue.partition.topic], batch)
             group.observe(queue.partition_time)
             done += len(batch)
             self._punctuate_stream_time()
             self._drain()
-        self._dirty = self._dirty or done > 0
         return done
 
     def punctuate(self, now_ms: int) -> int:
         """Fire the wall-clock punctuators that are due; the answer is how many."""
+        due = self._wall_punctuators.due
+        if due is None or due > now_ms:
+            return 0
+        self._dirty = True
         fired = self._wall_punctuators.fire(now_ms)
-        if fired:
-            self._dirty = True
-            self._drain()
+        self._drain()
         return fired
 
     @property
@@ -243,6 +246,8 @@ class Task:
                 store.flush()
             if not any(store.dirty for store in self.stores.values()):
                 break
+        for callback in self._at_commit:
+            callback()
         self._drain()
 
     def offsets(self) -> dict[TopicPartition, OffsetAndMetadata]:
@@ -300,6 +305,10 @@ class Task:
         now = self.now_ms()
         due = now + interval_ms if start_ms is None else start_ms
         return self._wall_punctuators.schedule(due, interval_ms, callback)
+
+    def at_commit(self, callback: Callable[[], None]) -> None:
+        """Call `callback()` at every commit, after the record caches let go."""
+        self._at_commit.append(callback)
 
     def request_commit(self) -> None:
         """Commit soon, without waiting for the interval."""

@@ -1,8 +1,10 @@
 """The tasks of one worker: made and let go as partitions come and go, opened, restored and run.
 
 It is the group's rebalance listener, so all of it happens on the processing thread, inside `poll` or between polls.
-Rules: on revocation everything is committed and the tasks are suspended, stores open; those that come back go on as
-they are, the others are closed. A task whose directory another process still holds is tried again until it is free.
+Rules: on revocation everything is committed and the tasks that go are suspended, stores open; those that come back go
+on as they are, the others are closed, and tasks that stay never notice. Under exactly-once a commit that fails is
+undone, and the tasks that took part are taken up anew from what is committed: their stores from their positions, their
+input from the committed offsets. A task whose directory another process still holds is tried again until it is free.
 Input of a task that is not running is not fetched.
 """
 
@@ -16,7 +18,7 @@ from typing import NamedTuple
 from state.errors import StoreLocked
 from state.stores import Store
 from streams.clients.base import Consumer, OffsetAndMetadata, RawBatch
-from streams.errors import StreamsError, TaskMigrated
+from streams.errors import ProducerFenced, RebalanceInProgress, StreamsError, TaskMigrated, TransactionAbortable
 from streams.record import TopicPartition
 from streams.runtime.assignor import VERSION, MemberState
 from streams.runtime.committer import Committer
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 
 MakeTask = Callable[[TaskId, Sequence[TopicPartition]], Task]
 
+UNDONE = (TaskMigrated, TransactionAbortable)
+"""Errors after which nothing since the last commit counts, and the worker goes on."""
 LOCK_RETRY_S = 0.1
 MIN_BUFFER_BYTES = 1 << 20
 
@@ -83,27 +87,24 @@ class TaskManager:
         return MemberState(VERSION, running, self._stores.on_disk())
 
     def revoked(self, partitions: frozenset[TopicPartition]) -> None:
-        """Commit and suspend; whatever goes wrong in a commit here, the partitions go."""
+        """Commit everything, and suspend the tasks that go; whatever goes wrong in a commit here, they go."""
         log.info("giving back %d partition(s)", len(partitions))
         self.between_assignments = True
-        try:
-            self.commit()
-        except TaskMigrated as error:
-            log.warning("could not commit before giving back partitions: %s", error)
-            self.lost(partitions)
-            return
+        self.commit()
         for task in list(self.tasks.values()):
-            if task.state is TaskState.RUNNING:
+            if partitions.isdisjoint(task.inputs):
+                continue
+            if task.state is TaskState.RUNNING and not task.commit_needed:
+                self._forget_input(task)
                 task.suspend()
-            else:
+            elif task.state is not TaskState.SUSPENDED:
                 self._close(task)
-        self._task_of.clear()
-        self._paused.clear()
 
     def lost(self, partitions: frozenset[TopicPartition]) -> None:
         """Another worker may run the tasks already: drop them without a trace."""
         log.warning("lost %d partition(s): this worker was out of its group for too long", len(partitions))
         self.between_assignments = True
+        self._committer.abort()
         self.close_all()
 
     def assigned(self, partitions: frozenset[TopicPartition]) -> None:
@@ -117,11 +118,15 @@ class TaskManager:
             if task_id not in inputs or set(task.inputs) != set(inputs[task_id]):
                 self._close(task)
         log.info("running tasks: %s", ", ".join(str(task) for task in inputs) or "none")
-        self._committed = self._start_offsets.place(self._consumer, partitions)
+        fresh = partitions - self._task_of.keys()
+        self._committed |= self._start_offsets.place(self._consumer, fresh)
         for task_id, task_inputs in inputs.items():
-            self._take_up(task_id, task_inputs)
+            if not fresh.isdisjoint(task_inputs):
+                self._take_up(task_id, task_inputs)
+        self._open_waiting()
 
     def _take_up(self, task_id: TaskId, inputs: Sequence[TopicPartition]) -> None:
+        """Have a task whose input is placed: one that was suspended goes on, else a new one is to be opened."""
         task = self.tasks.get(task_id)
         if task is None:
             task = self.tasks[task_id] = self._make_task(task_id, inputs)
@@ -131,7 +136,6 @@ class TaskManager:
             return
         self._pause(task.inputs)
         self._unopened[task_id] = _Waiting(time.monotonic(), 0.0)
-        self._open_waiting()
 
     # Opening and restoring
 
@@ -167,7 +171,7 @@ class TaskManager:
     def _rebuild(self, task: Task, corrupt: Iterable[Corruption]) -> None:
         """Set the stores that cannot be trusted aside, and restore them from the beginning."""
         self._restorer.remove(task.id)
-        task.close()
+        task.close()  # its directory stays ours
         for corruption in corrupt:
             path = self._stores.set_aside(task.id, corruption.store)
             log.warning(
@@ -177,12 +181,9 @@ class TaskManager:
                 path,
                 corruption.reason,
             )
-        fresh = self.tasks[task.id] = self._make_task(task.id, task.inputs)
-        self._task_of.update(dict.fromkeys(fresh.inputs, fresh))
-        self._committed |= self._start_offsets.place(self._consumer, fresh.inputs)
-        self._pause(fresh.inputs)
-        fresh.open()
-        self._restore(fresh)
+        del self.tasks[task.id]
+        self._committed |= self._start_offsets.place(self._consumer, task.inputs)
+        self._take_up(task.id, task.inputs)
 
     @property
     def restoring(self) -> bool:
@@ -264,8 +265,37 @@ class TaskManager:
         return sum(task.uncommitted_bytes for task in self.tasks.values())
 
     def commit(self) -> int:
-        """Commit all running tasks; the answer is how many had something to commit."""
-        return self._committer.commit(self._running())
+        """Commit all running tasks; the answer is how many had something to commit. A failure is recovered from."""
+        try:
+            return self._committer.commit(self._running())
+        except RebalanceInProgress as error:
+            log.debug("commit later: %s", error)
+        except UNDONE as error:
+            self.recover(error)
+        return 0
+
+    def recover(self, error: StreamsError) -> None:
+        """Go on after an error that undid what was done since the last commit, here or in processing.
+
+        When the group has moved on without this worker, others may run the tasks already: they are dropped, and the
+        worker joins anew. Raises: ClientError when the broker cannot be reached.
+        """
+        if isinstance(error, TaskMigrated) and not isinstance(error, ProducerFenced):
+            log.warning("not committed: %s", error)
+            self.lost(frozenset(self._task_of))
+            self._consumer.rejoin()
+            return
+        log.warning("taking up anew what was not committed: %s", error)
+        self._committer.abort()
+        undone = [task for task in self._running() if task.commit_needed]
+        for task in undone:
+            task.discard()
+            task.close()
+            del self.tasks[task.id]
+        self._committed |= self._start_offsets.place(self._consumer, [part for task in undone for part in task.inputs])
+        for task in undone:
+            self._take_up(task.id, task.inputs)
+        self._open_waiting()
 
     def reset(self, partition: TopicPartition, offset: int) -> None:
         """The next record of a partition is gone: go on where its source says."""
@@ -293,14 +323,17 @@ class TaskManager:
     def _close(self, task: Task) -> None:
         self.tasks.pop(task.id, None)
         self._unopened.pop(task.id, None)
-        for partition in task.inputs:
-            self._task_of.pop(partition, None)
-            self._paused.discard(partition)
+        self._forget_input(task)
         self._restorer.remove(task.id)
         try:
             task.close()
         finally:
             self._stores.release(task.id)
+
+    def _forget_input(self, task: Task) -> None:
+        for partition in task.inputs:
+            self._task_of.pop(partition, None)
+            self._paused.discard(partition)
 
     def _buffer_limit(self) -> int:
         return max(self._buffer_bytes // max(len(self._task_of), 1), MIN_BUFFER_BYTES)

@@ -14,23 +14,26 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from pathlib import Path
 from typing import NamedTuple
 
 from state.stores import Store
-from streams.clients.base import Admin, Clients, Clock, Consumer, Producer
+from streams.clients.base import Admin, Clients, Clock, Consumer
 from streams.config import StreamsConfig
-from streams.errors import ClientError, ConfigError, OffsetOutOfRange, TaskMigrated
+from streams.errors import ClientError, OffsetOutOfRange
 from streams.record import TopicPartition
 from streams.runtime.assignor import TaskAssignor, TaskInputs
-from streams.runtime.committer import Committer
+from streams.runtime.committer import CommitHook, Committer
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.global_state import GlobalState
 from streams.runtime.internal_topics import ensure_topics, matching_topics, task_inputs
+from streams.runtime.process_id import ProcessId
 from streams.runtime.restore_progress import restore_listener
 from streams.runtime.restorer import RestoreListener, Restorer
 from streams.runtime.start_offsets import StartOffsets
+from streams.runtime.streams_producer import StreamsProducer
 from streams.runtime.task import Task, TaskEnvironment, TaskId
-from streams.runtime.task_manager import LOCK_RETRY_S, TaskManager
+from streams.runtime.task_manager import LOCK_RETRY_S, UNDONE, TaskManager
 from streams.runtime.task_stores import TaskStores
 from streams.timers import Timed, Timers
 from streams.topology.compile import compile_task
@@ -89,7 +92,7 @@ class _Parts:
     """What a worker has from its start to its end."""
 
     consumer: Consumer
-    producer: Producer
+    producer: StreamsProducer
     admin: Admin
     tasks: TaskManager
     restorer: Restorer
@@ -111,9 +114,8 @@ class Worker:
         clock: Clock = wall_clock_ms,
         on_state: StateListener | None = None,
         restore_progress: RestoreListener | None = None,
+        after_commit_step: CommitHook = lambda _step: None,
     ) -> None:
-        if config.exactly_once:
-            raise ConfigError("processing_guarantee='exactly_once_v2' is not there yet: use 'at_least_once'")
         self.state = WorkerState.CREATED
         self.error: BaseException | None = None
         self._topology = topology
@@ -122,6 +124,7 @@ class Worker:
         self._clock = clock
         self._on_state = on_state
         self._restore_progress = restore_progress or restore_listener()
+        self._after_commit_step = after_commit_step
         self._handlers = ErrorHandlers(
             deserialization=config.deserialization_on_error,
             processing=config.processing_on_error,
@@ -131,6 +134,7 @@ class Worker:
         self._timers = Timers(timers, now)
         self._stopping = False
         self._consumer: Consumer | None = None
+        self._process: ProcessId | None = None
         self._parts: _Parts | None = None
         self._commit_due_ms = now + config.commit_interval_ms
         self._purge_due_ms = now + config.repartition_purge_interval_ms
@@ -142,7 +146,7 @@ class Worker:
             while not self._stopping:
                 self._turn(self._parts)
             self._move_to(WorkerState.PENDING_SHUTDOWN)
-            self._commit(self._parts)
+            self._parts.tasks.commit()
         except BaseException as error:
             self.error = error
             self._close()
@@ -193,9 +197,11 @@ class Worker:
 
     def _start(self) -> _Parts:
         """Make clients, topics and global tables, and join the group."""
-        producer, admin = self._clients.producer(), self._clients.admin()
+        producer, admin = self._producer(), self._clients.admin()
         counts = ensure_topics(self._topology, self._config, admin, producer)
-        consumer = self._consumer = self._clients.consumer(group=self._config.application_id)
+        consumer = self._consumer = self._clients.consumer(
+            group=self._config.application_id, read_committed=self._config.exactly_once
+        )
         stores = TaskStores(self._config)
         matched = matching_topics(self._topology, admin)
         counts |= matched
@@ -204,11 +210,12 @@ class Worker:
         if global_state is not None:
             environment = replace(environment, global_stores=global_state.stores)
         restorer = Restorer(
-            lambda: self._clients.consumer(group=None),
+            self._reader,
             self._restore_progress,
             stall_s=self._config.task_timeout_ms / 1000,
+            transactional=self._config.exactly_once,
         )
-        committer = Committer(consumer, producer)
+        committer = Committer(consumer, producer, self._after_commit_step)
         inputs = task_inputs(self._topology, matched)
         tasks = self._task_manager(consumer, committer, restorer, stores, environment, inputs)
         self._move_to(WorkerState.REBALANCING)
@@ -226,7 +233,19 @@ class Worker:
             globals=global_state,
         )
 
-    def _environment(self, producer: Producer, consumer: Consumer, stores: TaskStores) -> TaskEnvironment:
+    def _producer(self) -> StreamsProducer:
+        config = self._config
+        if not config.exactly_once:
+            return StreamsProducer(self._clients.producer, transactional=False)
+        self._process = ProcessId(Path(config.state_dir), config.application_id)
+        name = self._process.transactional_id(config.application_id)
+        return StreamsProducer(lambda: self._clients.producer(transactional_id=name), transactional=True)
+
+    def _reader(self) -> Consumer:
+        """A consumer without a group, of what counts."""
+        return self._clients.consumer(group=None, read_committed=self._config.exactly_once)
+
+    def _environment(self, producer: StreamsProducer, consumer: Consumer, stores: TaskStores) -> TaskEnvironment:
         return TaskEnvironment(
             application_id=self._config.application_id,
             producer=producer,
@@ -240,7 +259,7 @@ class Worker:
     def _global_state(self, counts: Mapping[str, int], environment: TaskEnvironment) -> GlobalState | None:
         if not self._topology.global_stores:
             return None
-        state = GlobalState(self._topology, self._clients.consumer(group=None), counts, environment)
+        state = GlobalState(self._topology, self._reader(), counts, environment)
         state.start(stall_s=self._config.task_timeout_ms / 1000, stopping=lambda: self._stopping)
         return state
 
@@ -286,9 +305,12 @@ class Worker:
 
     def _close(self) -> None:
         """Let go of everything that was made; what fails on the way is logged, for the run already has its end."""
-        parts = self._parts
-        if parts is None:
-            return
+        if self._parts is not None:
+            self._close_parts(self._parts)
+        if self._process is not None:
+            self._process.close()
+
+    def _close_parts(self, parts: _Parts) -> None:
         closings: list[Callable[[], None]] = [parts.tasks.close_all, parts.stores.close, parts.restorer.close]
         if parts.globals is not None:
             closings.append(parts.globals.close)
@@ -317,6 +339,16 @@ class Worker:
             tasks.add(parts.consumer.poll(self._poll_s(parts)))
         except OffsetOutOfRange as error:
             tasks.reset(TopicPartition(error.topic, error.partition), error.offset)
+        try:
+            self._work(parts)
+        except UNDONE as error:
+            tasks.recover(error)
+        self._commit_if_due(parts)
+        self._move_to(self._phase(tasks))
+
+    def _work(self, parts: _Parts) -> None:
+        """Restore, process, and fire what is due."""
+        tasks = parts.tasks
         if tasks.restoring:
             tasks.restore(0 if tasks.ready(self._clock()) else RESTORE_POLL_S)
         if parts.globals is not None:
@@ -324,8 +356,6 @@ class Worker:
         self._process(parts)
         tasks.punctuate(self._clock())
         self._timers.fire(self._clock())
-        self._commit_if_due(parts)
-        self._move_to(self._phase(tasks))
 
     def _process(self, parts: _Parts) -> None:
         """Rounds over the tasks, until nothing is left or the group wants to hear from us."""
@@ -358,17 +388,9 @@ class Worker:
 
     def _commit_if_due(self, parts: _Parts) -> None:
         if self._must_commit(parts):
-            self._commit(parts)
+            parts.tasks.commit()
             self._commit_due_ms = self._clock() + self._config.commit_interval_ms
             self._purge_if_due(parts)
-
-    def _commit(self, parts: _Parts) -> None:
-        """Commit all tasks; when the group has moved on without this worker, they are dropped, and it joins again."""
-        try:
-            parts.tasks.commit()
-        except TaskMigrated as error:
-            log.warning("not committed: %s", error)
-            parts.tasks.lost(frozenset())
 
     def _purge_if_due(self, parts: _Parts) -> None:
         """Delete what was processed and committed from repartition topics."""

@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 from state.stores import StoreSpec
 from streams.config import StreamsConfig
 from streams.errors import TopologyError
 from streams.graph.graph import Graph
 from streams.graph.names import Names
-from streams.graph.nodes import Serdes
+from streams.graph.nodes import Process, Serdes
 from streams.graph.old_values import with_demands
 from streams.graph.rewrite import optimizations, optimized
 from streams.graph.versions import with_versions
@@ -34,7 +36,9 @@ def build(graph: Graph, names: Names, config: StreamsConfig, user_stores: Mappin
         raise TopologyError(f"{config.application_id}: there is nothing to run; read a topic with stream() or table()")
     wanted = optimizations(config.topology_optimization)
     graph = with_versions(optimized(with_demands(graph), wanted, names))
-    assembly = _assembled(graph, config, user_stores)
+    assembly = _assembled(_wrapped(graph, config.processor_wrapper), config, user_stores)
+    if config.ensure_explicit_internal_resource_naming:
+        _check_named(assembly)
     return _finished(graph, assembly, config)
 
 
@@ -44,12 +48,31 @@ def _assembled(graph: Graph, config: StreamsConfig, user_stores: Mapping[str, St
         serde_for(config.default_key_serde),
         serde_for(config.default_value_serde),
         caching=config.statestore_cache_max_bytes > 0,
+        persistent=config.default_dsl_store == "rocksDB",
     )
     expansion = Expansion(graph, assembly, defaults)
     for spec in user_stores.values():
         expansion.add_user_store(spec)
     expansion.run()
     return assembly
+
+
+def _wrapped(graph: Graph, wrapper: Callable[[str, Any], Any] | None) -> Graph:
+    """The graph with the suppliers of users' processors as a wrapper gives them. Source: Kafka's ProcessorWrapper."""
+    if wrapper is None:
+        return graph
+    nodes = graph.of_type(Process)
+    return graph.replace(*(replace(node, supplier=wrapper(node.name, node.supplier)) for node in nodes))
+
+
+def _check_named(assembly: Assembly) -> None:
+    """Raises: TopologyError when a store or an internal topic has a generated name."""
+    unnamed = _unnamed(assembly)
+    if unnamed:
+        raise TopologyError(
+            f"these stores and topics have generated names: {', '.join(unnamed)}; give the steps that make them name=, "
+            "or set ensure_explicit_internal_resource_naming to false"
+        )
 
 
 def _finished(graph: Graph, assembly: Assembly, config: StreamsConfig) -> Topology:

@@ -39,6 +39,8 @@ from streams.topology.store_specs import BYTES, StoreDefaults
 __all__ = ["Expansion"]
 
 RAW = Serdes(BYTES, BYTES)
+SUPPRESS_FORMAT = (("v", b"\x03"),)
+"""The header by which Kafka tells the version of a suppress buffer's changelog records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class Expansion:
                 self._table_join(node)
             case Suppress():
                 self._processor(node, Role.SUPPRESS)
-                self._raw_store(node.buffer, StoreUse.SUPPRESS_BUFFER, node.name)
+                self._suppress_buffer(node)
             case Sink():
                 self._sink(node)
             case _:
@@ -127,6 +129,11 @@ class Expansion:
         self, stored: Materialization, use: StoreUse, *users: str, kind: StoreKind = StoreKind.KEY_VALUE
     ) -> None:
         self._assembly.add_store(self._defaults.raw(stored, kind), use, *users, generated_name=not stored.queryable)
+
+    def _suppress_buffer(self, node: Suppress) -> None:
+        spec = replace(self._defaults.raw(node.buffer), changelog_headers=SUPPRESS_FORMAT)
+        generated = not node.buffer.queryable
+        self._assembly.add_store(spec, StoreUse.SUPPRESS_BUFFER, node.name, generated_name=generated)
 
     def _source(self, node: Source) -> None:
         self._assembly.add_source(
@@ -169,7 +176,7 @@ class Expansion:
             return
         self._processor(node, Role.PROCESS)
         for spec in node.added_stores:
-            self._assembly.add_store(self._defaults.user(spec), StoreUse.USER)
+            self._assembly.add_store(self._defaults.user(spec), StoreUse.USER, changelog=node.changelog_topic)
         self._assembly.use_stores(node.name, node.stores)
         self._materialized(node.name, node.materialized)
 

@@ -81,8 +81,11 @@ def make_stream_table_join(making: Making, node: ProcessorNode, emit: Emit, _chi
     logical = node.node
     assert isinstance(logical, TableJoin)
     getter = making.getter(logical.parents[1])
-    joiner = joiner_of(logical.joiner, with_key=logical.with_key)
     left = logical.kind is not JoinKind.INNER
+    if logical.with_mapped_key:
+        mapper = logical.key_mapper
+        return StreamTableJoin(node.name, getter, logical.joiner, emit, left=left, mapper=mapper, with_mapped_key=True)
+    joiner = joiner_of(logical.joiner, with_key=logical.with_key)
     if logical.grace_ms is None or logical.buffer is None:
         return StreamTableJoin(node.name, getter, joiner, emit, left=left, mapper=logical.key_mapper)
     serdes = making.table_serdes(logical.parents[0])

@@ -34,11 +34,12 @@ BYTES: Serde[Any] = serde_for(bytes)
 
 @dataclass(frozen=True, slots=True)
 class StoreDefaults:
-    """What stores take from the configuration: default serdes, and whether there is any record cache."""
+    """What stores take from the configuration: default serdes, whether there is any record cache, and on disk or not."""
 
     key_serde: Serde[Any]
     value_serde: Serde[Any]
     caching: bool = True
+    persistent: bool = True
 
     def complete(self, serdes: Serdes) -> Serdes:
         """Serdes with the defaults in the place of None, inside windowed keys too."""
@@ -106,7 +107,7 @@ class StoreDefaults:
             kind=kind,
             key_serde=complete.key,
             value_serde=complete.value,
-            persistent=stored.persistent is not False,
+            persistent=self.persistent if stored.persistent is None else stored.persistent,
             cached=cached and self.caching,
             logged=stored.logged,
             retention_ms=retention_ms,

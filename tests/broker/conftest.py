@@ -48,7 +48,9 @@ class BrokerProcess:
         deadline = time.monotonic() + START_SECONDS
         readable, _, _ = select.select([self.process.stdout], [], [], deadline - time.monotonic())
         line = self.process.stdout.readline() if readable else ""
-        assert line.startswith("ready on "), f"the broker did not start: {self.log}"
+        if not line.startswith("ready on "):
+            self.kill()
+            pytest.fail(f"the broker did not start: {self.log}")
         return line.strip()
 
     def kill(self) -> None:

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from threading import Thread, Timer
 from typing import Any, Self
@@ -20,6 +21,7 @@ LIBRARIES = JAVA / "build" / "libs"
 CLASSES = JAVA / "build" / "classes"
 SOURCE = JAVA / "Recorder.java"
 ANSWER_TIMEOUT_S = 120
+CASES_PER_PROCESS = 2000  # a driver that fails to start leaves its files open
 JVM_OPTIONS = ("-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 
@@ -72,9 +74,16 @@ class Kafka:
 
         All cases are sent at once, so that the process works while its answers are looked at.
         """
-        waiting = list(cases)
+        cases = iter(cases)
+        while part := list(islice(cases, CASES_PER_PROCESS)):
+            if self._answered + len(part) > CASES_PER_PROCESS:
+                self._restart()
+            self._answered += len(part)
+            yield from self._answer(part)
+
+    def _answer(self, waiting: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         while waiting:
-            sender = Thread(target=self._send, args=(self._process, waiting), daemon=True)
+            sender = Thread(target=self._send, args=(self._process, list(waiting)), daemon=True)
             sender.start()
             while waiting and (line := self._read()):
                 yield json.loads(line)
@@ -82,11 +91,15 @@ class Kafka:
             sender.join()
             if waiting:
                 yield {**waiting.pop(0), "error": f"no answer within {ANSWER_TIMEOUT_S} s"}
-                self._process.kill()
-                self._process.communicate()
-                self._start()
+                self._restart()
+
+    def _restart(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._start()
 
     def _start(self) -> None:
+        self._answered = 0
         classpath = f"{CLASSES}:{LIBRARIES}/*"
         command = ["java", *JVM_OPTIONS, "-cp", classpath, "Recorder", self._directory.name]
         self._process = subprocess.Popen(

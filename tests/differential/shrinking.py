@@ -23,7 +23,7 @@ def shrunk(case: Case, fails: Callable[[Case], bool], *, attempts: int = 600) ->
             candidates = way(case)
             while left > 0 and (candidate := next(candidates, None)) is not None:
                 left -= 1
-                if fails(candidate):
+                if candidate["topology"] and fails(candidate):
                     case, smaller = candidate, True
                     candidates = way(case)
     return case

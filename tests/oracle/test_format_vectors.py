@@ -1,7 +1,7 @@
 """Bytes on changelog, repartition and foreign-key topics are Kafka's, so that applications can be taken over.
 
-The vectors were recorded by running Kafka Streams. A suppress buffer's changelog differs in one thing: Kafka marks its
-records with a header, and gives them no time.
+The vectors were recorded by running Kafka Streams. Where Kafka gives a record no time of its own (a suppress buffer's
+changelog), its producer writes the time of the day, and so does ours.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ def produced(driver: TopologyTestDriver, positions: dict[str, int]) -> list[tupl
     for topic in sorted(driver.produced_topics()):
         for record in driver.written(topic, positions.get(topic, 0)):
             positions[topic] = record.offset + 1
-            found.append((topic, hexed(record.key), hexed(record.value), record.timestamp))
+            headers = [[name, hexed(value)] for name, value in record.headers]
+            found.append((topic, hexed(record.key), hexed(record.value), record.timestamp, headers))
     return [entry for entry in found if entry[0] not in {"in", "l", "r"}]
 
 
@@ -134,12 +135,16 @@ def test_topics_carry_kafkas_bytes(name: str) -> None:
             topic, key, value, timestamp, *headers = step["in"]
             sent = tuple(("h", header.encode()) for header in headers)
             driver.input(topic).send(key, value, timestamp, sent)
-            expected = [(each["topic"], each["key"], each["value"], each["timestamp"]) for each in step["produced"]]
+            expected = [
+                (each["topic"], each["key"], each["value"], each["timestamp"], each["headers"])
+                for each in step["produced"]
+            ]
             found = produced(driver, positions)
             assert len(found) == len(expected)
             for ours, kafkas in zip(found, sorted(expected, key=lambda each: each[0]), strict=True):
                 assert ours[:3] == kafkas[:3]
                 assert kafkas[3] in {ours[3], None}
+                assert ours[4] == kafkas[4]
 
 
 def test_fingerprints_are_kafkas() -> None:

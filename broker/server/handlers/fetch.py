@@ -12,7 +12,6 @@ from broker.errors import BrokerError, ErrorCode
 from broker.log.partition_log import PartitionLog
 from broker.protocol.bodies import Body
 from broker.protocol.hot import FetchedPartition, TopicPart, fetch_response
-from broker.protocol.messages import milliseconds
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange, topic_part
 from broker.server.handlers.log_offsets import READ_COMMITTED, check_leader_epoch
@@ -71,7 +70,7 @@ class Fetch:
         self._exchange = exchange
         self._topics = topics
         self._committed = request.isolation_level == READ_COMMITTED
-        self._max_wait_ms = milliseconds(request.max_wait)
+        self._max_wait_ms = request.max_wait
         self._min_bytes = request.min_bytes
         self._max_bytes = min(request.max_bytes, broker.config.fetch_max_bytes)
         self._timer = None

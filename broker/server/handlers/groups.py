@@ -7,7 +7,6 @@ from broker.coordinators.membership import JoinRequest, SyncRequest
 from broker.errors import ErrorCode
 from broker.protocol.bodies import Body
 from broker.protocol.hot import heartbeat_response
-from broker.protocol.messages import milliseconds
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange
 
@@ -18,7 +17,7 @@ JOIN_MAY_NAME_NO_PROTOCOL = 7
 
 def join(broker: Broker, exchange: Exchange, request: Any) -> None:
     """Answer when the group is complete."""
-    session_timeout_ms = milliseconds(request.session_timeout)
+    session_timeout_ms = request.session_timeout
     rebalance_timeout = getattr(request, "rebalance_timeout", None)
     broker.groups.join(
         request.group_id,
@@ -28,7 +27,7 @@ def join(broker: Broker, exchange: Exchange, request: Any) -> None:
             client_id=exchange.client_id,
             client_host=f"/{exchange.host}",
             session_timeout_ms=session_timeout_ms,
-            rebalance_timeout_ms=session_timeout_ms if rebalance_timeout is None else milliseconds(rebalance_timeout),
+            rebalance_timeout_ms=session_timeout_ms if rebalance_timeout is None else rebalance_timeout,
             protocol_type=request.protocol_type,
             protocols={protocol.name: protocol.metadata for protocol in request.protocols},
             require_known_id=exchange.version >= JOIN_ASKS_FOR_ID,

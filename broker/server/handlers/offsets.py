@@ -26,7 +26,8 @@ Errors = dict[tuple[str, int], ErrorCode]
 def commit(broker: Broker, exchange: Exchange, request: Any) -> None:
     """Answer when the offsets are stored; a partition that does not exist fails alone."""
     topics = [(item, _commit_topic(broker, exchange.version, item)) for item in request.topics]
-    accepted, errors = sort_offsets(broker, topics)
+    retention_ms = getattr(request, "retention_time", -1)
+    accepted, errors = sort_offsets(broker, topics, retention_ms)
 
     def done(error: ErrorCode) -> None:
         parts = _committed(exchange.version, topics, errors, error)
@@ -47,7 +48,9 @@ def _commit_topic(broker: Broker, version: int, item: Any) -> Topic | None:
     return broker.catalog.by_id.get(item.topic_id) if version >= BY_ID else broker.catalog.topics.get(item.name)
 
 
-def sort_offsets(broker: Broker, topics: Iterable[tuple[Any, Topic | None]]) -> tuple[list[OffsetCommit], Errors]:
+def sort_offsets(
+    broker: Broker, topics: Iterable[tuple[Any, Topic | None]], retention_ms: int = -1
+) -> tuple[list[OffsetCommit], Errors]:
     """What can be committed, and what cannot with the reason."""
     accepted: list[OffsetCommit] = []
     errors: Errors = {}
@@ -64,7 +67,9 @@ def sort_offsets(broker: Broker, topics: Iterable[tuple[Any, Topic | None]]) -> 
                 errors[topic.name, index] = ErrorCode.OFFSET_METADATA_TOO_LARGE
             else:
                 epoch = getattr(partition, "committed_leader_epoch", -1)
-                accepted.append(OffsetCommit(topic.name, index, partition.committed_offset, epoch, metadata))
+                accepted.append(
+                    OffsetCommit(topic.name, index, partition.committed_offset, epoch, metadata, retention_ms)
+                )
     return accepted, errors
 
 

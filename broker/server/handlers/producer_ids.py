@@ -4,7 +4,6 @@ from typing import Any
 
 from broker.coordinators.transaction import ProducerEpoch
 from broker.errors import BrokerError, ErrorCode
-from broker.protocol.messages import milliseconds
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange
 from broker.server.handlers.transactions import fenced
@@ -23,7 +22,7 @@ def init(broker: Broker, exchange: Exchange, request: Any) -> None:
         exchange.answer({"error_code": error, "producer_id": given.producer_id, "producer_epoch": given.epoch})
 
     try:
-        timeout_ms = milliseconds(request.transaction_timeout)
+        timeout_ms = request.transaction_timeout
         broker.transactions.init(request.transactional_id, timeout_ms, _expected(request), done)
     except BrokerError as error:
         done(fenced(error.code, exchange.version >= FENCED_FROM), ProducerEpoch(-1, -1))

@@ -157,7 +157,8 @@ def describe(broker: Broker, _: Exchange, request: Any) -> Body:
 def _described(broker: Broker, transactional_id: str) -> Body:
     transaction = broker.transactions.describe(transactional_id)
     if transaction is None:
-        return {"error_code": ErrorCode.TRANSACTIONAL_ID_NOT_FOUND, "transactional_id": transactional_id}
+        error = ErrorCode.TRANSACTIONAL_ID_NOT_FOUND
+        return {"error_code": error, "transactional_id": transactional_id, "transaction_start_time": 0}
     by_topic: dict[str, list[int]] = {}
     for topic, partition in sorted(transaction.partitions):
         by_topic.setdefault(topic, []).append(partition)

@@ -5,12 +5,15 @@ Time passes only where `poll` is told to wait; workers on several threads may sh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from streams.clients.base import NewTopic, TopicDescription
 from streams.clients.memory.consumer import MemoryConsumer
-from streams.clients.memory.topics import MemoryBatch, MemoryBroker, MemoryGroup, MemoryPartition
-from streams.record import Batch, Headers, TopicPartition
+from streams.clients.memory.groups import MemoryGroup
+from streams.clients.memory.partition import MemoryBatch, MemoryPartition
+from streams.clients.memory.producer import TRANSACTION_TIMEOUT_MS, MemoryProducer
+from streams.clients.memory.topics import MemoryBroker
+from streams.record import TopicPartition
 
 __all__ = [
     "MemoryAdmin",
@@ -22,42 +25,6 @@ __all__ = [
     "MemoryPartition",
     "MemoryProducer",
 ]
-
-
-class MemoryProducer:
-    """A `Producer` whose records are acknowledged at once."""
-
-    def __init__(self, broker: MemoryBroker) -> None:
-        self._broker = broker
-        self._ends: dict[TopicPartition, int] = {}
-
-    def send(
-        self,
-        topic: str,
-        partition: int,
-        keys: Sequence[bytes | None],
-        values: Sequence[bytes | None],
-        timestamps: Sequence[int],
-        headers: Sequence[Headers] | None = None,
-    ) -> None:
-        """Append records to a partition."""
-        target = TopicPartition(topic, partition)
-        columns = Batch(list(keys), list(values), list(timestamps), list(headers) if headers is not None else None)
-        self._ends[target] = self._broker.append(target, columns)
-
-    def partition_count(self, topic: str) -> int:
-        """How many partitions the topic has."""
-        return len(self._broker.partitions(topic))
-
-    def flush(self) -> None:
-        """Nothing waits."""
-
-    def end_offset(self, topic: str, partition: int) -> int | None:
-        """The offset after the last record that this producer wrote there, None before the first."""
-        return self._ends.get(TopicPartition(topic, partition))
-
-    def close(self) -> None:
-        """Nothing to let go of."""
 
 
 class MemoryAdmin:
@@ -103,13 +70,14 @@ class MemoryClients:
         self.broker = broker
 
     def consumer(self, *, group: str | None, read_committed: bool = False) -> MemoryConsumer:
-        """A consumer; there are no transactions here, so all that is read is committed."""
-        assert isinstance(read_committed, bool)
-        return MemoryConsumer(self.broker, group)
+        """A consumer of its own; without a group it can only `assign`."""
+        return MemoryConsumer(self.broker, group, read_committed=read_committed)
 
-    def producer(self) -> MemoryProducer:
-        """A producer."""
-        return MemoryProducer(self.broker)
+    def producer(
+        self, *, transactional_id: str | None = None, transaction_timeout_ms: int | None = None
+    ) -> MemoryProducer:
+        """A producer; with an id, one that writes in transactions."""
+        return MemoryProducer(self.broker, transactional_id, transaction_timeout_ms or TRANSACTION_TIMEOUT_MS)
 
     def admin(self) -> MemoryAdmin:
         """An admin client."""

@@ -1,6 +1,7 @@
 """A consumer over a MemoryBroker, alone or as a member of a group.
 
-Groups rebalance as Kafka's classic ones do: all members let go and join again before anybody is assigned anything.
+Groups rebalance as Kafka's classic ones do: all members join again before anybody is assigned anything. Before that
+they let go of everything, or, with a cooperative assignor, afterwards of what is to go elsewhere.
 """
 
 from __future__ import annotations
@@ -8,8 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from streams.clients.base import Assignor, OffsetAndMetadata, RawBatch, RebalanceListener, Subscription
-from streams.clients.memory.topics import MemoryBroker, MemoryGroup
+from streams.clients.base import (
+    Assignor,
+    GroupMetadata,
+    OffsetAndMetadata,
+    RawBatch,
+    RebalanceListener,
+    Subscription,
+)
+from streams.clients.handover import withhold
+from streams.clients.memory.groups import MemoryGroup
+from streams.clients.memory.topics import MemoryBroker
 from streams.errors import TaskMigrated
 from streams.record import TopicPartition
 
@@ -17,10 +27,14 @@ from streams.record import TopicPartition
 class MemoryConsumer:
     """A `Consumer` over a MemoryBroker; new groups begin at the first record."""
 
-    def __init__(self, broker: MemoryBroker, group: str | None, *, max_records: int = 1000) -> None:
+    def __init__(
+        self, broker: MemoryBroker, group: str | None, *, read_committed: bool = False, max_records: int = 1000
+    ) -> None:
         self.member_id = f"member-{id(self):x}"
         self._broker = broker
+        self._group_id = group or ""
         self._group = broker.groups[group] if group is not None else None
+        self._read_committed = read_committed
         self._max_records = max_records
         self._positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
@@ -36,6 +50,28 @@ class MemoryConsumer:
             self._listener = listener
             self._group.members[self.member_id] = (tuple(topics), assignor)
             self._begin_rebalance(self._group)
+
+    def rejoin(self) -> None:
+        """Leave the group and join it as a new member; the listener hears nothing of what is let go."""
+        assert self._group is not None and self._listener is not None, "only subscribers rejoin"
+        with self._broker.changed:
+            subscription = self._expired or self._group.members[self.member_id]
+            self._group.leave(self.member_id)
+            self._expired, self._positions, self._generation = None, {}, -1
+            self._group.members[self.member_id] = subscription
+            self._begin_rebalance(self._group)
+
+    def enforce_rebalance(self) -> None:
+        """Have the group assign anew."""
+        assert self._group is not None, "a consumer without a group has none to rebalance"
+        with self._broker.changed:
+            self._begin_rebalance(self._group)
+
+    def group_metadata(self) -> GroupMetadata:
+        """Who this member is now."""
+        assert self._group is not None, "a consumer without a group is no member"
+        subscribed = self._listener is not None
+        return GroupMetadata(self._group_id, self._generation, self.member_id if subscribed else "")
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
         """Read these partitions without a group; positions of those read before stay."""
@@ -85,10 +121,11 @@ class MemoryConsumer:
         return self._broker.partition(partition).end - self._positions[partition]
 
     def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
-        """The group's committed offsets; partitions without one are absent."""
+        """The group's committed offsets, once no transaction holds some; partitions without one are absent."""
         assert self._group is not None, "a consumer without a group has no committed offsets"
-        known = self._group.offsets
-        return {partition: known[partition] for partition in partitions if partition in known}
+        known, asked = self._group.offsets, list(partitions)
+        self._broker.transactions.wait_for(self._group_id, asked)
+        return {partition: known[partition] for partition in asked if partition in known}
 
     def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Commit for the group. Raises: TaskMigrated when it has moved on without this member."""
@@ -104,7 +141,13 @@ class MemoryConsumer:
         return {partition: self._broker.partition(partition).start for partition in partitions}
 
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """The offset after the last record of each."""
+        """The offset after the last readable record of each."""
+        if self._read_committed:
+            return {partition: self._broker.partition(partition).stable_end for partition in partitions}
+        return self.high_watermarks(partitions)
+
+    def high_watermarks(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset after the last record of each, those of undecided transactions too."""
         return {partition: self._broker.partition(partition).end for partition in partitions}
 
     def offsets_at(self, partitions: Iterable[TopicPartition], timestamp: int) -> dict[TopicPartition, int]:
@@ -121,8 +164,7 @@ class MemoryConsumer:
         if self._group is None:
             return
         with self._broker.changed:
-            if self._group.members.pop(self.member_id, None):
-                self._group.joined.pop(self.member_id, None)
+            if self._group.leave(self.member_id):
                 self._begin_rebalance(self._group)
 
     def expire(self) -> None:
@@ -134,17 +176,17 @@ class MemoryConsumer:
     def _fetch(self) -> list[RawBatch]:
         batches: list[RawBatch] = []
         for partition in self._positions.keys() - self._paused:
-            batch = self._broker.read(partition, self._positions[partition], self._max_records)
+            batch = self._broker.read(
+                partition, self._positions[partition], self._max_records, read_committed=self._read_committed
+            )
             if batch:
                 self._positions[partition] = batch.next_offset
-                batches.append(batch)
+                if len(batch.columns()):
+                    batches.append(batch)
         return batches
 
     def _begin_rebalance(self, group: MemoryGroup) -> None:
-        group.generation += 1
-        group.joined = {}
-        group.assignments = {}
-        group.forming = True
+        group.begin_rebalance()
         self._broker.changed.notify_all()
 
     def _rebalance(self) -> bool:
@@ -173,27 +215,39 @@ class MemoryConsumer:
         self._begin_rebalance(group)
 
     def _join(self, group: MemoryGroup, listener: RebalanceListener) -> None:
-        if self._positions:
+        topics, assignor = group.members[self.member_id]
+        if self._positions and not assignor.cooperative:
             listener.revoked(frozenset(self._positions))
             self._positions = {}
-        topics, assignor = group.members[self.member_id]
-        group.joined[self.member_id] = Subscription(self.member_id, topics, assignor.user_data())
+        group.joined[self.member_id] = Subscription(
+            self.member_id, topics, assignor.user_data(), tuple(sorted(self._positions))
+        )
         if group.joined.keys() == group.members.keys():
-            counts = {
-                topic: len(self._broker.partitions(topic))
-                for member in group.joined.values()
-                for topic in member.topics
-            }
-            group.assignments = assignor.assign(counts, list(group.joined.values()))
-            group.forming = False
-            self._broker.changed.notify_all()
+            self._lead(group, assignor)
+
+    def _lead(self, group: MemoryGroup, assignor: Assignor) -> None:
+        """All have joined, and the last of them divides."""
+        members = list(group.joined.values())
+        topics = {topic for member in members for topic in member.topics}
+        counts = {topic: len(self._broker.partitions(topic)) for topic in sorted(topics)}
+        group.assignments = withhold(assignor.assign(counts, members), members)
+        group.forming = False
+        self._broker.changed.notify_all()
 
     def _take_assignment(self, group: MemoryGroup, listener: RebalanceListener) -> None:
-        self._generation = group.generation
-        partitions = group.assignments[self.member_id].partitions
-        self._positions = {partition: self._start(group, partition) for partition in partitions}
-        self._paused = set()
-        listener.assigned(frozenset(partitions))
+        self._generation = group.generations[self.member_id] = group.generation
+        assignment = group.assignments[self.member_id]
+        given = frozenset(assignment.partitions)
+        gone = frozenset(self._positions) - given
+        if gone:
+            listener.revoked(gone)
+        kept = {partition: offset for partition, offset in self._positions.items() if partition in given}
+        self._positions = kept | {partition: self._start(group, partition) for partition in given - kept.keys()}
+        self._paused &= kept.keys()
+        group.members[self.member_id][1].on_assignment(assignment.user_data)
+        listener.assigned(given)
+        if gone:
+            self._begin_rebalance(group)
 
     def _start(self, group: MemoryGroup, partition: TopicPartition) -> int:
         committed = group.offsets.get(partition)

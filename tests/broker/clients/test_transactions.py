@@ -14,7 +14,8 @@ pytestmark = [pytest.mark.broker, pytest.mark.clients]
 
 
 def make_topic(address: str, name: str) -> None:
-    AdminClient({"bootstrap.servers": address}).create_topics([NewTopic(name, 2, 1)])[name].result(10)
+    admin = AdminClient({"bootstrap.servers": address})
+    admin.create_topics([NewTopic(name, 2, 1)])[name].result(10)
 
 
 def transactional(address: str, transactional_id: str, **options: Any) -> Producer:
@@ -42,7 +43,7 @@ def read(address: str, topic: str, isolation: str = "read_committed") -> list[st
     consumer.assign([Place(topic, 0, 0), Place(topic, 1, 0)])
     values, ends = [], 0
     while ends < 2:
-        for message in consumer.consume(100, 5.0):
+        for message in consumer.consume(100, 0.2):
             if message.error() is None:
                 values.append(message.value().decode())
             else:
@@ -110,7 +111,7 @@ def test_offsets_in_a_transaction(shared_broker) -> None:
 
 
 def test_aiokafka(shared_broker) -> None:
-    """aiokafka's transactions commit, abort, carry offsets, and are fenced with the code it knows (47)."""
+    """Transactions of aiokafka commit, abort, carry offsets, and are fenced with the code it knows (47)."""
 
     async def scenario() -> None:
         address, topic = shared_broker.address, "txn-aio"

@@ -125,6 +125,16 @@ def test_offsets_expire_after_the_group_is_empty(groups, clock) -> None:
     assert groups.coordinator.describe("group") is None
 
 
+def test_offset_with_a_retention_of_its_own(groups, clock) -> None:
+    """An old client's retention time counts from the commit."""
+    wanted = OffsetCommit("t", 0, 1, -1, "", retention_ms=60_000)
+    groups.coordinator.commit("group", Committer(), [wanted], lambda _: None)
+    clock.advance(59)
+    assert groups.coordinator.expire() == 0
+    clock.advance(2)
+    assert groups.coordinator.expire() == 1
+
+
 def test_offsets_deleted_one_by_one(groups) -> None:
     """OffsetDelete forgets what it names, unless the group reads the topic (86)."""
     subscription = b"\0\0\0\0\0\1\0\1t"

@@ -51,7 +51,7 @@ def stored(address: str) -> dict[int, list[int]]:
     found: dict[int, list[int]] = {partition: [] for partition in range(PARTITIONS)}
     ended = 0
     while ended < PARTITIONS:
-        for message in consumer.consume(1_000, 1.0):
+        for message in consumer.consume(1_000, 0.2):
             if message.error() is None:
                 found[message.partition()].append(int(message.value()))
             else:

@@ -195,3 +195,15 @@ def test_few_descriptors_serve_many_partitions(tmp_path: Path) -> None:
     assert len(directory.files) <= 8
     assert all(values_from(log) == [log.name] * 3 for log in logs)
     directory.close()
+
+
+def test_a_creation_that_crashed_leaves_nothing(tmp_path: Path) -> None:
+    """A partition is there with its topic id, or not at all."""
+    directory = LogDirectory.open(tmp_path, on_message=print)
+    directory.create("t", 0, TOPIC_ID, LogConfig())
+    with pytest.raises(DataDirectoryError, match="exists already"):
+        directory.create("t", 0, TOPIC_ID, LogConfig())
+    directory.close()
+    (tmp_path / "t-1.0123-delete").mkdir()
+    LogDirectory.open(tmp_path, on_message=print).close()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["t-0"]

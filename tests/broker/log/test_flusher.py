@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from broker.errors import BrokerError, ErrorCode
+from broker.log.checkpoints import read_offsets
 from broker.log.config import LogConfig
 from broker.log.directory import LogDirectory
 from broker.log.flusher import Flusher
@@ -142,3 +143,21 @@ def test_topics_deleted_under_way(tmp_path: Path) -> None:
     asyncio.run(run())
     directory.close()
     assert not list(tmp_path.glob("t-0*"))
+
+
+def test_checkpoint_while_serving(tmp_path: Path) -> None:
+    """A checkpoint is written in a thread while appends go on, and says how far it vouches."""
+    directory, log = open_directory(tmp_path)
+
+    async def run() -> None:
+        flusher = Flusher(directory, asyncio.get_running_loop())
+        log.append(batch("a"), now_ms=NOW_MS)
+        flusher.checkpoint()
+        result = log.append(batch("b"), now_ms=NOW_MS)
+        await flusher.durable(log, result.last_offset + 1)
+        await flusher.close()
+
+    asyncio.run(run())
+    assert (log.checkpointed, log.high_watermark) == (1, 2)
+    assert read_offsets(tmp_path / "recovery-point-offset-checkpoint") == {("t", 0): 1}
+    directory.close()

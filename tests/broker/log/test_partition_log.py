@@ -285,3 +285,14 @@ def test_config_is_checked() -> None:
     assert config.compacts
     assert config.deletes
     assert config.shown()["cleanup.policy"] == "compact,delete"
+
+
+def test_records_of_an_open_transaction_can_be_deleted(make_log: MakeLog) -> None:
+    """The last stable offset is never below the log start: readers of committed data go on where the log begins."""
+    log = make_log()
+    log.append(batch("open", "open", producer=(1, 0, 0), transactional=True), now_ms=NOW_MS)
+    log.append(batch("a"), now_ms=NOW_MS)
+    assert log.delete_records(1) == 1
+    log.append(batch("b"), now_ms=NOW_MS)
+    assert (log.log_start_offset, log.last_stable_offset, log.high_watermark) == (1, 1, 4)
+    assert values_from(log, committed=True) == []

@@ -27,6 +27,15 @@ ARGUMENTS = {
     20: {"topics": [{"name": "missing"}], "topic_names": ["missing"]},
     21: {"topics": [{"name": TOPIC, "partitions": [{"partition_index": 0, "offset": -1}]}]},
     23: {"topics": [{"topic": TOPIC, "partitions": [{"partition": 0, "current_leader_epoch": -1}]}]},
+    22: {"transactional_id": None},
+    24: {"v3_and_below_transactional_id": "t", "v3_and_below_topics": [{"name": TOPIC, "partitions": [0]}]},
+    25: {"transactional_id": "t", "group_id": "g"},
+    26: {"transactional_id": "t"},
+    28: {
+        "transactional_id": "t",
+        "group_id": "g",
+        "topics": [{"name": TOPIC, "partitions": [{"partition_index": 0, "committed_metadata": ""}]}],
+    },
     32: {"resources": [{"resource_type": 4, "resource_name": "0"}, {"resource_type": 2, "resource_name": TOPIC}]},
     33: {"resources": [{"resource_type": 2, "resource_name": TOPIC}]},
     37: {"topics": [{"name": TOPIC, "count": 1}]},
@@ -34,6 +43,8 @@ ARGUMENTS = {
     44: {"resources": [{"resource_type": 2, "resource_name": TOPIC}]},
     47: {"group_id": "missing"},
     60: {"endpoint_type": 1},
+    61: {"topics": [{"name": TOPIC, "partition_indexes": [0, 9]}]},
+    65: {"transactional_ids": ["missing"]},
 }
 
 

@@ -81,6 +81,7 @@ public final class Recorder {
         settings.put("application.id", "oracle");
         settings.put("bootstrap.servers", "unused:1");
         settings.put("state.dir", stateDirectory);
+        settings.put("default.value.serde", Serdes.StringSerde.class); // a foreign-key join's result, without a store
         JsonNode config = wanted.path("config");
         if (config.has("cache_max_bytes")) {
             settings.put("statestore.cache.max.bytes", config.get("cache_max_bytes").asText());

@@ -19,8 +19,15 @@ class RoundRobin:
 
     name = "round-robin"
 
+    def __init__(self, *, cooperative: bool = False) -> None:
+        self.cooperative = cooperative
+        self.told: list[bytes] = []
+
     def user_data(self) -> bytes:
         return b""
+
+    def on_assignment(self, user_data: bytes) -> None:
+        self.told.append(user_data)
 
     def assign(self, partitions: Mapping[str, int], members: Sequence[Subscription]) -> Mapping[str, Assignment]:
         every = [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]

@@ -1,0 +1,101 @@
+"""An application running on a thread of this process, for programs that do something else beside it.
+
+Rules: what stops it is kept, and raised to whoever looks next (`check`, `status`, the end of the `with` block). Signals
+are left to the main program. Stores are read through `App.store`, which asks for the processing thread; here are only
+numbers.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+from streams.connection import Connection, connected
+from streams.errors import StreamsError
+from streams.running import Application, Listener, run
+
+
+class Running(Listener):
+    """See the module; made by `App.running`, and a context manager that starts and stops it."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._worker: Any = None
+        self._error: BaseException | None = None
+        self._started = threading.Event()
+        self._release = ExitStack()
+        self._connection: Connection | None = None
+        name = application.config.application_id
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start; returns when the worker is there. Raises: StreamsError for what prevents it."""
+        self._thread.start()
+        self._started.wait()
+        self.check()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+        if error is None:
+            self.check()
+
+    def starting(self, application: Application) -> None:
+        """Called by the run itself, when the broker is known."""
+        self._application = application
+
+    def running(self, worker: Any) -> None:
+        """Called by the run itself, when it has a worker."""
+        self._worker = worker
+        self._started.set()
+
+    def check(self) -> None:
+        """Raises: what stopped it, if anything did."""
+        if self._error is not None:
+            raise self._error
+
+    def status(self) -> Any:
+        """What it does: `state`, `tasks`, `restoring`, `processed`, `lag`, `skipped`, `dropped` (a WorkerStatus).
+
+        Raises: what stopped it.
+        """
+        self.check()
+        if self._worker is None:
+            raise StreamsError("the application does not run yet: enter `with app.running():`")
+        return self._worker.status()
+
+    def lag(self) -> int | None:
+        """Records in its topics that it has not committed yet, all its workers together; None before the topics exist.
+
+        Raises: what stopped it.
+        """
+        self.check()
+        if self._connection is None:
+            self._connection = self._release.enter_context(connected(self._application.config))
+        config = self._application.config
+        lag = self._connection.lag(config.application_id, self._application.topology.source_topics)
+        return None if lag is None else sum(lag.values())
+
+    def stop(self) -> None:
+        """Commit, leave and wait until it has. Raises: what stopped it before, if anything did."""
+        self._stop()
+        self.check()
+
+    def _stop(self) -> None:
+        self._release.close()
+        self._connection = None
+        if self._worker is not None:
+            self._worker.stop()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            run(self._application, self)
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._started.set()

@@ -1,0 +1,67 @@
+"""Which worker this is, over restarts: the base of its transactional id.
+
+    <state_dir>/<application_id>/process-id       a random id of this state directory
+    <state_dir>/<application_id>/worker-<n>.lock  held by a running worker
+
+Rules: a worker has the first number that no living worker holds, and the kernel frees it however the worker ends. So a
+worker that was killed comes back under the same id, and the broker undoes its open transaction at once instead of when
+its time is over; while one that is merely stopped keeps its number, and another takes the next.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from itertools import count
+from pathlib import Path
+from uuid import UUID, uuid4
+
+_PROCESS_ID = "process-id"
+
+
+class ProcessId:
+    """The id of a state directory and the number of a worker in it, held until `close`."""
+
+    def __init__(self, state_dir: Path, application_id: str) -> None:
+        folder = state_dir / application_id
+        folder.mkdir(parents=True, exist_ok=True)
+        self.uuid = _directory_id(folder)
+        self.number, self._lock = _first_free(folder)
+
+    def transactional_id(self, application_id: str) -> str:
+        """`<application.id>-<uuid>-<n>`, as Kafka Streams names them."""
+        return f"{application_id}-{self.uuid}-{self.number}"
+
+    def close(self) -> None:
+        """Let the number go."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _directory_id(folder: Path) -> UUID:
+    """The id in the file, which is made whole or not at all."""
+    path = folder / _PROCESS_ID
+    if not path.exists():
+        fresh = folder / f"{_PROCESS_ID}.{uuid4()}"
+        fresh.write_text(f"{uuid4()}\n")
+        try:
+            os.link(fresh, path)
+        except FileExistsError:
+            pass  # another worker was faster, and its id counts
+        finally:
+            fresh.unlink()
+    return UUID(path.read_text().strip())
+
+
+def _first_free(folder: Path) -> tuple[int, int]:
+    """The first number nobody holds, and the descriptor that holds it now."""
+    for number in count(1):
+        lock = os.open(folder / f"worker-{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+        else:
+            return number, lock
+    raise AssertionError("there is always another number")

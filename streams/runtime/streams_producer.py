@@ -1,0 +1,111 @@
+"""The one producer of a worker: what its tasks write to, and under exactly-once the transaction they share.
+
+A transaction begins with the first record after a commit, so an idle worker has none open. Rules: everything that was
+sent since the last commit is in it, of whatever task; it ends as a whole, with the offsets, or not at all. A producer
+that was fenced, or cannot even abort, is replaced by a new one under the same transactional id, which fences the old.
+It knows neither tasks nor stores.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from streams.clients.base import Consumer, OffsetAndMetadata, Producer
+from streams.errors import ProducerFenced, StreamsError, TaskMigrated
+from streams.record import Headers, TopicPartition
+
+log = logging.getLogger(__name__)
+
+
+class StreamsProducer:
+    """See the module. `make` makes the producer, a transactional one if `transactional`."""
+
+    def __init__(self, make: Callable[[], Producer], *, transactional: bool) -> None:
+        self.transactional = transactional
+        self._make = make
+        self._producer = make()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether something was sent since the last commit; always False without transactions."""
+        return self._producer.in_transaction
+
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        timestamps: Sequence[int],
+        headers: Sequence[Headers] | None = None,
+    ) -> None:
+        """Append records to a partition, in the transaction if there are transactions."""
+        if self.transactional:
+            self._begin()
+        self._producer.send(topic, partition, keys, values, timestamps, headers)
+
+    def partition_count(self, topic: str) -> int:
+        """How many partitions the topic has."""
+        return self._producer.partition_count(topic)
+
+    def end_offset(self, topic: str, partition: int) -> int | None:
+        """The offset after the last acknowledged record, or commit marker, that this producer wrote there."""
+        return self._producer.end_offset(topic, partition)
+
+    def flush(self) -> None:
+        """Wait until all that was sent is acknowledged. Raises what went wrong with any of it."""
+        self._producer.flush()
+
+    def send_offsets(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], consumer: Consumer) -> None:
+        """Put the offsets into the transaction, as the member and generation that the consumer is.
+
+        Raises: TaskMigrated when the group has moved on, or another producer has this one's id.
+        """
+        self._begin()
+        group = consumer.group_metadata()
+        try:
+            self._producer.send_offsets(offsets, group)
+        except ProducerFenced:
+            raise
+        except TaskMigrated:
+            newer = consumer.group_metadata()
+            if newer.member_id != group.member_id or newer.generation <= group.generation:
+                raise
+            self._producer.send_offsets(offsets, newer)  # still a member: the group went on while this was on its way
+
+    def commit_transaction(self) -> None:
+        """End the transaction: all of it becomes visible.
+
+        Raises: TaskMigrated when fenced, TransactionAbortable, and ClientError when nobody knows whether it did.
+        """
+        self._producer.commit_transaction()
+
+    def abort(self) -> None:
+        """Undo what was sent since the last commit. A producer that cannot is replaced, which undoes it as well.
+
+        Raises: ClientError when the broker cannot be reached to do either.
+        """
+        if not self.transactional:
+            return
+        try:
+            if self.in_transaction:
+                self._producer.abort_transaction()
+        except StreamsError as error:
+            log.warning("replacing the producer: %s", error)
+            self._close_quietly()
+            self._producer = self._make()
+
+    def close(self) -> None:
+        """Undo what was not committed, and disconnect."""
+        self._producer.close()
+
+    def _begin(self) -> None:
+        if not self._producer.in_transaction:
+            self._producer.begin()
+
+    def _close_quietly(self) -> None:
+        try:
+            self._producer.close()
+        except StreamsError as error:
+            log.debug("while closing a fenced producer: %s", error)

@@ -1,0 +1,143 @@
+"""Records written to topics from outside of an application: inputs, backfills, corrections.
+
+Rules: whole columns are serialized and partitioned as Kafka does it (murmur2 of the key's bytes), a chunk at a time, so
+that any iterable may be written; records without a key go round the partitions. Nothing is acknowledged before `flush`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from state.serde import Serde
+from streams.clients.base import Producer
+from streams.clients.partitioner import partitions_for
+from streams.dsl.options import Topic, ValueTimestamp
+from streams.errors import ConfigError, ProductionError, shown
+from streams.record import NO_TIMESTAMP, Record
+
+CHUNK = 2_000
+
+Field = str | Callable[[Any], Any]
+"""A field of a value by name, or a function of the value."""
+
+
+class Writer:
+    """Writes to any topics through one producer. `default` is the serde of what a topic does not declare."""
+
+    def __init__(self, producer: Producer, default: Serde[Any]) -> None:
+        self._producer = producer
+        self._default = default
+        self._next_unkeyed = 0
+
+    def write(self, topic: Topic, rows: Iterable[Any], *, key: Field | None, timestamp: Field | int | None) -> int:
+        """Write rows. Shape: how many. Raises: ProductionError for what the topic's types cannot hold."""
+        from streams.frames import is_frame, rows_of
+
+        if is_frame(rows):
+            records = rows_of(rows, topic, key, timestamp)
+        else:
+            records = _records(rows, _getter(key), timestamp)
+        records = _timed(records, topic)
+        written = 0
+        while chunk := list(islice(records, CHUNK)):
+            self._send(topic, chunk)
+            written += len(chunk)
+        return written
+
+    def partition_of(self, topic: Topic, key: Any) -> int:
+        """The partition that records with this key go to."""
+        (data,) = _serialized([key], topic.key_serde or self._default, topic, "key")
+        assert data is not None, "a record without a key has no partition of its own"
+        return partitions_for([data], self._producer.partition_count(topic.name))[0]
+
+    def flush(self) -> None:
+        """Wait until all is acknowledged. Raises: StreamsError for what was not."""
+        self._producer.flush()
+
+    def _send(self, topic: Topic, records: Sequence[Record]) -> None:
+        keys = _serialized([record.key for record in records], topic.key_serde or self._default, topic, "key")
+        values = _serialized([record.value for record in records], topic.value_serde or self._default, topic, "value")
+        for partition, chosen in self._places(topic.name, keys).items():
+            headers = [records[index].headers for index in chosen]
+            self._producer.send(
+                topic.name,
+                partition,
+                [keys[index] for index in chosen],
+                [values[index] for index in chosen],
+                [records[index].timestamp for index in chosen],
+                headers if any(headers) else None,
+            )
+
+    def _places(self, topic: str, keys: Sequence[bytes | None]) -> dict[int, list[int]]:
+        """Indexes by partition."""
+        count = self._producer.partition_count(topic)
+        keyed = iter(partitions_for([key for key in keys if key is not None], count))
+        places: dict[int, list[int]] = {}
+        for index, key in enumerate(keys):
+            if key is None:
+                self._next_unkeyed += 1
+            partition = self._next_unkeyed % count if key is None else next(keyed)
+            places.setdefault(partition, []).append(index)
+        return places
+
+
+def _getter(field: Field | None) -> Callable[[Any], Any] | None:
+    if field is None or callable(field):
+        return field
+    return lambda value: value[field] if isinstance(value, dict) else getattr(value, field)
+
+
+def _records(
+    rows: Iterable[Any], key: Callable[[Any], Any] | None, timestamp: Field | int | None
+) -> Iterator[Record]:
+    """Rows as records: values with `key`, else Records or pairs."""
+    time_of = None if timestamp is None or isinstance(timestamp, int) else _getter(timestamp)
+    given = timestamp if isinstance(timestamp, int) else NO_TIMESTAMP
+    for row in rows:
+        if isinstance(row, Record):
+            yield row
+            continue
+        if key is not None:
+            pair: Any = (key(row), row)
+        elif isinstance(row, tuple) and len(row) == 2:
+            pair = row
+        else:
+            raise ConfigError(
+                f"expected Records or (key, value) pairs, got {shown(row)}; to write values alone, say key=, a field's "
+                "name or a function of the value"
+            )
+        yield Record(pair[0], pair[1], time_of(pair[1]) if time_of else given)
+
+
+def _timed(records: Iterator[Record], topic: Topic) -> Iterator[Record]:
+    """Records without a time get the one that the topic finds in their values, else now."""
+    of_value = topic.timestamp.of_value if isinstance(topic.timestamp, ValueTimestamp) else None
+    for record in records:
+        if record.timestamp != NO_TIMESTAMP:
+            yield record
+            continue
+        found = of_value(record.value) if of_value and record.value is not None else time.time_ns() // 1_000_000
+        yield Record(record.key, record.value, found, record.headers)
+
+
+def _serialized(column: Sequence[Any], serde: Serde[Any], topic: Topic, part: str) -> list[bytes | None]:
+    serialize = serde.serialize
+    try:
+        return [None if value is None else serialize(value) for value in column]
+    except (TypeError, ValueError):
+        raise _unwritable(column, serde, topic, part) from None
+
+
+def _unwritable(column: Sequence[Any], serde: Serde[Any], topic: Topic, part: str) -> ProductionError:
+    for value in column:
+        try:
+            if value is not None:
+                serde.serialize(value)
+        except (TypeError, ValueError) as problem:
+            return ProductionError(
+                f"a {part} cannot be written to {topic.name}: {problem}", node="writer", topic=topic.name, value=value
+            )
+    raise AssertionError("no value of the column fails by itself")

@@ -1,0 +1,97 @@
+"""What settings change about a topology as it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from streams.dsl.builder import StreamsBuilder
+from streams.dsl.options import Materialized
+from streams.errors import TopologyError
+from streams.graph.windows import TimeWindows
+from streams.processor import Processor
+from streams.record import Record
+from streams.testing import TopologyTestDriver
+from streams.topology.topology import Topology
+
+Build = Callable[..., Topology]
+
+
+def count(builder: StreamsBuilder, **options: Any) -> Any:
+    return builder.stream("in", key=str, value=str).group_by_key().count(**options)
+
+
+def test_generated_names_can_be_forbidden(builder: StreamsBuilder, build: Build) -> None:
+    """ensure_explicit_internal_resource_naming lists what has no name of its own."""
+    count(builder)
+    stream = builder.stream("in", key=str, value=str)
+    stream.group_by(lambda key, value: value).windowed_by(TimeWindows.of(5)).count(name="named")
+    build()
+    with pytest.raises(TopologyError, match=r"KSTREAM-AGGREGATE-STATE-STORE-0000000001.*name="):
+        build(ensure_explicit_internal_resource_naming=True)
+
+
+def test_a_program_that_names_everything_is_accepted(builder: StreamsBuilder, build: Build) -> None:
+    """Stores by name=, and the repartition topic of a grouping."""
+    count(builder, name="counts")
+    stream = builder.stream("in", key=str, value=str)
+    stream.group_by(lambda key, value: value, name="by-value").count(name="named")
+    topology = build(ensure_explicit_internal_resource_naming=True)
+    assert list(topology.repartition_topics) == ["app-by-value-repartition"]
+
+
+def test_stores_may_be_in_memory_by_default(builder: StreamsBuilder, build: Build) -> None:
+    """default_dsl_store decides for stores that do not say it."""
+    count(builder, name="counts")
+    count(builder, store=Materialized(name="kept", persistent=True))
+    stores = build(default_dsl_store="in_memory").stores
+    assert (stores["counts"].persistent, stores["kept"].persistent) == (False, True)
+    assert build().stores["counts"].persistent
+
+
+def test_a_wrapper_goes_around_every_processor(builder: StreamsBuilder, build: Build) -> None:
+    """It is given the node's name and the supplier, and gives the supplier to use."""
+
+    class Passing(Processor):
+        def process(self, record: Record) -> None:
+            self.context.forward(record)
+
+    seen: list[str] = []
+
+    def wrapper(name: str, supplier: Callable[[], Processor]) -> Callable[[], Processor]:
+        class Wrapped(Processor):
+            def init(self, context: Any) -> None:
+                self.inner = supplier()
+                self.inner.init(context)
+
+            def process(self, record: Record) -> None:
+                seen.append(f"{name} {record.value}")
+                self.inner.process(record)
+
+        return Wrapped
+
+    builder.stream("in", key=str, value=str).process(Passing, name="pass").to("out", key=str, value=str)
+    with TopologyTestDriver(build(processor_wrapper=wrapper)) as driver:
+        driver.input("in").send("a", "x", 1)
+        assert driver.output("out").read_values() == ["x"]
+    assert seen == ["pass x"]
+
+
+@pytest.mark.parametrize("verb", ["join", "left_join"])
+def test_a_global_join_may_take_both_keys(builder: StreamsBuilder, build: Build, verb: str) -> None:
+    """joiner(key, mapped key, left, right): Kafka's ValueJoinerWithStreamAndMappedKey."""
+    table = builder.global_table("table", key=str, value=str)
+    stream = builder.stream("in", key=str, value=str)
+
+    def join(key: str, mapped: str, left: str, right: str) -> str:
+        return f"{key} {mapped} {left} {right}"
+
+    getattr(stream, verb)(table, join, on=lambda key, value: f"{key}-{value}").to("out")
+    with TopologyTestDriver(build()) as driver:
+        driver.input("table").send("a-x", "row", 0)
+        driver.input("in").send("a", "x", 1)
+        driver.input("in").send("a", "y", 2)
+        missing = ["a a-y y None"] if verb == "left_join" else []
+        assert driver.output("out").read_values() == ["a a-x x row", *missing]
