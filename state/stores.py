@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, Protocol
 
 from state.serde import Serde
 
-
 Headers = tuple[tuple[str, bytes | None], ...]
 
 

@@ -35,3 +35,8 @@ from streams.serdes import Int16 as Int16
 from streams.serdes import Int32 as Int32
 from streams.serdes import serde_for as serde_for
 from streams.topology.topology import Topology as Topology
+from streams.background import Running as Running
+from streams.connection import Connection as Connection
+from streams.reading import Records as Records
+from streams.serdes import SessionWindowedSerde as SessionWindowedSerde
+from streams.serdes import TimeWindowedSerde as TimeWindowedSerde

@@ -56,6 +56,7 @@ class Connection:
         self._writer: Writer | None = None
         self._admin: Admin | None = None
         self._watchers: dict[str, Consumer] = {}
+        self._partitions: dict[str, list[TopicPartition]] = {}
 
     def write(
         self, topic: Topic | str, rows: Any, *, key: Field | None = None, timestamp: Field | int | None = None
@@ -119,12 +120,11 @@ class Connection:
     def lag(self, group: str, topics: Iterable[str]) -> dict[TopicPartition, int] | None:
         """Records of each partition that a group has still to process (not yet committed); None without the topics."""
         names = set(topics)
-        found = self.admin.describe(names)
-        if found.keys() != names:
+        for name, found in self.admin.describe(names - self._partitions.keys()).items():
+            self._partitions[name] = [TopicPartition(name, number) for number in range(found.partitions)]
+        if not self._partitions.keys() >= names:
             return None
-        return self.lag_of(
-            group, [TopicPartition(name, number) for name in found for number in range(found[name].partitions)]
-        )
+        return self.lag_of(group, [partition for name in names for partition in self._partitions[name]])
 
     def lag_of(self, group: str, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """The same for partitions that exist."""

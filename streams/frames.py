@@ -62,7 +62,9 @@ def _row(record: Record, places: bool) -> dict[str, Any]:
     if places:
         tail |= {"partition": record.partition, "offset": record.offset}
     reserved = own.keys() | tail.keys()
-    value = {f"value_{name}" if name in reserved else name: entry for name, entry in value_columns(record.value).items()}
+    value = {
+        f"value_{name}" if name in reserved else name: entry for name, entry in value_columns(record.value).items()
+    }
     return {**own, **value, **tail}
 
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from state.serde import Serde
 from streams.clients.base import Clients, RawBatch
@@ -21,8 +21,9 @@ from streams.record import Batch, Record, TopicPartition
 
 POLL_S = 0.5
 
-Point = Literal["earliest", "latest"] | datetime | str | int
-"""A place in a topic: an end, or a time: datetime (naive ones are local), ISO 8601 text, or ms since 1970."""
+Point = datetime | str | int
+"""A place in a topic: "earliest" or "latest", or a time: datetime (naive ones are local), ISO 8601 text, or ms since
+1970."""
 
 
 class Records:

@@ -36,11 +36,8 @@ class Writer:
         """Write rows. Shape: how many. Raises: ProductionError for what the topic's types cannot hold."""
         from streams.frames import is_frame, rows_of
 
-        if is_frame(rows):
-            records = rows_of(rows, topic, key, timestamp)
-        else:
-            records = _records(rows, _getter(key), timestamp)
-        records = _timed(records, topic)
+        given = rows_of(rows, topic, key, timestamp) if is_frame(rows) else _records(rows, _getter(key), timestamp)
+        records = _timed(given, topic)
         written = 0
         while chunk := list(islice(records, CHUNK)):
             self._send(topic, chunk)
@@ -90,9 +87,7 @@ def _getter(field: Field | None) -> Callable[[Any], Any] | None:
     return lambda value: value[field] if isinstance(value, dict) else getattr(value, field)
 
 
-def _records(
-    rows: Iterable[Any], key: Callable[[Any], Any] | None, timestamp: Field | int | None
-) -> Iterator[Record]:
+def _records(rows: Iterable[Any], key: Callable[[Any], Any] | None, timestamp: Field | int | None) -> Iterator[Record]:
     """Rows as records: values with `key`, else Records or pairs."""
     time_of = None if timestamp is None or isinstance(timestamp, int) else _getter(timestamp)
     given = timestamp if isinstance(timestamp, int) else NO_TIMESTAMP

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -17,9 +17,9 @@ from examples.taxi.email import Mailer
 from examples.taxi.generator import MOST, ensure_trips
 from examples.taxi.layouts import TripsError
 from examples.taxi.ledger import Ledger
+from examples.taxi.topics import onlooker
 from examples.taxi.verdict import judge, summary
-from streams import App, running, terminal
-from streams.errors import ConfigError, StreamsError
+from streams import App, ConfigError, StreamsError
 
 SAMPLE = Path(__file__).parents[3] / "shared" / "data" / "taxis.csv"
 GENERATED = 20_000
@@ -77,39 +77,39 @@ def _rate(text: str) -> float:
 def run_all(options: argparse.Namespace, console: Console) -> int:
     """The whole pipeline, and its totals beside pandas'."""
     trips = trips_of(options, console)
-    with marked(options.dir) as killed, pipeline.connected(options.dir, options.broker) as connection:
-        work = rides.prepare(trips, connection.clients)
-        ledger = pipeline.run(work, connection, options.rate, console)
+    settings = pipeline.settings_for(options.dir, options.broker)
+    with marked(options.dir) as killed, onlooker(**settings).connect() as connection:
+        work = rides.prepare(trips, connection)
+        ledger = pipeline.run(work, connection, options.rate, console, settings)
     return report(work.trips, ledger, console, killed=killed)
 
 
 def run_rides(options: argparse.Namespace, console: Console) -> int:
     """Rides alone: ends when all are produced."""
     trips = trips_of(options, console)
-    with pipeline.connected(options.dir, options.broker) as (clients, _):
-        work = rides.prepare(trips, clients)
-        producer = clients.producer()
-        rides.produce_zones(producer)
-        produced = sum(rides.produce(work, producer, options.rate))
+    with onlooker(**pipeline.settings_for(options.dir, options.broker)).connect() as connection:
+        work = rides.prepare(trips, connection)
+        rides.produce_zones(connection)
+        produced = sum(rides.produce(work, connection, options.rate))
     console.print(f"{produced:,} rides produced to {rides.TOPIC}")
     return 0
 
 
 def run_app(make: Callable[..., App], options: argparse.Namespace) -> int:
-    """One of the other programs: runs until it is interrupted, as `streams run` would run it."""
-    terminal.set_up_logging("info", terminal.stderr())
-    with pipeline.connected(options.dir, options.broker) as (clients, settings):
-        rides.create_topics(clients)
-        running.run(make(**settings).application(), terminal.Screen(terminal.stderr()))
-    return 0
+    """One of the other programs, as `streams run` would run it: until it is interrupted; ends the process."""
+    make(**pipeline.settings_for(options.dir, options.broker)).main(["run"])
 
 
 def run_email(options: argparse.Namespace, console: Console) -> int:
     """Email alone."""
     mailer = Mailer(console)
-    code = run_app(partial(topology.email, mailer.send), options)
-    console.print(f"{mailer.sent:,} emails sent")
-    return code
+
+    def make(**settings: Any) -> App:
+        app = topology.email(mailer.send, **settings)
+        app.on_stop(lambda: console.print(f"{mailer.sent:,} emails sent"))
+        return app
+
+    return run_app(make, options)
 
 
 def clean(options: argparse.Namespace, console: Console) -> int:

@@ -6,18 +6,16 @@ have been handled twice since; the mark then stays until the directory is remove
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from examples.taxi.layouts import TripsError
-from streams.embedded import LOCK_FILE
+from examples.taxi.topics import program
 
 MARK = "unfinished"
-PATIENCE_SECONDS = 30.0
+BROKERS = ("broker", "broker.lock")
+"""What the embedded broker leaves in a directory."""
 
 
 @contextmanager
@@ -35,29 +33,10 @@ def marked(directory: Path) -> Iterator[bool]:
 def remove(directory: Path) -> bool:
     """Delete the directory once its broker has stopped, which it does seconds after its last client left.
 
-    Returns: whether there was anything. Raises: TripsError when it is in use, or is not one of ours.
+    Returns: whether there was anything.
+    Raises: StreamsError when it is in use, or is not one of ours.
     """
-    if not directory.exists():
-        return False
-    lock = directory / LOCK_FILE
-    if not lock.exists() and any(directory.iterdir()) and not (directory / MARK).exists():
-        raise TripsError(f"{directory} does not look like a directory of this example, so it is left as it is.")
-    if lock.exists():
-        _wait_until_free(lock)
-    shutil.rmtree(directory)
-    return True
-
-
-def _wait_until_free(lock: Path) -> None:
-    """Wait for the embedded broker to end: it holds the lock as long as it lives."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    with lock.open() as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise TripsError(f"{lock.parent} is in use: stop the programs that run on it first.") from None
-                time.sleep(0.1)
-            else:
-                return
+    if (directory / MARK).exists() and not any((directory / name).exists() for name in BROKERS):
+        shutil.rmtree(directory)  # a run that ended before it had a broker
+        return True
+    return program("taxi", broker=f"embedded://{directory}").remove_data()

@@ -17,17 +17,12 @@ from typing import Any
 
 from examples.taxi.data import PERIOD_MS
 from examples.taxi.messages import Confirmed, Refused, Ride, Takings
+from examples.taxi.topics import TEN_MINUTES, program, ride_confirmed, ride_details, ride_refused, zone_takings, zones
 from examples.taxi.zones import Zone
 from streams import App, TimeWindows
 
-SETTINGS: dict[str, Any] = {
-    "broker": "embedded://.streams/taxi",
-    "commit_interval_ms": 500,
-    "session_timeout_ms": 6_000,  # how soon a program that was killed is given up
-}
 DRIVERS = 400
 PAYABLE = {"credit card", "cash", "flex fare"}
-TEN_MINUTES = timedelta(minutes=10)
 GRACE = timedelta(milliseconds=2 * PERIOD_MS)
 """Trips come in the file's order, not in time's, and four partitions are read at different speed. No two rides are
 further apart than this (see data.py), so no ride is too late. Live rides would make do with minutes."""
@@ -58,13 +53,10 @@ def add(_zone: int, ride: Confirmed, total: Takings) -> Takings:
 
 def transaction(**settings: Any) -> App:
     """Confirms rides, or says why not. `settings` are the App's."""
-    app = App("taxi-transaction", **{**SETTINGS, **settings})
-    rides = app.topic("ride_details", key=int, value=Ride, timestamp=lambda ride: ride.picked_up_ms)
-    refused = app.topic("ride_refused", key=int, value=Refused)
-    confirmed = app.topic("ride_confirmed", key=int, value=Confirmed)
-    zones = app.table("zones", key=int, value=Zone, name="zones")
+    app = program("taxi-transaction", **settings)
+    rides = ride_details(app)
 
-    @app.process(rides, to=refused)
+    @app.process(rides, to=ride_refused(app))
     def refuse(ride: Ride) -> Refused | None:
         reason = refusal(ride)
         return Refused(ride.id, reason) if reason else None
@@ -73,28 +65,28 @@ def transaction(**settings: Any) -> App:
         app.stream(rides)
         .filter(lambda _, ride: refusal(ride) is None)
         .select_key(lambda _, ride: ride.zone)
-        .join(zones, confirm)
-        .to(confirmed)
+        .join(app.table(zones(app), name="zones"), confirm)
+        .to(ride_confirmed(app))
     )
     return app
 
 
 def email(send: Callable[[Confirmed], None], **settings: Any) -> App:
     """Calls `send` for every confirmed ride."""
-    app = App("taxi-email", **{**SETTINGS, **settings})
-    app.process(app.topic("ride_confirmed", key=int, value=Confirmed))(send)
+    app = program("taxi-email", **settings)
+    app.process(ride_confirmed(app))(send)
     return app
 
 
 def analytics(**settings: Any) -> App:
     """Rides and fares per zone and ten minutes."""
-    app = App("taxi-analytics", **{**SETTINGS, **settings})
+    app = program("taxi-analytics", **settings)
     (
-        app.stream("ride_confirmed", key=int, value=Confirmed)
+        app.stream(ride_confirmed(app))
         .group_by_key()
         .windowed_by(TimeWindows.of(TEN_MINUTES, grace=GRACE))
         .aggregate(Takings, add, name="takings", value=Takings)
         .to_stream()
-        .to("zone_takings")
+        .to(zone_takings(app))
     )
     return app

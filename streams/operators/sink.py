@@ -8,13 +8,14 @@ goes to the production handler. A table's edge is written as its new values, or 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 from state.serde import Serde
 from streams.clients.partitioner import partition_for, partitions_for
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.change import pack
 from streams.record import Batch
+from streams.serdes.columns import serializer
 from streams.serdes.windowed import SessionWindowedSerde, TimeWindowedSerde
 
 __all__ = ["Partitioner", "choosing_sink", "sink"]
@@ -22,7 +23,8 @@ __all__ = ["Partitioner", "choosing_sink", "sink"]
 Partitioner = Callable[[str, Any, Any, int], int | Iterable[int] | None]
 """function(topic, key, value, partition count): a partition, several, none at all, or None: Kafka's own choice."""
 
-Encode = Callable[[Batch], tuple[list[bytes | None], list[bytes | None]]]
+ColumnSerde = tuple[Serde[Any], Callable[[list[Any]], list[bytes]]]
+"""A serde, and the function that takes a whole column through it."""
 
 
 class RecordSink:
@@ -40,8 +42,8 @@ class RecordSink:
     ) -> None:
         self._context = context
         self._node = node
-        self._key = key
-        self._value = value
+        self._key = key, serializer(key)
+        self._value = value, serializer(value)
         self._changes = changes
         self._partitioner = partitioner
         if partitioner is None and isinstance(key, TimeWindowedSerde | SessionWindowedSerde):
@@ -70,12 +72,12 @@ class RecordSink:
         return list(map(pack, new, self._serialized(topic, batch, olds, self._value, failed)))
 
     def _serialized(
-        self, topic: str, batch: Batch, column: list[Any], serde: Serde[Any], failed: set[int]
+        self, topic: str, batch: Batch, column: list[Any], serde: ColumnSerde, failed: set[int]
     ) -> list[bytes | None]:
-        serialize = serde.serialize
+        serialize, serialize_many = serde[0].serialize, serde[1]
         try:
             if None not in column:
-                return list(map(serialize, column))
+                return cast("list[bytes | None]", serialize_many(column))
             return [None if value is None else serialize(value) for value in column]
         except Exception:  # noqa: S110  once more, one by one: serializing has no effects, and the bad one must be found
             pass

@@ -15,10 +15,14 @@ from streams.operators.change import unpacked
 from streams.operators.columns import kept
 from streams.processor import TimestampExtractor, fail_on_invalid_timestamp
 from streams.record import Batch
+from streams.serdes.columns import deserializer
 
 __all__ = ["Decode", "source_decoder"]
 
 Decode = Callable[[Batch, int], Batch]
+
+Read = Callable[[Batch, list[Any], set[int]], list[Any]]
+"""read(raw batch, a column of its bytes, indices of records that failed) -> the column's objects"""
 
 
 def source_decoder(
@@ -32,16 +36,17 @@ def source_decoder(
 ) -> Decode:
     """A function from raw columns and partition time to records; `changes`: values are in Kafka's Change format."""
     stamp = stamper(context, node, extractor)
+    read_keys, read_values = reader(context, node, key), reader(context, node, value)
 
     def decode(raw: Batch, partition_time: int) -> Batch:
         failed: set[int] = set()
-        keys = deserialized(context, node, raw, raw.keys, key.deserialize, failed)
+        keys = read_keys(raw, raw.keys, failed)
         if changes:
             new_values, old_values = unpacked(raw.values)
-            values = deserialized(context, node, raw, new_values, value.deserialize, failed)
-            olds = deserialized(context, node, raw, old_values, value.deserialize, failed)
+            values = read_values(raw, new_values, failed)
+            olds = read_values(raw, old_values, failed)
         else:
-            values = deserialized(context, node, raw, raw.values, value.deserialize, failed)
+            values = read_values(raw, raw.values, failed)
         batch = raw.with_columns(keys, values)
         if changes:
             batch.old_values = olds
@@ -50,31 +55,29 @@ def source_decoder(
     return decode
 
 
-def deserialized(
-    context: OperatorContext,
-    node: str,
-    raw: Batch,
-    column: list[Any],
-    deserialize: Callable[[bytes], Any],
-    failed: set[int],
-) -> list[Any]:
-    """A column of bytes as objects; None stays. Failures are reported and their indices added to `failed`."""
-    try:
-        if None not in column:
-            return list(map(deserialize, column))
-        return [None if data is None else deserialize(data) for data in column]
-    except Exception:  # noqa: S110  once more, one by one: reading bytes has no effects, and the bad one must be found
-        pass
-    objects: list[Any] = []
-    for index, data in enumerate(column):
+def reader(context: OperatorContext, node: str, serde: Serde[Any]) -> Read:
+    """A function that reads a column of bytes; None stays. Failures are reported, and their indices added to a set."""
+    deserialize, deserialize_many = serde.deserialize, deserializer(serde)
+
+    def read(raw: Batch, column: list[Any], failed: set[int]) -> list[Any]:
         try:
-            objects.append(None if data is None else deserialize(data))
-        except Exception as error:
-            objects.append(None)
-            if index not in failed:
-                failed.add(index)
-                context.deserialization_failed(node, raw.record(index), error)
-    return objects
+            if None not in column:
+                return deserialize_many(column)
+            return [None if data is None else deserialize(data) for data in column]
+        except Exception:  # noqa: S110  once more, one by one: reading has no effects, and the bad one must be found
+            pass
+        objects: list[Any] = []
+        for index, data in enumerate(column):
+            try:
+                objects.append(None if data is None else deserialize(data))
+            except Exception as error:
+                objects.append(None)
+                if index not in failed:
+                    failed.add(index)
+                    context.deserialization_failed(node, raw.record(index), error)
+        return objects
+
+    return read
 
 
 def stamper(context: OperatorContext, node: str, extractor: TimestampExtractor | None) -> Decode:

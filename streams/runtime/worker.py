@@ -134,7 +134,7 @@ class Worker:
         self._timers = Timers(timers, now)
         self._stopping = False
         self._consumer: Consumer | None = None
-        self._process: ProcessId | None = None
+        self._process_id: ProcessId | None = None
         self._parts: _Parts | None = None
         self._commit_due_ms = now + config.commit_interval_ms
         self._purge_due_ms = now + config.repartition_purge_interval_ms
@@ -237,8 +237,8 @@ class Worker:
         config = self._config
         if not config.exactly_once:
             return StreamsProducer(self._clients.producer, transactional=False)
-        self._process = ProcessId(Path(config.state_dir), config.application_id)
-        name = self._process.transactional_id(config.application_id)
+        self._process_id = ProcessId(Path(config.state_dir), config.application_id)
+        name = self._process_id.transactional_id(config.application_id)
         return StreamsProducer(lambda: self._clients.producer(transactional_id=name), transactional=True)
 
     def _reader(self) -> Consumer:
@@ -307,8 +307,8 @@ class Worker:
         """Let go of everything that was made; what fails on the way is logged, for the run already has its end."""
         if self._parts is not None:
             self._close_parts(self._parts)
-        if self._process is not None:
-            self._process.close()
+        if self._process_id is not None:
+            self._process_id.close()
 
     def _close_parts(self, parts: _Parts) -> None:
         closings: list[Callable[[], None]] = [parts.tasks.close_all, parts.stores.close, parts.restorer.close]

@@ -51,7 +51,7 @@ class Changelog:
     def __init__(self):
         self.rows = []
 
-    def write(self, keys, values, timestamps):
+    def write(self, keys, values, timestamps, headers=None):
         self.rows += zip(keys, values, timestamps, strict=True)
 
     def columns(self, start=0):

@@ -53,7 +53,7 @@ class MemoryConsumer:
 
     def rejoin(self) -> None:
         """Leave the group and join it as a new member; the listener hears nothing of what is let go."""
-        assert self._group is not None and self._listener is not None, "only subscribers rejoin"
+        assert self._group is not None, "a consumer without a group cannot join one"
         with self._broker.changed:
             subscription = self._expired or self._group.members[self.member_id]
             self._group.leave(self.member_id)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from streams.clients.base import GroupMetadata, OffsetAndMetadata
 from streams.clients.memory.topics import MemoryBroker
+from streams.clients.memory.transactions import MemoryTransaction
 from streams.record import Batch, Headers, TopicPartition
 
 TRANSACTION_TIMEOUT_MS = 10_000
@@ -64,9 +65,9 @@ class MemoryProducer:
 
     def send_offsets(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: GroupMetadata) -> None:
         """Add offsets of a group to the transaction. Raises: ProducerFenced, TaskMigrated."""
-        assert self._transaction is not None and self.in_transaction, "no transaction has begun"
+        transaction = self._begun()
         with self._broker.changed:
-            self._broker.transactions.add_offsets(self._transaction, offsets, group)
+            self._broker.transactions.add_offsets(transaction, offsets, group)
 
     def commit_transaction(self) -> None:
         """Make records and offsets visible at once. Raises: ProducerFenced."""
@@ -84,18 +85,23 @@ class MemoryProducer:
                 if self._broker.transactions.is_current(self._transaction):
                     self._broker.transactions.end(self._transaction, commit=False)
 
+    def _begun(self) -> MemoryTransaction:
+        assert self._transaction is not None, "this producer has no transactional id"
+        assert self.in_transaction, "no transaction has begun"
+        return self._transaction
+
     def _send_in_transaction(self, target: TopicPartition, columns: Batch) -> None:
-        assert self._transaction is not None and self.in_transaction, "no transaction has begun"
+        transaction = self._begun()
         with self._broker.changed:
-            self._broker.transactions.check(self._transaction)
+            self._broker.transactions.check(transaction)
             log = self._broker.partition(target)
-            log.append(columns, self._transaction.transactional_id)
-            self._transaction.partitions[target] = log
+            log.append(columns, transaction.transactional_id)
+            transaction.partitions[target] = log
             self._ends[target] = log.end
             self._broker.changed.notify_all()
 
     def _end(self, *, commit: bool) -> None:
-        assert self._transaction is not None and self.in_transaction, "no transaction has begun"
+        transaction = self._begun()
         with self._broker.changed:
-            self._ends |= self._broker.transactions.end(self._transaction, commit=commit)
+            self._ends |= self._broker.transactions.end(transaction, commit=commit)
             self.in_transaction = False

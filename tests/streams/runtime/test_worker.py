@@ -17,7 +17,7 @@ from state import StateDirectory, StoreLocked
 from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryClients
 from streams.config import StreamsConfig
-from streams.errors import ClientError, ConfigError, DeserializationError, TopologyError
+from streams.errors import ClientError, DeserializationError, TopologyError
 from streams.record import TopicPartition
 from streams.runtime.restorer import SilentListener
 from streams.runtime.worker import Worker, WorkerState
@@ -226,10 +226,74 @@ def test_an_internal_topic_with_other_partitions_is_an_error(broker: MemoryBroke
         worker(broker, tmp_path).run()
 
 
-def test_exactly_once_is_refused_for_now(broker: MemoryBroker, tmp_path: Path) -> None:
-    """Better a sentence than a promise that is not kept."""
-    with pytest.raises(ConfigError, match="use 'at_least_once'"):
-        worker(broker, tmp_path, processing_guarantee="exactly_once_v2", commit_interval_ms=100)
+def exactly_once(broker: MemoryBroker, state_dir: Path, progress: Any = None) -> Worker:
+    """A worker without record caches, so that each word gives one result."""
+    settings = {"processing_guarantee": "exactly_once_v2", "statestore_cache_max_bytes": 0}
+    return worker(broker, state_dir, progress, **settings)
+
+
+def committed_counts(broker: MemoryBroker) -> Counter[tuple[str, int]]:
+    """How often each result stands in the output, transactions without a commit left out."""
+    reader = MemoryClients(broker).consumer(group=None, read_committed=True)
+    reader.assign([TopicPartition("counts", number) for number in range(2)])
+    found: Counter[tuple[str, int]] = Counter()
+    while batches := reader.poll(0):
+        for columns in (batch.columns() for batch in batches):
+            numbers = map(serde_for(int).deserialize, columns.values)
+            found.update(zip((key.decode() for key in columns.keys), numbers, strict=True))
+    return found
+
+
+def once(words: list[str]) -> Counter[tuple[str, int]]:
+    """What counting each word once gives: 1, 2, 3 ... for each."""
+    return Counter((word, number) for word, times in Counter(words).items() for number in range(1, times + 1))
+
+
+def test_exactly_once_counts_each_word_once_over_restarts(broker: MemoryBroker, tmp_path: Path) -> None:
+    """Results are there when committed, and a second run in the same directory restores nothing."""
+    restores = Restores()
+    for round_ in (1, 2):
+        say(broker, WORDS)
+        with running(exactly_once(broker, tmp_path, restores)):
+            until(broker, lambda expected=once(WORDS * round_): committed_counts(broker) == expected)
+    assert restores.records == 0
+
+
+def test_a_fenced_producer_is_replaced_and_nothing_counts_twice(broker: MemoryBroker, tmp_path: Path) -> None:
+    """Another producer took the id: the worker undoes what was not committed, and counts it again, without a restart."""
+    work = exactly_once(broker, tmp_path)
+    with running(work):
+        say(broker, WORDS)
+        until(broker, lambda: committed_counts(broker) == once(WORDS))
+        for round_ in range(2, 6):
+            name = next(iter(broker.transactions._current))
+            say(broker, WORDS)
+            MemoryClients(broker).producer(transactional_id=name)
+            until(broker, lambda expected=once(WORDS * round_): committed_counts(broker) == expected)
+        assert work.state is WorkerState.RUNNING
+
+
+def test_a_lost_session_undoes_the_transaction(broker: MemoryBroker, tmp_path: Path) -> None:
+    """A member that dropped out of its group commits nothing of the old generation, joins anew, and counts on."""
+    work = exactly_once(broker, tmp_path)
+    with running(work):
+        for round_ in range(1, 5):
+            say(broker, WORDS)
+            work._consumer.expire()
+            until(broker, lambda expected=once(WORDS * round_): committed_counts(broker) == expected)
+
+
+def test_workers_come_and_go_and_every_word_counts_once(broker: MemoryBroker, tmp_path: Path) -> None:
+    """Tasks are handed over between transactions."""
+    with running(exactly_once(broker, tmp_path / "1")):
+        say(broker, WORDS)
+        second = exactly_once(broker, tmp_path / "2")
+        with running(second):
+            until(broker, lambda: len(second.tasks) == 2)
+            say(broker, WORDS)
+            until(broker, lambda: committed_counts(broker) == once(WORDS * 2))
+        say(broker, WORDS)
+        until(broker, lambda: committed_counts(broker) == once(WORDS * 3))
 
 
 def test_repartition_topics_are_purged_after_commits(broker: MemoryBroker, tmp_path: Path) -> None:
