@@ -93,6 +93,13 @@ class BrokerConfig:
     group_max_session_timeout_ms: int = _setting(1_800_000, "Longest session timeout.", low=1, high=MAX_INT)
     group_initial_rebalance_delay_ms: int = _setting(0, "Wait for more members before a first rebalance.", low=0)
     group_max_size: int = _setting(MAX_INT, "Most members of one group.", low=1, high=MAX_INT)
+    group_consumer_session_timeout_ms: int = _setting(
+        45_000, "Time a member of a consumer group may be silent.", low=1, high=MAX_INT
+    )
+    group_consumer_heartbeat_interval_ms: int = _setting(
+        5_000, "Time between heartbeats that members of consumer groups are told.", low=1, high=MAX_INT
+    )
+    group_consumer_max_size: int = _setting(MAX_INT, "Most members of one consumer group.", low=1, high=MAX_INT)
 
     transaction_state_log_num_partitions: int = _setting(4, "Partitions of __transaction_state.", low=1, high=1_000)
     transaction_max_timeout_ms: int = _setting(900_000, "Longest transaction timeout.", low=1, high=MAX_INT)
@@ -124,6 +131,13 @@ class BrokerConfig:
         """Topic setting -> text, as this broker's own settings give them."""
         return {topic: SETTINGS[name].shown(self.value(name)) for topic, name in TOPIC_DEFAULTS.items()}
 
+    def with_values(self, values: Mapping[str, str]) -> "BrokerConfig":
+        """A copy with settings changed; ConfigError as in `from_mapping`."""
+        changed = self
+        for name, text in values.items():
+            changed = changed.with_value(name, text)
+        return changed
+
     def with_value(self, name: str, text: str) -> "BrokerConfig":
         """A copy with one setting changed; ConfigError as in `from_mapping`."""
         if name not in SETTINGS:
@@ -143,9 +157,6 @@ SETTINGS: dict[str, Setting] = {
     )
     for item in fields(BrokerConfig)
 }
-
-DYNAMIC = frozenset({"log.retention.ms", "log.retention.bytes", "log.cleaner.backoff.ms", "message.max.bytes"})
-"""Settings that AlterConfigs may change while the broker runs."""
 
 TOPIC_DEFAULTS = {
     "cleanup.policy": "log.cleanup.policy",
@@ -167,6 +178,15 @@ TOPIC_DEFAULTS = {
     "segment.ms": "log.roll.ms",
 }
 """Topic setting -> broker setting that is its default."""
+
+DYNAMIC = frozenset({"log.cleaner.backoff.ms", *TOPIC_DEFAULTS.values()})
+"""Settings that AlterConfigs may change while the broker runs."""
+
+GROUP_DEFAULTS = {
+    "consumer.heartbeat.interval.ms": "group.consumer.heartbeat.interval.ms",
+    "consumer.session.timeout.ms": "group.consumer.session.timeout.ms",
+}
+"""Group setting -> broker setting that is its default, and says what is allowed."""
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:

@@ -212,6 +212,14 @@ class Catalog:
             log.config = config
         self._write()
 
+    def reconfigure(self, config: BrokerConfig) -> None:
+        """The broker's settings changed, and with them the defaults of every topic."""
+        self.config = config
+        for topic in self.topics.values():
+            log_config = self.log_config(topic.settings)
+            for log in topic.partitions:
+                log.config = log_config
+
     def _add(self, topic: Topic) -> None:
         self.topics[topic.name] = topic
         self.by_id[topic.topic_id] = topic

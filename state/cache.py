@@ -5,8 +5,8 @@ except by the time it takes.
 
 `RecordCache` is Kafka's, and visible: updates of a key replace each other until a commit or an eviction lets them go,
 all at once, in the order of each key's last update; only then are they logged and forwarded. What is let go and when
-is defined by `RecordCacheBudget` alone. Sizes are counted as Kafka counts them (without the name of the topic that
-caused an update); below half of the budget, an entry's size is that of its first update since the last flush.
+is defined by `RecordCacheBudget` alone. Sizes are counted as Kafka counts them; below half of a large budget, an
+entry's size is that of its first update.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 _ABSENT = object()
 _RELEASED_AT_ONCE = 4_096  # columns that fit a processor's cache
+_LARGE_BYTES = 64 * 1024
 _OVERHEAD = 24 + 21  # Kafka: three references of a list node; dirty flag 1, timestamp 8, offset 8, partition 4
 
 
@@ -49,18 +50,20 @@ class LiveValues(dict[Any, Any]):
 class RecordCacheBudget:
     """Bytes that the record caches of a worker may hold together (`statestore_cache_max_bytes`)."""
 
-    __slots__ = ("max_bytes", "roomy", "used")
+    __slots__ = ("cause_bytes", "max_bytes", "roomy", "used")
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.used = 0
-        self.roomy = True
-        """At most half of the budget is used."""
+        self.roomy = max_bytes >= _LARGE_BYTES
+        """The budget is large, and at most half of it is used."""
+        self.cause_bytes = 0
+        """The length of the name of the topic whose records are processed: every update counts it, as in Kafka."""
 
     def add(self, size: int) -> None:
         """Count bytes that came, or went when negative."""
         self.used += size
-        self.roomy = self.used * 2 <= self.max_bytes
+        self.roomy = self.used * 2 <= self.max_bytes and self.max_bytes >= _LARGE_BYTES
 
 
 class CachedEntries(OrderedDict[Any, Any]):
@@ -106,6 +109,7 @@ class RecordCache:
         self.dirty: dict[Any, int] = {}
         self._headers: dict[Any, Any] = {}
         self._sizes: dict[Any, int] = {}
+        self._bytes = 0
 
     def get(self, entry: Any) -> Any:
         """The value here or below; counts as a use."""
@@ -129,7 +133,7 @@ class RecordCache:
         """
         entries, dirty = self.entries, self.dirty
         known = self._budget.roomy and entry in entries
-        size = 0 if known else self._size(entry, value) + _headers_size(headers)
+        size = 0 if known else self._size(entry, value) + _headers_size(headers) + self._budget.cause_bytes
         dirty.pop(entry, None)
         dirty[entry] = timestamp
         if headers or self._headers:
@@ -141,19 +145,27 @@ class RecordCache:
             self._place(entry, value, size)
 
     def _place(self, entry: Any, value: Any, size: int) -> None:
-        """Put an entry in front, counted, and evict from this cache while the budget is exceeded."""
+        """Put an entry in front, counted, and evict from this cache while the budget is exceeded.
+
+        As in Kafka the budget hears of an eviction only after everything that it set off, which may read and write here.
+        """
         size += _OVERHEAD
-        self._budget.add(size - self._sizes.get(entry, 0))
+        more = size - self._sizes.get(entry, 0)
         self._sizes[entry] = size
+        self._bytes += more
         self.entries[entry] = value
         self.entries.move_to_end(entry)
-        while self._budget.used > self._budget.max_bytes and self.entries:
+        budget = self._budget
+        budget.add(more)
+        while budget.used > budget.max_bytes and self.entries:
+            before = self._bytes
             self._evict()
+            budget.add(self._bytes - before)
 
     def _evict(self) -> None:
         """Drop the least recently used; if it is dirty, everything dirty goes, it first, as in Kafka."""
         entry, value = self.entries.popitem(last=False)
-        self._budget.add(-self._sizes.pop(entry))
+        self._bytes -= self._sizes.pop(entry)
         if entry in self.dirty:
             evicted = entry, value, self.dirty.pop(entry), self._headers.pop(entry, None)
             self._let_go([evicted])
@@ -161,7 +173,9 @@ class RecordCache:
     def flush(self) -> None:
         """Let go of everything dirty."""
         if self.dirty:
+            before = self._bytes
             self._let_go([])
+            self._budget.add(self._bytes - before)
 
     def _let_go(self, first: list[Update]) -> None:
         entries, headers = self.entries, self._headers
@@ -173,20 +187,18 @@ class RecordCache:
         headers.clear()
         for entry, value, _, _ in updates:
             if value is None and entry in entries:
-                self._remove(entry)
+                del entries[entry]
+                self._bytes -= self._sizes.pop(entry)
         for start in range(0, len(updates), _RELEASED_AT_ONCE):
             self._release(updates[start : start + _RELEASED_AT_ONCE])
-
-    def _remove(self, entry: Any) -> None:
-        del self.entries[entry]
-        self._budget.add(-self._sizes.pop(entry))
 
     def clear(self) -> None:
         """Forget everything, dirty or not."""
         self.entries.clear()
         self.dirty.clear()
         self._headers.clear()
-        self._budget.add(-sum(self._sizes.values()))
+        self._budget.add(-self._bytes)
+        self._bytes = 0
         self._sizes.clear()
 
 

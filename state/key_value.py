@@ -6,17 +6,21 @@ store as it was when the range was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, cast
 
 from state.cache import RecordCache, RecordCacheBudget, Update
 from state.engine import Engine
 from state.keys import after_prefix, pack_long
 from state.layers import LayeredStore
 from state.ordered import overlay
+from state.serde import serializer
 from state.stores import ChangelogWriter, StoreSpec, ValueAndTimestamp
 
 _new_tuple = tuple.__new__
+
+FEW = 8
+"""Below this many keys, looking them up at once saves nothing."""
 
 
 class _KeyValueLayers(LayeredStore):
@@ -32,6 +36,10 @@ class _KeyValueLayers(LayeredStore):
         super().__init__(spec, engine, changelog, cache)
         self._by_value = spec.key_serde.by_value
         self._identity = self._layout.identity
+        self._write_keys = serializer(spec.key_serde) if self._by_value else list
+        self._write_values = serializer(spec.value_serde)
+        self._known_size = _known_size(spec, stored=len(self._layout.stored(b"", 0)))
+        self._known_class = spec.value_serde.type if self._known_size else None  # type: ignore[attr-defined]  # numbers
         front: dict[Any, Any] = self._live if self._cache is None else self._cache.entries
         read = self._live.__getitem__ if self._cache is None else self._cache.get
         identity = self._identity
@@ -41,6 +49,28 @@ class _KeyValueLayers(LayeredStore):
         else:
             self.get = lambda key: read(identity(key))
             self.lookup = lambda key: front[identity(key)]
+
+    def preload(self, keys: Iterable[Any]) -> None:
+        """Look up at once those of the keys that are not in memory: half the price of one by one. Nobody can tell."""
+        live, cached = self._live, () if self._cache is None else self._cache.entries
+        entries = keys if self._by_value else map(self._identity, keys)
+        missing = [entry for entry in dict.fromkeys(entries) if entry not in cached and entry not in live]
+        if len(missing) < FEW or len(live) + len(missing) > live.limit:
+            return
+        self._check_open()
+        raw = self._write_keys(missing)
+        found = self._engine.get_many(raw)
+        uncommitted, read = self._uncommitted, self._layout.live
+        if uncommitted:
+            found = [uncommitted.get(key, data) for key, data in zip(raw, found, strict=True)]
+        live.update((entry, None if data is None else read(data)) for entry, data in zip(missing, found, strict=True))
+
+    def _size(self, entry: Any, value: Any) -> int:
+        """As for all stores; numbers under keys of a fixed length are not written to be measured."""
+        plain = self._plain(value)
+        if self._known_size and plain.__class__ is self._known_class:
+            return self._known_size
+        return super()._size(entry, value)
 
     def _record_cache(self, budget: RecordCacheBudget) -> RecordCache | None:
         if budget.max_bytes <= 0:
@@ -72,20 +102,30 @@ class _KeyValueLayers(LayeredStore):
         return kept, old_values
 
     def _write_columns(self, updates: list[Update]) -> None:
-        layout, changes = self._layout, self._changes
-        value_bytes, stored = layout.value_bytes, layout.stored
-        keys = [layout.key_bytes(update[0]) for update in updates]
-        values = [None if update[1] is None else value_bytes(update[1]) for update in updates]
+        changes = self._changes
+        entries = [update[0] for update in updates]
         timestamps = [update[2] for update in updates]
+        keys = self._write_keys(entries)
+        values = self._value_bytes([update[1] for update in updates])
         self._live.update([update[:2] for update in updates])
-        self._uncommitted.update(
-            (key, None if value is None else stored(value, timestamp))
-            for key, value, timestamp in zip(keys, values, timestamps, strict=True)
-        )
+        self._uncommitted.update(zip(keys, self._stored_column(values, timestamps), strict=True))
         if changes is not None:
             changes.keys += keys
             changes.values += values
             changes.timestamps += timestamps
+
+    def _value_bytes(self, values: list[Any]) -> list[bytes | None]:
+        """A column of live values as bytes."""
+        plain = list(map(self._plain, values))
+        if None not in plain:
+            return cast("list[bytes | None]", self._write_values(plain))
+        written = iter(self._write_values([value for value in plain if value is not None]))
+        return [None if value is None else next(written) for value in plain]
+
+    def _stored_column(self, values: Sequence[bytes | None], timestamps: Sequence[int]) -> Sequence[bytes | None]:
+        """A column of values as the engine keeps them."""
+        del timestamps
+        return values
 
     def approximate_num_entries(self) -> int:
         """Roughly how many keys there are; deleted and overwritten ones may count for a while."""
@@ -138,6 +178,13 @@ class _KeyValueLayers(LayeredStore):
 
     def _flushed_key(self, entry: Any) -> Any:
         return self._layout.key(entry)
+
+
+def _known_size(spec: StoreSpec, *, stored: int) -> int:
+    """The bytes of every entry, if keys and values are numbers of a fixed length, else 0."""
+    key: int | None = getattr(spec.key_serde, "size_bytes", None)
+    value: int | None = getattr(spec.value_serde, "size_bytes", None)
+    return key + value + stored if key and value else 0
 
 
 def _first(pair: tuple[bytes, bytes | None]) -> bytes:
@@ -198,11 +245,13 @@ class TimestampedStore(_KeyValueLayers):
     def _plain(self, value: ValueAndTimestamp | None) -> Any:
         return None if value is None else value[0]
 
-    def _restored(
-        self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]
-    ) -> dict[bytes, bytes | None]:
-        stored = [
+    def _stored_column(self, values: Sequence[bytes | None], timestamps: Sequence[int]) -> Sequence[bytes | None]:
+        return [
             None if value is None else pack_long(timestamp) + value
             for value, timestamp in zip(values, timestamps, strict=True)
         ]
-        return dict(zip(keys, stored, strict=True))
+
+    def _restored(
+        self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]
+    ) -> dict[bytes, bytes | None]:
+        return dict(zip(keys, self._stored_column(values, timestamps), strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from state.appended import AppendedWindowStore
 from state.cache import RecordCacheBudget
 from state.directory import store_path
 from state.engine import Engine
@@ -42,7 +43,13 @@ def open_store(
     `cache` is shared by the stores of a worker; without it, or with a budget of 0, there is no record cache.
     Raises: StoreLocked, CorruptStore.
     """
-    return _STORES[spec.kind](spec, _engine(spec, directory, resources), changelog, cache)
+    kind = AppendedWindowStore if _is_appended(spec) else _STORES[spec.kind]
+    return kind(spec, _engine(spec, directory, resources), changelog, cache)
+
+
+def _is_appended(spec: StoreSpec) -> bool:
+    """Whether every write is a new entry that a cache could not hold back: the stores of stream joins."""
+    return spec.kind is StoreKind.WINDOW and spec.retain_duplicates and not spec.cached
 
 
 def _engine(spec: StoreSpec, directory: Path | None, resources: RocksDBResources | None) -> Engine:

@@ -1,8 +1,14 @@
-"""Serdes as the stores need them: objects to bytes and back. The ready-made ones are in `streams.serdes`."""
+"""Serdes as the stores need them: objects to bytes and back. The ready-made ones are in `streams.serdes`.
+
+A serde may offer `serialize_many` and `deserialize_many`, which take a whole column, without None in it, at the speed of
+a loop in C. They answer what `serialize` and `deserialize` would, entry by entry; when an entry is wrong they raise
+anything at all, and the column is taken once more, entry by entry.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -23,3 +29,28 @@ class Serde(Protocol[T]):
     def deserialize(self, data: bytes) -> T:
         """Raises: ValueError that says what was expected; `data` is not kept."""
         ...
+
+
+def serializer(serde: Serde[Any]) -> Callable[[Sequence[Any]], list[bytes]]:
+    """A function from a column of objects to one of bytes. Raises: what `serialize` does."""
+    return _by_column(getattr(serde, "serialize_many", None), serde.serialize)
+
+
+def deserializer(serde: Serde[Any]) -> Callable[[Sequence[bytes]], list[Any]]:
+    """A function from a column of bytes to one of objects. Raises: what `deserialize` does."""
+    return _by_column(getattr(serde, "deserialize_many", None), serde.deserialize)
+
+
+def _by_column(
+    many: Callable[[Sequence[Any]], list[Any]] | None, each: Callable[[Any], Any]
+) -> Callable[[Sequence[Any]], list[Any]]:
+    if many is None:
+        return lambda column: list(map(each, column))
+
+    def whole(column: Sequence[Any]) -> list[Any]:
+        try:
+            return many(column)
+        except Exception:
+            return list(map(each, column))  # for the error that says what was expected
+
+    return whole

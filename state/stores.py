@@ -34,6 +34,7 @@ class StoreSpec:
 
     `cached` is Kafka's record cache: updates of a key replace each other until commit or eviction, and only then are
     forwarded. `retention_ms` bounds window and session stores, and is the history of versioned ones.
+    `time_ordered`: a window store for emit on close, whose single windows Kafka can read 1 ms longer than others.
     `persistent=False` keeps the store in memory. `logged=False` gives it no changelog; `changelog_headers` go with
     its records, deletions excepted.
     """
@@ -48,6 +49,7 @@ class StoreSpec:
     retention_ms: int = 0
     window_size_ms: int = 0
     retain_duplicates: bool = False
+    time_ordered: bool = False
     topic_config: Mapping[str, str] = field(default_factory=dict)
     changelog_headers: Headers = ()
 

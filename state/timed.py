@@ -39,6 +39,7 @@ class TimedStore(LayeredStore):
         self._value: Callable[[Any], Any] = self._below if self._cache is None else self._cache.get
         self._identity = self._layout.identity
         self._by_value = spec.key_serde.by_value
+        self._slack_ms = int(spec.time_ordered)
 
     def _size(self, entry: Any, value: Any) -> int:
         return _PREFIX + super()._size(entry, value)
@@ -69,12 +70,14 @@ class TimedStore(LayeredStore):
     # Reading
 
     def _below(self, entry: Any) -> Any:
-        return None if entry[1] < self._segments.oldest_readable else self._live[entry]
+        return None if entry[1] < self._segments.oldest_readable - self._slack_ms else self._live[entry]
 
     def _between(self, identity: Any, first_time: int, last_time: int) -> list[tuple[Any, Any]]:
         """(entry key, live value) of one key with first <= time <= last, ascending."""
         self._check_open()
         timelines = self._active_timelines()
+        if self._cache is None:
+            first_time = max(first_time, self._segments.oldest_readable)
         found = []
         for entry in timelines.between(identity, first_time, last_time):
             value = self._value(entry)

@@ -18,7 +18,7 @@ from state.stores import ChangelogWriter, StoreSpec, ValueAndTimestamp
 from state.timed import TimedStore
 
 _new_tuple = tuple.__new__
-_SEQUENCE_MASK = 0x7FFFFFFF
+SEQUENCE_MASK = 0x7FFFFFFF
 
 
 class SegmentedWindowStore(TimedStore):
@@ -46,7 +46,7 @@ class SegmentedWindowStore(TimedStore):
         if self._duplicates:
             if value is None:
                 return
-            self._sequence = (self._sequence + 1) & _SEQUENCE_MASK
+            self._sequence = (self._sequence + 1) & SEQUENCE_MASK
             entry = identity, start_ms, self._sequence
         self._accept(entry, live, time, headers)
         if self._timelines is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -22,9 +23,11 @@ from streams.dsl.ktable import GlobalKTable
 from streams.dsl.options import Topic
 from streams.embedded import remove
 from streams.errors import ConfigError, StreamsError, TopologyError
+from streams.graph.nodes import Serdes
 from streams.queries import StoreView
 from streams.reading import Point, Records
 from streams.running import Application, run
+from streams.topology.nodes import SinkNode, SourceNode
 from streams.topology.topology import Topology
 from streams.writing import Field
 
@@ -94,6 +97,16 @@ class App(Decorators):
     def global_table(self, topic: Topic | str, **options: Any) -> GlobalKTable:
         """A topic as a table that every worker holds whole; options as `StreamsBuilder.global_table` takes them."""
         return self.builder.global_table(self._known(topic), **options)
+
+    def topic_types(self, name: str) -> Topic:
+        """A topic as this application knows it: declared, or read or written by it; without types if it is neither."""
+        known = self._topics.get(name) or Topic(name)
+        for node in self.build().nodes.values():
+            if isinstance(node, SourceNode) and name in node.topics and not node.internal:
+                return _completed(known, node.serdes)
+            if isinstance(node, SinkNode) and node.topic == name and not node.internal:
+                return _completed(known, node.serdes)
+        return known
 
     def build(self) -> Topology:
         """The topology of all that was said so far. Raises: TopologyError."""
@@ -204,3 +217,8 @@ class App(Decorators):
 
     def _known(self, topic: Any) -> Any:
         return self._topics.get(topic, topic) if isinstance(topic, str) else topic
+
+
+def _completed(topic: Topic, serdes: Serdes) -> Topic:
+    """A topic with the serdes that it did not declare."""
+    return replace(topic, key_serde=topic.key_serde or serdes.key, value_serde=topic.value_serde or serdes.value)

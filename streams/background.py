@@ -16,6 +16,8 @@ from streams.connection import Connection, connected
 from streams.errors import StreamsError
 from streams.running import Application, Listener, run
 
+LOOK_EVERY_S = 0.1
+
 
 class Running(Listener):
     """See the module; made by `App.running`, and a context manager that starts and stops it."""
@@ -99,3 +101,43 @@ class Running(Listener):
             self._error = error
         finally:
             self._started.set()
+
+
+class ToEnd(Listener):
+    """Stops a run when everything that its topics hold is committed; passes on to another listener."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._over = threading.Event()
+        self._application: Application | None = None
+        self._thread: threading.Thread | None = None
+
+    def starting(self, application: Application) -> None:
+        """Called by the run itself, when the broker is known."""
+        self._application = application
+        self._listener.starting(application)
+
+    def running(self, worker: Any) -> None:
+        """Called by the run itself, when it has a worker."""
+        self._listener.running(worker)
+        self._thread = threading.Thread(target=self._watch, args=(worker,), name="to-end", daemon=True)
+        self._thread.start()
+
+    def stopping(self) -> None:
+        """Called by the run itself, when a signal came or the worker ended."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._listener.stopping()
+
+    def _watch(self, worker: Any) -> None:
+        assert self._application is not None, "a run starts before it has a worker"
+        config, topics = self._application.config, self._application.topology.source_topics
+        try:
+            with connected(config) as connection:
+                while not self._over.wait(LOOK_EVERY_S):
+                    lag = connection.lag(config.application_id, topics)
+                    if lag is not None and not any(lag.values()):
+                        break
+        finally:
+            worker.stop()

@@ -11,11 +11,14 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from streams.errors import ConfigError, ProcessingError, RecordError, StreamsError, TopologyError
+from streams.errors import ConfigError, DeserializationError, ProcessingError, RecordError, StreamsError, TopologyError
 
 FAILED = 1
 WRONG_USAGE = 2
 INTERRUPTED = 130
+
+OUTSIDE = {"reader", "writer"}
+"""Nodes of records that no task has: those read and written by commands, which have no `on_error`."""
 
 
 def main(arguments: list[str] | None = None, app: Any = None) -> NoReturn:
@@ -56,9 +59,16 @@ def _told(error: StreamsError, code: int) -> int:
     if cause is not None and (isinstance(error, ProcessingError) or type(error) is StreamsError):
         sys.stderr.write("".join(traceback.format_exception(cause)))
     sys.stderr.write(f"error: {error}\n")
-    if isinstance(error, RecordError):
-        sys.stderr.write("  to skip such records with a warning: --set on_error=continue\n")
+    if isinstance(error, RecordError) and error.node not in OUTSIDE:
+        sys.stderr.write(f"  {_cure(error)}, or skip such records with a warning: --set on_error=continue\n")
     return code
+
+
+def _cure(error: RecordError) -> str:
+    """What to do about a record, in the words of an error's last line."""
+    if isinstance(error, DeserializationError):
+        return "declare the type that was written, or fix whoever writes it"
+    return "fix the function" if isinstance(error, ProcessingError) else "fix what makes the result"
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ class StreamsConfig:
         "Where the broker is: kafka://host:port[,host:port...], or embedded://DIR for the bundled one with its data in DIR.",
     )
     embedded_idle_ms: int = setting(
-        10_000, "How long the bundled broker stays after its last client has left.", kind="ms", minimum=0
+        10_000, "How long the bundled broker stays after its last client has left.", kind="ms", minimum=500
     )
     processing_guarantee: str = setting(
         AT_LEAST_ONCE, "How often an input may count.", choices=(AT_LEAST_ONCE, EXACTLY_ONCE)

@@ -129,8 +129,9 @@ class Connection:
     def lag_of(self, group: str, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """The same for partitions that exist."""
         consumer = self._watchers.get(group) or self._watchers.setdefault(group, self.clients.consumer(group=group))
-        begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+        # Commits first: what they wrote to topics in between is then counted by the ends, never missed.
         committed = consumer.committed(partitions)
+        begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
         done = {each: committed[each].offset if each in committed else begins[each] for each in partitions}
         return {each: max(0, ends[each] - max(done[each], begins[each])) for each in partitions}
 

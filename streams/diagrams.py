@@ -1,9 +1,10 @@
-"""A topology as text, as a Mermaid flowchart, and as a Graphviz digraph."""
+"""A topology as text, as a Mermaid flowchart, as a Graphviz digraph, and as a picture (SVG)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from streams.svg_drawing import svg
 from streams.topology.nodes import SinkNode, SourceNode, TopologyNode
 from streams.topology.topology import Topology
 
@@ -37,7 +38,7 @@ def dot(topology: Topology) -> str:
     return "\n".join([*lines, "}"])
 
 
-FORMATS: Mapping[str, Callable[[Topology], str]] = {"text": text, "mermaid": mermaid, "dot": dot}
+FORMATS: Mapping[str, Callable[[Topology], str]] = {"text": text, "svg": svg, "mermaid": mermaid, "dot": dot}
 
 
 def _nodes(topology: Topology) -> Iterator[TopologyNode]:

@@ -61,12 +61,24 @@ class Batch:
     """Records of one source partition as columns of equal length, in order.
 
     Shape: `keys`, `values` and `timestamps` are lists; `headers` is a list or None when no record has any; `offsets`
-    is a sequence or None for records that a task made itself (`topic` is then None and `partition` -1).
+    is a sequence or None for records that a task made itself (`topic` is then None and `partition` -1). `topics` is a
+    list where the records are of several topics (`topic` is then None), else None.
     On the edge of a table, `values` are the new values (None: deleted), `old_values` the ones before (None as a
     whole: nobody asked for them), and `latest` tells which changes are the newest of their key (None: all are).
     """
 
-    __slots__ = ("headers", "keys", "latest", "offsets", "old_values", "partition", "timestamps", "topic", "values")
+    __slots__ = (
+        "headers",
+        "keys",
+        "latest",
+        "offsets",
+        "old_values",
+        "partition",
+        "timestamps",
+        "topic",
+        "topics",
+        "values",
+    )
 
     def __init__(
         self,
@@ -77,6 +89,7 @@ class Batch:
         *,
         offsets: Sequence[int] | None = None,
         topic: str | None = None,
+        topics: list[str] | None = None,
         partition: int = -1,
         old_values: list[Any] | None = None,
         latest: list[bool] | None = None,
@@ -87,6 +100,7 @@ class Batch:
         self.headers = headers
         self.offsets = offsets
         self.topic = topic
+        self.topics = topics
         self.partition = partition
         self.old_values = old_values
         self.latest = latest
@@ -106,6 +120,7 @@ class Batch:
             self.headers and self.headers[start:stop],
             offsets=self.offsets and self.offsets[start:stop],
             topic=self.topic,
+            topics=self.topics and self.topics[start:stop],
             partition=self.partition,
             old_values=self.old_values and self.old_values[start:stop],
             latest=self.latest and self.latest[start:stop],
@@ -121,6 +136,7 @@ class Batch:
             self.headers and list(compress(self.headers, keep)),
             offsets=self.offsets and list(compress(self.offsets, keep)),
             topic=self.topic,
+            topics=self.topics and list(compress(self.topics, keep)),
             partition=self.partition,
             old_values=self.old_values and list(compress(self.old_values, keep)),
             latest=self.latest and list(compress(self.latest, keep)),
@@ -135,6 +151,7 @@ class Batch:
             self.headers,
             offsets=self.offsets,
             topic=self.topic,
+            topics=self.topics,
             partition=self.partition,
         )
 
@@ -145,7 +162,7 @@ class Batch:
             self.values[index],
             self.timestamps[index],
             self.headers[index] if self.headers else (),
-            self.topic,
+            self.topics[index] if self.topics else self.topic,
             self.partition,
             self.offsets[index] if self.offsets else -1,
         )

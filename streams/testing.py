@@ -98,7 +98,7 @@ class TestInputTopic:
 
 
 class TestOutputTopic:
-    """Reads what was written to one topic, each record once."""
+    """Reads what the program wrote to one topic, each record once; what the test itself sent there is left out."""
 
     __test__ = False
 
@@ -108,19 +108,23 @@ class TestOutputTopic:
         self._key = key
         self._value = value
         self._position = 0
+        self._count = 0
 
     def read(self) -> list[Record]:
         """All records since the last read, oldest first; where they lie (topic, offset) is left out."""
-        raw = self._driver.written(self.topic, self._position)
-        self._position += len(raw)
+        raw = self._waiting()
+        if raw:
+            self._position = raw[-1].offset + 1
+            self._count += len(raw)
         return [self._decoded(record) for record in raw]
 
     def read_record(self) -> Record:
         """The next record. Raises: LookupError when there is none."""
-        raw = self._driver.written(self.topic, self._position)
+        raw = self._waiting()
         if not raw:
-            raise LookupError(f"topic {self.topic} has no more records: {self._position} were read")
-        self._position += 1
+            raise LookupError(f"topic {self.topic} has no more records: {self._count} were read")
+        self._position = raw[0].offset + 1
+        self._count += 1
         return self._decoded(raw[0])
 
     def read_values(self) -> list[Any]:
@@ -138,7 +142,10 @@ class TestOutputTopic:
     @property
     def empty(self) -> bool:
         """Whether everything was read."""
-        return not self._driver.written(self.topic, self._position)
+        return not self._waiting()
+
+    def _waiting(self) -> list[Record]:
+        return [record for record in self._driver.written(self.topic, self._position) if not self._driver.sent(record)]
 
     def _decoded(self, raw: Record) -> Record:
         return Record(
@@ -183,6 +190,7 @@ class TopologyTestDriver:
         self._read = self._source_topics()
         self._waiting = InputOrder()
         self._written: list[str] = []
+        self._sent: set[tuple[str | None, int]] = set()
         self._known: dict[str, int] = {}
         self._handed_over: dict[str, int] = {}
         self._global = self._global_task()
@@ -261,9 +269,14 @@ class TopologyTestDriver:
 
     def pipe(self, topic: str, key: bytes | None, value: bytes | None, timestamp: int, headers: Headers = ()) -> None:
         """Write a record as bytes, and process it and all that it sets off."""
-        self._broker.append(TopicPartition(topic, 0), Batch([key], [value], [timestamp], [headers]))
+        end = self._broker.append(TopicPartition(topic, 0), Batch([key], [value], [timestamp], [headers]))
+        self._sent.add((topic, end - 1))
         self._written.append(topic)
         self._process_all()
+
+    def sent(self, record: Record) -> bool:
+        """Whether the test wrote that record itself."""
+        return (record.topic, record.offset) in self._sent
 
     def written(self, topic: str, position: int) -> list[Record]:
         """The records of a topic from `position` on, as bytes."""
@@ -317,6 +330,7 @@ class TopologyTestDriver:
             max_task_idle_ms=config.max_task_idle_ms,
             emit_throttle_ms=0,
             global_stores=global_stores,
+            record_cache=self._cache,
         )
 
     def _open_store(self, spec: StoreSpec, task: TaskId, changelog: ChangelogWriter | None) -> Store:

@@ -1,174 +1,168 @@
-"""Topics from the command line: list them, print them as JSON lines, write them from JSON lines.
+"""Topics and groups from the command line: what there is, and JSON lines into topics.
 
-Rules: nothing is kept in memory; reading ends at the end that the topic had when reading began, unless it follows.
+Rules: everything is found out through a Connection; what is returned is rows, which the command prints as a table or as
+JSON. Nothing is kept in memory while lines are written.
 """
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
-from streams.clients.base import Clients, Consumer, RawBatch
-from streams.clients.partitioner import partitions_for
-from streams.config import StreamsConfig
-from streams.errors import ConfigError, shown
-from streams.record import TopicPartition
-from streams.running import with_broker
-from streams.serdes import serde_for
+from state.serde import Serde
+from streams.clients.kafka.admin import KafkaAdmin
+from streams.clients.kafka.groups import KafkaGroups
+from streams.connection import Connection
+from streams.dsl.options import Topic
+from streams.errors import ConfigError, ProductionError, shown
+from streams.record import NO_TIMESTAMP, Record, TopicPartition, Windowed
+from streams.serdes import Float32, Int16, Int32
 
-POLL_S = 0.5
 CHUNK = 1000
 
+Row = dict[str, Any]
 
-@contextmanager
-def connected(config: StreamsConfig) -> Iterator[Clients]:
-    """Clients of the configured broker; an embedded one is found or started."""
-    from streams.clients.kafka import KafkaClients
+_PLAIN = (str, bytes, bool, int, float, UUID, object, Any, Int16, Int32, Float32, Windowed)
+"""Types whose serdes take what JSON gives, or have no JSON."""
 
-    with ExitStack() as stack:
-        clients = KafkaClients(with_broker(config, stack))
-        stack.callback(clients.close)
-        yield clients
+PLACE = ("topic", "partition", "offset")
+"""What `streams consume` adds to a line, and a copy of a topic does not need."""
 
 
-def list_topics(clients: Any) -> Iterator[str]:
-    """Shape: "name  partitions  records" per topic, aligned."""
-    descriptions = clients.admin().describe(clients.admin().topics())
-    consumer = clients.consumer(group=None)
-    width = max(map(len, descriptions), default=5)
-    yield f"{'topic':{width}}  partitions  records"
-    for name, description in sorted(descriptions.items()):
-        partitions = [TopicPartition(name, number) for number in range(description.partitions)]
-        ends, starts = consumer.end_offsets(partitions), consumer.beginning_offsets(partitions)
-        records = sum(ends[each] - starts[each] for each in partitions)
-        yield f"{name:{width}}  {len(partitions):>10}  {records:>7,}"
+def topic_rows(connection: Connection) -> list[Row]:
+    """Every topic with its partitions and records."""
+    return [topic._asdict() for topic in connection.topics()]
 
 
-def read_lines(clients: Clients, topic: str, *, key: str, value: str, count: int, follow: bool) -> Iterator[str]:
-    """The records of a topic as JSON lines, partition by partition as they arrive."""
-    consumer = clients.consumer(group=None)
-    ends = _assigned(clients, consumer, topic)
-    show = _shower(key, value)
-    given = 0
-    while follow or any(consumer.position(partition) < end for partition, end in ends.items()):
-        for batch in consumer.poll(POLL_S):
-            for line in show(batch, None if follow else ends[TopicPartition(batch.topic, batch.partition)]):
-                yield line
-                given += 1
-                if given == count:
-                    return
-
-
-def _assigned(clients: Clients, consumer: Consumer, topic: str) -> dict[TopicPartition, int]:
-    """Read all partitions from their beginning. Shape: the end of each."""
-    description = clients.admin().describe([topic]).get(topic)
-    if description is None:
+def partition_rows(connection: Connection, topic: str) -> list[Row]:
+    """The partitions of a topic with their first and last offsets. Raises: ConfigError when there is none."""
+    found = connection.admin.describe([topic]).get(topic)
+    if found is None:
         raise ConfigError(f"there is no topic {topic!r} on this broker; `streams topics` lists them")
-    partitions = [TopicPartition(topic, number) for number in range(description.partitions)]
-    consumer.assign(partitions)
-    for partition, start in consumer.beginning_offsets(partitions).items():
-        consumer.seek(partition, start)
-    return consumer.end_offsets(partitions)
+    partitions = [TopicPartition(topic, number) for number in range(found.partitions)]
+    consumer = connection.clients.consumer(group=None)
+    begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+    consumer.close()
+    return [{"partition": each.partition, "begin": begins[each], "end": ends[each]} for each in partitions]
 
 
-def _shower(key: str, value: str) -> Callable[[RawBatch, int | None], Iterator[str]]:
-    read_key, read_value = _reader(key), _reader(value)
-
-    def show(batch: RawBatch, end: int | None) -> Iterator[str]:
-        columns = batch.columns()
-        for index, offset in enumerate(columns.offsets or ()):
-            if end is not None and offset >= end:
-                return
-            record = columns.record(index)
-            line: dict[str, Any] = {
-                "topic": batch.topic,
-                "partition": batch.partition,
-                "offset": offset,
-                "timestamp": record.timestamp,
-                "key": read_key(record.key),
-                "value": read_value(record.value),
-            }
-            if record.headers:
-                line["headers"] = {name: auto(data) for name, data in record.headers}
-            yield json.dumps(line, ensure_ascii=False, default=str) + "\n"
-
-    return show
+def group_rows(connection: Connection) -> list[Row]:
+    """Every group with its state, its members and its lag over all partitions that it committed."""
+    groups = groups_of(connection)
+    rows = []
+    for name in groups.names():
+        info = groups.describe(name)
+        lag = sum(row["lag"] for row in lag_rows(connection, name))
+        rows.append({"group": name, "state": info.state, "members": len(info.members), "lag": lag})
+    return rows
 
 
-def _reader(kind: str) -> Callable[[bytes | None], Any]:
-    if kind == "auto":
-        return auto
-    deserialize = serde_for(kind).deserialize
-    return lambda data: None if data is None else _printable(deserialize(data))
-
-
-def auto(data: bytes | None) -> Any:
-    """Bytes as a person would read them: JSON, else text, else an 8-byte number, else hex."""
-    if data is None:
-        return None
+def lag_rows(connection: Connection, group: str) -> list[Row]:
+    """The partitions that a group committed: where it is, where they end, and what is between."""
+    every = connection.admin.describe(connection.admin.topics())
+    partitions = [TopicPartition(name, number) for name in every for number in range(every[name].partitions)]
+    consumer = connection.clients.consumer(group=group)
     try:
-        return msgspec.json.decode(data)
-    except ValueError:
-        pass
-    try:
-        text = data.decode()
-        if text.isprintable():
-            return text
-    except ValueError:
-        pass
-    return int.from_bytes(data, "big", signed=True) if len(data) == 8 else data.hex()
+        committed = consumer.committed(partitions)
+        ends = consumer.end_offsets(committed) if committed else {}
+    finally:
+        consumer.close()
+    return [
+        {
+            "topic": each.topic,
+            "partition": each.partition,
+            "committed": committed[each].offset,
+            "end": ends[each],
+            "lag": max(0, ends[each] - committed[each].offset),
+        }
+        for each in sorted(committed)
+    ]
 
 
-def _printable(value: Any) -> Any:
-    return value.hex() if isinstance(value, bytes) else value
+def groups_of(connection: Connection) -> KafkaGroups:
+    """The groups of a connection's brokers."""
+    admin = connection.admin
+    assert isinstance(admin, KafkaAdmin), "groups are administered on real brokers only"
+    return KafkaGroups(admin)
 
 
-def write_lines(clients: Clients, topic: str, lines: Iterable[str], *, key: str, value: str) -> int:
-    """Write JSON lines, partitioned by their keys' bytes as Kafka does. Shape: how many were written."""
-    producer = clients.producer()
-    partitions = producer.partition_count(topic)
-    write_key, write_value = serde_for(key).serialize, serde_for(value).serialize
+def table(rows: list[Row], nothing: str) -> Iterator[str]:
+    """Rows as aligned lines under their names, numbers to the right; `nothing` when there are none."""
+    if not rows:
+        yield nothing
+        return
+    columns = list(rows[0])
+    cells = [[f"{row[name]:,}" if isinstance(row[name], int) else str(row[name]) for name in columns] for row in rows]
+    widths = [max(len(name), *(len(row[at]) for row in cells)) for at, name in enumerate(columns)]
+    right = [isinstance(rows[0][name], int) for name in columns]
+    for line in (columns, *cells):
+        aligned = (
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(line, widths, right, strict=True)
+        )
+        yield "  ".join(aligned).rstrip()
+
+
+def write_lines(connection: Connection, topic: Topic, lines: Iterable[str]) -> int:
+    """Write JSON lines to a topic. Shape: how many. Raises: ConfigError that names the line."""
+    numbered = ((number, line.strip()) for number, line in enumerate(lines, 1) if line.strip())
     written = 0
-    chunk: dict[int, list[tuple[bytes | None, bytes | None, int]]] = {}
-
-    def send() -> None:
-        for partition, records in chunk.items():
-            keys, values, timestamps = zip(*records, strict=True)
-            producer.send(topic, partition, keys, values, timestamps)
-        chunk.clear()
-
-    for number, line in enumerate(filter(str.strip, lines), 1):
-        record = _record(line.strip(), number)
+    while chunk := list(islice(numbered, CHUNK)):
+        records = [_of_types(_record(line, number), number, topic) for number, line in chunk]
         try:
-            key_data = None if record["key"] is None else write_key(record["key"])
-            value_data = None if record["value"] is None else write_value(record["value"])
-        except (TypeError, ValueError) as problem:
-            raise ConfigError(f"line {number}: {problem}; --key and --value choose other types") from None
-        partition = (number - 1) % partitions if key_data is None else partitions_for([key_data], partitions)[0]
-        chunk.setdefault(partition, []).append((key_data, value_data, record["timestamp"]))
-        written = number
-        if number % CHUNK == 0:
-            send()
-    send()
-    producer.flush()
+            written += connection.write(topic, records)
+        except ProductionError:
+            raise _wrong_line(connection, topic, chunk, records) from None
+    connection.flush()
     return written
 
 
-def _record(line: str, number: int) -> dict[str, Any]:
-    """A line as key, value and timestamp; a line that is no such object is the value itself."""
-    now_ms = time.time_ns() // 1_000_000
+def _wrong_line(
+    connection: Connection, topic: Topic, chunk: list[tuple[int, str]], records: list[Record]
+) -> ConfigError:
+    """Which line of a chunk it was; none of the chunk was written."""
+    for (number, _), record in zip(chunk, records, strict=True):
+        for serde, part in ((topic.key_serde, record.key), (topic.value_serde, record.value)):
+            try:
+                if serde is not None and part is not None:
+                    serde.serialize(part)
+            except (TypeError, ValueError) as problem:
+                return ConfigError(f"line {number}: {problem}; --key and --value choose other types")
+    raise AssertionError(f"no line for {topic.name} fails by itself on {connection.config.broker}")
+
+
+def _of_types(record: Record, number: int, topic: Topic) -> Record:
+    """A record of JSON's types as one of the topic's, where those have fields. Raises: ConfigError."""
+    return replace(
+        record,
+        key=_of_type(record.key, topic.key_serde, number),
+        value=_of_type(record.value, topic.value_serde, number),
+    )
+
+
+def _of_type(value: Any, serde: Serde[Any] | None, number: int) -> Any:
+    if serde is None or value is None or serde.type in _PLAIN:
+        return value
+    try:
+        return serde.deserialize(msgspec.json.encode(value))
+    except ValueError as problem:
+        raise ConfigError(f"line {number}: {problem}; --key and --value choose other types") from None
+
+
+def _record(line: str, number: int) -> Record:
+    """A line as a record; one that is no such object is the value itself."""
     try:
         parsed = msgspec.json.decode(line)
     except ValueError:
         parsed = line
-    if not isinstance(parsed, dict) or "value" not in parsed or parsed.keys() - {"key", "value", "timestamp"}:
-        return {"key": None, "value": parsed, "timestamp": now_ms}
-    timestamp = parsed.get("timestamp", now_ms)
+    if not isinstance(parsed, dict) or "value" not in parsed or parsed.keys() - {"key", "value", "timestamp", *PLACE}:
+        return Record(None, parsed)
+    timestamp = parsed.get("timestamp", NO_TIMESTAMP)
     if not isinstance(timestamp, int):
         raise ConfigError(f"line {number}: expected a timestamp in ms, got {shown(timestamp)}")
-    return {"key": parsed.get("key"), "value": parsed["value"], "timestamp": timestamp}
+    return Record(parsed.get("key"), parsed["value"], timestamp)

@@ -37,9 +37,8 @@ class Writer:
         from streams.frames import is_frame, rows_of
 
         given = rows_of(rows, topic, key, timestamp) if is_frame(rows) else _records(rows, _getter(key), timestamp)
-        records = _timed(given, topic)
         written = 0
-        while chunk := list(islice(records, CHUNK)):
+        while chunk := list(islice(given, CHUNK)):
             self._send(topic, chunk)
             written += len(chunk)
         return written
@@ -57,6 +56,7 @@ class Writer:
     def _send(self, topic: Topic, records: Sequence[Record]) -> None:
         keys = _serialized([record.key for record in records], topic.key_serde or self._default, topic, "key")
         values = _serialized([record.value for record in records], topic.value_serde or self._default, topic, "value")
+        timestamps = _timestamps(records, topic)
         for partition, chosen in self._places(topic.name, keys).items():
             headers = [records[index].headers for index in chosen]
             self._producer.send(
@@ -64,7 +64,7 @@ class Writer:
                 partition,
                 [keys[index] for index in chosen],
                 [values[index] for index in chosen],
-                [records[index].timestamp for index in chosen],
+                [timestamps[index] for index in chosen],
                 headers if any(headers) else None,
             )
 
@@ -107,15 +107,18 @@ def _records(rows: Iterable[Any], key: Callable[[Any], Any] | None, timestamp: F
         yield Record(pair[0], pair[1], time_of(pair[1]) if time_of else given)
 
 
-def _timed(records: Iterator[Record], topic: Topic) -> Iterator[Record]:
+def _timestamps(records: Sequence[Record], topic: Topic) -> list[int]:
     """Records without a time get the one that the topic finds in their values, else now."""
+    now_ms = time.time_ns() // 1_000_000
     of_value = topic.timestamp.of_value if isinstance(topic.timestamp, ValueTimestamp) else None
-    for record in records:
-        if record.timestamp != NO_TIMESTAMP:
-            yield record
-            continue
-        found = of_value(record.value) if of_value and record.value is not None else time.time_ns() // 1_000_000
-        yield Record(record.key, record.value, found, record.headers)
+    return [
+        record.timestamp
+        if record.timestamp != NO_TIMESTAMP
+        else of_value(record.value)
+        if of_value and record.value is not None
+        else now_ms
+        for record in records
+    ]
 
 
 def _serialized(column: Sequence[Any], serde: Serde[Any], topic: Topic, part: str) -> list[bytes | None]:

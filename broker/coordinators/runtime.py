@@ -77,6 +77,10 @@ class Runtime:
         """The partition that holds everything of a group or transactional id, as Kafka counts it."""
         return (java_hash(key) & 0x7FFFFFFF) % len(self._logs)
 
+    def log_of(self, key: str) -> PartitionLog:
+        """The partition that holds everything of a key."""
+        return self._logs[self.partition_of(key)]
+
     def load(self) -> int:
         """Replay everything that is stored; the number of records."""
         return sum(self._load_partition(log) for log in self._logs)
@@ -165,7 +169,7 @@ class Runtime:
 
     def after_writes(self, key: str, ready: Done) -> None:
         """Call back when everything written so far to the key's partition is committed; often at once."""
-        log = self._logs[self.partition_of(key)]
+        log = self.log_of(key)
         self._when_committed(log, log.log_end_offset, ready)
 
 

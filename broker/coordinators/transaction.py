@@ -42,15 +42,15 @@ class TransactionState(Enum):
 
 _S = TransactionState
 TRANSITIONS: dict[TransactionState, frozenset[TransactionState]] = {
-    _S.EMPTY: frozenset({_S.EMPTY, _S.ONGOING, _S.DEAD}),
+    _S.EMPTY: frozenset({_S.EMPTY, _S.ONGOING, _S.PREPARE_ABORT, _S.DEAD}),
     _S.ONGOING: frozenset({_S.ONGOING, _S.PREPARE_COMMIT, _S.PREPARE_ABORT}),
     _S.PREPARE_COMMIT: frozenset({_S.COMPLETE_COMMIT}),
     _S.PREPARE_ABORT: frozenset({_S.COMPLETE_ABORT}),
-    _S.COMPLETE_COMMIT: frozenset({_S.EMPTY, _S.ONGOING, _S.DEAD}),
-    _S.COMPLETE_ABORT: frozenset({_S.EMPTY, _S.ONGOING, _S.DEAD}),
+    _S.COMPLETE_COMMIT: frozenset({_S.EMPTY, _S.ONGOING, _S.PREPARE_ABORT, _S.DEAD}),
+    _S.COMPLETE_ABORT: frozenset({_S.EMPTY, _S.ONGOING, _S.PREPARE_ABORT, _S.DEAD}),
     _S.DEAD: frozenset(),
 }
-"""State -> states that may follow it."""
+"""State -> states that may follow it. An abort of nothing is prepared as well: under EndTxn 5 it gives a new epoch."""
 
 COMPLETED_BY = {_S.PREPARE_COMMIT: _S.COMPLETE_COMMIT, _S.PREPARE_ABORT: _S.COMPLETE_ABORT}
 IDLE = frozenset({_S.EMPTY, _S.COMPLETE_COMMIT, _S.COMPLETE_ABORT})
@@ -104,6 +104,12 @@ class Transaction:
         """As read from a record, with the epoch before the last bump, which records do not hold."""
         previous = before.producer if before.producer != self.producer else before.previous
         return dataclasses.replace(self, previous=previous)
+
+    def was_ended_by(self, producer: ProducerEpoch) -> bool:
+        """Whether a producer's last EndTxn 5 has given it the epoch of now, so that it only repeats itself."""
+        ended_as = ProducerEpoch(producer.producer_id, producer.epoch + 1)
+        renumbered = self.producer.epoch == 0 and self.previous == ended_as
+        return self.producer == ended_as or renumbered
 
     @property
     def bumped(self) -> ProducerEpoch:

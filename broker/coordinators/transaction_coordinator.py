@@ -35,6 +35,7 @@ WriteMarker = Callable[[TopicPartition, Marker, Done], None]
 """Writes a marker into a partition; calls back when it is durable, also where the partition is gone."""
 
 ProducerReply = Callable[[ErrorCode, ProducerEpoch], None]
+Completed = Callable[[Transaction], None]
 NOBODY = ProducerEpoch(-1, -1)
 
 
@@ -54,7 +55,7 @@ class TransactionCoordinator:
         self._config = config
         self._clock_ms = clock_ms
         self._runtime = Runtime(logs, self._replay, when_committed, clock_ms)
-        self._coordinator_epoch = max(log.leader_epoch for log in logs)
+        self.coordinator_epoch = max(log.leader_epoch for log in logs)
         self._new_producer_id = new_producer_id
         self._write_marker = write_marker
         self._transactions: dict[str, Transaction] = {}
@@ -65,7 +66,7 @@ class TransactionCoordinator:
         for transaction in list(self._transactions.values()):
             if transaction.state in COMPLETED_BY:
                 logger.info("transaction %s: finishing %s", transaction.transactional_id, transaction.state.shown)
-                self._finish(transaction, lambda _: None)
+                self._finish(transaction, _nobody_asked)
 
     def _replay(self, record: StateRecord, origin: Origin) -> None:
         del origin
@@ -146,13 +147,39 @@ class TransactionCoordinator:
         grown = transaction.become(TransactionState.ONGOING, self._clock_ms(), partitions=known.union(partitions))
         self._write(grown, done)
 
-    def verify(self, transactional_id: str, producer: ProducerEpoch, partition: TopicPartition) -> None:
-        """Whether a producer may write to a partition now, as part of its transaction. Raises: BrokerError."""
+    def include(
+        self, transactional_id: str, producer: ProducerEpoch, partitions: Collection[TopicPartition]
+    ) -> PartitionLog | None:
+        """Let partitions take part because the producer writes there (Produce 12, TxnOffsetCommit 5). Raises: BrokerError.
+
+        The log whose present end must be committed before the write is acknowledged; None if all took part already.
+        """
+        transaction = self._checked(transactional_id, producer)
+        if transaction.state is TransactionState.ONGOING and transaction.partitions.issuperset(partitions):
+            return None
+        errors: list[ErrorCode] = []
+        self.add_partitions(transactional_id, producer, partitions, errors.append)
+        if errors and errors[0]:
+            raise BrokerError(errors[0])
+        return self._runtime.log_of(transactional_id)
+
+    def verify(
+        self,
+        transactional_id: str,
+        producer: ProducerEpoch,
+        partition: TopicPartition,
+        absent: ErrorCode = ErrorCode.INVALID_TXN_STATE,
+    ) -> None:
+        """Whether a producer may write to a partition now, as part of its transaction. Raises: BrokerError.
+
+        `absent` is what a version calls a partition that was not added.
+        """
         transaction = self._checked(transactional_id, producer, fenced=ErrorCode.INVALID_PRODUCER_EPOCH)
+        if transaction.state in COMPLETED_BY:
+            raise BrokerError(ErrorCode.CONCURRENT_TRANSACTIONS)
         if transaction.state is not TransactionState.ONGOING or partition not in transaction.partitions:
             raise BrokerError(
-                ErrorCode.INVALID_TXN_STATE,
-                f"{partition[0]}-{partition[1]} does not belong to the transaction of {transactional_id!r}",
+                absent, f"{partition[0]}-{partition[1]} does not belong to the transaction of {transactional_id!r}"
             )
 
     def _checked(
@@ -176,49 +203,68 @@ class TransactionCoordinator:
 
         Repeating an end that has happened succeeds; the opposite is INVALID_TXN_STATE. Raises: BrokerError.
         """
-        if bump and self._is_repeated(transactional_id, producer, commit=commit):
-            current = self._transactions[transactional_id].producer
-            self._runtime.after_writes(transactional_id, lambda error: reply(error, current))
+        if bump:
+            self._end_bumping(transactional_id, producer, reply, commit=commit)
             return
         transaction = self._checked(transactional_id, producer)
-        state = transaction.state
-        if state is TransactionState.ONGOING:
-            self._prepare(transaction, reply, commit=commit, bump=bump)
-        elif state is (TransactionState.COMPLETE_COMMIT if commit else TransactionState.COMPLETE_ABORT):
-            self._runtime.after_writes(transactional_id, lambda error: reply(error, producer))
+        if transaction.state is TransactionState.ONGOING:
+            self._prepare(transaction, reply, commit=commit)
+        else:
+            self._repeat(transaction, reply, commit=commit)
+
+    def _end_bumping(
+        self, transactional_id: str, producer: ProducerEpoch, reply: ProducerReply, *, commit: bool
+    ) -> None:
+        """Every end gives the producer a new epoch, so an end of the epoch before can only be a repetition."""
+        transaction = self._transactions.get(transactional_id)
+        repeated = transaction is not None and transaction.was_ended_by(producer)
+        if transaction is None or (producer.producer_id != transaction.producer.producer_id and not repeated):
+            raise BrokerError(ErrorCode.INVALID_PRODUCER_ID_MAPPING)
+        if repeated and transaction.state is not TransactionState.ONGOING:
+            self._repeat(transaction, reply, commit=commit)
+        elif producer != transaction.producer or transaction.state in COMPLETED_BY:
+            raise BrokerError(ErrorCode.PRODUCER_FENCED)
+        elif transaction.state is TransactionState.ONGOING:
+            self._prepare(transaction, reply, commit=commit, producer=transaction.bumped)
+        elif commit:
+            raise BrokerError(ErrorCode.INVALID_TXN_STATE, f"{transactional_id!r} has no transaction to commit")
+        else:
+            self._prepare(transaction, reply, commit=False, producer=transaction.bumped)
+
+    def _repeat(self, transaction: Transaction, reply: ProducerReply, *, commit: bool) -> None:
+        """Answer an end that was asked for before, or refuse the opposite of it."""
+        state, current = transaction.state, transaction.producer
+        if state is (TransactionState.COMPLETE_COMMIT if commit else TransactionState.COMPLETE_ABORT):
+            self._runtime.after_writes(transaction.transactional_id, lambda error: reply(error, current))
         elif state is (TransactionState.PREPARE_COMMIT if commit else TransactionState.PREPARE_ABORT):
             raise BrokerError(ErrorCode.CONCURRENT_TRANSACTIONS)
         else:
             raise BrokerError(ErrorCode.INVALID_TXN_STATE)
 
-    def _is_repeated(self, transactional_id: str, producer: ProducerEpoch, *, commit: bool) -> bool:
-        transaction = self._transactions.get(transactional_id)
-        wanted = TransactionState.COMPLETE_COMMIT if commit else TransactionState.COMPLETE_ABORT
-        return transaction is not None and transaction.previous == producer and transaction.state is wanted
-
-    def _prepare(self, transaction: Transaction, reply: ProducerReply, *, commit: bool, bump: bool) -> None:
+    def _prepare(
+        self, transaction: Transaction, reply: ProducerReply, *, commit: bool, producer: ProducerEpoch | None = None
+    ) -> None:
         state = TransactionState.PREPARE_COMMIT if commit else TransactionState.PREPARE_ABORT
-        producer = transaction.bumped if bump else None
         prepared = transaction.become(state, self._clock_ms(), producer=producer)
 
         def stored(error: ErrorCode) -> None:
             if error:
                 reply(error, prepared.producer)
             else:
-                self._finish(prepared, lambda error: reply(error, prepared.producer))
+                self._finish(prepared, lambda completed: reply(ErrorCode.NONE, completed.producer))
 
         self._write(prepared, stored)
 
     def _abort_and_fence(self, transaction: Transaction) -> None:
         """Abort under a new epoch, so that the producer of the old one can add nothing more."""
         prepared = transaction.become(TransactionState.PREPARE_ABORT, self._clock_ms(), producer=transaction.bumped)
-        self._write(prepared, lambda error: None if error else self._finish(prepared, lambda _: None))
+        self._write(prepared, lambda error: None if error else self._finish(prepared, _nobody_asked))
         raise BrokerError(ErrorCode.CONCURRENT_TRANSACTIONS)
 
-    def _finish(self, prepared: Transaction, done: Done) -> None:
+    def _finish(self, prepared: Transaction, done: Completed) -> None:
         """Write a marker into every partition, then note that the transaction is complete."""
         commit = prepared.state is TransactionState.PREPARE_COMMIT
-        marker = Marker(*prepared.producer, commit, self._coordinator_epoch)
+        marker = Marker(*prepared.producer, commit, self.coordinator_epoch)
         outstanding = len(prepared.partitions)
 
         def written(_: ErrorCode) -> None:
@@ -232,10 +278,17 @@ class TransactionCoordinator:
         if not prepared.partitions:
             self._complete(prepared, done)
 
-    def _complete(self, prepared: Transaction, done: Done) -> None:
-        completed = prepared.become(COMPLETED_BY[prepared.state], self._clock_ms(), partitions=())
+    def _complete(self, prepared: Transaction, done: Completed) -> None:
+        """Note the end; a producer whose epochs are used up goes on under a new id."""
+        exhausted = prepared.producer.epoch > MAX_EPOCH
+        completed = prepared.become(
+            COMPLETED_BY[prepared.state],
+            self._clock_ms(),
+            partitions=(),
+            producer=ProducerEpoch(self._new_producer_id(), 0) if exhausted else None,
+        )
         self._write(completed, lambda _: None)
-        done(ErrorCode.NONE)
+        done(completed)
 
     # ---- time
 
@@ -273,3 +326,16 @@ class TransactionCoordinator:
     def describe(self, transactional_id: str) -> Transaction | None:
         """One id, for reading."""
         return self._transactions.get(transactional_id)
+
+    def under_way(self) -> set[tuple[int, TopicPartition]]:
+        """(producer id, partition) of everything that takes part in a transaction that has not ended."""
+        return {
+            (transaction.producer.producer_id, partition)
+            for transaction in self._transactions.values()
+            for partition in transaction.partitions
+        }
+
+
+def _nobody_asked(completed: Transaction) -> None:
+    """No client waits for this end."""
+    logger.info("transaction %s: %s", completed.transactional_id, completed.state.shown)

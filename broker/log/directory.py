@@ -101,7 +101,7 @@ class LogDirectory:
         points = read_offsets(self.path / RECOVERY_POINTS)
         starts = read_offsets(self.path / LOG_STARTS)
         began = time.monotonic()
-        for topic, partition, folder in _partition_folders(self.path):
+        for topic, partition, folder in partition_folders(self.path):
             key = (topic, partition)
             origin = self._origin(folder, topic, partition, read_topic_id(folder) or uuid4(), config_of(topic))
             origin = replace(
@@ -248,7 +248,7 @@ def _identity(path: Path) -> dict[str, str]:
     return values
 
 
-def _partition_folders(path: Path) -> Iterator[tuple[str, int, Path]]:
+def partition_folders(path: Path) -> Iterator[tuple[str, int, Path]]:
     """(topic, partition, folder) of every partition; folders whose deletion a crash interrupted are removed."""
     for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
         if not entry.is_dir():

@@ -14,7 +14,9 @@ from typing import Any
 from broker.config import BrokerConfig, parse_listener
 from broker.coordinators.group_coordinator import GroupCoordinator
 from broker.coordinators.runtime import Done, Marker
+from broker.coordinators.transaction import MAX_EPOCH
 from broker.coordinators.transaction_coordinator import TransactionCoordinator
+from broker.dynamic import Dynamic
 from broker.errors import BrokerError, ErrorCode
 from broker.log.cleaner import Cleaner
 from broker.log.config import LogConfig
@@ -56,7 +58,7 @@ class Broker:
     """Everything a handler may ask for. `host` and `port` are what clients are told to connect to."""
 
     def __init__(self, config: BrokerConfig, data_directory: Path, loop: asyncio.AbstractEventLoop) -> None:
-        self.config = config
+        self.static_config = config
         self.loop = loop
         self.host = ""
         self.port = 0
@@ -64,12 +66,16 @@ class Broker:
         self.delayed = Delayed(loop)
         defaults = LogConfig.from_mapping(config.topic_defaults())
         self.directory = LogDirectory.open(data_directory, defaults, on_message=logger.warning)
+        self.dynamic = Dynamic(data_directory)
+        self.dynamic.open()
+        self.config = config = config.with_values(self.dynamic.settings_of(config.node_id))
         self.directory.on_advance = self.delayed.advanced
         self.flusher = Flusher(self.directory, loop, mode=config.log_flush, interval_ms=config.log_flush_interval_ms)
         self.catalog = Catalog(config, self.directory)
         self.catalog.open()
         self.groups = self._group_coordinator()
         self.transactions = self._transaction_coordinator()
+        self._abort_hanging()
         self.catalog.on_deleted.append(self._topic_deleted)
         self._cleaner = Cleaner(self.directory, loop)
         self._compaction: asyncio.Future[Any] | None = None
@@ -82,6 +88,16 @@ class Broker:
         if self.config.advertised_listeners:
             self.host, advertised_port = parse_listener(self.config.advertised_listeners)
             self.port = advertised_port or port
+
+    def reconfigure(self, name: str, settings: dict[str, str]) -> None:
+        """Change the dynamic settings of all brokers ("") or of this one (its id), which were found to be right."""
+        self.dynamic.brokers[name] = settings
+        self.dynamic.write()
+        before = self.config
+        self.config = self.static_config.with_values(self.dynamic.settings_of(before.node_id))
+        self.catalog.reconfigure(self.config)
+        if self.config.log_cleaner_enable and before.log_cleaner_backoff_ms != self.config.log_cleaner_backoff_ms:
+            self._housekeeping.every(self.config.log_cleaner_backoff_ms, "compaction", self._compact)
 
     def _internal_topic(self, name: str, partitions: int) -> Topic:
         return self.catalog.topics.get(name) or self.catalog.create(name, partitions)
@@ -133,6 +149,22 @@ class Broker:
             written(error.code)
             return
         self.delayed.when_committed(log, result.last_offset + 1, written)
+
+    def _abort_hanging(self) -> None:
+        """Abort what is open in a partition and no transactional id knows of, under a new epoch: nobody could end it.
+
+        Data reach the disk beside the record that says whose they are; a power failure may keep the one without the other.
+        """
+        known = self.transactions.under_way()
+        for log in self.directory.logs():
+            where = (log.topic, log.partition)
+            for producer_id in log.producers.open_transactions:
+                if (producer_id, where) not in known:
+                    producer = log.producers.producers[producer_id]
+                    logger.warning("%s: aborting a transaction of producer %d nobody knows", log.name, producer_id)
+                    epoch = min(producer.epoch + 1, MAX_EPOCH + 1)
+                    coordinator_epoch = max(self.transactions.coordinator_epoch, producer.coordinator_epoch)
+                    self.write_marker(where, Marker(producer_id, epoch, False, coordinator_epoch), lambda _: None)
 
     def _topic_deleted(self, topic: Topic) -> None:
         self.groups.forget_topic(topic.name)

@@ -24,9 +24,13 @@ from broker.server.handlers import (
     group_admin,
     groups,
     log_offsets,
+    markers,
     offsets,
     produce,
     producer_ids,
+    quorum,
+    quotas,
+    topic_pages,
     topics,
     transactions,
 )
@@ -58,6 +62,7 @@ HANDLERS: dict[int, Handler] = {
     ApiKey.ADD_PARTITIONS_TO_TXN: transactions.add_partitions,
     ApiKey.ADD_OFFSETS_TO_TXN: transactions.add_offsets,
     ApiKey.END_TXN: transactions.end,
+    ApiKey.WRITE_TXN_MARKERS: markers.write,
     ApiKey.TXN_OFFSET_COMMIT: transactions.commit_offsets,
     ApiKey.DESCRIBE_CONFIGS: configs.describe,
     ApiKey.ALTER_CONFIGS: configs.alter,
@@ -65,11 +70,20 @@ HANDLERS: dict[int, Handler] = {
     ApiKey.CREATE_PARTITIONS: topics.create_partitions,
     ApiKey.DELETE_GROUPS: group_admin.delete,
     ApiKey.INCREMENTAL_ALTER_CONFIGS: configs.alter_incrementally,
+    ApiKey.ELECT_LEADERS: quorum.elect,
+    ApiKey.ALTER_PARTITION_REASSIGNMENTS: quorum.reassign,
+    ApiKey.LIST_PARTITION_REASSIGNMENTS: quorum.list_reassignments,
     ApiKey.OFFSET_DELETE: group_admin.delete_offsets,
+    ApiKey.DESCRIBE_CLIENT_QUOTAS: quotas.describe,
+    ApiKey.ALTER_CLIENT_QUOTAS: quotas.alter,
+    ApiKey.DESCRIBE_QUORUM: quorum.describe,
+    ApiKey.UPDATE_FEATURES: quorum.update_features,
     ApiKey.DESCRIBE_CLUSTER: cluster.describe,
     ApiKey.DESCRIBE_PRODUCERS: transactions.describe_producers,
     ApiKey.DESCRIBE_TRANSACTIONS: transactions.describe,
     ApiKey.LIST_TRANSACTIONS: transactions.list_transactions,
+    ApiKey.LIST_CONFIG_RESOURCES: configs.list_resources,
+    ApiKey.DESCRIBE_TOPIC_PARTITIONS: topic_pages.describe,
 }
 
 
@@ -91,9 +105,11 @@ def dispatch(broker: Broker, frame: memoryview, host: str, release: Callable[[],
         body = handler(broker, exchange, request)
     except BrokerError as error:
         body = {"error_code": error.code}
-    except OSError as error:
+    except OSError:
         logger.exception("%s: the data directory refused", ApiKey(header.api_key).name)
-        raise MalformedRequest(f"a request could not be served: {error}") from error
+        if exchange.buffers is not None:
+            return exchange
+        body = {"error_code": ErrorCode.KAFKA_STORAGE_ERROR}
     if body is not None:
         exchange.answer(body)
     return exchange

@@ -18,7 +18,9 @@ class Housekeeping:
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def every(self, period_ms: int, name: str, job: Callable[[], object]) -> None:
-        """Run `job` each `period_ms`, the first time after one period."""
+        """Run `job` each `period_ms`, the first time after one period; a new period takes the place of the old."""
+        if name in self._timers:
+            self._timers[name].cancel()
         self._timers[name] = self._loop.call_later(period_ms / 1000, self._run, period_ms, name, job)
 
     def _run(self, period_ms: int, name: str, job: Callable[[], object]) -> None:

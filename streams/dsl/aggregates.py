@@ -142,8 +142,8 @@ def append_cogroup(entries: Sequence[tuple[Group, Function]], fold: Fold, owner:
     """Fold several grouped streams into one aggregate, each with its own function."""
     program = entries[0][0].program
     stored = fold.materialization(program, COGROUP_AGGREGATE, _first_key(entries))
-    _check_repartitions(entries, stored)
-    parents = tuple(_cogroup_parent(group, stored.store, owner) for group, _ in entries)
+    unnamed = [group.id for group, _ in entries if group.rekeyed and group.name is None]
+    parents = tuple(_cogroup_parent(group, stored.store, owner, unnamed) for group, _ in entries)
     aggregators = tuple(
         Aggregator(
             processor=program.names.named(fold.processor, COGROUP_AGGREGATE, f"-cogroup-agg-{index}"), add=function
@@ -170,21 +170,13 @@ def _first_key(entries: Sequence[tuple[Group, Function]]) -> Serde[Any] | None:
     return next((group.serdes.key for group, _ in entries if group.serdes.key is not None), None)
 
 
-def _check_repartitions(entries: Sequence[tuple[Group, Function]], stored: Materialization) -> None:
-    """Unnamed repartitions of one cogroup would all be named after its store, so there may be one."""
-    unnamed = [group.node for group, _ in entries if group.rekeyed and group.name is None]
-    if len(unnamed) > 1:
-        raise TopologyError(
-            f"cogroup into {stored.store}: {' and '.join(unnamed)} both changed their key, and their repartition topics "
-            "would have the same name: name all but one of them with group_by(..., name=...)"
-        )
-
-
-def _cogroup_parent(group: Group, store: str, owner: object) -> str:
+def _cogroup_parent(group: Group, store: str, owner: object, unnamed: Sequence[int]) -> str:
+    """What feeds one input. Unnamed repartitions of one cogroup are all named after its store."""
     if not group.rekeyed:
         return group.node
-    shared = (owner, group.id)
-    return group.program.repartition_once(shared, group.node, group.name or store, group.serdes, again=False)
+    like = unnamed.index(group.id) if group.name is None else 0
+    program, prefix = group.program, group.name or store
+    return program.repartition_once((owner, group.id), group.node, prefix, group.serdes, again=False, like=like)
 
 
 def append_table_aggregate(group: Group, fold: Fold) -> Aggregate:

@@ -63,6 +63,7 @@ class TableVerbs(Handle):
             with_key=True,
             table=True,
             materialized=stored,
+            ends_history=store is not None and stored is None,
         )
         return self._table(node)
 
@@ -88,6 +89,7 @@ class TableVerbs(Handle):
             with_key=with_key,
             table=True,
             materialized=stored,
+            ends_history=store is not None and stored is None,
         )
         return self._table(node)
 
@@ -114,6 +116,7 @@ class TableVerbs(Handle):
             fixed_key=True,
             table=True,
             materialized=stored,
+            ends_history=store is not None and stored is None,
         )
         return self._table(node)
 

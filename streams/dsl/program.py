@@ -6,6 +6,7 @@ their program; only this object changes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypeVar
 
 from state.stores import StoreSpec
@@ -46,12 +47,17 @@ class Program:
         self._groups += 1
         return self._groups
 
-    def repartition_once(self, owner: object, parent: str, prefix: str, serdes: Serdes, *, again: bool) -> str:
+    def repartition_once(
+        self, owner: object, parent: str, prefix: str, serdes: Serdes, *, again: bool, like: int = 0
+    ) -> str:
         """A repartition that several verbs of `owner` may share; its name.
 
-        Numbers are burned each time, as in Kafka. `again`: make a new one although there is one.
+        Numbers are burned each time, as in Kafka. `again`: make a new one although there is one. `like`: how many of the
+        same name there are already, which a rewrite has to merge with this one.
         """
         node = repartition_node(self.names, prefix, serdes, parent=parent)
+        if like:
+            node = replace(node, name=f"{node.name} ({like + 1})", built_as=node.name)
         return self.share(owner, node, again=again)
 
     def share(self, owner: object, node: Repartition, *, again: bool) -> str:

@@ -190,6 +190,8 @@ class Stateless(Node):
     send_old_values: bool = False
     versioned: bool = False
     """The table it reads is versioned: a filter must not suppress, a grouping skips what is not latest."""
+    ends_history: bool = False
+    """How its results are stored was said, but no name was given: nothing is stored, and rows have no versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +215,7 @@ class Process(Node):
     changelog_topic: str | None = None
     timestamp: Function | None = None
     send_old_values: bool = False
+    ends_history: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +229,8 @@ class Repartition(Node):
 
     `topic` is the name without the application id, and with `-repartition`. `filter` None: no filter before the sink
     (tables); `keep_null_keys` is set by `graph.rewrite` when a left or outer join lies downstream. `changes`: the values are
-    Kafka's Change format (a table's repartition).
+    Kafka's Change format (a table's repartition). `built_as` is the name that an input of a cogroup shares with another
+    one: unless a rewrite merges the two, the program cannot be built.
     """
 
     topic: str
@@ -239,6 +243,7 @@ class Repartition(Node):
     optimizable: bool = True
     explicit: bool = False
     """The user wrote `repartition()`."""
+    built_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

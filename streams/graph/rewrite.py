@@ -76,7 +76,20 @@ def optimized(graph: Graph, wanted: frozenset[str], names: Names) -> Graph:
         graph = merge_repartitions(graph, names)
     if SINGLE_STORE_SELF_JOIN in wanted:
         graph = single_store_self_joins(graph)
-    return relax_null_keys(graph)
+    return relax_null_keys(_named_apart(graph))
+
+
+def _named_apart(graph: Graph) -> Graph:
+    """Repartitions under the names they are built with. Raises: TopologyError when two of them still share one."""
+    for node in graph.of_type(Repartition):
+        if node.built_as is not None:
+            if node.built_as in graph:
+                raise TopologyError(
+                    f"cogroup through {node.topic}: two of its inputs have changed their key, and their repartition topics "
+                    "would have the same name: name all but one of them with group_by(..., name=...)"
+                )
+            graph = _renamed(graph, node.name, node.built_as)
+    return graph
 
 
 def merge_sources(graph: Graph) -> Graph:
@@ -231,6 +244,8 @@ def _merged_below(graph: Graph, changer: str, repartitions: list[str], names: Na
     merged = repartition_node(names, old[0].topic, _first_serdes(old), parent=changer)
     for each in old:
         graph = _renamed(graph, each.name, _gone(each.name))
+    if merged.name in graph:
+        merged = replace(merged, name=f"{merged.name} (below {changer})", built_as=merged.name)
     graph = graph.insert_after(changer, merged)
     for each in old:
         top = _path_start(graph, _gone(each.name), changer)

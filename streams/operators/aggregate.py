@@ -7,6 +7,7 @@ cache the operator only puts, and results come out of the cache's flush. Source:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from state.stores import Flushed
@@ -47,6 +48,10 @@ def passes_on_itself(store: Any, emit: Emit, *, old_values: bool) -> bool:
     return True
 
 
+def not_at_once(_keys: list[Any]) -> None:
+    """Of stores that look keys up one by one."""
+
+
 class StreamAggregate:
     """Folds a stream's records by key into a table."""
 
@@ -65,9 +70,13 @@ class StreamAggregate:
         self._context = context
         self._store = context.store(self._store_name)
         self._cached = passes_on_itself(self._store, self._emit, old_values=self._send_old_values)
+        self._preload: Callable[[list[Any]], None] = getattr(self._store, "preload", not_at_once)
+        self._lookup: Callable[[Any], Any] = getattr(self._store, "lookup", self._store.get)
 
     def process(self, batch: Batch) -> None:
         """Fold a batch in, and pass the new aggregates on if no cache does."""
+        if None not in batch.keys:
+            self._preload(batch.keys)
         rows = rows_of(batch)
         while True:
             try:
@@ -76,6 +85,7 @@ class StreamAggregate:
             except UNHANDLED:
                 raise
             except Exception as error:
+                self._store.get(batch.keys[self._row])  # no put follows, so this time it was a use
                 report(self._context, self._node, batch, self._row, error)
         if self._nulls:
             self._context.dropped(self._node, self._nulls, "its key or value is null, and an aggregate needs both")
@@ -84,7 +94,7 @@ class StreamAggregate:
 
     def _fold_rows(self, batch: Batch, rows: Rows) -> None:
         """Fold the rows in, until they end or user code raises; then `_row` is the one it raised for."""
-        get, put, add, initial = self._store.get, self._store.put, self._fold.add, self._fold.initial
+        get, put, add, initial = self._lookup, self._store.put, self._fold.add, self._fold.initial
         headers, emits, output = batch.headers, not self._cached, self._output.add
         row = -1
         try:

@@ -55,7 +55,7 @@ def origin_of(batch: Batch, row: int, timestamp: int) -> Origin:
     return Origin(
         timestamp,
         batch.offsets[row] if batch.offsets is not None else -1,
-        batch.topic or "",
+        (batch.topics[row] if batch.topics else batch.topic) or "",
         batch.partition,
         batch.headers[row] if batch.headers else (),
     )

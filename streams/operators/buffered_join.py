@@ -3,7 +3,7 @@
 Rules: a record waits until the highest timestamp among the records that wait or waited is at least its own plus the
 grace, and is then joined with the row valid at its time; records leave in the order of (time, key bytes, arrival) with
 their own time and headers. A record that is older than that already is joined at once. Dropped records and the table's
-do not move the time. A null key cannot wait. Store key: 00 ‖ time (8) ‖ key ‖ sequence (4); value: `buffered`.
+do not move the time. A null key is dropped by an inner join; for a left join it cannot wait. Store key: 00 ‖ time (8) ‖ key ‖ sequence (4); value: `buffered`.
 Source: Kafka's KStreamKTableJoinProcessor, RocksDBTimeOrderedKeyValueBuffer.
 """
 
@@ -72,8 +72,8 @@ class BufferedStreamTableJoin:
     def process(self, batch: Batch) -> None:
         """Have a batch wait, and join what is due."""
         for row, key, value, timestamp in rows_of(batch):
-            if value is None:
-                self._context.dropped(self._node, 1, "its value is null")
+            if value is None or (key is None and not self._left):
+                self._context.dropped(self._node, 1, "its key or value is null")
                 continue
             try:
                 self._take(batch, row, key, value, timestamp)

@@ -138,12 +138,19 @@ class Output:
             picked(batch.headers, rows) if headers and batch.headers else None,
             offsets=None if batch.offsets is None else [batch.offsets[row] for row in rows],
             topic=batch.topic,
+            topics=batch.topics and [batch.topics[row] for row in rows],
             partition=batch.partition,
             old_values=self.old_values if old_values else None,
-            latest=[index not in self.stale for index in range(len(rows))] if self.stale else None,
+            latest=self._latest() if self.stale else None,
         )
         self.clear()
         return result
+
+    def _latest(self) -> list[bool]:
+        latest = [True] * len(self.rows)
+        for index in self.stale:
+            latest[index] = False
+        return latest
 
     def pass_on(self, batch: Batch, emit: Emit, *, old_values: bool = False, headers: bool = True) -> None:
         """Hand on what was gathered, if anything."""

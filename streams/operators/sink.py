@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
-from state.serde import Serde
+from state.serde import Serde, serializer
 from streams.clients.partitioner import partition_for, partitions_for
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.change import pack
 from streams.record import Batch
-from streams.serdes.columns import serializer
 from streams.serdes.windowed import SessionWindowedSerde, TimeWindowedSerde
 
 __all__ = ["Partitioner", "choosing_sink", "sink"]

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from state.serde import Serde
+from state.serde import Serde, deserializer
 from streams.operators.base import OperatorContext
 from streams.operators.change import unpacked
 from streams.operators.columns import kept
 from streams.processor import TimestampExtractor, fail_on_invalid_timestamp
 from streams.record import Batch
-from streams.serdes.columns import deserializer
 
 __all__ = ["Decode", "source_decoder"]
 

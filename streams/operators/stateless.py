@@ -179,6 +179,7 @@ def pass_expanded(batch: Batch, lists: list[Any], failed: list[int], emit: Emit,
             batch.headers and repeated(batch.headers, counts),
             offsets=None if batch.offsets is None else repeated(batch.offsets, counts),
             topic=batch.topic,
+            topics=batch.topics and repeated(batch.topics, counts),
             partition=batch.partition,
         )
     )

@@ -31,20 +31,33 @@ class JoinWindow:
         self._node = node
         self._store_name = store
         self._emit = emit
+        self._collected: list[Batch] | None = None
 
     def init(self, context: OperatorContext) -> None:
         """Take the side's store."""
         self._context = context
-        self._store = context.store(self._store_name)
+        self.store = context.store(self._store_name)
+
+    def collected(self, source: Emit, batch: Batch) -> Batch:
+        """What arrives here when `source` is given a batch; it goes no further."""
+        arrived = self._collected = [batch.select([False] * len(batch))]
+        try:
+            source(batch)
+        finally:
+            self._collected = None
+        return arrived[-1]
 
     def process(self, batch: Batch) -> None:
         """Join a batch, then store it."""
+        if self._collected is not None:
+            self._collected.append(batch)
+            return
         self._emit(batch)
         for row, key, value, timestamp in rows_of(batch):
             if key is None or value is None:
                 continue
             try:
-                self._store.put(key, value, timestamp)
+                self.store.put(key, value, timestamp)
             except UNHANDLED:
                 raise
             except Exception as error:
@@ -78,16 +91,16 @@ class StreamJoinSide:
         pending: PendingJoins | None = None,
         lookback_ms: tuple[int, int] = (0, 0),
     ) -> None:
-        self._node = node
+        self.node = node
         self._other_name = other_store
         self._joiner = joiner
         self._emit = emit
         self._from_left = from_left
-        self._before_ms = before_ms
-        self._after_ms = after_ms
+        self.before_ms = before_ms
+        self.after_ms = after_ms
         self._grace_ms = grace_ms
-        self._outer = outer
-        self._time = time
+        self.outer = outer
+        self.time = time
         self._pending = pending
         self._lookback_ms = lookback_ms
         self._output = Output()
@@ -95,7 +108,7 @@ class StreamJoinSide:
     def init(self, context: OperatorContext) -> None:
         """Take the other side's store."""
         self._context = context
-        self._other = context.store(self._other_name)
+        self.other = context.store(self._other_name)
         if self._pending:
             self._pending.init(context)
 
@@ -106,41 +119,42 @@ class StreamJoinSide:
         while True:
             try:
                 for row, key, value, timestamp in rows:
-                    self._time.advance(timestamp)
-                    if value is None or (key is None and not self._outer):
+                    self.time.advance(timestamp)
+                    if value is None or (key is None and not self.outer):
                         dropped += 1
                     elif key is None:
-                        self._output.add(row, key, self._joined(key, value, None), timestamp)
+                        self._output.add(row, key, self.joined(key, value, None), timestamp)
                     else:
                         self._meet(row, key, value, timestamp)
                 break
             except UNHANDLED:
                 raise
             except Exception as error:
-                report(self._context, self._node, batch, row, error)
+                report(self._context, self.node, batch, row, error)
         if dropped:
-            self._context.dropped(self._node, dropped, NOTHING_TO_JOIN)
+            self._context.dropped(self.node, dropped, NOTHING_TO_JOIN)
         self._output.pass_on(batch, self._emit)
 
-    def _joined(self, key: Any, mine: Any, other: Any) -> Any:
+    def joined(self, key: Any, mine: Any, other: Any) -> Any:
+        """The joiner's result, its arguments in order."""
         return self._joiner(key, mine, other) if self._from_left else self._joiner(key, other, mine)
 
     def _meet(self, row: int, key: Any, value: Any, timestamp: int) -> None:
-        if self._pending and timestamp == self._time.stream_time:
+        if self._pending and timestamp == self.time.stream_time:
             self._emit_closed(row, self._pending, timestamp)
-        last = max(0, timestamp + self._after_ms)
-        alone = self._outer
-        for other_time, other in self._other.fetch_range(key, max(0, timestamp - self._before_ms), last):
+        last = max(0, timestamp + self.after_ms)
+        alone = self.outer
+        for other_time, other in self.other.fetch_range(key, max(0, timestamp - self.before_ms), last):
             alone = False
             if self._pending:
                 self._pending.found_partner(other_time, key, timestamp, from_left=not self._from_left)
-            self._output.add(row, key, self._joined(key, value, other), max(timestamp, other_time))
+            self._output.add(row, key, self.joined(key, value, other), max(timestamp, other_time))
         if not alone:
             return
-        if self._pending is None or last < self._time.stream_time:
-            self._output.add(row, key, self._joined(key, value, None), timestamp)
+        if self._pending is None or last < self.time.stream_time:
+            self._output.add(row, key, self.joined(key, value, None), timestamp)
         else:
-            self._time.earliest_pending = min(self._time.earliest_pending, timestamp)
+            self.time.earliest_pending = min(self.time.earliest_pending, timestamp)
             self._pending.add(timestamp, key, value, from_left=self._from_left)
 
     def _emit_closed(self, row: int, pending: PendingJoins, now: int) -> None:
@@ -149,8 +163,8 @@ class StreamJoinSide:
         Kafka looks at the first entries only, and remembers the time of the last one it saw, so that an older entry that
         is still open may be emitted later than it could.
         """
-        time = self._time
-        if time.earliest_pending + self._after_ms + self._grace_ms >= time.stream_time:
+        time = self.time
+        if time.earliest_pending + self.after_ms + self._grace_ms >= time.stream_time:
             return
         clock = self._context.now_ms()
         if clock < time.next_scan_ms:

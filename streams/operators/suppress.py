@@ -2,7 +2,7 @@
 
 Rules: the buffer is ordered by (time, key bytes). An update of a key that waits already takes its place, at the first
 one's time. After each record everything at or before observed - wait leaves, where observed is the highest timestamp
-this operator saw. Final results wait by the end of their window, and tombstones among them are dropped. A buffer that
+this operator saw. A row counts as waiting until those downstream have taken it. Final results wait by the end of their window, and tombstones among them are dropped. A buffer that
 is full emits its oldest early, or stops the task. What leaves has the time and headers of the update that waited.
 The buffer is in memory; its store is there to find it again after a restart, and is written at commits, with the latest
 of each key that changed. Source: Kafka's
@@ -129,6 +129,7 @@ class Suppress:
         self.buffer = buffer = Buffer(context.store(self._store_name))
         context.at_commit(lambda: buffer.save(context.now_ms()))
         self._leaving: list[tuple[bytes, BufferedChange]] = []
+        self._passing: dict[bytes, BufferedChange] = {}
 
     def process(self, batch: Batch) -> None:
         """Have a batch of changes wait, and pass on what is due."""
@@ -192,8 +193,12 @@ class Suppress:
         if self._final:
             leaving = [each for each in leaving if each[1].new is not None]
         self._leaving = []
-        if not leaving:
-            return
+        if leaving:
+            self._passing = dict(leaving)
+            self._emit_changes(leaving)
+            self._passing = {}
+
+    def _emit_changes(self, leaving: list[tuple[bytes, BufferedChange]]) -> None:
         value = self._value.deserialize
         headers: list[Headers] = [change.origin.headers for _, change in leaving]
         self._emit(
@@ -208,7 +213,8 @@ class Suppress:
 
     def row_before(self, key: Any) -> tuple[bool, ValueAndTimestamp | None]:
         """Whether an update of `key` waits, and the row that those downstream have seen last."""
-        change = self.buffer.get(self._key.serialize(key))
+        key_bytes = self._key.serialize(key)
+        change = self._passing.get(key_bytes) or self.buffer.get(key_bytes)
         if change is None:
             return False, None
         if change.prior is None:

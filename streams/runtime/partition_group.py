@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from itertools import chain
+from itertools import accumulate, chain
+from typing import NamedTuple
 
 from streams.clients.base import RawBatch
 from streams.record import NO_TIMESTAMP, Batch, TopicPartition
@@ -84,6 +85,11 @@ class PartitionQueue:
         self._advance(front, stop)
         return batch
 
+    def waiting_timestamps(self) -> list[int]:
+        """Those of the records that are decoded and not taken yet."""
+        assert self._front is not None, "asked of an empty queue"
+        return self._front.timestamps[self._cursor :]
+
     def clear(self) -> None:
         """Forget all that waits (the consumer goes back to another offset)."""
         self._raw.clear()
@@ -127,6 +133,14 @@ class PartitionQueue:
             columns.append(raw.columns())
             after, size, records = raw.next_offset, size + raw.size, records + len(columns[-1])
         return (columns[0] if len(columns) == 1 else _joined(columns)), after, size
+
+
+class Interleaved(NamedTuple):
+    """The next records of two queues together: a batch of each, and whose record is next, turn by turn (0 or 1)."""
+
+    queues: tuple[PartitionQueue, PartitionQueue]
+    batches: tuple[Batch, Batch]
+    turns: list[int]
 
 
 class PartitionGroup:
@@ -173,6 +187,20 @@ class PartitionGroup:
             return None
         return queue, queue.take(limit, bound, ALL if due is None else due)
 
+    def take_interleaved(self, limit: int, due: int | None = None) -> Interleaved | None:
+        """The next batches of a group of two queues in one; None unless both have records and take turns.
+
+        What it takes, and in which order, is what calls of `take` would.
+        """
+        first, second = self._ordered
+        if first.head_timestamp() is None or second.head_timestamp() is None:
+            return None
+        turns = _turns(first.waiting_timestamps(), second.waiting_timestamps(), limit, ALL if due is None else due)
+        counts = turns.count(0), turns.count(1)
+        if not all(counts):
+            return None
+        return Interleaved((first, second), (first.take(counts[0], ALL, ALL), second.take(counts[1], ALL, ALL)), turns)
+
     def observe(self, timestamp: int) -> None:
         """Stream time moves up to `timestamp`; it never goes back."""
         self.stream_time = max(self.stream_time, timestamp)
@@ -214,6 +242,22 @@ def _cut(timestamps: list[int], start: int, stop: int, bound: int, due: int) -> 
         if timestamp >= due:
             return index + 1
     return stop
+
+
+def _turns(first: list[int], second: list[int], limit: int, due: int) -> list[int]:
+    """Whose record is next, until one of both has no more, the first at or past `due` was taken, or `limit` were.
+
+    Taking the earlier head again and again gives the order of the running maxima, ties to the first queue: a late record
+    is taken right after the one it stands behind.
+    """
+    maxima = [*accumulate(first, max), *accumulate(second, max)]
+    order = sorted(range(len(maxima)), key=maxima.__getitem__)
+    stop = min(order.index(len(first) - 1) + 1, order.index(len(maxima) - 1) + 1, limit)
+    turns = [0 if at < len(first) else 1 for at in order[:stop]]
+    if maxima[order[stop - 1]] < due:
+        return turns
+    timestamps = first + second
+    return turns[: next((turn + 1 for turn, at in enumerate(order[:stop]) if timestamps[at] >= due), stop)]
 
 
 def _joined(batches: list[Batch]) -> Batch:

@@ -16,16 +16,18 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
+from state import RecordCacheBudget
 from state.stores import ChangelogWriter, Store, StoreSpec
 from streams.clients.base import Clock, OffsetAndMetadata, RawBatch
 from streams.errors import TopologyError
 from streams.operators.base import OperatorContext, PunctuationType
+from streams.operators.interleaved_join import InterleavedJoin
 from streams.record import Batch, Headers, Record, TopicPartition
 from streams.runtime import offset_metadata
 from streams.runtime.collector import Collector, Output
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.offset_metadata import PartitionMetadata
-from streams.runtime.partition_group import Lag, PartitionGroup, PartitionQueue, no_lag
+from streams.runtime.partition_group import Interleaved, Lag, PartitionGroup, PartitionQueue, no_lag
 from streams.runtime.punctuation import PunctuationQueue, Punctuator
 from streams.topology.compile import SourceProgram, TaskProgram
 
@@ -67,7 +69,10 @@ OpenStore = Callable[[StoreSpec, TaskId, ChangelogWriter | None], Store]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskEnvironment:
-    """What a worker, or the driver, lends to its tasks. `lag` tells what the broker still has of an input."""
+    """What a worker, or the driver, lends to its tasks.
+
+    `lag` tells what the broker still has of an input. `record_cache` is what `open_store` gives to cached stores.
+    """
 
     application_id: str
     producer: Output
@@ -78,6 +83,7 @@ class TaskEnvironment:
     max_task_idle_ms: int = 0
     emit_throttle_ms: int = 1000
     global_stores: Mapping[str, Store] = field(default_factory=dict)
+    record_cache: RecordCacheBudget = field(default_factory=lambda: RecordCacheBudget(0))
 
 
 class Changelog(NamedTuple):
@@ -98,6 +104,7 @@ class Task:
         self.partition = task_id.partition
         self.application_id = environment.application_id
         self.inputs = tuple(inputs)
+        self._record_cache = environment.record_cache
         self.state = TaskState.CREATED
         self.commit_requested = False
         self.stores: dict[str, Store] = {}
@@ -113,6 +120,7 @@ class Task:
         self._dirty = False
         self._program = compile_program(self)
         self._sources = {topic: source for source in self._program.sources for topic in source.topics}
+        self._interleaved = self._program.interleaved if len(self.inputs) == 2 else None
         self._group = PartitionGroup(
             [PartitionQueue(partition, self._sources[partition.topic].deserialize) for partition in self.inputs],
             max_task_idle_ms=environment.max_task_idle_ms,
@@ -199,17 +207,30 @@ class Task:
         done = 0
         group, punctuators = self._group, self._stream_punctuators
         while done < max_records and group.ready(now_ms):
-            taken = group.take(max_records - done, punctuators.due)
-            if taken is None:
+            count = self._process_next(max_records - done, punctuators.due)
+            if not count:
                 break
-            queue, batch = taken
-            self._dirty = True
-            self._run(self._sources[queue.partition.topic], batch)
-            group.observe(queue.partition_time)
-            done += len(batch)
+            done += count
             self._punctuate_stream_time()
             self._drain()
         return done
+
+    def _process_next(self, limit: int, due: int | None) -> int:
+        """Process what can be processed at once; the answer is how many records that were."""
+        group = self._group
+        if self._interleaved is not None and (both := group.take_interleaved(limit, due)):
+            self._dirty = True
+            self._run_interleaved(self._interleaved, both)
+            return len(both.turns)
+        taken = group.take(limit, due)
+        if taken is None:
+            return 0
+        queue, batch = taken
+        self._dirty = True
+        self._record_cache.cause_bytes = len(queue.partition.topic)
+        self._run(self._sources[queue.partition.topic], batch)
+        group.observe(queue.partition_time)
+        return len(batch)
 
     def punctuate(self, now_ms: int) -> int:
         """Fire the wall-clock punctuators that are due; the answer is how many."""
@@ -217,6 +238,7 @@ class Task:
         if due is None or due > now_ms:
             return 0
         self._dirty = True
+        self._record_cache.cause_bytes = 0
         fired = self._wall_punctuators.fire(now_ms)
         self._drain()
         return fired
@@ -361,6 +383,16 @@ class Task:
         return self._environment.emit_throttle_ms
 
     # Within
+
+    def _run_interleaved(self, join: InterleavedJoin, both: Interleaved) -> None:
+        """Run both inputs of a join, left and right as the join has them."""
+        self._group.observe(min(batch.timestamps[0] for batch in both.batches))
+        if both.queues[0].partition.topic == join.sides[0].topic:
+            join.process(both.batches, both.turns)
+        else:
+            join.process(both.batches[::-1], [1 - turn for turn in both.turns])
+        for queue in both.queues:
+            self._group.observe(queue.partition_time)
 
     def _run(self, source: SourceProgram, batch: Batch) -> None:
         if not source.one_by_one or len(batch) == 1:

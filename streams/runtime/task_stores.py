@@ -29,7 +29,7 @@ class TaskStores:
         self._owner = f"{config.client_id} on {socket.gethostname()}"
         self._total_bytes = config.rocksdb_total_bytes
         self._resources: RocksDBResources | None = None
-        self._cache = RecordCacheBudget(config.statestore_cache_max_bytes)
+        self.record_cache = RecordCacheBudget(config.statestore_cache_max_bytes)
         self._owned: dict[TaskId, TaskDirectory] = {}
 
     def open(self, spec: StoreSpec, task: TaskId, changelog: ChangelogWriter | None) -> Store:
@@ -48,7 +48,7 @@ class TaskStores:
         directory, resources = None, None
         if spec.persistent:
             directory, resources = self._own(task).path, self._shared()
-        store = open_store(spec, directory=directory, changelog=changelog, cache=self._cache, resources=resources)
+        store = open_store(spec, directory=directory, changelog=changelog, cache=self.record_cache, resources=resources)
         return cast("Store", store)
 
     def release(self, task: TaskId) -> None:

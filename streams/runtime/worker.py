@@ -254,6 +254,7 @@ class Worker:
             handlers=self._handlers,
             lag=consumer.lag,
             max_task_idle_ms=self._config.max_task_idle_ms,
+            record_cache=stores.record_cache,
         )
 
     def _global_state(self, counts: Mapping[str, int], environment: TaskEnvironment) -> GlobalState | None:

@@ -79,6 +79,7 @@ class NumberSerde:
     def __init__(self, layout: str, marker: Any, wording: str) -> None:
         self._struct = Struct(layout)
         self._wording = wording
+        self.size_bytes = self._struct.size
         self.type = marker
         # Equal floats can differ in bytes (0.0 and -0.0), and NaN does not equal itself.
         self.by_value = layout[-1] not in "df"

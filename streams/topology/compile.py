@@ -10,16 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from state.serde import Serde
 from state.stores import StoreSpec
-from streams.graph.nodes import Repartition
+from streams.graph.nodes import Aggregate, Aggregation, Repartition
 from streams.operators.base import Emit, Operator, OperatorContext
 from streams.operators.columns import each_alone, fan_out
+from streams.operators.interleaved_join import InterleavedJoin, Side
 from streams.operators.process import takes_batches
 from streams.operators.sink import RecordSink, choosing_sink, sink
 from streams.operators.source import Decode, source_decoder
+from streams.operators.stream_join import JoinWindow, StreamJoinSide
+from streams.serdes.primitives import BYTES
+from streams.topology.interleaving import joined_pair
 from streams.topology.join_makers import JOIN_MAKERS, make_foreign_key_sink
 from streams.topology.making import Making
 from streams.topology.meeting import meets, reachable
@@ -48,13 +52,17 @@ class SourceProgram:
 
 @dataclass(frozen=True, slots=True)
 class TaskProgram:
-    """What a task runs. `stores` in the order of registration; `changelog_topics` by store, full names."""
+    """What a task runs. `stores` in the order of registration; `changelog_topics` by store, full names.
+
+    `interleaved` may run the records of its two sources together.
+    """
 
     sources: tuple[SourceProgram, ...]
     operators: tuple[Operator, ...]
     stores: tuple[StoreSpec, ...]
     changelog_topics: Mapping[str, str]
     context: OperatorContext
+    interleaved: InterleavedJoin | None = None
 
     def init(self) -> None:
         """Init the operators, parents first, when the stores are open and restored."""
@@ -77,9 +85,11 @@ def compile_task(
     parts = tuple(subtopologies)
     stores = tuple(spec for part in parts for spec in part.stores)
     compiler = _Compiler(topology, context, {name for part in parts for name in part.nodes}, topics)
+    sources = tuple(compiler.source(source) for part in parts for source in part.sources)
     return TaskProgram(
-        sources=tuple(compiler.source(source) for part in parts for source in part.sources),
+        sources=sources,
         operators=compiler.operators(),
+        interleaved=compiler.interleaved(sources),
         stores=stores,
         changelog_topics={store: topic for part in parts for store, topic in part.changelogs.items()},
         context=context,
@@ -118,6 +128,8 @@ class _Compiler:
         """A source, and with it all that follows."""
         topology = self._topology
         key, value = serdes_of(node)
+        if self._never_reads_values(node):
+            value = BYTES
         timestamp = node.timestamp or (None if node.internal else topology.default_timestamp)
         decode = source_decoder(self._context, node.name, key, value, timestamp, changes=carries_changes(node))
         return SourceProgram(
@@ -128,12 +140,44 @@ class _Compiler:
             process=self._after(node.name, node.children),
         )
 
+    def _never_reads_values(self, node: SourceNode) -> bool:
+        """Whether values may stay bytes: they are our own, on a repartition topic, and all that follows is counting.
+
+        A user's topic is read all the same, so that what is no record of its type is found.
+        """
+        children = [self._topology.nodes[child] for child in node.children]
+        return node.internal and all(
+            isinstance(child, ProcessorNode)
+            and child.role is Role.AGGREGATE
+            and isinstance(child.node, Aggregate)
+            and child.node.kind is Aggregation.COUNT
+            and not child.node.table
+            for child in children
+        )
+
     def _matching(self, pattern: str | None) -> tuple[str, ...]:
         return tuple(topic for topic in self._topics if pattern and re.fullmatch(pattern, topic))
 
     def operators(self) -> tuple[Operator, ...]:
         """The stateful operators made so far, in the order of the topology: parents first."""
         return tuple(self._operators[name] for name in self._topology.nodes if name in self._operators)
+
+    def interleaved(self, sources: tuple[SourceProgram, ...]) -> InterleavedJoin | None:
+        """The join that can run its two sources together, if that is all there is."""
+        pair = joined_pair(self._topology.nodes, [source.node for source in sources])
+        if pair is None or any(source.one_by_one or len(source.topics) != 1 for source in sources):
+            return None
+        by_node = {source.node: source for source in sources}
+        left, right = (
+            Side(
+                topic=by_node[side.source].topics[0],
+                process=by_node[side.source].process,
+                window=cast("JoinWindow", self._operators[side.window]),
+                join=cast("StreamJoinSide", self._operators[side.join]),
+            )
+            for side in pair.sides
+        )
+        return InterleavedJoin((left, right), self._stages[pair.merge], self._context)
 
     def _make_processors(self) -> None:
         """Make the users' processors: whether they take batches decides how their sources are run."""

@@ -254,10 +254,10 @@ class Expansion:
         left, right = node.parents[0], node.parents[-1]
         if node.stream:
             self._processor(node, Role.STREAM_TABLE_JOIN, parents=(left,))
-            if node.key_mapper is None:
-                self._assembly.use_stores(node.name, stores_read(self._graph, right))
             if node.buffer is not None:
                 self._raw_store(node.buffer, StoreUse.JOIN_BUFFER, node.name)
+            if node.key_mapper is None:
+                self._assembly.use_stores(node.name, stores_read(self._graph, right))
             return
         self._processor(node, Role.TABLE_JOIN_LEFT, node.left_join, (left,))
         self._processor(node, Role.TABLE_JOIN_RIGHT, node.right_join, (right,))

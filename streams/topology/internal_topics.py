@@ -63,8 +63,7 @@ def partition_counts(
     parts, groups = tuple(subtopologies), tuple(groups)
     open_topics = [name for name in internal if name not in counts]
     while open_topics:
-        found = {name: _largest_feeding(name, parts, {**known, **counts}, internal) for name in open_topics}
-        settled = {name: count for name, count in found.items() if count is not None}
+        settled = _settled(open_topics, parts, {**known, **counts}, internal)
         if not settled:
             raise TopologyError(f"the partition count of {open_topics[0]} depends on itself: give it `partitions`")
         counts |= settled
@@ -74,17 +73,29 @@ def partition_counts(
     return counts
 
 
-def _largest_feeding(
+def _settled(
+    open_topics: Iterable[str],
+    parts: tuple[SubTopology, ...],
+    counts: Mapping[str, int],
+    internal: Mapping[str, InternalTopic],
+) -> dict[str, int]:
+    """The topics whose count follows from what is known. Where none does, as in the circle of a foreign-key join, known
+    sources decide alone: Kafka leaves out the open ones always."""
+    feeding = {topic: _feeding(topic, parts, counts, internal) for topic in open_topics}
+    whole = {topic: found for topic, found in feeding.items() if None not in found}
+    known = {topic: [count for count in found if count is not None] for topic, found in (whole or feeding).items()}
+    return {topic: max(found, default=1) for topic, found in known.items() if found or topic in whole}
+
+
+def _feeding(
     topic: str, parts: tuple[SubTopology, ...], counts: Mapping[str, int], internal: Mapping[str, InternalTopic]
-) -> int | None:
-    """The most partitions of the sources of the sub-topologies that write to a topic; None while one is open."""
+) -> list[int | None]:
+    """The partition counts of the sources of the sub-topologies that write to a topic, None where still open."""
     feeding = [source for part in parts if topic in part.sink_topics for source in part.source_topics]
     missing = [source for source in feeding if source not in counts and source not in internal]
     if missing:
         raise TopologyError(f"the topic {missing[0]} does not exist: create it before the application starts")
-    if any(source not in counts for source in feeding):
-        return None
-    return max((counts[source] for source in feeding), default=1)
+    return [counts.get(source) for source in feeding]
 
 
 def _agree(

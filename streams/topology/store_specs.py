@@ -70,6 +70,7 @@ class StoreDefaults:
             cached=stored.cached and not (on_close and isinstance(windows, SlidingWindows | SessionWindows)),
             retention_ms=retention_ms,
             window_size_ms=_window_size(windows),
+            time_ordered=on_close and not isinstance(windows, SessionWindows),
         )
 
     def join_window(self, node: StreamJoin, stored: Materialization) -> StoreSpec:
@@ -97,6 +98,7 @@ class StoreDefaults:
         retention_ms: int = 0,
         window_size_ms: int = 0,
         retain_duplicates: bool = False,
+        time_ordered: bool = False,
         serdes: Serdes | None = None,
     ) -> StoreSpec:
         complete = self.complete(serdes or stored.serdes)
@@ -113,6 +115,7 @@ class StoreDefaults:
             retention_ms=retention_ms,
             window_size_ms=window_size_ms,
             retain_duplicates=retain_duplicates,
+            time_ordered=time_ordered,
             topic_config=stored.topic_config,
         )
 

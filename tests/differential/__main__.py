@@ -37,6 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=100, help="how many cases (default 100)")
     parser.add_argument("--keep-going", type=int, default=3, help="differences to show before stopping (default 3)")
     parser.add_argument("--no-shrink", action="store_true", help="show failing cases as they were drawn")
+    parser.add_argument("--rocksdb", action="store_true", help="our stores in RocksDB instead of in memory")
     parser.add_argument("--save", type=Path, help="a folder for the shrunk cases, with Kafka's outputs")
     return parser.parse_args()
 
@@ -46,7 +47,7 @@ def compare_all(kafka: Kafka, options: argparse.Namespace) -> int:
     seeds = range(options.seed, options.seed + options.count)
     failing = []
     for seed, answer in zip(seeds, kafka.answer(map(case_of, seeds)), strict=True):
-        found = compare(answer)
+        found = compare(answer, rocksdb=options.rocksdb)
         tally["refused by both" if answer.get("error") and not found else "differ" if found else "equal"] += 1
         if found:
             print(f"seed {seed}: {found.kind}", flush=True)
@@ -64,14 +65,14 @@ def report(kafka: Kafka, seed: int, found: Difference, options: argparse.Namespa
         return next(iter(kafka.answer([case])))
 
     def fails(case: dict[str, Any]) -> bool:
-        again = compare(answered_by_kafka(case))
+        again = compare(answered_by_kafka(case), rocksdb=options.rocksdb)
         return again is not None and again.kind == found.kind
 
     case = case_of(seed)
     if not options.no_shrink:
         case = shrunk(case, fails)
     answer = answered_by_kafka(case)
-    again = compare(answer) or found
+    again = compare(answer, rocksdb=options.rocksdb) or found
     print(f"\n== seed {seed}: {again.kind}\n{shown(case)}\n{again.text}\n", flush=True)
     if options.save:
         options.save.mkdir(parents=True, exist_ok=True)

@@ -9,8 +9,11 @@ from __future__ import annotations
 import difflib
 import json
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from tests.differential.kafka import fast_directory
 from tests.oracle.cases import answered
 
 KAFKAS_OWN_FAILURES = (
@@ -18,6 +21,7 @@ KAFKAS_OWN_FAILURES = (
     "Found a null keyChangingChild node",  # the optimizer loses its way
     "KTable source state store must implement",  # a table join with a windowed table made by cogroup
     "Error iterating over segments",  # a cached session store, and a time less than a gap and a segment after 1970
+    "Windowed.key()",  # a sink with windowed keys is asked to partition a null key
     "no answer within",  # emit on close over cached windows walks every segment since 1970
 )
 OUR_SENTENCES = ("TopologyError", "ConfigError", "ProcessingError", "DeserializationError", "ProductionError")
@@ -34,10 +38,12 @@ class Difference:
 def difference(kafkas: dict[str, Any], ours: dict[str, Any]) -> Difference | None:
     """The first difference between two answers to one case, None when they agree."""
     theirs, error = kafkas.get("error"), ours.get("error")
+    if error and not error.startswith(OUR_SENTENCES):
+        return Difference(
+            f"accident {error.split(':')[0]}", f"ours fails by accident: {error}\nKafka: {theirs or 'runs it'}"
+        )
     if theirs and any(known in theirs for known in KAFKAS_OWN_FAILURES):
         return None
-    if error and not error.startswith(OUR_SENTENCES):
-        return Difference(f"accident {error.split(':')[0]}", f"ours fails by accident: {error}\nKafka: {theirs or 'runs it'}")
     if error and not theirs:
         return Difference("refused", f"ours refuses what Kafka runs: {error}")
     if theirs and not error:
@@ -70,6 +76,10 @@ def line(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def compare(kafkas: dict[str, Any]) -> Difference | None:
-    """Run a case that Kafka has answered, and compare."""
-    return difference(kafkas, answered({**kafkas, "error": None}))
+def compare(kafkas: dict[str, Any], *, rocksdb: bool = False) -> Difference | None:
+    """Run a case that Kafka has answered, with our stores in memory or in RocksDB, and compare."""
+    case = {**kafkas, "error": None}
+    if not rocksdb:
+        return difference(kafkas, answered(case))
+    with TemporaryDirectory(dir=fast_directory()) as directory:
+        return difference(kafkas, answered(case, directory=Path(directory)))

@@ -101,9 +101,11 @@ class Drawing:
         self.handles.append(handle)
         return handle
 
-    def stored(self, named: float = 0.25, uncached: float = 0.2) -> dict[str, Any]:
+    def stored(self, named: float = 0.25, uncached: float = 0.2, *, versioned: float = 0.0) -> dict[str, Any]:
         """How a table is stored, as the format says it."""
         fields: dict[str, Any] = {}
+        if self.chance(versioned):
+            return {"store": self.name("store-"), "versionedMs": self.duration(2, 10, 100, 1000)}
         if self.chance(named):
             fields["store"] = self.name("store-")
         if self.chance(uncached):
@@ -136,15 +138,14 @@ def stream(drawing: Drawing, *, types: tuple[str, str] | None = None) -> Handle:
 
 
 def table(drawing: Drawing, *, types: tuple[str, str] | None = None, versioned: bool = False) -> Handle:
-    """A table, versioned now and then."""
-    source = topic(drawing, types)
+    """A table, versioned now and then; of a topic that is read already, Kafka does not take it."""
+    again = drawing.topics and types is None and not versioned and drawing.chance(0.01)
+    source = drawing.choice(drawing.topics.values()) if again else topic(drawing, types)
     handle = replace(source, kind="table", null_keys=False)
     if versioned or drawing.chance(0.12):
         history = drawing.duration(2, 10, 100, 1000)
         handle = replace(handle, versioned=True)
-        return drawing.append(
-            handle, "table", topic=source.id, store=drawing.name("store-"), versionedMs=history
-        )
+        return drawing.append(handle, "table", topic=source.id, store=drawing.name("store-"), versionedMs=history)
     return drawing.append(handle, "table", topic=source.id, **drawing.stored(0.3, 0.15))
 
 
@@ -202,6 +203,16 @@ def reshaped(handle: Handle, types: Types, flavour: str | None = None, **changes
     return replace(handle, types=types, flavour=flavour, **changes)
 
 
+def versions(source: Handle) -> float:
+    """How likely a result of this table has a versioned store; windowed keys have no history."""
+    return 0.0 if isinstance(source.types.key, WindowedType) else 0.05
+
+
+def kept(source: Handle, stored: Mapping[str, Any]) -> bool:
+    """Whether a step's result is versioned."""
+    return "versionedMs" in stored or (source.versioned and not stored)
+
+
 # Stateless steps of streams
 
 
@@ -210,9 +221,9 @@ def filtered(drawing: Drawing) -> Handle | None:
     names = source and predicates(drawing, source)
     if not source or not names:
         return None
-    stored = drawing.stored(0.3, 0.15) if source.kind == "table" else {}
+    stored = drawing.stored(0.3, 0.15, versioned=versions(source)) if source.kind == "table" else {}
     op = drawing.choice(("filter", "filterNot"))
-    handle = replace(source, nulls=source.nulls or source.kind == "table")
+    handle = replace(source, nulls=source.nulls or source.kind == "table", versioned=kept(source, stored))
     return drawing.append(handle, op, **{"from": source}, fn=drawing.choice(names), **stored)
 
 
@@ -222,8 +233,9 @@ def values_mapped(drawing: Drawing) -> Handle | None:
         return None
     name = "toInt" if numeric(source) and drawing.chance(0.7) else "identity"
     types = functions.VALUE_MAPPERS[name].types(source.types)
-    stored = drawing.stored(0.3, 0.15) if source.kind == "table" else {}
-    return drawing.append(reshaped(source, types), "mapValues", **{"from": source}, fn=name, **stored)
+    stored = drawing.stored(0.3, 0.15, versioned=versions(source)) if source.kind == "table" else {}
+    handle = reshaped(source, types, versioned=kept(source, stored))
+    return drawing.append(handle, "mapValues", **{"from": source}, fn=name, **stored)
 
 
 def mapped(drawing: Drawing) -> Handle | None:
@@ -306,8 +318,9 @@ def made_table(drawing: Drawing) -> Handle | None:
     source = drawing.pick("stream")
     if not source:
         return None
-    handle = replace(source, kind="table", null_keys=False, closes=False, versioned=False)
-    return drawing.append(handle, "toTable", **{"from": source}, **drawing.stored())
+    stored = drawing.stored(versioned=versions(source))
+    handle = replace(source, kind="table", null_keys=False, closes=False, versioned="versionedMs" in stored)
+    return drawing.append(handle, "toTable", **{"from": source}, **stored)
 
 
 def through_topic(drawing: Drawing) -> Handle | None:
@@ -365,8 +378,8 @@ def windowed(drawing: Drawing, source: Handle) -> Handle:
 def aggregated(drawing: Drawing, source: Handle) -> Handle:
     """A table over a group, windowed or not."""
     tables = source.kind == "grouped table"
-    stored = drawing.stored()
-    table_handle = replace(source, kind="table", null_keys=False, versioned=False)
+    stored = drawing.stored(versioned=0.0 if source.closes else versions(source))
+    table_handle = replace(source, kind="table", null_keys=False, versioned="versionedMs" in stored)
     if source.kind.startswith("cogrouped"):
         verb = "aggregate"
     else:
@@ -566,8 +579,9 @@ def table_join(drawing: Drawing) -> Handle | None:
     if right is None:
         return None
     op = drawing.choice(("join", "leftJoin", "outerJoin"))
-    handle = joined(left, closes=False, versioned=False)
-    return drawing.append(handle, op, left=left, right=right, joiner=joiner(drawing), **drawing.stored())
+    stored = drawing.stored(versioned=versions(left))
+    handle = joined(left, closes=False, versioned="versionedMs" in stored)
+    return drawing.append(handle, op, left=left, right=right, joiner=joiner(drawing), **stored)
 
 
 def foreign_key_join(drawing: Drawing) -> Handle | None:
@@ -580,8 +594,10 @@ def foreign_key_join(drawing: Drawing) -> Handle | None:
     if right is None or drawing.chance(0.3):
         right = table(drawing, types=(key, "string"))
     op = drawing.choice(("join", "leftJoin"))
-    fields = {"foreignKey": name, "joiner": joiner(drawing), **drawing.stored()}
-    return drawing.append(joined(left, closes=False, versioned=False), op, left=left, right=right, **fields)
+    stored = drawing.stored(versioned=versions(left))
+    fields = {"foreignKey": name, "joiner": joiner(drawing), **stored}
+    handle = joined(left, closes=False, versioned="versionedMs" in stored)
+    return drawing.append(handle, op, left=left, right=right, **fields)
 
 
 STEPS: tuple[tuple[Callable[[Drawing], Handle | None], int], ...] = (

@@ -18,13 +18,13 @@ Case = Mapping[str, Any]
 SETTINGS = {"cache_max_bytes": "statestore_cache_max_bytes"}
 
 
-def topology_of(case: Case, *, persistent: bool | None = None) -> Topology:
-    """The topology of a case. `persistent` says where all stores are, None: the default."""
+def topology_of(case: Case, *, persistent: bool | None = None, config: StreamsConfig | None = None) -> Topology:
+    """The topology of a case. `persistent` says where all stores are, None: the default; `config` is the case's unless given."""
     default = Types(case.get("key_type", "string"), case.get("value_type", "string"))
     program = ProgramBuilder(default, case.get("types") or {}, persistent=persistent)
     for operation in case["topology"]:
         program.add(operation)
-    return program.builder.build(config_of(case))
+    return program.builder.build(config or config_of(case))
 
 
 def config_of(case: Case) -> StreamsConfig:

@@ -136,7 +136,7 @@ def test_topology_as_a_picture(home: Path, form: str, expected: list[str]) -> No
         (("run", "taxi:app", "--set", "comit_interval_ms=5"), "did you mean 'commit_interval_ms'?"),
         (("run", "taxi:app", "--set", "linger_ms"), "expected name=value"),
         (("run", "taxi:app", "--broker", "localhost"), "expected kafka://host:port or embedded://DIR"),
-        (("topology", "taxi:app", "--format", "pdf"), "--format: expected one of text, mermaid, dot"),
+        (("topology", "taxi:app", "--format", "pdf"), "--format: expected one of text, svg, mermaid, dot"),
         (("run",), "Missing argument 'MODULE:APP'"),
         (("runn", "taxi:app"), "No such command 'runn'"),
     ],
@@ -215,7 +215,7 @@ def test_topics_produce_and_consume(home: Path, streams_broker: RunningBroker) -
     [
         (("consume", "nothing"), "", "there is no topic 'nothing' on this broker"),
         (("produce", "numbers", "--value", "int"), "1\nx\n", "line 2: expected an int of 64 bits, got 'x'"),
-        (("produce", "numbers", "--key", "floot"), "1\n", "no serde is called 'floot'"),
+        (("produce", "numbers", "--key", "floot"), "1\n", "no type is called 'floot'"),
     ],
 )
 def test_wrong_lines(

@@ -12,7 +12,12 @@ from broker.protocol.messages import encode_response
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange
 
+MINIMUM_MAY_BE_ZERO = 4
+"""Before this version clients take a feature whose lowest level is 0 for garbage."""
 _SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?")
+FEATURES = {"group.version": 1, "transaction.version": 2}
+"""What is on for the whole cluster: the new consumer groups, and transactions whose every end gives a new epoch."""
+
 _advertised: list[dict[str, int]] = []
 
 
@@ -43,7 +48,14 @@ def fallback(correlation_id: int) -> list[bytes]:
 
 @functools.cache
 def _frame(version: int) -> bytes:
-    body = {"api_keys": _advertised, "finalized_features_epoch": 0}
+    body: dict[str, Any] = {"api_keys": _advertised, "finalized_features_epoch": 0}
+    body["finalized_features"] = [
+        {"name": name, "max_version_level": level, "min_version_level": level} for name, level in FEATURES.items()
+    ]
+    if version >= MINIMUM_MAY_BE_ZERO:
+        body["supported_features"] = [
+            {"name": name, "min_version": 0, "max_version": level} for name, level in FEATURES.items()
+        ]
     return encode_response(ApiKey.API_VERSIONS, version, 0, body)
 
 

@@ -1,9 +1,14 @@
-"""DescribeConfigs, AlterConfigs, IncrementalAlterConfigs for topics and the broker."""
+"""DescribeConfigs, AlterConfigs, IncrementalAlterConfigs and ListConfigResources for topics, the broker, and groups.
 
+Settings of the broker named "" count for every broker, those of its id for it alone; both are kept, and only dynamic ones
+can be changed. Groups need not exist to have settings.
+"""
+
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from broker.config import DYNAMIC, SETTINGS, TOPIC_DEFAULTS
+from broker.config import DYNAMIC, GROUP_DEFAULTS, SETTINGS, TOPIC_DEFAULTS
 from broker.errors import BrokerError, ConfigError, ErrorCode
 from broker.log.config import TOPIC_SETTINGS, TopicSetting, unknown_setting
 from broker.protocol.bodies import Body
@@ -12,13 +17,22 @@ from broker.server.exchange import Exchange
 
 TOPIC = 2
 BROKER = 4
+BROKER_LOGGER = 8
+CLIENT_METRICS = 16
+GROUP = 32
 SOURCE_TOPIC = 1
+SOURCE_DYNAMIC_BROKER = 2
+SOURCE_DYNAMIC_DEFAULT = 3
 SOURCE_STATIC_BROKER = 4
 SOURCE_DEFAULT = 5
+SOURCE_GROUP = 8
 SET, DELETE, APPEND, SUBTRACT = range(4)
 KINDS = {"bool": 1, "str": 2, "int": 3, "float": 6, "list": 7}
 LONG_KIND = 5
 MAX_INT = 2**31 - 1
+
+SettingsOf = Callable[[Mapping[str, str], Any], dict[str, str]]
+"""From the settings a resource has and a request's changes to those it shall have."""
 
 
 # ---- describe
@@ -61,7 +75,9 @@ def _entries(broker: Broker, resource: Any) -> Iterable[dict[str, Any]]:
         return _topic_entries(broker, broker.catalog.get(resource.resource_name).settings)
     if resource.resource_type == BROKER:
         _check_broker_name(broker, resource.resource_name)
-        return _broker_entries(broker)
+        return _broker_entries(broker) if resource.resource_name else _default_entries(broker)
+    if resource.resource_type == GROUP:
+        return _group_entries(broker, resource.resource_name)
     raise BrokerError(ErrorCode.INVALID_REQUEST, f"resources of type {resource.resource_type} have no settings here")
 
 
@@ -72,11 +88,10 @@ def _check_broker_name(broker: Broker, name: str) -> None:
 
 def _topic_entries(broker: Broker, settings: Mapping[str, str]) -> Iterable[dict[str, Any]]:
     values = broker.catalog.log_config(settings).shown()
-    changed = broker.config.changed()
     for name, setting in TOPIC_SETTINGS.items():
         synonym = TOPIC_DEFAULTS.get(name)
         synonyms = [] if synonym is None else _broker_synonyms(broker, synonym)
-        source = SOURCE_STATIC_BROKER if synonym in changed else SOURCE_DEFAULT
+        source = synonyms[0]["source"] if synonyms else SOURCE_DEFAULT
         if name in settings:
             source = SOURCE_TOPIC
             synonyms = [{"name": name, "value": values[name], "source": SOURCE_TOPIC}, *synonyms]
@@ -89,12 +104,39 @@ def _broker_entries(broker: Broker) -> Iterable[dict[str, Any]]:
         yield _entry(setting, synonyms[0]["value"], synonyms[0]["source"], synonyms, read_only=name not in DYNAMIC)
 
 
+def _default_entries(broker: Broker) -> Iterable[dict[str, Any]]:
+    """Only what was set for all brokers."""
+    for name, value in broker.dynamic.brokers.get("", {}).items():
+        synonym = {"name": name, "value": value, "source": SOURCE_DYNAMIC_DEFAULT}
+        yield _entry(SETTINGS[name], value, SOURCE_DYNAMIC_DEFAULT, [synonym], read_only=False)
+
+
 def _broker_synonyms(broker: Broker, name: str) -> list[dict[str, Any]]:
-    setting, value = SETTINGS[name], broker.config.value(name)
-    default = {"name": name, "value": setting.shown(setting.default), "source": SOURCE_DEFAULT}
-    if value == setting.default:
-        return [default]
-    return [{"name": name, "value": setting.shown(value), "source": SOURCE_STATIC_BROKER}, default]
+    """Every value a setting was given, the one that counts first."""
+    setting, static = SETTINGS[name], broker.static_config.value(name)
+    found = [
+        (broker.dynamic.brokers.get(where, {}).get(name), source)
+        for where, source in (
+            (str(broker.config.node_id), SOURCE_DYNAMIC_BROKER),
+            ("", SOURCE_DYNAMIC_DEFAULT),
+        )
+    ]
+    if static != setting.default:
+        found.append((setting.shown(static), SOURCE_STATIC_BROKER))
+    found.append((setting.shown(setting.default), SOURCE_DEFAULT))
+    return [{"name": name, "value": value, "source": source} for value, source in found if value is not None]
+
+
+def _group_entries(broker: Broker, group_id: str) -> Iterable[dict[str, Any]]:
+    if not group_id:
+        raise BrokerError(ErrorCode.INVALID_REQUEST, "a group has a name")
+    given = broker.dynamic.groups.get(group_id, {})
+    for name, default in GROUP_DEFAULTS.items():
+        synonyms = _broker_synonyms(broker, default)
+        setting = dataclasses.replace(SETTINGS[default], name=name)
+        if name in given:
+            synonyms = [{"name": name, "value": given[name], "source": SOURCE_GROUP}, *synonyms]
+        yield _entry(setting, synonyms[0]["value"], synonyms[0]["source"], synonyms, read_only=False)
 
 
 def _entry(
@@ -125,7 +167,7 @@ def alter_incrementally(broker: Broker, _: Exchange, request: Any) -> Body:
     return _altered(broker, request, _changed)
 
 
-def _altered(broker: Broker, request: Any, settings_of: Callable[[Mapping[str, str], Any], dict[str, str]]) -> Body:
+def _altered(broker: Broker, request: Any, settings_of: SettingsOf) -> Body:
     responses = []
     for resource in request.resources:
         response: dict[str, Any] = {
@@ -134,17 +176,53 @@ def _altered(broker: Broker, request: Any, settings_of: Callable[[Mapping[str, s
             "resource_name": resource.resource_name,
         }
         try:
-            if resource.resource_type != TOPIC:
-                raise BrokerError(ErrorCode.INVALID_REQUEST, "only settings of topics can be altered while running")
-            topic = broker.catalog.get(resource.resource_name)
-            settings = settings_of(topic.settings, resource)
-            broker.catalog.log_config(settings)
+            apply = _changer(broker, resource, settings_of)
             if not request.validate_only:
-                broker.catalog.alter(topic.name, settings)
+                apply()
         except BrokerError as error:
             response.update(error_code=error.code, error_message=error.message or None)
         responses.append(response)
     return {"responses": responses}
+
+
+def _changer(broker: Broker, resource: Any, settings_of: SettingsOf) -> Callable[[], None]:
+    """What makes the change, which was found to be possible. Raises: BrokerError."""
+    name = resource.resource_name
+    if resource.resource_type == TOPIC:
+        topic = broker.catalog.get(name)
+        settings = settings_of(topic.settings, resource)
+        broker.catalog.log_config(settings)
+        return lambda: broker.catalog.alter(topic.name, settings)
+    if resource.resource_type == BROKER:
+        _check_broker_name(broker, name)
+        settings = settings_of(broker.dynamic.brokers.get(name, {}), resource)
+        _check_settings(broker, settings, {key: key for key in DYNAMIC}, "a setting that can change while running")
+        return lambda: broker.reconfigure(name, settings)
+    if resource.resource_type == GROUP:
+        if not name:
+            raise BrokerError(ErrorCode.INVALID_REQUEST, "a group has a name")
+        settings = settings_of(broker.dynamic.groups.get(name, {}), resource)
+        _check_settings(broker, settings, GROUP_DEFAULTS, "a setting of groups")
+        return lambda: _alter_group(broker, name, settings)
+    raise BrokerError(ErrorCode.INVALID_REQUEST, f"resources of type {resource.resource_type} have no settings here")
+
+
+def _check_settings(broker: Broker, settings: Mapping[str, str], known: Mapping[str, str], what: str) -> None:
+    """`known` maps what may be set to the broker's setting of the same type."""
+    for name, text in settings.items():
+        if name not in known:
+            raise BrokerError(ErrorCode.INVALID_REQUEST, f"{name!r} is not {what}: {', '.join(sorted(known))}")
+        try:
+            broker.config.with_value(known[name], text)
+        except ConfigError as error:
+            raise BrokerError(ErrorCode.INVALID_CONFIG, str(error)) from error
+
+
+def _alter_group(broker: Broker, group_id: str, settings: dict[str, str]) -> None:
+    broker.dynamic.groups[group_id] = settings
+    if not settings:
+        del broker.dynamic.groups[group_id]
+    broker.dynamic.write()
 
 
 def _given(resource: Any) -> dict[str, str]:
@@ -172,7 +250,7 @@ def _changed(settings: Mapping[str, str], resource: Any) -> dict[str, str]:
 
 
 def _list_changed(settings: Mapping[str, str], item: Any) -> str:
-    setting = TOPIC_SETTINGS.get(item.name)
+    setting = TOPIC_SETTINGS.get(item.name) or SETTINGS.get(item.name)
     if setting is None:
         raise BrokerError(ErrorCode.INVALID_CONFIG, unknown_setting(item.name))
     if setting.kind != "list":
@@ -185,3 +263,28 @@ def _list_changed(settings: Mapping[str, str], item: Any) -> str:
     if item.config_operation == APPEND:
         return ",".join([*current, *(part for part in given if part not in current)])
     return ",".join(part for part in current if part not in given)
+
+
+# ---- what has settings
+
+
+def list_resources(broker: Broker, exchange: Exchange, request: Any) -> Body:
+    """Names of what has, or can have, settings; version 0 asks for client metrics, which there are none of."""
+    if exchange.version == 0:
+        return {"config_resources": ()}
+    node = [str(broker.config.node_id)]
+    names: dict[int, Iterable[str]] = {
+        TOPIC: broker.catalog.topics,
+        BROKER: node,
+        BROKER_LOGGER: node,
+        CLIENT_METRICS: (),
+        GROUP: broker.dynamic.groups,
+    }
+    kinds = request.resource_types or tuple(names)
+    if not set(kinds) <= names.keys():
+        return {"error_code": ErrorCode.UNSUPPORTED_VERSION}
+    return {
+        "config_resources": [
+            {"resource_name": name, "resource_type": kind} for kind in kinds for name in sorted(names[kind])
+        ]
+    }

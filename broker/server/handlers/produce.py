@@ -4,9 +4,11 @@
 mean the same on one node: answered when the batch is committed, which under group commit is when the disk has it.
 """
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-from broker.coordinators.transaction import ProducerEpoch
+from broker.coordinators.transaction import ProducerEpoch, TopicPartition
 from broker.errors import BrokerError, ErrorCode, MalformedRequest
 from broker.log.partition_log import AppendResult, PartitionLog
 from broker.metadata import INTERNAL_TOPICS
@@ -14,8 +16,11 @@ from broker.protocol.hot import ProducedPartition, produce_response
 from broker.protocol.record_batch import HEADER_BYTES, TRANSACTIONAL_BIT, parse_header
 from broker.server.broker import Broker, now_ms
 from broker.server.exchange import Exchange, topic_part
+from broker.server.handlers.transactions import fenced
 
 BY_ID = 13
+ADDS_PARTITIONS_FROM = 12
+KNOWS_ABORTABLE_FROM = 11
 ZSTD_FROM = 7
 ZSTD = 4
 ATTRIBUTES_BYTE = 22
@@ -28,6 +33,7 @@ Partition = tuple[int, AppendResult | BrokerError]
 def produce(broker: Broker, exchange: Exchange, request: Any) -> None:
     """Append every batch, then answer once all of them are committed."""
     pending = _Pending(broker, exchange)
+    joining = _Joining(broker, exchange.version, request, pending) if exchange.version >= ADDS_PARTITIONS_FROM else None
     refusal = None if request.acks in {-1, 0, 1} else BrokerError(ErrorCode.INVALID_REQUIRED_ACKS)
     for topic in request.topic_data:
         where = topic.topic_id if exchange.version >= BY_ID else topic.name
@@ -38,6 +44,8 @@ def produce(broker: Broker, exchange: Exchange, request: Any) -> None:
                     raise refusal
                 log = _log(broker, exchange.version, where, partition.index)
                 _check(broker, exchange.version, request, log, partition.records)
+                if joining is not None:
+                    joining.join(partition.records)
                 result = log.append(partition.records, now_ms=pending.now_ms)
                 pending.wait_for(log, result.last_offset + 1)
                 results.append((partition.index, result))
@@ -69,17 +77,79 @@ def _check(broker: Broker, version: int, request: Any, log: PartitionLog, record
         )
     if log.topic in INTERNAL_TOPICS:
         raise BrokerError(ErrorCode.INVALID_TOPIC, f"{log.topic} is the broker's own")
-    if records[ATTRIBUTES_BYTE] & TRANSACTIONAL_BIT:
-        _check_transaction(broker, request.transactional_id, log, records)
+    if records[ATTRIBUTES_BYTE] & TRANSACTIONAL_BIT and version < ADDS_PARTITIONS_FROM:
+        _check_transaction(broker, version, request.transactional_id, log, records)
 
 
-def _check_transaction(broker: Broker, transactional_id: str | None, log: PartitionLog, records: bytes) -> None:
-    """A batch of a transaction goes to a partition that was added to it, by the producer it belongs to."""
+def _producer(records: bytes) -> ProducerEpoch:
     if len(records) < HEADER_BYTES:
         raise BrokerError(ErrorCode.CORRUPT_MESSAGE, "a batch is shorter than its header")
     header = parse_header(records)
-    producer = ProducerEpoch(header.producer_id, header.producer_epoch)
-    broker.transactions.verify(transactional_id or "", producer, (log.topic, log.partition))
+    return ProducerEpoch(header.producer_id, header.producer_epoch)
+
+
+def _check_transaction(
+    broker: Broker, version: int, transactional_id: str | None, log: PartitionLog, records: bytes
+) -> None:
+    """A batch of a transaction goes to a partition that was added to it, by the producer it belongs to."""
+    knows = version >= KNOWS_ABORTABLE_FROM
+    absent = ErrorCode.TRANSACTION_ABORTABLE if knows else ErrorCode.INVALID_TXN_STATE
+    try:
+        broker.transactions.verify(transactional_id or "", _producer(records), (log.topic, log.partition), absent)
+    except BrokerError as error:
+        if error.code is not ErrorCode.CONCURRENT_TRANSACTIONS:
+            raise
+        raise BrokerError(
+            ErrorCode.NOT_ENOUGH_REPLICAS, "the transaction before is still ending: send the batch again"
+        ) from error
+
+
+class _Joining:
+    """Partitions that come to a transaction by being written to (Produce 12): added once per request, on the first batch.
+
+    A transaction's record is appended before its data. Both are on their way to the disk when the answer waits for both;
+    what a power failure keeps of the data alone is aborted at the next start.
+    """
+
+    __slots__ = ("_broker", "_outcome", "_pending", "_request", "_version")
+
+    def __init__(self, broker: Broker, version: int, request: Any, pending: "_Pending") -> None:
+        self._broker = broker
+        self._version = version
+        self._request = request
+        self._pending = pending
+        self._outcome: BrokerError | bool | None = False
+
+    def join(self, records: bytes) -> None:
+        """Let all partitions of the request take part, if this batch is part of a transaction. Raises: BrokerError."""
+        if not records[ATTRIBUTES_BYTE] & TRANSACTIONAL_BIT:
+            return
+        if self._outcome is False:
+            self._outcome = self._include(_producer(records))
+        if isinstance(self._outcome, BrokerError):
+            raise self._outcome
+
+    def _include(self, producer: ProducerEpoch) -> BrokerError | None:
+        transactions = self._broker.transactions
+        try:
+            log = transactions.include(self._request.transactional_id or "", producer, list(self._partitions()))
+        except BrokerError as error:
+            return BrokerError(fenced(error.code, knows_fenced=False), error.message)
+        if log is not None:
+            self._pending.wait_for(log, log.log_end_offset)
+        return None
+
+    def _partitions(self) -> Iterator[TopicPartition]:
+        """Those of the request's partitions that exist and get a batch of a transaction."""
+        for topic in self._request.topic_data:
+            where = topic.topic_id if self._version >= BY_ID else topic.name
+            for item in topic.partition_data:
+                records = item.records
+                if records is None or len(records) < HEADER_BYTES or not records[ATTRIBUTES_BYTE] & TRANSACTIONAL_BIT:
+                    continue
+                with suppress(BrokerError):
+                    log = _log(self._broker, self._version, where, item.index)
+                    yield log.topic, log.partition
 
 
 def _finish_silently(exchange: Exchange, pending: "_Pending") -> None:

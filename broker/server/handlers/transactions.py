@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from broker.coordinators.group_coordinator import Committer
+from broker.coordinators.runtime import Done
 from broker.coordinators.transaction import ProducerEpoch, Transaction
 from broker.errors import BrokerError, ErrorCode
 from broker.metadata import OFFSETS_TOPIC
@@ -14,6 +15,8 @@ from broker.server.handlers.offsets import sort_offsets
 
 FENCED_FROM = 2
 END_BUMPS_FROM = 5
+COMMIT_KNOWS_ABORTABLE = 4
+COMMIT_ADDS_FROM = 5
 
 
 def fenced(code: ErrorCode, knows_fenced: bool) -> ErrorCode:
@@ -91,7 +94,7 @@ def commit_offsets(broker: Broker, exchange: Exchange, request: Any) -> None:
     topics = [(item, broker.catalog.topics.get(item.name)) for item in request.topics]
     accepted, errors = sort_offsets(broker, topics)
 
-    def done(error: ErrorCode) -> None:
+    def answer(error: ErrorCode) -> None:
         exchange.answer(
             {
                 "topics": [
@@ -112,19 +115,39 @@ def commit_offsets(broker: Broker, exchange: Exchange, request: Any) -> None:
             }
         )
 
-    producer = _producer(request)
     who = Committer(
         getattr(request, "member_id", ""),
         getattr(request, "group_instance_id", None),
         getattr(request, "generation_id", -1),
     )
     try:
-        where = (OFFSETS_TOPIC, broker.groups.partition_of(request.group_id))
-        broker.transactions.verify(request.transactional_id, producer, where)
+        done = _take_part(broker, exchange.version, request, answer)
         broker.groups.check_commit(request.group_id, who, transactional=True)
-        broker.groups.store(request.group_id, accepted, done, producer=producer)
+        broker.groups.store(request.group_id, accepted, done, producer=_producer(request))
     except BrokerError as error:
-        done(error.code)
+        answer(error.code)
+
+
+def _take_part(broker: Broker, version: int, request: Any, done: Done) -> Done:
+    """The group's offsets must belong to the transaction; from version 5 they come to by being committed.
+
+    The callback that also waits for that to be durable. Raises: BrokerError.
+    """
+    producer = _producer(request)
+    where = (OFFSETS_TOPIC, broker.groups.partition_of(request.group_id))
+    if version < COMMIT_ADDS_FROM:
+        abortable = version >= COMMIT_KNOWS_ABORTABLE
+        absent = ErrorCode.TRANSACTION_ABORTABLE if abortable else ErrorCode.INVALID_TXN_STATE
+        broker.transactions.verify(request.transactional_id, producer, where, absent)
+        return done
+    try:
+        log = broker.transactions.include(request.transactional_id, producer, [where])
+    except BrokerError as error:
+        raise BrokerError(fenced(error.code, knows_fenced=False)) from error
+    if log is None:
+        return done
+    end = log.log_end_offset
+    return lambda error: done(error) if error else broker.delayed.when_committed(log, end, done)
 
 
 # ---- ending

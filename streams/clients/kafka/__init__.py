@@ -58,8 +58,10 @@ class KafkaClients:
         self._made.append(consumer)
         return consumer
 
-    def producer(self) -> KafkaProducer:
-        """An idempotent producer (acks=all)."""
+    def producer(
+        self, *, transactional_id: str | None = None, transaction_timeout_ms: int | None = None
+    ) -> KafkaProducer:
+        """An idempotent producer (acks=all); with an id, one that writes in transactions. Raises: ClientError."""
         config = self._config
         settings = ProducerSettings(
             batch_bytes=min(BATCH_BYTES, config.max_request_size),
@@ -68,6 +70,8 @@ class KafkaClients:
             compression=config.compression_type,
             topic_wait_s=TOPIC_WAIT_S,
             sending=SendSettings(config.request_timeout_ms, config.delivery_timeout_ms / 1000),
+            transactional_id=transactional_id,
+            transaction_timeout_ms=transaction_timeout_ms or config.transaction_timeout_ms,
         )
         producer = KafkaProducer(self._network, self._connect(), settings)
         self._made.append(producer)

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 from aiokafka.client import AIOKafkaClient
 
-from streams.clients.base import Assignor, OffsetAndMetadata, RawBatch, RebalanceListener
+from streams.clients.base import Assignor, GroupMetadata, OffsetAndMetadata, RawBatch, RebalanceListener
 from streams.clients.kafka.fetcher import Delivery, Fetcher, FetchSettings
 from streams.clients.kafka.group import GroupMember, GroupSettings, Ownership, Rebalance
-from streams.clients.kafka.network import NetworkThread, translated
+from streams.clients.kafka.network import NetworkThread
 from streams.clients.kafka.offsets import EARLIEST, LATEST, list_offsets
-from streams.errors import ClientError, StreamsError
+from streams.errors import StreamsError
 from streams.record import TopicPartition
 
 
@@ -60,13 +60,23 @@ class KafkaConsumer:
         fetcher = Fetcher(self._client, fetching, deliver=self._items.put, fail=self._items.put)
         if group is None:
             return fetcher, None
-        return fetcher, GroupMember(self._client, group, tell=self._items.put, fail=self._group_failed)
+        return fetcher, GroupMember(self._client, group, tell=self._items.put, fail=self._items.put)
 
     def subscribe(self, topics: Sequence[str], assignor: Assignor, listener: RebalanceListener) -> None:
         """Join the group; partitions come and go from inside `poll`."""
         member = self._group_member()
         self._listener, self._assignor = listener, assignor
-        self._network.call(member.subscribe(topics, assignor, assignor.user_data()))
+        self._network.call(member.subscribe(topics, assignor))
+
+    def rejoin(self) -> None:
+        """Leave the group and join it as a new member; the listener hears nothing of what is let go."""
+        member = self._group_member()
+        self._let_go(self._positions.keys())
+        self._network.call(member.rejoin())
+
+    def enforce_rebalance(self) -> None:
+        """Have the group assign anew."""
+        self._network.soon(self._group_member().enforce_rebalance)
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
         """Read these partitions without a group; positions of those read before stay, others begin at the first."""
@@ -76,8 +86,6 @@ class KafkaConsumer:
 
     def poll(self, timeout_s: float) -> list[RawBatch]:
         """All that has arrived, waiting up to `timeout_s` for something."""
-        if self._member is not None:
-            self._member.alive()
         if self._unplaced:
             self._place()
         self._raise_failure()
@@ -125,15 +133,19 @@ class KafkaConsumer:
         position, end = self._positions.get(partition), self._ends.get(partition)
         return None if position is None or end is None else max(end - position, 0)
 
+    def group_metadata(self) -> GroupMetadata:
+        """Who this member is now."""
+        return self._group_member().metadata
+
     def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
         """The group's committed offsets; partitions without one are absent."""
         member = self._group_member()
-        return self._network.call(member.committed(partitions), self._timeout_s)
+        return self._network.call(member.committed(list(partitions), within_s=self._timeout_s))
 
     def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        """Commit for the group. Raises: TaskMigrated when it has moved on."""
+        """Commit for the group. Raises: TaskMigrated, RebalanceInProgress, ClientError."""
         member = self._group_member()
-        self._network.call(member.commit(offsets), self._timeout_s)
+        self._network.call(member.commit(offsets, within_s=self._timeout_s))
 
     def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The first offset that still exists of each."""
@@ -142,6 +154,10 @@ class KafkaConsumer:
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset after the last readable record of each."""
         return self._list_offsets(partitions, LATEST)
+
+    def high_watermarks(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset after the last record of each, those of undecided transactions too."""
+        return self._list_offsets(partitions, LATEST, read_committed=False)
 
     def offsets_at(self, partitions: Iterable[TopicPartition], timestamp: int) -> dict[TopicPartition, int]:
         """The first offset of each whose record is not older than `timestamp` in ms, else the end offset."""
@@ -169,20 +185,28 @@ class KafkaConsumer:
         assert self._member is not None, "this consumer has no group"
         return self._member
 
-    def _list_offsets(self, partitions: Iterable[TopicPartition], timestamp: int) -> dict[TopicPartition, int]:
+    def _list_offsets(
+        self, partitions: Iterable[TopicPartition], timestamp: int, *, read_committed: bool | None = None
+    ) -> dict[TopicPartition, int]:
         asked = list(partitions)
         if not asked:
             return {}
-        read_committed, timeout_s = self._read_committed, self._timeout_s
+        read_committed = self._read_committed if read_committed is None else read_committed
+        timeout_s = self._timeout_s
         return self._network.call(
             list_offsets(self._client, asked, timestamp, read_committed=read_committed, timeout_s=timeout_s)
         )
 
     def _next(self, timeout_s: float) -> Item | None:
+        if self._member is not None:
+            self._member.polling(waits=True)
         try:
             return self._items.get(timeout=timeout_s) if timeout_s > 0 else self._items.get_nowait()
         except Empty:
             return None
+        finally:
+            if self._member is not None:
+                self._member.polling(waits=False)
 
     def _handle(self, item: Item, deliveries: list[Delivery]) -> bool:
         """Take up one item; the answer is whether `poll` should look for more."""
@@ -214,23 +238,32 @@ class KafkaConsumer:
 
     def _rebalance(self, rebalance: Rebalance) -> None:
         """Tell the listener; whatever it raises, the group may go on."""
-        listener, member = self._listener, self._group_member()
-        assert listener is not None, "rebalances come to subscribers only"
+        assert self._listener is not None, "rebalances come to subscribers only"
+        assert self._assignor is not None, "rebalances come to subscribers only"
+        member = self._group_member()
+        if rebalance.life != member.life:
+            return
+        listener, partitions = self._listener, rebalance.partitions
+        user_data = b""
         try:
             if rebalance.ownership is Ownership.ASSIGNED:
-                self._let_go(self._positions.keys() - rebalance.partitions)
-                self._place_later(rebalance.partitions)
-                listener.assigned(rebalance.partitions)
-            elif rebalance.ownership is Ownership.REVOKED:
-                listener.revoked(rebalance.partitions)
-            else:
-                listener.lost(rebalance.partitions)
+                self._own(partitions)
+                self._assignor.on_assignment(rebalance.user_data)
+                listener.assigned(partitions)
+            elif rebalance.ownership is Ownership.REVOKED and not member.lost:
+                listener.revoked(partitions)
+            elif rebalance.ownership is not Ownership.JOINING:
+                listener.lost(partitions)
         finally:
             if rebalance.ownership is not Ownership.ASSIGNED:
-                self._let_go(rebalance.partitions)
-                if self._assignor is not None:
-                    member.set_user_data(self._assignor.user_data())
-            rebalance.done()
+                self._let_go(partitions)
+                user_data = self._assignor.user_data()
+            rebalance.done(user_data)
+
+    def _own(self, partitions: frozenset[TopicPartition]) -> None:
+        """Read these; what was read before goes on where it is."""
+        self._let_go(self._positions.keys() - partitions)
+        self._place_later(partitions - self._positions.keys())
 
     def _let_go(self, partitions: Iterable[TopicPartition]) -> None:
         gone = list(partitions)
@@ -265,13 +298,3 @@ class KafkaConsumer:
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
-
-    def _group_failed(self, error: Exception) -> None:
-        """The group coordinator's fatal errors, on the network thread."""
-        try:
-            with translated():
-                raise error
-        except StreamsError as failure:
-            self._items.put(failure)
-        except Exception as failure:
-            self._items.put(ClientError(f"the group coordinator failed: {failure}"))

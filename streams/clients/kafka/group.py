@@ -1,46 +1,65 @@
-"""Membership in a consumer group, over aiokafka's coordinator: join, sync, heartbeats, commits.
+"""A member of a consumer group: joins, syncs, beats, leaves (Kafka's classic protocol, eager or cooperative).
 
-The coordinator lives on the network thread and keeps its heartbeats going whatever user code does; what it says of
-ownership is handed to the processing thread as a `Rebalance`, and it goes on only when that thread has answered.
-It is eager: all partitions are given back before any are given out. Membership of our own will replace it behind the
-same interface. Source: aiokafka.consumer.group_coordinator, used without its consumer and fetcher.
+Lives on the network thread; the processing thread hears of ownership by `Rebalance`s, answers them from inside its
+`poll`, and what it answers is what the next join tells the leader. Rules: heartbeats go on whatever user code does, but
+a processing thread that has not polled for `max_poll_interval_ms` makes the member leave; an eager member gives
+everything back before it joins, a cooperative one what is to go after it has synced, and then joins again; a member
+that the group has dropped says so (`LOST`) before it joins anew. The table of states is beside their enum.
+Source: Kafka's AbstractCoordinator and ConsumerCoordinator; KIP-345, KIP-394, KIP-429, KIP-792.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
-from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.client import AIOKafkaClient
-from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.consumer.subscription_state import SubscriptionState
-from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
+from aiokafka import errors as kafka_errors
+from aiokafka.client import AIOKafkaClient, CoordinationType
 
-from streams.clients.base import Assignment, Assignor, OffsetAndMetadata, Subscription
+from streams.clients.base import Assignment, Assignor, GroupMetadata, OffsetAndMetadata, Subscription
+from streams.clients.handover import withhold
+from streams.clients.kafka import group_requests as requests
+from streams.clients.kafka.codes import Code, name_of
+from streams.clients.kafka.coordinator import MOVED, PASSING, RETRY_S, Coordinator, Line
+from streams.clients.kafka.group_errors import refusal
+from streams.clients.kafka.group_offsets import commit_offsets, committed_offsets
+from streams.clients.kafka.group_requests import Claim
+from streams.clients.kafka.network import Outage, described, translated
+from streams.errors import ClientError, RebalanceInProgress, StreamsError, TaskMigrated
 from streams.record import TopicPartition
 
-PROTOCOL_VERSION = 0
+log = logging.getLogger(__name__)
+
+NO_GENERATION = -1
+JOIN_MARGIN_S = 5.0
+LEAVE_S = 2.0
+NOBODY: frozenset[TopicPartition] = frozenset()
 
 
 class Ownership(Enum):
-    """What happens to partitions in a rebalance."""
+    """What a rebalance asks of the processing thread, or tells it."""
 
+    JOINING = "joining"
     REVOKED = "revoked"
     LOST = "lost"
     ASSIGNED = "assigned"
 
 
 class Rebalance(NamedTuple):
-    """Something the processing thread has to know, and to answer by `done`, from inside its `poll`."""
+    """Something the processing thread has to know; all but ASSIGNED wait for `done` with what to tell the leader.
+
+    `life` is that of the member: what belongs to an older one is void.
+    """
 
     ownership: Ownership
     partitions: frozenset[TopicPartition]
-    done: Callable[[], None]
+    user_data: bytes
+    life: int
+    done: Callable[[bytes], None]
 
 
 class GroupSettings(NamedTuple):
@@ -53,8 +72,33 @@ class GroupSettings(NamedTuple):
     max_poll_interval_ms: int
 
 
-class GroupMember(ConsumerRebalanceListener):
-    """One member. All methods but `alive` are called on the network thread."""
+class MemberState(Enum):
+    """Where a member is between two generations."""
+
+    UNJOINED = "unjoined"
+    PREPARING = "preparing"
+    JOINING = "joining"
+    SYNCING = "syncing"
+    STABLE = "stable"
+    ENDED = "ended"
+
+
+TRANSITIONS: Mapping[MemberState, frozenset[MemberState]] = {
+    MemberState.UNJOINED: frozenset({MemberState.PREPARING, MemberState.ENDED}),
+    MemberState.PREPARING: frozenset({MemberState.JOINING, MemberState.UNJOINED, MemberState.ENDED}),
+    MemberState.JOINING: frozenset(
+        {MemberState.SYNCING, MemberState.PREPARING, MemberState.UNJOINED, MemberState.ENDED}
+    ),
+    MemberState.SYNCING: frozenset(
+        {MemberState.STABLE, MemberState.PREPARING, MemberState.UNJOINED, MemberState.ENDED}
+    ),
+    MemberState.STABLE: frozenset({MemberState.PREPARING, MemberState.UNJOINED, MemberState.ENDED}),
+    MemberState.ENDED: frozenset(),
+}
+
+
+class GroupMember:
+    """One member. All methods but `polling` are called on the network thread; `metadata` and `life` may be read by any."""
 
     def __init__(
         self,
@@ -62,140 +106,370 @@ class GroupMember(ConsumerRebalanceListener):
         settings: GroupSettings,
         *,
         tell: Callable[[Rebalance], None],
-        fail: Callable[[Exception], None],
+        fail: Callable[[StreamsError], None],
     ) -> None:
+        self.metadata = GroupMetadata(settings.group, instance_id=settings.instance_id)
+        self.life = 0
         self._client = client
+        self._settings = settings
         self._tell = tell
-        self._subscription = SubscriptionState(loop=asyncio.get_running_loop())
-        self._assignor: _AssignorBridge | None = None
-        self._answers: set[asyncio.Future[None]] = set()
-        self._coordinator = self._join(settings)
-        self._watch(fail)
+        self._fail = fail
+        self._loop = asyncio.get_running_loop()
+        self._coordinator = Coordinator(client, CoordinationType.GROUP, settings.group)
+        self._state = MemberState.UNJOINED
+        self._topics: tuple[str, ...] = ()
+        self._assignor: Assignor | None = None
+        self._counts: dict[str, int] = {}
+        """What the leader divided; empty for the others."""
+        self._owned = NOBODY
+        self.lost = False
+        """Whether the group has dropped this member, and the processing thread has not heard of it."""
+        self._needed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._outage = Outage("the group")
+        self._polled_at: float | None = None
+        """When the processing thread last left `poll`; None while it waits in there, or has not come yet."""
 
-    def _join(self, settings: GroupSettings) -> GroupCoordinator:
-        return GroupCoordinator(
-            self._client,
-            self._subscription,
-            group_id=settings.group,
-            group_instance_id=settings.instance_id,
-            session_timeout_ms=settings.session_timeout_ms,
-            heartbeat_interval_ms=settings.heartbeat_interval_ms,
-            rebalance_timeout_ms=settings.max_poll_interval_ms,
-            max_poll_interval_ms=settings.max_poll_interval_ms,
-            enable_auto_commit=False,
-            assignors=(),
-        )
+    # What the consumer asks
 
-    async def subscribe(self, topics: Iterable[str], assignor: Assignor, user_data: bytes) -> None:
+    async def subscribe(self, topics: Iterable[str], assignor: Assignor) -> None:
         """Join the group."""
-        self._assignor = _AssignorBridge(assignor, user_data)
-        self._coordinator._assignors = (self._assignor,)
-        self._client.set_topics(set(topics))
+        self._topics, self._assignor = tuple(sorted(topics)), assignor
+        self._client.set_topics(set(self._topics))
         await self._client.force_metadata_update()
-        self._subscription.subscribe(set(topics), listener=self)
+        self._client.cluster.add_listener(self._metadata_changed)
+        self._begin()
 
-    def alive(self) -> None:
-        """The processing thread polls: the group need not fear for it. From any thread."""
-        self._subscription._last_fetch_ended = time.monotonic()
+    async def rejoin(self) -> None:
+        """Leave, and join as a new member; what was owned is let go without a word."""
+        await self._cancel()
+        await self._leave()
+        self._move(MemberState.UNJOINED)
+        self._owned, self.lost = NOBODY, False
+        self._begin()
 
-    def set_user_data(self, user_data: bytes) -> None:
-        """What the next join tells the leader."""
-        if self._assignor is not None:
-            self._assignor.user_data = user_data
+    def enforce_rebalance(self) -> None:
+        """Have the group assign anew."""
+        self._needed.set()
 
-    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        """Commit with this member's generation. Raises: CommitFailedError when the group has moved on."""
-        await self._coordinator.commit_offsets(None, dict(offsets))
+    def polling(self, *, waits: bool) -> None:
+        """The processing thread waits in `poll`, or is about to do something else. From any thread."""
+        self._polled_at = None if waits else self._loop.time()
 
-    async def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
-        """The group's committed offsets; partitions without one are absent."""
-        found = await self._coordinator.fetch_committed_offsets(list(partitions))
-        return {
-            TopicPartition(*partition): OffsetAndMetadata(entry.offset, entry.metadata or "")
-            for partition, entry in found.items()
-        }
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], *, within_s: float) -> None:
+        """Commit as this member. Raises: TaskMigrated, RebalanceInProgress, ClientError."""
+        member = self.metadata
+        code = await commit_offsets(self._coordinator, member, offsets, within_s=within_s)
+        if code == Code.NONE:
+            return
+        if code == Code.REBALANCE_IN_PROGRESS:
+            self._needed.set()
+            raise RebalanceInProgress("not committed: the group forms a new generation")
+        if code in (Code.ILLEGAL_GENERATION, Code.UNKNOWN_MEMBER_ID):
+            if code == Code.ILLEGAL_GENERATION and self._between_generations(member):
+                raise RebalanceInProgress("not committed: this member is joining the next generation")
+            self._dropped(member, code)
+            raise TaskMigrated(f"the group went on without this member: the broker answers {name_of(code)}")
+        if code == Code.FENCED_INSTANCE_ID:
+            self._end(refusal(member.group, code, "take offsets"))
+            raise TaskMigrated(f"another member has this one's place: the broker answers {name_of(code)}")
+        raise refusal(member.group, code, "take offsets")
+
+    async def committed(
+        self, partitions: Iterable[TopicPartition], *, within_s: float
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        """The group's committed offsets, once no transaction holds them; partitions without one are absent."""
+        return await committed_offsets(self._coordinator, self._settings.group, partitions, within_s=within_s)
 
     async def close(self) -> None:
-        """Leave the group."""
-        for answer in self._answers:
-            if not answer.done():
-                answer.set_result(None)
-        await self._coordinator.close()
+        """Leave the group; a static member keeps its place until its session ends."""
+        await self._cancel()
+        if self._state is not MemberState.ENDED:
+            await self._leave()
+            self._move(MemberState.ENDED)
 
-    # ConsumerRebalanceListener
+    # One generation after the other
 
-    async def on_partitions_revoked(self, revoked: Any) -> None:
-        """Have the processing thread let go, and wait for it; without a generation, others own them already."""
-        if not revoked or self._coordinator._closing.done():
-            return
-        lost = self._coordinator.generation < 0
-        await self._ask(Ownership.LOST if lost else Ownership.REVOKED, revoked)
+    def _begin(self) -> None:
+        self.life += 1
+        self._needed.set()
+        self._tasks = [self._loop.create_task(self._run()), self._loop.create_task(self._beat())]
 
-    async def on_partitions_assigned(self, assigned: Any) -> None:
-        """Tell the processing thread; its first records come after it has heard."""
-        self._tell(Rebalance(Ownership.ASSIGNED, _ours(assigned), lambda: None))
-
-    async def _ask(self, ownership: Ownership, partitions: Any) -> None:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[None] = loop.create_future()
-        self._answers.add(answer)
-
-        def answered() -> None:
-            if not answer.done():
-                answer.set_result(None)
-
-        def done() -> None:
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(answered)
-
-        self._tell(Rebalance(ownership, _ours(partitions), done))
+    async def _run(self) -> None:
         try:
-            await answer
-        finally:
-            self._answers.discard(answer)
+            with translated():
+                while True:
+                    await self._needed.wait()
+                    await self._rebalance()
+        except StreamsError as error:
+            self._end(error)
+        except Exception as error:
+            log.exception("the member of the group failed")
+            self._end(ClientError(f"the member of group {self._settings.group!r} failed: {error}"))
 
-    def _watch(self, fail: Callable[[Exception], None]) -> None:
-        """Have the coordinator's fatal errors told to `fail`: it throws them at whoever waits for a fetch."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._subscription.register_fetch_waiters({waiter})
+    async def _rebalance(self) -> None:
+        """Try to get through to the next generation once; `_needed` stays set when it has to be tried again."""
+        user_data = await self._prepare()
+        joined = await self._join(user_data)
+        if joined is None:
+            return
+        assignment = await self._sync(joined)
+        if assignment is not None:
+            await self._take(assignment)
 
-        def told(waiter: asyncio.Future[None]) -> None:
-            if not waiter.cancelled() and (error := waiter.exception()) is not None:
-                fail(error if isinstance(error, Exception) else RuntimeError(str(error)))
+    async def _prepare(self) -> bytes:
+        """Have the processing thread give back what it must, and say what the leader is to know."""
+        self._move(MemberState.PREPARING)
+        while True:
+            lost, self.lost = self.lost, False
+            if lost and self._owned:
+                user_data = await self._ask(Ownership.LOST, self._owned)
+                self._owned = NOBODY
+            elif self._owned and not self._cooperative:
+                user_data = await self._ask(Ownership.REVOKED, self._owned)
+                self._owned = NOBODY
+            else:
+                user_data = await self._ask(Ownership.JOINING, NOBODY)
+            if not self.lost:
+                return user_data
 
-        waiter.add_done_callback(told)
+    async def _join(self, user_data: bytes) -> Any:
+        """The response that makes this a member of the new generation; None: begin again."""
+        settings, assignor = self._settings, self._assigning
+        self._move(MemberState.JOINING)
+        claim = Claim(self._topics, user_data, tuple(sorted(self._owned)), self.metadata.generation)
+        rebalance_ms = settings.max_poll_interval_ms
+        request = requests.join(self.metadata, settings.session_timeout_ms, rebalance_ms, assignor.name, claim)
+        self._needed.clear()
+        response = await self._ask_coordinator(request)
+        if response is None:
+            return None
+        if response.error_code == Code.NONE:
+            self._become(response.generation, response.member_id)
+            return response
+        if response.error_code == Code.MEMBER_ID_REQUIRED:
+            self._become(NO_GENERATION, response.member_id)
+            self._needed.set()
+            return None
+        await self._refused(response.error_code, "be joined")
+        return None
+
+    async def _sync(self, joined: Any) -> Assignment | None:
+        """This member's assignment, after having made all if it leads; None: begin again."""
+        self._move(MemberState.SYNCING)
+        self._counts = {}
+        leads = joined.leader == joined.member_id
+        assignments = await self._assign(joined.members) if leads else {}
+        response = await self._ask_coordinator(requests.sync(self.metadata, assignments))
+        if response is None:
+            return None
+        if response.error_code != Code.NONE:
+            await self._refused(response.error_code, "be synced with")
+            return None
+        return requests.decoded_assignment(response.assignment)
+
+    async def _take(self, assignment: Assignment) -> None:
+        """Own what was assigned, after having let go of what was not; then the others may have that."""
+        self._move(MemberState.STABLE)
+        given = frozenset(assignment.partitions)
+        gone = self._owned - given
+        if gone:
+            await self._ask(Ownership.REVOKED, gone)
+            self._owned -= gone
+            if self.lost:
+                return
+            self._needed.set()
+        self._owned = given
+        self._tell(Rebalance(Ownership.ASSIGNED, given, assignment.user_data, self.life, lambda _: None))
+
+    async def _assign(self, members: Iterable[tuple[str, str | None, bytes]]) -> Mapping[str, Assignment]:
+        """Divide, as the leader."""
+        claims = {(member_id, instance_id): Claim.decoded(data) for member_id, instance_id, data in members}
+        topics = {topic for claim in claims.values() for topic in claim.topics}
+        self._client.set_topics(topics | set(self._topics))
+        await self._client.force_metadata_update()
+        self._counts = self._partition_counts(topics)
+        subscriptions = _subscriptions(claims)
+        assignments = self._assigning.assign(self._counts, subscriptions)
+        return withhold(assignments, subscriptions) if self._cooperative else assignments
+
+    def _partition_counts(self, topics: Iterable[str]) -> dict[str, int]:
+        known = self._client.cluster.partitions_for_topic
+        return {topic: len(known(topic) or ()) for topic in sorted(topics)}
+
+    def _metadata_changed(self, _cluster: Any) -> None:
+        """The leader has the group assign anew when a topic has grown."""
+        if self._counts and self._state is MemberState.STABLE and self._partition_counts(self._counts) != self._counts:
+            log.info("topics have changed: the group assigns anew")
+            self._counts = {}
+            self._needed.set()
+
+    # Requests
+
+    async def _ask_coordinator(self, request: Any) -> Any:
+        """Join and sync, which may take as long as the slowest member; None: not answered, begin again."""
+        timeout_s = self._settings.max_poll_interval_ms / 1000 + JOIN_MARGIN_S
+        try:
+            response = await self._coordinator.ask_once(request, line=Line.JOINING, timeout_s=timeout_s)
+        except kafka_errors.IncompatibleBrokerVersion:
+            raise
+        except kafka_errors.KafkaError as error:
+            self._outage.failed(described(error))
+            self._needed.set()
+            await asyncio.sleep(RETRY_S)
+            return None
+        self._outage.over()
+        return response
+
+    async def _refused(self, code: int, what: str) -> None:
+        """Judge a code of join or sync, and have it begun again. Raises: ClientError for what no retry cures."""
+        self._needed.set()
+        if code in (Code.UNKNOWN_MEMBER_ID, Code.ILLEGAL_GENERATION):
+            self._dropped(self.metadata, code)
+        elif code in PASSING:
+            if code in MOVED:
+                self._coordinator.forget()
+            await asyncio.sleep(RETRY_S)
+        elif code != Code.REBALANCE_IN_PROGRESS:
+            raise refusal(self._settings.group, code, what)
+
+    async def _beat(self) -> None:
+        """Heartbeats, and the watch over the processing thread."""
+        while True:
+            await asyncio.sleep(self._settings.heartbeat_interval_ms / 1000)
+            if self.metadata.generation < 0 or self._is_joining:
+                continue
+            if self._polls_too_seldom():
+                await self._give_up()
+                continue
+            member = self.metadata
+            try:
+                response = await self._coordinator.ask_once(requests.heartbeat(member))
+            except kafka_errors.KafkaError as error:
+                log.debug("heartbeat failed: %s", described(error))
+                continue
+            if member == self.metadata and not self._is_joining:
+                self._heartbeat_answered(member, response.error_code)
+
+    def _heartbeat_answered(self, member: GroupMetadata, code: int) -> None:
+        if code == Code.NONE:
+            return
+        if code == Code.REBALANCE_IN_PROGRESS:
+            self._needed.set()
+        elif code in (Code.UNKNOWN_MEMBER_ID, Code.ILLEGAL_GENERATION):
+            self._dropped(member, code)
+        elif code in MOVED:
+            self._coordinator.forget()
+        elif code not in PASSING:
+            self._end(refusal(member.group, code, "be kept up"))
+
+    def _polls_too_seldom(self) -> bool:
+        polled_at = self._polled_at
+        return polled_at is not None and self._loop.time() - polled_at > self._settings.max_poll_interval_ms / 1000
+
+    async def _give_up(self) -> None:
+        log.warning(
+            "leaving the group: no poll for %.1f s, longer than max_poll_interval_ms; process less between two polls "
+            "(max_poll_records), or raise it",
+            self._loop.time() - (self._polled_at or 0),
+        )
+        member = self.metadata
+        await self._leave()
+        self._dropped(member, Code.UNKNOWN_MEMBER_ID)
+
+    async def _leave(self) -> None:
+        """Say goodbye once, and do not insist; a static member does not."""
+        member = self.metadata
+        if member.member_id and member.instance_id is None:
+            with contextlib.suppress(kafka_errors.KafkaError, TimeoutError):
+                await asyncio.wait_for(self._coordinator.ask_once(requests.leave(member)), LEAVE_S)
+        self._become(NO_GENERATION, "")
+
+    # Within
+
+    @property
+    def _assigning(self) -> Assignor:
+        assert self._assignor is not None, "members have an assignor"
+        return self._assignor
+
+    @property
+    def _is_joining(self) -> bool:
+        """While a join is under way the group counts this member as alive, and it has no generation to beat for."""
+        return self._state is MemberState.JOINING
+
+    @property
+    def _cooperative(self) -> bool:
+        return self._assigning.cooperative
+
+    def _between_generations(self, member: GroupMetadata) -> bool:
+        """Whether this member is on its way to the next generation, or got there since it was `member`."""
+        now = self.metadata
+        joining = self._state in (MemberState.JOINING, MemberState.SYNCING)
+        return now.member_id == member.member_id and (joining or now.generation > member.generation)
+
+    def _become(self, generation: int, member_id: str) -> None:
+        self.metadata = self.metadata._replace(generation=generation, member_id=member_id)
+
+    def _dropped(self, member: GroupMetadata, code: int) -> None:
+        """The group does not know this member, or has gone on without it: another may own what it owned."""
+        if self._assignor is None or self._state is MemberState.ENDED:
+            return
+        log.warning("dropped out of the group: %s", name_of(code))
+        self.lost = True
+        self._become(NO_GENERATION, member.member_id if code == Code.ILLEGAL_GENERATION else "")
+        self._needed.set()
+
+    def _move(self, state: MemberState) -> None:
+        if state is not self._state:
+            assert state in TRANSITIONS[self._state], f"member: {self._state.value} -> {state.value}"
+            log.debug("member is %s", state.value)
+            self._state = state
+
+    async def _ask(self, ownership: Ownership, partitions: frozenset[TopicPartition]) -> bytes:
+        """Wait until the processing thread has heard; the answer is what it tells the leader."""
+        answer: asyncio.Future[bytes] = self._loop.create_future()
+
+        def answered(user_data: bytes) -> None:
+            if not answer.done():
+                answer.set_result(user_data)
+
+        def done(user_data: bytes) -> None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(answered, user_data)
+
+        self._tell(Rebalance(ownership, partitions, b"", self.life, done))
+        return await answer
+
+    def _end(self, error: StreamsError) -> None:
+        """Nothing cures this: the processing thread is told, and the member rests."""
+        if self._state is MemberState.ENDED:
+            return
+        self._move(MemberState.ENDED)
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+        self._fail(error)
+
+    async def _cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
 
 
-class _AssignorBridge:
-    """One of our assignors in the shape aiokafka calls."""
-
-    def __init__(self, assignor: Assignor, user_data: bytes) -> None:
-        self.name = assignor.name
-        self.user_data = user_data
-        self._assign = assignor.assign
-
-    def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
-        return ConsumerProtocolMemberMetadata(PROTOCOL_VERSION, sorted(topics), self.user_data)
-
-    def assign(self, cluster: Any, members: Mapping[str, Any]) -> dict[str, ConsumerProtocolMemberAssignment]:
-        subscriptions = [
-            Subscription(member_id, tuple(entry.subscription), entry.user_data or b"")
-            for member_id, entry in members.items()
-        ]
-        topics = {topic for subscription in subscriptions for topic in subscription.topics}
-        counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in sorted(topics)}
-        return {member: _encoded(assignment) for member, assignment in self._assign(counts, subscriptions).items()}
-
-    def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:
-        """Nothing to remember: the listener hears of the partitions."""
-
-
-def _encoded(assignment: Assignment) -> ConsumerProtocolMemberAssignment:
-    by_topic: dict[str, list[int]] = {}
-    for partition in assignment.partitions:
-        by_topic.setdefault(partition.topic, []).append(partition.partition)
-    return ConsumerProtocolMemberAssignment(PROTOCOL_VERSION, list(by_topic.items()), assignment.user_data)
-
-
-def _ours(partitions: Any) -> frozenset[TopicPartition]:
-    return frozenset(TopicPartition(*partition) for partition in partitions)
+def _subscriptions(claims: Mapping[tuple[str, str | None], Claim]) -> list[Subscription]:
+    """The members as the assignor sees them; of two that claim a partition, the younger generation owns it."""
+    youngest: dict[TopicPartition, int] = {}
+    for claim in claims.values():
+        for partition in claim.owned:
+            youngest[partition] = max(youngest.get(partition, NO_GENERATION), claim.generation)
+    return [
+        Subscription(
+            member_id,
+            claim.topics,
+            claim.user_data,
+            tuple(partition for partition in claim.owned if claim.generation == youngest[partition]),
+            instance_id,
+        )
+        for (member_id, instance_id), claim in claims.items()
+    ]

@@ -2,7 +2,8 @@
 
 Rules: one lock per `send`, none per record; a batch is closed when it is full, when it has waited `linger_s`, and by
 `flush`; closed batches go to the sender in order; while `buffer_bytes` are unacknowledged, `send` blocks. What went
-wrong in the background is raised by the next `send` or `flush`, and after that by all of them.
+wrong in the background is raised by the next `send` or `flush`, and after that by all of them, until the transaction
+in which it went wrong is aborted.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
+from streams.clients.base import GroupMetadata, OffsetAndMetadata
 from streams.clients.kafka.network import NetworkThread
 from streams.clients.kafka.sender import Batch, Sender, SendSettings
-from streams.errors import ClientError, StreamsError
+from streams.clients.kafka.transactions import Transactions
+from streams.errors import ClientError, ProducerFenced, StreamsError
 from streams.record import Headers, TopicPartition
 
 MAGIC = 2
@@ -30,7 +33,7 @@ TOPIC_RETRY_S = 0.1
 
 
 class ProducerSettings(NamedTuple):
-    """Sizes in bytes, times in seconds; `compression` is a name of CODECS."""
+    """Sizes in bytes, times in seconds unless they say otherwise; `compression` is a name of CODECS."""
 
     batch_bytes: int
     buffer_bytes: int
@@ -38,6 +41,8 @@ class ProducerSettings(NamedTuple):
     compression: str
     topic_wait_s: float
     sending: SendSettings
+    transactional_id: str | None = None
+    transaction_timeout_ms: int = 0
 
 
 class _OpenBatch:
@@ -45,8 +50,8 @@ class _OpenBatch:
 
     __slots__ = ("builder", "count")
 
-    def __init__(self, codec: int, batch_bytes: int) -> None:
-        self.builder = DefaultRecordBatchBuilder(MAGIC, codec, 0, UNSET, UNSET, 0, batch_bytes)
+    def __init__(self, codec: int, batch_bytes: int, *, transactional: bool) -> None:
+        self.builder = DefaultRecordBatchBuilder(MAGIC, codec, int(transactional), UNSET, UNSET, 0, batch_bytes)
         self.count = 0
 
 
@@ -66,10 +71,27 @@ class KafkaProducer:
         self._error: StreamsError | None = None
         self._lingering = False
         self._ended = False
-        self._sender = network.call(self._start())
+        self.in_transaction = False
+        """Whether a transaction has begun and not ended."""
+        self._unusable = False
+        self._written: set[TopicPartition] = set()
+        try:
+            self._sender, self._transactions = network.call(self._start())
+        except BaseException:
+            network.call(client.close())
+            raise
 
-    async def _start(self) -> Sender:
-        return Sender(self._client, self._settings.sending, acknowledged=self._acknowledged, failed=self._failed)
+    async def _start(self) -> tuple[Sender, Transactions | None]:
+        transactions, settings = None, self._settings
+        if settings.transactional_id is not None:
+            within_s = settings.sending.delivery_timeout_s
+            timeout_ms = settings.transaction_timeout_ms
+            transactions = Transactions(self._client, settings.transactional_id, timeout_ms, within_s=within_s)
+            await transactions.take_over()
+        sender = Sender(
+            self._client, settings.sending, transactions, acknowledged=self._acknowledged, failed=self._failed
+        )
+        return sender, transactions
 
     def send(
         self,
@@ -81,6 +103,7 @@ class KafkaProducer:
         headers: Sequence[Headers] | None = None,
     ) -> None:
         """Append records to a partition. Blocks only while the buffers are full."""
+        assert self._transactions is None or self.in_transaction, "no transaction has begun"
         target = TopicPartition(topic, partition)
         with self._changed:
             self._wait_for_room()
@@ -108,13 +131,94 @@ class KafkaProducer:
             self._raise_error()
 
     def end_offset(self, topic: str, partition: int) -> int | None:
-        """The offset after the last acknowledged record that this producer wrote there, None before the first."""
+        """The offset after the last acknowledged record that this producer wrote there, None before the first.
+
+        After a transaction has ended, after its control record.
+        """
         return self._ends.get(TopicPartition(topic, partition))
 
-    def close(self) -> None:
-        """Flush and disconnect."""
+    # Transactions
+
+    def begin(self) -> None:
+        """Begin a transaction; the broker hears of it with the first record or offset."""
+        assert self._transactions is not None, "this producer has no transactional id"
+        assert not self.in_transaction, "the transaction before has not ended"
+        self._raise_error()
+        self.in_transaction = True
+
+    def send_offsets(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: GroupMetadata) -> None:
+        """Add offsets of a group to the transaction.
+
+        Raises: TaskMigrated when the group has moved on; ProducerFenced, TransactionAbortable, ClientError.
+        """
+        self._raise_error()
+        self._in_doubt(self._begun().add_offsets(offsets, group))
+
+    def commit_transaction(self) -> None:
+        """Flush, and commit. Raises: ProducerFenced, TransactionAbortable, ProductionError, ClientError."""
+        transactions = self._begun()
+        self.flush()
+        self._in_doubt(transactions.end(commit=True))
+        self._transaction_over()
+
+    def abort_transaction(self) -> None:
+        """Drop what was sent in this transaction. Raises: ProducerFenced, ClientError; then only `close` is left."""
+        self._begun()
+        if isinstance(self._error, ProducerFenced):
+            raise self._error
+        with self._changed:
+            self._open.clear()
+            self._closed.clear()
         try:
-            if self._error is None and not self._ended:
+            self._network.call(self._abort())
+        except StreamsError as error:
+            self._unusable = True
+            self._error = error
+            raise
+        with self._changed:
+            self._error = None
+            self._unacknowledged_bytes = 0
+        self._transaction_over()
+        self._network.soon(self._sender.go_on)
+
+    def _begun(self) -> Transactions:
+        assert self._transactions is not None, "this producer has no transactional id"
+        assert self.in_transaction, "no transaction has begun"
+        return self._transactions
+
+    def _in_doubt(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have something done to the transaction; fenced once, fenced for good."""
+        try:
+            self._network.call(work)
+        except ProducerFenced as error:
+            self._error = error
+            raise
+
+    async def _abort(self) -> None:
+        transactions = self._begun()
+        doubtful = await self._sender.drop()
+        await transactions.end(commit=False)
+        if doubtful:
+            await transactions.take_over()
+            self._sender.start_anew()
+
+    def _transaction_over(self) -> None:
+        """A control record follows whatever was written."""
+        self.in_transaction = False
+        for partition in self._written:
+            self._ends[partition] += 1
+        self._written.clear()
+
+    # The end
+
+    def close(self) -> None:
+        """Flush and disconnect; an open transaction is aborted, if this producer still may."""
+        try:
+            if self._ended or self._unusable:
+                return
+            if self.in_transaction and not isinstance(self._error, ProducerFenced):
+                self.abort_transaction()
+            elif self._error is None:
                 self.flush()
         finally:
             self._network.call(self.disconnect())
@@ -161,7 +265,9 @@ class KafkaProducer:
             batch.count += 1
 
     def _new_batch(self, target: TopicPartition) -> _OpenBatch:
-        batch = self._open[target] = _OpenBatch(self._codec, self._settings.batch_bytes)
+        batch = self._open[target] = _OpenBatch(
+            self._codec, self._settings.batch_bytes, transactional=self._transactions is not None
+        )
         return batch
 
     def _close_batch(self, target: TopicPartition) -> None:
@@ -207,6 +313,8 @@ class KafkaProducer:
             self._unacknowledged_bytes -= batch.size
             if base_offset >= 0:
                 self._ends[batch.partition] = base_offset + batch.count
+                if self.in_transaction:
+                    self._written.add(batch.partition)
             self._changed.notify_all()
 
     def _failed(self, error: StreamsError) -> None:

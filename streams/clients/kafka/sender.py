@@ -3,7 +3,8 @@
 Lives on the network thread. While a request is under way the processing thread fills the next batches, so that batch
 size follows the broker's pace by itself. Rules: a partition's batches leave in order, and the next only when the one
 before is acknowledged, so sequence numbers never have gaps; what fails in passing is sent again, the very same bytes,
-until `delivery_timeout_s` has gone by; what fails for good ends the producer.
+until `delivery_timeout_s` has gone by; what fails for good ends the producer, or, in a transaction, sending until
+`drop`. A partition is written to only when the transaction covers it; all that wait for that are added at once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
 from aiokafka import errors as kafka_errors
@@ -19,8 +20,10 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
-from streams.clients.kafka.network import Outage, described
-from streams.errors import ClientError, ProductionError, StreamsError, TaskMigrated
+from streams.clients.kafka.codes import Code, name_of
+from streams.clients.kafka.network import Outage, described, translated
+from streams.clients.kafka.transactions import FENCED, NOBODY, Transactions, refusal
+from streams.errors import ClientError, ProducerFenced, ProductionError, StreamsError, TransactionAbortable
 from streams.record import TopicPartition
 
 log = logging.getLogger(__name__)
@@ -29,7 +32,12 @@ ACKS_ALL = -1
 NO_TRANSACTION_TIMEOUT = 2**31 - 1
 RETRY_S = 0.1
 DUPLICATE = kafka_errors.DuplicateSequenceNumber
-FENCED = (kafka_errors.InvalidProducerEpoch, kafka_errors.ProducerFenced)
+BROKEN_TRANSACTION = (
+    kafka_errors.InvalidProducerIdMapping,
+    kafka_errors.InvalidTxnState,
+    kafka_errors.OutOfOrderSequenceNumber,
+    kafka_errors.UnknownProducerId,
+)
 TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
 
 
@@ -61,14 +69,21 @@ class Sender:
         self,
         client: AIOKafkaClient,
         settings: SendSettings,
+        transactions: Transactions | None,
         *,
         acknowledged: Callable[[Batch, int], None],
         failed: Callable[[StreamsError], None],
     ) -> None:
         self._client = client
         self._settings = settings
-        self._acknowledged = acknowledged
-        self._failed = failed
+        self._transactions = transactions
+        self._tell_acknowledged = acknowledged
+        self._tell_failed = failed
+        self._producer_id, self._epoch = NOBODY, NOBODY
+        self._unresolved = 0
+        """Batches with a sequence number of which nobody knows yet whether they were written."""
+        self._halted = False
+        self._adding = False
         self._queues: dict[TopicPartition, deque[Batch]] = {}
         self._sequences: dict[TopicPartition, int] = defaultdict(int)
         self._in_flight: set[TopicPartition] = set()
@@ -86,6 +101,27 @@ class Sender:
             self._queues.setdefault(batch.partition, deque()).append(batch)
         self._changed.set()
 
+    async def drop(self) -> bool:
+        """Forget what is queued, when requests under way are over; whether broker and sender may disagree afterwards.
+
+        Sending goes on with `go_on`.
+        """
+        self._halted = True
+        while self._requests:
+            await asyncio.gather(*self._requests, return_exceptions=True)
+        self._queues.clear()
+        return self._unresolved > 0
+
+    def go_on(self) -> None:
+        """Send again, as the identity that the transactions have now."""
+        self._halted = False
+        self._changed.set()
+
+    def start_anew(self) -> None:
+        """With a new epoch all sequences begin at 0, and what was in doubt is refused."""
+        self._unresolved = 0
+        self._sequences.clear()
+
     async def close(self) -> None:
         """Stop sending; what was not acknowledged may or may not arrive."""
         tasks = [self._main, *self._requests]
@@ -96,7 +132,8 @@ class Sender:
     async def _run(self) -> None:
         try:
             await self._changed.wait()
-            self._producer_id, self._epoch = await self._init_producer_id()
+            if self._transactions is None:
+                self._producer_id, self._epoch = await self._init_producer_id()
             while True:
                 self._changed.clear()
                 retry_s = self._launch()
@@ -131,10 +168,13 @@ class Sender:
 
     def _launch(self) -> float | None:
         """Send what can be sent; the answer is when to look again, None: when told."""
+        if self._halted:
+            return None
         by_node: dict[int, list[Batch]] = defaultdict(list)
         retry_s = None
+        self._cover()
         for partition, queue in list(self._queues.items()):
-            if partition in self._in_flight:
+            if partition in self._in_flight or not self._covered(partition):
                 continue
             node = self._client.cluster.leader_for_partition(partition)
             if node is None or node == -1:
@@ -147,10 +187,41 @@ class Sender:
         for node, batches in by_node.items():
             self._busy_nodes.add(node)
             self._in_flight.update(batch.partition for batch in batches)
-            task = self._loop.create_task(self._send(node, batches))
-            self._requests.add(task)
-            task.add_done_callback(self._requests.discard)
+            self._start(self._send(node, batches))
         return retry_s
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+
+    def _covered(self, partition: TopicPartition) -> bool:
+        return self._transactions is None or partition in self._transactions.partitions
+
+    def _cover(self) -> None:
+        """Have the transaction cover the partitions that wait for it, one request at a time."""
+        missing = [partition for partition in self._queues if not self._covered(partition)]
+        if missing and not self._adding:
+            self._adding = True
+            self._start(self._add_partitions(missing))
+
+    async def _add_partitions(self, partitions: list[TopicPartition]) -> None:
+        assert self._transactions is not None, "only transactions cover partitions"
+        try:
+            with translated():
+                await self._transactions.add_partitions(partitions)
+        except StreamsError as error:
+            self._failed(error)
+        except Exception as error:
+            log.exception("partitions could not be added to the transaction")
+            self._failed(ClientError(f"partitions could not be added to the transaction: {error}"))
+        finally:
+            self._adding = False
+            self._changed.set()
+
+    def _failed(self, error: StreamsError) -> None:
+        self._halted = self._transactions is not None
+        self._tell_failed(error)
 
     def _take(self, partition: TopicPartition, queue: deque[Batch]) -> Batch:
         """The next batch of a partition, with its sequence number if it is new."""
@@ -158,7 +229,11 @@ class Sender:
         if not queue:
             del self._queues[partition]
         if batch.data is None:
-            batch.builder.set_producer_state(self._producer_id, self._epoch, self._sequences[partition])
+            identity = self._transactions
+            producer_id = self._producer_id if identity is None else identity.producer_id
+            epoch = self._epoch if identity is None else identity.epoch
+            batch.builder.set_producer_state(producer_id, epoch, self._sequences[partition])
+            self._unresolved += 1
             self._sequences[partition] = (self._sequences[partition] + batch.count) & 0x7FFFFFFF
             batch.data = bytes(batch.builder.build())
             batch.builder = None
@@ -204,16 +279,25 @@ class Sender:
         for batch in batches:
             assert batch.data is not None, "taken batches are built"
             by_topic[batch.partition.topic].append((batch.partition.partition, batch.data))
-        return ProduceRequest(None, ACKS_ALL, self._settings.request_timeout_ms, list(by_topic.items()))
+        transactional_id = self._transactions.transactional_id if self._transactions is not None else None
+        return ProduceRequest(transactional_id, ACKS_ALL, self._settings.request_timeout_ms, list(by_topic.items()))
 
     def _answered(self, batch: Batch, part: Any) -> str | None:
         """Take one partition's answer: (partition, error, base offset, ...); a reason if it is to be sent again."""
         error = kafka_errors.for_code(part[1])
         if error is kafka_errors.NoError or error is DUPLICATE:
-            self._acknowledged(batch, part[2])
+            self._unresolved -= 1
+            self._tell_acknowledged(batch, part[2])
             return None
-        if issubclass(error, FENCED):
-            raise TaskMigrated(f"another producer took over from this one: the broker answers {error.__name__}")
+        if part[1] in FENCED:
+            raise ProducerFenced(
+                f"another producer took over from this one, or its transaction timed out: the broker answers "
+                f"{name_of(part[1])}"
+            )
+        if self._transactions is not None and (
+            issubclass(error, BROKEN_TRANSACTION) or part[1] == Code.TRANSACTION_ABORTABLE
+        ):
+            raise refusal(part[1], f"{batch.partition} takes no more records of this transaction: {name_of(part[1])}")
         if issubclass(error, TOO_LARGE):
             size = len(batch.data or b"")
             raise _refused(
@@ -233,8 +317,12 @@ class Sender:
             self._queues.setdefault(batch.partition, deque()).appendleft(batch)
 
     def _expire(self, batch: Batch, reason: str) -> None:
-        if self._loop.time() > batch.deadline:
-            raise _refused(batch, f"not acknowledged within {self._settings.delivery_timeout_s:g} s: {reason}")
+        if self._loop.time() <= batch.deadline:
+            return
+        late = _refused(batch, f"not acknowledged within {self._settings.delivery_timeout_s:g} s: {reason}")
+        if self._transactions is not None:
+            raise TransactionAbortable(str(late)) from late
+        raise late
 
 
 def _identity_request() -> Any:

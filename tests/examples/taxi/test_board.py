@@ -4,23 +4,16 @@ from io import StringIO
 
 from rich.console import Console
 
-from examples.taxi import rides
 from examples.taxi.board import Board
 from examples.taxi.email import Mailer
 from examples.taxi.ledger import Ledger
 from examples.taxi.messages import Confirmed, Takings
-from streams.clients.memory import MemoryBroker, MemoryClients
+from streams import Connection
 
 
-def empty_ledger() -> Ledger:
-    clients = MemoryClients(MemoryBroker())
-    rides.create_topics(clients)
-    return Ledger(clients.consumer(group=None), {topic.name: topic.partitions for topic in rides.TOPICS})
-
-
-def test_the_busiest_zones_come_first() -> None:
+def test_the_busiest_zones_come_first(connection: Connection) -> None:
     """The table has the zones by rides, with their names, fares and the mean; only the busiest."""
-    output, ledger = StringIO(), empty_ledger()
+    output, ledger = StringIO(), Ledger(connection)
     ledger.zones.update({number: Takings(number, 10.0 * number) for number in range(1, 30)} | {132: Takings(99, 5_000)})
     with Board(Console(file=output, width=100), ledger, rides=4):
         pass
@@ -30,9 +23,9 @@ def test_the_busiest_zones_come_first() -> None:
     assert [row.split("│")[3].strip() for row in rows[1:]] == [str(number) for number in range(29, 18, -1)]
 
 
-def test_a_terminal_gets_a_live_table_and_some_emails() -> None:
+def test_a_terminal_gets_a_live_table_and_some_emails(connection: Connection) -> None:
     """On a terminal the table refreshes and emails are shown a few a second; all are counted."""
-    output, ledger = StringIO(), empty_ledger()
+    output, ledger = StringIO(), Ledger(connection)
     console = Console(file=output, force_terminal=True, width=100)
     mailer = Mailer(console)
     with Board(console, ledger, rides=4) as board:

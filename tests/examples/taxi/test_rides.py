@@ -8,8 +8,8 @@ from examples.taxi import rides
 from examples.taxi.data import Trips, open_trips
 from examples.taxi.generator import write_trips
 from examples.taxi.layouts import TripsError
-from streams.clients.memory import MemoryBroker, MemoryClients
-from streams.record import Batch, Record, TopicPartition
+from examples.taxi.zones import ZONES
+from streams import Connection, Record
 
 
 @pytest.fixture
@@ -18,87 +18,78 @@ def trips(tmp_path: Path) -> Trips:
     return open_trips(tmp_path / "trips.csv")
 
 
-@pytest.fixture
-def broker() -> MemoryBroker:
-    broker = MemoryBroker()
-    rides.create_topics(MemoryClients(broker))
-    return broker
+def produce(connection: Connection, trips: Trips, rate: float | None = None) -> int:
+    return sum(rides.produce(rides.prepare(trips, connection), connection, rate))
 
 
-def produce(broker: MemoryBroker, trips: Trips, rate: float | None = None) -> int:
-    clients = MemoryClients(broker)
-    return sum(rides.produce(rides.prepare(trips, clients), clients.producer(), rate))
+def stored(connection: Connection) -> list[Record]:
+    return list(connection.read(rides.TOPIC))
 
 
-def stored_ids(broker: MemoryBroker) -> list[int]:
-    return sorted(int.from_bytes(record.key, "big") for record in broker.records(rides.TOPIC))
+def stored_ids(connection: Connection) -> list[int]:
+    return sorted(record.key for record in stored(connection))
 
 
-def test_every_ride_is_produced_once(broker: MemoryBroker, trips: Trips) -> None:
+def test_every_ride_is_produced_once(connection: Connection, trips: Trips) -> None:
     """A first run produces all rides, and a second one none."""
     expected = [ride.id for ride in trips.rides()]
-    assert produce(broker, trips) == len(expected)
-    assert stored_ids(broker) == expected
-    assert produce(broker, trips) == 0
+    assert produce(connection, trips) == len(expected)
+    assert stored_ids(connection) == expected
+    assert produce(connection, trips) == 0
 
 
-def test_rides_carry_their_time(broker: MemoryBroker, trips: Trips) -> None:
+def test_rides_carry_their_time(connection: Connection, trips: Trips) -> None:
     """A record's timestamp is the pickup, its key the id."""
-    produce(broker, trips)
+    produce(connection, trips)
     by_id = {ride.id: ride for ride in trips.rides()}
-    record: Record
-    for record in broker.records(rides.TOPIC)[:200]:
-        assert record.timestamp == by_id[int.from_bytes(record.key, "big")].picked_up_ms
+    assert all(record.timestamp == by_id[record.key].picked_up_ms for record in stored(connection))
 
 
 @pytest.mark.parametrize("kept", [(0, 0, 0, 0), (700, 0, 1, 350), (1_100, 3, 1_000, 0)])
 def test_a_run_killed_halfway_is_continued_to_the_record(
-    broker: MemoryBroker, trips: Trips, kept: tuple[int, ...]
+    connection: Connection, another_connection: Connection, trips: Trips, kept: tuple[int, ...]
 ) -> None:
     """Whatever each partition had got, the next run adds what is missing and nothing twice."""
-    whole = MemoryBroker()
-    rides.create_topics(MemoryClients(whole))
-    produce(whole, trips)
+    produce(another_connection, trips)
+    whole = stored(another_connection)
     for partition, count in enumerate(kept):
-        batch = whole.read(TopicPartition(rides.TOPIC, partition), 0, count)
-        broker.append(TopicPartition(rides.TOPIC, partition), batch.columns() if batch else Batch([], [], []))
-    assert produce(broker, trips) == len(stored_ids(whole)) - sum(kept)
-    assert stored_ids(broker) == stored_ids(whole)
+        connection.write(rides.TOPIC, [record for record in whole if record.partition == partition][:count])
+    assert produce(connection, trips) == len(whole) - sum(kept)
+    assert stored_ids(connection) == stored_ids(another_connection)
 
 
-def test_more_trips_of_the_same_file_are_added(broker: MemoryBroker, trips: Trips) -> None:
+def test_more_trips_of_the_same_file_are_added(connection: Connection, trips: Trips) -> None:
     """A run over the first thousand rows is continued by one over all."""
     first = open_trips(trips.path, limit=1_000)
-    assert produce(broker, first) + produce(broker, trips) == len(list(trips.rides()))
+    assert produce(connection, first) + produce(connection, trips) == len(list(trips.rides()))
 
 
-def test_fewer_rows_than_are_stored_count_as_those_that_are(broker: MemoryBroker, trips: Trips) -> None:
+def test_fewer_rows_than_are_stored_count_as_those_that_are(connection: Connection, trips: Trips) -> None:
     """A run over a few rows after one over all adds nothing, and its totals are those of all."""
-    produce(broker, trips)
-    work = rides.prepare(open_trips(trips.path, limit=10), MemoryClients(broker))
-    assert sum(1 for _ in work.trips.rides()) == len(stored_ids(broker))
+    produce(connection, trips)
+    work = rides.prepare(open_trips(trips.path, limit=10), connection)
+    assert sum(1 for _ in work.trips.rides()) == len(stored_ids(connection))
 
 
-def test_another_file_is_refused(broker: MemoryBroker, trips: Trips, tmp_path: Path) -> None:
+def test_another_file_is_refused(connection: Connection, trips: Trips, tmp_path: Path) -> None:
     """Rides of two files would be counted as one: the second is told how to start over."""
-    produce(broker, trips)
+    produce(connection, trips)
     write_trips(tmp_path / "other.csv", 5_000, seed=6)
     with pytest.raises(TripsError, match=r"not from .*other.csv.*make taxi-clean"):
-        produce(broker, open_trips(tmp_path / "other.csv"))
+        produce(connection, open_trips(tmp_path / "other.csv"))
 
 
-def test_a_rate_makes_small_steps(broker: MemoryBroker, trips: Trips) -> None:
+def test_a_rate_makes_small_steps(connection: Connection, trips: Trips) -> None:
     """Paced rides come a tenth of a second's worth at a time."""
     few = open_trips(trips.path, limit=50)
-    clients = MemoryClients(broker)
-    steps = list(rides.produce(rides.prepare(few, clients), clients.producer(), rate=100.0))
+    steps = list(rides.produce(rides.prepare(few, connection), connection, rate=100.0))
     assert set(steps[:-1]) == {10}
     assert sum(steps) == len(list(few.rides()))
 
 
-def test_zones_lie_where_their_keys_belong(broker: MemoryBroker) -> None:
-    """All zones are in the table, older than any ride."""
-    rides.produce_zones(MemoryClients(broker).producer())
-    records = broker.records("zones")
-    assert len(records) == 263
+def test_the_table_of_zones_is_older_than_any_ride(connection: Connection) -> None:
+    """All zones are in the table, by their numbers, at time zero."""
+    rides.produce_zones(connection)
+    records = list(connection.read("zones"))
+    assert {record.key for record in records} == set(ZONES)
     assert {record.timestamp for record in records} == {0}

@@ -1,59 +1,37 @@
 """Reading the topics from outside, and judging what lies in them against pandas' totals."""
 
-from struct import pack
-
-import msgspec
-import pytest
-
-from examples.taxi import rides
 from examples.taxi.check import Totals
 from examples.taxi.ledger import Ledger
-from examples.taxi.messages import Confirmed, Refused, Takings
+from examples.taxi.messages import Confirmed, Refused, Ride, Takings
 from examples.taxi.verdict import Verdict, judge, summary
-from streams.clients.memory import MemoryBroker, MemoryClients, MemoryProducer
+from streams import Connection, Windowed
 
+RIDE = Ride(1, 7, 600_000, 1_200_000, 1, 9.5, 10.0, 0.0, 0.0, 10.0, "cash")
 TOTALS = Totals(
     rides=3, turned_away={}, refused={"no zone": 1}, confirmed=2, takings={(7, 600_000): (1, 1000), (8, 0): (1, 250)}
 )
 
 
-@pytest.fixture
-def producer() -> MemoryProducer:
-    broker = MemoryBroker()
-    rides.create_topics(MemoryClients(broker))
-    return MemoryClients(broker).producer()
+def produce(connection: Connection, *, takings: tuple[Takings, Takings], confirmed: tuple[int, ...] = (1, 2)) -> None:
+    connection.write("ride_details", [(ride, RIDE) for ride in (1, 2, 3)])
+    connection.write(
+        "ride_confirmed", [(7, Confirmed(ride, "Astoria", "Queens", "driver_001", 10.0)) for ride in confirmed]
+    )
+    connection.write("ride_refused", [(3, Refused(3, "no zone"))])
+    for window, value in zip((Windowed(7, 600_000, 1_200_000), Windowed(8, 0, 600_000)), takings, strict=True):
+        connection.write("zone_takings", [(window, Takings(0, 0.0)), (window, value)])
 
 
-def send(producer: MemoryProducer, topic: str, key: bytes, value: msgspec.Struct | None = None) -> None:
-    producer.send(topic, 1, [key], [msgspec.json.encode(value)], [0])
-
-
-def number(value: int) -> bytes:
-    return value.to_bytes(8, "big")
-
-
-def produce(producer: MemoryProducer, *, takings: tuple[Takings, Takings], confirmed: tuple[int, ...] = (1, 2)) -> None:
-    for ride in (1, 2, 3):
-        send(producer, "ride_details", number(ride))
-    for ride in confirmed:
-        send(producer, "ride_confirmed", number(7), Confirmed(ride, "Astoria", "Queens", "driver_001", 10.0))
-    send(producer, "ride_refused", number(3), Refused(3, "no zone"))
-    for window, value in zip(((7, 600_000), (8, 0)), takings, strict=True):
-        send(producer, "zone_takings", pack(">qq", *window), Takings(0, 0.0))
-        send(producer, "zone_takings", pack(">qq", *window), value)
-
-
-def read(producer: MemoryProducer) -> Ledger:
-    consumer = MemoryClients(producer._broker).consumer(group=None)
-    ledger = Ledger(consumer, {topic.name: topic.partitions for topic in rides.TOPICS})
+def read(connection: Connection) -> Ledger:
+    ledger = Ledger(connection)
     ledger.catch_up()
     return ledger
 
 
-def test_equal(producer: MemoryProducer) -> None:
+def test_equal(connection: Connection) -> None:
     """The latest takings of each window count, and everything is there once."""
-    produce(producer, takings=(Takings(1, 10.0), Takings(1, 2.5)))
-    ledger = read(producer)
+    produce(connection, takings=(Takings(1, 10.0), Takings(1, 2.5)))
+    ledger = read(connection)
     assert judge(ledger, TOTALS).equal
     assert ledger.zones == {7: Takings(1, 10.0), 8: Takings(1, 2.5)}
     assert summary(ledger, TOTALS) == (
@@ -61,21 +39,21 @@ def test_equal(producer: MemoryProducer) -> None:
     )
 
 
-def test_a_lost_ride_is_told_wherever_it_is_missing(producer: MemoryProducer) -> None:
+def test_a_lost_ride_is_told_wherever_it_is_missing(connection: Connection) -> None:
     """Each number that is too low has its line."""
-    produce(producer, takings=(Takings(1, 10.0), Takings(0, 0.0)), confirmed=(1,))
-    verdict = judge(read(producer), TOTALS)
+    produce(connection, takings=(Takings(1, 10.0), Takings(0, 0.0)), confirmed=(1,))
+    verdict = judge(read(connection), TOTALS)
     assert verdict == Verdict(("confirmed: 1 instead of 2", "takings: 1 of 2 windows are missing, or too low"), ())
 
 
-def test_rides_handled_twice_are_not_lost(producer: MemoryProducer) -> None:
+def test_rides_handled_twice_are_not_lost(connection: Connection) -> None:
     """At least once: what came again is told apart from what is missing."""
-    produce(producer, takings=(Takings(2, 20.0), Takings(1, 2.5)), confirmed=(1, 2, 2))
-    verdict = judge(read(producer), TOTALS)
+    produce(connection, takings=(Takings(2, 20.0), Takings(1, 2.5)), confirmed=(1, 2, 2))
+    verdict = judge(read(connection), TOTALS)
     assert verdict == Verdict((), ("1 rides confirmed again", "1 rides counted again in takings"))
 
 
-def test_wrong_fares_are_not_equal(producer: MemoryProducer) -> None:
+def test_wrong_fares_are_not_equal(connection: Connection) -> None:
     """The number of rides alone does not make a window equal."""
-    produce(producer, takings=(Takings(1, 10.01), Takings(1, 2.5)))
-    assert judge(read(producer), TOTALS).lost == ("takings: 1 of 2 windows are missing, or too low",)
+    produce(connection, takings=(Takings(1, 10.01), Takings(1, 2.5)))
+    assert judge(read(connection), TOTALS).lost == ("takings: 1 of 2 windows are missing, or too low",)

@@ -2,54 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import pytest
 
-from streams.clients.base import Assignment, NewTopic, OffsetAndMetadata, Subscription
+from streams.clients.base import NewTopic, OffsetAndMetadata
 from streams.clients.memory import MemoryBroker, MemoryClients, MemoryConsumer
-from streams.errors import ClientError, TaskMigrated
+from streams.errors import ClientError, ProducerFenced, TaskMigrated
 from streams.record import TopicPartition
+from tests.streams.clients.members import Log, RoundRobin
 
 FIRST, SECOND = TopicPartition("t", 0), TopicPartition("t", 1)
-
-
-class RoundRobin:
-    """Gives partitions out in turn."""
-
-    name = "round-robin"
-
-    def __init__(self, *, cooperative: bool = False) -> None:
-        self.cooperative = cooperative
-        self.told: list[bytes] = []
-
-    def user_data(self) -> bytes:
-        return b""
-
-    def on_assignment(self, user_data: bytes) -> None:
-        self.told.append(user_data)
-
-    def assign(self, partitions: Mapping[str, int], members: Sequence[Subscription]) -> Mapping[str, Assignment]:
-        every = [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
-        return {
-            member.member_id: Assignment(tuple(every[index :: len(members)])) for index, member in enumerate(members)
-        }
-
-
-class Log:
-    """A listener that writes down what it is told."""
-
-    def __init__(self) -> None:
-        self.said: list[tuple[str, frozenset[TopicPartition]]] = []
-
-    def revoked(self, partitions: frozenset[TopicPartition]) -> None:
-        self.said.append(("revoked", partitions))
-
-    def assigned(self, partitions: frozenset[TopicPartition]) -> None:
-        self.said.append(("assigned", partitions))
-
-    def lost(self, partitions: frozenset[TopicPartition]) -> None:
-        self.said.append(("lost", partitions))
 
 
 @pytest.fixture
@@ -63,9 +24,9 @@ def send(broker: MemoryBroker, partition: TopicPartition, *values: bytes) -> Non
     MemoryClients(broker).producer().send(*partition, [None] * len(values), values, [7] * len(values))
 
 
-def joined(broker: MemoryBroker) -> tuple[MemoryConsumer, Log]:
+def joined(broker: MemoryBroker, *, cooperative: bool = False) -> tuple[MemoryConsumer, Log]:
     consumer, log = MemoryClients(broker).consumer(group="g"), Log()
-    consumer.subscribe(["t"], RoundRobin(), log)
+    consumer.subscribe(["t"], RoundRobin(cooperative=cooperative), log)
     return consumer, log
 
 
@@ -160,3 +121,93 @@ def test_a_missing_topic_says_so(broker: MemoryBroker) -> None:
     """Sending to a topic that does not exist names it and the cure."""
     with pytest.raises(ClientError, match="'missing' does not exist.*create it"):
         MemoryClients(broker).producer().partition_count("missing")
+
+
+def committed_values(broker: MemoryBroker) -> list[bytes]:
+    return [record.value for record in broker.records("t", read_committed=True)]
+
+
+def test_cooperative_members_keep_what_stays_with_them(broker: MemoryBroker) -> None:
+    """Only what goes is revoked, its new owner has it a generation later, and what stays is never interrupted."""
+    first, log = joined(broker, cooperative=True)
+    send(broker, FIRST, b"a")
+    send(broker, SECOND, b"a")
+    first.poll(0)
+    second, other = joined(broker, cooperative=True)
+    for _ in range(3):
+        first.poll(0)
+        second.poll(0)
+    (_, gone), (_, kept) = log.said[1:3]
+    assert [what for what, _ in log.said] == ["assigned", "revoked", "assigned", "assigned"]
+    assert (len(gone), gone | kept, other.owned) == (1, {FIRST, SECOND}, gone)
+    assert first.position(next(iter(kept))) == 1
+
+
+def test_transactions_are_seen_when_they_are_committed(broker: MemoryBroker) -> None:
+    """Neither open nor aborted ones are; control records take offsets, and readers move past them."""
+    producer = MemoryClients(broker).producer(transactional_id="x")
+    consumer = MemoryClients(broker).consumer(group=None, read_committed=True)
+    consumer.assign([FIRST])
+    producer.begin()
+    producer.send(*FIRST, [None], [b"aborted"], [1])
+    producer.abort_transaction()
+    producer.begin()
+    producer.send(*FIRST, [None], [b"kept"], [1])
+    assert (consumer.poll(0), consumer.end_offsets([FIRST])) == ([], {FIRST: 2})
+    assert consumer.high_watermarks([FIRST]) == {FIRST: 3}
+    producer.commit_transaction()
+    assert [batch.columns().values for batch in consumer.poll(0)] == [[b"kept"]]
+    assert consumer.position(FIRST) == producer.end_offset("t", 0) == 4
+
+
+def test_offsets_of_a_transaction_count_with_its_commit(broker: MemoryBroker) -> None:
+    """As those of the member of this generation; a member that was dropped is refused."""
+    consumer, _ = joined(broker)
+    consumer.poll(0)
+    producer = MemoryClients(broker).producer(transactional_id="x")
+    producer.begin()
+    producer.send_offsets({FIRST: OffsetAndMetadata(3)}, consumer.group_metadata())
+    producer.commit_transaction()
+    assert consumer.committed([FIRST]) == {FIRST: OffsetAndMetadata(3)}
+    consumer.expire()
+    producer.begin()
+    with pytest.raises(TaskMigrated):
+        producer.send_offsets({FIRST: OffsetAndMetadata(4)}, consumer.group_metadata())
+
+
+def test_undecided_offsets_are_waited_for(broker: MemoryBroker) -> None:
+    """Until the transaction times out: then it is aborted, and its producer fenced."""
+    consumer, _ = joined(broker)
+    consumer.poll(0)
+    producer = MemoryClients(broker).producer(transactional_id="x", transaction_timeout_ms=50)
+    producer.begin()
+    producer.send_offsets({FIRST: OffsetAndMetadata(3)}, consumer.group_metadata())
+    assert consumer.committed([FIRST]) == {}
+    with pytest.raises(ProducerFenced):
+        producer.commit_transaction()
+
+
+def test_a_second_producer_of_an_id_fences_the_first(broker: MemoryBroker) -> None:
+    """What the first left open is aborted, and it can do nothing more."""
+    first = MemoryClients(broker).producer(transactional_id="x")
+    first.begin()
+    first.send(*FIRST, [None], [b"lost"], [1])
+    second = MemoryClients(broker).producer(transactional_id="x")
+    second.begin()
+    second.send(*FIRST, [None], [b"kept"], [1])
+    second.commit_transaction()
+    for step in (first.commit_transaction, first.abort_transaction):
+        with pytest.raises(ProducerFenced):
+            step()
+    first.close()
+    assert committed_values(broker) == [b"kept"]
+
+
+def test_who_rejoins_is_told_nothing_of_what_it_had(broker: MemoryBroker) -> None:
+    """It had dropped that already; it is assigned anew, from the committed offsets."""
+    consumer, log = joined(broker)
+    send(broker, FIRST, b"a")
+    assert consumer.poll(0)
+    consumer.rejoin()
+    assert [batch.columns().values for batch in consumer.poll(0)] == [[b"a"]]
+    assert [what for what, _ in log.said] == ["assigned", "assigned"]

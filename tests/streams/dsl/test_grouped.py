@@ -92,12 +92,22 @@ def test_a_cogroup_has_one_store(builder, build):
     assert topology.copartition_groups == (frozenset({"l", "r"}),)
 
 
-def test_two_unnamed_rekeyed_inputs_of_a_cogroup_are_refused(builder):
-    """Kafka gives both repartition topics one name and fails later; here the remedy is named."""
+def test_two_unnamed_rekeyed_inputs_of_a_cogroup_are_refused(builder, build):
+    """Kafka gives both repartition topics one name, and fails too; here the remedy is named."""
     groups = [builder.stream(name).group_by(lambda k, v: v) for name in ("l", "r")]
-    cogrouped = groups[0].cogroup(lambda k, v, a: a).cogroup(groups[1], lambda k, v, a: a)
+    groups[0].cogroup(lambda k, v, a: a).cogroup(groups[1], lambda k, v, a: a).aggregate(int)
     with pytest.raises(TopologyError, match=r"name all but one of them with group_by\(..., name=...\)"):
-        cogrouped.aggregate(int)
+        build(topology_optimization="all")
+
+
+def test_unnamed_rekeyed_inputs_of_a_cogroup_may_be_merged(builder, build):
+    """Two groups of one rekeyed stream share a repartition once the optimization merges them."""
+    rekeyed = builder.stream("l").select_key(lambda k, v: v)
+    groups = [rekeyed.group_by_key() for _ in range(2)]
+    groups[0].cogroup(lambda k, v, a: a).cogroup(groups[1], lambda k, v, a: a).aggregate(int)
+    assert len(build(topology_optimization="all").repartition_topics) == 1
+    with pytest.raises(TopologyError, match="would have the same name"):
+        build()
 
 
 def test_a_grouped_table_repartitions_changes(builder, build):

@@ -11,7 +11,7 @@ from streams.clients.base import NewTopic, OffsetAndMetadata
 from streams.clients.memory import MemoryBroker, MemoryConsumer, MemoryProducer
 from streams.errors import ProducerFenced, ProductionError, TaskMigrated
 from streams.record import TopicPartition
-from streams.runtime.committer import Committer, CommitStep
+from streams.runtime.committer import CommitStep, Committer
 from streams.runtime.streams_producer import StreamsProducer
 
 PART = TopicPartition("t", 0)

@@ -249,13 +249,19 @@ def once(words: list[str]) -> Counter[tuple[str, int]]:
     return Counter((word, number) for word, times in Counter(words).items() for number in range(1, times + 1))
 
 
+def until_counted(broker: MemoryBroker, words: list[str]) -> None:
+    """Wait until each word counted once, and once only."""
+    expected = once(words)
+    until(broker, lambda: committed_counts(broker) == expected)
+
+
 def test_exactly_once_counts_each_word_once_over_restarts(broker: MemoryBroker, tmp_path: Path) -> None:
     """Results are there when committed, and a second run in the same directory restores nothing."""
     restores = Restores()
     for round_ in (1, 2):
         say(broker, WORDS)
         with running(exactly_once(broker, tmp_path, restores)):
-            until(broker, lambda expected=once(WORDS * round_): committed_counts(broker) == expected)
+            until_counted(broker, WORDS * round_)
     assert restores.records == 0
 
 
@@ -264,12 +270,12 @@ def test_a_fenced_producer_is_replaced_and_nothing_counts_twice(broker: MemoryBr
     work = exactly_once(broker, tmp_path)
     with running(work):
         say(broker, WORDS)
-        until(broker, lambda: committed_counts(broker) == once(WORDS))
+        until_counted(broker, WORDS)
         for round_ in range(2, 6):
             name = next(iter(broker.transactions._current))
             say(broker, WORDS)
             MemoryClients(broker).producer(transactional_id=name)
-            until(broker, lambda expected=once(WORDS * round_): committed_counts(broker) == expected)
+            until_counted(broker, WORDS * round_)
         assert work.state is WorkerState.RUNNING
 
 
@@ -277,10 +283,11 @@ def test_a_lost_session_undoes_the_transaction(broker: MemoryBroker, tmp_path: P
     """A member that dropped out of its group commits nothing of the old generation, joins anew, and counts on."""
     work = exactly_once(broker, tmp_path)
     with running(work):
+        until(broker, lambda: len(work.tasks) == 4)
         for round_ in range(1, 5):
             say(broker, WORDS)
             work._consumer.expire()
-            until(broker, lambda expected=once(WORDS * round_): committed_counts(broker) == expected)
+            until_counted(broker, WORDS * round_)
 
 
 def test_workers_come_and_go_and_every_word_counts_once(broker: MemoryBroker, tmp_path: Path) -> None:
@@ -291,9 +298,9 @@ def test_workers_come_and_go_and_every_word_counts_once(broker: MemoryBroker, tm
         with running(second):
             until(broker, lambda: len(second.tasks) == 2)
             say(broker, WORDS)
-            until(broker, lambda: committed_counts(broker) == once(WORDS * 2))
+            until_counted(broker, WORDS * 2)
         say(broker, WORDS)
-        until(broker, lambda: committed_counts(broker) == once(WORDS * 3))
+        until_counted(broker, WORDS * 3)
 
 
 def test_repartition_topics_are_purged_after_commits(broker: MemoryBroker, tmp_path: Path) -> None:

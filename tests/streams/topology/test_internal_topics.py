@@ -72,3 +72,11 @@ def test_a_missing_topic_is_named(builder, build):
     builder.stream("in").repartition(name="r").to("out")
     with pytest.raises(TopologyError, match="the topic in does not exist"):
         counts(build())
+
+
+def test_the_topics_of_a_foreign_key_join_feed_each_other(builder, build):
+    """Neither count follows from all of its sources; the tables that are there decide, as in Kafka."""
+    right = builder.table("right", key=str, value=str)
+    builder.table("left", key=str, value=str).join(right, lambda a, b: a + b, on=lambda value: value)
+    found = counts(build(), left=3, right=5)
+    assert {name.split("-")[5]: count for name, count in found.items()} == {"REGISTRATION": 5, "RESPONSE": 3}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,28 +17,6 @@ from streams.record import TopicPartition
 pytestmark = pytest.mark.broker
 
 MakeClients = Callable[..., KafkaClients]
-
-
-@pytest.fixture
-def make(streams_broker: Any) -> Iterator[MakeClients]:
-    """Makes clients with settings; all are closed at the end."""
-    made: list[KafkaClients] = []
-
-    def clients(**settings: Any) -> KafkaClients:
-        made.append(KafkaClients(StreamsConfig.of("test", {"broker": streams_broker.url, **settings})))
-        return made[-1]
-
-    yield clients
-    for each in made:
-        each.close()
-
-
-@pytest.fixture
-def topic(make: MakeClients, request: pytest.FixtureRequest) -> str:
-    """A topic of three partitions, named after the test."""
-    name = request.node.name.replace("[", "-").replace("]", "")
-    make().admin().create([NewTopic(name, 3)])
-    return name
 
 
 def read(consumer: KafkaConsumer, count: int) -> list[tuple[int, bytes]]:

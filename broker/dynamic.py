@@ -1,0 +1,70 @@
+"""What administrators changed while the broker ran: settings of the broker and of groups, and quotas; kept in one file.
+
+The file (`dynamic.json` in the data directory) is replaced atomically at every change. Quotas are stored and shown, not
+enforced. Must not know requests, nor what a setting does.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from broker.errors import CorruptLog
+from broker.log.checkpoints import write_atomically
+
+FILE_NAME = "dynamic.json"
+VERSION = 1
+
+Entity = frozenset[tuple[str, str | None]]
+"""Whom a quota is for: (type, name) pairs, with None for the default of a type."""
+
+
+class Dynamic:
+    """All dynamic settings of one data directory.
+
+    `brokers` maps a node id as text, or "" for all, and `groups` a group id, to settings by Kafka's names.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / FILE_NAME
+        self.brokers: dict[str, dict[str, str]] = {}
+        self.groups: dict[str, dict[str, str]] = {}
+        self.quotas: dict[Entity, dict[str, float]] = {}
+
+    def open(self) -> None:
+        """Read the file, if there is one. Raises: CorruptLog."""
+        try:
+            stored = json.loads(self._path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return
+        except ValueError as error:
+            raise CorruptLog(f"{self._path} is not readable ({error}); restore it from a backup") from error
+        if stored.get("version") != VERSION:
+            raise CorruptLog(
+                f"{self._path} has version {stored.get('version')}, this broker knows {VERSION}; use a newer broker"
+            )
+        self.brokers, self.groups = stored["brokers"], stored["groups"]
+        self.quotas = {frozenset((kind, name) for kind, name in entry[0]): entry[1] for entry in stored["quotas"]}
+
+    def write(self) -> None:
+        """Keep what was changed."""
+        stored: dict[str, Any] = {
+            "version": VERSION,
+            "brokers": self.brokers,
+            "groups": self.groups,
+            "quotas": [
+                [sorted(entity, key=lambda pair: pair[0]), values] for entity, values in self.quotas.items() if values
+            ],
+        }
+        write_atomically(self._path, json.dumps(stored, indent=1))
+
+    def settings_of(self, node_id: int) -> dict[str, str]:
+        """What counts for a broker: the settings for all, and over them its own."""
+        return {**self.brokers.get("", {}), **self.brokers.get(str(node_id), {})}
+
+    def alter_quota(self, entity: Entity, values: Mapping[str, float], removed: frozenset[str]) -> None:
+        """Set and remove limits of one entity."""
+        kept = {key: value for key, value in self.quotas.get(entity, {}).items() if key not in removed}
+        self.quotas[entity] = {**kept, **values}
+        if not self.quotas[entity]:
+            del self.quotas[entity]

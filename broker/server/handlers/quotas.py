@@ -1,0 +1,99 @@
+"""DescribeClientQuotas and AlterClientQuotas: limits are stored and shown; nothing is throttled yet."""
+
+from typing import Any
+
+from broker.dynamic import Entity
+from broker.errors import BrokerError, ErrorCode
+from broker.protocol.bodies import Body
+from broker.server.broker import Broker
+from broker.server.exchange import Exchange
+
+ENTITY_TYPES = frozenset({"user", "client-id", "ip"})
+IP_KEYS = frozenset({"connection_creation_rate"})
+CLIENT_KEYS = frozenset({"producer_byte_rate", "consumer_byte_rate", "request_percentage", "controller_mutation_rate"})
+WHOLE_KEYS = frozenset({"producer_byte_rate", "consumer_byte_rate", "connection_creation_rate"})
+EXACT, DEFAULT, ANY = range(3)
+
+
+def describe(broker: Broker, _: Exchange, request: Any) -> Body:
+    """Quotas of the entities that match every component; `strict` allows no other components."""
+    wanted: dict[str, Any] = {}
+    for component in request.components:
+        if component.entity_type not in ENTITY_TYPES:
+            return _refused(f"{component.entity_type!r} is no entity type", ErrorCode.UNSUPPORTED_VERSION)
+        if component.entity_type in wanted:
+            return _refused(f"{component.entity_type!r} is named twice")
+        if component.match_type not in {EXACT, DEFAULT, ANY}:
+            return _refused(f"there is no way to match numbered {component.match_type}")
+        wanted[component.entity_type] = component
+    entries = [
+        {
+            "entity": [{"entity_type": kind, "entity_name": name} for kind, name in entity],
+            "values": [{"key": key, "value": value} for key, value in values.items()],
+        }
+        for entity, values in broker.dynamic.quotas.items()
+        if _matches(dict(entity), wanted, strict=request.strict)
+    ]
+    return {"error_message": None, "entries": entries}
+
+
+def _refused(message: str, code: ErrorCode = ErrorCode.INVALID_REQUEST) -> Body:
+    return {"error_code": code, "error_message": message, "entries": None}
+
+
+def _matches(entity: dict[str, str | None], wanted: dict[str, Any], *, strict: bool) -> bool:
+    if not wanted.keys() <= entity.keys() or (strict and wanted.keys() != entity.keys()):
+        return False
+    return all(_matches_one(entity[kind], component) for kind, component in wanted.items())
+
+
+def _matches_one(name: str | None, component: Any) -> bool:
+    if component.match_type == EXACT:
+        return bool(name == component.match)
+    return component.match_type == ANY or name is None
+
+
+def alter(broker: Broker, _: Exchange, request: Any) -> Body:
+    """Set and remove limits; each entity succeeds or fails by itself."""
+    entries, changed = [], False
+    for entry in request.entries:
+        named = [{"entity_type": item.entity_type, "entity_name": item.entity_name} for item in entry.entity]
+        result: dict[str, Any] = {"error_message": None, "entity": named}
+        try:
+            entity = _entity(entry.entity)
+            _check(entity, entry.ops)
+            if not request.validate_only:
+                values = {op.key: op.value for op in entry.ops if not op.remove}
+                broker.dynamic.alter_quota(entity, values, frozenset(op.key for op in entry.ops if op.remove))
+                changed = True
+        except BrokerError as error:
+            result.update(error_code=error.code, error_message=error.message)
+        entries.append(result)
+    if changed:
+        broker.dynamic.write()
+    return {"entries": entries}
+
+
+def _entity(items: Any) -> Entity:
+    entity = frozenset((item.entity_type, item.entity_name) for item in items)
+    kinds = {kind for kind, _ in entity}
+    if not kinds or not kinds <= ENTITY_TYPES or len(kinds) != len(items) or ("ip" in kinds and len(kinds) > 1):
+        raise BrokerError(
+            ErrorCode.INVALID_REQUEST, "a quota is for a user, a client-id, both, or an ip; each named once"
+        )
+    if any(name == "" for _, name in entity):
+        raise BrokerError(ErrorCode.INVALID_REQUEST, "an entity's name is not empty; the default of a type is null")
+    return entity
+
+
+def _check(entity: Entity, ops: Any) -> None:
+    allowed = IP_KEYS if any(kind == "ip" for kind, _ in entity) else CLIENT_KEYS
+    for op in ops:
+        if op.key not in allowed:
+            raise BrokerError(
+                ErrorCode.INVALID_REQUEST, f"no quota {op.key!r} here; there are {', '.join(sorted(allowed))}"
+            )
+        if not op.remove and (op.value <= 0 or (op.key in WHOLE_KEYS and op.value != int(op.value))):
+            raise BrokerError(
+                ErrorCode.INVALID_REQUEST, f"{op.key} must be a positive number, whole for rates of bytes"
+            )

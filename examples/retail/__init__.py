@@ -1,0 +1,1 @@
+"""Retail: sales and shipments become reorders and price adjustments."""

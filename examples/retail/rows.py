@@ -1,0 +1,93 @@
+"""Files of invoice lines in the columns of the UCI "Online Retail" data: read and checked, or generated as dirty.
+
+Rules: a file is read to its end before its first line is produced; a damaged one is refused as a whole, with the place
+and the cure. Lines that are well-formed but wrong are the shop's business.
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from examples.retail.messages import Line
+
+COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
+CODES = ("POST", "M", "D", "AMAZONFEE", "BANK CHARGES")
+THINGS = ("CAKESTAND", "LANTERN", "DOORSTOP", "LUNCH BAG", "CUTLERY SET", "TEA TOWEL", "WALL CLOCK", "HANGING HEART")
+COLOURS = ("RED", "WHITE", "VINTAGE", "BLUE", "PINK", "SPACEBOY")
+
+
+class RowsError(Exception):
+    """A file that cannot be used: the place and the cure."""
+
+
+def read_lines(path: Path) -> list[Line]:
+    """All lines of a file in the order of their time. Raises: RowsError."""
+    if not path.is_file():
+        raise RowsError(f"{path} does not exist. Name a CSV file of the Online Retail data with --lines.")
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        lines = list(_lines(path, csv.reader(file)))
+    if not lines:
+        raise RowsError(f"{path} has no lines: fetch it again, or name another with --lines.")
+    return sorted(lines, key=lambda line: (line.at_ms, line.row))
+
+
+def _lines(path: Path, rows: Iterator[list[str]]) -> Iterator[Line]:
+    header = next(rows, [])
+    if tuple(header) != COLUMNS:
+        raise RowsError(f"{path}: expected the columns {', '.join(COLUMNS)}, got {', '.join(header) or 'nothing'}.")
+    for number, row in enumerate(rows, 1):
+        try:
+            invoice, product, description, quantity, date, price, customer, country = row
+            moment = datetime.fromisoformat(date).replace(tzinfo=UTC)
+            yield Line(
+                row=number,
+                invoice=invoice,
+                product=product,
+                description=description.strip(),
+                quantity=int(quantity),
+                price=float(price),
+                customer=customer,
+                country=country,
+                at_ms=int(moment.timestamp()) * 1000,
+            )
+        except ValueError as problem:
+            raise RowsError(
+                f"{path}, line {number + 1}: {problem}. Is the file cut? Fetch it again, or name another with --lines."
+            ) from None
+
+
+def write_rows(path: Path, count: int, seed: int) -> None:
+    """Generate a file: a year of a shop, with cancellations, adjustments, charges, zero prices and missing customers."""
+    chance = random.Random(seed)
+    products = [
+        (f"{20_000 + number}", f"{chance.choice(COLOURS)} {chance.choice(THINGS)}", chance.randint(40, 1500) / 100)
+        for number in range(60)
+    ]
+    start = datetime(2010, 12, 1, 8, tzinfo=UTC)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for number in range(count):
+            moment = start + timedelta(minutes=chance.randint(0, 365 * 24 * 60))
+            writer.writerow(_row(chance, 500_000 + number, moment, products))
+
+
+def _row(chance: random.Random, invoice: int, moment: datetime, products: list[tuple[str, str, float]]) -> list[str]:
+    code, description, price = products[min(int(chance.expovariate(0.08)), len(products) - 1)]
+    quantity, number = chance.choice((1, 2, 3, 6, 12, 24)), f"{invoice}"
+    kind = chance.random()
+    if kind < 0.03:
+        number, quantity = f"C{invoice}", -quantity
+    elif kind < 0.04:
+        quantity = -quantity
+    elif kind < 0.05:
+        code, description = chance.choice(CODES), "Manual"
+    elif kind < 0.06:
+        price = 0.0
+    customer = "" if chance.random() < 0.07 else str(chance.randint(12_346, 18_287))
+    date = moment.strftime("%Y-%m-%d %H:%M:%S")
+    return [number, code, description, str(quantity), date, f"{price:.2f}", customer, "United Kingdom"]

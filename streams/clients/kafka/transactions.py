@@ -1,0 +1,132 @@
+"""The transactions of one producer: its identity, what the current one touches, and the requests that end it.
+
+Lives on the network thread. Rules: partitions are told to the coordinator before anything is written to them, many at
+once; a code that says that somebody else has the id is ProducerFenced, one that only this transaction cannot survive is
+TransactionAbortable. Source: Kafka's TransactionManager, under transaction.version 1.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from aiokafka.client import AIOKafkaClient, CoordinationType
+
+from streams.clients.base import GroupMetadata, OffsetAndMetadata
+from streams.clients.kafka import transaction_requests as requests
+from streams.clients.kafka.codes import Code, name_of
+from streams.clients.kafka.coordinator import PASSING, Coordinator
+from streams.errors import ClientError, ProducerFenced, StreamsError, TaskMigrated, TransactionAbortable
+from streams.record import TopicPartition
+
+NOBODY = -1
+FENCED = frozenset({Code.INVALID_PRODUCER_EPOCH, Code.PRODUCER_FENCED})
+NOT_A_MEMBER = frozenset({Code.ILLEGAL_GENERATION, Code.UNKNOWN_MEMBER_ID, Code.FENCED_INSTANCE_ID})
+FATAL = frozenset({Code.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, Code.UNSUPPORTED_VERSION})
+ENDING = frozenset({Code.CONCURRENT_TRANSACTIONS})
+"""The transaction before is decided, and its markers are being written."""
+UNKNOWN_YET = ENDING | {Code.UNKNOWN_TOPIC_OR_PARTITION}
+
+
+class Transactions:
+    """See the module."""
+
+    def __init__(self, client: AIOKafkaClient, transactional_id: str, timeout_ms: int, *, within_s: float) -> None:
+        self.transactional_id = transactional_id
+        self.producer_id = NOBODY
+        self.epoch = NOBODY
+        self.partitions: set[TopicPartition] = set()
+        self._timeout_ms = timeout_ms
+        self._within_s = within_s
+        self._groups: dict[str, Coordinator] = {}
+        self._joined_groups: set[str] = set()
+        self._client = client
+        self._coordinator = Coordinator(client, CoordinationType.TRANSACTION, transactional_id)
+
+    async def take_over(self) -> None:
+        """Fence whoever had the id, abort what that one left open; as the owner: leave all doubt about writes behind.
+
+        Raises: ProducerFenced, ClientError.
+        """
+        request = requests.init_producer_id(self.transactional_id, self._timeout_ms, self.producer_id, self.epoch)
+        code, answer = await self._coordinator.ask(request, within_s=self._within_s, also=ENDING)
+        if code == Code.INVALID_TRANSACTION_TIMEOUT:
+            raise ClientError(
+                f"the broker does not allow transactions of {self._timeout_ms:,} ms: lower transaction_timeout_ms, "
+                "or raise transaction.max.timeout.ms of the broker"
+            )
+        self._check(code, "gives no producer id", fatal=True)
+        self.producer_id, self.epoch = answer.producer_id, answer.producer_epoch
+        self._forget()
+
+    async def add_partitions(self, partitions: Collection[TopicPartition]) -> None:
+        """Have the transaction cover these partitions. Raises: ProducerFenced, TransactionAbortable, ClientError."""
+        topics: dict[str, list[int]] = defaultdict(list)
+        for topic, partition in sorted(partitions):
+            topics[topic].append(partition)
+        request = requests.add_partitions(self.transactional_id, self.producer_id, self.epoch, topics)
+        code, _ = await self._coordinator.ask(request, within_s=self._within_s, code_of=_worst_code, also=UNKNOWN_YET)
+        self._check(code, "does not add partitions to the transaction")
+        self.partitions.update(partitions)
+
+    async def add_offsets(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: GroupMetadata) -> None:
+        """Commit offsets with the transaction. Raises: TaskMigrated, ProducerFenced, TransactionAbortable, ClientError."""
+        if group.group not in self._joined_groups:
+            request = requests.add_offsets(self.transactional_id, self.producer_id, self.epoch, group.group)
+            code, _ = await self._coordinator.ask(request, within_s=self._within_s, also=ENDING)
+            self._check(code, f"does not add group {group.group!r} to the transaction")
+            self._joined_groups.add(group.group)
+        commit = requests.commit_offsets(self.transactional_id, self.producer_id, self.epoch, offsets, group)
+        code, _ = await self._group(group.group).ask(
+            commit, within_s=self._within_s, code_of=_worst_code, also=UNKNOWN_YET
+        )
+        if code in NOT_A_MEMBER:
+            raise TaskMigrated(
+                f"the group no longer accepts offsets of generation {group.generation} of member "
+                f"{group.member_id!r}: the broker answers {name_of(code)}"
+            )
+        self._check(code, "does not take the offsets")
+
+    async def end(self, *, commit: bool) -> None:
+        """Decide the transaction, if the broker has heard of it. Raises: ProducerFenced, TransactionAbortable, ClientError."""
+        if self.partitions or self._joined_groups:
+            request = requests.end(self.transactional_id, self.producer_id, self.epoch, commit=commit)
+            code, _ = await self._coordinator.ask(request, within_s=self._within_s, also=ENDING)
+            self._check(code, f"does not {'commit' if commit else 'abort'} the transaction", fatal=not commit)
+        self._forget()
+
+    def _forget(self) -> None:
+        self.partitions.clear()
+        self._joined_groups.clear()
+
+    def _group(self, group: str) -> Coordinator:
+        if group not in self._groups:
+            self._groups[group] = Coordinator(self._client, CoordinationType.GROUP, group)
+        return self._groups[group]
+
+    def _check(self, code: int, what: str, *, fatal: bool = False) -> None:
+        if code == Code.NONE:
+            return
+        message = f"the coordinator of transactional id {self.transactional_id!r} {what}: {name_of(code)}"
+        raise refusal(code, message, fatal=fatal)
+
+
+def refusal(code: int, message: str, *, fatal: bool = False) -> StreamsError:
+    """The error that a code means for a transaction."""
+    if code in FENCED:
+        return ProducerFenced(f"{message}; another producer took over, or the transaction timed out")
+    if fatal or code in FATAL:
+        return ClientError(message)
+    return TransactionAbortable(message)
+
+
+def _worst_code(response: Any) -> int:
+    """The code of the partition that decides: one that calls for another try before any other, else the first error.
+
+    Partitions that were not attempted only say that another one failed.
+    """
+    codes = [entry[1] for topic in response.topics for entry in topic[1]]
+    errors = [code for code in codes if code not in (Code.NONE, Code.OPERATION_NOT_ATTEMPTED)]
+    passing = [code for code in errors if code in PASSING or code in UNKNOWN_YET]
+    return next(iter(passing or errors), Code.NONE)

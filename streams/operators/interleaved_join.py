@@ -1,0 +1,156 @@
+"""Both sides of an inner stream join in one pass over their records, as they alternate by timestamp.
+
+Joined streams mostly alternate record by record, and a batch ends where the other side is due, so that each batch would
+be of one record. Here both sides run up to their windows as batches; then one loop takes the records in the order in
+which they are due, each meets what the other side has up to then, and all results go on as one batch.
+
+Rules: results, stores and changelogs are those of the sides one by one (`stream_join`), which stay the reference; what
+cannot be done so (a value that does not serialize, a read from before the store was opened) is left to them. User
+functions ahead of the windows see one side's records before the other's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from state.appended import AppendedWindowStore, EncodedColumns
+from streams.operators.base import Emit, OperatorContext
+from streams.operators.columns import UNHANDLED, report
+from streams.operators.stream_join import NOTHING_TO_JOIN, JoinWindow, StreamJoinSide
+from streams.record import Batch
+
+__all__ = ["InterleavedJoin", "Side"]
+
+
+class Side(NamedTuple):
+    """One side: what runs its source's records, where they arrive, and what joins them."""
+
+    topic: str
+    process: Emit
+    window: JoinWindow
+    join: StreamJoinSide
+
+
+class _Input(NamedTuple):
+    """A side's records at the join, and the same as bytes."""
+
+    batch: Batch
+    columns: EncodedColumns
+
+
+class InterleavedJoin:
+    """See the module. `sides` are left and right, `emit` is what follows their merge."""
+
+    def __init__(self, sides: tuple[Side, Side], emit: Emit, context: OperatorContext) -> None:
+        self.sides = sides
+        self._emit = emit
+        self._context = context
+
+    def process(self, batches: Sequence[Batch], turns: Sequence[int]) -> None:
+        """Join a batch of each side; `turns` says whose record is next, 0 for left and 1 for right."""
+        arrived = [side.window.collected(side.process, batch) for side, batch in zip(self.sides, batches, strict=True)]
+        turns = remaining(batches, arrived, turns)
+        usable = [self._without_nulls(side, batch) for side, batch in zip(self.sides, arrived, strict=True)]
+        turns = remaining(arrived, usable, turns)
+        inputs = self._inputs(usable)
+        if inputs is None:
+            self._one_by_one(usable, turns)
+            return
+        results = self._joined(inputs, turns)
+        for side, (batch, columns) in zip(self.sides, inputs, strict=True):
+            side.join.time.advance(max(batch.timestamps, default=-1))
+            side.window.store.append(columns, batch.timestamps, batch.timestamps)
+        if results.keys:
+            self._emit(results)
+
+    def _without_nulls(self, side: Side, batch: Batch) -> Batch:
+        if None not in batch.keys and None not in batch.values:
+            return batch
+        mask = [key is not None and value is not None for key, value in zip(batch.keys, batch.values, strict=True)]
+        for timestamp in batch.timestamps:
+            side.join.time.advance(timestamp)
+        self._context.dropped(side.join.node, mask.count(False), NOTHING_TO_JOIN)
+        return batch.select(mask)
+
+    def _inputs(self, batches: Sequence[Batch]) -> list[_Input] | None:
+        """Both sides as bytes too; None when they must be taken one by one."""
+        inputs = []
+        for side, batch in zip(self.sides, batches, strict=True):
+            store = side.join.other
+            if not isinstance(store, AppendedWindowStore) or not isinstance(side.window.store, AppendedWindowStore):
+                return None
+            if batch.keys and not store.recent.knows(max(0, min(batch.timestamps) - side.join.before_ms)):
+                return None
+            try:
+                inputs.append(_Input(batch, side.window.store.encoded(batch.keys, batch.values)))
+            except Exception:  # the window itself finds the record to blame, and reports it
+                return None
+        return inputs
+
+    def _one_by_one(self, batches: Sequence[Batch], turns: Sequence[int]) -> None:
+        at = [0, 0]
+        for turn in turns:
+            start = at[turn]
+            at[turn] += 1
+            self.sides[turn].window.process(batches[turn].slice(start, start + 1))
+
+    def _joined(self, inputs: Sequence[_Input], turns: Sequence[int]) -> Batch:
+        """Meet the records in their order, and show each to the ones that follow."""
+        rows = [
+            zip(range(len(batch)), batch.keys, columns.identities, batch.values, batch.timestamps, strict=True)
+            for batch, columns in inputs
+        ]
+        ways = [self._way(turn) for turn in (0, 1)]
+        keys: list[Any] = []
+        values: list[Any] = []
+        timestamps: list[int] = []
+        triggers: list[tuple[int, int]] = []
+        for turn in turns:
+            row, key, identity, value, timestamp = next(rows[turn])
+            between, add, before_ms, after_ms, join = ways[turn]
+            try:
+                for other_time, other in between(identity, timestamp - before_ms, timestamp + after_ms):
+                    values.append(join(key, value, other))
+                    keys.append(key)
+                    timestamps.append(other_time if other_time > timestamp else timestamp)  # noqa: FURB136  max() is slow
+                    triggers.append((turn, row))
+            except UNHANDLED:
+                raise
+            except Exception as error:
+                report(self._context, self.sides[turn].join.node, inputs[turn].batch, row, error)
+            add(identity, timestamp, value)
+        return results_of([batch for batch, _ in inputs], keys, values, timestamps, triggers)
+
+    def _way(self, turn: int) -> tuple[Callable[..., Any], Callable[..., None], int, int, Callable[..., Any]]:
+        """How a record of a side meets the other: a read there, a write here, how far back and ahead, and the joiner."""
+        window, join = self.sides[turn].window, self.sides[turn].join
+        return join.other.recent.between, window.store.recent.add, join.before_ms, join.after_ms, join.joined
+
+
+def remaining(before: Sequence[Batch], after: Sequence[Batch], turns: Sequence[int]) -> Sequence[int]:
+    """The turns of what is left of two batches (records may have gone or multiplied); offsets tell which."""
+    if all(one.offsets is other.offsets for one, other in zip(before, after, strict=True)):
+        return turns
+    counts = [Counter(batch.offsets) for batch in after]
+    offsets = [iter(batch.offsets or ()) for batch in before]
+    return [turn for turn in turns for _ in range(counts[turn][next(offsets[turn])])]
+
+
+def results_of(
+    batches: Sequence[Batch], keys: list[Any], values: list[Any], timestamps: list[int], triggers: list[tuple[int, int]]
+) -> Batch:
+    """Results as a batch, with headers and origin of the records that triggered them."""
+    headers = [batch.headers or [()] * len(batch) for batch in batches]
+    offsets = [batch.offsets for batch in batches]
+    topics = [batch.topic or "" for batch in batches]
+    return Batch(
+        keys,
+        values,
+        timestamps,
+        [headers[turn][row] for turn, row in triggers] if any(batch.headers for batch in batches) else None,
+        offsets=[offsets[turn][row] for turn, row in triggers],  # type: ignore[index]  # fetched records have offsets
+        topics=[topics[turn] for turn, _ in triggers],
+        partition=batches[0].partition,
+    )

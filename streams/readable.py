@@ -1,0 +1,123 @@
+"""Bytes on a command line: types by name, and values as JSON that says what they are.
+
+Rules: what is not declared is shown as text or JSON where the bytes are that, and else as {"bytes": HEX}: eight bytes may
+be a long, a double or a time, and a guess would be a lie. Windowed keys are objects with their bounds.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+
+from state.serde import Serde
+from streams.durations import milliseconds
+from streams.errors import ConfigError
+from streams.record import Record, Windowed
+from streams.serdes import Float32, Int16, Int32, SessionWindowedSerde, TimeWindowedSerde, serde_for
+from streams.settings import nearest
+
+_NUMBERS = {"int16": Int16, "int32": Int32, "float32": Float32}
+NAMES = (
+    "auto",
+    "str",
+    "json",
+    "int",
+    "float",
+    "bool",
+    "bytes",
+    "uuid",
+    *_NUMBERS,
+    "windowed:TYPE[:SIZE]",
+    "session:TYPE",
+)
+
+
+class TextSerde:
+    """What is not declared, of a key: text where the bytes are printable text, else their hex."""
+
+    type: Any = object
+    by_value = False
+
+    def serialize(self, value: Any) -> bytes:
+        """Text as it is; anything else as JSON."""
+        return value.encode() if isinstance(value, str) else msgspec.json.encode(value)
+
+    def deserialize(self, data: bytes) -> Any:
+        """Never fails."""
+        try:
+            text = data.decode()
+        except ValueError:
+            return data
+        return text if all(each.isprintable() or each in "\n\t" for each in text) else data
+
+
+class TextOrJsonSerde(TextSerde):
+    """What is not declared, of a value: JSON where the bytes are that, else as `TextSerde`."""
+
+    def deserialize(self, data: bytes) -> Any:
+        """Never fails."""
+        try:
+            return msgspec.json.decode(data)
+        except ValueError:
+            return super().deserialize(data)
+
+
+AUTO_KEY, AUTO_VALUE = TextSerde(), TextOrJsonSerde()
+
+
+def serde_named(name: str, auto: Serde[Any]) -> Serde[Any]:
+    """The serde of a type's name, `auto` for "auto". Raises: ConfigError that lists the names."""
+    kind, colon, rest = name.partition(":")
+    if name == "auto":
+        return auto
+    if kind == "windowed" and colon:
+        inner, _, size = rest.partition(":")
+        return TimeWindowedSerde(serde_named(inner, auto), *([_size_ms(size)] if size else []))
+    if kind == "session" and colon:
+        return SessionWindowedSerde(serde_named(rest, auto))
+    if name in _NUMBERS:
+        return serde_for(_NUMBERS[name])
+    if name in NAMES:
+        return serde_for(name)
+    raise ConfigError(f"no type is called {name!r}: expected one of {', '.join(NAMES)}{nearest(name, NAMES)}")
+
+
+def _size_ms(size: str) -> int:
+    try:
+        return milliseconds(size)
+    except (TypeError, ValueError) as problem:
+        raise ConfigError(f"windowed:TYPE:SIZE, as in windowed:int:10m: {problem}") from None
+
+
+def line_of(record: Record) -> str:
+    """A record as a line of JSON: topic, partition, offset, timestamp, key, value, and headers if it has some."""
+    line: dict[str, Any] = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp": record.timestamp,
+        "key": plain(record.key),
+        "value": plain(record.value),
+    }
+    if record.headers:
+        line["headers"] = {
+            name: None if data is None else plain(AUTO_KEY.deserialize(data)) for name, data in record.headers
+        }
+    return msgspec.json.encode(line, enc_hook=str).decode() + "\n"
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can say it."""
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
+    if isinstance(value, Windowed):
+        return {"key": plain(value.key), "start_ms": value.start_ms, "end_ms": value.end_ms}
+    if value is None or isinstance(value, str | int | float | bool | date | datetime):
+        return value
+    return msgspec.to_builtins(value, enc_hook=_fields)
+
+
+def _fields(value: Any) -> Any:
+    return value.model_dump() if hasattr(value, "model_dump") else str(value)

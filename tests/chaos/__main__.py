@@ -1,0 +1,48 @@
+"""python -m tests.chaos --seed S --rounds N: kill, stop and wipe workers and broker, and compare everything afterwards.
+
+Ends with 1 when something is lost or counted twice, and leaves the logs of all processes in the folder it names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from streams.config import AT_LEAST_ONCE, EXACTLY_ONCE
+from tests.chaos.faults import FAULTS
+from tests.chaos.processes import BundledBroker
+from tests.chaos.run import Failed, Plan, Run
+
+
+def main() -> int:
+    options = arguments()
+    folder = Path(tempfile.mkdtemp(prefix=f"chaos-{options.seed}-"))
+    chosen = tuple(fault for fault in FAULTS if not options.fault or fault.__name__ in options.fault)
+    plan = Plan(options.seed, options.rounds, options.guarantee, options.orders, faults=chosen)
+    print(f"seed {options.seed}, {options.rounds} rounds, {options.guarantee}, in {folder}", flush=True)
+    try:
+        Run(plan, BundledBroker(folder), folder, lambda line: print(line, flush=True)).run()
+    except Failed as failed:
+        print(f"FAILED: {failed}", file=sys.stderr)
+        return 1
+    shutil.rmtree(folder)
+    print(f"seed {options.seed}: {options.rounds} rounds, nothing missing, nothing twice")
+    return 0
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="where all chance comes from (default 1)")
+    parser.add_argument("--rounds", type=int, default=20, help="how many faults (default 20)")
+    parser.add_argument("--orders", type=int, default=2_000, help="orders written per round (default 2,000)")
+    parser.add_argument("--guarantee", default=EXACTLY_ONCE, choices=(EXACTLY_ONCE, AT_LEAST_ONCE))
+    names = sorted({fault.__name__ for fault in FAULTS})
+    parser.add_argument("--fault", action="append", choices=names, help="only these faults (may be repeated)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

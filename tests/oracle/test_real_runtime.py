@@ -1,0 +1,163 @@
+"""The driver tells the truth: recorded cases give the same output topics through the real broker and a real worker.
+
+Every topic has one partition, and a commit is forced after each record, as the driver does; a step begins when all that
+the one before set off is committed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.clients.base import NewTopic
+from streams.clients.kafka import KafkaClients
+from streams.embedded import lease
+from streams.record import Record, TopicPartition
+from streams.runtime.restorer import SilentListener
+from streams.runtime.worker import Worker
+from streams.serdes import serde_for
+from streams.topology.nodes import SinkNode
+from streams.topology.topology import Topology
+from tests.oracle.cases import Case, config_of, entry, python_types, topology_of
+from tests.oracle.test_cases import FILES, case_of
+
+SAMPLE = 50
+PATIENCE_S = 20
+pytestmark = [pytest.mark.broker, pytest.mark.skipif(not FILES, reason="no recorded cases beside this repository")]
+
+
+def sample() -> list[Path]:
+    """Cases of all kinds, evenly spread; global tables are read on their own time, so the driver's order is not theirs."""
+    fit = [path for path in FILES if '"globalTable"' not in path.read_text()]
+    return fit[:: max(1, len(fit) // SAMPLE)][:SAMPLE]
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One broker for all cases; each has topics and a group of its own."""
+    with lease(str(tmp_path_factory.mktemp("broker"))) as held:
+        yield f"kafka://{held.address}"
+
+
+def renamed(case: Case, prefix: str) -> Case:
+    """The case with topics of its own."""
+    topology = [{**each, "topic": prefix + each["topic"]} if "topic" in each else each for each in case["topology"]]
+    types = {prefix + topic: kinds for topic, kinds in (case.get("types") or {}).items()}
+    steps = [{**step, "in": [prefix + step["in"][0], *step["in"][1:]]} for step in case["steps"]]
+    return {**case, "topology": topology, "types": types, "steps": steps}
+
+
+class Real:
+    """A worker on the real broker, and clients that write, watch and read."""
+
+    def __init__(self, case: Case, broker: str, state_dir: Path, application_id: str) -> None:
+        settings = {"broker": broker, "state_dir": str(state_dir), "linger_ms": 0, "max_poll_records": 1}
+        self.config = replace(config_of(case), application_id=application_id, commit_interval_ms=1, **settings)
+        self.topology = topology_of(case, config=self.config)
+        self.clients = KafkaClients(self.config)
+        topics = {*self.topology.user_topics, *self.topology.sink_topics} - set(self.topology.repartition_topics)
+        self.clients.admin().create([NewTopic(topic, 1) for topic in sorted(topics)])
+        self.inputs = [TopicPartition(topic, 0) for topic in self.topology.source_topics]
+        self.producer = self.clients.producer()
+        self.watcher = self.clients.consumer(group=application_id)
+        self.reader = self.clients.consumer(group=None)
+        ticks = itertools.count(0, 2_000)
+        self.worker = Worker(
+            self.topology, self.config, self.clients, clock=lambda: next(ticks), restore_progress=SilentListener()
+        )
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.worker.run()
+        except Exception:
+            assert self.worker.error is not None
+
+    def send(self, topic: str, key: bytes | None, value: bytes | None, timestamp: int) -> None:
+        """Write a record, and wait until it and all it set off is committed."""
+        self.producer.send(topic, 0, [key], [value], [timestamp])
+        self.producer.flush()
+        self.until(self.settled)
+
+    def settled(self) -> bool:
+        """Committed first, ends second: what a committed record wrote downstream is in the ends."""
+        committed = self.watcher.committed(self.inputs)
+        ends = self.watcher.end_offsets(self.inputs)
+        return all(committed[each].offset == end if each in committed else end == 0 for each, end in ends.items())
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not holds():
+            assert self.thread.is_alive(), f"the worker ended: {self.worker.error}"
+            assert time.monotonic() < deadline, "the worker is not done in time"
+            time.sleep(0.002)
+
+    def read(self, topic: str) -> list[Record]:
+        """All records of a topic, as bytes."""
+        partition = TopicPartition(topic, 0)
+        end = self.reader.end_offsets([partition])[partition]
+        self.reader.assign([partition])
+        self.reader.seek(partition, 0)
+        records: list[Record] = []
+        while len(records) < end:
+            for batch in self.reader.poll(1):
+                columns = batch.columns()
+                records += [columns.record(row) for row in range(len(columns))]
+        return records
+
+    def close(self) -> None:
+        self.worker.stop()
+        self.thread.join()
+        for client in (self.producer, self.watcher, self.reader, self.clients):
+            client.close()
+
+
+@contextmanager
+def running(*arguments: Any) -> Iterator[Real]:
+    real = Real(*arguments)
+    try:
+        yield real
+    finally:
+        real.close()
+
+
+def decoded(topology: Topology, topic: str, record: Record) -> Record:
+    """A record of an output topic, by the serdes of its sink."""
+    sinks = (node for node in topology.nodes.values() if isinstance(node, SinkNode) and node.topic == topic)
+    serdes = next(sinks).serdes
+    assert serdes.key is not None
+    assert serdes.value is not None
+    return Record(
+        None if record.key is None else serdes.key.deserialize(record.key),
+        None if record.value is None else serdes.value.deserialize(record.value),
+        record.timestamp,
+    )
+
+
+def bytes_of(kind: Any, value: Any) -> bytes | None:
+    return None if value is None else serde_for(kind).serialize(value)
+
+
+@pytest.mark.parametrize("path", sample(), ids=lambda path: path.stem)
+def test_output_topics_are_those_of_the_driver(path: Path, broker: str, tmp_path: Path) -> None:
+    """Key, value, time and order in every topic that the program writes to."""
+    application_id, prefix = path.stem, f"{path.stem}."
+    case = renamed(case_of(path), prefix)
+    with running(case, broker, tmp_path, application_id) as real:
+        for step in case["steps"]:
+            topic, key, value, timestamp = step["in"]
+            key_type, value_type = python_types(case, topic)
+            real.send(topic, bytes_of(key_type, key), bytes_of(value_type, value), timestamp)
+        expected = [each for step in case["steps"] for each in step["out"]]
+        for name in dict.fromkeys(operation["topic"] for operation in case["topology"] if operation["op"] == "to"):
+            found = [entry(name, decoded(real.topology, name, record)) for record in real.read(name)]
+            assert found == [[prefix + topic, *rest] for topic, *rest in expected if prefix + topic == name]

@@ -1,0 +1,291 @@
+"""Members of a group on the bundled broker: who owns what when, and what each error code does."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+
+from streams.clients.base import Assignment, OffsetAndMetadata, Subscription
+from streams.clients.kafka import KafkaClients, KafkaConsumer
+from streams.clients.kafka import group_requests as requests
+from streams.errors import ClientError, ProducerFenced, RebalanceInProgress, StreamsError, TaskMigrated
+from streams.record import TopicPartition
+from tests.streams.clients.members import Log, RoundRobin
+
+pytestmark = pytest.mark.broker
+
+MakeClients = Callable[..., KafkaClients]
+QUICK = {"session_timeout_ms": 3_000, "heartbeat_interval_ms": 50}
+ROUNDS = 400
+
+
+class Member:
+    """A consumer that has joined the group of a topic, and what its listener heard."""
+
+    def __init__(self, make: MakeClients, topic: str, says: bytes = b"", **settings: Any) -> None:
+        cooperative, name = settings.pop("cooperative", False), settings.pop("name", "round-robin")
+        self.assignor = settings.pop("assignor", None) or RoundRobin(says, cooperative=cooperative, name=name)
+        self.log = Log()
+        self.clients = make(**QUICK | settings)
+        self.consumer: KafkaConsumer = self.clients.consumer(group=f"g-{topic}")
+        self.consumer.subscribe([topic], self.assignor, self.log)
+
+    @property
+    def owned(self) -> set[int]:
+        """The numbers of its partitions."""
+        return {partition.partition for partition in self.log.owned}
+
+    @property
+    def heard(self) -> list[str]:
+        """The kinds of what it was told."""
+        return [what for what, _ in self.log.said]
+
+    def drop_out(self) -> None:
+        """Have the group forget this member behind its back."""
+        member = self.consumer._member
+        leave = requests.leave(member.metadata._replace(instance_id=None))
+        self.consumer._network.call(member._coordinator.ask_once(leave))
+
+
+def until(holds: Callable[[], bool], *members: Member) -> None:
+    """Poll all members in turn until something holds."""
+    for _ in range(ROUNDS):
+        if holds():
+            return
+        for member in members:
+            member.consumer.poll(0.02)
+    pytest.fail(f"it never came to that: {[member.log.said for member in members]}")
+
+
+def share(*members: Member) -> None:
+    """Poll until the members own three partitions, each some."""
+    until(lambda: sorted(number for each in members for number in each.owned) == [0, 1, 2], *members)
+
+
+def failing(member: Member) -> StreamsError:
+    """The error that a member's `poll` comes to."""
+    with pytest.raises(StreamsError) as caught:
+        for _ in range(ROUNDS):
+            member.consumer.poll(0.02)
+    return caught.value
+
+
+def test_one_member_owns_all(make: MakeClients, topic: str) -> None:
+    """It is given a member id first (79), leads, and gets what its assignor says to it."""
+    member = Member(make, topic, b"me")
+    share(member)
+    identity = member.consumer.group_metadata()
+    assert (identity.group, identity.generation, identity.instance_id) == (f"g-{topic}", 1, None)
+    assert identity.member_id
+    assert (member.heard, member.assignor.told) == (["assigned"], [b"for me"])
+
+
+def test_eager_members_give_everything_back(make: MakeClients, topic: str) -> None:
+    """A second member makes the first let go of all; when it leaves, the first has all again."""
+    first = Member(make, topic)
+    share(first)
+    second = Member(make, topic)
+    share(first, second)
+    assert first.log.said[1] == ("revoked", frozenset(TopicPartition(topic, number) for number in range(3)))
+    second.consumer.close()
+    until(lambda: first.owned == {0, 1, 2}, first)
+
+
+def test_cooperative_members_keep_what_stays(make: MakeClients, topic: str) -> None:
+    """Only what goes is revoked, and nobody owns a partition before it was let go; a paused one stays paused."""
+    first = Member(make, topic, b"a", cooperative=True)
+    share(first)
+    kept = TopicPartition(topic, 0)
+    first.consumer.pause([kept])
+    second = Member(make, topic, b"b", cooperative=True)
+    until(lambda: bool(second.owned), first, second)
+    assert (first.owned, second.owned) == ({0, 2}, {1})
+    assert [(what, {part.partition for part in parts}) for what, parts in first.log.said[:3]] == [
+        ("assigned", {0, 1, 2}),
+        ("revoked", {1}),
+        ("assigned", {0, 2}),
+    ]
+    producer = make().producer()
+    for number in (0, 2):
+        producer.send(topic, number, [None], [b"%d" % number], [7])
+    producer.flush()
+    seen: list[bytes] = []
+    while b"2" not in seen:
+        seen += [value for batch in first.consumer.poll(0.05) for value in batch.columns().values]
+    assert seen == [b"2"]
+
+
+def test_a_cooperative_rebalance_interrupts_nobody(make: MakeClients, topic: str) -> None:
+    """While the group waits for a member that does not poll, the others still commit."""
+    first, second = (Member(make, topic, says, cooperative=True) for says in (b"a", b"b"))
+    until(lambda: (first.owned, second.owned) == ({0, 2}, {1}), first, second)
+    second.consumer.enforce_rebalance()
+    generation = first.consumer.group_metadata().generation
+    for number in range(20):
+        first.consumer.poll(0.02)
+        first.consumer.commit({TopicPartition(topic, 0): OffsetAndMetadata(number)})
+    assert first.consumer.group_metadata().generation == generation
+    until(lambda: first.consumer.group_metadata().generation > generation, first, second)
+    assert first.heard.count("revoked") <= 1
+
+
+def test_a_member_that_was_dropped_comes_back(make: MakeClients, topic: str) -> None:
+    """UNKNOWN_MEMBER_ID on a heartbeat: what it had is lost, and it joins as a new member."""
+    member = Member(make, topic)
+    share(member)
+    before = member.consumer.group_metadata().member_id
+    member.drop_out()
+    until(lambda: member.heard[1:] == ["lost", "assigned"], member)
+    assert member.consumer.group_metadata().member_id not in ("", before)
+
+
+def test_a_dropped_member_cannot_commit(make: MakeClients, topic: str) -> None:
+    """UNKNOWN_MEMBER_ID on a commit is TaskMigrated, with and without a transaction (KIP-447)."""
+    member = Member(make, topic, heartbeat_interval_ms=2_000)
+    share(member)
+    stale, offsets = member.consumer.group_metadata(), {TopicPartition(topic, 0): OffsetAndMetadata(1)}
+    member.drop_out()
+    with pytest.raises(TaskMigrated, match="UNKNOWN_MEMBER_ID"):
+        member.consumer.commit(offsets)
+    until(lambda: member.heard[1:] == ["lost", "assigned"], member)
+    producer = make().producer(transactional_id=topic)
+    producer.begin()
+    with pytest.raises(TaskMigrated, match=r"UNKNOWN_MEMBER_ID|ILLEGAL_GENERATION") as caught:
+        producer.send_offsets(offsets, stale)
+    assert not isinstance(caught.value, ProducerFenced)
+    producer.send_offsets(offsets, member.consumer.group_metadata())
+    producer.commit_transaction()
+    assert member.consumer.committed(offsets) == offsets
+
+
+def test_an_older_generation_cannot_commit(make: MakeClients, topic: str) -> None:
+    """ILLEGAL_GENERATION: the member has missed one, so what it owned is lost; it keeps its id."""
+    member = Member(make, topic, heartbeat_interval_ms=2_000)
+    share(member)
+    inner, identity = member.consumer._member, member.consumer.group_metadata()
+    inner.metadata = identity._replace(generation=identity.generation - 1)
+    with pytest.raises(TaskMigrated, match="ILLEGAL_GENERATION"):
+        member.consumer.commit({TopicPartition(topic, 0): OffsetAndMetadata(1)})
+    until(lambda: member.heard[1:] == ["lost", "assigned"], member)
+    assert member.consumer.group_metadata().member_id == identity.member_id
+
+
+class SlowLeader(RoundRobin):
+    """Divides when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(cooperative=True)
+        self.asked, self.go_on = threading.Event(), threading.Event()
+        self.go_on.set()
+
+    def assign(self, partitions: Mapping[str, int], members: Sequence[Subscription]) -> Mapping[str, Assignment]:
+        self.asked.set()
+        assert self.go_on.wait(10)
+        return super().assign(partitions, members)
+
+
+def test_a_commit_between_generations_is_for_later(make: MakeClients, topic: str) -> None:
+    """REBALANCE_IN_PROGRESS while the leader divides: nothing is lost, and the commit works afterwards."""
+    slow = SlowLeader()
+    leader = Member(make, topic, assignor=slow)
+    share(leader)
+    other = Member(make, topic, cooperative=True)
+    share(leader, other)
+    until(lambda: bool(other.owned), leader, other)
+    offsets = {part: OffsetAndMetadata(1) for part in other.log.owned}
+    slow.asked.clear()
+    slow.go_on.clear()
+    other.consumer.enforce_rebalance()
+    until(slow.asked.is_set, leader, other)
+    with pytest.raises(RebalanceInProgress):
+        other.consumer.commit(offsets)
+    slow.go_on.set()
+    heard = len(other.log.said)
+    until(lambda: len(other.log.said) > heard, leader, other)
+    other.consumer.commit(offsets)
+    assert "lost" not in other.heard
+
+
+def test_a_member_that_does_not_poll_leaves(make: MakeClients, topic: str) -> None:
+    """After max_poll_interval_ms another has its partitions, heartbeats or not; when it polls, they are lost."""
+    busy = Member(make, topic, max_poll_interval_ms=400)
+    share(busy)
+    other = Member(make, topic)
+    until(lambda: other.owned == {0, 1, 2}, other)
+    until(lambda: "lost" in busy.heard, busy)
+    share(busy, other)
+
+
+def test_waiting_in_poll_is_no_silence(make: MakeClients, topic: str) -> None:
+    """A member that waits for records for longer than max_poll_interval_ms stays what it is."""
+    member = Member(make, topic, max_poll_interval_ms=300)
+    share(member)
+    member.consumer.poll(1)
+    assert member.heard == ["assigned"]
+
+
+def test_a_static_member_comes_back_unnoticed(make: MakeClients, topic: str) -> None:
+    """Closed and started again within its session, it has the same partitions, and the other heard nothing."""
+    other = Member(make, topic, b"b", group_instance_id="b")
+    static = Member(make, topic, b"a", group_instance_id="a")
+    share(other, static)
+    owned, heard = static.owned, list(other.heard)
+    static.consumer.close()
+    again = Member(make, topic, b"a", group_instance_id="a")
+    until(lambda: again.owned == owned, other, again)
+    assert other.heard == heard
+
+
+def test_two_members_with_one_instance_id(make: MakeClients, topic: str) -> None:
+    """FENCED_INSTANCE_ID: the first is told to be another, and the second has its place."""
+    first = Member(make, topic, group_instance_id="same")
+    share(first)
+    second = Member(make, topic, group_instance_id="same")
+    until(lambda: second.owned == {0, 1, 2}, second)
+    assert "give each worker its own" in str(failing(first))
+    assert second.owned == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        ({"name": "another"}, "by another assignor"),
+        ({"session_timeout_ms": 10_000_000, "heartbeat_interval_ms": 1_000}, r"session_timeout_ms is outside"),
+    ],
+)
+def test_what_no_retry_cures_is_said(make: MakeClients, topic: str, settings: dict[str, Any], remedy: str) -> None:
+    """INCONSISTENT_GROUP_PROTOCOL and INVALID_SESSION_TIMEOUT come out of `poll`, with what to do."""
+    share(Member(make, topic))
+    error = failing(Member(make, topic, **settings))
+    assert isinstance(error, ClientError)
+    assert remedy in str(error)
+
+
+def test_who_rejoins_is_told_nothing_of_what_it_had(make: MakeClients, topic: str) -> None:
+    """A fenced worker has dropped that already; as a new member it is assigned anew."""
+    member = Member(make, topic)
+    share(member)
+    before = member.consumer.group_metadata().member_id
+    member.consumer.rejoin()
+    until(lambda: member.heard == ["assigned", "assigned"], member)
+    assert member.consumer.group_metadata().member_id != before
+
+
+def test_a_topic_that_grows_is_assigned_anew(make: MakeClients, topic: str, broker_url: str) -> None:
+    """The leader looks at the metadata of its topics."""
+    member = Member(make, topic, metadata_max_age_ms=200)
+    share(member)
+
+    async def grow() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=broker_url.removeprefix("kafka://"))
+        await admin.start()
+        await admin.create_partitions({topic: NewPartitions(5)})
+        await admin.close()
+
+    asyncio.run(grow())
+    until(lambda: member.owned == {0, 1, 2, 3, 4}, member)

@@ -1,0 +1,205 @@
+"""Transactions against the bundled broker: what is seen when, what is undone, and who is shut out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from streams.clients.base import GroupMetadata, OffsetAndMetadata
+from streams.clients.kafka import KafkaClients, KafkaProducer
+from streams.errors import ClientError, ProducerFenced, ProductionError, TaskMigrated
+from streams.record import TopicPartition
+
+pytestmark = pytest.mark.broker
+
+MakeClients = Callable[..., KafkaClients]
+Values = Callable[..., list[bytes]]
+
+
+@pytest.fixture
+def producer(make: MakeClients, topic: str) -> KafkaProducer:
+    """A producer with the topic's name as its id."""
+    return make().producer(transactional_id=topic)
+
+
+def send(producer: KafkaProducer, topic: str, *values: bytes, partition: int = 0) -> None:
+    producer.send(topic, partition, [None] * len(values), values, [7] * len(values))
+
+
+def test_records_are_seen_when_they_are_committed(producer: KafkaProducer, topic: str, values: Values) -> None:
+    """Not before; and the end offset counts the control record of each transaction."""
+    part = TopicPartition(topic, 0)
+    producer.begin()
+    send(producer, topic, b"a", b"b")
+    producer.flush()
+    assert (values(part), values(part, read_committed=False)) == ([], [b"a", b"b"])
+    producer.commit_transaction()
+    producer.begin()
+    send(producer, topic, b"c")
+    producer.commit_transaction()
+    assert producer.end_offset(topic, 0) == 5
+    assert values(part, read_committed=False) == [b"a", b"b", b"c"]
+
+
+def test_what_is_committed_can_be_read_up_to_the_high_watermark(
+    make: MakeClients, producer: KafkaProducer, topic: str
+) -> None:
+    """A reader that wants the high watermark gets there, past the last control record, and knows its position."""
+    part, consumer = TopicPartition(topic, 0), make().consumer(group=None, read_committed=True)
+    consumer.assign([part])
+    producer.begin()
+    send(producer, topic, b"a")
+    producer.flush()
+    assert (consumer.end_offsets([part])[part], consumer.high_watermarks([part])[part]) == (0, 1)
+    producer.commit_transaction()
+    while consumer.high_watermarks([part])[part] < 2 or consumer.position(part) < 2:
+        consumer.poll(0.05)
+    assert consumer.end_offsets([part])[part] == 2 == producer.end_offset(topic, 0)
+
+
+def test_an_aborted_transaction_leaves_nothing_behind(producer: KafkaProducer, topic: str, values: Values) -> None:
+    """What was written and what still waited is gone, and the next transaction is whole."""
+    producer.begin()
+    send(producer, topic, b"written")
+    producer.flush()
+    send(producer, topic, b"waiting")
+    producer.abort_transaction()
+    assert not producer.in_transaction
+    producer.begin()
+    send(producer, topic, b"kept")
+    producer.commit_transaction()
+    assert values(TopicPartition(topic, 0)) == [b"kept"]
+
+
+def test_many_transactions_over_many_partitions(producer: KafkaProducer, topic: str, values: Values) -> None:
+    """One after the other without a pause, every second one aborted: the others arrive, in order, whole."""
+    for number in range(20):
+        producer.begin()
+        for partition in range(3):
+            send(producer, topic, b"%d" % number, b"%d!" % number, partition=partition)
+        (producer.abort_transaction if number % 2 else producer.commit_transaction)()
+    expected = [b"%d%s" % (number, mark) for number in range(0, 20, 2) for mark in (b"", b"!")]
+    for partition in range(3):
+        assert values(TopicPartition(topic, partition)) == expected
+
+
+def test_an_empty_transaction_costs_nothing(producer: KafkaProducer) -> None:
+    """Neither commit nor abort has anything to ask the broker."""
+    producer.begin()
+    producer.commit_transaction()
+    producer.begin()
+    producer.abort_transaction()
+    assert not producer.in_transaction
+
+
+def test_offsets_count_with_the_commit(make: MakeClients, producer: KafkaProducer, topic: str) -> None:
+    """Those of an aborted transaction never do; metadata comes back as it was."""
+    part, group = TopicPartition(topic, 1), GroupMetadata(f"g-{topic}")
+    consumer = make().consumer(group=group.group)
+    producer.begin()
+    producer.send_offsets({part: OffsetAndMetadata(5, "first")}, group)
+    producer.commit_transaction()
+    producer.begin()
+    producer.send_offsets({part: OffsetAndMetadata(9, "second")}, group)
+    producer.abort_transaction()
+    assert consumer.committed([part]) == {part: OffsetAndMetadata(5, "first")}
+
+
+def test_undecided_offsets_are_waited_for(make: MakeClients, producer: KafkaProducer, topic: str) -> None:
+    """Whoever asks while a transaction holds offsets gets the answer after it has timed out, and that aborts it."""
+    part, group = TopicPartition(topic, 0), GroupMetadata(f"g-{topic}")
+    consumer = make().consumer(group=group.group)
+    consumer.commit({part: OffsetAndMetadata(1)})
+    hasty = make().producer(transactional_id=f"{topic}-hasty", transaction_timeout_ms=1_000)
+    hasty.begin()
+    hasty.send_offsets({part: OffsetAndMetadata(2)}, group)
+    assert consumer.committed([part]) == {part: OffsetAndMetadata(1)}
+    with pytest.raises(ProducerFenced):
+        hasty.commit_transaction()
+
+
+def test_a_second_producer_of_an_id_fences_the_first(
+    make: MakeClients, producer: KafkaProducer, topic: str, values: Values
+) -> None:
+    """What the first left open is aborted, whatever it still tries is refused, and the second works."""
+    producer.begin()
+    send(producer, topic, b"lost")
+    producer.flush()
+    second = make().producer(transactional_id=topic)
+    second.begin()
+    send(second, topic, b"kept")
+    second.commit_transaction()
+    send(producer, topic, b"late")
+    with pytest.raises(ProducerFenced):
+        producer.commit_transaction()
+    with pytest.raises(ProducerFenced):
+        producer.abort_transaction()
+    producer.close()
+    assert values(TopicPartition(topic, 0)) == [b"kept"]
+
+
+@pytest.mark.parametrize("step", ["send_offsets", "commit_transaction", "abort_transaction"])
+def test_a_fenced_producer_learns_of_it_at_every_step(
+    make: MakeClients, producer: KafkaProducer, topic: str, step: str
+) -> None:
+    """It is a TaskMigrated, so that tasks are dropped."""
+    producer.begin()
+    send(producer, topic, b"a")
+    producer.flush()
+    make().producer(transactional_id=topic)
+    arguments: tuple[Any, ...] = ()
+    if step == "send_offsets":
+        arguments = ({TopicPartition(topic, 0): OffsetAndMetadata(1)}, GroupMetadata(f"g-{topic}"))
+    with pytest.raises(ProducerFenced) as caught:
+        getattr(producer, step)(*arguments)
+    assert isinstance(caught.value, TaskMigrated)
+
+
+def test_offsets_of_who_is_no_member_are_refused(producer: KafkaProducer, topic: str, values: Values) -> None:
+    """The group knows no such member: the transaction is aborted, and the producer goes on (KIP-447)."""
+    part = TopicPartition(topic, 0)
+    producer.begin()
+    send(producer, topic, b"a")
+    with pytest.raises(TaskMigrated, match="UNKNOWN_MEMBER_ID|ILLEGAL_GENERATION") as caught:
+        producer.send_offsets({part: OffsetAndMetadata(1)}, GroupMetadata(f"g-{topic}", 3, "a-stranger"))
+    assert not isinstance(caught.value, ProducerFenced)
+    producer.abort_transaction()
+    producer.begin()
+    send(producer, topic, b"b")
+    producer.commit_transaction()
+    assert values(part) == [b"b"]
+
+
+def test_a_refused_batch_ends_its_transaction_only(make: MakeClients, topic: str, values: Values) -> None:
+    """After an abort the producer goes on, though the broker never saw some of its sequence numbers."""
+    producer = make(max_request_size=4_000_000).producer(transactional_id=topic)
+    producer.begin()
+    send(producer, topic, b"x" * 2_000_000)
+    with pytest.raises(ProductionError, match=r"max\.message\.bytes"):
+        producer.commit_transaction()
+    producer.abort_transaction()
+    producer.begin()
+    send(producer, topic, b"small")
+    producer.commit_transaction()
+    assert values(TopicPartition(topic, 0)) == [b"small"]
+
+
+def test_a_timeout_that_the_broker_does_not_allow(make: MakeClients, topic: str) -> None:
+    """The message names both settings."""
+    with pytest.raises(ClientError, match=r"lower transaction_timeout_ms, or raise transaction\.max\.timeout\.ms"):
+        make().producer(transactional_id=topic, transaction_timeout_ms=2**31 - 1)
+
+
+def test_a_closed_producer_has_aborted(make: MakeClients, producer: KafkaProducer, topic: str, values: Values) -> None:
+    """Nobody need wait for the timeout of a transaction that was left open."""
+    producer.begin()
+    send(producer, topic, b"a")
+    producer.flush()
+    producer.close()
+    after = make().producer()
+    send(after, topic, b"b")
+    after.flush()
+    while (seen := values(TopicPartition(topic, 0))) != [b"b"]:
+        assert seen == []

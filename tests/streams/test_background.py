@@ -1,0 +1,74 @@
+"""An application on a thread of this process, on the real broker."""
+
+from pathlib import Path
+
+import pytest
+
+from streams import App, ConfigError, StreamsError
+from streams.pytest_plugin import RunningBroker
+
+
+def doubling(name: str, broker: RunningBroker, home: Path) -> App:
+    """Writes twice each number, and stops at a thirteen."""
+    app = App(name, broker=broker.url, state_dir=str(home), commit_interval_ms=50)
+    numbers = app.topic(f"{name}-numbers", key=str, value=int, partitions=2)
+
+    @app.process(numbers, to=app.topic(f"{name}-doubled", key=str, value=int, partitions=2))
+    def double(number: int) -> int:
+        if number == 13:
+            raise ValueError("thirteen is not doubled")
+        return 2 * number
+
+    return app
+
+
+@pytest.mark.broker
+def test_a_program_beside_its_application(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """Write, wait until all is committed, and read the results, all in one program."""
+    app = doubling("beside", streams_broker, tmp_path)
+    with app.running() as run:
+        assert app.write("beside-numbers", [(str(number), number) for number in range(10)]) == 10
+        while run.lag() != 0:
+            run.check()
+        assert run.status().processed == 10
+    assert sorted(record.value for record in app.read("beside-doubled")) == list(range(0, 20, 2))
+
+
+@pytest.mark.broker
+def test_what_stops_it_is_raised(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """An error of the application comes to whoever looks next, and to the end of the block."""
+    app = doubling("failing", streams_broker, tmp_path)
+    app.write("failing-numbers", [("x", 13)])
+
+    def look_until_it_fails() -> None:
+        with app.running() as run:
+            while True:
+                run.lag()
+
+    with pytest.raises(StreamsError, match="thirteen is not doubled"):
+        look_until_it_fails()
+
+
+def test_a_start_that_fails_is_raised(tmp_path: Path) -> None:
+    """Without a broker, entering the block is an error, and nothing hangs."""
+    app = App("nowhere", broker="kafka://127.0.0.1:1", connect_timeout_ms=200, state_dir=str(tmp_path))
+    app.stream("numbers").to("others")
+    with pytest.raises(StreamsError, match=r"127\.0\.0\.1:1"), app.running():
+        pass
+    with pytest.raises(StreamsError, match="does not run yet"):
+        app.running().status()
+
+
+@pytest.mark.broker
+def test_an_embedded_brokers_data_can_be_removed(tmp_path: Path) -> None:
+    """Once its broker has left, the directory goes with all that is in it; other directories stay."""
+    app = App("gone", broker=f"embedded://{tmp_path}/data", embedded_idle_ms=500)
+    app.write(app.topic("words", key=str, value=str), [("a", "b")])
+    assert app.remove_data()
+    assert not (tmp_path / "data").exists()
+    assert not app.remove_data()
+    (tmp_path / "data").mkdir()
+    with pytest.raises(ConfigError, match="is no directory of an embedded broker"):
+        app.remove_data()
+    with pytest.raises(ConfigError, match="are not ours to delete"):
+        App("elsewhere", broker="kafka://host:1").remove_data()

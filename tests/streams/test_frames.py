@@ -1,0 +1,103 @@
+"""DataFrames into topics and out of them, types kept."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pandas as pd
+import pytest
+
+from streams import App, ConfigError, Connection, Windowed
+from streams.clients.memory import MemoryBroker, MemoryClients
+from streams.errors import ProductionError
+from streams.frames import frame_of
+from streams.record import Record
+
+AT = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
+
+
+class Ride(msgspec.Struct):
+    zone: int | None
+    fare: float
+    paid: bool | None = None
+    at: datetime | None = None
+    driver: str | None = None
+
+
+RIDES = [Ride(1, 2.5, True, AT, "x"), Ride(None, 3.0)]
+
+
+@pytest.fixture
+def connection() -> Connection:
+    app = App("taxi")
+    app.topic("rides", key=str, value=Ride, partitions=1)
+    app.topic("plain", key=int, value=float, partitions=1)
+    found = Connection(MemoryClients(MemoryBroker()), app.config, app._topics)
+    found.create(app._new_topics.values())
+    return found
+
+
+def test_types_are_kept(connection: Connection) -> None:
+    """Whole numbers and truth stay what they are beside nulls, times are UTC, fields are columns."""
+    connection.write("rides", [Record("a", RIDES[0], 1_000), Record("b", RIDES[1], 2_000)])
+    frame = connection.read("rides").to_pandas()
+    assert list(frame.columns) == ["key", "zone", "fare", "paid", "at", "driver", "timestamp"]
+    assert [str(frame[name].dtype) for name in ("zone", "fare", "paid")] == ["Int64", "float64", "boolean"]
+    assert frame["at"][0] == pd.Timestamp(AT)
+    assert frame[["zone", "paid", "at", "driver"]].isna().to_numpy().tolist() == [[False] * 4, [True] * 4]
+    assert frame["timestamp"].tolist() == [
+        pd.Timestamp(1_000, unit="ms", tz="UTC"),
+        pd.Timestamp("1970-01-01T00:00:02Z"),
+    ]
+
+
+def test_what_was_read_can_be_written(connection: Connection) -> None:
+    """A frame goes back as the same records: keys, values, times and nulls."""
+    connection.write("rides", [Record("a", RIDES[0], 1_000), Record(None, RIDES[1], 2_000)])
+    connection.write("rides", connection.read("rides").to_pandas())
+    records = [(each.key, each.value, each.timestamp) for each in connection.read("rides")]
+    assert records[2:] == records[:2] == [("a", RIDES[0], 1_000), (None, RIDES[1], 2_000)]
+
+
+def test_columns_as_key_and_time(connection: Connection) -> None:
+    """Columns named as key and timestamp stay part of the value."""
+    frame = pd.DataFrame({"driver": ["x", "y"], "zone": [7, 8], "fare": [1.0, 2.0], "at": [AT, AT]})
+    connection.write("rides", frame, key="driver", timestamp="at")
+    (first, _) = connection.read("rides")
+    assert (first.key, first.value) == ("x", Ride(7, 1.0, None, AT, "x"))
+    assert first.timestamp == int(AT.timestamp() * 1000)
+
+
+def test_plain_values_are_a_column_called_value(connection: Connection) -> None:
+    """Values without fields are read and written as `value`; the places are given on demand."""
+    connection.write("plain", pd.DataFrame({"key": [1, 2], "value": [0.5, 1.5]}), timestamp=4)
+    frame = connection.read("plain").to_pandas(places=True)
+    assert frame.drop(columns="timestamp").to_dict("records") == [
+        {"key": 1, "value": 0.5, "partition": 0, "offset": 0},
+        {"key": 2, "value": 1.5, "partition": 0, "offset": 1},
+    ]
+
+
+def test_names_that_meet() -> None:
+    """A field called key or timestamp does not hide the record's own."""
+    frame = frame_of([Record(Windowed("a", 0, 10), {"key": 5, "timestamp": 6}, 7)])
+    assert list(frame.columns) == ["key", "window_start", "window_end", "value_key", "value_timestamp", "timestamp"]
+    assert frame["key"].tolist() == ["a"]
+
+
+def test_nothing_is_a_frame_too() -> None:
+    """An empty topic gives an empty frame with the columns that every frame has."""
+    assert list(frame_of([]).columns) == ["key", "value", "timestamp"]
+
+
+@pytest.mark.parametrize(
+    ("frame", "options", "message"),
+    [
+        (pd.DataFrame({"zone": [1], "fare": ["cheap"]}), {}, "row 0 of the DataFrame is no Ride: Expected `float`"),
+        (pd.DataFrame({"zone": [1], "fare": [1.0]}), {"key": "zoen"}, "no column 'zoen': it has zone, fare"),
+        (pd.DataFrame({"zone": [1], "fare": [1.0]}), {"key": len}, "key= names a column of the DataFrame"),
+    ],
+)
+def test_wrong_frames(connection: Connection, frame: pd.DataFrame, options: dict[str, object], message: str) -> None:
+    """A row of another type is told with its number, and a missing column with those that are there."""
+    with pytest.raises((ConfigError, ProductionError), match=message):
+        connection.write("rides", frame, **options)

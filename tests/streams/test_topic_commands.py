@@ -1,0 +1,212 @@
+"""The commands about topics and groups, as processes of their own, on the real broker."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams import App, Record, TimeWindows
+from streams.pytest_plugin import RunningBroker
+
+APP = """
+import msgspec
+from streams import App, TimeWindows
+
+class Ride(msgspec.Struct):
+    zone: int
+    fare: float
+
+app = App({name!r}, broker={broker!r}, commit_interval_ms=50)
+rides = app.topic("{name}-rides", key=str, value=Ride, partitions=2)
+
+@app.aggregate(rides, by=lambda ride: ride.zone, window=TimeWindows.of("10 s"), to="{name}-totals")
+def total(total: float, ride: Ride) -> float:
+    return total + ride.fare
+
+if __name__ == "__main__":
+    app.main()
+"""
+RIDES = '{"key": "a", "value": {"zone": 7, "fare": 2.5}, "timestamp": 12000}\n'
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def command(tmp_path: Path, streams_broker: RunningBroker) -> Command:
+    """Runs `streams ...` against the broker, in a directory with two applications of their own."""
+    environment = {**os.environ, "STREAMS_BROKER": streams_broker.url, "COLUMNS": "120"}
+
+    def run(*arguments: str, stdin: str = "", program: tuple[str, ...] = ("-m", "streams.cli")) -> Any:
+        return subprocess.run(
+            [sys.executable, *program, *arguments],
+            cwd=tmp_path,
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def program(tmp_path: Path, streams_broker: RunningBroker, request: pytest.FixtureRequest) -> str:
+    """The name of an application in the directory, which is that of the test."""
+    name = request.node.name.removeprefix("test_").replace("[", "-").replace("]", "")
+    (tmp_path / "taxi.py").write_text(APP.format(name=name, broker=streams_broker.url))
+    return name
+
+
+def run_through(app: App) -> None:
+    """Run until everything is committed."""
+    with app.running() as run:
+        while run.lag() != 0:
+            run.check()
+
+
+def totals_of(name: str, home: Path, broker: RunningBroker) -> App:
+    """The same application as in the file, for this process."""
+    app = App(name, broker=broker.url, commit_interval_ms=50, state_dir=str(home / ".streams" / "state"))
+    rides = app.topic(f"{name}-rides", key=str, value=dict[str, float], partitions=2)
+
+    @app.aggregate(
+        rides, by=lambda ride: int(ride["zone"]), key=int, window=TimeWindows.of("10 s"), to=f"{name}-totals"
+    )
+    def total(total: float, ride: dict[str, float]) -> float:
+        return total + ride["fare"]
+
+    return app
+
+
+def rows(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_version(command: Command) -> None:
+    """`streams --version` is the version of the distribution."""
+    assert command("--version").stdout == f"headrace {version('headrace')}\n"
+
+
+@pytest.mark.broker
+def test_types_come_from_the_application(
+    command: Command, program: str, tmp_path: Path, streams_broker: RunningBroker
+) -> None:
+    """The program's own `consume`, and `--app`, know windowed keys and doubles; without, bytes are called bytes."""
+    assert command("produce", f"{program}-rides", program=("taxi.py",), stdin=RIDES).returncode == 0
+    run_through(totals_of(program, tmp_path, streams_broker))
+    expected = {"key": {"key": 7, "start_ms": 10_000, "end_ms": 20_000}, "value": 2.5}
+    for known in (
+        command("consume", f"{program}-totals", program=("taxi.py",)),
+        command("consume", f"{program}-totals", "--app", "taxi:app"),
+        command("consume", f"{program}-totals", "--key", "windowed:int:10s", "--value", "float"),
+    ):
+        assert [{name: row[name] for name in expected} for row in rows(known)] == [expected]
+    (unknown,) = rows(command("consume", f"{program}-totals"))
+    assert unknown["value"] == {"bytes": "4004000000000000"}
+    assert set(unknown["key"]) == {"bytes"}
+
+
+@pytest.mark.broker
+def test_consume_a_part(command: Command, streams_broker: RunningBroker) -> None:
+    """Times, the last records and a count choose what is printed; headers are shown, text keys stay text."""
+    app = App("parts", broker=streams_broker.url)
+    words = app.topic("parts", key=str, value=str, partitions=1)
+    app.write(words, [Record(str(n), word, n * 1_000, headers=(("h", b"x"),)) for n, word in enumerate("abcd")])
+
+    def read(*options: str) -> str:
+        return "".join(row["value"] for row in rows(command("consume", "parts", *options)))
+
+    assert read("--start", "1970-01-01T00:00:02+00:00") == "cd"
+    assert read("--end", "1970-01-01T00:00:01+00:00") == "a"
+    assert read("--last", "3", "-n", "2") == "bc"
+    (last,) = rows(command("consume", "parts", "--last", "1"))
+    assert (last["key"], last["headers"]) == ("3", {"h": "x"})
+
+
+@pytest.mark.broker
+def test_what_consume_prints_produce_takes(command: Command) -> None:
+    """A topic is copied by a pipe, keys and times with it."""
+    command(
+        "produce", "original", stdin='{"key": "a", "value": [1, null], "timestamp": 5}\n{"key": "b", "value": null}\n'
+    )
+    printed = command("consume", "original")
+    assert command("produce", "copied", stdin=printed.stdout).stderr == "2 records written\n"
+    copied = rows(command("consume", "copied"))
+    assert [(row["key"], row["value"]) for row in copied] == [("a", [1, None]), ("b", None)]
+    assert copied[0]["timestamp"] == 5
+
+
+@pytest.mark.broker
+def test_topics_and_describe(command: Command) -> None:
+    """Topics and partitions as a table, and as JSON lines."""
+    command("produce", "listed", stdin='{"key": "a", "value": 1}\n')
+    assert {"name": "listed", "partitions": 1, "records": 1} in rows(command("topics", "--json"))
+    assert "__consumer_offsets" in command("topics", "--all").stdout
+    header, *_ = command("topics").stdout.splitlines()
+    assert header.split() == ["name", "partitions", "records"]
+    assert rows(command("describe", "listed", "--json")) == [{"partition": 0, "begin": 0, "end": 1}]
+    assert command("describe", "listed").stdout == "partition  begin  end\n        0      0    1\n"
+    missing = command("describe", "unlisted")
+    assert (missing.returncode, missing.stderr) == (
+        2,
+        "error: there is no topic 'unlisted' on this broker; `streams topics` lists them\n",
+    )
+
+
+@pytest.mark.broker
+def test_groups_and_their_lag(command: Command, program: str, tmp_path: Path, streams_broker: RunningBroker) -> None:
+    """A group's lag is what came after its last commit, in the list and by partition."""
+    app = totals_of(program, tmp_path, streams_broker)
+    app.write(f"{program}-rides", [("a", {"zone": 7, "fare": 2.5})], timestamp=0)
+    run_through(app)
+    app.write(f"{program}-rides", [("a", {"zone": 7, "fare": 2.5})] * 3, timestamp=0)
+    listed = {row["group"]: row for row in rows(command("groups", "--json"))}
+    assert (listed[program]["state"], listed[program]["members"], listed[program]["lag"]) == ("Empty", 0, 3)
+    by_topic = [row for row in rows(command("groups", program, "--json")) if row["topic"] == f"{program}-rides"]
+    assert [(row["lag"], row["end"] - row["committed"]) for row in by_topic if row["lag"]] == [(3, 3)]
+    assert command("groups", "nobody").stdout == "the group nobody has committed nothing\n"
+
+
+@pytest.mark.broker
+def test_reset_takes_an_application_back(
+    command: Command, program: str, tmp_path: Path, streams_broker: RunningBroker
+) -> None:
+    """Offsets, internal topics and state are gone, after a dry run that says so; then everything is counted anew."""
+    app = totals_of(program, tmp_path, streams_broker)
+    app.write(f"{program}-rides", [("a", {"zone": 7, "fare": 2.5})], timestamp=0)
+    run_through(app)
+    settings = ("--set", f"state_dir={tmp_path / '.streams' / 'state'}")
+    dry = command("reset", "taxi:app", "--dry-run", *settings)
+    done = command("reset", "taxi:app", *settings)
+    assert dry.stdout.replace("would be: ", "") == done.stdout, dry.stderr + done.stderr
+    assert f"topic {program}-total-changelog deleted" in done.stdout
+    assert f"offset of {program}-rides[" in done.stdout
+    assert not (tmp_path / ".streams" / "state" / program).exists()
+    assert command("reset", "taxi:app", *settings).stdout == f"{program} is at its beginning: nothing to reset\n"
+    run_through(totals_of(program, tmp_path, streams_broker))
+    assert [record.value for record in app.read(app.topic_types(f"{program}-totals"))] == [2.5, 2.5]
+
+
+@pytest.mark.broker
+def test_a_running_application_is_not_reset(
+    command: Command, program: str, tmp_path: Path, streams_broker: RunningBroker
+) -> None:
+    """While a worker runs, a reset touches nothing and says who it is."""
+    app = totals_of(program, tmp_path, streams_broker)
+    app.write(f"{program}-rides", [("a", {"zone": 7, "fare": 2.5})], timestamp=0)
+    with app.running() as run:
+        while run.lag() != 0:
+            run.check()
+        done = command("reset", "taxi:app")
+    assert done.returncode == 1
+    assert f"error: {program} is running ({program}" in done.stderr
+    assert "stop it, then reset it" in done.stderr
