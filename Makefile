@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: taxi taxi-clean test check format bench dist clean help
+.PHONY: taxi taxi-clean test check format bench dist differential chaos crash-broker fuzz-broker clients clean help
 
 help:
 	@echo 'make taxi        set up, then run the taxi pipeline on the embedded broker'
@@ -17,6 +17,11 @@ help:
 	@echo 'make check       formatting, lint, types, import contracts, tests'
 	@echo 'make bench       measure (ARGS="--records 200000" for a quick look)'
 	@echo 'make dist        build the wheel'
+	@echo 'make differential SEED=1 COUNT=200   random programs, ours against Kafka Streams (needs java and mvn)'
+	@echo 'make chaos SEED=1 ROUNDS=3           workers and broker killed at random, exactly-once (AGAINST=kafka: on Apache Kafka)'
+	@echo 'make crash-broker SEED=1 ROUNDS=3    the broker killed under load'
+	@echo 'make fuzz-broker SEED=1 COUNT=3000   garbage against a live broker'
+	@echo 'make clients     foreign clients against the broker, each where its toolchain is'
 
 $(STAMP): pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'Headrace needs Python 3.11 or later with the venv module; none was found. Install it, or name it: make PYTHON=/path/to/python3.11'; exit 2; }
@@ -50,6 +55,25 @@ bench: $(STAMP)
 
 dist: $(STAMP)
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+SEED ?= 1
+COUNT ?= 200
+ROUNDS ?= 3
+
+differential: $(STAMP)
+	@$(BIN)/python -m tests.differential --seed $(SEED) --count $(COUNT)
+
+chaos: $(STAMP)
+	@$(BIN)/python -m tests.chaos --seed $(SEED) --rounds $(ROUNDS) $(if $(AGAINST),--against $(AGAINST))
+
+crash-broker: $(STAMP)
+	@$(BIN)/python -m tests.broker.crash --seed $(SEED) --rounds $(ROUNDS)
+
+fuzz-broker: $(STAMP)
+	@$(BIN)/python -m tests.broker.fuzz --seed $(SEED) --count $(COUNT)
+
+clients: $(STAMP)
+	$(BIN)/pytest -m clients $(ARGS)
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

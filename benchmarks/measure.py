@@ -76,6 +76,7 @@ def run(workload: Workload, records: int, settings: Sequence[str], idle_seconds:
             command = _command(workload, address, Path(scratch), settings)
             with running("worker", command, Path(scratch)) as worker:
                 samples = _watch(clients, workload, inputs, worker, process)
+                _settle(clients, workload)
                 idle = _idle_cpu(worker, process, idle_seconds)
                 workload.check(clients, records)
         finally:
@@ -125,6 +126,26 @@ def _watch(
         time.sleep(max(0.0, SAMPLE_SECONDS - (time.monotonic() - now)))
     consumer.close()
     return samples
+
+
+def _settle(clients: Clients, workload: Workload) -> None:
+    """Wait until what the worker sent to itself over repartition topics is committed too.
+
+    Raises: BenchmarkError when that stalls.
+    """
+    admin = clients.admin()
+    found = admin.describe([topic for topic in admin.topics() if topic.endswith("-repartition")])
+    admin.close()
+    partitions = [TopicPartition(topic, number) for topic, each in found.items() for number in range(each.partitions)]
+    consumer = clients.consumer(group=workload.group)
+    deadline = time.monotonic() + STALL_SECONDS
+    while _committed(consumer, partitions) < sum(consumer.end_offsets(partitions).values()):
+        if time.monotonic() > deadline:
+            raise BenchmarkError(
+                f"{workload.name}: its repartition topic was not committed within {STALL_SECONDS:.0f} s"
+            )
+        time.sleep(SAMPLE_SECONDS)
+    consumer.close()
 
 
 def _committed(consumer: Consumer, partitions: Sequence[TopicPartition]) -> int:

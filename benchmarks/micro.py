@@ -22,13 +22,15 @@ from benchmarks.load import CHUNK, Columns, Ride, produce, rides
 from benchmarks.processes import broker
 from state.cache import RecordCacheBudget
 from state.opening import open_store
+from state.serde import deserializer, serializer
 from state.stores import StoreKind, StoreSpec
 from streams.clients.base import Clients, NewTopic
 from streams.clients.kafka import KafkaClients
 from streams.clients.kafka.record_batches import split
 from streams.config import StreamsConfig
 from streams.operators.stateless import filtering, mapping_values, select_key
-from streams.record import Batch, TopicPartition
+from streams.record import Batch, Headers, TopicPartition
+from streams.running import seldom_collected
 from streams.serdes import serde_for
 
 BATCH = 1_000
@@ -60,7 +62,7 @@ def measure_stage(step: Step, repeats: int = 5) -> Stage:
     """The best of some passes over all batches."""
     spent = []
     for _ in range(repeats):
-        with step.prepare() as work:
+        with step.prepare() as work, seldom_collected():
             begun = time.process_time_ns()
             for number in range(BATCHES):
                 work(number)
@@ -113,11 +115,11 @@ def _decode() -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def _deserialize() -> Iterator[Callable[[int], None]]:
-    columns, key, value = _columns(), serde_for(int).deserialize, serde_for(Ride).deserialize
+    columns, key, value = _columns(), deserializer(serde_for(int)), deserializer(serde_for(Ride))
 
     def work(number: int) -> None:
-        _used(list(map(key, columns[number].keys)))
-        _used(list(map(value, columns[number].values)))
+        _used(key(columns[number].keys))
+        _used(value(columns[number].values))
 
     yield work
 
@@ -135,8 +137,14 @@ def _chain() -> Iterator[Callable[[int], None]]:
 class _Nowhere:
     """A changelog that is thrown away."""
 
-    def write(self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]) -> None:
-        _used((keys, values, timestamps))
+    def write(
+        self,
+        keys: Sequence[bytes],
+        values: Sequence[bytes | None],
+        timestamps: Sequence[int],
+        headers: Sequence[Headers] | None = None,
+    ) -> None:
+        _used((keys, values, timestamps, headers))
 
 
 @contextmanager
@@ -172,12 +180,42 @@ def _state() -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
+def _join() -> Iterator[Callable[[int], None]]:
+    spec = StoreSpec(
+        name="reports",
+        kind=StoreKind.WINDOW,
+        key_serde=serde_for(int),
+        value_serde=serde_for(Ride),
+        retention_ms=10_000,
+        window_size_ms=10_000,
+        retain_duplicates=True,
+    )
+    batches = _decoded()
+    with tempfile.TemporaryDirectory() as scratch:
+        store = open_store(spec, directory=Path(scratch), changelog=_Nowhere())
+
+        def work(number: int) -> None:
+            batch, recent = batches[number], store.recent
+            columns = store.encoded(batch.keys, batch.values)
+            for key, ride, time in zip(columns.identities, batch.values, batch.timestamps, strict=True):
+                recent.between(-1 - key, time - 5_000, time + 5_000)
+                recent.add(key, time, ride)
+            store.append(columns, batch.timestamps, batch.timestamps)
+            store.drain()
+            if number % 50 == 49:
+                store.commit(number)
+
+        yield work
+        store.close()
+
+
+@contextmanager
 def _serialize() -> Iterator[Callable[[int], None]]:
-    batches, key, value = _decoded(), serde_for(int).serialize, serde_for(Ride).serialize
+    batches, key, value = _decoded(), serializer(serde_for(int)), serializer(serde_for(Ride))
 
     def work(number: int) -> None:
-        _used(list(map(key, batches[number].keys)))
-        _used(list(map(value, batches[number].values)))
+        _used(key(batches[number].keys))
+        _used(value(batches[number].values))
 
     yield work
 
@@ -237,6 +275,7 @@ STAGES = (
     Step("deserialize", "an 8-byte long and a Struct of 7 fields", _deserialize, "230"),
     Step("chain", "filter, map_values, select_key", _chain, "300-430 for five"),
     Step("state", "window store: fetch, put, drain, a commit per 50,000", _state, "50, and 660 per dirty key"),
+    Step("join", "a stream join's store: ask for a key that is not there, append, a commit per 50,000", _join),
     Step("serialize", "the same, to bytes", _serialize),
     Step("build", "record batches of a thousand, with aiokafka's builder", _build, "180-200"),
     Step("produce", "columns to acknowledged, both threads", _produce, "415-495"),

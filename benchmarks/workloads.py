@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
 from benchmarks.load import Columns, Input, Ride, rides, zones
 from benchmarks.processes import BenchmarkError
+from benchmarks.programs import Pair, Placed
 from examples.taxi.messages import Confirmed
 from streams.clients.base import Clients
 from streams.record import TopicPartition
@@ -66,6 +68,31 @@ def _records(inputs: Sequence[Input]) -> int:
 def _longer_rides(inputs: Sequence[Input]) -> int:
     ride = msgspec.json.Decoder(Ride)
     return sum(ride.decode(value).miles >= 6.0 for columns in inputs[0].chunks() for value in columns.values)
+
+
+def _placed_rides(inputs: Sequence[Input]) -> int:
+    """The sum over all joined rides, each with the zone that its number says."""
+    ride = msgspec.json.Decoder(Ride)
+    rides = (ride.decode(value) for columns in inputs[0].chunks() for value in columns.values)
+    return sum(_sum_of(Placed(one.id, one.fare, f"zone {one.zone}", f"borough {one.zone % 6}")) for one in rides)
+
+
+def _pairs(inputs: Sequence[Input]) -> int:
+    """The sum over all pairs of reports of a ride; both carry the same time."""
+    ride = msgspec.json.Decoder(Ride)
+    begun, ended = (
+        {one.id: one for columns in each.chunks() for one in map(ride.decode, columns.values)} for each in inputs
+    )
+    return sum(_sum_of(Pair(number, begun[number].fare, ended[number].miles)) for number in begun.keys() & ended.keys())
+
+
+def _sum_of(result: Any) -> int:
+    return crc32(msgspec.json.encode(result))
+
+
+def _sum_of_records(clients: Clients, topic: str) -> int:
+    """The checksums of all values of a topic, added up: the same whatever the order."""
+    return sum(crc32(value) for columns in read_all(clients, topic) for value in columns.values)
 
 
 def _sum_of_latest(number: Callable[[Any], int]) -> Callable[[Clients, str], int]:
@@ -142,12 +169,14 @@ WORKLOADS = {
         _workload("count", _rides, outputs="counted", written=_sum_of_latest(_long)),
         _workload("rekey-count", _rides, outputs="counted", written=_sum_of_latest(_long)),
         _workload("window", _rides, outputs="takings-by-minute", written=_sum_of_latest(_rides_of)),
-        _workload("table-join", _rides, _zones, outputs="placed"),
+        _workload("table-join", _rides, _zones, outputs="placed", expected=_placed_rides, written=_sum_of_records),
         _workload(
             "stream-join",
             lambda records: rides("rides-begun", records // 2, key="id", late=0),
             lambda records: rides("rides-ended", records // 2, key="id", seed=2, late=0),
             outputs="pairs",
+            expected=_pairs,
+            written=_sum_of_records,
         ),
         _workload(
             "count-1m",

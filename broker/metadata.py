@@ -20,8 +20,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from broker.config import BrokerConfig
-from broker.errors import BrokerError, ConfigError, CorruptLog, ErrorCode
-from broker.log.checkpoints import write_atomically
+from broker.errors import BrokerError, ConfigError, CorruptLog, DataDirectoryError, ErrorCode
+from broker.log.checkpoints import RECOVERY_POINTS, write_atomically
+from broker.log.cluster_metadata import Inherited, read_cluster_metadata
 from broker.log.config import LogConfig
 from broker.log.directory import LogDirectory
 from broker.log.partition_log import PartitionLog
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 FILE_NAME = "topics.json"
 PRODUCER_ID_BLOCK = 1_000
+MAX_NEW_PARTITIONS = 10_000
 MAX_NAME_LENGTH = 249
 OFFSETS_TOPIC = "__consumer_offsets"
 TRANSACTIONS_TOPIC = "__transaction_state"
@@ -66,6 +68,7 @@ class Catalog:
         self._next_producer_id = 0
         self._producer_ids: range = range(0)
         self._producer_id_at = 0
+        self._inherited = Inherited()
         self.on_deleted: list[Callable[[Topic], None]] = []
 
     # ---- the file
@@ -73,9 +76,11 @@ class Catalog:
     def open(self) -> None:
         """Read the file and bring the partition directories in line with it."""
         stored = self._read()
-        self._next_producer_id = stored.get("next_producer_id", 0)
+        self._inherited = Inherited() if stored else read_cluster_metadata(self.directory.path)
+        self._next_producer_id = stored.get("next_producer_id", self._inherited.next_producer_id)
         for entry in stored.get("topics", []):
             topic = Topic(entry["name"], UUID(entry["id"]), entry["settings"], entry["partitions"])
+            self._check_present(topic)
             self._add(topic)
             self._make_partitions(topic)
         if self._adopt():
@@ -94,11 +99,27 @@ class Catalog:
             raise CorruptLog(
                 f"{self._path} has version {stored.get('version')}, this broker knows 1; use a newer broker"
             )
+        if stored.get("cluster_id", self.directory.cluster_id) != self.directory.cluster_id:
+            raise DataDirectoryError(
+                f"{self._path} belongs to cluster {stored['cluster_id']}, but meta.properties beside it to "
+                f"{self.directory.cluster_id}: put back the file that belongs there"
+            )
         return stored
+
+    def _check_present(self, topic: Topic) -> None:
+        """Refuse to begin a partition anew whose data somebody took away. Raises: DataDirectoryError."""
+        for partition in range(topic.count):
+            offset = self.directory.missing.get((topic.name, partition))
+            if offset:
+                raise DataDirectoryError(
+                    f"{self.directory.path / f'{topic.name}-{partition}'} is missing, though it had reached offset "
+                    f"{offset}: restore it from a copy, or, to begin it anew, remove its line from {RECOVERY_POINTS}"
+                )
 
     def _write(self) -> None:
         stored = {
             "version": 1,
+            "cluster_id": self.directory.cluster_id,
             "next_producer_id": self._next_producer_id,
             "topics": [
                 {"name": t.name, "id": str(t.topic_id), "partitions": t.count, "settings": t.settings}
@@ -115,7 +136,8 @@ class Catalog:
                 strangers.setdefault(log.topic, []).append(log)
         for name, logs in strangers.items():
             count = 1 + max(log.partition for log in logs)
-            topic = Topic(name, logs[0].topic_id, self._internal_settings(name), count)
+            settings = self._internal_settings(name) or self._inherited.settings.get(name, {})
+            topic = Topic(name, logs[0].topic_id, settings, count)
             self._add(topic)
             self._make_partitions(topic)
             logger.info("topic %s: found %d partitions nobody had written down", name, len(logs))
@@ -171,6 +193,7 @@ class Catalog:
             raise BrokerError(ErrorCode.INVALID_TOPIC, f"topic {name!r} collides with existing topic {clash!r}")
         if partitions < 1:
             raise BrokerError(ErrorCode.INVALID_PARTITIONS, f"a topic has at least one partition, not {partitions}")
+        _check_growth(partitions)
         self.log_config(settings)
 
     def create(self, name: str, partitions: int, settings: Mapping[str, str] | None = None) -> Topic:
@@ -199,6 +222,7 @@ class Catalog:
     def add_partitions(self, name: str, count: int) -> None:
         """Let a topic have `count` partitions, more than it has. Raises: BrokerError."""
         topic = self.get(name)
+        _check_growth(count - topic.count)
         topic.count = count
         self._write()
         self._make_partitions(topic)
@@ -227,10 +251,13 @@ class Catalog:
 
     def _make_partitions(self, topic: Topic) -> None:
         config = self.log_config(topic.settings)
-        for partition in range(len(topic.partitions), topic.count):
+        wanted = range(len(topic.partitions), topic.count)
+        absent = [partition for partition in wanted if self.directory.get(topic.name, partition) is None]
+        if absent:
+            self.directory.create_many(topic.name, absent, topic.topic_id, config)
+        for partition in wanted:
             log = self.directory.get(topic.name, partition)
-            if log is None:
-                log = self.directory.create(topic.name, partition, topic.topic_id, config)
+            assert log is not None
             log.config = config
             topic.partitions.append(log)
         self.version += 1
@@ -270,6 +297,15 @@ def check_name(name: str) -> None:
         problem = "only ASCII letters, digits, '.', '_' and '-' are allowed"
     if problem:
         raise BrokerError(ErrorCode.INVALID_TOPIC, f"{name!r} is not a topic name: {problem}")
+
+
+def _check_growth(partitions: int) -> None:
+    """Raises: BrokerError for more new partitions than Kafka's controller takes in one request."""
+    if partitions > MAX_NEW_PARTITIONS:
+        raise BrokerError(
+            ErrorCode.POLICY_VIOLATION,
+            f"{partitions} new partitions are more than the {MAX_NEW_PARTITIONS} of a request",
+        )
 
 
 def _metric_name(name: str) -> str:

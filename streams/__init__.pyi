@@ -1,5 +1,7 @@
 from streams.app import App as App
+from streams.background import Running as Running
 from streams.config import StreamsConfig as StreamsConfig
+from streams.connection import Connection as Connection
 from streams.dsl.branched import BranchedKStream as BranchedKStream
 from streams.dsl.builder import StreamsBuilder as StreamsBuilder
 from streams.dsl.kstream import KStream as KStream
@@ -14,6 +16,7 @@ from streams.dsl.stores import versioned_store as versioned_store
 from streams.dsl.stores import window_store as window_store
 from streams.dsl.suppressed import until_time_limit as until_time_limit
 from streams.dsl.suppressed import until_window_closes as until_window_closes
+from streams.dsl.topology_builder import TopologyBuilder as TopologyBuilder
 from streams.dsl.windows import EmitStrategy as EmitStrategy
 from streams.dsl.windows import JoinWindows as JoinWindows
 from streams.dsl.windows import SessionWindows as SessionWindows
@@ -28,15 +31,13 @@ from streams.processor import FixedKeyProcessor as FixedKeyProcessor
 from streams.processor import Processor as Processor
 from streams.processor import ProcessorContext as ProcessorContext
 from streams.processor import PunctuationType as PunctuationType
+from streams.reading import Records as Records
 from streams.record import Record as Record
 from streams.record import Windowed as Windowed
 from streams.serdes import Float32 as Float32
 from streams.serdes import Int16 as Int16
 from streams.serdes import Int32 as Int32
-from streams.serdes import serde_for as serde_for
-from streams.topology.topology import Topology as Topology
-from streams.background import Running as Running
-from streams.connection import Connection as Connection
-from streams.reading import Records as Records
 from streams.serdes import SessionWindowedSerde as SessionWindowedSerde
 from streams.serdes import TimeWindowedSerde as TimeWindowedSerde
+from streams.serdes import serde_for as serde_for
+from streams.topology.topology import Topology as Topology

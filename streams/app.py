@@ -74,17 +74,26 @@ class App(Decorators):
         `key` and `value` are types or serdes. `timestamp` takes event time, in ms, from a value; without it the record's
         timestamp counts. `partitions` and `config` (Kafka's topic settings) are for the case that this application has
         to create it.
-        Raises: TopologyError when the topic was declared differently before.
+        A second declaration adds what the first left open. Raises: TopologyError when it says something else.
         """
         topic = Topic.of(name, key=key, value=value, timestamp=timestamp)
         if partitions is not None or config is not None:
             self._new_topics[name] = NewTopic(name, partitions or -1, self.config.replication_factor, config or {})
-        known = self._topics.get(name)
-        if known is None or (key is None and value is None and timestamp is None):
-            return self._topics.setdefault(name, topic)
-        if (known.key_serde, known.value_serde) != (topic.key_serde, topic.value_serde):
-            raise TopologyError(f"topic {name} was declared with other types before: declare it once and pass it on")
-        return known
+        known = self._topics.get(name, topic)
+        for before, now in ((known.key_serde, topic.key_serde), (known.value_serde, topic.value_serde)):
+            if before is not None and now is not None and before != now:
+                raise TopologyError(
+                    f"topic {name} was declared with other types before: declare it once and pass it on"
+                )
+        merged = Topic(
+            name,
+            known.key_serde or topic.key_serde,
+            known.value_serde or topic.value_serde,
+            known.timestamp or topic.timestamp,
+        )
+        if merged != known or name not in self._topics:
+            self._topics[name] = merged
+        return self._topics[name]
 
     def stream(self, topic: Topic | str | Iterable[str], **options: Any) -> KStream:
         """A stream of a topic's records; options as `StreamsBuilder.stream` takes them (`key=`, `value=`, ...)."""

@@ -7,7 +7,9 @@ numbers.
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +17,8 @@ from typing import Any, Self
 from streams.connection import Connection, connected
 from streams.errors import StreamsError
 from streams.running import Application, Listener, run
+
+log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.1
 
@@ -82,6 +86,20 @@ class Running(Listener):
         lag = self._connection.lag(config.application_id, self._application.topology.source_topics)
         return None if lag is None else sum(lag.values())
 
+    def catch_up(self, timeout_s: float | None = None) -> None:
+        """Wait until all that its topics hold is processed and committed.
+
+        Raises: what stopped it; StreamsError when `timeout_s` is over before.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while (lag := self.lag()) != 0:
+            if deadline is not None and time.monotonic() > deadline:
+                behind = "its topics are not there" if lag is None else f"{lag:,} records are left"
+                raise StreamsError(
+                    f"{self._application.config.application_id} did not catch up in {timeout_s:g} s: {behind}"
+                )
+            time.sleep(LOOK_EVERY_S / 10)
+
     def stop(self) -> None:
         """Commit, leave and wait until it has. Raises: what stopped it before, if anything did."""
         self._stop()
@@ -139,5 +157,7 @@ class ToEnd(Listener):
                     lag = connection.lag(config.application_id, topics)
                     if lag is not None and not any(lag.values()):
                         break
+        except StreamsError as error:
+            log.error("stopping, because the end cannot be seen: %s", error)
         finally:
             worker.stop()

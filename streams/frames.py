@@ -105,7 +105,10 @@ def rows_of(frame: Any, topic: Topic, key: Any, timestamp: Any) -> Iterator[Reco
     keys, frame = _taken(frame, key, KEY)
     times, frame = _taken(frame, None if isinstance(timestamp, int) else timestamp, TIMESTAMP)
     given = timestamp if isinstance(timestamp, int) else NO_TIMESTAMP
-    values = values_of(frame, getattr(topic.value_serde, "type", None), topic.name)
+    try:
+        values = values_of(frame, getattr(topic.value_serde, "type", None))
+    except ValueError as problem:
+        raise ProductionError(str(problem), node="writer", topic=topic.name) from None
     for index, value in enumerate(values):
         moment = given if times is None else _ms(times[index])
         yield Record(None if keys is None else keys[index], value, moment)
@@ -118,39 +121,39 @@ def _taken(frame: Any, name: Any, default: str) -> tuple[list[Any] | None, Any]:
     if name is None:
         if default not in frame.columns:
             return None, frame
-        return _plain_column(frame[default]), frame.drop(columns=[default])
+        return plain_column(frame[default]), frame.drop(columns=[default])
     if name not in frame.columns:
         raise ConfigError(f"the DataFrame has no column {name!r}: it has {', '.join(map(str, frame.columns))}")
-    return _plain_column(frame[name]), frame
+    return plain_column(frame[name]), frame
 
 
-def values_of(frame: Any, kind: Any, topic: str) -> list[Any]:
-    """The rows of a DataFrame as values of a type. Raises: ProductionError that names the row."""
-    columns = {str(name): _plain_column(frame[name]) for name in frame.columns}
+def values_of(frame: Any, kind: Any) -> list[Any]:
+    """The rows of a DataFrame as values of a type. Raises: ValueError that names the row."""
+    columns = {str(name): plain_column(frame[name]) for name in frame.columns}
     if list(columns) == [VALUE]:
         return columns[VALUE]
     names = list(columns)
     rows = [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     if kind is None or kind in (object, Any, dict):
         return rows
-    return [_converted(row, number, kind, topic) for number, row in enumerate(rows)]
+    return [_converted(row, number, kind) for number, row in enumerate(rows)]
 
 
-def _converted(row: dict[str, Any], number: int, kind: Any, topic: str) -> Any:
+def _converted(row: dict[str, Any], number: int, kind: Any) -> Any:
     try:
         if hasattr(kind, "model_validate"):
             return kind.model_validate(row)
         return msgspec.convert(row, kind)
     except ValueError as problem:
-        raise ProductionError(
-            f"row {number} of the DataFrame is no {getattr(kind, '__name__', kind)}: {problem}",
-            node="writer",
-            topic=topic,
-            value=row,
-        ) from None
+        raise ValueError(f"row {number} of the DataFrame is no {getattr(kind, '__name__', kind)}: {problem}") from None
 
 
-def _plain_column(series: Any) -> list[Any]:
+def ms_column(series: Any) -> list[int]:
+    """Times in ms since 1970; missing ones are NO_TIMESTAMP."""
+    return [_ms(moment) for moment in plain_column(series)]
+
+
+def plain_column(series: Any) -> list[Any]:
     """Python's own objects: null is None, timestamps are datetime."""
     missing = series.isna().tolist()
     values = series.dt.to_pydatetime() if series.dtype.kind == "M" else series.tolist()

@@ -7,7 +7,7 @@ be a long, a double or a time, and a guess would be a lie. Windowed keys are obj
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -64,6 +64,32 @@ class TextOrJsonSerde(TextSerde):
             return super().deserialize(data)
 
 
+class Unreadable(NamedTuple):
+    """Bytes that are not of their declared type: as they look, and what is wrong with them."""
+
+    looks_like: Any
+    problem: str
+
+
+class TolerantSerde:
+    """Another serde's values, for reading only; what that cannot read becomes Unreadable, so that a topic goes on."""
+
+    by_value = False
+
+    def __init__(self, serde: Serde[Any], auto: Serde[Any]) -> None:
+        self.type = getattr(serde, "type", object)
+        self.serialize = serde.serialize
+        self._deserialize = serde.deserialize
+        self._auto = auto
+
+    def deserialize(self, data: bytes) -> Any:
+        """Never fails."""
+        try:
+            return self._deserialize(data)
+        except (ValueError, TypeError) as problem:
+            return Unreadable(self._auto.deserialize(data), str(problem))
+
+
 AUTO_KEY, AUTO_VALUE = TextSerde(), TextOrJsonSerde()
 
 
@@ -112,6 +138,8 @@ def plain(value: Any) -> Any:
     """A value as JSON can say it."""
     if isinstance(value, bytes):
         return {"bytes": value.hex()}
+    if isinstance(value, Unreadable):
+        return {"unreadable": plain(value.looks_like), "problem": value.problem}
     if isinstance(value, Windowed):
         return {"key": plain(value.key), "start_ms": value.start_ms, "end_ms": value.end_ms}
     if value is None or isinstance(value, str | int | float | bool | date | datetime):

@@ -58,13 +58,16 @@ class Supervised:
         return self._died(code)
 
     def _died(self, code: int) -> int | None:
+        if code == 0:
+            log.info("worker %d has come to its end; the others end with it", self.number)
+            return 0
         if time.monotonic() - self._started > HEALTHY_S:
             self._deaths = 0
         self._deaths += 1
         cause = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        if code in (0, REJECTED) or self._deaths >= PATIENCE:
+        if code == REJECTED or self._deaths >= PATIENCE:
             log.error("worker %d %s; stopping the others", self.number, cause)
-            return code if code > 0 else int(code != 0)
+            return code if code > 0 else 1
         pause = min(FIRST_PAUSE_S * 2 ** (self._deaths - 1), LONGEST_PAUSE_S)
         log.warning("worker %d %s; starting it again in %g s", self.number, cause, pause)
         self._due = time.monotonic() + pause

@@ -96,7 +96,8 @@ def consume(
 ) -> None:
     """Print a topic as JSON lines: topic, partition, offset, timestamp, key, value, headers.
 
-    What is neither declared nor text is shown as {"bytes": HEX}; --key and --value say what it is.
+    What is neither declared nor text is shown as {"bytes": HEX}; --key and --value say what it is. What is not of its
+    declared type is shown as {"unreadable": ...} with the problem.
     """
     from streams.readable import line_of
 
@@ -133,7 +134,7 @@ def produce(
 def _typed(topic: str, app: Any, key: str, value: str, *, writing: bool = False) -> Any:
     """The topic with its types: those of the options, else the App's, else by their looks."""
     from streams.dsl.options import Topic
-    from streams.readable import AUTO_KEY, AUTO_VALUE, serde_named
+    from streams.readable import AUTO_KEY, AUTO_VALUE, TolerantSerde, serde_named
     from streams.serdes import declared
 
     known = app.topic_types(topic) if app is not None else Topic(topic)
@@ -143,6 +144,8 @@ def _typed(topic: str, app: Any, key: str, value: str, *, writing: bool = False)
         key_serde = serde_named(auto_key if key == "auto" else key, AUTO_KEY)
     if value != "auto" or not declared(value_serde):
         value_serde = serde_named(auto_value if value == "auto" else value, AUTO_VALUE)
+    if not writing and key_serde and value_serde:
+        key_serde, value_serde = TolerantSerde(key_serde, AUTO_KEY), TolerantSerde(value_serde, AUTO_VALUE)
     return Topic(topic, key_serde, value_serde, known.timestamp)
 
 

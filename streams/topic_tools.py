@@ -146,7 +146,7 @@ def _of_types(record: Record, number: int, topic: Topic) -> Record:
 
 
 def _of_type(value: Any, serde: Serde[Any] | None, number: int) -> Any:
-    if serde is None or value is None or serde.type in _PLAIN:
+    if serde is None or value is None or getattr(serde, "type", object) in _PLAIN:
         return value
     try:
         return serde.deserialize(msgspec.json.encode(value))

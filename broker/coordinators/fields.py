@@ -14,7 +14,9 @@ from broker.protocol.primitives import (
     read_string,
     read_unsigned_varint,
     write_bytes,
+    write_compact_string,
     write_string,
+    write_unsigned_varint,
 )
 
 
@@ -54,6 +56,26 @@ class FieldWriter:
     def blob(self, value: bytes) -> "FieldWriter":
         """Bytes after their 32-bit length."""
         write_bytes(self._data, value)
+        return self
+
+    def varint(self, value: int) -> "FieldWriter":
+        """An unsigned number of variable length."""
+        write_unsigned_varint(self._data, value)
+        return self
+
+    def compact_string(self, value: str | None) -> "FieldWriter":
+        """A string of a flexible version."""
+        write_compact_string(self._data, value)
+        return self
+
+    def raw(self, value: bytes) -> "FieldWriter":
+        """Bytes as they are."""
+        self._data += value
+        return self
+
+    def no_tags(self) -> "FieldWriter":
+        """The end of a flexible struct without tagged fields."""
+        self._data.append(0)
         return self
 
     def done(self) -> bytes:
@@ -105,8 +127,24 @@ class FieldReader:
 
     def compact_string(self) -> str:
         """A string of a flexible version; a null reads as empty."""
+        return self.nullable_compact_string() or ""
+
+    def nullable_compact_string(self) -> str | None:
+        """A string of a flexible version, or None."""
         value, self._offset = read_compact_string(self._data, self._offset)
-        return value or ""
+        return value
+
+    def raw(self, count: int) -> bytes:
+        """The next `count` bytes as they are."""
+        value = bytes(self._data[self._offset : self._offset + count])
+        self.skip(count)
+        return value
+
+    def skip(self, count: int) -> None:
+        """Go on behind the next `count` bytes. Raises: ValueError."""
+        self._offset += count
+        if self._offset > len(self._data):
+            raise ValueError("a record is shorter than its fields")
 
     def varint(self) -> int:
         """An unsigned number of variable length."""

@@ -1,4 +1,4 @@
-"""The group coordinator: classic groups and their offsets, on one runtime.
+"""The group coordinator: classic groups, consumer groups and the offsets of both, on one runtime.
 
 Requests come in as plain values, answers leave through callbacks once what they say is durable. State machine and timing
 are `membership`'s, states `group`'s, records `group_records`'; this file binds them to the log, decides who may commit,
@@ -7,9 +7,13 @@ and lists, describes, deletes and expires. Must not know versions, responses or 
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from broker.config import BrokerConfig
+from broker.coordinators.consumer_group import ConsumerGroup
+from broker.coordinators.consumer_groups import BeatReply, ConsumerGroups
+from broker.coordinators.consumer_membership import Heartbeat, TopicShape
 from broker.coordinators.group import Group, GroupState, JoinReply, JoinResult, SyncReply, SyncResult
 from broker.coordinators.group_records import (
     CommittedOffset,
@@ -30,6 +34,7 @@ from broker.log.partition_log import PartitionLog
 logger = logging.getLogger(__name__)
 
 PROTOCOL_TYPE = "consumer"
+NO_TOPICS: Mapping[str, TopicShape] = MappingProxyType({})
 
 
 class Committer(NamedTuple):
@@ -66,22 +71,31 @@ class GroupCoordinator:
         timers: Timers,
         clock_ms: Callable[[], int],
         when_committed: WhenCommitted,
+        *,
+        topics: Mapping[str, TopicShape] = NO_TOPICS,
+        settings_of: Callable[[str], Mapping[str, str]] = lambda _: {},
     ) -> None:
+        """`topics` is what consumer groups can read, `settings_of` a group's own settings by Kafka's names."""
         self._config = config
         self._clock_ms = clock_ms
         self._membership = Membership(config, timers, clock_ms, self._write_group)
         self._groups: dict[str, Group] = {}
         self._offsets = Offsets()
         self._runtime = Runtime(logs, self._replay, when_committed, clock_ms, self._offsets.end)
+        self._settings_of = settings_of
+        self._consumers = ConsumerGroups(self._runtime, timers, topics, self._timeouts, config.group_consumer_max_size)
 
     def load(self) -> None:
         """Read all groups from the log and start the sessions of their members."""
         count = self._runtime.load()
         for group in self._groups.values():
             self._membership.watch(group)
-        logger.info("loaded %d groups from %d records", len(self._groups), count)
+        consumers = self._consumers.start()
+        logger.info("loaded %d groups from %d records", len(self._groups) + consumers, count)
 
     def _replay(self, record: StateRecord, origin: Origin) -> None:
+        if self._consumers.replay(record):
+            return
         key = parse_key(record.key)
         if isinstance(key, OffsetKey):
             self._offsets.replay(key, None if record.value is None else parse_offset(record.value), origin)
@@ -112,6 +126,7 @@ class GroupCoordinator:
             raise BrokerError(ErrorCode.INVALID_SESSION_TIMEOUT)
         group = self._groups.get(group_id)
         if group is None:
+            self._make_classic(group_id)
             if request.member_id:
                 raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID)
             group = self._groups[group_id] = Group(group_id, self._clock_ms())
@@ -147,6 +162,38 @@ class GroupCoordinator:
             raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID)
         return group
 
+    # ---- consumer groups
+
+    def consumer_heartbeat(self, group_id: str, request: Heartbeat, reply: BeatReply) -> None:
+        """A heartbeat of the new protocol; an empty classic group becomes a consumer group. Raises: BrokerError."""
+        classic = self._groups.get(group_id)
+        if classic is not None and self._consumers.get(group_id) is None:
+            if classic.members or classic.pending_members or request.epoch != 0:
+                raise BrokerError(ErrorCode.GROUP_ID_NOT_FOUND, f"Group {group_id} is not a consumer group.")
+            del self._groups[group_id]
+            self._runtime.write(group_id, [StateRecord(group_key(group_id), None)], lambda _: None)
+        self._consumers.heartbeat(group_id, request, reply)
+
+    def _make_classic(self, group_id: str) -> None:
+        """A consumer group may become a classic one if it has no members. Raises: BrokerError."""
+        consumer = self._consumers.get(group_id)
+        if consumer is None:
+            return
+        if consumer.members:
+            raise BrokerError(ErrorCode.INCONSISTENT_GROUP_PROTOCOL, f"{group_id} is a consumer group with members")
+        self._runtime.write(group_id, self._consumers.remove_empty(group_id), lambda _: None)
+
+    def consumer_group(self, group_id: str) -> ConsumerGroup | None:
+        """A consumer group, for reading; None for classic ones."""
+        return self._consumers.get(group_id)
+
+    def _timeouts(self, group_id: str) -> tuple[int, int]:
+        """(session timeout, heartbeat interval) of a consumer group in ms."""
+        own = self._settings_of(group_id)
+        session = own.get("consumer.session.timeout.ms", self._config.group_consumer_session_timeout_ms)
+        interval = own.get("consumer.heartbeat.interval.ms", self._config.group_consumer_heartbeat_interval_ms)
+        return int(session), int(interval)
+
     # ---- offsets
 
     def commit(self, group_id: str, who: Committer, offsets: Iterable[OffsetCommit], done: Done) -> None:
@@ -162,6 +209,9 @@ class GroupCoordinator:
 
         A producer that commits in a transaction may leave out who it is, and may commit while assignments are made.
         """
+        if self._consumers.get(group_id) is not None:
+            self._check_consumer_commit(group_id, who, transactional=transactional)
+            return
         group = self._groups.get(group_id)
         if group is None:
             if who.generation >= 0:
@@ -180,6 +230,21 @@ class GroupCoordinator:
         if group.state is GroupState.COMPLETING_REBALANCE and not transactional:
             raise BrokerError(ErrorCode.REBALANCE_IN_PROGRESS)
         self._membership.touch(member)
+
+    def _check_consumer_commit(self, group_id: str, who: Committer, *, transactional: bool) -> None:
+        if transactional and who.generation < 0 and not who.member_id:
+            return
+        try:
+            self._consumers.check_commit(group_id, who.member_id, who.generation)
+        except BrokerError as error:
+            if transactional and error.code is ErrorCode.STALE_MEMBER_EPOCH:
+                raise BrokerError(ErrorCode.ILLEGAL_GENERATION, error.message) from error
+            raise
+
+    def check_fetch(self, group_id: str, member_id: str | None, epoch: int) -> None:
+        """Whether a member may read its group's offsets at its epoch; -1 for anybody. Raises: BrokerError."""
+        if epoch >= 0 and self._consumers.get(group_id) is not None:
+            self._consumers.check_commit(group_id, member_id or "", epoch)
 
     def store(
         self,
@@ -215,15 +280,21 @@ class GroupCoordinator:
     ) -> None:
         """Forget offsets of topics the group is not subscribed to. Raises: BrokerError."""
         group = self._groups.get(group_id)
-        if group is None and not self._offsets.of_group(group_id):
+        if group is None and not self._offsets.of_group(group_id) and self._consumers.get(group_id) is None:
             raise BrokerError(ErrorCode.GROUP_ID_NOT_FOUND)
         if group is not None and group.members and group.protocol_type != PROTOCOL_TYPE:
             raise BrokerError(ErrorCode.NON_EMPTY_GROUP)
-        subscribed = group.subscribed_topics() if group is not None else frozenset()
+        subscribed = group.subscribed_topics() if group is not None else self._consumer_topics(group_id)
         refused = {p: ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC for p in where if p[0] in subscribed}
         stored = self._offsets.of_group(group_id)
         records = self._offsets.forget(group_id, [p for p in where if p not in refused and p in stored])
         self._runtime.write(group_id, records, lambda error: done({p: refused.get(p, error) for p in where}))
+
+    def _consumer_topics(self, group_id: str) -> frozenset[str]:
+        consumer = self._consumers.get(group_id)
+        if consumer is None:
+            return frozenset()
+        return frozenset().union(*(member.subscription.topics for member in consumer.members.values()))
 
     def forget_topic(self, topic: str) -> None:
         """A topic is gone, and every group's offsets of it."""
@@ -237,10 +308,12 @@ class GroupCoordinator:
 
     def group_ids(self) -> list[str]:
         """Every group: those with members or a generation, and those that only stored offsets."""
-        return sorted(self._groups.keys() | set(self._offsets.groups()))
+        return sorted(self._groups.keys() | set(self._offsets.groups()) | self._consumers.group_ids())
 
     def describe(self, group_id: str) -> Group | None:
-        """The group, for reading; a group of mere offsets is Empty, one that nobody knows None."""
+        """The classic group, for reading; a group of mere offsets is Empty, one that nobody knows None."""
+        if self._consumers.get(group_id) is not None:
+            return None
         group = self._groups.get(group_id)
         if group is None and self._offsets.of_group(group_id):
             return Group(group_id, 0)
@@ -248,6 +321,10 @@ class GroupCoordinator:
 
     def delete(self, group_id: str, done: Done) -> None:
         """Delete a group without members and all its offsets."""
+        consumer = self._consumers.get(group_id)
+        if consumer is not None:
+            self._delete_consumer(consumer, done)
+            return
         group = self.describe(group_id)
         if group is None:
             done(ErrorCode.GROUP_ID_NOT_FOUND if group_id else ErrorCode.INVALID_GROUP_ID)
@@ -255,6 +332,13 @@ class GroupCoordinator:
             done(ErrorCode.NON_EMPTY_GROUP)
         else:
             self._runtime.write(group_id, list(self._tombstones(group)), done)
+
+    def _delete_consumer(self, group: ConsumerGroup, done: Done) -> None:
+        if group.members:
+            done(ErrorCode.NON_EMPTY_GROUP)
+            return
+        records = self._offsets.forget(group.group_id, list(self._offsets.of_group(group.group_id)))
+        self._runtime.write(group.group_id, [*records, *self._consumers.remove_empty(group.group_id)], done)
 
     def _tombstones(self, group: Group) -> Iterator[StateRecord]:
         yield from self._offsets.forget(group.group_id, list(self._offsets.of_group(group.group_id)))
@@ -268,7 +352,9 @@ class GroupCoordinator:
         retention_ms = self._config.offsets_retention_minutes * 60_000
         dropped = 0
         for group_id in self.group_ids():
-            group = self._groups.get(group_id)
+            group, consumer = self._groups.get(group_id), self._consumers.get(group_id)
+            if consumer is not None and consumer.members:
+                continue
             if group is not None and (group.members or group.pending_members or group.state is not GroupState.EMPTY):
                 continue
             since_ms = group.state_ms if group is not None else 0
@@ -278,6 +364,8 @@ class GroupCoordinator:
             if group is not None and len(where) == len(self._offsets.of_group(group_id)) and group.generation > 0:
                 group.become(GroupState.DEAD, now_ms)
                 records.append(StateRecord(group_key(group_id), None))
+            if consumer is not None and len(where) == len(self._offsets.of_group(group_id)):
+                records += self._consumers.remove_empty(group_id)
             if records:
                 self._runtime.write(group_id, records, lambda _: None)
         return dropped

@@ -45,6 +45,15 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_file(path: Path) -> None:
+    """Make the bytes of a file durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def names_in(path: Path) -> list[str]:
     """The names in a directory, several times faster than a glob over it."""
     with os.scandir(path) as entries:
@@ -83,6 +92,8 @@ def _read_table(path: Path) -> list[list[str]]:
         lines = path.read_text().splitlines()
     except FileNotFoundError:
         return []
+    if not lines:  # Kafka makes some of them empty, before there is anything to say
+        return []
     try:
         version, count, rows = int(lines[0]), int(lines[1]), [line.split(" ") for line in lines[2:] if line]
         if version != 0 or len(rows) != count:
@@ -119,15 +130,15 @@ def read_properties(path: Path) -> dict[str, str]:
         return {}
     values = {}
     for line in lines:
-        if line.strip() and not line.lstrip().startswith(("#", "!")):
+        if line.strip("\0 \t") and not line.lstrip().startswith(("#", "!")):
             at = min(position for position in (line.find("="), line.find(":"), len(line)) if position >= 0)
             values[line[:at].strip()] = line[at + 1 :].strip().replace("\\:", ":").replace("\\=", "=")
     return values
 
 
-def write_properties(path: Path, values: Mapping[str, str], separator: str = "=") -> None:
+def write_properties(path: Path, values: Mapping[str, str], separator: str = "=", *, sync: bool = True) -> None:
     """Replace a properties file."""
-    write_atomically(path, "".join(f"{name}{separator}{value}\n" for name, value in values.items()))
+    write_atomically(path, "".join(f"{name}{separator}{value}\n" for name, value in values.items()), sync=sync)
 
 
 def read_topic_id(directory: Path) -> UUID | None:
@@ -146,6 +157,7 @@ def read_topic_id(directory: Path) -> UUID | None:
         ) from error
 
 
-def write_topic_id(directory: Path, topic_id: UUID) -> None:
+def write_topic_id(directory: Path, topic_id: UUID, *, sync: bool = True) -> None:
     """Store which topic a partition's directory belongs to."""
-    write_properties(directory / PARTITION_METADATA, {"version": "0", "topic_id": uuid_text(topic_id)}, ": ")
+    values = {"version": "0", "topic_id": uuid_text(topic_id)}
+    write_properties(directory / PARTITION_METADATA, values, ": ", sync=sync)

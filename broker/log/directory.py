@@ -17,7 +17,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -44,6 +44,7 @@ from broker.log.partition_log import CommitAtOnce, Committer, PartitionLog
 from broker.log.recovery import Origin, open_log
 
 LOCK = ".lock"
+CLUSTER_METADATA = "__cluster_metadata"
 CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
 _DELETED_SUFFIX = "-delete"
 _CLEAN_TEXT = '{"version":0,"brokerEpoch":-1}'
@@ -61,6 +62,7 @@ class LogDirectory:
         self.identity = identity
         self.files = OpenFiles()
         self.recovered = False
+        self.missing: dict[tuple[str, int], int] = {}  # partitions that once reached an offset and have no folder now
         self.on_advance: Callable[[PartitionLog], None] | None = None
         self._lock = lock
         self._defaults = defaults
@@ -101,13 +103,21 @@ class LogDirectory:
         points = read_offsets(self.path / RECOVERY_POINTS)
         starts = read_offsets(self.path / LOG_STARTS)
         began = time.monotonic()
+        _sweep(self.path)
         for topic, partition, folder in partition_folders(self.path):
             key = (topic, partition)
             origin = self._origin(folder, topic, partition, read_topic_id(folder) or uuid4(), config_of(topic))
             origin = replace(
                 origin, clean=clean, recovery_point=points.get(key, 0), log_start_offset=starts.get(key, 0)
             )
-            self._add(open_log(origin, on_message))
+            log = open_log(origin, on_message)
+            if clean and log.log_end_offset < origin.recovery_point:
+                raise CorruptLog(
+                    f"{folder} ends at offset {log.log_end_offset}, but {origin.recovery_point} was reached before the last, "
+                    "clean stop: segments are missing; restore them from a copy"
+                )
+            self._add(log)
+        self.missing = {key: offset for key, offset in points.items() if offset and key not in self._logs}
         if self._logs and not clean:
             self.recovered = True
             seconds = time.monotonic() - began
@@ -133,22 +143,32 @@ class LogDirectory:
             log.committer = committer
 
     def create(self, topic: str, partition: int, topic_id: UUID, config: LogConfig) -> PartitionLog:
-        """An empty partition, durable when this returns.
+        """An empty partition. Raises: DataDirectoryError, if its folder exists already."""
+        return self.create_many(topic, [partition], topic_id, config)[0]
 
-        Raises: DataDirectoryError, if its folder exists already.
+    def create_many(
+        self, topic: str, partitions: Iterable[int], topic_id: UUID, config: LogConfig
+    ) -> list[PartitionLog]:
+        """Empty partitions of one topic: their folders share one sync, and are durable when this returns.
+
+        What lies in them is synced with their first record (`directory_dirty`). Raises: DataDirectoryError, OSError.
         """
+        made = [self._make(topic, partition, topic_id, config) for partition in partitions]
+        sync_directory(self.path)
+        for log in made:
+            log.directory_dirty = True
+            self._add(log)
+        return made
+
+    def _make(self, topic: str, partition: int, topic_id: UUID, config: LogConfig) -> PartitionLog:
         folder = self.path / f"{topic}-{partition}"
         if folder.exists():
             raise DataDirectoryError(f"{folder} exists already; move it away")
         staged = self._doomed(folder.name)  # a crash before the rename leaves something the next start sweeps away
         staged.mkdir()
-        write_topic_id(staged, topic_id)
+        write_topic_id(staged, topic_id, sync=False)
         staged.replace(folder)
-        sync_directory(self.path)
-        log = open_log(self._origin(folder, topic, partition, topic_id, config), _ignore)
-        log.directory_dirty = True
-        self._add(log)
-        return log
+        return open_log(self._origin(folder, topic, partition, topic_id, config), _ignore)
 
     def delete(self, topic: str, partition: int) -> None:
         """Remove a partition and its files. Whoever still waits for it is not woken."""
@@ -249,13 +269,14 @@ def _identity(path: Path) -> dict[str, str]:
 
 
 def partition_folders(path: Path) -> Iterator[tuple[str, int, Path]]:
-    """(topic, partition, folder) of every partition; folders whose deletion a crash interrupted are removed."""
+    """(topic, partition, folder) of every partition, by name; not the metadata log of a Kafka that was here before."""
     for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
-        if not entry.is_dir():
-            continue
-        if entry.name.endswith(_DELETED_SUFFIX):
-            shutil.rmtree(entry.path, ignore_errors=True)
-            continue
         topic, separator, partition = entry.name.rpartition("-")
-        if separator and partition.isdigit():
+        if separator and partition.isdigit() and topic != CLUSTER_METADATA and entry.is_dir():
             yield topic, int(partition), Path(entry.path)
+
+
+def _sweep(path: Path) -> None:
+    """Finish deletions, and creations, that a crash interrupted."""
+    for doomed in path.glob(f"*{_DELETED_SUFFIX}"):
+        shutil.rmtree(doomed, ignore_errors=True)

@@ -22,7 +22,7 @@ from typing import NamedTuple, Protocol
 
 from broker.errors import BrokerError, ErrorCode
 from broker.log.checkpointing import Checkpoint
-from broker.log.checkpoints import sync_directory
+from broker.log.checkpoints import PARTITION_METADATA, sync_directory, sync_file
 from broker.log.log_reader import Mark
 from broker.log.partition_log import Committer, PartitionLog
 from broker.log.segment import Segment
@@ -202,6 +202,7 @@ def _sync(descriptors: Sequence[int], directories: Sequence[Path]) -> None:
         os.fdatasync(descriptor)
     for directory in directories:
         with suppress(FileNotFoundError):  # deleted meanwhile
+            sync_file(directory / PARTITION_METADATA)  # written without, when the partition was made
             sync_directory(directory)
 
 

@@ -7,6 +7,7 @@ versions in memory, not four hundred.
 Rules: bytes only, no I/O, no state but caches. Must not know what a request means.
 """
 
+import dataclasses
 import functools
 import struct
 from collections.abc import Callable
@@ -38,6 +39,12 @@ def decode_request(api_key: int, version: int, body: memoryview | bytes, offset:
         name = ApiKey(api_key).name
         raise MalformedRequest(f"{name} version {version} cannot be read: {error or type(error).__name__}") from error
     return request
+
+
+@functools.cache
+def has_error_code(api_key: int, version: int) -> bool:
+    """Whether a response can say that its whole request has failed."""
+    return any(field.name == "error_code" for field in dataclasses.fields(load_response_schema(api_key, version)))
 
 
 def encode_response(api_key: int, version: int, correlation_id: int, body: Body) -> bytes:

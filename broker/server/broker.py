@@ -25,6 +25,7 @@ from broker.log.flusher import Flusher
 from broker.metadata import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Catalog, Topic
 from broker.protocol.records import build_marker
 from broker.server.delayed import Delayed
+from broker.server.fetch_sessions import FetchSessions
 from broker.server.housekeeping import Housekeeping
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Broker:
         self.port = 0
         self.metadata_frames = FrameCache()
         self.delayed = Delayed(loop)
+        self.fetch_sessions = FetchSessions(loop.time)
         defaults = LogConfig.from_mapping(config.topic_defaults())
         self.directory = LogDirectory.open(data_directory, defaults, on_message=logger.warning)
         self.dynamic = Dynamic(data_directory)
@@ -104,7 +106,15 @@ class Broker:
 
     def _group_coordinator(self) -> GroupCoordinator:
         topic = self._internal_topic(OFFSETS_TOPIC, self.config.offsets_topic_num_partitions)
-        groups = GroupCoordinator(self.config, topic.partitions, self.loop, now_ms, self.delayed.when_committed)
+        groups = GroupCoordinator(
+            self.config,
+            topic.partitions,
+            self.loop,
+            now_ms,
+            self.delayed.when_committed,
+            topics=self.catalog.topics,
+            settings_of=lambda group_id: self.dynamic.groups.get(group_id, {}),
+        )
         groups.load()
         return groups
 

@@ -9,17 +9,18 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from broker.errors import BrokerError, MalformedRequest
+from broker.errors import BrokerError, ErrorCode, MalformedRequest
 from broker.protocol.apis import ApiKey, served
 from broker.protocol.bodies import Body
 from broker.protocol.framing import parse_request_header
-from broker.protocol.messages import decode_request
+from broker.protocol.messages import decode_request, has_error_code
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange
 from broker.server.handlers import (
     api_versions,
     cluster,
     configs,
+    consumer_groups,
     fetch,
     group_admin,
     groups,
@@ -82,6 +83,8 @@ HANDLERS: dict[int, Handler] = {
     ApiKey.DESCRIBE_PRODUCERS: transactions.describe_producers,
     ApiKey.DESCRIBE_TRANSACTIONS: transactions.describe,
     ApiKey.LIST_TRANSACTIONS: transactions.list_transactions,
+    ApiKey.CONSUMER_GROUP_HEARTBEAT: consumer_groups.heartbeat,
+    ApiKey.CONSUMER_GROUP_DESCRIBE: consumer_groups.describe,
     ApiKey.LIST_CONFIG_RESOURCES: configs.list_resources,
     ApiKey.DESCRIBE_TOPIC_PARTITIONS: topic_pages.describe,
 }
@@ -101,18 +104,25 @@ def dispatch(broker: Broker, frame: memoryview, host: str, release: Callable[[],
         exchange.answer_frame(api_versions.fallback(exchange.correlation_id))
         return exchange
     request = decode_request(header.api_key, header.version, frame, header.body_offset)
+    body: Body | None
     try:
         body = handler(broker, exchange, request)
     except BrokerError as error:
-        body = {"error_code": error.code}
-    except OSError:
+        body = _failure(header.api_key, header.version, error)
+    except OSError as error:
         logger.exception("%s: the data directory refused", ApiKey(header.api_key).name)
-        if exchange.buffers is not None:
-            return exchange
-        body = {"error_code": ErrorCode.KAFKA_STORAGE_ERROR}
+        refused = BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, str(error))
+        body = _failure(header.api_key, header.version, refused)
     if body is not None:
         exchange.answer(body)
     return exchange
+
+
+def _failure(api_key: int, version: int, error: BrokerError) -> Body:
+    """A whole request has failed: said by its own error code, or by hanging up where a response has none."""
+    if not has_error_code(api_key, version):
+        raise MalformedRequest(f"{ApiKey(api_key).name} could not be served: {error}") from error
+    return {"error_code": error.code}
 
 
 api_versions.advertise(HANDLERS)

@@ -16,12 +16,14 @@ from typing import Any, TypeVar
 from streams.dsl.agents import RecordAgent, StreamAgent
 from streams.dsl.builder import StreamsBuilder
 from streams.dsl.crontab import Crontab
+from streams.dsl.frame_processor import FrameProcessor
 from streams.dsl.kstream import KStream
 from streams.dsl.options import Topic
 from streams.dsl.signatures import UserFunction, place
 from streams.dsl.windows import SessionWindows
 from streams.durations import Duration, milliseconds
 from streams.errors import TopologyError
+from streams.serdes import declared
 from streams.serdes.inference import UNKNOWN, returned_type
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -55,16 +57,20 @@ class Decorators:
         """Defined by App."""
         raise NotImplementedError
 
-    def process(self, source: Source, *, to: Topic | str | None = None) -> Callable[[F], F]:
+    def process(self, source: Source, *, to: Topic | str | None = None, batch: str | None = None) -> Callable[[F], F]:
         """Call the function for each value of `source`, or each (key, value) if it takes two parameters.
 
         With `to`, what it returns is written there: None drops the record, an iterator emits many. Without, it is the
-        end of the stream. An `async def` runs as an agent of concurrency 1.
+        end of the stream. An `async def` runs as an agent of concurrency 1. With `batch="pandas"` it is given a
+        DataFrame of many records at once, and may return one: see `streams.dsl.frame_processor`.
         Is `stream(source).map_values(f).filter(not None).to(to)`, or `.flat_map_values`, or `.for_each`.
         """
 
         def decorate(function: F) -> F:
             user = UserFunction.of(function, "process")
+            if batch is not None:
+                self._process_frames(source, to, batch, user)
+                return function
             if user.asynchronous:
                 return self.agent(source, to=to)(function)
             user.expect_parameters(1, 2, meaning="(value) or (key, value)")
@@ -151,7 +157,8 @@ class Decorators:
                 options["merge"] = merge
             table = windowed.aggregate(initial or _constructor(total, user), _aggregator(user), **options)
             if to is not None:
-                table.to_stream().to(self._topic(to))
+                updates = table.to_stream()
+                updates.to(self._typed(to, updates))
             return function
 
         return decorate
@@ -181,6 +188,19 @@ class Decorators:
         self.stop_functions.append(function)
         return function
 
+    def _process_frames(self, source: Source, to: Topic | str | None, batch: str, user: UserFunction) -> None:
+        if batch != "pandas":
+            raise TopologyError(f'{user.where}: @app.process(batch=...) knows "pandas", got {batch!r}')
+        user.expect_parameters(1, meaning="(frame)")
+        if user.asynchronous:
+            raise TopologyError(f"{user.where}: a function of DataFrames cannot be async def; write def")
+        stream = source if isinstance(source, KStream) else self.builder.stream(self._topic(source))
+        target = None if to is None else self._topic(to)
+        kind = None if target is None else getattr(target.value_serde, "type", None)
+        results = stream.process(lambda: FrameProcessor(user.function, kind), name=self._step(user.function))
+        if target is not None:
+            results.to(target)
+
     def _timed(self, make: Callable[[Callable[[], Any]], Timer]) -> Callable[[F], F]:
         def decorate(function: F) -> F:
             _expect_no_parameters(function, "timer")
@@ -208,9 +228,18 @@ class Decorators:
         """End a stream in a topic; a bare name takes its value type from the annotation."""
         result = user.result_type
         if isinstance(to, str):
-            to = self.topic(to) if result is UNKNOWN else self.topic(to, value=result)
+            to = self._typed(self.topic(to) if result is UNKNOWN else self.topic(to, value=result), results)
         user.expect_result_type(getattr(to.value_serde, "type", None), f"topic {to.name}")
         results.to(to)
+
+    def _typed(self, to: Topic | str, results: KStream) -> Topic:
+        """The topic with the types of what is written to it, where it has none: whoever reads it by name knows them."""
+        topic = self._topic(to)
+        serdes = {
+            "key": None if topic.key_serde else results.serdes.key,
+            "value": None if topic.value_serde else results.serdes.value,
+        }
+        return self.topic(topic.name, **{name: serde for name, serde in serdes.items() if declared(serde)})
 
     def _step(self, function: Callable[..., Any]) -> str | None:
         """The function's name for the step it becomes, numbered from its second use on; None for a lambda."""

@@ -402,6 +402,8 @@ class KStream(Handle):
         fixed_key: bool,
     ) -> KStream:
         callable_or_error(supplier, "process")
+        if isinstance(stores, str):
+            raise TopologyError(f"stores: expected a list of store names, got {stores!r}")
         added = tuple(store for store in stores if isinstance(store, StoreSpec))
         own = self.program.names.processor(prefix) if name is None else checked_name(name)
         node = Process(

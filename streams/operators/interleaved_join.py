@@ -52,8 +52,7 @@ class InterleavedJoin:
         """Join a batch of each side; `turns` says whose record is next, 0 for left and 1 for right."""
         arrived = [side.window.collected(side.process, batch) for side, batch in zip(self.sides, batches, strict=True)]
         turns = remaining(batches, arrived, turns)
-        usable = [self._without_nulls(side, batch) for side, batch in zip(self.sides, arrived, strict=True)]
-        turns = remaining(arrived, usable, turns)
+        usable, turns = self._without_nulls(arrived, turns)
         inputs = self._inputs(usable)
         if inputs is None:
             self._one_by_one(usable, turns)
@@ -65,14 +64,18 @@ class InterleavedJoin:
         if results.keys:
             self._emit(results)
 
-    def _without_nulls(self, side: Side, batch: Batch) -> Batch:
-        if None not in batch.keys and None not in batch.values:
-            return batch
-        mask = [key is not None and value is not None for key, value in zip(batch.keys, batch.values, strict=True)]
-        for timestamp in batch.timestamps:
-            side.join.time.advance(timestamp)
-        self._context.dropped(side.join.node, mask.count(False), NOTHING_TO_JOIN)
-        return batch.select(mask)
+    def _without_nulls(self, batches: Sequence[Batch], turns: Sequence[int]) -> tuple[Sequence[Batch], Sequence[int]]:
+        """What can be joined; the rest still moves the join's time."""
+        if not any(None in batch.keys or None in batch.values for batch in batches):
+            return batches, turns
+        masks = [list(map(_is_whole, batch.keys, batch.values)) for batch in batches]
+        for side, batch, mask in zip(self.sides, batches, masks, strict=True):
+            side.join.time.advance(max(batch.timestamps, default=-1))
+            if not all(mask):
+                self._context.dropped(side.join.node, mask.count(False), NOTHING_TO_JOIN)
+        keeps = [iter(mask) for mask in masks]
+        turns = [turn for turn in turns if next(keeps[turn])]
+        return [batch.select(mask) for batch, mask in zip(batches, masks, strict=True)], turns
 
     def _inputs(self, batches: Sequence[Batch]) -> list[_Input] | None:
         """Both sides as bytes too; None when they must be taken one by one."""
@@ -127,6 +130,10 @@ class InterleavedJoin:
         """How a record of a side meets the other: a read there, a write here, how far back and ahead, and the joiner."""
         window, join = self.sides[turn].window, self.sides[turn].join
         return join.other.recent.between, window.store.recent.add, join.before_ms, join.after_ms, join.joined
+
+
+def _is_whole(key: Any, value: Any) -> bool:
+    return key is not None and value is not None
 
 
 def remaining(before: Sequence[Batch], after: Sequence[Batch], turns: Sequence[int]) -> Sequence[int]:

@@ -164,6 +164,8 @@ class TimeWindowAggregate:
         self._store.put(key, new, start, timestamp, batch.headers[row] if batch.headers else None)
         if self._emits:
             self._output.add(row, Windowed(key, start, end), new, timestamp, old)
+            if len(batch) == 1:  # those downstream may read the store, and its next window makes others expire
+                self._output.pass_on(batch, self._emit, old_values=self._send_old_values)
 
     def _pass_closed(self, row: int, close: int) -> None:
         """Emit the windows that this record closed, in the order of (start, key).

@@ -23,10 +23,14 @@ __all__ = ["Assembly", "StoreEntry"]
 
 @dataclass(slots=True)
 class StoreEntry:
-    """A store and the processors that use it. `changelog` is a topic it is restored from that it does not write."""
+    """A store and the processors that use it. `changelog` is a topic it is restored from that it does not write.
+
+    `owner` is the logical node that has it, "" for users' stores: two nodes do not share one by giving it the same name.
+    """
 
     spec: StoreSpec
     use: StoreUse
+    owner: str
     users: list[str] = field(default_factory=list)
     changelog: str | None = None
     generated_name: bool = False
@@ -113,11 +117,14 @@ class Assembly:
     ) -> None:
         """Add a store and connect processors to it. Raises: TopologyError when another store has its name."""
         known = self.stores.get(spec.name)
-        if known is not None and known.spec is not spec and known.spec != spec:
+        owner = self.nodes[users[0]].node.name if users else ""
+        if known is not None and (known.owner != owner or known.spec != spec):
             raise TopologyError(f"{spec.name}: there is another store of this name; give one of the two another name")
         if spec.name in self.global_stores:
             raise TopologyError(f"{spec.name}: there is a global store of this name; give one of the two another name")
-        self.stores.setdefault(spec.name, StoreEntry(spec, use, changelog=changelog, generated_name=generated_name))
+        self.stores.setdefault(
+            spec.name, StoreEntry(spec, use, owner, changelog=changelog, generated_name=generated_name)
+        )
         for user in users:
             self.use_stores(user, (spec.name,))
 
@@ -125,7 +132,7 @@ class Assembly:
         """Make the store of two nodes that are there already a global one."""
         if spec.name in self.stores or spec.name in self.global_stores:
             raise TopologyError(f"{spec.name}: there is another store of this name; give one of the two another name")
-        self.stores[spec.name] = StoreEntry(spec, use, [processor])
+        self.stores[spec.name] = StoreEntry(spec, use, processor, [processor])
         self.global_stores[spec.name] = (source, processor)
         self._set_stores(processor, (spec.name,))
 

@@ -80,7 +80,8 @@ def _settled(
     internal: Mapping[str, InternalTopic],
 ) -> dict[str, int]:
     """The topics whose count follows from what is known. Where none does, as in the circle of a foreign-key join, known
-    sources decide alone: Kafka leaves out the open ones always."""
+    sources decide alone: Kafka leaves out the open ones always.
+    """
     feeding = {topic: _feeding(topic, parts, counts, internal) for topic in open_topics}
     whole = {topic: found for topic, found in feeding.items() if None not in found}
     known = {topic: [count for count in found if count is not None] for topic, found in (whole or feeding).items()}

@@ -1,15 +1,17 @@
 """The catalog of topics: durable, and never at odds with the partitions on disk."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from broker.config import BrokerConfig
-from broker.errors import BrokerError, CorruptLog, ErrorCode
+from broker.errors import BrokerError, CorruptLog, DataDirectoryError, ErrorCode
 from broker.log.config import LogConfig
 from broker.log.directory import LogDirectory
 from broker.metadata import FILE_NAME, PRODUCER_ID_BLOCK, Catalog
+from broker.protocol.records import build_pairs
 
 
 @pytest.fixture
@@ -104,3 +106,34 @@ def test_unknown_things(open_catalog: Callable[[], Catalog]) -> None:
         with pytest.raises(BrokerError) as refused:
             look()
         assert refused.value.code is code
+
+
+def test_half_deleted_directory(open_catalog: Callable[[], Catalog], tmp_path: Path) -> None:
+    """A partition whose folder somebody took away is not begun anew in silence."""
+    batch = build_pairs([(None, b"v")], timestamp_ms=1)
+    open_catalog().create("t", 2).partitions[1].append(batch, now_ms=1)
+    open_catalog().directory.close()
+    shutil.rmtree(tmp_path / "t-1")
+    catalog = Catalog(BrokerConfig(), LogDirectory.open(tmp_path, LogConfig(), on_message=print))
+    with pytest.raises(DataDirectoryError, match="t-1 is missing.*restore it from a copy"):
+        catalog.open()
+    catalog.directory.close()
+
+
+def test_foreign_cluster_id(open_catalog: Callable[[], Catalog], tmp_path: Path) -> None:
+    """An identity that does not belong to the directory's topics is refused."""
+    open_catalog().create("t", 1)
+    open_catalog().directory.close()
+    meta = tmp_path / "meta.properties"
+    meta.write_text("version=1\ncluster.id=elsewhere\n")
+    catalog = Catalog(BrokerConfig(), LogDirectory.open(tmp_path, LogConfig(), on_message=print))
+    with pytest.raises(DataDirectoryError, match="belongs to cluster"):
+        catalog.open()
+    catalog.directory.close()
+
+
+def test_absurd_number_of_partitions(open_catalog: Callable[[], Catalog]) -> None:
+    """As in Kafka, no request makes more than ten thousand partitions."""
+    with pytest.raises(BrokerError) as refused:
+        open_catalog().create("t", 2_000_000_000)
+    assert refused.value.code is ErrorCode.POLICY_VIOLATION

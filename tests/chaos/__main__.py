@@ -7,24 +7,28 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
 
 from streams.config import AT_LEAST_ONCE, EXACTLY_ONCE
 from tests.chaos.faults import FAULTS
+from tests.chaos.kafka import KafkaBroker
 from tests.chaos.processes import BundledBroker
 from tests.chaos.run import Failed, Plan, Run
 
 
 def main() -> int:
     options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all processes end with this one
     folder = Path(tempfile.mkdtemp(prefix=f"chaos-{options.seed}-"))
     chosen = tuple(fault for fault in FAULTS if not options.fault or fault.__name__ in options.fault)
     plan = Plan(options.seed, options.rounds, options.guarantee, options.orders, faults=chosen)
     print(f"seed {options.seed}, {options.rounds} rounds, {options.guarantee}, in {folder}", flush=True)
     try:
-        Run(plan, BundledBroker(folder), folder, lambda line: print(line, flush=True)).run()
+        broker = KafkaBroker(folder, options.libraries) if options.against == "kafka" else BundledBroker(folder)
+        Run(plan, broker, folder, lambda line: print(line, flush=True)).run()
     except Failed as failed:
         print(f"FAILED: {failed}", file=sys.stderr)
         return 1
@@ -39,9 +43,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=20, help="how many faults (default 20)")
     parser.add_argument("--orders", type=int, default=2_000, help="orders written per round (default 2,000)")
     parser.add_argument("--guarantee", default=EXACTLY_ONCE, choices=(EXACTLY_ONCE, AT_LEAST_ONCE))
+    parser.add_argument("--against", default="bundled", choices=("bundled", "kafka"), help="which broker")
+    parser.add_argument("--libraries", type=Path, help="folder of Apache Kafka's jars, for --against kafka")
     names = sorted({fault.__name__ for fault in FAULTS})
     parser.add_argument("--fault", action="append", choices=names, help="only these faults (may be repeated)")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.against == "kafka" and options.libraries is None:
+        parser.error("--against kafka needs --libraries: the folder of Apache Kafka's jars")
+    return options
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable
 from random import Random
@@ -13,7 +14,7 @@ from streams.clients.partitioner import partitions_for
 from tests.chaos.application import CUSTOMERS, ORDERS, PRODUCTS, SHIPMENTS, WINDOW_MS
 
 CUSTOMER_COUNT, PRODUCT_COUNT, SHIPMENT_COUNT = 40, 12, 60
-FIRST_MS = 1_700_000_000_000
+HOUR_MS = 3_600_000
 STEP_MS = 7
 
 
@@ -60,15 +61,19 @@ class Totals:
 
 
 class Inputs:
-    """An endless supply. Customers come first and stay as they are, so that the join has one right answer."""
+    """An endless supply. Customers come first and stay as they are, so that the join has one right answer.
+
+    Times begin at the last full hour: a broker deletes from window changelogs what is older than their retention.
+    """
 
     def __init__(self, random: Random) -> None:
         self._random = random
+        self._first_ms = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
         self._made = 0
 
     def customers(self) -> list[Input]:
         return [
-            Input(CUSTOMERS, f"c{number}", {"segment": f"s{number % 5}"}, FIRST_MS - 1)
+            Input(CUSTOMERS, f"c{number}", {"segment": f"s{number % 5}"}, self._first_ms - 1)
             for number in range(CUSTOMER_COUNT)
         ]
 
@@ -95,7 +100,7 @@ class Inputs:
         return Input(SHIPMENTS, f"h{draw(SHIPMENT_COUNT)}", value, self._now())
 
     def _now(self) -> int:
-        return FIRST_MS + self._made * STEP_MS
+        return self._first_ms + self._made * STEP_MS
 
 
 def send(producer: Producer, inputs: Iterable[Input], partitions: int) -> None:

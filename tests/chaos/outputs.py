@@ -56,9 +56,17 @@ class Outputs:
         take = self._take[batch.topic]
         for key, value in zip(columns.keys, columns.values, strict=True):
             assert key is not None
-            assert value is not None
-            take(key.decode(), value)
+            if value is None:
+                self._withdraw(batch.topic, key.decode())
+            else:
+                take(key.decode(), value)
         return len(columns)
+
+    def _withdraw(self, topic: str, key: str) -> None:
+        """A shipment whose product is not there yet has no row; nothing else is ever taken back."""
+        if topic != SHIPPED:
+            self.problems.append(f"{topic}: {key} is deleted")
+        self.shipped.pop(key, None)
 
     def _count(self, key: str, value: bytes) -> None:
         number = _NUMBER.deserialize(value)

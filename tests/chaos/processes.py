@@ -17,6 +17,7 @@ SETTINGS = {
     "heartbeat_interval_ms": "300",
     "commit_interval_ms": "100",
     "transaction_timeout_ms": "4000",
+    "connect_timeout_ms": "60000",
 }
 
 

@@ -14,7 +14,7 @@ from random import Random
 from threading import Thread
 from typing import NamedTuple
 
-from streams.clients.base import NewTopic
+from streams.clients.base import Consumer, NewTopic
 from streams.clients.kafka import KafkaClients
 from streams.config import EXACTLY_ONCE, StreamsConfig
 from streams.record import TopicPartition
@@ -29,6 +29,7 @@ PARTITIONS = 3
 WORKERS = 3
 SETTLE_S = 60.0
 COMPARE_EVERY = 20
+UNREACHABLE = "ClientError: the connection to the broker failed"
 
 
 class Plan(NamedTuple):
@@ -121,8 +122,17 @@ class Run:
         self._raise(self._outputs.problems)
 
     def _check_alive(self) -> None:
+        """A worker may give up at its start while the broker is away, and is started again, as a supervisor would.
+
+        Any other end of a worker is a failure of the run.
+        """
         for worker in self._workers:
-            if worker.exit_code is not None:
+            if worker.exit_code is None:
+                continue
+            if UNREACHABLE in worker.log_tail(1):
+                self._say(f"  worker {worker.number} gave up without a broker, and is started again")
+                worker.start()
+            else:
                 raise Failed(f"seed {self._plan.seed}: worker {worker.number} ended:\n{worker.log_tail()}")
 
     def _settle(self) -> None:
@@ -145,7 +155,11 @@ class Run:
         self._read()
         self._raise(self._offset_problems())
         program = topology(self._config)
-        reader = self._clients.consumer(group=None, read_committed=self._plan.guarantee == EXACTLY_ONCE)
+        committed_only = self._plan.guarantee == EXACTLY_ONCE
+
+        def reader() -> Consumer:
+            return self._clients.consumer(group=None, read_committed=committed_only)
+
         if self._plan.guarantee == EXACTLY_ONCE:
             self._raise(changelog_problems(program, reader, PARTITIONS, self._totals))
         folders = [worker.state_dir for worker in self._workers]

@@ -6,7 +6,7 @@ committed changelog gives up to the store's position, to the byte. That is why n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,9 @@ from streams.topology.topology import Topology
 from tests.chaos.inputs import Totals
 
 OWNER = "the chaos test"
-STEADY_POLLS = 3
+
+Reader = Callable[[], Consumer]
+"""Makes a consumer of what is committed."""
 
 
 class Log(NamedTuple):
@@ -36,9 +38,9 @@ class Log(NamedTuple):
         return Log(self.keys[:count], self.values[:count], self.timestamps[:count], self.offsets[:count], position)
 
 
-def read_log(consumer: Consumer, partition: TopicPartition) -> Log:
-    """All of a partition; `consumer` reads committed records only."""
-    consumer.assign([])
+def read_log(reader: Reader, partition: TopicPartition) -> Log:
+    """All of a partition."""
+    consumer = reader()
     consumer.assign([partition])
     end = consumer.end_offsets([partition])[partition]
     log = Log([], [], [], [], end)
@@ -49,6 +51,7 @@ def read_log(consumer: Consumer, partition: TopicPartition) -> Log:
             log.values.extend(columns.values)
             log.timestamps.extend(columns.timestamps)
             log.offsets.extend(columns.offsets or ())
+    consumer.close()
     return log
 
 
@@ -59,13 +62,13 @@ def replayed(spec: StoreSpec, log: Log) -> list[Any]:
     return list(store.all())
 
 
-def changelog_problems(topology: Topology, consumer: Consumer, partitions: int, totals: Totals) -> list[str]:
+def changelog_problems(topology: Topology, reader: Reader, partitions: int, totals: Totals) -> list[str]:
     """What the changelogs of counts and sums give, against the totals."""
     found = []
     for name in ("counts", "sums"):
         content: dict[str, int] = {}
         for number in range(partitions):
-            log = read_log(consumer, TopicPartition(topology.changelog_of(name) or "", number))
+            log = read_log(reader, TopicPartition(topology.changelog_of(name) or "", number))
             for key, (value, _timestamp) in replayed(topology.stores[name], log):
                 content[key if isinstance(key, str) else f"{key[0]}@{key[1]}"] = value
         expected = getattr(totals, name)
@@ -77,7 +80,7 @@ def changelog_problems(topology: Topology, consumer: Consumer, partitions: int, 
 
 
 def disk_problems(
-    topology: Topology, consumer: Consumer, application_id: str, state_dirs: Iterable[Path]
+    topology: Topology, reader: Reader, application_id: str, state_dirs: Iterable[Path]
 ) -> tuple[int, list[str]]:
     """Every store on disk against its changelog up to its position; how many were compared, and what differs."""
     logs: dict[TopicPartition, Log] = {}
@@ -92,7 +95,7 @@ def disk_problems(
                         continue
                     partition = TopicPartition(topology.changelog_of(name) or "", int(task.partition("_")[2]))
                     if partition not in logs:
-                        logs[partition] = read_log(consumer, partition)
+                        logs[partition] = read_log(reader, partition)
                     compared += 1
                     problem = store_problem(topology.stores[name], owned.path, logs[partition])
                     problems += [f"{owned.path}: {problem}"] if problem else []

@@ -63,9 +63,9 @@ def test_generated_names_are_kafkas_to_the_digit() -> None:
     assert list(topology_of(say).nodes) == [
         "KSTREAM-SOURCE-0000000000",
         "KSTREAM-KEY-SELECT-0000000001",
-        "KSTREAM-AGGREGATE-STATE-STORE-0000000002-repartition-filter",
-        "KSTREAM-AGGREGATE-STATE-STORE-0000000002-repartition-sink",
-        "KSTREAM-AGGREGATE-STATE-STORE-0000000002-repartition-source",
+        "KSTREAM-FILTER-0000000005",
+        "KSTREAM-SINK-0000000004",
+        "KSTREAM-SOURCE-0000000006",
         "KSTREAM-AGGREGATE-0000000003",
         "KTABLE-TOSTREAM-0000000007",
         "KSTREAM-SINK-0000000008",

@@ -43,6 +43,11 @@ def globally(builder: StreamsBuilder, verb: str) -> None:
     getattr(texts(builder), verb)(rows, plus, on=lambda key, value: value, value=str).to("out")
 
 
+def with_itself(builder: StreamsBuilder) -> None:
+    stream = texts(builder)
+    stream.join(stream, plus, within=WITHIN, value=str).to("out")
+
+
 WITHIN = JoinWindows.of(10)
 HISTORY = Materialized(name="rows", history=1_000)
 BOTH = [("left", "a", "L", 1), ("right", "a", "R", 2), ("left", "a", None, 3), ("right", "a", None, 4)]
@@ -239,9 +244,7 @@ PROOFS = [
     Proof(
         rows=(110, 26),
         title="a self join with one store: older ones first, then itself",
-        say=lambda b: (lambda stream: stream.join(stream, plus, within=JoinWindows.of(10), value=str).to("out"))(
-            texts(b)
-        ),
+        say=with_itself,
         sent=[("in", "a", "x", 1), ("in", "a", "y", 2)],
         expected=[("a", "x+x", 1), ("a", "y+x", 2), ("a", "x+y", 2), ("a", "y+y", 2)],
         settings={"topology_optimization": "single.store.self.join"},

@@ -15,7 +15,8 @@ from typing import Any
 
 from tests.differential.cases import case_of
 from tests.differential.comparison import Difference, compare
-from tests.differential.kafka import Kafka, KafkaMissing
+from tests.differential.kafka import Kafka, KafkaMissingError
+from tests.differential.recording import recorded
 from tests.differential.shrinking import shrunk
 
 
@@ -26,7 +27,7 @@ def main() -> int:
     try:
         with Kafka() as kafka:
             return compare_all(kafka, options)
-    except KafkaMissing as missing:
+    except KafkaMissingError as missing:
         print(missing, file=sys.stderr)
         return 2
 
@@ -50,7 +51,7 @@ def compare_all(kafka: Kafka, options: argparse.Namespace) -> int:
         found = compare(answer, rocksdb=options.rocksdb)
         tally["refused by both" if answer.get("error") and not found else "differ" if found else "equal"] += 1
         if found:
-            print(f"seed {seed}: {found.kind}", flush=True)
+            print(f"seed {seed}: {found.kind}: {found.text.splitlines()[0]}", flush=True)
             failing.append((seed, found))
     for seed, found in failing[: options.keep_going]:
         report(kafka, seed, found, options)
@@ -76,7 +77,7 @@ def report(kafka: Kafka, seed: int, found: Difference, options: argparse.Namespa
     print(f"\n== seed {seed}: {again.kind}\n{shown(case)}\n{again.text}\n", flush=True)
     if options.save:
         options.save.mkdir(parents=True, exist_ok=True)
-        (options.save / f"seed-{seed}.json").write_text(json.dumps(answer, ensure_ascii=False, indent=1) + "\n")
+        (options.save / f"seed-{seed}.json").write_text(recorded(answer))
 
 
 def shown(case: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from tests.differential.topologies import Handle
+from tests.differential.drawing import Handle
 
 KEYS: dict[str, tuple[Any, ...]] = {
     "string": ("ab", "ac", "bc"),
@@ -53,7 +53,7 @@ def steps(random: Random, topics: dict[str, Handle], unit_ms: int) -> list[dict[
     names = list(topics)
     now = random.choice((0, 0, 3, 50, 1000)) * unit_ms
     fed = []
-    for number in range(random.choice((6, 12, 20, 30))):
+    for number in range(random.choice((6, 12, 20, 20, 30, 30, 100))):
         name = random.choice(names)
         now += random.choice((0, 0, 1, 1, 2, 3, 5, 8)) * unit_ms
         if random.random() < 0.06:

@@ -25,14 +25,14 @@ CASES_PER_PROCESS = 2000  # a driver that fails to start leaves its files open
 JVM_OPTIONS = ("-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 
-class KafkaMissing(Exception):
+class KafkaMissingError(Exception):
     """Java, Maven or the jars are not to be had here; the message says which."""
 
 
 def prepare() -> None:
-    """Fetch the jars and compile the recorder, where that has not been done. Raises: KafkaMissing."""
+    """Fetch the jars and compile the recorder, where that has not been done. Raises: KafkaMissingError."""
     if shutil.which("javac") is None:
-        raise KafkaMissing("no Java compiler: put javac (17 or later) on the PATH")
+        raise KafkaMissingError("no Java compiler: put javac (17 or later) on the PATH")
     if not any(LIBRARIES.glob("kafka-streams-test-utils-*.jar")):
         fetch()
     compiled = CLASSES / "Recorder.class"
@@ -43,16 +43,16 @@ def prepare() -> None:
 
 def fetch() -> None:
     if shutil.which("mvn") is None:
-        raise KafkaMissing("no Maven to fetch Kafka Streams' jars with: put mvn on the PATH")
+        raise KafkaMissingError("no Maven to fetch Kafka Streams' jars with: put mvn on the PATH")
     goal = ["dependency:copy-dependencies", f"-DoutputDirectory={LIBRARIES}"]
     run(["mvn", "-q", "-B", "-f", str(JAVA / "pom.xml"), *goal], "Maven did not fetch Kafka Streams' jars")
 
 
 def run(command: list[str], complaint: str) -> None:
-    """Raises: KafkaMissing with the end of what the command said."""
+    """Raises: KafkaMissingError with the end of what the command said."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise KafkaMissing(f"{complaint}: {(done.stdout + done.stderr)[-2000:]}")
+        raise KafkaMissingError(f"{complaint}: {(done.stdout + done.stderr)[-2000:]}")
 
 
 class Kafka:

@@ -35,12 +35,10 @@ class ProgramBuilder:
 
     def __init__(self, default_types: Types, topic_types: Mapping[str, list[str]], *, persistent: bool | None) -> None:
         self.builder = StreamsBuilder()
-        self.output_types: dict[str, tuple[Types, bool]] = {}
         self._default_types = default_types
         self._topic_types = topic_types
         self._persistent = persistent
         self._results: dict[str, Result] = {}
-        self._windowed: set[str] = set()
 
     def add(self, operation: Operation) -> None:
         """Append one operation. Raises: KeyError for one that the format does not have."""

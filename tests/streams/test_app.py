@@ -24,6 +24,35 @@ def test_a_topic_is_declared_once() -> None:
         app.topic("rides", value=int)
 
 
+def test_a_second_declaration_adds_what_was_open() -> None:
+    """A topic first met by its name gets its types later, and keeps those it has."""
+    app = App("taxi")
+    app.topic("rides")
+    app.topic("rides", key=str)
+    rides = app.topic("rides", value=Total)
+    assert (rides.key_serde.type, rides.value_serde.type) == (str, Total)
+    assert app.topic("rides") is rides
+
+
+def test_what_an_aggregate_writes_is_known_by_name() -> None:
+    """A bare topic name after `to=` gets the types of the updates, windowed keys included."""
+    app = App("taxi")
+
+    @app.aggregate(app.topic("rides", key=str, value=int), window=TimeWindows.of("10 s"), to="totals")
+    def total(total: float, ride: int) -> float:
+        return total + ride
+
+    seen: list[tuple[Windowed, float]] = []
+
+    @app.process("totals")
+    def see(key: Windowed, value: float) -> None:
+        seen.append((key, value))
+
+    with TopologyTestDriver(app) as driver:
+        driver.input("rides").send("a", 2, 12_000)
+    assert seen == [(Windowed("a", 10_000, 20_000), 2.0)]
+
+
 def test_types_of_a_topic_are_known_by_its_name() -> None:
     """The verbs accept a declared topic's name, and use its types."""
     app = App("taxi")

@@ -28,9 +28,8 @@ def test_a_program_beside_its_application(streams_broker: RunningBroker, tmp_pat
     app = doubling("beside", streams_broker, tmp_path)
     with app.running() as run:
         assert app.write("beside-numbers", [(str(number), number) for number in range(10)]) == 10
-        while run.lag() != 0:
-            run.check()
-        assert run.status().processed == 10
+        run.catch_up()
+        assert (run.lag(), run.status().processed) == (0, 10)
     assert sorted(record.value for record in app.read("beside-doubled")) == list(range(0, 20, 2))
 
 
@@ -40,13 +39,18 @@ def test_what_stops_it_is_raised(streams_broker: RunningBroker, tmp_path: Path) 
     app = doubling("failing", streams_broker, tmp_path)
     app.write("failing-numbers", [("x", 13)])
 
-    def look_until_it_fails() -> None:
-        with app.running() as run:
-            while True:
-                run.lag()
+    with pytest.raises(StreamsError, match="thirteen is not doubled"), app.running() as run:
+        run.catch_up()
 
-    with pytest.raises(StreamsError, match="thirteen is not doubled"):
-        look_until_it_fails()
+
+@pytest.mark.broker
+def test_patience_has_an_end(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """What is not committed within the time is told."""
+    app = doubling("patient", streams_broker, tmp_path)
+    app.configure({"commit_interval_ms": "60000"})
+    app.write("patient-numbers", [("x", 1)])
+    with pytest.raises(StreamsError, match=r"patient did not catch up in 0\.1 s"), app.running() as run:
+        run.catch_up(timeout_s=0.1)
 
 
 def test_a_start_that_fails_is_raised(tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ def test_topology_is_kafkas_text(home: Path) -> None:
     ("form", "expected"),
     [
         ("mermaid", ["flowchart TD", 'subgraph sub0["Sub-topology 0"]', '[("rides")]']),
+        ("svg", ["<svg xmlns=", ">Sub-topology 0</text>", ">rides</text>", "</svg>"]),
         ("dot", ["digraph topology {", '"topic rides" -> "KSTREAM-SOURCE-0000000000";', "shape=cylinder"]),
     ],
 )

@@ -1,17 +1,18 @@
-"""The commands about topics and groups, as processes of their own, on the real broker."""
+"""The commands about topics and groups: their real output, on the real broker (test_cli has them as processes)."""
 
+import io
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from streams import App, Record, TimeWindows
+from streams.cli import main
 from streams.pytest_plugin import RunningBroker
 
 APP = """
@@ -34,27 +35,39 @@ if __name__ == "__main__":
 """
 RIDES = '{"key": "a", "value": {"zone": 7, "fare": 2.5}, "timestamp": 12000}\n'
 
-Command = Callable[..., subprocess.CompletedProcess[str]]
+
+class Done(NamedTuple):
+    """What a command came to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Done]
 
 
 @pytest.fixture
-def command(tmp_path: Path, streams_broker: RunningBroker) -> Command:
-    """Runs `streams ...` against the broker, in a directory with two applications of their own."""
-    environment = {**os.environ, "STREAMS_BROKER": streams_broker.url, "COLUMNS": "120"}
+def command(
+    tmp_path: Path,
+    streams_broker: RunningBroker,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Iterator[Command]:
+    """Runs a command line to its end in this process, against the broker, in a directory of its own."""
+    monkeypatch.setenv("STREAMS_BROKER", streams_broker.url)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
 
-    def run(*arguments: str, stdin: str = "", program: tuple[str, ...] = ("-m", "streams.cli")) -> Any:
-        return subprocess.run(
-            [sys.executable, *program, *arguments],
-            cwd=tmp_path,
-            env=environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def run(*arguments: str, stdin: str = "") -> Done:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        with pytest.raises(SystemExit) as end:
+            main(list(arguments))
+        output = capfd.readouterr()
+        return Done(int(end.value.code or 0), output.out, output.err)
 
-    return run
+    yield run
+    sys.modules.pop("taxi", None)
 
 
 @pytest.fixture
@@ -68,8 +81,7 @@ def program(tmp_path: Path, streams_broker: RunningBroker, request: pytest.Fixtu
 def run_through(app: App) -> None:
     """Run until everything is committed."""
     with app.running() as run:
-        while run.lag() != 0:
-            run.check()
+        run.catch_up()
 
 
 def totals_of(name: str, home: Path, broker: RunningBroker) -> App:
@@ -86,7 +98,7 @@ def totals_of(name: str, home: Path, broker: RunningBroker) -> App:
     return app
 
 
-def rows(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+def rows(done: Done) -> list[dict[str, Any]]:
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -100,12 +112,14 @@ def test_version(command: Command) -> None:
 def test_types_come_from_the_application(
     command: Command, program: str, tmp_path: Path, streams_broker: RunningBroker
 ) -> None:
-    """The program's own `consume`, and `--app`, know windowed keys and doubles; without, bytes are called bytes."""
-    assert command("produce", f"{program}-rides", program=("taxi.py",), stdin=RIDES).returncode == 0
+    """The program's own commands, and `--app`, know its types; without, options tell them, or bytes are called bytes."""
+    produced = subprocess.run(
+        [sys.executable, "taxi.py", "produce", f"{program}-rides"], cwd=tmp_path, input=RIDES, text=True, check=True
+    )
+    assert produced.returncode == 0
     run_through(totals_of(program, tmp_path, streams_broker))
     expected = {"key": {"key": 7, "start_ms": 10_000, "end_ms": 20_000}, "value": 2.5}
     for known in (
-        command("consume", f"{program}-totals", program=("taxi.py",)),
         command("consume", f"{program}-totals", "--app", "taxi:app"),
         command("consume", f"{program}-totals", "--key", "windowed:int:10s", "--value", "float"),
     ):
@@ -130,6 +144,17 @@ def test_consume_a_part(command: Command, streams_broker: RunningBroker) -> None
     assert read("--last", "3", "-n", "2") == "bc"
     (last,) = rows(command("consume", "parts", "--last", "1"))
     assert (last["key"], last["headers"]) == ("3", {"h": "x"})
+
+
+@pytest.mark.broker
+def test_a_broken_record_hides_no_other(command: Command, program: str) -> None:
+    """A record that is not of its declared type is shown as what it is, between the others."""
+    command("produce", f"{program}-rides", stdin='{"key": "a", "value": "broken"}\n' + RIDES)
+    values = [row["value"] for row in rows(command("consume", f"{program}-rides", "--app", "taxi:app"))]
+    assert sorted(values, key=str) == [
+        {"unreadable": "broken", "problem": "expected Ride as JSON: Expected `object`, got `str`"},
+        {"zone": 7, "fare": 2.5},
+    ]
 
 
 @pytest.mark.broker
@@ -204,8 +229,7 @@ def test_a_running_application_is_not_reset(
     app = totals_of(program, tmp_path, streams_broker)
     app.write(f"{program}-rides", [("a", {"zone": 7, "fare": 2.5})], timestamp=0)
     with app.running() as run:
-        while run.lag() != 0:
-            run.check()
+        run.catch_up()
         done = command("reset", "taxi:app")
     assert done.returncode == 1
     assert f"error: {program} is running ({program}" in done.stderr

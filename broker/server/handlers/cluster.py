@@ -38,7 +38,7 @@ def metadata(broker: Broker, exchange: Exchange, request: Any) -> Body | None:
     operations = bool(getattr(request, "include_topic_authorized_operations", False))
     asked = None if everything else tuple((topic.name, getattr(topic, "topic_id", None)) for topic in wanted)
     if asked and may_create:
-        _create_missing(broker, [name for name, _ in asked if name is not None])
+        _create_missing(broker, [name for name, topic_id in asked if name is not None and topic_id is None])
     key = (version, asked, operations)
     cache = broker.metadata_frames
     if cache.version != broker.catalog.version or len(cache.frames) > MAX_CACHED:
@@ -80,6 +80,9 @@ def _metadata_body(broker: Broker, asked: tuple[tuple[str | None, Any], ...] | N
 
 
 def _asked_topic(broker: Broker, name: str | None, topic_id: Any, *, operations: bool) -> Body:
+    """A topic by its id, whatever name comes beside it, or by its name."""
+    if topic_id is not None:
+        name = None
     topic = broker.catalog.by_id.get(topic_id) if name is None else broker.catalog.topics.get(name)
     if topic is not None:
         return _topic_body(broker, topic, operations=operations)

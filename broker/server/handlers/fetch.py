@@ -1,61 +1,98 @@
 """Fetch: whole batches from the offsets asked for, now or when there is enough.
 
-A fetch that finds less than `min_bytes` waits, woken whenever one of its logs moves, at most `max_wait`. Sessions are
-declined (id 0), so every request names all its partitions; clients fall back to that by themselves.
+A fetch that finds less than `min_bytes` waits, woken whenever one of its logs moves, at most `max_wait`. Within a session
+(`fetch_sessions`) a request names only what changed, and the answer what is news.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from broker.errors import BrokerError, ErrorCode
 from broker.log.partition_log import PartitionLog
-from broker.protocol.bodies import Body
-from broker.protocol.hot import FetchedPartition, TopicPart, fetch_response
+from broker.protocol.hot import FetchedPartition, fetch_response
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange, topic_part
+from broker.server.fetch_sessions import FIRST, LAST, NO_SESSION, Session, Wanted
 from broker.server.handlers.log_offsets import READ_COMMITTED, check_leader_epoch
 
+logger = logging.getLogger(__name__)
+
 BY_ID = 13
-NO_SESSION = 0
+SESSIONS_FROM = 7
+
+Answers = list[tuple[Any, list[FetchedPartition]]]
+"""Partitions by topic, each topic by its name or id."""
 
 
-class Wanted(NamedTuple):
-    """One partition of the request; the log, or why there is none."""
-
-    partition: int
-    log: PartitionLog | None
-    error: BrokerError | None
-    offset: int
-    max_bytes: int
-    leader_epoch: int
-
-
-def fetch(broker: Broker, exchange: Exchange, request: Any) -> Body | None:
+def fetch(broker: Broker, exchange: Exchange, request: Any) -> None:
     """Answer at once if there is enough, an error, or no time to wait."""
-    if request.session_id != NO_SESSION if exchange.version >= 7 else False:
-        return {"error_code": ErrorCode.FETCH_SESSION_ID_NOT_FOUND}
     by_id = exchange.version >= BY_ID
-    topics = [
-        (
-            topic.topic_id if by_id else topic.topic,
-            [_wanted(broker, topic, item, by_id=by_id) for item in topic.partitions],
-        )
-        for topic in request.topics
-    ]
-    Fetch(broker, exchange, request, topics).begin()
-    return None
+    wanted = list(_named(broker, request, by_id=by_id))
+    if exchange.version < SESSIONS_FROM:
+        Fetch(broker, exchange, request, wanted).begin()
+        return
+    try:
+        session, is_new = _session(broker, request, wanted, by_id=by_id)
+    except BrokerError as error:
+        exchange.answer_frame(fetch_response(exchange.version, exchange.correlation_id, (), error=error.code))
+        return
+    if session is not None and not is_new:
+        wanted = [_renewed(broker, item, by_id=by_id) for item in session.wanted.values()]
+    Fetch(broker, exchange, request, wanted, session, in_full=is_new).begin()
 
 
-def _wanted(broker: Broker, topic: Any, item: Any, *, by_id: bool) -> Wanted:
-    log, error = None, None
+def _session(broker: Broker, request: Any, wanted: Sequence[Wanted], *, by_id: bool) -> tuple[Session | None, bool]:
+    """The session of a request, if it has one, and whether the client is to hear of every partition.
+
+    Raises: BrokerError.
+    """
+    sessions = broker.fetch_sessions
+    if request.session_epoch == LAST:
+        sessions.end(request.session_id)
+        return None, True
+    if request.session_epoch == FIRST:
+        sessions.end(request.session_id)
+        return sessions.begin(wanted, by_id=by_id), True
+    session = sessions.resume(request.session_id, request.session_epoch, by_id=by_id)
+    session.update(wanted, _forgotten(request, by_id=by_id))
+    if not session.wanted:
+        sessions.end(session.session_id)
+        return None, True
+    return session, False
+
+
+def _forgotten(request: Any, *, by_id: bool) -> Iterator[tuple[Any, int]]:
+    for topic in request.forgotten_topics_data:
+        where = topic.topic_id if by_id else topic.topic
+        yield from ((where, partition) for partition in topic.partitions)
+
+
+def _named(broker: Broker, request: Any, *, by_id: bool) -> Iterator[Wanted]:
+    """The partitions a request names."""
+    for topic in request.topics:
+        where = topic.topic_id if by_id else topic.topic
+        for item in topic.partitions:
+            log, error = _find(broker, where, item.partition, by_id=by_id)
+            epoch = getattr(item, "current_leader_epoch", -1)
+            yield Wanted(where, item.partition, log, error, item.fetch_offset, item.partition_max_bytes, epoch)
+
+
+def _find(broker: Broker, where: Any, partition: int, *, by_id: bool) -> tuple[PartitionLog | None, BrokerError | None]:
     try:
         catalog = broker.catalog
-        log = catalog.log_by_id(topic.topic_id, item.partition) if by_id else catalog.log(topic.topic, item.partition)
+        return (catalog.log_by_id(where, partition) if by_id else catalog.log(where, partition)), None
     except BrokerError as unknown:
-        error = unknown
-    epoch = getattr(item, "current_leader_epoch", -1)
-    return Wanted(item.partition, log, error, item.fetch_offset, item.partition_max_bytes, epoch)
+        return None, unknown
+
+
+def _renewed(broker: Broker, wanted: Wanted, *, by_id: bool) -> Wanted:
+    """A session's partition, looked up again if it was not there or is gone."""
+    if wanted.log is not None and not wanted.log.deleted:
+        return wanted
+    log, error = _find(broker, wanted.where, wanted.partition, by_id=by_id)
+    return wanted._replace(log=log, error=error)
 
 
 class Fetch:
@@ -64,11 +101,20 @@ class Fetch:
     _timer: asyncio.TimerHandle | None
 
     def __init__(
-        self, broker: Broker, exchange: Exchange, request: Any, topics: Sequence[tuple[Any, Sequence[Wanted]]]
+        self,
+        broker: Broker,
+        exchange: Exchange,
+        request: Any,
+        wanted: Sequence[Wanted],
+        session: Session | None = None,
+        *,
+        in_full: bool = True,
     ) -> None:
         self._broker = broker
         self._exchange = exchange
-        self._topics = topics
+        self._wanted = wanted
+        self._session = session
+        self._in_full = in_full
         self._committed = request.isolation_level == READ_COMMITTED
         self._max_wait_ms = request.max_wait
         self._min_bytes = request.min_bytes
@@ -77,51 +123,59 @@ class Fetch:
 
     def begin(self) -> None:
         """Answer or wait."""
-        size, failed, responses = self._read()
-        if size >= self._min_bytes or failed or self._max_wait_ms <= 0 or not responses:
-            self._answer(responses)
+        size, failed, answers = self._read()
+        if size >= self._min_bytes or failed or self._max_wait_ms <= 0 or not answers:
+            self._answer(answers)
             return
         self._broker.delayed.wait(self, self._logs())
         self._timer = self._broker.loop.call_later(self._max_wait_ms / 1000, self._timed_out)
 
     def woken(self) -> None:
         """There may be enough now."""
-        size, failed, responses = self._read()
+        size, failed, answers = self._read()
         if size >= self._min_bytes or failed:
-            self._finish(responses)
+            self._finish(answers)
 
     def _timed_out(self) -> None:
         self._finish(self._read()[2])
 
-    def _finish(self, responses: list[TopicPart]) -> None:
+    def _finish(self, answers: Answers) -> None:
         assert self._timer is not None
         self._timer.cancel()
         self._broker.delayed.stop(self, self._logs())
-        self._answer(responses)
+        self._answer(answers)
 
     def _logs(self) -> list[PartitionLog]:
-        return [wanted.log for _, partitions in self._topics for wanted in partitions if wanted.log is not None]
+        return [wanted.log for wanted in self._wanted if wanted.log is not None]
 
-    def _answer(self, responses: list[TopicPart]) -> None:
-        exchange = self._exchange
-        exchange.answer_frame(fetch_response(exchange.version, exchange.correlation_id, responses))
+    def _answer(self, answers: Answers) -> None:
+        exchange, session = self._exchange, self._session
+        if session is not None:
+            news = [(where, [item for item in found if session.is_news(where, item)]) for where, found in answers]
+            if not self._in_full:
+                answers = [(where, found) for where, found in news if found]
+        by_id = exchange.version >= BY_ID
+        topics = [topic_part(where, found, by_id=by_id) for where, found in answers]
+        session_id = NO_SESSION if session is None else session.session_id
+        exchange.answer_frame(fetch_response(exchange.version, exchange.correlation_id, topics, session_id=session_id))
 
-    def _read(self) -> tuple[int, bool, list[TopicPart]]:
+    def _read(self) -> tuple[int, bool, Answers]:
         """(bytes found, whether any partition has an error, answers); the first batch may exceed every limit."""
         size, failed = 0, False
-        by_id = self._exchange.version >= BY_ID
-        responses: list[TopicPart] = []
-        for where, partitions in self._topics:
-            answers = []
-            for wanted in partitions:
-                try:
-                    answer, found = self._read_one(wanted, self._max_bytes - size, minimum_one=size == 0)
-                    size += found
-                except BrokerError as error:
-                    answer, failed = FetchedPartition(wanted.partition, error.code), True
-                answers.append(answer)
-            responses.append(topic_part(where, answers, by_id=by_id))
-        return size, failed, responses
+        answers: Answers = []
+        for wanted in self._wanted:
+            try:
+                answer, found = self._read_one(wanted, self._max_bytes - size, minimum_one=size == 0)
+                size += found
+            except BrokerError as error:
+                answer, failed = FetchedPartition(wanted.partition, error.code), True
+            except OSError:
+                logger.exception("partition %d of %s could not be read", wanted.partition, wanted.where)
+                answer, failed = FetchedPartition(wanted.partition, ErrorCode.KAFKA_STORAGE_ERROR), True
+            if not answers or answers[-1][0] != wanted.where:
+                answers.append((wanted.where, []))
+            answers[-1][1].append(answer)
+        return size, failed, answers
 
     def _read_one(self, wanted: Wanted, left: int, *, minimum_one: bool) -> tuple[FetchedPartition, int]:
         log = wanted.log

@@ -13,6 +13,7 @@ OPERATIONS_NOT_ASKED = -(2**31)
 GROUP_OPERATIONS = sum(1 << code for code in (3, 6, 8))
 """read, delete, describe."""
 CLASSIC = "classic"
+CONSUMER = "consumer"
 UNKNOWN_GROUP_IS_AN_ERROR = 6
 
 
@@ -60,18 +61,21 @@ def list_groups(broker: Broker, _: Exchange, request: Any) -> Body:
     types = {kind.lower() for kind in getattr(request, "types_filter", ())}
     listed = []
     for group_id in broker.groups.group_ids():
+        group = _listed(broker, group_id)
+        if (not states or group["group_state"].lower() in states) and (not types or group["group_type"] in types):
+            listed.append(group)
+    return {"groups": listed}
+
+
+def _listed(broker: Broker, group_id: str) -> dict[str, Any]:
+    consumer = broker.groups.consumer_group(group_id)
+    if consumer is not None:
+        state, kind, protocol = consumer.state.value, CONSUMER, CONSUMER
+    else:
         group = broker.groups.describe(group_id)
         assert group is not None
-        if (not states or group.state.value.lower() in states) and (not types or CLASSIC in types):
-            listed.append(
-                {
-                    "group_id": group_id,
-                    "protocol_type": group.protocol_type or "",
-                    "group_state": group.state.value,
-                    "group_type": CLASSIC,
-                }
-            )
-    return {"groups": listed}
+        state, kind, protocol = group.state.value, CLASSIC, group.protocol_type or ""
+    return {"group_id": group_id, "protocol_type": protocol, "group_state": state, "group_type": kind}
 
 
 def delete(broker: Broker, exchange: Exchange, request: Any) -> None:

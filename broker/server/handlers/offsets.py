@@ -105,16 +105,29 @@ def fetch(broker: Broker, exchange: Exchange, request: Any) -> None:
         return
     answers: list[dict[str, Any]] = []
 
-    def ready(group: Any, offsets: Mapping[TopicPartition, CommittedOffset]) -> None:
-        view = _view(broker, exchange, group.group_id, offsets, stable=stable)
-        answers.append({"group_id": group.group_id, "topics": _fetched(view, group.topics)})
+    def add(answer: dict[str, Any]) -> None:
+        answers.append(answer)
         if len(answers) == len(request.groups):
             exchange.answer({"groups": answers})
+
+    def refused(group: Any, error: BrokerError) -> None:
+        add({"group_id": group.group_id, "error_code": error.code})
+
+    def ready(group: Any, offsets: Mapping[TopicPartition, CommittedOffset]) -> None:
+        view = _view(broker, exchange, group.group_id, offsets, stable=stable)
+        add({"group_id": group.group_id, "topics": _fetched(view, group.topics)})
 
     if not request.groups:
         exchange.answer({"groups": []})
     for group in request.groups:
-        broker.groups.fetch(group.group_id, functools.partial(ready, group))
+        try:
+            broker.groups.check_fetch(
+                group.group_id, getattr(group, "member_id", None), getattr(group, "member_epoch", -1)
+            )
+        except BrokerError as error:
+            refused(group, error)
+        else:
+            broker.groups.fetch(group.group_id, functools.partial(ready, group))
 
 
 class _View(NamedTuple):

@@ -51,6 +51,9 @@ def produce(broker: Broker, exchange: Exchange, request: Any) -> None:
                 results.append((partition.index, result))
             except BrokerError as error:
                 results.append((partition.index, error))
+            except OSError as error:
+                refused = BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, f"the disk refused: {error.strerror}")
+                results.append((partition.index, refused))
         pending.results.append((where, results))
     if request.acks == 0:
         _finish_silently(exchange, pending)

@@ -19,7 +19,7 @@ from aiokafka.client import AIOKafkaClient
 from streams.clients.kafka.admin import KafkaAdmin
 from streams.clients.kafka.consumer import KafkaConsumer
 from streams.clients.kafka.fetcher import FetchSettings
-from streams.clients.kafka.group import GroupSettings
+from streams.clients.kafka.group_states import GroupSettings
 from streams.clients.kafka.network import NetworkThread, connect
 from streams.clients.kafka.producer import KafkaProducer, ProducerSettings
 from streams.clients.kafka.sender import SendSettings

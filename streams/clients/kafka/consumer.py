@@ -15,7 +15,8 @@ from aiokafka.client import AIOKafkaClient
 
 from streams.clients.base import Assignor, GroupMetadata, OffsetAndMetadata, RawBatch, RebalanceListener
 from streams.clients.kafka.fetcher import Delivery, Fetcher, FetchSettings
-from streams.clients.kafka.group import GroupMember, GroupSettings, Ownership, Rebalance
+from streams.clients.kafka.group import GroupMember
+from streams.clients.kafka.group_states import GroupSettings, Ownership, Rebalance
 from streams.clients.kafka.network import NetworkThread
 from streams.clients.kafka.offsets import EARLIEST, LATEST, list_offsets
 from streams.errors import StreamsError
@@ -52,6 +53,7 @@ class KafkaConsumer:
         self._ends: dict[TopicPartition, int] = {}
         self._epochs: dict[TopicPartition, int] = {}
         self._unplaced: set[TopicPartition] = set()
+        self._paused: set[TopicPartition] = set()
         self._listener: RebalanceListener | None = None
         self._assignor: Assignor | None = None
         self._fetcher, self._member = network.call(self._parts(fetching, group))
@@ -109,16 +111,20 @@ class KafkaConsumer:
         self._positions[partition] = offset
         self._ends.pop(partition, None)
         self._network.soon(self._fetcher.start, partition, offset, self._new_epoch(partition))
+        if partition in self._paused:
+            self._set_paused([partition], paused=True)
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
-        """Stop fetching these until `resume`."""
+        """Stop fetching these until `resume`, wherever they are placed meanwhile."""
         chosen = list(partitions)
-        self._network.soon(lambda: self._fetcher.pause(chosen, paused=True))
+        self._paused.update(chosen)
+        self._set_paused(chosen, paused=True)
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch these again."""
         chosen = list(partitions)
-        self._network.soon(lambda: self._fetcher.pause(chosen, paused=False))
+        self._paused.difference_update(chosen)
+        self._set_paused(chosen, paused=False)
 
     def position(self, partition: TopicPartition) -> int:
         """The offset of the next record that `poll` will return of this partition."""
@@ -265,6 +271,9 @@ class KafkaConsumer:
         self._let_go(self._positions.keys() - partitions)
         self._place_later(partitions - self._positions.keys())
 
+    def _set_paused(self, partitions: list[TopicPartition], *, paused: bool) -> None:
+        self._network.soon(lambda: self._fetcher.pause(partitions, paused=paused))
+
     def _let_go(self, partitions: Iterable[TopicPartition]) -> None:
         gone = list(partitions)
         for partition in gone:
@@ -272,6 +281,7 @@ class KafkaConsumer:
             self._ends.pop(partition, None)
             self._new_epoch(partition)
         self._unplaced.difference_update(gone)
+        self._paused.difference_update(gone)
         self._network.soon(self._fetcher.stop, gone)
 
     def _place_later(self, partitions: Iterable[TopicPartition]) -> None:

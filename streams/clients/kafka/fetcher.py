@@ -48,12 +48,16 @@ class FetchSettings(NamedTuple):
 class PartitionState:
     """Where fetching of one partition stands."""
 
-    __slots__ = ("end_offset", "epoch", "in_flight", "offset", "paused", "retry_at")
+    __slots__ = ("end_offset", "epoch", "failed", "held", "in_flight", "offset", "paused", "retry_at")
 
     def __init__(self, offset: int, epoch: int) -> None:
         self.offset = offset
         self.epoch = epoch
         self.paused = False
+        self.failed = False
+        """Nothing more can be read from here; a new offset makes it good."""
+        self.held: list[Delivery] = []
+        """What a fetch that was under way brought while the partition is paused."""
         self.in_flight = False
         self.retry_at = 0.0
         self.end_offset: int | None = None
@@ -108,6 +112,8 @@ class Fetcher:
         for partition in partitions:
             if partition in self._states:
                 self._states[partition].paused = paused
+                if not paused:
+                    self._deliver_held(self._states[partition])
         self._changed.set()
 
     def taken(self, size: int) -> None:
@@ -165,6 +171,8 @@ class Fetcher:
                 retry_s = RETRY_S
             elif state.retry_at > now:
                 retry_s = min(retry_s or RETRY_S, state.retry_at - now)
+            elif state.failed:
+                continue
             elif state.paused:
                 left_out.add(node)
             elif node not in self._busy_nodes and not state.in_flight:
@@ -216,13 +224,20 @@ class Fetcher:
             fetched = split(partition, answer[-1], state.offset, self._aborted(answer))
         except StreamsError as failure:
             self._fail(failure)
-            state.paused = True
+            state.failed = True
             return
         state.offset = fetched.next_offset
         if fetched.batches or state.end_offset != end_offset:
             state.end_offset = end_offset
-            self._waiting_bytes += sum(batch.size for batch in fetched.batches)
-            self._deliver(Delivery(partition, state.epoch, fetched.batches, end_offset))
+            state.held.append(Delivery(partition, state.epoch, fetched.batches, end_offset))
+            if not state.paused:
+                self._deliver_held(state)
+
+    def _deliver_held(self, state: PartitionState) -> None:
+        for delivery in state.held:
+            self._waiting_bytes += sum(batch.size for batch in delivery.batches)
+            self._deliver(delivery)
+        state.held.clear()
 
     def _aborted(self, answer: Any) -> list[tuple[int, int]] | None:
         """The aborted transactions of an answer; they stand before the records, or before a preferred replica."""
@@ -232,14 +247,14 @@ class Fetcher:
 
     def _refused(self, partition: TopicPartition, state: PartitionState, error: type[Exception]) -> None:
         if error is kafka_errors.OffsetOutOfRangeError:
-            state.paused = True
+            state.failed = True
             self._fail(OffsetOutOfRange(partition.topic, partition.partition, state.offset))
         elif issubclass(error, STALE_METADATA) or getattr(error, "retriable", False):
             log.debug("fetch of %s refused: %s", partition, error.__name__)
             self._client.force_metadata_update()
             self._retry_later([state])
         else:
-            state.paused = True
+            state.failed = True
             self._fail(ClientError(f"{partition} cannot be read: the broker answers {error.__name__}"))
 
     def _retry_later(self, states: Iterable[PartitionState]) -> None:

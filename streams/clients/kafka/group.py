@@ -14,8 +14,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient, CoordinationType
@@ -28,6 +27,8 @@ from streams.clients.kafka.coordinator import MOVED, PASSING, RETRY_S, Coordinat
 from streams.clients.kafka.group_errors import refusal
 from streams.clients.kafka.group_offsets import commit_offsets, committed_offsets
 from streams.clients.kafka.group_requests import Claim
+from streams.clients.kafka.group_states import TRANSITIONS, GroupSettings, MemberState, Ownership, Rebalance
+from streams.clients.kafka.heartbeats import Heartbeats
 from streams.clients.kafka.network import Outage, described, translated
 from streams.errors import ClientError, RebalanceInProgress, StreamsError, TaskMigrated
 from streams.record import TopicPartition
@@ -38,63 +39,6 @@ NO_GENERATION = -1
 JOIN_MARGIN_S = 5.0
 LEAVE_S = 2.0
 NOBODY: frozenset[TopicPartition] = frozenset()
-
-
-class Ownership(Enum):
-    """What a rebalance asks of the processing thread, or tells it."""
-
-    JOINING = "joining"
-    REVOKED = "revoked"
-    LOST = "lost"
-    ASSIGNED = "assigned"
-
-
-class Rebalance(NamedTuple):
-    """Something the processing thread has to know; all but ASSIGNED wait for `done` with what to tell the leader.
-
-    `life` is that of the member: what belongs to an older one is void.
-    """
-
-    ownership: Ownership
-    partitions: frozenset[TopicPartition]
-    user_data: bytes
-    life: int
-    done: Callable[[bytes], None]
-
-
-class GroupSettings(NamedTuple):
-    """Times in ms."""
-
-    group: str
-    instance_id: str | None
-    session_timeout_ms: int
-    heartbeat_interval_ms: int
-    max_poll_interval_ms: int
-
-
-class MemberState(Enum):
-    """Where a member is between two generations."""
-
-    UNJOINED = "unjoined"
-    PREPARING = "preparing"
-    JOINING = "joining"
-    SYNCING = "syncing"
-    STABLE = "stable"
-    ENDED = "ended"
-
-
-TRANSITIONS: Mapping[MemberState, frozenset[MemberState]] = {
-    MemberState.UNJOINED: frozenset({MemberState.PREPARING, MemberState.ENDED}),
-    MemberState.PREPARING: frozenset({MemberState.JOINING, MemberState.UNJOINED, MemberState.ENDED}),
-    MemberState.JOINING: frozenset(
-        {MemberState.SYNCING, MemberState.PREPARING, MemberState.UNJOINED, MemberState.ENDED}
-    ),
-    MemberState.SYNCING: frozenset(
-        {MemberState.STABLE, MemberState.PREPARING, MemberState.UNJOINED, MemberState.ENDED}
-    ),
-    MemberState.STABLE: frozenset({MemberState.PREPARING, MemberState.UNJOINED, MemberState.ENDED}),
-    MemberState.ENDED: frozenset(),
-}
 
 
 class GroupMember:
@@ -127,8 +71,9 @@ class GroupMember:
         self._needed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._outage = Outage("the group")
-        self._polled_at: float | None = None
-        """When the processing thread last left `poll`; None while it waits in there, or has not come yet."""
+        self._heartbeats = Heartbeats(
+            self._coordinator, settings, self._beating_as, answered=self._heartbeat_answered, silent=self._silent
+        )
 
     # What the consumer asks
 
@@ -154,7 +99,7 @@ class GroupMember:
 
     def polling(self, *, waits: bool) -> None:
         """The processing thread waits in `poll`, or is about to do something else. From any thread."""
-        self._polled_at = None if waits else self._loop.time()
+        self._heartbeats.polling(waits=waits)
 
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], *, within_s: float) -> None:
         """Commit as this member. Raises: TaskMigrated, RebalanceInProgress, ClientError."""
@@ -193,7 +138,7 @@ class GroupMember:
     def _begin(self) -> None:
         self.life += 1
         self._needed.set()
-        self._tasks = [self._loop.create_task(self._run()), self._loop.create_task(self._beat())]
+        self._tasks = [self._loop.create_task(self._run()), self._loop.create_task(self._heartbeats.run())]
 
     async def _run(self) -> None:
         try:
@@ -333,23 +278,10 @@ class GroupMember:
         elif code != Code.REBALANCE_IN_PROGRESS:
             raise refusal(self._settings.group, code, what)
 
-    async def _beat(self) -> None:
-        """Heartbeats, and the watch over the processing thread."""
-        while True:
-            await asyncio.sleep(self._settings.heartbeat_interval_ms / 1000)
-            if self.metadata.generation < 0 or self._is_joining:
-                continue
-            if self._polls_too_seldom():
-                await self._give_up()
-                continue
-            member = self.metadata
-            try:
-                response = await self._coordinator.ask_once(requests.heartbeat(member))
-            except kafka_errors.KafkaError as error:
-                log.debug("heartbeat failed: %s", described(error))
-                continue
-            if member == self.metadata and not self._is_joining:
-                self._heartbeat_answered(member, response.error_code)
+    def _beating_as(self) -> GroupMetadata | None:
+        """Who beats now: nobody before the first generation, nor while a join tells the group that this one lives."""
+        joining = self._state is MemberState.JOINING
+        return None if joining or self.metadata.generation < 0 else self.metadata
 
     def _heartbeat_answered(self, member: GroupMetadata, code: int) -> None:
         if code == Code.NONE:
@@ -363,16 +295,8 @@ class GroupMember:
         elif code not in PASSING:
             self._end(refusal(member.group, code, "be kept up"))
 
-    def _polls_too_seldom(self) -> bool:
-        polled_at = self._polled_at
-        return polled_at is not None and self._loop.time() - polled_at > self._settings.max_poll_interval_ms / 1000
-
-    async def _give_up(self) -> None:
-        log.warning(
-            "leaving the group: no poll for %.1f s, longer than max_poll_interval_ms; process less between two polls "
-            "(max_poll_records), or raise it",
-            self._loop.time() - (self._polled_at or 0),
-        )
+    async def _silent(self) -> None:
+        """The processing thread does not poll: others shall have the partitions."""
         member = self.metadata
         await self._leave()
         self._dropped(member, Code.UNKNOWN_MEMBER_ID)
@@ -391,11 +315,6 @@ class GroupMember:
     def _assigning(self) -> Assignor:
         assert self._assignor is not None, "members have an assignor"
         return self._assignor
-
-    @property
-    def _is_joining(self) -> bool:
-        """While a join is under way the group counts this member as alive, and it has no generation to beat for."""
-        return self._state is MemberState.JOINING
 
     @property
     def _cooperative(self) -> bool:

@@ -18,12 +18,14 @@ from broker.coordinators.transaction import (
     Transaction,
     TransactionState,
     parse_transaction,
+    transaction_key,
     transaction_value,
 )
 from broker.coordinators.transaction_coordinator import TransactionCoordinator
 from broker.errors import BrokerError, ErrorCode
 from broker.log.config import LogConfig
 from broker.log.directory import LogDirectory
+from broker.protocol.records import build_pairs
 from broker.server.delayed import Delayed
 
 A, B = ("topic", 0), ("topic", 1)
@@ -48,6 +50,7 @@ class Transactions:
         log = self.directory.get("__transaction_state", 0)
         if log is None:
             log = self.directory.create("__transaction_state", 0, uuid4(), LogConfig(cleanup_policy=("compact",)))
+        self.log = log
         self.coordinator = TransactionCoordinator(
             BrokerConfig(),
             [log],
@@ -116,6 +119,22 @@ def test_epochs_go_up(transactions: Transactions) -> None:
         last = transactions.init()
     assert last == (100, MAX_EPOCH)
     assert transactions.init() == (101, 0)
+
+
+def test_ends_use_up_the_epochs(transactions: Transactions) -> None:
+    """The end that takes the last epoch goes on under a new producer id, also when it is repeated."""
+    producer = ProducerEpoch(7, MAX_EPOCH)
+    stored = Transaction(
+        transactional_id="id", producer=producer, timeout_ms=60_000, state=TransactionState.EMPTY, update_ms=0
+    )
+    record = build_pairs([(transaction_key("id"), transaction_value(stored))], timestamp_ms=0)
+    transactions.log.append(record, now_ms=0, client=False)
+    transactions.reopen()
+    transactions.add(producer, A)
+    assert transactions.end(producer, bump=True) == (100, 0)
+    assert transactions.markers == [(A, Marker(7, MAX_EPOCH + 1, True, transactions.coordinator.coordinator_epoch))]
+    assert transactions.end(producer, bump=True) == (100, 0)
+    assert transactions.end(ProducerEpoch(100, 0), commit=False, bump=True) == (100, 1)
 
 
 def test_commit_marks_every_partition(transactions: Transactions) -> None:

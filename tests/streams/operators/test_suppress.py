@@ -16,7 +16,7 @@ from streams.operators.suppress import Buffer
 from streams.record import Record, Windowed
 from streams.serdes import serde_for
 from streams.testing import TopologyTestDriver
-from tests.streams.operators.cutting import topology_of
+from tests.streams.operators.cutting import Cutter, texts, topology_of
 
 
 def suppressed(how: Suppressed) -> Any:
@@ -103,3 +103,17 @@ def test_what_waits_is_found_again_in_the_store() -> None:
     assert [again.pop()[0] for _ in range(2)] == [b"a", b"b"]
     again.save(12)
     assert list(store.all()) == []
+
+
+def test_the_changelog_gets_the_latest_of_each_key_at_a_commit() -> None:
+    """Not every update; marked with Kafka's version of the format, deletions excepted."""
+    cutter = Cutter(topology_of(suppressed(until_time_limit(10, name="held"))))
+    cutter.feed(texts("in", ("a", "1", 0), ("a", "2", 1), ("b", "3", 2)))
+    cutter.feed(texts("in", ("c", "4", 10)))
+    logged = cutter.broker.records("cut-held-store-changelog")
+    assert [(record.key, record.value is None, record.headers) for record in logged] == [
+        (b"a", False, (("v", b"\x03"),)),
+        (b"b", False, (("v", b"\x03"),)),
+        (b"c", False, (("v", b"\x03"),)),
+        (b"a", True, ()),
+    ]

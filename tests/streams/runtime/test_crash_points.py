@@ -20,7 +20,7 @@ from streams.record import Batch, TopicPartition
 from streams.runtime.committer import CommitStep
 from streams.serdes import serde_for
 
-pytestmark = [pytest.mark.broker, pytest.mark.crash]
+pytestmark = [pytest.mark.broker, pytest.mark.crash, pytest.mark.slow]
 
 PROGRAM = Path(__file__).with_name("counting_app.py")
 SETTINGS = (

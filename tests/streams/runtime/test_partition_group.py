@@ -126,3 +126,38 @@ def test_waits_by_the_clock_when_told() -> None:
     assert not made.ready(1049)
     assert made.ready(1050)
     assert group([1], [], max_task_idle_ms=-1).ready(0)
+
+
+MOMENTS = st.lists(st.integers(0, 12), min_size=1, max_size=12)
+
+
+@given(MOMENTS, MOMENTS, st.integers(1, 30), st.none() | st.integers(0, 12))
+def test_taking_two_queues_together_keeps_the_order_of_taking_one_by_one(
+    left: list[int], right: list[int], limit: int, due: int | None
+) -> None:
+    """Late records, ties, a limit and a punctuation included; what is left comes in the same order too."""
+    both, alone = group(left, right), group(left, right)
+    together: list[bytes] = []
+    taken = both.take_interleaved(limit, due)
+    if taken is not None:
+        values = [iter(batch.values) for batch in taken.batches]
+        together = [next(values[turn]) for turn in taken.turns]
+        assert len(together) <= limit
+        stamps = [iter(batch.timestamps) for batch in taken.batches]
+        times = [next(stamps[turn]) for turn in taken.turns]
+        assert due is None or all(time < due for time in times[:-1])
+    assert together + all_of(both) == all_of(alone)
+
+
+def all_of(taken_from: PartitionGroup) -> list[bytes]:
+    """The values of all records that wait, one by one."""
+    found: list[bytes] = []
+    while taken := taken_from.take(1):
+        found += taken[1].values
+    return found
+
+
+def test_queues_that_do_not_take_turns_are_left_to_batches() -> None:
+    """A run of one queue is longer than the other lets it be: nothing is taken together."""
+    assert group([1, 2, 3], [9]).take_interleaved(3) is None
+    assert group([1, 2, 3], []).take_interleaved(3) is None

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from streams.dsl.builder import StreamsBuilder
 from streams.dsl.kstream import KStream
+from streams.errors import DeserializationError
 from streams.processor import Processor
+from streams.record import Batch
 from tests.streams.operators.cutting import Cutter, texts, topology_of
 
 
@@ -107,3 +110,28 @@ def test_sources_with_a_pattern_read_the_topics_that_match() -> None:
     with TopologyTestDriver(topology, topics=["in-a", "in-b", "other"]) as driver:
         driver.input("in-b").send("k", "v", 1)
         assert driver.output("out").read_key_values() == [("k", "v")]
+
+
+def regrouped(builder: StreamsBuilder, *, then: str) -> None:
+    grouped = left(builder).group_by(lambda key, value: value, key=str)
+    if then == "count":
+        grouped.count(name="kept").to_stream().to("out")
+    else:
+        grouped.reduce(lambda one, other: one + other, name="kept").to_stream().to("out")
+
+
+@pytest.mark.parametrize(("then", "values"), [("count", [b"v"]), ("reduce", ["v"])])
+def test_values_that_are_only_counted_are_not_read_again(then: str, values: list[Any]) -> None:
+    """Behind a repartition topic a count takes the values as bytes; what looks at them gets them read."""
+    topology = topology_of(partial(regrouped, then=then))
+    cutter = Cutter(topology)
+    (source,) = [source for source in cutter.task._program.sources if source.topics != ("in",)]
+    raw = Batch([b"v"], [b"v"], [1], offsets=[0], topic=source.topics[0], partition=0)
+    assert source.deserialize(raw, -1).values == values
+
+
+def test_a_users_topic_is_read_though_it_is_only_counted() -> None:
+    """What is no text is found where it comes in."""
+    cutter = Cutter(topology_of(straight))
+    with pytest.raises(DeserializationError):
+        cutter.feed([("in", b"key", b"\xff", 1)])

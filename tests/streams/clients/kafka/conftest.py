@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,12 +22,13 @@ MakeClients = Callable[..., KafkaClients]
 
 @pytest.fixture(scope="session")
 def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A broker whose groups may have short sessions, so that a member that is silent is missed soon."""
+    """A broker whose groups may have short sessions, so that silent members and late transactions end soon."""
     if given := os.environ.get("HEADRACE_TEST_BROKER"):
         yield given
         return
     data_dir = tmp_path_factory.mktemp("clients-broker")
-    settings = ["--listen", "127.0.0.1:0", "--set", "group.min.session.timeout.ms=500"]
+    look_for_late_ones = "transaction.abort.timed.out.transaction.cleanup.interval.ms=200"
+    settings = ["--listen", "127.0.0.1:0", "--set", "group.min.session.timeout.ms=500", "--set", look_for_late_ones]
     command = [sys.executable, "-P", "-m", "broker", "--data-dir", str(data_dir), *settings]
     with (
         Path(data_dir.parent, "clients-broker.log").open("a") as log,
@@ -55,7 +57,7 @@ def make(broker_url: str) -> Iterator[MakeClients]:
 @pytest.fixture
 def topic(make: MakeClients, request: pytest.FixtureRequest) -> Iterator[str]:
     """A new topic of three partitions, named after the test."""
-    name = f"{request.node.name.replace('[', '-').replace(']', '')}-{os.getpid()}"
+    name = re.sub(r"\W+", "-", f"{request.node.name}-{os.getpid()}")
     admin = make().admin()
     admin.create([NewTopic(name, 3)])
     yield name

@@ -20,7 +20,7 @@ from tests.streams.clients.members import Log, RoundRobin
 pytestmark = pytest.mark.broker
 
 MakeClients = Callable[..., KafkaClients]
-QUICK = {"session_timeout_ms": 3_000, "heartbeat_interval_ms": 50}
+QUICK = {"session_timeout_ms": 6_000, "heartbeat_interval_ms": 50}
 ROUNDS = 400
 
 
@@ -64,7 +64,12 @@ def until(holds: Callable[[], bool], *members: Member) -> None:
 
 def share(*members: Member) -> None:
     """Poll until the members own three partitions, each some."""
-    until(lambda: sorted(number for each in members for number in each.owned) == [0, 1, 2], *members)
+
+    def shared() -> bool:
+        each_some = all(member.owned for member in members)
+        return each_some and sorted(number for member in members for number in member.owned) == [0, 1, 2]
+
+    until(shared, *members)
 
 
 def failing(member: Member) -> StreamsError:

@@ -116,12 +116,17 @@ def test_offsets_by_time_and_at_the_ends(make: MakeClients, topic: str) -> None:
 
 
 def test_an_offset_that_does_not_exist_is_an_error(make: MakeClients, topic: str) -> None:
-    """It names topic, partition and offset; who polls decides."""
+    """It names topic, partition and offset; who polls decides, and can go on from another offset."""
     consumer = assigned(make, TopicPartition(topic, 0))
+    producer = make().producer()
+    producer.send(topic, 0, [None], [b"a"], [0])
+    producer.flush()
     consumer.seek(TopicPartition(topic, 0), 1_000)
     with pytest.raises(OffsetOutOfRange, match=rf"{topic}\[0\] has no offset 1,000"):
         for _ in range(50):
             consumer.poll(0.2)
+    consumer.seek(TopicPartition(topic, 0), 0)
+    assert read(consumer, 1) == [(0, b"a")]
 
 
 def test_topics_are_described_and_deleted(make: MakeClients, topic: str) -> None:

@@ -1,0 +1,158 @@
+"""The records of consumer groups in `__consumer_offsets`, in Kafka's own schemas: keys 3 and 5 to 8, flexible values.
+
+What a group noted as changed becomes records, a tombstone where the thing is gone; `replay` is the way back. Bytes only:
+knows neither the log nor the group's rules.
+"""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from broker.coordinators.consumer_group import ConsumerGroup, ConsumerMember, Kind, MemberState, Place, Subscription
+from broker.coordinators.fields import FieldReader, FieldWriter
+from broker.coordinators.runtime import StateRecord
+
+KINDS = frozenset(kind.value for kind in Kind)
+OF_MEMBERS = frozenset({Kind.MEMBER, Kind.TARGET, Kind.CURRENT})
+HASH_TAG = 0
+
+
+def key_of(group_id: str, kind: Kind, member_id: str) -> bytes:
+    """The key of a record."""
+    writer = FieldWriter().int16(kind.value).string(group_id)
+    return (writer.string(member_id) if kind in OF_MEMBERS else writer).done()
+
+
+def records_of(group: ConsumerGroup, changes: Iterable[tuple[Kind, str]]) -> list[StateRecord]:
+    """The records of what has changed, as the group is now."""
+    return [
+        StateRecord(key_of(group.group_id, kind, member_id), _value(group, kind, member_id))
+        for kind, member_id in changes
+    ]
+
+
+def tombstones(group: ConsumerGroup) -> list[StateRecord]:
+    """The records that delete a group without members."""
+    return [StateRecord(key_of(group.group_id, kind, ""), None) for kind in (Kind.TARGET_EPOCH, Kind.GROUP)]
+
+
+def _value(group: ConsumerGroup, kind: Kind, member_id: str) -> bytes | None:
+    if kind is Kind.GROUP:
+        return _group_value(group)
+    if kind is Kind.TARGET_EPOCH:
+        return FieldWriter().int16(0).int32(group.assignment_epoch).no_tags().done()
+    member = group.members.get(member_id)
+    if member is None:
+        return None
+    if kind is Kind.TARGET:
+        writer = FieldWriter().int16(0)
+        _write_places(writer, group.targets.get(member_id, frozenset()))
+        return writer.no_tags().done()
+    return _current_value(member) if kind is Kind.CURRENT else _member_value(member.subscription)
+
+
+def _group_value(group: ConsumerGroup) -> bytes:
+    writer = FieldWriter().int16(0).int32(group.epoch)
+    return writer.varint(1).varint(HASH_TAG).varint(8).int64(group.metadata_hash).done()
+
+
+def _member_value(member: Subscription) -> bytes:
+    writer = FieldWriter().int16(0).compact_string(member.instance_id).compact_string(member.rack_id)
+    writer.compact_string(member.client_id).compact_string(member.client_host).varint(len(member.topics) + 1)
+    for topic in sorted(member.topics):
+        writer.compact_string(topic)
+    writer.compact_string(member.regex).int32(member.rebalance_timeout_ms).compact_string(member.assignor)
+    return writer.no_tags().done()
+
+
+def _current_value(member: ConsumerMember) -> bytes:
+    writer = FieldWriter().int16(0).int32(member.epoch).int32(member.previous_epoch).int8(member.state.value)
+    _write_places(writer, member.assigned)
+    _write_places(writer, member.pending_revocation)
+    return writer.no_tags().done()
+
+
+def _write_places(writer: FieldWriter, places: Iterable[Place]) -> None:
+    by_topic: dict[UUID, list[int]] = {}
+    for topic_id, partition in sorted(places):
+        by_topic.setdefault(topic_id, []).append(partition)
+    writer.varint(len(by_topic) + 1)
+    for topic_id, partitions in by_topic.items():
+        writer.raw(topic_id.bytes).varint(len(partitions) + 1)
+        for partition in partitions:
+            writer.int32(partition)
+        writer.no_tags()
+
+
+# ---- the way back
+
+
+def parse_consumer_key(data: bytes) -> tuple[str, Kind, str] | None:
+    """(group, kind, member or "") of a key; None for other keys."""
+    reader = FieldReader(data)
+    version = reader.int16()
+    if version not in KINDS:
+        return None
+    kind = Kind(version)
+    return reader.string(), kind, reader.string() if kind in OF_MEMBERS else ""
+
+
+def replay(group: ConsumerGroup, kind: Kind, member_id: str, value: bytes | None) -> None:
+    """Take in one stored change of a group; a group that is deleted as a whole is its keeper's business."""
+    if value is None:
+        if kind is Kind.MEMBER:
+            group.members.pop(member_id, None)
+        elif kind is Kind.TARGET:
+            group.targets.pop(member_id, None)
+        return
+    reader = FieldReader(value)
+    reader.int16()
+    if kind is Kind.GROUP:
+        _read_group(group, reader)
+    elif kind is Kind.TARGET_EPOCH:
+        group.assignment_epoch = reader.int32()
+    elif kind is Kind.TARGET:
+        group.targets[member_id] = _read_places(reader)
+    else:
+        member = group.members.setdefault(member_id, ConsumerMember(member_id))
+        if kind is Kind.MEMBER:
+            member.subscription = _read_member(reader)
+        else:
+            _read_current(member, reader)
+
+
+def _read_group(group: ConsumerGroup, reader: FieldReader) -> None:
+    group.epoch = reader.int32()
+    for _ in range(reader.varint()):
+        tag, size = reader.varint(), reader.varint()
+        if tag == HASH_TAG:
+            group.metadata_hash = reader.int64()
+        else:
+            reader.skip(size)
+
+
+def _read_member(reader: FieldReader) -> Subscription:
+    instance_id, rack_id = reader.nullable_compact_string(), reader.nullable_compact_string()
+    client_id, client_host = reader.compact_string(), reader.compact_string()
+    topics = frozenset(reader.compact_string() for _ in range(max(reader.varint() - 1, 0)))
+    regex, rebalance_timeout_ms = reader.nullable_compact_string(), reader.int32()
+    assignor = reader.nullable_compact_string()
+    return Subscription(
+        instance_id, rack_id, client_id, client_host, topics, regex or None, rebalance_timeout_ms, assignor
+    )
+
+
+def _read_current(member: ConsumerMember, reader: FieldReader) -> None:
+    member.epoch, member.previous_epoch = reader.int32(), reader.int32()
+    number = reader.int8()
+    states = {state.value: state for state in MemberState}
+    member.state = states.get(number, MemberState.UNRELEASED_PARTITIONS)
+    member.assigned, member.pending_revocation = _read_places(reader), _read_places(reader)
+
+
+def _read_places(reader: FieldReader) -> frozenset[Place]:
+    places: set[Place] = set()
+    for _ in range(max(reader.varint() - 1, 0)):
+        topic_id = UUID(bytes=reader.raw(16))
+        places.update((topic_id, reader.int32()) for _ in range(max(reader.varint() - 1, 0)))
+        reader.tags()
+    return frozenset(places)

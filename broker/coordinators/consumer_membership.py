@@ -1,0 +1,339 @@
+"""What a heartbeat of the new consumer protocol does: join, change, let go, take over, leave; and what silence does.
+
+One request carries everything: a member says who it is, at which epoch, what it wants and what it holds, and learns what it
+shall hold. Rules and error codes are KIP-848's. Every timer is the event loop's; heartbeats only move a deadline.
+Must not know records, versions or sockets.
+"""
+
+import asyncio
+import dataclasses
+import logging
+import re
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from broker.coordinators.assignors import ASSIGNORS, check_assignor
+from broker.coordinators.consumer_group import (
+    LEFT_FOR_NOW,
+    ConsumerGroup,
+    ConsumerMember,
+    Kind,
+    MemberState,
+    Place,
+    Subscription,
+)
+from broker.coordinators.membership import Timers
+from broker.errors import BrokerError, ErrorCode
+
+logger = logging.getLogger(__name__)
+
+JOINS = 0
+LEAVES = -1
+
+
+class TopicShape(Protocol):
+    """What an assignment needs to know of a topic."""
+
+    @property
+    def topic_id(self) -> UUID:
+        """Its id."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """Its number of partitions."""
+        ...
+
+    @property
+    def internal(self) -> bool:
+        """Whether it is the broker's own, which no pattern matches."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A heartbeat; None stands for what has not changed since the last."""
+
+    member_id: str
+    epoch: int
+    instance_id: str | None = None
+    rack_id: str | None = None
+    client_id: str = ""
+    client_host: str = ""
+    rebalance_timeout_ms: int = -1
+    topics: frozenset[str] | None = None
+    regex: str | None = None
+    assignor: str | None = None
+    owned: frozenset[Place] | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the member has said everything, and wants to hear everything."""
+        subscribes = self.topics is not None or self.regex is not None
+        return self.epoch == JOINS or (self.rebalance_timeout_ms >= 0 and subscribes and self.owned is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The answer; `assignment` None: as it was."""
+
+    error: ErrorCode = ErrorCode.NONE
+    message: str | None = None
+    member_id: str | None = None
+    epoch: int = 0
+    interval_ms: int = 0
+    assignment: frozenset[Place] | None = None
+
+
+class ConsumerMembership:
+    """The rules for all consumer groups of one coordinator. `timeouts` gives a group's (session, heartbeat) in ms."""
+
+    def __init__(
+        self,
+        timers: Timers,
+        topics: Mapping[str, TopicShape],
+        timeouts: Callable[[str], tuple[int, int]],
+        max_size: int,
+        changed: Callable[[ConsumerGroup], None],
+    ) -> None:
+        self._timers = timers
+        self._topics = topics
+        self._timeouts = timeouts
+        self._max_size = max_size
+        self._changed = changed
+        self._deadlines: dict[tuple[str, str], float] = {}
+        self._rebalances: dict[tuple[str, str], asyncio.TimerHandle] = {}
+
+    # ---- a heartbeat
+
+    def heartbeat(self, group: ConsumerGroup, request: Heartbeat) -> Beat:
+        """Take in what a member says; its group notes what changed. Raises: BrokerError."""
+        if request.epoch < 0:
+            return self._leave(group, request)
+        check_assignor(request.assignor)
+        check_regex(request.regex)
+        member = self._member(group, request)
+        before = member.assigned
+        self._subscribe(group, member, request)
+        self._look_at_topics(group)
+        if group.epoch > group.assignment_epoch:
+            self._assign(group)
+        group.reconcile(member, request.owned)
+        self._touch(group, member)
+        self._watch_revocation(group, member)
+        tell = request.is_full or member.assigned != before
+        interval_ms = self._timeouts(group.group_id)[1]
+        assignment = member.assigned if tell else None
+        return Beat(member_id=member.member_id, epoch=member.epoch, interval_ms=interval_ms, assignment=assignment)
+
+    def _member(self, group: ConsumerGroup, request: Heartbeat) -> ConsumerMember:
+        """The member that speaks, new or known, with the epoch it is in. Raises: BrokerError."""
+        if request.instance_id is not None:
+            known = self._static_member(group, request)
+        else:
+            known = group.members.get(request.member_id)
+        if known is None:
+            return self._new_member(group, request)
+        if request.epoch == JOINS:
+            group.hold(known, frozenset())
+            known.epoch, known.previous_epoch, known.state = JOINS, -1, MemberState.STABLE
+        elif not _is_current(known, request):
+            raise BrokerError(
+                ErrorCode.FENCED_MEMBER_EPOCH,
+                f"The consumer group member has epoch {request.epoch}, the broker knows it at {known.epoch}: "
+                "abandon all partitions and rejoin.",
+            )
+        return known
+
+    def _static_member(self, group: ConsumerGroup, request: Heartbeat) -> ConsumerMember | None:
+        current = group.static_members.get(request.instance_id or "")
+        if current is None or current == request.member_id:
+            return group.members.get(request.member_id)
+        if request.epoch != JOINS:
+            raise BrokerError(
+                ErrorCode.FENCED_INSTANCE_ID, f"static member {request.instance_id} was fenced by another member"
+            )
+        if group.members[current].epoch != LEFT_FOR_NOW:
+            raise BrokerError(
+                ErrorCode.UNRELEASED_INSTANCE_ID,
+                f"static member {request.instance_id} is still in use by another member",
+            )
+        self._forget(group, current)
+        return group.replace(current, request.member_id)
+
+    def _new_member(self, group: ConsumerGroup, request: Heartbeat) -> ConsumerMember:
+        if request.epoch != JOINS:
+            raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID, f"{request.member_id} is not a member of the group")
+        if len(group.members) >= self._max_size:
+            raise BrokerError(ErrorCode.GROUP_MAX_SIZE_REACHED, f"the group has {self._max_size} members already")
+        member = ConsumerMember(request.member_id, Subscription(instance_id=request.instance_id))
+        group.add(member)
+        group.bump()
+        logger.info("group %s: member %s joins", group.group_id, request.member_id)
+        self._expect(group, member.member_id)
+        return member
+
+    @staticmethod
+    def _subscribe(group: ConsumerGroup, member: ConsumerMember, request: Heartbeat) -> None:
+        was = member.subscription
+        now = dataclasses.replace(
+            was,
+            client_id=request.client_id,
+            client_host=request.client_host,
+            rack_id=was.rack_id if request.rack_id is None else request.rack_id,
+            topics=was.topics if request.topics is None else request.topics,
+            regex=was.regex if request.regex is None else request.regex or None,
+            assignor=was.assignor if request.assignor is None else request.assignor,
+            rebalance_timeout_ms=max(request.rebalance_timeout_ms, -1)
+            if request.rebalance_timeout_ms >= 0
+            else was.rebalance_timeout_ms,
+        )
+        if now == was:
+            return
+        member.subscription = now
+        group.note(Kind.MEMBER, member.member_id)
+        if (now.topics, now.regex) != (was.topics, was.regex) and group.epoch == group.assignment_epoch:
+            group.bump()
+
+    # ---- topics and targets
+
+    def _look_at_topics(self, group: ConsumerGroup) -> None:
+        """Topics that came, went or grew call for a new target."""
+        names = sorted(set().union(*(self._subscribed(member) for member in group.members.values())))
+        shapes = [(name, self._topics[name].topic_id.hex, self._topics[name].count) for name in names]
+        found = zlib.crc32(repr(shapes).encode()) if shapes else 0
+        if found != group.metadata_hash:
+            group.metadata_hash = found
+            group.note(Kind.GROUP)
+            if group.epoch == group.assignment_epoch:
+                group.bump()
+
+    def _subscribed(self, member: ConsumerMember) -> frozenset[str]:
+        """Topics a member reads that exist."""
+        named = frozenset(name for name in member.subscription.topics if name in self._topics)
+        if member.subscription.regex is None:
+            return named
+        pattern = re.compile(member.subscription.regex)
+        return named | {name for name, topic in self._topics.items() if not topic.internal and pattern.fullmatch(name)}
+
+    def _assign(self, group: ConsumerGroup) -> None:
+        subscriptions = {member_id: self._subscribed(member) for member_id, member in group.members.items()}
+        names = set().union(*subscriptions.values())
+        sizes = {name: self._topics[name].count for name in names}
+        name_of = {self._topics[name].topic_id: name for name in names}
+        now = {
+            member_id: {(name_of[topic_id], index) for topic_id, index in places if topic_id in name_of}
+            for member_id, places in group.targets.items()
+            if member_id in subscriptions
+        }
+        assigned = ASSIGNORS[group.assignor](subscriptions, sizes, now)
+        group.set_targets(
+            {
+                member_id: frozenset((self._topics[name].topic_id, index) for name, index in partitions)
+                for member_id, partitions in assigned.items()
+            }
+        )
+        logger.info(
+            "group %s: assignment %d for %d members", group.group_id, group.assignment_epoch, len(group.members)
+        )
+
+    # ---- leaving
+
+    def _leave(self, group: ConsumerGroup, request: Heartbeat) -> Beat:
+        member_id = request.member_id
+        if request.instance_id is not None:
+            current = group.static_members.get(request.instance_id)
+            if current is not None and current != member_id:
+                raise BrokerError(
+                    ErrorCode.FENCED_INSTANCE_ID, f"static member {request.instance_id} was fenced by another member"
+                )
+        member = group.members.get(member_id)
+        if member is None:
+            raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID, f"{member_id} is not a member of the group")
+        if request.epoch == LEFT_FOR_NOW:
+            member.previous_epoch, member.epoch = member.epoch, LEFT_FOR_NOW
+            member.state = MemberState.STABLE
+            group.hold(member, member.assigned)
+        else:
+            self._remove(group, member_id, "leaves")
+        return Beat(member_id=member_id, epoch=request.epoch)
+
+    def _remove(self, group: ConsumerGroup, member_id: str, why: str) -> None:
+        logger.info("group %s: member %s %s", group.group_id, member_id, why)
+        group.remove(member_id)
+        group.bump()
+        self._forget(group, member_id)
+
+    # ---- time
+
+    def watch(self, group: ConsumerGroup) -> None:
+        """Start the sessions of a group that was read from the log."""
+        for member in group.members.values():
+            self._expect(group, member.member_id)
+            self._watch_revocation(group, member)
+
+    def _forget(self, group: ConsumerGroup, member_id: str) -> None:
+        self._deadlines.pop((group.group_id, member_id), None)
+        timer = self._rebalances.pop((group.group_id, member_id), None)
+        if timer is not None:
+            timer.cancel()
+
+    def _touch(self, group: ConsumerGroup, member: ConsumerMember) -> None:
+        key = (group.group_id, member.member_id)
+        if key in self._deadlines:
+            self._deadlines[key] = self._timers.time() + self._timeouts(group.group_id)[0] / 1000
+        else:
+            self._expect(group, member.member_id)
+
+    def _expect(self, group: ConsumerGroup, member_id: str) -> None:
+        """Begin a session."""
+        seconds = self._timeouts(group.group_id)[0] / 1000
+        self._deadlines[group.group_id, member_id] = self._timers.time() + seconds
+        self._timers.call_later(seconds, lambda: self._session_due(group, member_id))
+
+    def _session_due(self, group: ConsumerGroup, member_id: str) -> None:
+        deadline = self._deadlines.get((group.group_id, member_id))
+        if deadline is None or member_id not in group.members:
+            return
+        left = deadline - self._timers.time()
+        if left > 0.001:
+            self._timers.call_later(left, lambda: self._session_due(group, member_id))
+            return
+        self._remove(group, member_id, "was silent for its session")
+        self._changed(group)
+
+    def _watch_revocation(self, group: ConsumerGroup, member: ConsumerMember) -> None:
+        """Who does not let go within its rebalance timeout is fenced."""
+        key = (group.group_id, member.member_id)
+        revoking = member.state is MemberState.UNREVOKED_PARTITIONS
+        if revoking and key not in self._rebalances:
+            seconds = max(member.subscription.rebalance_timeout_ms, 0) / 1000
+            self._rebalances[key] = self._timers.call_later(seconds, lambda: self._revocation_due(group, member))
+        elif not revoking and key in self._rebalances:
+            self._rebalances.pop(key).cancel()
+
+    def _revocation_due(self, group: ConsumerGroup, member: ConsumerMember) -> None:
+        self._rebalances.pop((group.group_id, member.member_id), None)
+        if group.members.get(member.member_id) is member and member.state is MemberState.UNREVOKED_PARTITIONS:
+            self._remove(group, member.member_id, "did not let go in time")
+            self._changed(group)
+
+
+def _is_current(member: ConsumerMember, request: Heartbeat) -> bool:
+    """The member's epoch, or the one before where the answer with the new one may have been lost."""
+    if request.epoch == member.epoch:
+        return True
+    return request.epoch == member.previous_epoch and request.owned is not None and request.owned <= member.assigned
+
+
+def check_regex(regex: str | None) -> None:
+    """Raises: BrokerError with INVALID_REGULAR_EXPRESSION."""
+    try:
+        re.compile(regex or "")
+    except re.error as error:
+        raise BrokerError(
+            ErrorCode.INVALID_REGULAR_EXPRESSION, f"SubscribedTopicRegex `{regex}` is not a valid expression: {error}."
+        ) from error

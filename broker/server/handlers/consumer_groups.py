@@ -1,0 +1,148 @@
+"""ConsumerGroupHeartbeat and ConsumerGroupDescribe: the new consumer protocol on the wire."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID, uuid4
+
+from broker.coordinators.consumer_group import ConsumerGroup, ConsumerMember, Place
+from broker.coordinators.consumer_membership import Beat, Heartbeat
+from broker.errors import BrokerError, ErrorCode
+from broker.protocol.bodies import Body
+from broker.server.broker import Broker
+from broker.server.exchange import Exchange
+from broker.server.handlers.group_admin import GROUP_OPERATIONS, OPERATIONS_NOT_ASKED
+
+IDS_FROM_CLIENTS = 1
+CONSUMER_MEMBER = 1
+STATIC_LEAVE = -2
+JOINS = 0
+
+
+def heartbeat(broker: Broker, exchange: Exchange, request: Any) -> None:
+    """Answer when what the heartbeat changed is durable."""
+    try:
+        _check(exchange.version, request)
+        beat = _heartbeat(exchange, request)
+        broker.groups.consumer_heartbeat(request.group_id, beat, lambda result: exchange.answer(_answer(result)))
+    except BrokerError as error:
+        exchange.answer({"error_code": error.code, "error_message": error.message or None})
+
+
+def _check(version: int, request: Any) -> None:
+    """What no heartbeat may say. Raises: BrokerError."""
+    joins, epoch = request.member_epoch == JOINS, request.member_epoch
+    by_client = version >= IDS_FROM_CLIENTS
+    regex = getattr(request, "subscribed_topic_regex", None)
+    problems = (
+        (not request.group_id.strip(), "GroupId can't be empty."),
+        (not request.member_id and (by_client or not joins), "MemberId can't be empty."),
+        (request.instance_id is not None and not request.instance_id.strip(), "InstanceId can't be empty."),
+        (epoch < STATIC_LEAVE, f"MemberEpoch is {epoch}, but must be greater than or equal to -2."),
+        (epoch == STATIC_LEAVE and request.instance_id is None, "InstanceId can't be null."),
+        (joins and request.rebalance_timeout < 0, "RebalanceTimeoutMs must be provided in first request."),
+        (
+            joins and (request.topic_partitions is None or bool(request.topic_partitions)),
+            "TopicPartitions must be empty when (re-)joining.",
+        ),
+        (
+            joins and request.subscribed_topic_names is None and regex is None,
+            "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.",
+        ),
+    )
+    for is_wrong, message in problems:
+        if is_wrong:
+            raise BrokerError(ErrorCode.INVALID_REQUEST, message)
+
+
+def _heartbeat(exchange: Exchange, request: Any) -> Heartbeat:
+    names, owned = request.subscribed_topic_names, request.topic_partitions
+    return Heartbeat(
+        member_id=request.member_id or str(uuid4()),
+        epoch=request.member_epoch,
+        instance_id=request.instance_id,
+        rack_id=request.rack_id,
+        client_id=exchange.client_id,
+        client_host=f"/{exchange.host}",
+        rebalance_timeout_ms=request.rebalance_timeout,
+        topics=None if names is None else frozenset(names),
+        regex=getattr(request, "subscribed_topic_regex", None),
+        assignor=request.server_assignor,
+        owned=None if owned is None else _places(owned),
+    )
+
+
+def _places(topics: Iterable[Any]) -> frozenset[Place]:
+    return frozenset((topic.topic_id, index) for topic in topics if topic.topic_id for index in topic.partitions)
+
+
+def _answer(beat: Beat) -> Body:
+    assignment = None if beat.assignment is None else {"topic_partitions": _by_topic(beat.assignment)}
+    return {
+        "error_code": beat.error,
+        "error_message": beat.message,
+        "member_id": beat.member_id,
+        "member_epoch": beat.epoch,
+        "heartbeat_interval": beat.interval_ms,
+        "assignment": assignment,
+    }
+
+
+def _by_topic(places: Iterable[Place]) -> list[dict[str, Any]]:
+    by_topic: dict[UUID, list[int]] = {}
+    for topic_id, partition in sorted(places):
+        by_topic.setdefault(topic_id, []).append(partition)
+    return [{"topic_id": topic_id, "partitions": partitions} for topic_id, partitions in by_topic.items()]
+
+
+# ---- describe
+
+
+def describe(broker: Broker, _: Exchange, request: Any) -> Body:
+    """Epochs, members, what they have and what they shall have."""
+    operations = GROUP_OPERATIONS if request.include_authorized_operations else OPERATIONS_NOT_ASKED
+    names = {topic.topic_id: name for name, topic in broker.catalog.topics.items()}
+    groups = []
+    for group_id in request.group_ids:
+        group = broker.groups.consumer_group(group_id)
+        described = _unknown(broker, group_id) if group is None else _described(group, names)
+        groups.append({**described, "authorized_operations": operations})
+    return {"groups": groups}
+
+
+def _unknown(broker: Broker, group_id: str) -> dict[str, Any]:
+    is_classic = broker.groups.describe(group_id) is not None
+    message = f"Group {group_id} is not a consumer group." if is_classic else f"Group {group_id} not found."
+    return {"error_code": ErrorCode.GROUP_ID_NOT_FOUND, "error_message": message, "group_id": group_id}
+
+
+def _described(group: ConsumerGroup, names: Mapping[UUID, str]) -> dict[str, Any]:
+    return {
+        "group_id": group.group_id,
+        "group_state": group.state.value,
+        "group_epoch": group.epoch,
+        "assignment_epoch": group.assignment_epoch,
+        "assignor_name": group.assignor,
+        "members": [_member(group, member, names) for member in group.members.values()],
+    }
+
+
+def _member(group: ConsumerGroup, member: ConsumerMember, names: Mapping[UUID, str]) -> dict[str, Any]:
+    said = member.subscription
+    target = group.targets.get(member.member_id, frozenset())
+    return {
+        "member_id": member.member_id,
+        "instance_id": said.instance_id,
+        "rack_id": said.rack_id,
+        "member_epoch": member.epoch,
+        "client_id": said.client_id,
+        "client_host": said.client_host,
+        "subscribed_topic_names": sorted(said.topics),
+        "subscribed_topic_regex": said.regex,
+        "assignment": {"topic_partitions": _named(member.assigned, names)},
+        "target_assignment": {"topic_partitions": _named(target, names)},
+        "member_type": CONSUMER_MEMBER,
+    }
+
+
+def _named(places: Iterable[Place], names: Mapping[UUID, str]) -> list[dict[str, Any]]:
+    return [{**topic, "topic_name": names.get(topic["topic_id"], "")} for topic in _by_topic(places)]

@@ -1,0 +1,247 @@
+"""Consumer groups of the new protocol on a real log: epochs, hand-over of partitions, fencing, silence, and a restart."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.coordinators.assignors import ASSIGNORS, uniform
+from broker.coordinators.consumer_group import ConsumerGroupState
+from broker.coordinators.consumer_membership import Beat, Heartbeat
+from broker.coordinators.group_coordinator import Committer, GroupCoordinator
+from broker.errors import BrokerError, ErrorCode
+
+
+@dataclass
+class Shape:
+    """A topic as assignments see it."""
+
+    topic_id: UUID
+    count: int
+    internal: bool = False
+
+
+class Consumers:
+    """A coordinator with one topic of four partitions, and heartbeats with few words."""
+
+    def __init__(self, groups: Any, clock: asyncio.AbstractEventLoop) -> None:
+        self.groups = groups
+        self.clock: Any = clock
+        self.topics = {"topic": Shape(uuid4(), 4)}
+        self.reopen()
+
+    def reopen(self) -> None:
+        """A stop and a start: everything that remains comes from the log."""
+        self.groups.reopen()
+        groups = self.groups
+        self.coordinator = groups.coordinator = GroupCoordinator(
+            groups.coordinator._config,
+            [groups.log],
+            self.clock,
+            self.clock.now_ms,
+            groups.delayed.when_committed,
+            topics=self.topics,
+        )
+        self.coordinator.load()
+
+    def beat(self, member: str, epoch: int, owned: set[int] | None = None, **changes: Any) -> Beat:
+        """A heartbeat; `owned` are partitions of the topic."""
+        topic_id = self.topics["topic"].topic_id
+        places = None if owned is None else frozenset((topic_id, index) for index in owned)
+        answers: list[Beat] = []
+        self.coordinator.consumer_heartbeat("group", Heartbeat(member, epoch, owned=places, **changes), answers.append)
+        return answers[0]
+
+    def join(self, member: str, **changes: Any) -> Beat:
+        """The first heartbeat of a member."""
+        first = {"topics": frozenset({"topic"}), "rebalance_timeout_ms": 60_000}
+        return self.beat(member, 0, set(), **{**first, **changes})
+
+    @property
+    def state(self) -> ConsumerGroupState:
+        group = self.coordinator.consumer_group("group")
+        assert group is not None
+        return group.state
+
+
+def indexes(beat: Beat) -> set[int]:
+    assert beat.assignment is not None
+    return {index for _, index in beat.assignment}
+
+
+def refusal(call: Callable[[], object]) -> ErrorCode:
+    with pytest.raises(BrokerError) as caught:
+        call()
+    return caught.value.code
+
+
+@pytest.fixture
+def consumers(groups: Any, clock: Any) -> Consumers:
+    return Consumers(groups, clock)
+
+
+def test_first_member_gets_everything(consumers: Consumers) -> None:
+    """Who joins alone has all partitions at epoch 1, and the group is stable."""
+    beat = consumers.join("a")
+    assert (beat.epoch, indexes(beat), beat.interval_ms) == (1, {0, 1, 2, 3}, 5_000)
+    assert consumers.state is ConsumerGroupState.STABLE
+
+
+def test_partition_changes_hands_only_when_let_go(consumers: Consumers) -> None:
+    """The second member gets its half when the first has said that it let go of it, and not before."""
+    consumers.join("a")
+    joined = consumers.join("b")
+    assert (joined.epoch, indexes(joined)) == (2, set())
+    kept = indexes(consumers.beat("a", 1, {0, 1, 2, 3}))
+    assert len(kept) == 2
+    assert consumers.beat("b", 2).assignment is None
+    assert consumers.beat("a", 1, kept).epoch == 2
+    assert indexes(consumers.beat("b", 2)) == {0, 1, 2, 3} - kept
+    assert consumers.state is ConsumerGroupState.STABLE
+
+
+def test_leaving_gives_partitions_back(consumers: Consumers) -> None:
+    """A member that leaves is followed by the others at once; the last one leaves an empty group."""
+    consumers.join("a")
+    consumers.join("b")
+    assert consumers.beat("a", -1).epoch == -1
+    assert indexes(consumers.beat("b", 2, set())) == {0, 1, 2, 3}
+    consumers.beat("b", -1)
+    assert consumers.state is ConsumerGroupState.EMPTY
+
+
+def test_silence_ends_a_session(consumers: Consumers) -> None:
+    """A member that says nothing for its session is gone; its next heartbeat learns so."""
+    consumers.join("a")
+    consumers.clock.advance(44)
+    consumers.beat("a", 1)
+    consumers.clock.advance(44)
+    assert consumers.state is ConsumerGroupState.STABLE
+    consumers.clock.advance(2)
+    assert consumers.state is ConsumerGroupState.EMPTY
+    assert refusal(lambda: consumers.beat("a", 1)) is ErrorCode.UNKNOWN_MEMBER_ID
+
+
+def test_member_that_does_not_let_go_is_fenced(consumers: Consumers) -> None:
+    """Heartbeats alone do not keep a member that holds on to what it must revoke."""
+    consumers.join("a", rebalance_timeout_ms=10_000)
+    consumers.join("b")
+    consumers.beat("a", 1)
+    consumers.clock.advance(11)
+    assert refusal(lambda: consumers.beat("a", 1)) is ErrorCode.UNKNOWN_MEMBER_ID
+    assert indexes(consumers.beat("b", 2, set())) == {0, 1, 2, 3}
+
+
+def test_epochs_fence(consumers: Consumers) -> None:
+    """An epoch that is not the member's is refused, but the one before counts while the answer may be lost."""
+    consumers.join("a")
+    consumers.join("b")
+    kept = indexes(consumers.beat("a", 1, {0, 1, 2, 3}))
+    consumers.beat("a", 1, kept)
+    assert consumers.beat("a", 1, kept).epoch == 2
+    assert refusal(lambda: consumers.beat("a", 1)) is ErrorCode.FENCED_MEMBER_EPOCH
+    assert refusal(lambda: consumers.beat("a", 3, kept)) is ErrorCode.FENCED_MEMBER_EPOCH
+
+
+def test_static_member_comes_back(consumers: Consumers) -> None:
+    """A static member keeps its partitions while it is away for a moment; another may not take its name meanwhile."""
+    consumers.join("a", instance_id="i")
+    assert refusal(lambda: consumers.join("b", instance_id="i")) is ErrorCode.UNRELEASED_INSTANCE_ID
+    assert consumers.beat("a", -2, instance_id="i").epoch == -2
+    back = consumers.join("b", instance_id="i")
+    assert (back.epoch, indexes(back)) == (1, {0, 1, 2, 3})
+    assert refusal(lambda: consumers.beat("a", 1, instance_id="i")) is ErrorCode.FENCED_INSTANCE_ID
+
+
+def test_topic_that_grows_is_assigned(consumers: Consumers) -> None:
+    """New partitions reach the group with the next heartbeat."""
+    consumers.join("a")
+    consumers.topics["topic"].count = 6
+    beat = consumers.beat("a", 1)
+    assert (beat.epoch, len(indexes(beat))) == (2, 6)
+
+
+def test_pattern(consumers: Consumers) -> None:
+    """A pattern matches whole names, of topics to come as well, and never the broker's own."""
+    consumers.topics["__internal"] = Shape(uuid4(), 1, internal=True)
+    beat = consumers.join("a", topics=None, regex="top.*|.*internal")
+    assert len(indexes(beat)) == 4
+    consumers.topics["top2"] = Shape(uuid4(), 1)
+    assert len(consumers.beat("a", 1).assignment or ()) == 5
+    assert refusal(lambda: consumers.join("b", regex="(")) is ErrorCode.INVALID_REGULAR_EXPRESSION
+
+
+def test_unknown_assignor(consumers: Consumers) -> None:
+    """An assignor that is not built in is refused, and nobody joins."""
+    assert refusal(lambda: consumers.join("a", assignor="fair")) is ErrorCode.UNSUPPORTED_ASSIGNOR
+    assert consumers.coordinator.consumer_group("group") is None
+
+
+def test_restart_keeps_everything(consumers: Consumers) -> None:
+    """After a restart members go on at their epochs with what they had, and what was half done is finished."""
+    consumers.join("a")
+    consumers.join("b", instance_id="i", rack_id="r")
+    kept = indexes(consumers.beat("a", 1, {0, 1, 2, 3}))
+    consumers.reopen()
+    assert consumers.beat("a", 1, kept).epoch == 2
+    assert indexes(consumers.beat("b", 2, set(), instance_id="i")) == {0, 1, 2, 3} - kept
+    assert consumers.state is ConsumerGroupState.STABLE
+
+
+def test_commits_carry_the_epoch(consumers: Consumers) -> None:
+    """Only a member at its epoch commits; a transaction is told so by the old name of the error."""
+    consumers.join("a")
+    check = consumers.coordinator.check_commit
+    check("group", Committer("a", None, 1))
+    assert refusal(lambda: check("group", Committer("a", None, 0))) is ErrorCode.STALE_MEMBER_EPOCH
+    assert refusal(lambda: check("group", Committer("x", None, 1))) is ErrorCode.UNKNOWN_MEMBER_ID
+    stale = Committer("a", None, 0)
+    assert refusal(lambda: check("group", stale, transactional=True)) is ErrorCode.ILLEGAL_GENERATION
+
+
+def test_empty_groups_convert(consumers: Consumers) -> None:
+    """An empty group of either kind becomes the other; one with members refuses."""
+    consumers.join("a")
+    assert consumers.groups.join()[0].error is ErrorCode.INCONSISTENT_GROUP_PROTOCOL
+    consumers.beat("a", -1)
+    joined = consumers.groups.join()[0]
+    assert joined.error is ErrorCode.NONE
+    assert consumers.coordinator.consumer_group("group") is None
+    assert refusal(lambda: consumers.join("a")) is ErrorCode.GROUP_ID_NOT_FOUND
+    consumers.coordinator.leave("group", joined.member_id, None)
+    assert consumers.join("a").epoch == 1
+    consumers.reopen()
+    assert consumers.coordinator.consumer_group("group") is not None
+    assert consumers.coordinator.describe("group") is None
+
+
+SUBSCRIPTIONS = st.dictionaries(st.sampled_from("abcdef"), st.frozensets(st.sampled_from("xyz")), min_size=1)
+SIZES = st.fixed_dictionaries({name: st.integers(1, 9) for name in "xyz"})
+
+
+@given(SUBSCRIPTIONS, SIZES, st.sampled_from(sorted(ASSIGNORS)))
+def test_every_partition_has_one_reader(subscriptions: Any, sizes: Any, name: str) -> None:
+    """Whoever subscribes, each partition somebody reads is assigned once, and to one who reads it."""
+    assigned = ASSIGNORS[name](subscriptions, sizes, {})
+    places = [place for partitions in assigned.values() for place in partitions]
+    read = set().union(*subscriptions.values())
+    assert sorted(places) == sorted((topic, index) for topic in read for index in range(sizes[topic]))
+    assert all(topic in subscriptions[member] for member, partitions in assigned.items() for topic, _ in partitions)
+
+
+@given(st.integers(1, 6), st.integers(1, 6), SIZES)
+def test_uniform_is_even_and_moves_little(before: int, after: int, sizes: Any) -> None:
+    """Members of equal subscription differ by one partition at most, and only what must move moves."""
+    topics = frozenset(sizes)
+    total = sum(sizes.values())
+    now = uniform({str(n): topics for n in range(before)}, sizes, {})
+    then = uniform({str(n): topics for n in range(after)}, sizes, now)
+    counts = [len(partitions) for partitions in then.values()]
+    assert max(counts) - min(counts) <= 1
+    kept = sum(len(now.get(member, set()) & partitions) for member, partitions in then.items())
+    assert kept >= (total // max(before, after)) * min(before, after)

@@ -1,0 +1,148 @@
+"""What administrators ask of a one-node cluster: quorum, features, leaders, pages of topics, quotas, dynamic settings."""
+
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.broker
+
+CREATE, DESCRIBE_CONFIGS, ALTER_CONFIGS = 19, 32, 44
+ELECT, REASSIGN, LIST_REASSIGNMENTS, QUOTAS, ALTER_QUOTAS = 43, 45, 46, 48, 49
+QUORUM, FEATURES, RESOURCES, PAGES = 55, 57, 74, 75
+TOPIC, BROKER, GROUP = 2, 4, 32
+
+
+def make_topic(wire, name: str, partitions: int = 1) -> str:
+    topics = [{"name": name, "num_partitions": partitions, "replication_factor": 1}]
+    assert wire.call(CREATE, 7, topics=topics).topics[0].error_code == 0
+    return name
+
+
+def alter(wire, kind: int, resource: str, **values: str | None) -> int:
+    """Sets settings, removes those that are None; the error code."""
+    configs = [
+        {"name": name.replace("_", "."), "value": value, "config_operation": int(value is None)}
+        for name, value in values.items()
+    ]
+    resources = [{"resource_type": kind, "resource_name": resource, "configs": configs}]
+    return int(wire.call(ALTER_CONFIGS, 1, resources=resources).responses[0].error_code)
+
+
+def setting(wire, kind: int, resource: str, name: str) -> tuple[str, int]:
+    """Value and source."""
+    wanted = {"resource_type": kind, "resource_name": resource, "configuration_keys": [name]}
+    (found,) = wire.call(DESCRIBE_CONFIGS, 4, resources=[wanted]).results[0].configs
+    return found.value, found.config_source
+
+
+def test_quorum_of_one(wire) -> None:
+    """One voter leads; other partitions than the metadata's are unknown."""
+    topics = [{"topic_name": "__cluster_metadata", "partitions": [{"partition_index": 0}, {"partition_index": 1}]}]
+    first, second = wire.call(QUORUM, 2, topics=topics).topics[0].partitions
+    assert (first.leader_id, [voter.replica_id for voter in first.current_voters]) == (0, [0])
+    assert second.error_code == 3
+
+
+@pytest.mark.parametrize(
+    ("feature", "level", "code"), [("group.version", 1, 0), ("group.version", 0, 95), ("x", 1, 95)]
+)
+def test_features_stay(wire, feature: str, level: int, code: int) -> None:
+    """A feature can be set to the level it has, and to no other."""
+    updates = [{"feature": feature, "max_version_level": level}]
+    assert wire.call(FEATURES, 1, feature_updates=updates).results[0].error_code == code
+    assert wire.call(FEATURES, 2, feature_updates=updates).error_code == code
+
+
+def test_no_election_is_needed(wire) -> None:
+    """Each partition is led already; one that does not exist is unknown; all partitions give no results."""
+    topic = make_topic(wire, "elect")
+    asked = [{"topic": topic, "partitions": [0, 1]}]
+    (answer,) = wire.call(ELECT, 2, topic_partitions=asked).replica_election_results
+    assert [result.error_code for result in answer.partition_result] == [84, 3]
+    assert wire.call(ELECT, 2, topic_partitions=None).replica_election_results == ()
+
+
+def test_reassignments(wire) -> None:
+    """A partition may be put where it is; elsewhere there is nothing, and nothing is ever under way."""
+    topic = make_topic(wire, "reassign", 3)
+    wanted = [
+        {"partition_index": 0, "replicas": [0]},
+        {"partition_index": 1, "replicas": [0, 1]},
+        {"partition_index": 2, "replicas": None},
+    ]
+    (answer,) = wire.call(REASSIGN, 0, topics=[{"name": topic, "partitions": wanted}]).responses
+    assert [partition.error_code for partition in answer.partitions] == [0, 39, 85]
+    assert wire.call(LIST_REASSIGNMENTS, 0, topics=None).topics == ()
+
+
+def test_topics_page_by_page(wire) -> None:
+    """Pages follow each other by their cursors and together hold every partition once."""
+    names = [make_topic(wire, f"page-{letter}", 3) for letter in "ab"]
+    cursor, seen, pages = None, [], 0
+    while pages == 0 or cursor is not None:
+        answer = wire.call(
+            PAGES, 0, topics=[{"name": name} for name in [*names, "page-x"]], response_partition_limit=2, cursor=cursor
+        )
+        seen += [(topic.name, p.partition_index) for topic in answer.topics for p in topic.partitions]
+        at, pages = answer.next_cursor, pages + 1
+        cursor = at and {"topic_name": at.topic_name, "partition_index": at.partition_index}
+    assert seen == [(name, index) for name in names for index in range(3)]
+    assert (answer.topics[-1].name, answer.topics[-1].error_code) == ("page-x", 3)
+
+
+def quotas(wire, *components: Any, strict: bool = False) -> list[tuple[Any, Any]]:
+    asked = [{"entity_type": kind, "match_type": how, "match": name} for kind, how, name in components]
+    entries = wire.call(QUOTAS, 1, components=asked, strict=strict).entries
+    return [
+        ({item.entity_type: item.entity_name for item in entry.entity}, {v.key: v.value for v in entry.values})
+        for entry in entries
+    ]
+
+
+def test_quotas_and_settings_survive_a_kill(broker, make_wire) -> None:
+    """What was set while running is there after a crash, and what was removed is not."""
+    wire = make_wire(broker)
+    entity = [{"entity_type": "user", "entity_name": "bob"}]
+    for key, remove in (("producer_byte_rate", False), ("consumer_byte_rate", False), ("consumer_byte_rate", True)):
+        ops = [{"key": key, "value": 9.0, "remove": remove}]
+        assert wire.call(ALTER_QUOTAS, 1, entries=[{"entity": entity, "ops": ops}]).entries[0].error_code == 0
+    assert alter(wire, BROKER, "0", log_retention_ms="1234") == 0
+    broker.kill()
+    broker.start()
+    wire = make_wire(broker)
+    assert quotas(wire, ("user", 0, "bob")) == [({"user": "bob"}, {"producer_byte_rate": 9.0})]
+    assert quotas(wire, ("user", 1, None)) == []
+    assert setting(wire, BROKER, "0", "log.retention.ms") == ("1234", 2)
+
+
+def test_wrong_quotas(wire) -> None:
+    """A quota for nobody, of an unknown kind or without a limit is refused."""
+    for kind, key, value in (("host", "producer_byte_rate", 1.0), ("user", "bytes", 1.0), ("ip", "x", 1.0)):
+        entry = {"entity": [{"entity_type": kind, "entity_name": "x"}], "ops": [{"key": key, "value": value}]}
+        assert wire.call(ALTER_QUOTAS, 1, entries=[entry]).entries[0].error_code == 42
+
+
+def test_dynamic_settings_of_the_broker(wire) -> None:
+    """A setting of this broker beats that of all brokers, both beat the default, and topics follow."""
+    topic = make_topic(wire, "follows")
+    assert alter(wire, BROKER, "", log_retention_bytes="1000") == 0
+    assert setting(wire, TOPIC, topic, "retention.bytes") == ("1000", 3)
+    assert alter(wire, BROKER, "0", log_retention_bytes="2000") == 0
+    assert setting(wire, TOPIC, topic, "retention.bytes") == ("2000", 2)
+    assert alter(wire, BROKER, "0", log_retention_bytes=None) == 0
+    assert alter(wire, BROKER, "", log_retention_bytes=None) == 0
+    assert setting(wire, TOPIC, topic, "retention.bytes") == ("-1", 5)
+    assert alter(wire, BROKER, "0", node_id="7") == 42
+    assert alter(wire, BROKER, "0", log_retention_bytes="many") == 40
+
+
+def test_settings_of_groups(wire) -> None:
+    """A group has settings before it has members, over the broker's own; they are listed among the resources."""
+    name = "consumer.session.timeout.ms"
+    assert setting(wire, GROUP, "settled", name) == ("45000", 5)
+    assert alter(wire, GROUP, "settled", consumer_session_timeout_ms="50000") == 0
+    assert setting(wire, GROUP, "settled", name) == ("50000", 8)
+    found = wire.call(RESOURCES, 1, resource_types=[GROUP]).config_resources
+    assert [resource.resource_name for resource in found] == ["settled"]
+    assert alter(wire, GROUP, "settled", consumer_session_timeout_ms="soon") == 40
+    assert wire.call(RESOURCES, 1, resource_types=[3]).error_code == 35

@@ -1,0 +1,125 @@
+"""Random programs give the same here and on Kafka Streams; and the parts that find out do what they say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.differential.cases import case_of
+from tests.differential.comparison import OUR_SENTENCES, compare, difference
+from tests.differential.kafka import Kafka, KafkaMissingError
+from tests.differential.recording import recorded
+from tests.differential.shrinking import shrunk
+from tests.oracle.cases import answered
+
+RECORDED = sorted((Path(__file__).parent.parent / "oracle" / "cases").glob("*.json"))
+
+
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[Kafka]:
+    try:
+        with Kafka() as process:
+            yield process
+    except KafkaMissingError as missing:
+        pytest.skip(str(missing))
+
+
+def small_case(**config: Any) -> dict[str, Any]:
+    """A count by key."""
+    topology: list[dict[str, Any]] = [
+        {"op": "stream", "id": "s", "topic": "in"},
+        {"op": "groupByKey", "id": "g", "from": "s"},
+        {"op": "count", "id": "c", "from": "g", "store": "counts"},
+        {"op": "toStream", "id": "o", "from": "c"},
+        {"op": "to", "from": "o", "topic": "out"},
+    ]
+    steps = [{"in": ["in", key, "v", time]} for time, key in enumerate("abcab")]
+    return {
+        "id": "small",
+        "config": config,
+        "types": {"in": ["string", "string"]},
+        "topology": topology,
+        "steps": steps,
+    }
+
+
+@pytest.mark.kafka
+def test_random_cases_agree_with_kafka(kafka: Kafka) -> None:
+    """Outputs, descriptions and refusals; `python -m tests.differential` runs thousands."""
+    found = {answer["id"]: compare(answer) for answer in kafka.answer(map(case_of, range(1, 61)))}
+    assert {seed: difference for seed, difference in found.items() if difference} == {}
+
+
+@pytest.mark.kafka
+def test_the_recorder_gives_what_was_recorded(kafka: Kafka) -> None:
+    """The recorded cases are Kafka's, word by word."""
+    cases = [json.loads(path.read_text()) for path in RECORDED]
+    bare = [{**case, "steps": [{"in": step["in"]} for step in case["steps"]], "describe": ""} for case in cases]
+    assert list(kafka.answer(bare)) == cases
+
+
+def test_a_seed_names_a_case() -> None:
+    """The same case at every draw, and another one for another seed."""
+    assert case_of(7) == case_of(7)
+    assert case_of(7)["topology"] != case_of(8)["topology"]
+
+
+@pytest.mark.parametrize("seed", range(100, 140))
+def test_drawn_cases_run_here(seed: int) -> None:
+    """Or are refused with a sentence of ours: no random program fails by accident."""
+    error = answered(case_of(seed)).get("error")
+    assert error is None or error.startswith(OUR_SENTENCES)
+
+
+def test_differences_are_told() -> None:
+    """By the first step that differs, with what both put out."""
+    ours = answered(small_case())
+    theirs = json.loads(json.dumps(ours))
+    assert difference(theirs, ours) is None
+    theirs["steps"][3]["out"][0][2] = 1
+    found = difference(theirs, ours)
+    assert found is not None
+    assert found.text.splitlines() == [
+        'step 3: ["in", "a", "v", 3]',
+        '  Kafka: [["out", "a", 1, 3]]',
+        '  ours:  [["out", "a", 2, 3]]',
+    ]
+
+
+def test_a_refusal_of_ours_is_a_difference_unless_kafka_refuses_too() -> None:
+    """And a failure by accident is one in any case."""
+    runs = answered(small_case())
+    refused = {**runs, "error": "TopologyError: no"}
+    assert difference(runs, refused) is not None
+    assert difference({**runs, "error": "TopologyException: no"}, refused) is None
+    accident = difference({**runs, "error": "TopologyException: no"}, {**runs, "error": "KeyError: 'x'"})
+    assert accident is not None
+    assert accident.kind == "accident KeyError"
+
+
+def test_shrinking_keeps_what_makes_a_case_fail() -> None:
+    """Of a case that fails for its count and its second b, little else is left."""
+
+    def fails(case: dict[str, Any]) -> bool:
+        keys = [step["in"][1] for step in case["steps"]]
+        return any(each["op"] == "count" for each in case["topology"]) and keys.count("b") > 1
+
+    case = shrunk(small_case(cache_max_bytes=1000, topology_optimization="all"), fails)
+    assert [each["op"] for each in case["topology"]] == ["stream", "count"]
+    assert [step["in"][1] for step in case["steps"]] == ["b", "b"]
+    assert case["config"] == {"cache_max_bytes": 0}
+
+
+def test_a_recorded_case_reads_back() -> None:
+    """The file holds the case, with its operations and steps line by line."""
+    case = answered(small_case())
+    text = recorded(case)
+    read = json.loads(text)
+    assert {name: read[name] for name in ("topology", "steps", "describe")} == {
+        name: case[name] for name in ("topology", "steps", "describe")
+    }
+    assert len(text.splitlines()) == len(case["topology"]) + len(case["steps"]) + 13

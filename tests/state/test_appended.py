@@ -1,0 +1,57 @@
+"""The store of a stream join: columns at once are what puts one by one would be."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from state import StoreKind
+
+RETENTION_MS = 90_000
+TIMES = st.integers(0, 30).map(lambda number: number * 10_000)
+BATCHES = st.lists(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 9), TIMES), max_size=8), max_size=6)
+
+
+def spec_of(bench):
+    return bench.spec(StoreKind.WINDOW, retain_duplicates=True, retention_ms=RETENTION_MS)
+
+
+@settings(max_examples=40, deadline=None)
+@given(batches=BATCHES)
+def test_columns_are_as_good_as_single_puts(bench, batches):
+    """The same changelog, the same entries and the same answers, segments that expire within a column included."""
+    logs = bench.changelog(), bench.changelog()
+    single, columns = (bench.open(spec_of(bench), changelog=log) for log in logs)
+    for batch in batches:
+        for key, value, time in batch:
+            single.put(key, value, time)
+            columns.recent.add(key, time, value)
+        keys, values, times = map(list, zip(*batch, strict=True)) if batch else ([], [], [])
+        columns.append(columns.encoded(keys, values), times, times)
+        assert list(columns.all()) == list(single.all())
+        for key in "ab":
+            assert list(columns.fetch_range(key, 0, 10**9)) == list(single.fetch_range(key, 0, 10**9))
+        for store in (single, columns):
+            store.drain()
+            store.commit(len(logs[0].rows))
+    assert logs[0].rows == logs[1].rows
+
+
+def test_after_a_restart_reads_reach_back_before_it(bench):
+    """What an earlier run kept is found in the engine, and joined by what came since."""
+    directory, spec = bench.task(), spec_of(bench)
+    before = bench.open(spec, directory=directory)
+    before.put("a", 1, 10_000)
+    before.commit(1)
+    before.close()
+    after = bench.open(spec, directory=directory)
+    after.put("a", 2, 20_000)
+    assert list(after.fetch_range("a", 0, 30_000)) == [(10_000, 1), (20_000, 2)]
+    assert list(after.fetch_range("a", 15_000, 30_000)) == [(20_000, 2)]
+    after.close()
+
+
+def test_an_aborted_write_is_not_remembered(bench):
+    """After a discard reads know nothing of what was put."""
+    store = bench.open(spec_of(bench))
+    store.put("a", 1, 10_000)
+    store.discard()
+    assert list(store.fetch_range("a", 0, 30_000)) == []

@@ -1,0 +1,109 @@
+"""Transactions and members while the broker is killed and comes back."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.clients.base import NewTopic, OffsetAndMetadata
+from streams.clients.kafka import KafkaClients
+from streams.config import StreamsConfig
+from streams.record import TopicPartition
+from tests.streams.clients.members import Log, RoundRobin
+
+pytestmark = [pytest.mark.broker, pytest.mark.crash]
+
+PART = TopicPartition("t", 0)
+GROUP = "g"
+
+
+class MortalBroker:
+    """The bundled broker, killed and started again on the same port."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._listen = "127.0.0.1:0"
+        self.start()
+
+    def start(self) -> None:
+        """Returns when it serves."""
+        command = [sys.executable, "-P", "-m", "broker", "--data-dir", str(self._data_dir), "--listen", self._listen]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self._listen = self._process.stdout.readline().removeprefix("ready on ").strip()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._process.kill()
+        self._process.communicate()
+
+    def clients(self) -> KafkaClients:
+        """Clients of its address."""
+        settings = {"broker": f"kafka://{self._listen}", "heartbeat_interval_ms": 100}
+        return KafkaClients(StreamsConfig.of("test", settings))
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[MortalBroker]:
+    made = MortalBroker(tmp_path)
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def clients(broker: MortalBroker) -> Iterator[KafkaClients]:
+    made = broker.clients()
+    made.admin().create([NewTopic("t", 1)])
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("killed", ["begun", "sent", "flushed", "offsets sent", "committed"])
+def test_a_transaction_outlives_its_broker(broker: MortalBroker, clients: KafkaClients, killed: str) -> None:
+    """Wherever in a transaction the broker dies and comes back, records and offsets are there once, together."""
+    producer, consumer = clients.producer(transactional_id="x"), clients.consumer(group=GROUP)
+
+    def step(name: str) -> None:
+        if name == killed and number == 1:
+            broker.kill()
+            broker.start()
+
+    for number in range(3):
+        producer.begin()
+        step("begun")
+        producer.send(*PART, [None], [b"%d" % number], [7])
+        step("sent")
+        producer.flush()
+        step("flushed")
+        producer.send_offsets({PART: OffsetAndMetadata(number)}, consumer.group_metadata())
+        step("offsets sent")
+        producer.commit_transaction()
+        step("committed")
+    assert consumer.committed([PART]) == {PART: OffsetAndMetadata(2)}
+    reader = clients.consumer(group=None, read_committed=True)
+    reader.assign([PART])
+    seen: list[bytes] = []
+    while reader.position(PART) < 6:
+        seen += [value for batch in reader.poll(0.1) for value in batch.columns().values]
+    assert seen == [b"0", b"1", b"2"]
+
+
+def test_a_member_outlives_its_broker(broker: MortalBroker, clients: KafkaClients) -> None:
+    """After the broker is back the member owns its partition and commits, dropped in between or not."""
+    consumer, log = clients.consumer(group=GROUP), Log()
+    consumer.subscribe(["t"], RoundRobin(), log)
+    while not log.owned:
+        consumer.poll(0.05)
+    assert consumer.position(PART) == 0
+    broker.kill()
+    consumer.poll(0.3)
+    broker.start()
+    consumer.enforce_rebalance()
+    generation = consumer.group_metadata().generation
+    while consumer.group_metadata().generation == generation or not log.owned:
+        consumer.poll(0.05)
+    consumer.commit({PART: OffsetAndMetadata(1)})
+    assert consumer.committed([PART]) == {PART: OffsetAndMetadata(1)}

@@ -1,0 +1,96 @@
+"""Functions of DataFrames as steps of a program."""
+
+import msgspec
+import pandas as pd
+import pytest
+
+from streams import App, TopologyError
+from streams.errors import ProcessingError
+from streams.testing import TopologyTestDriver
+
+
+class Ride(msgspec.Struct):
+    zone: int | None
+    fare: float
+
+
+class Priced(msgspec.Struct):
+    zone: int | None
+    price: float
+
+
+def priced(rides: pd.DataFrame) -> pd.DataFrame:
+    """Rides with a zone, their fare with tax; columns of the value only."""
+    kept = rides[rides["zone"].notna()]
+    return pd.DataFrame({"zone": kept["zone"], "price": kept["fare"] * 1.5})
+
+
+def app_of(function: object, value: type = Priced) -> App:
+    app = App("frames")
+    rides = app.topic("rides", key=str, value=Ride)
+    app.process(rides, to=app.topic("priced", key=str, value=value), batch="pandas")(function)
+    return app
+
+
+def test_rows_keep_key_and_time() -> None:
+    """A row that comes back without a key or time has those of the row that it was; dropped rows are gone."""
+    with TopologyTestDriver(app_of(priced)) as driver:
+        rides = driver.input("rides")
+        for second, zone in enumerate((7, None, 9)):
+            rides.send(str(zone), Ride(zone, 2.0), second * 1_000)
+        read = [(each.key, each.value, each.timestamp) for each in driver.output("priced").read()]
+    assert read == [("7", Priced(7, 3.0), 0), ("9", Priced(9, 3.0), 2_000)]
+
+
+def test_columns_of_its_own() -> None:
+    """A frame with key and timestamp may have any rows."""
+
+    def twice(rides: pd.DataFrame) -> pd.DataFrame:
+        both = pd.concat([rides, rides]).assign(key="all", price=1.0)
+        return both[["key", "zone", "price", "timestamp"]]
+
+    with TopologyTestDriver(app_of(twice)) as driver:
+        driver.input("rides").send("x", Ride(1, 2.0), 5)
+        read = [(each.key, each.value, each.timestamp) for each in driver.output("priced").read()]
+    assert read == [("all", Priced(1, 1.0), 5)] * 2
+
+
+def test_a_sink_in_python() -> None:
+    """Without `to` the function is the end of the stream."""
+    seen: list[float] = []
+    app = App("frames")
+
+    @app.process(app.topic("rides", key=str, value=Ride), batch="pandas")
+    def add(rides: pd.DataFrame) -> None:
+        seen.append(float(rides["fare"].sum()))
+
+    with TopologyTestDriver(app) as driver:
+        driver.input("rides").send("x", Ride(1, 2.0), 5)
+    assert seen == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda frame: frame["nothing"], "'nothing'"),
+        (lambda frame: 5, "has to return a DataFrame or None, got int"),
+        (lambda frame: pd.DataFrame({"zone": [1], "price": [2.0]}, index=[99]), "keep their index"),
+        (lambda frame: pd.DataFrame({"zone": [1], "price": ["much"]}), "row 0 of the DataFrame is no Priced"),
+    ],
+)
+def test_wrong_results(function: object, message: str) -> None:
+    """What goes wrong stops the task with the batch's first record."""
+    with TopologyTestDriver(app_of(function)) as driver, pytest.raises(ProcessingError, match=message):
+        driver.input("rides").send("x", Ride(1, 2.0), 5)
+
+
+def test_wrong_declarations() -> None:
+    """Another kind of batch, and async functions, are refused when they are declared."""
+    app = App("frames")
+    with pytest.raises(TopologyError, match="knows \"pandas\", got 'polars'"):
+        app.process("rides", batch="polars")(priced)
+
+    async def later(frame: pd.DataFrame) -> None: ...
+
+    with pytest.raises(TopologyError, match="cannot be async def"):
+        app.process("rides", batch="pandas")(later)

@@ -1,0 +1,206 @@
+"""Programs that cannot run are refused as they are written or built: the node, what is wrong, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from streams.config import StreamsConfig
+from streams.dsl.builder import StreamsBuilder
+from streams.dsl.options import Materialized
+from streams.dsl.stores import key_value_store, window_store
+from streams.dsl.suppressed import until_time_limit, until_window_closes
+from streams.errors import ConfigError, DeserializationError, TopologyError
+from streams.graph.windows import (
+    EmitStrategy,
+    JoinWindows,
+    SessionWindows,
+    SlidingWindows,
+    TimeWindows,
+    UnlimitedWindows,
+)
+from streams.processor import Processor
+from streams.testing import TopologyTestDriver
+
+Say = Callable[[StreamsBuilder], Any]
+
+
+def stream(builder: StreamsBuilder, topic: str = "in", **options: Any) -> Any:
+    return builder.stream(topic, key=str, value=str, **options)
+
+
+def table(builder: StreamsBuilder, topic: str = "table", **options: Any) -> Any:
+    return builder.table(topic, key=str, value=str, **options)
+
+
+def grouped(builder: StreamsBuilder) -> Any:
+    return stream(builder).group_by_key()
+
+
+def join(left: Any, right: Any) -> str:
+    return left + right
+
+
+HISTORY = Materialized(name="rows", history="1 s")
+TEN = TimeWindows.of(10)
+
+BUILDS: dict[str, tuple[Say, str]] = {
+    "nothing": (lambda b: None, "there is nothing to run; read a topic"),
+    "a name twice": (lambda b: stream(b, name="n").filter(lambda k, v: True, name="n"), "n: there is a Source node"),
+    "a store's name twice": (
+        lambda b: (table(b, name="s"), table(b, "other", name="s")),
+        "s: there is another store of this name; give one of the two another name",
+    ),
+    "a stream and a table of one topic": (lambda b: (stream(b), table(b, "in")), "the topic in has a source already"),
+    "overlapping sources": (
+        lambda b: (b.stream(["in", "two"]), stream(b)),
+        "both read in, but not the same topics",
+    ),
+    "different starts of one topic": (
+        lambda b: (stream(b, offset_reset="earliest"), stream(b, offset_reset="latest")),
+        "start at different offsets",
+    ),
+    "an unknown store": (
+        lambda b: stream(b).process(Processor, stores=["nothing"]),
+        "there is no store 'nothing' .known: none.: add it with add_state_store",
+    ),
+    "a global store that is connected": (
+        lambda b: (
+            b.add_global_store(key_value_store("g", str, str), "g", Processor),
+            stream(b).process(Processor, stores=["g"]),
+        ),
+        "g is a global store, which every processor may read: leave it out",
+    ),
+    "a retention below the windows": (
+        lambda b: grouped(b).windowed_by(TEN).count(store=Materialized(retention=5)),
+        "must keep windows for 10 ms at least .* but its retention is 5 ms",
+    ),
+    "suppress of a versioned table": (
+        lambda b: table(b, store=HISTORY).suppress(until_time_limit(5)),
+        "suppress is not possible on a versioned table",
+    ),
+    "grace without a history": (
+        lambda b: stream(b).join(table(b), join, grace=5),
+        "versioned",
+    ),
+    "grace beyond the history": (
+        lambda b: stream(b).join(table(b, store=HISTORY), join, grace="2 s"),
+        "history",
+    ),
+    "fixed partitions that differ": (
+        lambda b: (
+            stream(b)
+            .repartition(partitions=2)
+            .join(stream(b, "two").repartition(partitions=3), join, within=JoinWindows.of(5))
+        ),
+        "must have the same number of partitions, but .* 2, .* 3",
+    ),
+}
+
+SAYS: dict[str, tuple[Say, str]] = {
+    "a window without size": (lambda b: TimeWindows.of(0), "the size of time windows: expected at least 1 ms, got 0"),
+    "an advance beyond the size": (lambda b: TEN.advance_by(11), "expected at most their size of 10 ms, got 11 ms"),
+    "an advance of nothing": (lambda b: TEN.advance_by(0), "the advance of time windows: expected at least 1 ms"),
+    "a negative grace": (lambda b: TimeWindows.of(10, grace=-1), "the grace of time windows: .*-1"),
+    "a negative difference": (lambda b: SlidingWindows.of(-1), "the time difference of sliding windows"),
+    "a session without gap": (lambda b: SessionWindows.with_inactivity_gap(0), "the inactivity gap of session windows"),
+    "a negative start": (lambda b: UnlimitedWindows.of(-1), "the start of unlimited windows"),
+    "an empty join window": (lambda b: JoinWindows.of(5).before(-6), "are empty"),
+    "a size that is no time": (lambda b: TimeWindows.of("soon"), "the size of time windows: .*'soon'"),
+    "a store that forgets its windows": (
+        lambda b: window_store("w", str, str, size=10, retention=5),
+        "w: expected a retention of at least the window size, 10 ms, got 5 ms",
+    ),
+    "emit on close without an end": (
+        lambda b: grouped(b).windowed_by(UnlimitedWindows.of()).emit_strategy(EmitStrategy.ON_WINDOW_CLOSE),
+        "close",
+    ),
+    "windows that are none": (lambda b: grouped(b).windowed_by(10), "windowed_by: .*10"),
+    "join windows for a fold": (lambda b: grouped(b).windowed_by(JoinWindows.of(5)), "windowed_by"),
+    "sessions without merge": (
+        lambda b: grouped(b).windowed_by(SessionWindows.with_inactivity_gap(5)).aggregate(str, lambda k, v, t: t, None),
+        "merge",
+    ),
+    "final results without windows": (
+        lambda b: table(b).suppress(until_window_closes()),
+        "window",
+    ),
+    "suppress until never": (lambda b: table(b).suppress("10 s"), "suppress: expected until_window_closes.. or"),
+    "a filter that is none": (lambda b: stream(b).filter("yes"), "filter: expected a function, got 'yes'"),
+    "a filter of one argument": (lambda b: stream(b).filter(len), "filter: expected a function of .key, value."),
+    "a joiner of one argument": (
+        lambda b: stream(b).join(table(b), lambda left: left),
+        "the joiner: expected a function of .left, right. or .key, left, right., but .* takes 1",
+    ),
+    "streams joined without a time": (
+        lambda b: stream(b).join(stream(b, "two"), join),
+        "two streams are joined within a time: give within=JoinWindows.of",
+    ),
+    "a table joined within a time": (
+        lambda b: stream(b).join(table(b), join, within=JoinWindows.of(5)),
+        "a table has no time, so `within` does not apply",
+    ),
+    "an outer join of stream and table": (lambda b: stream(b).outer_join(table(b), join), "use left_join"),
+    "a global table without a key": (
+        lambda b: stream(b).join(b.global_table("g"), join),
+        "a global table needs on=function.key, value.",
+    ),
+    "a versioned global table": (
+        lambda b: b.global_table("g", store=HISTORY),
+        "global table of g: it cannot be versioned",
+    ),
+    "a join with anything": (lambda b: stream(b).join("two", join), "expected a stream, a table or a global table"),
+    "a table joined with a stream": (lambda b: table(b).join(stream(b), join), "a table joins a table"),
+    "a merge with a table": (lambda b: stream(b).merge(table(b)), "merge takes a stream"),
+    "another program": (lambda b: stream(b).merge(stream(StreamsBuilder())), "belongs to another App"),
+    "no topics": (lambda b: b.stream([]), "stream: expected at least one topic"),
+    "a name for no topic": (lambda b: stream(b).to("a b"), "the name of a topic: .*'a b'"),
+    "no partitions": (lambda b: stream(b).repartition(partitions=0), "expected at least 1 partition, got 0"),
+    "an unknown start": (lambda b: stream(b, offset_reset="middle"), "offset_reset: expected earliest, latest, none"),
+    "a type that is none": (lambda b: b.stream("in", key=3), "no serde is known for 3: .*\\n.*give a type"),
+    "stores that are no list": (lambda b: stream(b).process(Processor, stores="counts"), "stores: expected a list"),
+    "a processor that is none": (lambda b: stream(b).process(Processor()), "process: expected a function, got"),
+}
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_refused_as_it_is_said(name: str) -> None:
+    """At the verb, so that the traceback points to the line."""
+    say, message = SAYS[name]
+    with pytest.raises(TopologyError, match=message):
+        say(StreamsBuilder())
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_refused_as_it_is_built(name: str) -> None:
+    """Where only the whole program shows it."""
+    say, message = BUILDS[name]
+    builder = StreamsBuilder()
+    with pytest.raises(TopologyError, match=message):
+        say(builder)
+        builder.build(StreamsConfig.of("app", {}, environment={}))
+
+
+def test_an_unknown_optimization_is_refused() -> None:
+    """With those that exist."""
+    builder = StreamsBuilder()
+    stream(builder)
+    with pytest.raises(
+        ConfigError, match=r"expected none, all or some of merge\.repartition\.topics.* got 'everything'"
+    ):
+        builder.build(StreamsConfig.of("app", {"topology_optimization": "everything"}, environment={}))
+
+
+def test_a_table_without_a_key_type_says_what_it_needs() -> None:
+    """Undeclared keys are read as JSON; those that are none name topic and offset, and how to declare them."""
+    builder = StreamsBuilder()
+    builder.table("table").to_stream().to("out")
+    topology = builder.build(StreamsConfig.of("app", {}, environment={}))
+    with (
+        TopologyTestDriver(topology) as driver,
+        pytest.raises(DeserializationError, match=r"no type was declared.* say key= or value=") as caught,
+    ):
+        driver.input("table", key=bytes).send(b"\xff", "x", 1)
+    assert (caught.value.topic, caught.value.partition, caught.value.offset) == ("table", 0, 0)

@@ -1,0 +1,36 @@
+"""Which worker this is, over restarts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from streams.runtime.process_id import ProcessId
+
+
+def test_a_worker_comes_back_under_its_name(tmp_path: Path) -> None:
+    """What was let go, as the kernel does for a killed process, is taken again: the same transactional id."""
+    first = ProcessId(tmp_path, "app")
+    name = first.transactional_id("app")
+    first.close()
+    again = ProcessId(tmp_path, "app")
+    assert again.transactional_id("app") == name == f"app-{first.uuid}-1"
+    again.close()
+
+
+def test_workers_that_live_have_different_names(tmp_path: Path) -> None:
+    """In one directory they share the id and differ in the number; the first free one is taken."""
+    first, second = ProcessId(tmp_path, "app"), ProcessId(tmp_path, "app")
+    assert (second.uuid, first.number, second.number) == (first.uuid, 1, 2)
+    first.close()
+    third = ProcessId(tmp_path, "app")
+    assert third.number == 1
+    second.close()
+    third.close()
+
+
+def test_another_directory_has_another_id(tmp_path: Path) -> None:
+    """Workers on other machines never fence each other."""
+    here, there = ProcessId(tmp_path / "a", "app"), ProcessId(tmp_path / "b", "app")
+    assert here.transactional_id("app") != there.transactional_id("app")
+    here.close()
+    there.close()
