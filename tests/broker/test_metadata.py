@@ -108,28 +108,34 @@ def test_unknown_things(open_catalog: Callable[[], Catalog]) -> None:
         assert refused.value.code is code
 
 
-def test_half_deleted_directory(open_catalog: Callable[[], Catalog], tmp_path: Path) -> None:
+def opened(path: Path) -> Catalog:
+    catalog = Catalog(BrokerConfig(), LogDirectory.open(path, LogConfig(), on_message=print))
+    try:
+        catalog.open()
+    except DataDirectoryError:
+        catalog.directory.close()
+        raise
+    return catalog
+
+
+def test_half_deleted_directory(tmp_path: Path) -> None:
     """A partition whose folder somebody took away is not begun anew in silence."""
-    batch = build_pairs([(None, b"v")], timestamp_ms=1)
-    open_catalog().create("t", 2).partitions[1].append(batch, now_ms=1)
-    open_catalog().directory.close()
+    catalog = opened(tmp_path)
+    catalog.create("t", 2).partitions[1].append(build_pairs([(None, b"v")], timestamp_ms=1), now_ms=1)
+    catalog.directory.close()
     shutil.rmtree(tmp_path / "t-1")
-    catalog = Catalog(BrokerConfig(), LogDirectory.open(tmp_path, LogConfig(), on_message=print))
     with pytest.raises(DataDirectoryError, match="t-1 is missing.*restore it from a copy"):
-        catalog.open()
-    catalog.directory.close()
+        opened(tmp_path)
 
 
-def test_foreign_cluster_id(open_catalog: Callable[[], Catalog], tmp_path: Path) -> None:
+def test_foreign_cluster_id(tmp_path: Path) -> None:
     """An identity that does not belong to the directory's topics is refused."""
-    open_catalog().create("t", 1)
-    open_catalog().directory.close()
-    meta = tmp_path / "meta.properties"
-    meta.write_text("version=1\ncluster.id=elsewhere\n")
-    catalog = Catalog(BrokerConfig(), LogDirectory.open(tmp_path, LogConfig(), on_message=print))
-    with pytest.raises(DataDirectoryError, match="belongs to cluster"):
-        catalog.open()
+    catalog = opened(tmp_path)
+    catalog.create("t", 1)
     catalog.directory.close()
+    (tmp_path / "meta.properties").write_text("version=1\ncluster.id=elsewhere\n")
+    with pytest.raises(DataDirectoryError, match="belongs to cluster"):
+        opened(tmp_path)
 
 
 def test_absurd_number_of_partitions(open_catalog: Callable[[], Catalog]) -> None:
