@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from streams.errors import ConfigError
 from streams.target import (
     AppOption,
     BrokerOption,
@@ -115,19 +116,25 @@ def consume(
 
 def produce(
     topic: Annotated[str, typer.Argument(help="The topic to write.")],
+    file: Annotated[Path | None, typer.Argument(help="The lines; standard input by default.")] = None,
     *,
     broker: BrokerOption = None,
     app: AppOption = None,
     key: KeyOption = "auto",
     value: Annotated[str, typer.Option(help="Type of the values, likewise; auto takes the App's, else JSON.")] = "auto",
 ) -> None:
-    """Write JSON lines from standard input: {"key": ..., "value": ..., "timestamp": ...}, or else the line is the value."""
+    """Write JSON lines: {"key": ..., "value": ..., "timestamp": ...}, or else the line is the value."""
     from streams.topic_tools import write_lines
 
     found = app_of(app, broker)
-    with connection_of(found, broker) as connection:
+    if file is not None and not file.is_file():
+        raise ConfigError(f"there is no file {file}")
+    with (
+        connection_of(found, broker) as connection,
+        contextlib.nullcontext(sys.stdin) if file is None else file.open() as lines,
+    ):
         typed = _typed(topic, found, key, value, writing=True)
-        written = write_lines(connection, typed, sys.stdin)
+        written = write_lines(connection, typed, lines)
         typer.echo(f"{written:,} record{'' if written == 1 else 's'} written", err=True)
 
 

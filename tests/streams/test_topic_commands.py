@@ -1,6 +1,5 @@
 """The commands about topics and groups: their real output, on the real broker (test_cli has them as processes)."""
 
-import io
 import json
 import subprocess
 import sys
@@ -54,13 +53,15 @@ def command(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> Iterator[Command]:
-    """Runs a command line to its end in this process, against the broker, in a directory of its own."""
+    """Runs a command line to its end in this process, against the broker, in a directory of its own; `lines` is a file."""
     monkeypatch.setenv("STREAMS_BROKER", streams_broker.url)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def run(*arguments: str, stdin: str = "") -> Done:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+    def run(*arguments: str, lines: str | None = None) -> Done:
+        if lines is not None:
+            (tmp_path / "lines.jsonl").write_text(lines)
+            arguments = (*arguments, "lines.jsonl")
         with pytest.raises(SystemExit) as end:
             main(list(arguments))
         output = capfd.readouterr()
@@ -149,7 +150,7 @@ def test_consume_a_part(command: Command, streams_broker: RunningBroker) -> None
 @pytest.mark.broker
 def test_a_broken_record_hides_no_other(command: Command, program: str) -> None:
     """A record that is not of its declared type is shown as what it is, between the others."""
-    command("produce", f"{program}-rides", stdin='{"key": "a", "value": "broken"}\n' + RIDES)
+    command("produce", f"{program}-rides", lines='{"key": "a", "value": "broken"}\n' + RIDES)
     values = [row["value"] for row in rows(command("consume", f"{program}-rides", "--app", "taxi:app"))]
     assert sorted(values, key=str) == [
         {"unreadable": "broken", "problem": "expected Ride as JSON: Expected `object`, got `str`"},
@@ -161,10 +162,10 @@ def test_a_broken_record_hides_no_other(command: Command, program: str) -> None:
 def test_what_consume_prints_produce_takes(command: Command) -> None:
     """A topic is copied by a pipe, keys and times with it."""
     command(
-        "produce", "original", stdin='{"key": "a", "value": [1, null], "timestamp": 5}\n{"key": "b", "value": null}\n'
+        "produce", "original", lines='{"key": "a", "value": [1, null], "timestamp": 5}\n{"key": "b", "value": null}\n'
     )
     printed = command("consume", "original")
-    assert command("produce", "copied", stdin=printed.stdout).stderr == "2 records written\n"
+    assert command("produce", "copied", lines=printed.stdout).stderr == "2 records written\n"
     copied = rows(command("consume", "copied"))
     assert [(row["key"], row["value"]) for row in copied] == [("a", [1, None]), ("b", None)]
     assert copied[0]["timestamp"] == 5
@@ -173,7 +174,7 @@ def test_what_consume_prints_produce_takes(command: Command) -> None:
 @pytest.mark.broker
 def test_topics_and_describe(command: Command) -> None:
     """Topics and partitions as a table, and as JSON lines."""
-    command("produce", "listed", stdin='{"key": "a", "value": 1}\n')
+    command("produce", "listed", lines='{"key": "a", "value": 1}\n')
     assert {"name": "listed", "partitions": 1, "records": 1} in rows(command("topics", "--json"))
     assert "__consumer_offsets" in command("topics", "--all").stdout
     header, *_ = command("topics").stdout.splitlines()

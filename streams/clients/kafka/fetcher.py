@@ -153,7 +153,10 @@ class Fetcher:
         for node, partitions in by_node.items():
             wait_ms = SHORT_POLL_MS if node in left_out else LONG_POLL_MS
             self._busy_nodes.add(node)
-            task = asyncio.get_running_loop().create_task(self._fetch(node, partitions, wait_ms))
+            asked = {partition: self._states[partition] for partition in partitions}
+            for state in asked.values():
+                state.in_flight = True
+            task = asyncio.get_running_loop().create_task(self._fetch(node, asked, wait_ms))
             self._fetches.add(task)
             task.add_done_callback(self._fetches.discard)
         return retry_s
@@ -179,10 +182,7 @@ class Fetcher:
                 by_node[node].append(partition)
         return by_node, left_out, retry_s
 
-    async def _fetch(self, node: int, partitions: list[TopicPartition], wait_ms: int) -> None:
-        asked = {partition: self._states[partition] for partition in partitions}
-        for state in asked.values():
-            state.in_flight = True
+    async def _fetch(self, node: int, asked: dict[TopicPartition, PartitionState], wait_ms: int) -> None:
         try:
             response = await self._client.send(node, self._request(asked, wait_ms))
             for topic, answers in response.topics:

@@ -51,6 +51,13 @@ class Producer:
             self.epoch = answer.producer_epoch
         return answer
 
+    def wait_for_stable(self) -> None:
+        """Returns when there is something for readers of committed data, by a fetch that waits for it."""
+        partition = {"partition": 0, "partition_max_bytes": 9_999, "current_leader_epoch": -1}
+        topics = [{"topic": self.name, "partitions": [partition]}]
+        limits = {"max_wait": 15_000, "min_bytes": 1, "max_bytes": 99_999, "isolation_level": 1}
+        self.wire.call(1, 11, **limits, session_epoch=-1, topics=topics)
+
     def stable_offset(self) -> int:
         """The end of what readers of committed data see."""
         topics = [{"name": self.name, "partitions": [{"partition_index": 0, "timestamp": -1}]}]
@@ -146,6 +153,7 @@ def test_power_failure_between_data_and_its_transaction(broker, make_wire) -> No
             log.truncate(0)
     broker.start()
     producer.wire = make_wire(broker)
+    producer.wait_for_stable()
     assert producer.stable_offset() == 2
     assert producer.send(sequence=1) == WRONG_ID
     assert "nobody knows" in broker.log

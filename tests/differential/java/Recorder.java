@@ -717,12 +717,16 @@ public final class Recorder {
                 case "valueAsKeyAndValueWithNulls" -> (key, value) ->
                     "NULL".equals(key) ? null : KeyValue.pair("null".equals(key) ? null : value, value);
                 case "splitKeyChars" -> (key, value) ->
-                    KeyValue.pair(text(key).substring(0, 1), text(key).substring(1, 2));
+                    KeyValue.pair(part(text(key), 0), part(text(key), 1));
                 case "keyAndIntValue" -> (key, value) -> KeyValue.pair(key, toInt(value));
                 case "single" -> (key, value) -> List.of(KeyValue.pair(key, value));
                 case "repeatKeyTimes" -> (key, value) -> repeated((Number) key, value);
                 default -> throw unknown(name);
             };
+        }
+
+        private static String part(String text, int index) {
+            return text.length() > index ? text.substring(index, index + 1) : "";
         }
 
         private static List<KeyValue> repeated(Number key, Object value) {

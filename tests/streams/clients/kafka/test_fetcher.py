@@ -1,0 +1,52 @@
+"""The fetcher on a loop of the test's own, against the bundled broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from aiokafka.client import AIOKafkaClient
+
+from streams.clients.kafka import KafkaClients
+from streams.clients.kafka.fetcher import Delivery, Fetcher, FetchSettings
+from streams.record import TopicPartition
+
+pytestmark = pytest.mark.broker
+
+SETTINGS = FetchSettings(1 << 20, 1 << 20, 1 << 24, read_committed=False)
+
+
+async def delivered_after_a_stop(address: str, topic: str, turns: int) -> list[TopicPartition]:
+    """Two partitions are started; after `turns` of the loop one is stopped, then the other is read."""
+    client = AIOKafkaClient(bootstrap_servers=address)
+    await client.bootstrap()
+    await client.set_topics([topic])
+    deliveries: asyncio.Queue[object] = asyncio.Queue()
+    fetcher = Fetcher(client, SETTINGS, deliver=deliveries.put_nowait, fail=deliveries.put_nowait)
+    stopped, kept = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    fetcher.start(stopped, 0, 1)
+    fetcher.start(kept, 0, 1)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    fetcher.stop([stopped])
+    found = []
+    while kept not in found:
+        delivery = await asyncio.wait_for(deliveries.get(), 20)
+        assert isinstance(delivery, Delivery), delivery
+        found.append(delivery.partition)
+    await fetcher.close()
+    await client.close()
+    return found
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_partition_stopped_at_any_moment_does_not_stop_the_others(
+    make: Callable[..., KafkaClients], broker_url: str, topic: str, turns: int
+) -> None:
+    """A stop between the launch of a fetch and its first step must not leave the broker marked as busy for ever."""
+    producer = make().producer()
+    producer.send(topic, 1, [None], [b"kept"], [0])
+    producer.flush()
+    address = broker_url.removeprefix("kafka://")
+    assert TopicPartition(topic, 0) not in asyncio.run(delivered_after_a_stop(address, topic, turns))
