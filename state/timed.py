@@ -42,7 +42,7 @@ class TimedStore(LayeredStore):
         self._slack_ms = int(spec.time_ordered)
 
     def _size(self, entry: Any, value: Any) -> int:
-        return _PREFIX + super()._size(entry, value)
+        return _PREFIX + self._slack_ms + super()._size(entry, value)  # time-ordered keys have a byte before them
 
     # Writing
 
@@ -72,14 +72,17 @@ class TimedStore(LayeredStore):
     def _below(self, entry: Any) -> Any:
         return None if entry[1] < self._segments.oldest_readable - self._slack_ms else self._live[entry]
 
-    def _between(self, identity: Any, first_time: int, last_time: int) -> list[tuple[Any, Any]]:
-        """(entry key, live value) of one key with first <= time <= last, ascending."""
+    def _between(
+        self, identity: Any, first_time: int, last_time: int, *, backward: bool = False
+    ) -> list[tuple[Any, Any]]:
+        """(entry key, live value) of one key with first <= time <= last, in the order they are used in."""
         self._check_open()
         timelines = self._active_timelines()
         if self._cache is None:
             first_time = max(first_time, self._segments.oldest_readable)
         found = []
-        for entry in timelines.between(identity, first_time, last_time):
+        entries = timelines.between(identity, first_time, last_time)
+        for entry in reversed(entries) if backward else entries:
             value = self._value(entry)
             if value is None:
                 timelines.remove(entry)

@@ -9,6 +9,7 @@ import contextlib
 import signal
 import sys
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec

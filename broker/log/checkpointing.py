@@ -7,12 +7,11 @@ vanish were deleted with their topic.
 Rules: a recovery point is written only after what it vouches for is on disk.
 """
 
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from broker.log.checkpoints import HIGH_WATERMARKS, LEADER_EPOCHS, LOG_STARTS, RECOVERY_POINTS, write_offsets
+from broker.log.checkpoints import HIGH_WATERMARKS, LEADER_EPOCHS, RECOVERY_POINTS, sync_file, write_offsets
 from broker.log.partition_log import PartitionLog
 from broker.log.snapshots import keep_snapshots, write_snapshot
 
@@ -28,7 +27,6 @@ class Checkpoint:
         self._reached: list[tuple[PartitionLog, int]] = []
         self._points: Offsets = {}
         self._high_watermarks: Offsets = {}
-        self._starts: Offsets = {}
         for log in logs:
             self._begin(log)
 
@@ -45,28 +43,17 @@ class Checkpoint:
             self._reached.append((log, point))
         self._points[key] = point
         self._high_watermarks[key] = log.high_watermark
-        if log.starts_inside:
-            self._starts[key] = log.log_start_offset
 
     def sync(self) -> None:
-        """Wait for the disk, then write the checkpoint files."""
+        """Wait for the disk, then write the checkpoint files; not the start offsets, which change while this waits."""
         for path in self._files:
             with suppress(FileNotFoundError):
-                _sync(path)
+                sync_file(path)
         write_offsets(self._directory / RECOVERY_POINTS, self._points)
         write_offsets(self._directory / HIGH_WATERMARKS, self._high_watermarks)
-        write_offsets(self._directory / LOG_STARTS, self._starts)
 
     def finish(self) -> None:
         """Note what was reached."""
         for log, point in self._reached:
             log.checkpointed = max(log.checkpointed, point)
             log.recovery_point = max(log.recovery_point, min(point, log.log_end_offset))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -174,6 +174,8 @@ class LogDirectory:
         """Remove a partition and its files. Whoever still waits for it is not woken."""
         log = self._logs.pop((topic, partition))
         log.deleted = True
+        if log.starts_inside:  # or a topic of the same name would begin where this one did
+            self.save_start_offsets()
         for segment in log.segments:
             segment.delete()
         doomed = self._doomed(log.name)
@@ -213,6 +215,7 @@ class LogDirectory:
         for log in self._logs.values():
             log.close()
         self.checkpoint()
+        self.save_start_offsets()
         for log in self._logs.values():
             log.release()
         write_atomically(self.path / CLEAN_SHUTDOWN, _CLEAN_TEXT)

@@ -178,6 +178,8 @@ class StreamJoinSide:
                 break
             if entry.timestamp + self._lookback_ms[entry.from_left] + self._grace_ms >= time.stream_time:
                 open_sides.add(entry.from_left)
+                if len(open_sides) == 2 and len(entry.values) > 1:
+                    break  # Kafka's next entry is this one's second value
                 continue
             self._emit_alone(row, entry)
             pending.forget(entry, now)

@@ -144,7 +144,7 @@ class Suppress:
                 report(self._context, self._node, batch, row, error)
                 continue
             self._release(batch, row)
-        self._pass_on()
+        self._pass_on(alone=len(batch) == 1)
 
     def _hold(self, batch: Batch, row: int, old: Any) -> None:
         key, new, timestamp = batch.keys[row], batch.values[row], batch.timestamps[row]
@@ -187,16 +187,17 @@ class Suppress:
             value=record.value,
         )
 
-    def _pass_on(self) -> None:
-        """Emit what left the buffer, in that order."""
+    def _pass_on(self, *, alone: bool) -> None:
+        """Emit what left the buffer, in that order; `alone`: one by one, since those downstream may look at it."""
         leaving = self._leaving
         if self._final:
             leaving = [each for each in leaving if each[1].new is not None]
         self._leaving = []
-        if leaving:
-            self._passing = dict(leaving)
-            self._emit_changes(leaving)
-            self._passing = {}
+        for part in [[each] for each in leaving] if alone else [leaving]:
+            if part:
+                self._passing = dict(part)
+                self._emit_changes(part)
+        self._passing = {}
 
     def _emit_changes(self, leaving: list[tuple[bytes, BufferedChange]]) -> None:
         value = self._value.deserialize

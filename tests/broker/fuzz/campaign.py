@@ -7,6 +7,7 @@ met an exception it did not expect (a traceback in its log).
 
 import asyncio
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,13 @@ class Outcome(NamedTuple):
     answered: int
     closed: int
     memory_bytes: int
+
+
+async def closed(writer: asyncio.StreamWriter) -> None:
+    """Hang up, whatever the other side did."""
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 class Witness:
@@ -104,6 +112,7 @@ class Campaign:
             slow.cancel()
             watch.cancel()
         await witness.round_trip()
+        await closed(witness.writer)
         self.look_at_memory()
 
     async def watch(self, witness: Witness) -> None:
@@ -122,16 +131,19 @@ class Campaign:
 
     async def slow_sender(self) -> None:
         """A request that takes for ever, one byte at a time, and then another."""
-        while True:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.broker.port)
-            request = struct.pack(">ihhih", 10, ApiKey.API_VERSIONS, 0, 9, -1)
-            for byte in request:
-                writer.write(bytes([byte]))
-                await asyncio.sleep(0.05)  # the slowness itself
-            size, correlation_id = struct.unpack(">ii", await asyncio.wait_for(reader.readexactly(8), ANSWER_SECONDS))
-            assert correlation_id == 9
-            assert size > 4
-            writer.close()
+        request = struct.pack(">ihhih", 10, ApiKey.API_VERSIONS, 0, 9, -1)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.broker.port)
+        try:
+            while True:
+                for byte in request:
+                    writer.write(bytes([byte]))
+                    await asyncio.sleep(0.05)  # the slowness itself
+                head = await asyncio.wait_for(reader.readexactly(8), ANSWER_SECONDS)
+                size, correlation_id = struct.unpack(">ii", head)
+                await reader.readexactly(size - 4)
+                assert correlation_id == 9
+        finally:
+            await closed(writer)
 
     async def sender(self) -> None:
         """Connections one after the other, until enough was sent; each lasts until the broker hangs up or falls silent."""
@@ -143,7 +155,7 @@ class Campaign:
             except (ConnectionError, asyncio.IncompleteReadError):
                 self.closed += 1
             finally:
-                writer.close()
+                await closed(writer)
 
     async def exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One request; False if no answer comes, as for one that was cut short and for acks=0."""

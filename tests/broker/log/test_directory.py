@@ -207,3 +207,16 @@ def test_a_creation_that_crashed_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "t-1.0123-delete").mkdir()
     LogDirectory.open(tmp_path, on_message=print).close()
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["t-0"]
+
+
+def test_start_offset_goes_with_its_topic(tmp_path) -> None:
+    """A topic of the same name does not begin where its predecessor's records were deleted, also after a crash."""
+    directory = LogDirectory.open(tmp_path, on_message=print)
+    log = directory.create("t", 0, TOPIC_ID, LogConfig())
+    for text in "abc":
+        log.append(batch(text), now_ms=NOW_MS)
+    log.delete_records(2)
+    directory.save_start_offsets()
+    directory.delete("t", 0)
+    assert "t 0" not in (tmp_path / "log-start-offset-checkpoint").read_text()
+    directory.close()
