@@ -39,7 +39,15 @@ pytestmark = [pytest.mark.broker, pytest.mark.skipif(not FILES, reason="no recor
 def sample() -> list[Path]:
     """Cases of all kinds, evenly spread; global tables are read on their own time, so the driver's order is not theirs."""
     fit = [path for path in FILES if '"globalTable"' not in path.read_text()]
-    return fit[:: max(1, len(fit) // SAMPLE)][:SAMPLE]
+    return [path for path in fit[:: max(1, len(fit) // SAMPLE)][:SAMPLE] if order_is_defined(case_of(path))]
+
+
+def order_is_defined(case: Case) -> bool:
+    """Not where one record reaches a task by several topics at one time (Kafka leaves such ties open), nor where the test
+    itself writes to an output topic."""
+    written = {operation["topic"] for operation in case["topology"] if operation["op"] == "to"}
+    several = any(len(operation.get("streams", ())) > 1 for operation in case["topology"])
+    return not several and written.isdisjoint(step["in"][0] for step in case["steps"])
 
 
 @pytest.fixture(scope="module")
