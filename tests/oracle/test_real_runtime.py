@@ -44,7 +44,8 @@ def sample() -> list[Path]:
 
 def order_is_defined(case: Case) -> bool:
     """Not where one record reaches a task by several topics at one time (Kafka leaves such ties open), nor where the test
-    itself writes to an output topic."""
+    itself writes to an output topic.
+    """
     written = {operation["topic"] for operation in case["topology"] if operation["op"] == "to"}
     several = any(len(operation.get("streams", ())) > 1 for operation in case["topology"])
     return not several and written.isdisjoint(step["in"][0] for step in case["steps"])
