@@ -18,7 +18,7 @@ help:
 	@echo 'make bench       measure (ARGS="--records 200000" for a quick look)'
 	@echo 'make dist        build the wheel'
 	@echo 'make differential SEED=1 COUNT=200   random programs, ours against Kafka Streams (needs java and mvn)'
-	@echo 'make chaos SEED=1 ROUNDS=3           workers and broker killed at random, exactly-once (AGAINST=kafka: on Apache Kafka)'
+	@echo 'make chaos SEED=1 ROUNDS=3           workers and broker killed at random, exactly-once (AGAINST=kafka LIBRARIES=DIR: on Apache Kafka from the jars in DIR)'
 	@echo 'make crash-broker SEED=1 ROUNDS=3    the broker killed under load'
 	@echo 'make fuzz-broker SEED=1 COUNT=3000   garbage against a live broker'
 	@echo 'make clients     foreign clients against the broker, each where its toolchain is'
@@ -64,7 +64,7 @@ differential: $(STAMP)
 	@$(BIN)/python -m tests.differential --seed $(SEED) --count $(COUNT)
 
 chaos: $(STAMP)
-	@$(BIN)/python -m tests.chaos --seed $(SEED) --rounds $(ROUNDS) $(if $(AGAINST),--against $(AGAINST))
+	@$(BIN)/python -m tests.chaos --seed $(SEED) --rounds $(ROUNDS) $(if $(AGAINST),--against $(AGAINST) --libraries $(LIBRARIES))
 
 crash-broker: $(STAMP)
 	@$(BIN)/python -m tests.broker.crash --seed $(SEED) --rounds $(ROUNDS)
