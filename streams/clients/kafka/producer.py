@@ -335,6 +335,6 @@ class KafkaProducer:
             if loop.time() >= deadline:
                 raise ClientError(
                     f"topic {topic!r} does not exist, and the broker does not make it by itself: create it "
-                    f"(`streams topics create {topic}`), or set auto.create.topics.enable on the broker"
+                    f"(app.topic({topic!r}, partitions=1) does so at the start), or set auto.create.topics.enable on the broker"
                 )
             await asyncio.sleep(TOPIC_RETRY_S)
