@@ -27,6 +27,9 @@ from streams.errors import ConfigError as ConfigError
 from streams.errors import RecordError as RecordError
 from streams.errors import StreamsError as StreamsError
 from streams.errors import TopologyError as TopologyError
+from streams.on_error import OnError as OnError
+from streams.on_error import dead_letter as dead_letter
+from streams.on_error import retry as retry
 from streams.processor import FixedKeyProcessor as FixedKeyProcessor
 from streams.processor import Processor as Processor
 from streams.processor import ProcessorContext as ProcessorContext

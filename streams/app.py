@@ -18,6 +18,7 @@ from streams.clients.base import NewTopic
 from streams.config import StreamsConfig
 from streams.connection import Connection, connected
 from streams.dsl.decorators import Decorators
+from streams.dsl.handle import checked_on_error
 from streams.dsl.kstream import KStream, KTable
 from streams.dsl.ktable import GlobalKTable
 from streams.dsl.options import Topic
@@ -68,15 +69,20 @@ class App(Decorators):
         timestamp: Callable[[Any], int] | None = None,
         partitions: int | None = None,
         config: Mapping[str, str] | None = None,
+        on_error: Any = None,
     ) -> Topic:
         """A topic with the types it carries.
 
         `key` and `value` are types or serdes. `timestamp` takes event time, in ms, from a value; without it the record's
         timestamp counts. `partitions` and `config` (Kafka's topic settings) are for the case that this application has
-        to create it.
+        to create it. `on_error` says what becomes of records that cannot be read from it, or written to it: "fail",
+        "continue", `dead_letter(TOPIC)` or a function (error, record).
         A second declaration adds what the first left open. Raises: TopologyError when it says something else.
         """
-        topic = Topic.of(name, key=key, value=value, timestamp=timestamp)
+        topic = replace(
+            Topic.of(name, key=key, value=value, timestamp=timestamp),
+            on_error=checked_on_error(on_error, f"topic {name}"),
+        )
         if partitions is not None or config is not None:
             self._new_topics[name] = NewTopic(name, partitions or -1, self.config.replication_factor, config or {})
         known = self._topics.get(name, topic)
@@ -90,6 +96,7 @@ class App(Decorators):
             known.key_serde or topic.key_serde,
             known.value_serde or topic.value_serde,
             known.timestamp or topic.timestamp,
+            topic.on_error or known.on_error,
         )
         if merged != known or name not in self._topics:
             self._topics[name] = merged

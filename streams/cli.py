@@ -60,7 +60,7 @@ def _told(error: StreamsError, code: int) -> int:
         sys.stderr.write("".join(traceback.format_exception(cause)))
     sys.stderr.write(f"error: {error}\n")
     if isinstance(error, RecordError) and error.node not in OUTSIDE:
-        sys.stderr.write(f"  {_cure(error)}, or skip such records with a warning: --set on_error=continue\n")
+        sys.stderr.write(f"  {_cure(error)}, or set such records aside: --set on_error=dead_letter:TOPIC\n")
     return code
 
 

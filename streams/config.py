@@ -11,10 +11,11 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
 from streams.errors import ConfigError
+from streams.on_error import CONTINUE, FAIL, OnError, dead_letter, on_error_of
 from streams.settings import Setting, described, nearest, parse, setting
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ EMBEDDED = "embedded://"
 KAFKA = "kafka://"
 DEFAULT_BROKER = "embedded://.streams"
 ENVIRONMENT_PREFIX = "STREAMS_"
-_ON_ERROR = ("fail", "continue")
+ERROR_KINDS = ("deserialization", "processing", "production")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +50,20 @@ class StreamsConfig:
     state_dir: str = setting(
         None, "Where stores live. Default: DIR/state with embedded://DIR, else .streams/state.", kind=str
     )
-    on_error: str = setting(
+    on_error: OnError = setting(  # noqa: RUF009  makes a field, as those below
         "fail",
-        "What a record does that cannot be read, processed or written: stop the task, or be skipped with a "
-        "warning. The three settings below override it for one kind.",
-        choices=_ON_ERROR,
+        "What a record does that cannot be read, processed or written: `fail` stops the task, `continue` skips the "
+        "record with a warning, `dead_letter:TOPIC` writes it there. In Python also `dead_letter(TOPIC)`, "
+        "`retry(ERROR, ...)` or a function (error, record). The three settings below override it for one kind; a topic "
+        "or step with an `on_error` of its own overrides them.",
+        kind=on_error_of,
     )
-    deserialization_on_error: str = setting(None, "Records whose bytes cannot be read.", kind=str, choices=_ON_ERROR)
-    processing_on_error: str = setting(None, "Records that user code raised for.", kind=str, choices=_ON_ERROR)
-    production_on_error: str = setting(None, "Results that cannot be written.", kind=str, choices=_ON_ERROR)
+    deserialization_on_error: OnError = setting(None, "Records whose bytes cannot be read.", kind=on_error_of)  # noqa: RUF009
+    processing_on_error: OnError = setting(None, "Records that user code raised for.", kind=on_error_of)  # noqa: RUF009
+    production_on_error: OnError = setting(None, "Results that cannot be written.", kind=on_error_of)  # noqa: RUF009
+    errors_dead_letter_queue_topic_name: str | None = setting(
+        None, "Kafka's name for a topic to which all goes that `continue` would skip.", kind=str
+    )
     topology_optimization: str = setting(
         "none",
         "Rewrites of the graph: none, all, or some of reuse.ktable.source.topics, merge.repartition.topics, "
@@ -208,6 +214,13 @@ class StreamsConfig:
         _derive(values)
         return cls(application_id=application_id, **values)
 
+    def changed(self, settings: Mapping[str, Any]) -> StreamsConfig:
+        """The same with other settings, as `of` takes them. Raises: ConfigError."""
+        values = {name: _parsed("", name, value) for name, value in settings.items()}
+        if "on_error" in values:
+            values = {f"{kind}_on_error": values["on_error"] for kind in ERROR_KINDS} | values
+        return replace(self, **values)
+
     @property
     def exactly_once(self) -> bool:
         """Whether transactions are used."""
@@ -259,10 +272,12 @@ def _derive(values: dict[str, Any]) -> None:
     exactly_once = values.get("processing_guarantee") == EXACTLY_ONCE
     if values.get("commit_interval_ms") is None:
         values["commit_interval_ms"] = 100 if exactly_once else 30_000
-    on_error = values.get("on_error", "fail")
-    for kind in ("deserialization", "processing", "production"):
+    letters = values.get("errors_dead_letter_queue_topic_name")
+    values.setdefault("on_error", FAIL)
+    for kind in ERROR_KINDS:
         name = f"{kind}_on_error"
-        values[name] = values.get(name) or on_error
+        policy = values.get(name) or values["on_error"]
+        values[name] = dead_letter(letters) if letters and policy == CONTINUE else policy
     timeout_ms = values.get("transaction_timeout_ms", 10_000)
     if exactly_once and timeout_ms < values["commit_interval_ms"]:
         raise ConfigError(

@@ -13,6 +13,7 @@ StreamsError
 │   └── ProducerFenced          another producer has the transactional id, or the transaction timed out
 ├── TransactionAbortable        this transaction cannot be committed: abort it and go on with the next
 ├── RebalanceInProgress         nothing was committed, since the group is between two generations: commit later
+├── Interrupted                 the worker was asked to stop while user code was being tried again
 └── TaskCorrupted               a store disagrees with its changelog: set it aside and restore
 
 Rules: a message says what was expected, what came, and what to do. Programmer errors are assertions.
@@ -25,6 +26,7 @@ __all__ = [
     "ClientError",
     "ConfigError",
     "DeserializationError",
+    "Interrupted",
     "OffsetOutOfRange",
     "ProcessingError",
     "ProducerFenced",
@@ -118,6 +120,10 @@ class TransactionAbortable(StreamsError):  # noqa: N818  Kafka's name
 
 class RebalanceInProgress(StreamsError):  # noqa: N818  Kafka's name
     """Nothing was committed, since the group is between two generations: still the owner; poll, and commit later."""
+
+
+class Interrupted(StreamsError):  # noqa: N818  no error of anybody's
+    """The worker was asked to stop while a record was tried again: nothing is committed, it is done anew later."""
 
 
 class TaskCorrupted(StreamsError):  # noqa: N818  Kafka's name

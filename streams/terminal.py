@@ -112,7 +112,11 @@ class Rate:
             f"{status.processed:,} records",
             f"{len(status.tasks)} task{'' if len(status.tasks) == 1 else 's'}",
         ]
-        left_out = {"skipped": status.skipped, "dropped": status.dropped}
+        left_out = {
+            "skipped": status.skipped - status.dead_letters,
+            "dead letters": status.dead_letters,
+            "dropped": status.dropped,
+        }
         parts += [f"{count:,} {name}" for name, count in left_out.items() if count]
         return ", ".join(parts)
 

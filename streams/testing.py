@@ -322,11 +322,7 @@ class TopologyTestDriver:
             producer=_Producer(self._broker, self._note_written),
             clock=lambda: self.now_ms,
             open_store=self._open_store,
-            handlers=ErrorHandlers(
-                deserialization=config.deserialization_on_error,
-                processing=config.processing_on_error,
-                production=config.production_on_error,
-            ),
+            handlers=ErrorHandlers.of(self.topology, config),
             max_task_idle_ms=config.max_task_idle_ms,
             emit_throttle_ms=0,
             global_stores=global_stores,
@@ -442,11 +438,11 @@ def application_of(
     """What to run, under settings that may differ from the program's own."""
     if isinstance(program, Topology):
         config = config or StreamsConfig.of(program.application_id)
-        return Application(topology=program, config=replace(config, **settings))
+        return Application(topology=program, config=config.changed(settings))
     application = program.application()
     if config is None and not settings:
         return application
-    config = replace(config or application.config, **settings)
+    config = (config or application.config).changed(settings)
     return replace(application, topology=program.builder.build(config), config=config)
 
 

@@ -57,31 +57,38 @@ class Decorators:
         """Defined by App."""
         raise NotImplementedError
 
-    def process(self, source: Source, *, to: Topic | str | None = None, batch: str | None = None) -> Callable[[F], F]:
+    def process(
+        self, source: Source, *, to: Topic | str | None = None, batch: str | None = None, on_error: Any = None
+    ) -> Callable[[F], F]:
         """Call the function for each value of `source`, or each (key, value) if it takes two parameters.
 
         With `to`, what it returns is written there: None drops the record, an iterator emits many. Without, it is the
         end of the stream. An `async def` runs as an agent of concurrency 1. With `batch="pandas"` it is given a
         DataFrame of many records at once, and may return one: see `streams.dsl.frame_processor`.
-        Is `stream(source).map_values(f).filter(not None).to(to)`, or `.flat_map_values`, or `.for_each`.
+        `on_error` says what becomes of a value that the function raises for: "continue", `dead_letter(TOPIC)`, ...
+        Is `stream(source).map_values(f).on_error(on_error).filter(not None).to(to)`, or `.flat_map_values`, or `.for_each`.
         """
 
         def decorate(function: F) -> F:
             user = UserFunction.of(function, "process")
             if batch is not None:
+                if on_error is not None:
+                    raise TopologyError(
+                        f"{user.where}: on_error is for single records; a function of DataFrames has none"
+                    )
                 self._process_frames(source, to, batch, user)
                 return function
             if user.asynchronous:
-                return self.agent(source, to=to)(function)
+                return self.agent(source, to=to, on_error=on_error)(function)
             user.expect_parameters(1, 2, meaning="(value) or (key, value)")
             stream, name = self._read(source, user), self._step(function)
             if to is None:
                 user.expect_no_result()
-                stream.for_each(function if user.with_key else _without_key(function), name=name)
+                stream.for_each(function if user.with_key else _without_key(function), name=name, on_error=on_error)
             elif user.many:
-                self._write(stream.flat_map_values(function, name=name), to, user)
+                self._write(stream.flat_map_values(function, name=name).on_error(on_error), to, user)
             else:
-                results = stream.map_values(function, name=name)
+                results = stream.map_values(function, name=name).on_error(on_error)
                 self._write(results.filter(lambda _key, value: value is not None), to, user)
             return function
 
@@ -94,13 +101,14 @@ class Decorators:
         to: Topic | str | None = None,
         sink: Iterable[Topic | str | Callable[[Any], Any]] = (),
         concurrency: int = 1,
+        on_error: Any = None,
     ) -> Callable[[F], F]:
         """Run an `async def` over `source`, up to `concurrency` at a time, results and commits in order.
 
         Per record (`async def f(value)` or `f(key, value)`), or in Faust's form: `async def f(stream)` that loops
         `async for value in stream` and may `yield`. Results other than None go to the topic `to` and to every `sink`,
-        which are topics or functions.
-        Is `stream(source).process_values(agent).to(to)`.
+        which are topics or functions. `on_error` says what becomes of a record that the function raises for.
+        Is `stream(source).process_values(agent).on_error(on_error).to(to)`.
         """
         if concurrency < 1:
             raise TopologyError(f"@app.agent: expected a concurrency of at least 1, got {concurrency}")
@@ -112,7 +120,8 @@ class Decorators:
             targets = [*([to] if to is not None else []), *sink]
             if not targets and not user.reads_stream:
                 user.expect_no_result()
-            results = self._read(source, user).process_values(_agent(user, concurrency), name=self._step(function))
+            stream = self._read(source, user)
+            results = stream.process_values(_agent(user, concurrency), name=self._step(function)).on_error(on_error)
             for target in targets:
                 if isinstance(target, str | Topic):
                     self._write(results, target, user)
@@ -133,12 +142,14 @@ class Decorators:
         initial: Callable[[], Any] | None = None,
         merge: Callable[[Any, Any, Any], Any] | None = None,
         key: Any = None,
+        on_error: Any = None,
     ) -> Callable[[F], F]:
         """Fold the values of a key, and of a window, with `f(total, value)` or `f(key, total, value)`.
 
         `by` chooses the key from (value) or (key, value); without it the record's own key counts. The first total is
         made by `initial`, else by the class that annotates `total`. Sessions need `merge(key, total, total)`. `name` is
-        the store's, by default the function's; `to` a topic for the updates. `key` is the type of the key, where `by` does not tell it.
+        the store's, by default the function's; `to` a topic for the updates. `key` is the type of the key, where `by` does not tell it;
+        `on_error` what becomes of a value that the function raises for.
         Is `stream(source).group_by(by).windowed_by(window).aggregate(initial, f, name=name).to_stream().to(to)`.
         """
 
@@ -156,6 +167,7 @@ class Decorators:
                 _expect_sessions(window, user)
                 options["merge"] = merge
             table = windowed.aggregate(initial or _constructor(total, user), _aggregator(user), **options)
+            table.on_error(on_error)
             if to is not None:
                 updates = table.to_stream()
                 updates.to(self._typed(to, updates))

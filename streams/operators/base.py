@@ -90,6 +90,10 @@ class OperatorContext(Protocol):
         """The bytes of a source's record cannot be read. Returns to skip it. Raises: DeserializationError otherwise."""
         ...
 
+    def attempted(self, node: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function of a node with the retries that its policy asks for; the function itself where it asks for none."""
+        ...
+
     def remember(self, key: str, number: int) -> None:
         """Keep a number with the next committed offsets (how far emit-on-close has read)."""
         ...

@@ -35,6 +35,15 @@ def ensure_topics(topology: Topology, config: StreamsConfig, admin: Admin, produ
     return counts
 
 
+def ensure_dead_letters(topics: Iterable[str], config: StreamsConfig, admin: Admin) -> None:
+    """Make the topics of dead letters that are missing, with the broker's number of partitions."""
+    wanted = dict.fromkeys(topics)
+    missing = [name for name in wanted if name not in admin.describe(wanted)] if wanted else []
+    if missing:
+        log.info("creating topics for dead letters: %s", ", ".join(missing))
+        admin.create(NewTopic(name, -1, config.replication_factor, {}) for name in missing)
+
+
 def changelog_counts(topology: Topology, counts: Mapping[str, int]) -> dict[str, int]:
     """How many partitions each changelog needs: one per task of its sub-topology."""
     found: dict[str, int] = {}

@@ -25,7 +25,8 @@ from streams.operators.interleaved_join import InterleavedJoin
 from streams.record import Batch, Headers, Record, TopicPartition
 from streams.runtime import offset_metadata
 from streams.runtime.collector import Collector, Output
-from streams.runtime.error_handlers import ErrorHandlers
+from streams.runtime.dead_letters import letter
+from streams.runtime.error_handlers import DeadLetter, ErrorHandlers
 from streams.runtime.offset_metadata import PartitionMetadata
 from streams.runtime.partition_group import Interleaved, Lag, PartitionGroup, PartitionQueue, no_lag
 from streams.runtime.punctuation import PunctuationQueue, Punctuator
@@ -63,6 +64,10 @@ TRANSITIONS: Mapping[TaskState, frozenset[TaskState]] = {
 }
 
 
+def do_not_wait(_seconds: float) -> None:
+    """For whoever has all the time there is (the TopologyTestDriver)."""
+
+
 Compile = Callable[[OperatorContext], TaskProgram]
 OpenStore = Callable[[StoreSpec, TaskId, ChangelogWriter | None], Store]
 
@@ -71,7 +76,7 @@ OpenStore = Callable[[StoreSpec, TaskId, ChangelogWriter | None], Store]
 class TaskEnvironment:
     """What a worker, or the driver, lends to its tasks.
 
-    `lag` tells what the broker still has of an input. `record_cache` is what `open_store` gives to cached stores.
+    `lag` tells what the broker still has of an input; `wait_s` lets time pass between two attempts. `record_cache` is what `open_store` gives to cached stores.
     """
 
     application_id: str
@@ -80,6 +85,7 @@ class TaskEnvironment:
     open_store: OpenStore
     handlers: ErrorHandlers
     lag: Lag = no_lag
+    wait_s: Callable[[float], None] = do_not_wait
     max_task_idle_ms: int = 0
     emit_throttle_ms: int = 1000
     global_stores: Mapping[str, Store] = field(default_factory=dict)
@@ -367,22 +373,36 @@ class Task:
         self._handlers.dropped(self.task_id, node, count, reason)
 
     def failed(self, node: str, record: Record, error: Exception) -> None:
-        """User code raised; returns to skip the record. Raises: ProcessingError."""
-        self._handlers.processing(node, record, error)
+        """User code raised; returns to go on without the record. Raises: ProcessingError."""
+        self._bury(self._handlers.processing(node, record, error), record)
 
     def production_failed(self, node: str, topic: str, record: Record, error: Exception) -> None:
-        """A result cannot be serialized; returns to skip it. Raises: ProductionError."""
-        self._handlers.production(node, topic, record, error)
+        """A result cannot be written; returns to go on without it. Raises: ProductionError."""
+        self._bury(self._handlers.production(node, topic, record, error), record)
 
     def deserialization_failed(self, node: str, record: Record, error: Exception) -> None:
-        """A record's bytes are not what the serde expects; returns to skip it. Raises: DeserializationError."""
-        self._handlers.deserialization(node, record, error)
+        """A record's bytes are not what the serde expects; returns to go on without it. Raises: DeserializationError."""
+        self._bury(self._handlers.deserialization(node, record, error), record)
+
+    def attempted(self, node: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function with the retries that its node's policy asks for."""
+        return self._handlers.attempted(node, function, self._environment.wait_s)
 
     def emit_throttle_ms(self) -> int:
         """How long stream joins and emit-on-close wait between two scans."""
         return self._environment.emit_throttle_ms
 
     # Within
+
+    def _bury(self, dead: DeadLetter | None, record: Record) -> None:
+        """Write a dead letter, if one was decided on, like any other output: it is part of the commit."""
+        if dead is None:
+            return
+        queue = self._group.queues.get(TopicPartition(record.topic or "", record.partition))
+        read = None if queue is None else queue.as_read(record.offset)
+        buried = letter(read, record, dead.error)
+        self._dirty = True
+        self.send(dead.topic, [buried.key], [buried.value], [buried.timestamp], [buried.headers])
 
     def _run_interleaved(self, join: InterleavedJoin, both: Interleaved) -> None:
         """Run both inputs of a join, left and right as the join has them."""

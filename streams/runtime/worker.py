@@ -20,13 +20,13 @@ from typing import NamedTuple
 from state.stores import Store
 from streams.clients.base import Admin, Clients, Clock, Consumer
 from streams.config import StreamsConfig
-from streams.errors import ClientError, OffsetOutOfRange
+from streams.errors import ClientError, Interrupted, OffsetOutOfRange
 from streams.record import TopicPartition
 from streams.runtime.assignor import TaskAssignor, TaskInputs
 from streams.runtime.committer import CommitHook, Committer
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.global_state import GlobalState
-from streams.runtime.internal_topics import ensure_topics, matching_topics, task_inputs
+from streams.runtime.internal_topics import ensure_dead_letters, ensure_topics, matching_topics, task_inputs
 from streams.runtime.process_id import ProcessId
 from streams.runtime.restore_progress import restore_listener
 from streams.runtime.restorer import RestoreListener, Restorer
@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 LONGEST_POLL_S = 5.0
 ROUND_S = 0.05
 RESTORE_POLL_S = 0.05
+LOOK_EVERY_S = 0.05
 
 
 class WorkerState(Enum):
@@ -71,7 +72,10 @@ StateListener = Callable[[WorkerState, WorkerState], None]
 
 
 class WorkerStatus(NamedTuple):
-    """What a worker shows of itself; `lag` counts records that the broker has and no task was given yet."""
+    """What a worker shows of itself; `lag` counts records that the broker has and no task was given yet.
+
+    `skipped` counts the records that `on_error` went on without, `dead_letters` those among them that lie in a topic now.
+    """
 
     state: WorkerState
     tasks: tuple[str, ...]
@@ -80,6 +84,7 @@ class WorkerStatus(NamedTuple):
     lag: int
     skipped: int
     dropped: int
+    dead_letters: int = 0
 
 
 def wall_clock_ms() -> int:
@@ -125,11 +130,7 @@ class Worker:
         self._on_state = on_state
         self._restore_progress = restore_progress or restore_listener()
         self._after_commit_step = after_commit_step
-        self._handlers = ErrorHandlers(
-            deserialization=config.deserialization_on_error,
-            processing=config.processing_on_error,
-            production=config.production_on_error,
-        )
+        self._handlers = ErrorHandlers.of(topology, config)
         now = clock()
         self._timers = Timers(timers, now)
         self._stopping = False
@@ -147,6 +148,9 @@ class Worker:
                 self._turn(self._parts)
             self._move_to(WorkerState.PENDING_SHUTDOWN)
             self._parts.tasks.commit()
+        except Interrupted as interruption:
+            log.info("%s", interruption)
+            self._move_to(WorkerState.PENDING_SHUTDOWN)
         except BaseException as error:
             self.error = error
             self._close()
@@ -161,6 +165,14 @@ class Worker:
         if self._consumer is not None:
             self._consumer.wake()
 
+    def _wait_s(self, seconds: float) -> None:
+        """Let time pass between two attempts of user code. Raises: Interrupted when the worker is asked to stop."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._stopping:
+            time.sleep(min(left, LOOK_EVERY_S))
+        if self._stopping:
+            raise Interrupted("the worker stops before a record was done: it is processed anew at the next start")
+
     def status(self) -> WorkerStatus:
         """What this worker does, from any thread."""
         tasks = self._parts.tasks if self._parts else None
@@ -171,8 +183,9 @@ class Worker:
             bool(tasks and tasks.restoring),
             self.processed,
             tasks.lag if tasks else 0,
-            sum(self._handlers.skipped.values()),
+            self._handlers.skipped.total(),
             sum(sum(task.dropped_records.values()) for task in running),
+            self._handlers.dead_letters.total(),
         )
 
     @property
@@ -199,6 +212,7 @@ class Worker:
         """Make clients, topics and global tables, and join the group."""
         producer, admin = self._producer(), self._clients.admin()
         counts = ensure_topics(self._topology, self._config, admin, producer)
+        ensure_dead_letters(self._handlers.dead_letter_topics, self._config, admin)
         consumer = self._consumer = self._clients.consumer(
             group=self._config.application_id, read_committed=self._config.exactly_once
         )
@@ -253,6 +267,7 @@ class Worker:
             open_store=stores.open,
             handlers=self._handlers,
             lag=consumer.lag,
+            wait_s=self._wait_s,
             max_task_idle_ms=self._config.max_task_idle_ms,
             record_cache=stores.record_cache,
         )
