@@ -12,7 +12,6 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any, NoReturn
 
-from state.stores import Store
 from streams.background import Running
 from streams.clients.base import NewTopic
 from streams.config import StreamsConfig
@@ -25,14 +24,12 @@ from streams.dsl.options import Topic
 from streams.embedded import remove
 from streams.errors import ConfigError, StreamsError, TopologyError
 from streams.graph.nodes import Serdes
-from streams.queries import StoreView
+from streams.queries import StoreSource, StoreView
 from streams.reading import Point, Records
 from streams.running import Application, run
 from streams.topology.nodes import SinkNode, SourceNode
 from streams.topology.topology import Topology
 from streams.writing import Field
-
-FindStores = Callable[[str], list[Store]]
 
 
 class App(Decorators):
@@ -50,7 +47,7 @@ class App(Decorators):
         self._settings = settings if broker is None else {"broker": broker, **settings}
         self._topics: dict[str, Topic] = {}
         self._new_topics: dict[str, NewTopic] = {}
-        self._find_stores: FindStores | None = None
+        self._stores: StoreSource | None = None
         self.config = StreamsConfig.of(name, self._settings)
 
     def configure(self, command_line: Mapping[str, str]) -> None:
@@ -128,21 +125,25 @@ class App(Decorators):
         """The topology of all that was said so far. Raises: TopologyError."""
         return self.builder.build(self.config)
 
-    def store(self, name: str) -> StoreView:
-        """A read-only view of a store over all tasks of this process.
+    def store(self, name: str, *, isolation: str = "live") -> StoreView:
+        """A read-only view of a store over all tasks of this process, from any thread; see `streams.queries`.
 
-        Raises: StreamsError while the application does not run.
+        `isolation="committed"` shows what the last commit left. Raises: StreamsError while the application does not
+        run, or for a store it does not have.
         """
-        find = self._find_stores
-        if find is None:
+        source = self._stores
+        if source is None:
             raise StreamsError(f"the store {name!r} can be read while the application runs; {self.name} does not")
-        if not find(name) and name not in self.build().stores:
-            raise StreamsError(f"{self.name} has no store {name!r}: stores have the name that name= gave them")
-        return StoreView(name, lambda: find(name))
+        if name not in source.store_names:
+            known = ", ".join(sorted(source.store_names)) or "none"
+            raise StreamsError(
+                f"{self.name} has no store {name!r} (stores: {known}): they have the name that name= gave them"
+            )
+        return StoreView(name, source, isolation)
 
-    def serve_stores(self, find: FindStores | None) -> None:
-        """Whoever runs this application says how its open stores are found, and says None when it stops."""
-        self._find_stores = find
+    def serve_stores(self, source: StoreSource | None) -> None:
+        """Whoever runs this application says where its open stores are, and says None when it stops."""
+        self._stores = source
 
     def run(self) -> None:
         """Run until SIGINT or SIGTERM, in this thread.
@@ -219,6 +220,8 @@ class App(Decorators):
             start_functions=self.start_functions,
             stop_functions=self.stop_functions,
             new_topics=tuple(self._new_topics.values()),
+            state_functions=self.state_functions,
+            uncaught_functions=self.uncaught_functions,
             serve_stores=self.serve_stores,
         )
 

@@ -1,6 +1,7 @@
 """The `streams` command: dispatches, sets up logging, and turns errors into one clear message and an exit code.
 
-Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings, 130 interrupted. `streams broker` becomes the
+Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings, 3 failed such that all workers are to stop,
+130 interrupted. `streams broker` becomes the
 broker by exec before anything else is imported. The commands themselves are in `streams.commands`.
 """
 
@@ -12,9 +13,11 @@ import traceback
 from typing import Any, NoReturn
 
 from streams.errors import ConfigError, DeserializationError, ProcessingError, RecordError, StreamsError, TopologyError
+from streams.runner import StopApplication
 
 FAILED = 1
 WRONG_USAGE = 2
+STOP_ALL = 3
 INTERRUPTED = 130
 
 OUTSIDE = {"reader", "writer"}
@@ -49,6 +52,8 @@ def _guarded(arguments: list[str], app: Any) -> int:
         return FAILED
     except (ConfigError, TopologyError) as error:
         return _told(error, WRONG_USAGE)
+    except StopApplication as error:
+        return _told(error, STOP_ALL)
     except StreamsError as error:
         return _told(error, FAILED)
 

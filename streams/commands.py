@@ -13,11 +13,11 @@ import typer
 
 from streams.errors import ConfigError
 from streams.target import THIS_APP, Bound, BrokerOption, SettingsOption, TargetArgument, app_of
-from streams.topic_commands import consume, describe, groups, produce, reset, topics
+from streams.topic_commands import consume, describe, groups, health, produce, reset, topics
 
 LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
 
-TAKE_AN_APP = {"run", "topology", "reset"}
+TAKE_AN_APP = {"run", "topology", "health", "reset"}
 """Commands whose first argument is MODULE:APP."""
 
 
@@ -31,7 +31,7 @@ def command_line(arguments: list[str], app: Any = None) -> int:
         rich_markup_mode="rich",
     )
     cli.callback()(options)
-    for command in (run, topology, reset, topics, describe, groups, produce, consume):
+    for command in (run, topology, health, reset, topics, describe, groups, produce, consume):
         cli.command()(command)
     if app is None:
         cli.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(

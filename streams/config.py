@@ -64,6 +64,12 @@ class StreamsConfig:
     errors_dead_letter_queue_topic_name: str | None = setting(
         None, "Kafka's name for a topic to which all goes that `continue` would skip.", kind=str
     )
+    uncaught: str = setting(
+        "stop_worker",
+        "What follows when a worker ends with an error: `replace_worker` by another one in this process, `stop_worker`, "
+        "or `stop_application`, which stops the other workers of the supervisor too. `@app.on_uncaught` decides per error.",
+        choices=("replace_worker", "stop_worker", "stop_application"),
+    )
     topology_optimization: str = setting(
         "none",
         "Rewrites of the graph: none, all, or some of reuse.ktable.source.topics, merge.repartition.topics, "

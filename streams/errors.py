@@ -7,12 +7,15 @@ StreamsError
 │   ├── DeserializationError    its bytes are not what the serde expects
 │   ├── ProcessingError         user code raised
 │   └── ProductionError         a result cannot be serialized, or the broker refuses it
-├── ClientError                 the broker cannot be reached, or answers with an error
+├── ClientError                 the broker answers with an error
+│   ├── BrokerUnreachable       it cannot be reached, or does not answer in time: it may come back
 │   └── OffsetOutOfRange        the next record to read exists no longer (retention), or not yet
 ├── TaskMigrated                the task now belongs to another worker: drop it and rejoin
 │   └── ProducerFenced          another producer has the transactional id, or the transaction timed out
 ├── TransactionAbortable        this transaction cannot be committed: abort it and go on with the next
 ├── RebalanceInProgress         nothing was committed, since the group is between two generations: commit later
+├── StoreNotReady               a store cannot be read now: its task is restored, or the worker has not started
+├── StoreMoved                  a store left this worker while it was being read
 ├── Interrupted                 the worker was asked to stop while user code was being tried again
 └── TaskCorrupted               a store disagrees with its changelog: set it aside and restore
 
@@ -23,6 +26,7 @@ Stores raise `state.errors.StateError` and its children, which this package pass
 from __future__ import annotations
 
 __all__ = [
+    "BrokerUnreachable",
     "ClientError",
     "ConfigError",
     "DeserializationError",
@@ -33,6 +37,8 @@ __all__ = [
     "ProductionError",
     "RebalanceInProgress",
     "RecordError",
+    "StoreMoved",
+    "StoreNotReady",
     "StreamsError",
     "TaskCorrupted",
     "TaskMigrated",
@@ -94,6 +100,10 @@ class ClientError(StreamsError):
     """The broker cannot be reached, or answers with an error that will not go away by waiting."""
 
 
+class BrokerUnreachable(ClientError):  # noqa: N818  says what is the matter
+    """The broker cannot be reached, or did not answer in time: what was asked may be asked again when it is back."""
+
+
 class OffsetOutOfRange(ClientError):  # noqa: N818  Kafka's name
     """The next record to read exists no longer (retention), or not yet (a log that lost its end)."""
 
@@ -120,6 +130,14 @@ class TransactionAbortable(StreamsError):  # noqa: N818  Kafka's name
 
 class RebalanceInProgress(StreamsError):  # noqa: N818  Kafka's name
     """Nothing was committed, since the group is between two generations: still the owner; poll, and commit later."""
+
+
+class StoreNotReady(StreamsError):  # noqa: N818  says what is the matter
+    """A store cannot be read now, and can before long: ask again."""
+
+
+class StoreMoved(StreamsError):  # noqa: N818  Kafka: InvalidStateStoreException, "migrated to another instance"
+    """A store left this worker while it was being read: begin anew, or ask the worker that has it."""
 
 
 class Interrupted(StreamsError):  # noqa: N818  no error of anybody's

@@ -1,7 +1,8 @@
 """`streams run --workers N`: one process per worker, watched by this one.
 
 Rules: a worker that dies is started again after a pause that doubles up to half a minute, and the log says how it
-died; one that rejects its settings (exit code 2) or keeps dying right after its start ends the whole. A signal is
+died; one that rejects its settings (exit code 2), says that all are to stop (3) or
+keeps dying right after its start ends the whole. A signal is
 passed on, and the supervisor ends when all workers have.
 """
 
@@ -26,6 +27,8 @@ HEALTHY_S = 30.0
 PATIENCE = 5
 """Deaths in a row, none after a healthy while, that end the supervisor."""
 REJECTED = 2
+STOP_ALL = 3
+"""Exit code of a worker whose policy is `stop_application`."""
 
 
 class Supervised:
@@ -65,7 +68,7 @@ class Supervised:
             self._deaths = 0
         self._deaths += 1
         cause = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        if code == REJECTED or self._deaths >= PATIENCE:
+        if code in {REJECTED, STOP_ALL} or self._deaths >= PATIENCE:
             log.error("worker %d %s; stopping the others", self.number, cause)
             return code if code > 0 else 1
         pause = min(FIRST_PAUSE_S * 2 ** (self._deaths - 1), LONGEST_PAUSE_S)

@@ -17,8 +17,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from streams.runner import Runner
 from streams.running import Application, Listener
-from streams.runtime.worker import Worker, WorkerStatus
+from streams.runtime.worker_states import WorkerStatus
 
 log = logging.getLogger("streams")
 
@@ -58,7 +59,7 @@ class Screen(Listener):
             for line in start_lines(application):
                 log.info(line)
 
-    def running(self, worker: Worker) -> None:
+    def running(self, worker: Runner) -> None:
         """Follow the worker with a line of its rate and lag."""
         follow = self._status_line if self._console.is_terminal else self._log_lines
         self._thread = threading.Thread(target=follow, args=(worker,), name="status", daemon=True)
@@ -70,7 +71,7 @@ class Screen(Listener):
         if self._thread:
             self._thread.join()
 
-    def _status_line(self, worker: Worker) -> None:
+    def _status_line(self, worker: Runner) -> None:
         rate = Rate()
         while not self._over.is_set():
             if worker.status().restoring:
@@ -78,7 +79,7 @@ class Screen(Listener):
             else:
                 self._follow(worker, rate)
 
-    def _follow(self, worker: Worker, rate: Rate) -> None:
+    def _follow(self, worker: Runner, rate: Rate) -> None:
         """One line, drawn anew once a second, while nothing is restored."""
         # A program whose output goes to a file or pipe must keep it: only a terminal is shared with the line.
         with Live(
@@ -87,7 +88,7 @@ class Screen(Listener):
             while not self._over.wait(REFRESH_S) and not worker.status().restoring:
                 live.update(Text(rate.line(worker.status()), style="dim"), refresh=True)
 
-    def _log_lines(self, worker: Worker) -> None:
+    def _log_lines(self, worker: Runner) -> None:
         rate = Rate()
         while not self._over.wait(LOG_EVERY_S):
             log.info(rate.line(worker.status()))

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from state import RecordCacheBudget, RocksDBResources, open_store
 from state.serde import Serde
@@ -41,6 +41,8 @@ from streams.topology.topology import SinkNode, SourceNode, Topology
 __all__ = ["TestInputTopic", "TestOutputTopic", "TopologyTestDriver"]
 
 ALL = 1 << 40
+
+T = TypeVar("T")
 
 
 class Builder(Protocol):
@@ -195,7 +197,8 @@ class TopologyTestDriver:
         self._handed_over: dict[str, int] = {}
         self._global = self._global_task()
         self._task = self._main_task(self._global.stores if self._global else {})
-        self._application.serve_stores(self._find)
+        self._views = _Stores(self)
+        self._application.serve_stores(self._views)
         for function in self._application.start_functions:
             call(function)
 
@@ -235,7 +238,7 @@ class TopologyTestDriver:
     def store(self, name: str) -> StoreView:
         """What is in the store of that name, global ones included. Raises: TopologyError when there is none."""
         self._task.store(name)
-        return StoreView(name, lambda: self._find(name))
+        return StoreView(name, self._views)
 
     def stores(self) -> Mapping[str, Store]:
         """The stores themselves by name, with the verbs of their kind."""
@@ -287,10 +290,6 @@ class TopologyTestDriver:
         return [columns.record(row) for row in range(len(columns))]
 
     # Within
-
-    def _find(self, name: str) -> list[Store]:
-        store = self.stores().get(name)
-        return [] if store is None else [store]
 
     def _global_task(self) -> Task | None:
         topology = self.topology
@@ -409,6 +408,23 @@ class TopologyTestDriver:
             self._handed_over[topic] = batch.next_offset
             reader = self._global if self._global and topic in self._global_topics else self._task
             reader.add(batch)
+
+
+class _Stores:
+    """The driver's stores as views find them, all on one thread. A `StoreSource`."""
+
+    def __init__(self, driver: TopologyTestDriver) -> None:
+        self._driver = driver
+        self.store_names = driver.topology.stores.keys()
+
+    def stores(self, name: str) -> list[Store]:
+        """The store of that name."""
+        store = self._driver.stores().get(name)
+        return [] if store is None else [store]
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """Nothing runs meanwhile."""
+        return question()
 
 
 class _Producer(MemoryProducer):

@@ -289,8 +289,12 @@ class Producer(Protocol):
         """Drop what was sent in this transaction, and wait until it is aborted; errors of its writes are forgotten."""
         ...
 
-    def close(self) -> None:
-        """Flush and disconnect; an open transaction is aborted."""
+    def close(self, *, abandon: bool = False) -> None:
+        """Flush and disconnect; an open transaction is aborted.
+
+        With `abandon` the broker is not waited for: what was not acknowledged may or may not arrive, and a transaction
+        is left to whoever takes over the id, or to its timeout.
+        """
         ...
 
 
@@ -338,6 +342,10 @@ class Clients(Protocol):
 
     def admin(self) -> Admin:
         """An admin client."""
+        ...
+
+    def give_up(self) -> None:
+        """End all waiting for the broker that is under way, with BrokerUnreachable; from any thread."""
         ...
 
     def close(self) -> None:

@@ -51,6 +51,8 @@ class Decorators:
         self.timers: list[Timer] = []
         self.start_functions: list[Callable[[], Any]] = []
         self.stop_functions: list[Callable[[], Any]] = []
+        self.state_functions: list[Callable[[Any, Any], Any]] = []
+        self.uncaught_functions: list[Callable[[BaseException], Any]] = []
         self._uses: Counter[str] = Counter()
 
     def topic(self, name: str, *, key: Any = None, value: Any = None) -> Topic:
@@ -200,6 +202,22 @@ class Decorators:
         self.stop_functions.append(function)
         return function
 
+    def on_state(self, function: F) -> F:
+        """Call `function(new, old)` whenever the worker's state changes: `WorkerState`s, with Kafka's names."""
+        _expect_parameters(function, "on_state", ("new", "old"))
+        self.state_functions.append(function)
+        return function
+
+    def on_uncaught(self, function: F) -> F:
+        """Ask `function(error)` what follows when a worker ends with an error.
+
+        It answers "replace_worker", "stop_worker" or "stop_application" (Kafka's StreamsUncaughtExceptionHandler), or
+        None to leave it to the setting `uncaught`.
+        """
+        _expect_parameters(function, "on_uncaught", ("error",))
+        self.uncaught_functions.append(function)
+        return function
+
     def _process_frames(self, source: Source, to: Topic | str | None, batch: str, user: UserFunction) -> None:
         if batch != "pandas":
             raise TopologyError(f'{user.where}: @app.process(batch=...) knows "pandas", got {batch!r}')
@@ -330,6 +348,11 @@ def _duration(interval: Duration, decorator: str) -> int:
     if interval_ms < 1:
         raise TopologyError(f"@app.{decorator}: expected an interval of at least 1 ms, got {interval!r}")
     return interval_ms
+
+
+def _expect_parameters(function: Callable[..., Any], decorator: str, names: tuple[str, ...]) -> None:
+    user = UserFunction.of(function, decorator)
+    user.expect_parameters(len(names), meaning=f"({', '.join(names)})")
 
 
 def _expect_no_parameters(function: Callable[..., Any], decorator: str) -> None:

@@ -96,9 +96,9 @@ class StreamsProducer:
             self._close_quietly()
             self._producer = self._make()
 
-    def close(self) -> None:
-        """Undo what was not committed, and disconnect."""
-        self._producer.close()
+    def close(self, *, abandon: bool = False) -> None:
+        """Undo what was not committed, and disconnect; with `abandon` without a word to the broker."""
+        self._producer.close(abandon=abandon)
 
     def _begin(self) -> None:
         if not self._producer.in_transaction:

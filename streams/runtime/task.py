@@ -149,6 +149,10 @@ class Task:
             raise
         self._move_to(TaskState.RESTORING)
 
+    def has_store(self, name: str) -> bool:
+        """Whether the task has a store of that name, open or not."""
+        return any(spec.name == name for spec in self._program.stores)
+
     def changelogs(self) -> list[Changelog]:
         """The stores that can be restored, and from where; a reused source topic counts."""
         topics = self._program.changelog_topics

@@ -10,22 +10,24 @@ thread or signal handler; then all is committed and let go. Whatever fails ends 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from enum import Enum
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeVar
 
 from state.stores import Store
 from streams.clients.base import Admin, Clients, Clock, Consumer
 from streams.config import StreamsConfig
-from streams.errors import ClientError, Interrupted, OffsetOutOfRange
+from streams.errors import BrokerUnreachable, ClientError, Interrupted, OffsetOutOfRange, StoreNotReady
 from streams.record import TopicPartition
 from streams.runtime.assignor import TaskAssignor, TaskInputs
 from streams.runtime.committer import CommitHook, Committer
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.global_state import GlobalState
+from streams.runtime.inquiries import Inquiries
 from streams.runtime.internal_topics import ensure_dead_letters, ensure_topics, matching_topics, task_inputs
 from streams.runtime.process_id import ProcessId
 from streams.runtime.restore_progress import restore_listener
@@ -35,56 +37,30 @@ from streams.runtime.streams_producer import StreamsProducer
 from streams.runtime.task import Task, TaskEnvironment, TaskId
 from streams.runtime.task_manager import LOCK_RETRY_S, UNDONE, TaskManager
 from streams.runtime.task_stores import TaskStores
+from streams.runtime.worker_states import TRANSITIONS, Health, Progress, StateListener, WorkerState, WorkerStatus
 from streams.timers import Timed, Timers
 from streams.topology.compile import compile_task
 from streams.topology.topology import Topology
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 LONGEST_POLL_S = 5.0
 ROUND_S = 0.05
 RESTORE_POLL_S = 0.05
+RESTART_PAUSE_S = 0.5
+STOP_PATIENCE_S = 10.0
+UNDONE_RECORD = "the worker stops before a record was done: it is processed anew at the next start"
 LOOK_EVERY_S = 0.05
 
 
-class WorkerState(Enum):
-    """Where a worker is in its life; Kafka's names."""
-
-    CREATED = "created"
-    REBALANCING = "rebalancing"
-    RUNNING = "running"
-    PENDING_SHUTDOWN = "pending shutdown"
-    NOT_RUNNING = "not running"
-    ERROR = "error"
-
-
-TRANSITIONS: Mapping[WorkerState, frozenset[WorkerState]] = {
-    WorkerState.CREATED: frozenset({WorkerState.REBALANCING, WorkerState.PENDING_SHUTDOWN, WorkerState.ERROR}),
-    WorkerState.REBALANCING: frozenset({WorkerState.RUNNING, WorkerState.PENDING_SHUTDOWN, WorkerState.ERROR}),
-    WorkerState.RUNNING: frozenset({WorkerState.REBALANCING, WorkerState.PENDING_SHUTDOWN, WorkerState.ERROR}),
-    WorkerState.PENDING_SHUTDOWN: frozenset({WorkerState.NOT_RUNNING, WorkerState.ERROR}),
-    WorkerState.NOT_RUNNING: frozenset(),
-    WorkerState.ERROR: frozenset(),
-}
-
-StateListener = Callable[[WorkerState, WorkerState], None]
-"""Told of (new, old), on the processing thread."""
-
-
-class WorkerStatus(NamedTuple):
-    """What a worker shows of itself; `lag` counts records that the broker has and no task was given yet.
-
-    `skipped` counts the records that `on_error` went on without, `dead_letters` those among them that lie in a topic now.
-    """
-
-    state: WorkerState
-    tasks: tuple[str, ...]
-    restoring: bool
-    processed: int
-    lag: int
-    skipped: int
-    dropped: int
-    dead_letters: int = 0
+def quietly(closing: Callable[[], object]) -> None:
+    """Close something at the end of a run: what fails on the way is told, and the rest is closed all the same."""
+    try:
+        closing()
+    except Exception as error:
+        log.warning("while closing: %s", error)
 
 
 def wall_clock_ms() -> int:
@@ -117,6 +93,7 @@ class Worker:
         *,
         timers: Sequence[Timed] = (),
         clock: Clock = wall_clock_ms,
+        prepare: Callable[[], None] = lambda: None,
         on_state: StateListener | None = None,
         restore_progress: RestoreListener | None = None,
         after_commit_step: CommitHook = lambda _step: None,
@@ -127,6 +104,7 @@ class Worker:
         self._config = config
         self._clients = clients
         self._clock = clock
+        self._prepare = prepare
         self._on_state = on_state
         self._restore_progress = restore_progress or restore_listener()
         self._after_commit_step = after_commit_step
@@ -134,6 +112,10 @@ class Worker:
         now = clock()
         self._timers = Timers(timers, now)
         self._stopping = False
+        self._giving_up: threading.Timer | None = None
+        self.inquiries = Inquiries(self._wake)
+        self._progress = Progress()
+        self._processed_before = 0
         self._consumer: Consumer | None = None
         self._process_id: ProcessId | None = None
         self._parts: _Parts | None = None
@@ -143,35 +125,80 @@ class Worker:
     def run(self) -> None:
         """Work until `stop`, or until something fails. Raises: StreamsError, StateError, or what user code raised."""
         try:
-            self._parts = self._start()
-            while not self._stopping:
-                self._turn(self._parts)
-            self._move_to(WorkerState.PENDING_SHUTDOWN)
-            self._parts.tasks.commit()
+            self._serve()
         except Interrupted as interruption:
-            log.info("%s", interruption)
+            log.warning("%s", interruption)
             self._move_to(WorkerState.PENDING_SHUTDOWN)
+            self._close(abandon=isinstance(interruption.__cause__, BrokerUnreachable))
         except BaseException as error:
             self.error = error
-            self._close()
+            self._close(abandon=isinstance(error, BrokerUnreachable))
             self._move_to(WorkerState.ERROR)
             raise
         self._close()
         self._move_to(WorkerState.NOT_RUNNING)
 
+    def _serve(self) -> None:
+        """Start, turn and turn, and commit in the end; after an outage of the broker everything is taken up anew."""
+        patience_ms = self._config.connect_timeout_ms
+        while True:
+            parts = self._parts = self._started(patience_ms / 1000)
+            try:
+                self.inquiries.open()
+                while not self._stopping:
+                    self._turn(parts)
+                self._move_to(WorkerState.PENDING_SHUTDOWN)
+                parts.tasks.commit()
+            except BrokerUnreachable as error:
+                if self._stopping:
+                    raise Interrupted(f"what was not committed is done again at the next start: {error}") from error
+                log.warning("starting anew from what is committed, since the broker is away: %s", error)
+                self._close(abandon=True)
+                self._move_to(WorkerState.REBALANCING)
+                patience_ms = self._config.task_timeout_ms
+            else:
+                return
+
+    def _started(self, patience_s: float) -> _Parts:
+        """Start, as often as the broker goes away meanwhile. Raises: BrokerUnreachable when patience is over."""
+        until = time.monotonic() + patience_s
+        while True:
+            with ExitStack() as made:
+                try:
+                    return self._start(made)
+                except BrokerUnreachable as error:
+                    if self._stopping:
+                        raise Interrupted("stopped before it had started") from error
+                    if time.monotonic() >= until:
+                        raise
+                    log.warning("cannot start yet: %s", error)
+            self._wait_s(RESTART_PAUSE_S, "the worker stops before it had started")
+
     def stop(self) -> None:
-        """End the run: commit, leave the group, let go. From any thread, and from signal handlers."""
-        self._stopping = True
+        """End the run: commit, leave the group, let go. From any thread, and from signal handlers.
+
+        A broker that does not answer is not waited for longer than STOP_PATIENCE_S, before the start not at all.
+        """
+        first, self._stopping = not self._stopping, True
+        self._wake()
+        if first and self.state is not WorkerState.NOT_RUNNING:
+            # On a thread of its own: a signal handler may have interrupted whoever holds the clients' locks.
+            patience_s = 0.0 if self._parts is None else STOP_PATIENCE_S
+            self._giving_up = threading.Timer(patience_s, self._clients.give_up)
+            self._giving_up.daemon = True
+            self._giving_up.start()
+
+    def _wake(self) -> None:
         if self._consumer is not None:
             self._consumer.wake()
 
-    def _wait_s(self, seconds: float) -> None:
+    def _wait_s(self, seconds: float, interrupted: str = UNDONE_RECORD) -> None:
         """Let time pass between two attempts of user code. Raises: Interrupted when the worker is asked to stop."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._stopping:
             time.sleep(min(left, LOOK_EVERY_S))
         if self._stopping:
-            raise Interrupted("the worker stops before a record was done: it is processed anew at the next start")
+            raise Interrupted(interrupted)
 
     def status(self) -> WorkerStatus:
         """What this worker does, from any thread."""
@@ -188,10 +215,15 @@ class Worker:
             self._handlers.dead_letters.total(),
         )
 
+    def health(self) -> Health:
+        """Whether this worker is well, from any thread: lagging but not progressing is unhealthy."""
+        return self._progress.health(self.status())
+
     @property
     def processed(self) -> int:
         """Records processed so far; from any thread."""
-        return self._parts.tasks.processed if self._parts else 0
+        parts = self._parts
+        return self._processed_before + (parts.tasks.processed if parts else 0)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -199,29 +231,46 @@ class Worker:
         return self.status().tasks
 
     def stores(self, name: str) -> list[Store]:
-        """The open stores of that name: one per running task that has it, or the global one."""
+        """The open stores of that name: one per task that has it, or the global one. On the processing thread only.
+
+        Raises: StoreNotReady while one of these tasks does not run, or the group is between two assignments.
+        """
         if self._parts is None:
-            return []
+            raise StoreNotReady(f"store {name} can be read when the worker has started")
         if self._parts.globals and name in self._parts.globals.stores:
             return [self._parts.globals.stores[name]]
         return self._parts.tasks.stores(name)
 
+    def ask(self, question: Callable[[], T]) -> T:
+        """Call a function on the processing thread, between two rounds; from any thread. Raises: StoreNotReady."""
+        return self.inquiries.ask(question)
+
     # Start and end
 
-    def _start(self) -> _Parts:
-        """Make clients, topics and global tables, and join the group."""
-        producer, admin = self._producer(), self._clients.admin()
+    def _start(self, made: ExitStack) -> _Parts:
+        """Make clients, topics and global tables, and join the group.
+
+        What was made is closed with `made` if this fails; else it is the parts' to close.
+        """
+        self._prepare()
+        made.callback(self._close_process_id)
+        producer = self._producer()
+        made.callback(quietly, lambda: producer.close(abandon=True))
+        admin = self._clients.admin()
+        made.callback(quietly, admin.close)
         counts = ensure_topics(self._topology, self._config, admin, producer)
         ensure_dead_letters(self._handlers.dead_letter_topics, self._config, admin)
         consumer = self._consumer = self._clients.consumer(
             group=self._config.application_id, read_committed=self._config.exactly_once
         )
+        made.callback(quietly, consumer.close)
         stores = TaskStores(self._config)
         matched = matching_topics(self._topology, admin)
         counts |= matched
         environment = self._environment(producer, consumer, stores)
         global_state = self._global_state(counts, environment)
         if global_state is not None:
+            made.callback(quietly, global_state.close)
             environment = replace(environment, global_stores=global_state.stores)
         restorer = Restorer(
             self._reader,
@@ -233,9 +282,11 @@ class Worker:
         inputs = task_inputs(self._topology, matched)
         tasks = self._task_manager(consumer, committer, restorer, stores, environment, inputs)
         self._move_to(WorkerState.REBALANCING)
+        made.callback(quietly, tasks.close_all)
         topics = sorted({topic for part in inputs for topic in part.topics})
         if topics:
             consumer.subscribe(topics, TaskAssignor(inputs, tasks.member_state), tasks)
+        made.pop_all()
         return _Parts(
             consumer=consumer,
             producer=producer,
@@ -319,23 +370,29 @@ class Worker:
             lock_timeout_s=self._config.task_timeout_ms / 1000,
         )
 
-    def _close(self) -> None:
+    def _close(self, *, abandon: bool = False) -> None:
         """Let go of everything that was made; what fails on the way is logged, for the run already has its end."""
-        if self._parts is not None:
-            self._close_parts(self._parts)
+        if self._stopping and self._giving_up is not None:
+            self._giving_up.cancel()
+        self.inquiries.close()
+        parts, self._parts = self._parts, None
+        if parts is not None:
+            self._processed_before += parts.tasks.processed
+            self._close_parts(parts, abandon=abandon)
+        self._close_process_id()
+
+    def _close_process_id(self) -> None:
         if self._process_id is not None:
             self._process_id.close()
+            self._process_id = None
 
-    def _close_parts(self, parts: _Parts) -> None:
+    def _close_parts(self, parts: _Parts, *, abandon: bool) -> None:
         closings: list[Callable[[], None]] = [parts.tasks.close_all, parts.stores.close, parts.restorer.close]
         if parts.globals is not None:
             closings.append(parts.globals.close)
-        closings += [parts.consumer.close, parts.producer.close, parts.admin.close]
+        closings += [parts.consumer.close, lambda: parts.producer.close(abandon=abandon), parts.admin.close]
         for closing in closings:
-            try:
-                closing()
-            except Exception as error:
-                log.warning("while closing: %s", error)
+            quietly(closing)
 
     def _move_to(self, state: WorkerState) -> None:
         if state is self.state:
@@ -361,6 +418,7 @@ class Worker:
             tasks.recover(error)
         self._commit_if_due(parts)
         self._move_to(self._phase(tasks))
+        self._progress.note(self.processed, idle=not tasks.lag and not tasks.ready(self._clock()))
 
     def _work(self, parts: _Parts) -> None:
         """Restore, process, and fire what is due."""
@@ -370,13 +428,17 @@ class Worker:
         if parts.globals is not None:
             parts.globals.step(0)
         self._process(parts)
+        self.inquiries.answer()
         tasks.punctuate(self._clock())
-        self._timers.fire(self._clock())
+        if self.state is WorkerState.RUNNING:  # what a timer looks at is complete then
+            self._timers.fire(self._clock())
 
     def _process(self, parts: _Parts) -> None:
         """Rounds over the tasks, until nothing is left or the group wants to hear from us."""
         until = time.monotonic() + ROUND_S
         while parts.tasks.process(self._clock(), self._config.max_poll_records):
+            if self.inquiries.waiting:
+                self.inquiries.answer()
             if time.monotonic() >= until or self._stopping or self._must_commit(parts):
                 return
 

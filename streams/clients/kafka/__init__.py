@@ -83,6 +83,13 @@ class KafkaClients:
         self._made.append(admin)
         return admin
 
+    def give_up(self) -> None:
+        """End all waiting for the broker that is under way, with BrokerUnreachable; from any thread."""
+        for client in self._made:
+            if isinstance(client, KafkaProducer):
+                client.give_up()
+        self._network.give_up()
+
     def close(self) -> None:
         """Disconnect what is still connected, without a flush, and end the network thread."""
         for client in self._made:

@@ -21,7 +21,7 @@ from streams.clients.base import GroupMetadata, OffsetAndMetadata
 from streams.clients.kafka.network import NetworkThread
 from streams.clients.kafka.sender import Batch, Sender, SendSettings
 from streams.clients.kafka.transactions import Transactions
-from streams.errors import ClientError, ProducerFenced, StreamsError
+from streams.errors import BrokerUnreachable, ClientError, ProducerFenced, StreamsError
 from streams.record import Headers, TopicPartition
 
 MAGIC = 2
@@ -211,10 +211,14 @@ class KafkaProducer:
 
     # The end
 
-    def close(self) -> None:
-        """Flush and disconnect; an open transaction is aborted, if this producer still may."""
+    def give_up(self) -> None:
+        """End the waiting of `send` and `flush`, with BrokerUnreachable; from any thread."""
+        self._failed(BrokerUnreachable("the broker has not acknowledged all writes, and nobody waits for it any more"))
+
+    def close(self, *, abandon: bool = False) -> None:
+        """Flush and disconnect; an open transaction is aborted, if this producer still may. `abandon`: disconnect only."""
         try:
-            if self._ended or self._unusable:
+            if self._ended or self._unusable or abandon:
                 return
             if self.in_transaction and not isinstance(self._error, ProducerFenced):
                 self.abort_transaction()

@@ -77,9 +77,9 @@ class MemoryProducer:
         """Drop what was sent in this transaction. Raises: ProducerFenced."""
         self._end(commit=False)
 
-    def close(self) -> None:
-        """Abort what is open, if this producer still may."""
-        if self._transaction is not None and self.in_transaction:
+    def close(self, *, abandon: bool = False) -> None:
+        """Abort what is open, if this producer still may and is not told to leave it."""
+        if not abandon and self._transaction is not None and self.in_transaction:
             self.in_transaction = False
             with self._broker.changed:
                 if self._broker.transactions.is_current(self._transaction):

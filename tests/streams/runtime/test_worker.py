@@ -20,7 +20,8 @@ from streams.config import StreamsConfig
 from streams.errors import ClientError, DeserializationError, TopologyError
 from streams.record import TopicPartition
 from streams.runtime.restorer import SilentListener
-from streams.runtime.worker import Worker, WorkerState
+from streams.runtime.worker import Worker
+from streams.runtime.worker_states import WorkerState
 from streams.serdes import serde_for
 
 _spec = importlib.util.spec_from_file_location("counting_app", Path(__file__).with_name("counting_app.py"))
