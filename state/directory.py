@@ -9,6 +9,7 @@ the process dies; its owner's name stands in the file. Nothing is removed unless
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -17,7 +18,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote, unquote
 
-from state.errors import StoreLocked
+from state.errors import StateDiskFull, StateError, StoreLocked
 
 _LOCK = ".lock"
 _STORES = "rocksdb"
@@ -47,9 +48,12 @@ class TaskDirectory:
     """A task's directory, owned until `close`; also a context manager."""
 
     def __init__(self, path: Path, owner: str) -> None:
-        path.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise _unusable(path, error) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -58,8 +62,12 @@ class TaskDirectory:
             raise StoreLocked(
                 f"state of task {path.name} in {path.parent} belongs to {holder}: stop it, or use another state_dir"
             ) from None
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"{owner} (pid {os.getpid()})\n".encode(), 0)
+        try:
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, f"{owner} (pid {os.getpid()})\n".encode(), 0)
+        except OSError as error:
+            os.close(self._lock)
+            raise _unusable(path, error) from error
 
     def stores(self) -> list[str]:
         """Names of the stores on disk, those set aside included."""
@@ -85,6 +93,13 @@ class TaskDirectory:
         self.close()
 
 
+def _unusable(path: Path, error: OSError) -> StateError:
+    """Why a directory cannot be had."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return StateDiskFull(path, error.strerror)
+    return StateError(f"the state directory {path} cannot be used ({error.strerror}): set state_dir to one that can")
+
+
 class StateDirectory:
     """All tasks of one application on this machine."""
 
@@ -96,6 +111,10 @@ class StateDirectory:
         if not self.path.is_dir():
             return []
         return sorted(path.name for path in self.path.iterdir() if (path / _LOCK).exists())
+
+    def holds(self, store: str) -> bool:
+        """Whether some task's directory has a store of that name."""
+        return any(store_path(self.path / task, store).is_dir() for task in self.tasks())
 
     def open_task(self, task_id: str, *, owner: str) -> TaskDirectory:
         """Own a task's directory, which is made if it is missing.

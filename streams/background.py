@@ -27,11 +27,11 @@ class Running(Listener):
     """See the module; made by `App.running`, and a context manager that starts and stops it."""
 
     def __init__(self, application: Application) -> None:
+        self._started = threading.Event()
         started = (*application.state_functions, lambda _new, _old: self._started.set())
         self._application = replace(application, state_functions=started)
         self._worker: Any = None
         self._error: BaseException | None = None
-        self._started = threading.Event()
         self._release = ExitStack()
         self._connection: Connection | None = None
         name = application.config.application_id

@@ -12,6 +12,7 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
+from state.errors import StateError
 from streams.errors import ConfigError, DeserializationError, ProcessingError, RecordError, StreamsError, TopologyError
 from streams.runner import StopApplication
 
@@ -54,11 +55,11 @@ def _guarded(arguments: list[str], app: Any) -> int:
         return _told(error, WRONG_USAGE)
     except StopApplication as error:
         return _told(error, STOP_ALL)
-    except StreamsError as error:
+    except (StreamsError, StateError) as error:
         return _told(error, FAILED)
 
 
-def _told(error: StreamsError, code: int) -> int:
+def _told(error: Exception, code: int) -> int:
     """Say what went wrong; an error of the user's own code is shown with its traceback before."""
     cause = error.__cause__
     if cause is not None and (isinstance(error, ProcessingError) or type(error) is StreamsError):

@@ -17,6 +17,7 @@ StreamsError
 ├── StoreNotReady               a store cannot be read now: its task is restored, or the worker has not started
 ├── StoreMoved                  a store left this worker while it was being read
 ├── Interrupted                 the worker was asked to stop while user code was being tried again
+├── ChangelogLost               a changelog was deleted or made anew, and state would begin empty
 └── TaskCorrupted               a store disagrees with its changelog: set it aside and restore
 
 Rules: a message says what was expected, what came, and what to do. Programmer errors are assertions.
@@ -27,6 +28,7 @@ from __future__ import annotations
 
 __all__ = [
     "BrokerUnreachable",
+    "ChangelogLost",
     "ClientError",
     "ConfigError",
     "DeserializationError",
@@ -142,6 +144,17 @@ class StoreMoved(StreamsError):  # noqa: N818  Kafka: InvalidStateStoreException
 
 class Interrupted(StreamsError):  # noqa: N818  no error of anybody's
     """The worker was asked to stop while a record was tried again: nothing is committed, it is done anew later."""
+
+
+class ChangelogLost(StreamsError):  # noqa: N818  says what is the matter
+    """A changelog was deleted or made anew, though its store has been in use: to go on would lose the state silently."""
+
+    def __init__(self, topic: str, store: str, reason: str) -> None:
+        super().__init__(
+            f"the changelog {topic} of store {store} {reason}: the store would begin empty in the middle of the input. "
+            "Bring the topic back from a copy; or begin anew with `streams reset`; or, to go on with an empty store, "
+            "delete its directory under state_dir"
+        )
 
 
 class TaskCorrupted(StreamsError):  # noqa: N818  Kafka's name

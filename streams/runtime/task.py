@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
@@ -438,8 +439,10 @@ class Task:
         return self._collector.changelog(topic, self.partition) if topic and topic not in self._sources else None
 
     def _close_stores(self) -> None:
-        for store in self.stores.values():
-            store.close()
+        """All of them, also after one that could not be closed well. Raises: the first StateError."""
+        with ExitStack() as closings:
+            for store in self.stores.values():
+                closings.callback(store.close)
         self.stores.clear()
 
     def _forget_input(self) -> None:

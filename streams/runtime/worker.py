@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from state import StateDirectory
 from state.stores import Store
 from streams.clients.base import Admin, Clients, Clock, Consumer
 from streams.config import StreamsConfig
@@ -28,7 +29,14 @@ from streams.runtime.committer import CommitHook, Committer
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.global_state import GlobalState
 from streams.runtime.inquiries import Inquiries
-from streams.runtime.internal_topics import ensure_dead_letters, ensure_topics, matching_topics, task_inputs
+from streams.runtime.internal_topics import (
+    changelog_counts,
+    ensure_dead_letters,
+    ensure_topics,
+    expect_changelogs,
+    matching_topics,
+    task_inputs,
+)
 from streams.runtime.process_id import ProcessId
 from streams.runtime.restore_progress import restore_listener
 from streams.runtime.restorer import RestoreListener, Restorer
@@ -79,6 +87,7 @@ class _Parts:
     restorer: Restorer
     committer: Committer
     stores: TaskStores
+    closings: ExitStack
     globals: GlobalState | None = None
 
 
@@ -116,6 +125,7 @@ class Worker:
         self.inquiries = Inquiries(self._wake)
         self._progress = Progress()
         self._processed_before = 0
+        self._abandoning = True
         self._consumer: Consumer | None = None
         self._process_id: ProcessId | None = None
         self._parts: _Parts | None = None
@@ -255,10 +265,11 @@ class Worker:
         self._prepare()
         made.callback(self._close_process_id)
         producer = self._producer()
-        made.callback(quietly, lambda: producer.close(abandon=True))
+        made.callback(quietly, lambda: producer.close(abandon=self._abandoning))
         admin = self._clients.admin()
         made.callback(quietly, admin.close)
-        counts = ensure_topics(self._topology, self._config, admin, producer)
+        on_disk = StateDirectory(Path(self._config.state_dir), self._config.application_id).holds
+        counts = ensure_topics(self._topology, self._config, admin, producer, on_disk)
         ensure_dead_letters(self._handlers.dead_letter_topics, self._config, admin)
         consumer = self._consumer = self._clients.consumer(
             group=self._config.application_id, read_committed=self._config.exactly_once
@@ -272,21 +283,24 @@ class Worker:
         if global_state is not None:
             made.callback(quietly, global_state.close)
             environment = replace(environment, global_stores=global_state.stores)
+        made.callback(quietly, stores.close)
         restorer = Restorer(
             self._reader,
             self._restore_progress,
             stall_s=self._config.task_timeout_ms / 1000,
             transactional=self._config.exactly_once,
         )
+        made.callback(quietly, restorer.close)
         committer = Committer(consumer, producer, self._after_commit_step)
         inputs = task_inputs(self._topology, matched)
-        tasks = self._task_manager(consumer, committer, restorer, stores, environment, inputs)
+        tasks = self._task_manager(consumer, committer, restorer, stores, environment, inputs, counts)
         self._move_to(WorkerState.REBALANCING)
         made.callback(quietly, tasks.close_all)
         topics = sorted({topic for part in inputs for topic in part.topics})
         if topics:
             consumer.subscribe(topics, TaskAssignor(inputs, tasks.member_state), tasks)
-        made.pop_all()
+        closings = made.pop_all()
+        self._abandoning = False
         return _Parts(
             consumer=consumer,
             producer=producer,
@@ -296,6 +310,7 @@ class Worker:
             committer=committer,
             stores=stores,
             globals=global_state,
+            closings=closings,
         )
 
     def _producer(self) -> StreamsProducer:
@@ -338,8 +353,9 @@ class Worker:
         stores: TaskStores,
         environment: TaskEnvironment,
         inputs: Sequence[TaskInputs],
+        counts: Mapping[str, int],
     ) -> TaskManager:
-        topology = self._topology
+        topology, changelogs = self._topology, changelog_counts(self._topology, counts)
         parts = {part.id: part for part in topology.subtopologies}
         resets = {
             topology.full_name(topic): source.offset_reset
@@ -351,6 +367,7 @@ class Worker:
 
         def make_task(task_id: TaskId, read: Sequence[TopicPartition]) -> Task:
             part = parts[task_id.subtopology]
+            expect_changelogs(part, task_id.partition, changelogs)
             return Task(
                 task_id,
                 lambda context: compile_task(topology, [part], context, topics=[each.topic for each in read]),
@@ -378,21 +395,14 @@ class Worker:
         parts, self._parts = self._parts, None
         if parts is not None:
             self._processed_before += parts.tasks.processed
-            self._close_parts(parts, abandon=abandon)
+            self._abandoning = abandon
+            parts.closings.close()
         self._close_process_id()
 
     def _close_process_id(self) -> None:
         if self._process_id is not None:
             self._process_id.close()
             self._process_id = None
-
-    def _close_parts(self, parts: _Parts, *, abandon: bool) -> None:
-        closings: list[Callable[[], None]] = [parts.tasks.close_all, parts.stores.close, parts.restorer.close]
-        if parts.globals is not None:
-            closings.append(parts.globals.close)
-        closings += [parts.consumer.close, lambda: parts.producer.close(abandon=abandon), parts.admin.close]
-        for closing in closings:
-            quietly(closing)
 
     def _move_to(self, state: WorkerState) -> None:
         if state is self.state:

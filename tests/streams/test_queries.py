@@ -115,7 +115,9 @@ def test_a_store_that_leaves_during_a_scan_is_told() -> None:
 
         class Leaving:
             store_names = ("total",)
-            stores_seen: list[Any] = [here]
+
+            def __init__(self) -> None:
+                self.stores_seen: list[Any] = [here]
 
             def stores(self, _name: str) -> list[Any]:
                 return self.stores_seen

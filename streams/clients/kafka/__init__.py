@@ -44,6 +44,7 @@ class KafkaClients:
         _quiet()
         self._config = config
         self._network = NetworkThread(config.client_id)
+        self._given_up = False
         self._made: list[KafkaConsumer | KafkaProducer | KafkaAdmin] = []
 
     def consumer(self, *, group: str | None, read_committed: bool = False) -> KafkaConsumer:
@@ -85,6 +86,7 @@ class KafkaClients:
 
     def give_up(self) -> None:
         """End all waiting for the broker that is under way, with BrokerUnreachable; from any thread."""
+        self._given_up = True
         for client in self._made:
             if isinstance(client, KafkaProducer):
                 client.give_up()
@@ -126,6 +128,7 @@ class KafkaClients:
                 config.bootstrap_servers.split(","),
                 client_id=config.client_id,
                 timeout_s=config.connect_timeout_ms / 1000,
+                given_up=lambda: self._given_up,
                 **settings,
             )
         )

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
@@ -138,8 +138,10 @@ def described(error: Exception) -> str:
     return text if name in text else f"{name} {text}".strip()
 
 
-async def connect(bootstrap: Sequence[str], *, client_id: str, timeout_s: float, **settings: Any) -> AIOKafkaClient:
-    """A client that has met a broker, tried for up to `timeout_s`.
+async def connect(
+    bootstrap: Sequence[str], *, client_id: str, timeout_s: float, given_up: Callable[[], bool], **settings: Any
+) -> AIOKafkaClient:
+    """A client that has met a broker, tried for up to `timeout_s`, or until it is given up.
 
     Raises: ClientError that names the addresses.
     """
@@ -153,7 +155,7 @@ async def connect(bootstrap: Sequence[str], *, client_id: str, timeout_s: float,
             raise
         except KafkaConnectionError as error:
             now = time.monotonic()
-            if now >= begun + timeout_s:
+            if now >= begun + timeout_s or given_up():
                 await client.close()
                 raise BrokerUnreachable(
                     f"no broker answers at {', '.join(bootstrap)} (tried for {timeout_s:g} s): is it running? "
