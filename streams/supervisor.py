@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Sequence
 from types import FrameType
+from typing import TextIO
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ HEALTHY_S = 30.0
 """A worker that ran this long starts with a short pause again."""
 PATIENCE = 5
 """Deaths in a row, none after a healthy while, that end the supervisor."""
+RELAY_S = 1.0
+ERROR = "error: "
 REJECTED = 2
 STOP_ALL = 3
 """Exit code of a worker whose policy is `stop_application`."""
@@ -40,13 +43,27 @@ class Supervised:
         self._deaths = 0
         self._started = 0.0
         self._due = 0.0
-        self.process: subprocess.Popen[bytes] | None = None
+        self._reason = ""
+        self._relay: threading.Thread | None = None
+        self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         """Start the process."""
         self._started = time.monotonic()
-        self.process = subprocess.Popen(self._command)  # noqa: S603  our own command
+        self._reason = ""
+        self.process = subprocess.Popen(  # noqa: S603  our own command
+            self._command, stderr=subprocess.PIPE, text=True, errors="replace"
+        )
+        self._relay = threading.Thread(target=self._pass_on, args=(self.process.stderr,), daemon=True)
+        self._relay.start()
         log.info("worker %d runs as process %d", self.number, self.process.pid)
+
+    def _pass_on(self, lines: TextIO) -> None:
+        """Pass on what the process says, and remember what it said was wrong."""
+        for line in lines:
+            sys.stderr.write(line)
+            if line.startswith(ERROR):
+                self._reason = line.removeprefix(ERROR).strip()
 
     def look(self) -> int | None:
         """Start again what died and has paused long enough. Shape: an exit code that must end everything, or None."""
@@ -67,7 +84,10 @@ class Supervised:
         if time.monotonic() - self._started > HEALTHY_S:
             self._deaths = 0
         self._deaths += 1
+        if self._relay is not None:
+            self._relay.join(RELAY_S)
         cause = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        cause += f" ({self._reason})" if self._reason else ""
         if code in {REJECTED, STOP_ALL} or self._deaths >= PATIENCE:
             log.error("worker %d %s; stopping the others", self.number, cause)
             return code if code > 0 else 1
