@@ -1,9 +1,9 @@
 """`streams run --workers N`: one process per worker, watched by this one.
 
-Rules: a worker that dies is started again after a pause that doubles up to half a minute, and the log says how it
-died; one that rejects its settings (exit code 2), says that all are to stop (3) or
-keeps dying right after its start ends the whole. A signal is
-passed on, and the supervisor ends when all workers have.
+Rules: a worker that dies is started again after a pause that doubles up to half a minute, and the log says how and
+why it died; one that rejects its settings (exit code 2), says that all are to stop (3) or keeps dying right after its
+start ends the whole. What workers write to stderr is passed on. So is a signal, and the supervisor ends when all
+workers have.
 """
 
 from __future__ import annotations
@@ -60,10 +60,11 @@ class Supervised:
 
     def _pass_on(self, lines: TextIO) -> None:
         """Pass on what the process says, and remember what it said was wrong."""
-        for line in lines:
-            sys.stderr.write(line)
-            if line.startswith(ERROR):
-                self._reason = line.removeprefix(ERROR).strip()
+        with lines:
+            for line in lines:
+                sys.stderr.write(line)
+                if line.startswith(ERROR):
+                    self._reason = line.removeprefix(ERROR).strip()
 
     def look(self) -> int | None:
         """Start again what died and has paused long enough. Shape: an exit code that must end everything, or None."""
@@ -104,6 +105,8 @@ class Supervised:
     def wait(self) -> int:
         """Wait for its end after `stop`. Shape: the exit code; 0 also for one that had not begun to listen to signals."""
         code = self.process.wait() if self.process is not None else 0
+        if self._relay is not None:
+            self._relay.join(RELAY_S)
         return 0 if code == -signal.SIGTERM else abs(code)
 
 
