@@ -9,6 +9,7 @@ StreamsError
 │   └── ProductionError         a result cannot be serialized, or the broker refuses it
 ├── ClientError                 the broker answers with an error
 │   ├── BrokerUnreachable       it cannot be reached, or does not answer in time: it may come back
+│   ├── GroupOccupied          other applications, or Kafka Streams in Java, are members of the group
 │   └── OffsetOutOfRange        the next record to read exists no longer (retention), or not yet
 ├── TaskMigrated                the task now belongs to another worker: drop it and rejoin
 │   └── ProducerFenced          another producer has the transactional id, or the transaction timed out
@@ -32,6 +33,7 @@ __all__ = [
     "ClientError",
     "ConfigError",
     "DeserializationError",
+    "GroupOccupied",
     "Interrupted",
     "OffsetOutOfRange",
     "ProcessingError",
@@ -104,6 +106,10 @@ class ClientError(StreamsError):
 
 class BrokerUnreachable(ClientError):  # noqa: N818  says what is the matter
     """The broker cannot be reached, or did not answer in time: what was asked may be asked again when it is back."""
+
+
+class GroupOccupied(ClientError):  # noqa: N818  says what is the matter
+    """The group has members that divide partitions otherwise; those of Kafka Streams stay for a while after they ended."""
 
 
 class OffsetOutOfRange(ClientError):  # noqa: N818  Kafka's name

@@ -22,7 +22,13 @@ from state import StateDirectory
 from state.stores import Store
 from streams.clients.base import Admin, Clients, Clock, Consumer
 from streams.config import StreamsConfig
-from streams.errors import BrokerUnreachable, ClientError, Interrupted, OffsetOutOfRange, StoreNotReady
+from streams.errors import (
+    BrokerUnreachable,
+    GroupOccupied,
+    Interrupted,
+    OffsetOutOfRange,
+    StoreNotReady,
+)
 from streams.record import TopicPartition
 from streams.runtime.assignor import TaskAssignor, TaskInputs
 from streams.runtime.committer import CommitHook, Committer
@@ -38,6 +44,7 @@ from streams.runtime.internal_topics import (
     task_inputs,
 )
 from streams.runtime.process_id import ProcessId
+from streams.runtime.purging import Purging
 from streams.runtime.restore_progress import restore_listener
 from streams.runtime.restorer import RestoreListener, Restorer
 from streams.runtime.start_offsets import StartOffsets
@@ -59,6 +66,7 @@ ROUND_S = 0.05
 RESTORE_POLL_S = 0.05
 RESTART_PAUSE_S = 0.5
 STOP_PATIENCE_S = 10.0
+OCCUPIED_PAUSE_S, OCCUPIED_MARGIN_S = 2.0, 15.0  # Java's members do not leave when they end: the group has to notice
 UNDONE_RECORD = "the worker stops before a record was done: it is processed anew at the next start"
 LOOK_EVERY_S = 0.05
 
@@ -130,7 +138,7 @@ class Worker:
         self._process_id: ProcessId | None = None
         self._parts: _Parts | None = None
         self._commit_due_ms = now + config.commit_interval_ms
-        self._purge_due_ms = now + config.repartition_purge_interval_ms
+        self._purging = Purging(topology, config, clock)
 
     def run(self) -> None:
         """Work until `stop`, or until something fails. Raises: StreamsError, StateError, or what user code raised."""
@@ -149,8 +157,9 @@ class Worker:
         self._move_to(WorkerState.NOT_RUNNING)
 
     def _serve(self) -> None:
-        """Start, turn and turn, and commit in the end; after an outage of the broker everything is taken up anew."""
+        """Start, turn and turn, and commit in the end; after an outage everything is taken up anew."""
         patience_ms = self._config.connect_timeout_ms
+        occupied_until = time.monotonic() + self._config.session_timeout_ms / 1000 + OCCUPIED_MARGIN_S
         while True:
             parts = self._parts = self._started(patience_ms / 1000)
             try:
@@ -159,6 +168,12 @@ class Worker:
                     self._turn(parts)
                 self._move_to(WorkerState.PENDING_SHUTDOWN)
                 parts.tasks.commit()
+            except GroupOccupied as error:
+                if time.monotonic() > occupied_until:
+                    raise
+                log.warning("waiting for the group's members of another kind to be gone: %s", error)
+                self._close(abandon=True)
+                self._wait_s(OCCUPIED_PAUSE_S, "the worker stops before it had joined")
             except BrokerUnreachable as error:
                 if self._stopping:
                     raise Interrupted(f"what was not committed is done again at the next start: {error}") from error
@@ -478,22 +493,7 @@ class Worker:
         if self._must_commit(parts):
             parts.tasks.commit()
             self._commit_due_ms = self._clock() + self._config.commit_interval_ms
-            self._purge_if_due(parts)
-
-    def _purge_if_due(self, parts: _Parts) -> None:
-        """Delete what was processed and committed from repartition topics."""
-        if self._clock() < self._purge_due_ms or not self._topology.repartition_topics:
-            return
-        self._purge_due_ms = self._clock() + self._config.repartition_purge_interval_ms
-        before = {
-            partition: entry.offset
-            for partition, entry in parts.committer.take_committed().items()
-            if partition.topic in self._topology.repartition_topics
-        }
-        try:
-            parts.admin.delete_records(before)
-        except ClientError as error:
-            log.warning("repartition topics are not purged: %s", error)
+            self._purging.purge_if_due(parts.committer, parts.admin)
 
     def _phase(self, tasks: TaskManager) -> WorkerState:
         settled = tasks.rebalances and not tasks.restoring and not tasks.between_assignments
