@@ -442,10 +442,11 @@ class _Producer(MemoryProducer):
         values: Sequence[bytes | None],
         timestamps: Sequence[int],
         headers: Sequence[Headers] | None = None,
-    ) -> None:
+    ) -> Sequence[int]:
         """Append records to a partition."""
         super().send(topic, partition, keys, values, timestamps, headers)
         self._note(topic)
+        return ()
 
 
 def application_of(

@@ -241,8 +241,11 @@ class Producer(Protocol):
         values: Sequence[bytes | None],
         timestamps: Sequence[int],
         headers: Sequence[Headers] | None = None,
-    ) -> None:
-        """Append records to a partition. Blocks only while the buffers are full."""
+    ) -> Sequence[int]:
+        """Append records to a partition, but for those that are too large to be written: the answer is their indices.
+
+        Blocks only while the buffers are full.
+        """
         ...
 
     def partition_count(self, topic: str) -> int:

@@ -63,8 +63,11 @@ class OperatorContext(Protocol):
         timestamps: Sequence[int],
         headers: Sequence[Headers] | None,
         partitions: Sequence[int] | None = None,
-    ) -> None:
-        """Write records to a topic; without `partitions`, Kafka's partitioner chooses by the key's bytes."""
+    ) -> Sequence[int]:
+        """Write records to a topic; without `partitions`, Kafka's partitioner chooses by the key's bytes.
+
+        Shape: the rows of those that are too large and were left out; the caller decides what that means.
+        """
         ...
 
     def partition_count(self, topic: str) -> int:

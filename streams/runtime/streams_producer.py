@@ -39,11 +39,14 @@ class StreamsProducer:
         values: Sequence[bytes | None],
         timestamps: Sequence[int],
         headers: Sequence[Headers] | None = None,
-    ) -> None:
-        """Append records to a partition, in the transaction if there are transactions."""
+    ) -> Sequence[int]:
+        """Append records to a partition, in the transaction if there are transactions.
+
+        Shape: the indices of those that are too large and were left out.
+        """
         if self.transactional:
             self._begin()
-        self._producer.send(topic, partition, keys, values, timestamps, headers)
+        return self._producer.send(topic, partition, keys, values, timestamps, headers)
 
     def partition_count(self, topic: str) -> int:
         """How many partitions the topic has."""

@@ -355,9 +355,9 @@ class Task:
         timestamps: Sequence[int],
         headers: Sequence[Headers] | None,
         partitions: Sequence[int] | None = None,
-    ) -> None:
-        """Write records to a topic."""
-        self._collector.send(topic, keys, values, timestamps, headers, partitions)
+    ) -> Sequence[int]:
+        """Write records to a topic; the answer is the rows of those that are too large and were left out."""
+        return self._collector.send(topic, keys, values, timestamps, headers, partitions)
 
     def partition_count(self, topic: str) -> int:
         """How many partitions a topic has."""
@@ -407,7 +407,8 @@ class Task:
         read = None if queue is None else queue.as_read(record.offset)
         buried = letter(read, record, dead.error)
         self._dirty = True
-        self.send(dead.topic, [buried.key], [buried.value], [buried.timestamp], [buried.headers])
+        if self.send(dead.topic, [buried.key], [buried.value], [buried.timestamp], [buried.headers]):
+            raise dead.error  # too large to be set aside: the letter is the record, and some headers
 
     def _run_interleaved(self, join: InterleavedJoin, both: Interleaved) -> None:
         """Run both inputs of a join, left and right as the join has them."""

@@ -66,6 +66,7 @@ class KafkaClients:
         config = self._config
         settings = ProducerSettings(
             batch_bytes=min(BATCH_BYTES, config.max_request_size),
+            record_bytes=config.max_request_size,
             buffer_bytes=config.buffer_memory,
             linger_s=config.linger_ms / 1000,
             compression=config.compression_type,

@@ -279,3 +279,26 @@ def test_under_exactly_once_a_letter_is_part_of_the_transaction(streams_broker: 
     with pytest.raises(ProcessingError, match="division"), app.running() as run:
         run.catch_up(timeout_s=30)
     assert list(app.read(app.topic("undone.dlq", key=str, value=Ride))) == []
+
+
+@pytest.mark.broker
+def test_a_result_that_is_too_large(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """It is left out before anything is sent, wherever it stands in its batch; its neighbours are written."""
+    app = App(
+        "large",
+        broker=streams_broker.url,
+        state_dir=str(tmp_path),
+        commit_interval_ms=50,
+        max_request_size=20_000,
+        processing_guarantee="exactly_once_v2",
+    )
+    source = app.topic("large-source", key=str, value=int, partitions=1)
+    written = app.topic("large-written", key=str, value=str, partitions=1, on_error=dead_letter("large.dlq"))
+    app.stream(source).map_values(lambda size: "x" * size).to(written)
+    app.write(source, [(str(at), 50_000 if at in {0, 7, 8, 19} else 9_000) for at in range(20)])
+    with app.running() as run:
+        run.catch_up(timeout_s=60)
+    assert [int(record.key) for record in app.read(written)] == [at for at in range(20) if at not in {0, 7, 8, 19}]
+    buried = list(app.read(app.topic("large.dlq", key=str, value=int)))
+    assert [record.value for record in buried] == [50_000] * 4
+    assert b"50,001 bytes are too large" in dict(buried[0].headers)[MESSAGE]
