@@ -168,6 +168,9 @@ class StreamsConfig:
     connect_timeout_ms: int = setting(
         10_000, "How long a start waits for a broker that does not answer.", kind="ms", minimum=0
     )
+    close_timeout_ms: int = setting(
+        10_000, "How long a stop waits for a broker that does not answer.", kind="ms", minimum=0
+    )
     fetch_max_bytes: int = setting(50 * 1024**2, "Most that one fetch brings.", kind="bytes", minimum=1024)
     max_partition_fetch_bytes: int = setting(
         1024**2, "Most that one fetch brings of one partition.", kind="bytes", minimum=1024

@@ -49,7 +49,7 @@ class Runner:
     """See the module.
 
     `make_worker(clients)` makes a worker, `make_clients()` its clients; `on_uncaught(error)` decides before `uncaught`
-    does, unless its answer is None.
+    does, unless its answer is None. `pause_s` is the first pause between two workers.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Runner:
         *,
         store_names: Collection[str] = (),
         uncaught: Uncaught = Uncaught.STOP_WORKER,
+        pause_s: float = FIRST_PAUSE_S,
         on_uncaught: Sequence[Callable[[BaseException], Any]] = (),
     ) -> None:
         self._make_worker = make_worker
@@ -66,6 +67,7 @@ class Runner:
         self.store_names = store_names
         self._uncaught = uncaught
         self._on_uncaught = on_uncaught
+        self._pause_s = pause_s
         self._stopping = False
         self._worker: Any = None
         self._clients: Clients | None = None
@@ -80,7 +82,7 @@ class Runner:
 
         Raises: what a worker died of; StopApplication around it when all are to stop.
         """
-        pause_s = FIRST_PAUSE_S
+        pause_s = self._pause_s
         while True:
             begun = time.monotonic()
             try:
@@ -92,7 +94,7 @@ class Runner:
                 if answer is Uncaught.STOP_WORKER or self._stopping:
                     raise
                 if time.monotonic() - begun > HEALTHY_S:
-                    pause_s = FIRST_PAUSE_S
+                    pause_s = self._pause_s
                 log.exception("the worker ended; another one takes its place in %g s", pause_s)
             else:
                 return

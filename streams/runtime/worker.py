@@ -65,7 +65,6 @@ LONGEST_POLL_S = 5.0
 ROUND_S = 0.05
 RESTORE_POLL_S = 0.05
 RESTART_PAUSE_S = 0.5
-STOP_PATIENCE_S = 10.0
 OCCUPIED_PAUSE_S, OCCUPIED_MARGIN_S = 2.0, 15.0  # Java's members do not leave when they end: the group has to notice
 UNDONE_RECORD = "the worker stops before a record was done: it is processed anew at the next start"
 LOOK_EVERY_S = 0.05
@@ -202,13 +201,13 @@ class Worker:
     def stop(self) -> None:
         """End the run: commit, leave the group, let go. From any thread, and from signal handlers.
 
-        A broker that does not answer is not waited for longer than STOP_PATIENCE_S, before the start not at all.
+        A broker that does not answer is not waited for longer than `close_timeout_ms`, before the start not at all.
         """
         first, self._stopping = not self._stopping, True
         self._wake()
         if first and self.state is not WorkerState.NOT_RUNNING:
             # On a thread of its own: a signal handler may have interrupted whoever holds the clients' locks.
-            patience_s = 0.0 if self._parts is None else STOP_PATIENCE_S
+            patience_s = 0.0 if self._parts is None else self._config.close_timeout_ms / 1000
             self._giving_up = threading.Timer(patience_s, self._clients.give_up)
             self._giving_up.daemon = True
             self._giving_up.start()

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from streams import App, ConfigError, TopologyError
-from streams import runner as runner_module
 from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryClients
 from streams.errors import ProcessingError
@@ -56,12 +55,11 @@ def runner(app: App, broker: MemoryBroker, **options: Any) -> Runner:
     return Runner(worker, lambda: MemoryClients(broker), on_uncaught=app.uncaught_functions, **options)
 
 
-def test_a_worker_is_replaced(broker: MemoryBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_is_replaced(broker: MemoryBroker, tmp_path: Path) -> None:
     """The next one begins at what is committed, and the record that failed once is processed."""
-    monkeypatch.setattr(runner_module, "FIRST_PAUSE_S", 0.0)
     failures = iter([True])
     app = halving(tmp_path, lambda number: number == 0 and next(failures, False))
-    run = runner(app, broker, uncaught=Uncaught.REPLACE_WORKER)
+    run = runner(app, broker, uncaught=Uncaught.REPLACE_WORKER, pause_s=0.0)
     thread = threading.Thread(target=run.run)
     thread.start()
     with broker.changed:
@@ -103,13 +101,10 @@ def test_a_function_decides_first(broker: MemoryBroker, tmp_path: Path) -> None:
     assert isinstance(seen[0], ProcessingError)
 
 
-def test_a_stop_during_the_pause_is_heard(
-    broker: MemoryBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stop_during_the_pause_is_heard(broker: MemoryBroker, tmp_path: Path) -> None:
     """Nobody waits for a worker that would be stopped at once."""
-    monkeypatch.setattr(runner_module, "FIRST_PAUSE_S", 3_600.0)
     app = halving(tmp_path, lambda number: number == 0)
-    run = runner(app, broker, uncaught=Uncaught.REPLACE_WORKER)
+    run = runner(app, broker, uncaught=Uncaught.REPLACE_WORKER, pause_s=3_600.0)
     app.on_uncaught(lambda _error: threading.Timer(0.1, run.stop).start())
     run.run()
 

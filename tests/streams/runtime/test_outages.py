@@ -13,7 +13,6 @@ import pytest
 
 from streams import App
 from streams.clients.kafka import KafkaClients
-from streams.runtime import worker as worker_module
 from streams.runtime.worker import Worker
 from streams.runtime.worker_states import WorkerState
 
@@ -128,12 +127,9 @@ def test_an_outage_longer_than_writes_are_retried(broker: Any, tmp_path: Path, h
         assert len(found) == 999
 
 
-def test_stopping_while_the_broker_is_away(
-    broker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_stopping_while_the_broker_is_away(broker: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It ends without the broker; what was not committed is done at the next start."""
-    monkeypatch.setattr(worker_module, "STOP_PATIENCE_S", 0.2)
-    app = doubling(broker, tmp_path, commit_interval_ms=300_000)
+    app = doubling(broker, tmp_path, commit_interval_ms=300_000, close_timeout_ms=200)
     app.write("numbers", [("a", 1)])
     with app.running() as run:
         until(lambda: run.status().processed == 1)
