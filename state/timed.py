@@ -105,8 +105,8 @@ class TimedStore(LayeredStore):
         below = partial(self._below_since, self._segments.oldest_readable - self._slack_ms)
         return merged(read_cached(cache, segments), read_below(below, segments), backward=backward)
 
-    def _segment_of(self, entry: Any) -> int:
-        return max(entry[1], 0) // self._segments.interval_ms
+    def _segment_of(self, entry: Any) -> bytes:
+        return self._segments.prefix(entry[1])
 
     def _below_since(self, oldest: int, entry: Any) -> Any:
         value = None if entry[1] < oldest else self._live[entry]
