@@ -6,6 +6,7 @@ Shape: each function gives a StoreSpec; `key` and `value` are types or serdes, d
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from state.stores import StoreKind, StoreSpec
@@ -15,7 +16,14 @@ from streams.graph.names import checked_name
 from streams.graph.windows import checked
 from streams.serdes import serde_for
 
-__all__ = ["key_value_store", "session_store", "timestamped_key_value_store", "versioned_store", "window_store"]
+__all__ = [
+    "bounded_key_value_store",
+    "key_value_store",
+    "session_store",
+    "timestamped_key_value_store",
+    "versioned_store",
+    "window_store",
+]
 
 
 def key_value_store(
@@ -39,6 +47,22 @@ def key_value_store(
         logged=logged,
         topic_config=topic_config,
     )
+
+
+def bounded_key_value_store(
+    name: str,
+    key: Any,
+    value: Any,
+    max_entries: int,
+    *,
+    logged: bool = True,
+    topic_config: Mapping[str, str] | None = None,
+) -> StoreSpec:
+    """Plain values by key in memory, at most `max_entries`: the one not used for longest makes room (Kafka's lruMap)."""
+    if not isinstance(max_entries, int) or isinstance(max_entries, bool) or max_entries < 1:
+        raise TopologyError(f"{name}: expected max_entries of 1 at least, got {max_entries!r}")
+    spec = _spec(name, StoreKind.KEY_VALUE, key, value, persistent=False, logged=logged, topic_config=topic_config)
+    return replace(spec, max_entries=max_entries)
 
 
 def timestamped_key_value_store(
