@@ -202,14 +202,19 @@ class RecordCache:
             (entry, entries[entry], timestamp, headers.get(entry) if headers else None)
             for entry, timestamp in self.dirty.items()
         ]
+        deleted = [entry for entry in self.dirty if entries[entry] is None]
         self.dirty.clear()
         headers.clear()
-        for entry, value, _, _ in updates:
-            if value is None and entry in entries:
-                del entries[entry]
-                self._bytes -= self._sizes.pop(entry)
         for start in range(0, len(updates), _RELEASED_AT_ONCE):
             self._release(updates[start : start + _RELEASED_AT_ONCE])
+        for entry in deleted:
+            self._drop(entry)
+
+    def _drop(self, entry: Any) -> None:
+        """Forget a deletion that was let go; until everything it set off was done, it took its room, as in Kafka."""
+        if self.entries.get(entry, _ABSENT) is None and entry not in self.dirty:
+            del self.entries[entry]
+            self._bytes -= self._sizes.pop(entry)
 
     def clear(self) -> None:
         """Forget everything, dirty or not."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from state.appended import AppendedWindowStore
+from state.bounded import BoundedKeyValueStore
 from state.cache import RecordCacheBudget
 from state.directory import store_path
 from state.engine import Engine
@@ -43,7 +44,11 @@ def open_store(
     `cache` is shared by the stores of a worker; without it, or with a budget of 0, there is no record cache.
     Raises: StoreLocked, CorruptStore.
     """
-    kind = AppendedWindowStore if _is_appended(spec) else _STORES[spec.kind]
+    kind = _STORES[spec.kind]
+    if spec.max_entries is not None:
+        kind = BoundedKeyValueStore
+    elif _is_appended(spec):
+        kind = AppendedWindowStore
     return kind(spec, _engine(spec, directory, resources), changelog, cache)
 
 

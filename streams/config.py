@@ -113,9 +113,11 @@ class StreamsConfig:
     auto_offset_reset: str = setting(
         "earliest", "Where reading starts without a committed offset.", choices=("earliest", "latest", "none")
     )
-    default_key_serde: str = setting(
-        "json",
-        "Serde of keys whose type is not declared.",
+    default_key_serde: str | None = setting(
+        None,
+        "Serde of keys whose type is not declared. Without it they are JSON in steps that keep nothing, and an error where "
+        "records are kept or brought together by key.",
+        kind=str,
         choices=("json", "str", "bytes", "int", "float", "bool", "uuid"),
     )
     default_value_serde: str = setting(

@@ -135,7 +135,7 @@ class SlidingAggregate(WindowedAggregate):
 
     def _take_early(self, record: Input) -> None:
         found = Surroundings()
-        for start, stored in list(self._store.fetch_range(record.key, 0, record.timestamp + 1)):
+        for start, stored in self._store.fetch_range(record.key, 0, record.timestamp + 1):
             found.starts.add(start)
             if start == 0:
                 found.combined = stored
