@@ -9,7 +9,7 @@ from tests.broker.process import BrokerProcess
 from tests.faust.world import World
 
 
-@pytest.fixture(scope="module", params=["faust"])
+@pytest.fixture(scope="module", params=["faust", "compat"])
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A broker of its own for a runtime; workers that a test leaves are ended."""
     if request.param == "faust":
