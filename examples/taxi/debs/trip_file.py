@@ -7,7 +7,6 @@ anything else that is no number, time or whole line refuses the file, with the p
 from __future__ import annotations
 
 import csv
-import os
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta

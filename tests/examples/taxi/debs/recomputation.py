@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from heapq import nlargest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,7 +56,7 @@ def ten_routes(window: list[Trip]) -> list[list[Any]]:
     """The ten most frequent routes, of equals the one of the later trip first."""
     counts = Counter((trip.start, trip.end) for trip in window)
     latest = {(trip.start, trip.end): trip.order for trip in window}
-    best = sorted(counts, key=lambda route: (counts[route], latest[route]), reverse=True)[:10]
+    best = nlargest(10, counts, key=lambda route: (counts[route], latest[route]))
     return [list(route) for route in best]
 
 
