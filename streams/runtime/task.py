@@ -253,8 +253,11 @@ class Task:
 
     @property
     def commit_needed(self) -> bool:
-        """Whether anything happened since the last commit."""
-        return self._dirty
+        """Whether anything happened since the last commit, if only that offsets without a record were passed.
+
+        Source: Kafka's StreamTask.commitNeeded, so that a topic that ends with markers of transactions has no lag.
+        """
+        return self._dirty or any(queue.skipped for queue in self._group.queues.values())
 
     @property
     def uncommitted_bytes(self) -> int:
@@ -290,14 +293,19 @@ class Task:
         for name, store in self.stores.items():
             if name not in self._program.changelog_topics:
                 store.commit(None)
-        self.commit_requested = self._dirty = False
+        self._clean()
 
     def discard(self) -> None:
         """Forget what changed since the last commit, waiting input included: the transaction was aborted."""
         for store in self.stores.values():
             store.discard()
         self._forget_input()
+        self._clean()
+
+    def _clean(self) -> None:
         self.commit_requested = self._dirty = False
+        for queue in self._group.queues.values():
+            queue.skipped = False
 
     # OperatorContext
 

@@ -203,3 +203,28 @@ def test_close_closes_operators_once() -> None:
     rig.task.close()
     assert rig.counting.closed
     assert rig.task.state is TaskState.CLOSED
+
+
+def test_offsets_without_a_record_are_committed_too() -> None:
+    """A batch that carries nothing but a position (the end of a transaction) asks for a commit of that position."""
+    rig = Rig()
+    rig.task.add(RecordlessBatch(IN, first_offset=7, next_offset=9))
+    assert not rig.task.commit_needed
+    assert not rig.task.ready(rig.now)
+    assert rig.task.commit_needed
+    assert rig.task.offsets()[IN].offset == 9
+    rig.task.commit_state()
+    assert not rig.task.commit_needed
+
+
+class RecordlessBatch:
+    """What is fetched where only markers of transactions stand."""
+
+    size = 78
+
+    def __init__(self, partition: TopicPartition, *, first_offset: int, next_offset: int) -> None:
+        self.topic, self.partition = partition
+        self.first_offset, self.next_offset = first_offset, next_offset
+
+    def columns(self) -> Batch:
+        return Batch([], [], [], offsets=[], topic=self.topic, partition=self.partition)
