@@ -58,6 +58,20 @@ def _partition(broker: Broker, topic: Any, item: Any) -> Body:
     }
 
 
+def change_voters(broker: Broker, _: Exchange, request: Any) -> Body:
+    """The only voter stays the only one."""
+    if request.cluster_id is not None and request.cluster_id != broker.directory.cluster_id:
+        raise BrokerError(ErrorCode.INCONSISTENT_CLUSTER_ID)
+    raise BrokerError(ErrorCode.INVALID_REQUEST, "a cluster of one node has one voter, which cannot change")
+
+
+def unregister(broker: Broker, _: Exchange, request: Any) -> Body:
+    """No other broker is registered, and the one that answers is in use."""
+    if request.broker_id == broker.config.node_id:
+        raise BrokerError(ErrorCode.INVALID_REQUEST, "the only broker of a cluster cannot leave it")
+    raise BrokerError(ErrorCode.BROKER_ID_NOT_REGISTERED, f"there is no broker {request.broker_id}")
+
+
 # ---- features
 
 
