@@ -87,10 +87,8 @@ def update_features(_: Broker, exchange: Exchange, request: Any) -> Body:
             result.update(error_code=error.code, error_message=error.message)
             failure = failure or error
         results.append(result)
-    if exchange.version < MESSAGES_FROM:
-        return {"error_message": None, "results": results}
     if failure is None:
-        return {"error_message": None}
+        return {"error_message": None, "results": results if exchange.version < MESSAGES_FROM else ()}
     return {"error_code": failure.code, "error_message": f"The update failed for all features since {failure.message}"}
 
 
@@ -144,6 +142,7 @@ def reassign(broker: Broker, _: Exchange, request: Any) -> Body:
     """A partition may be assigned to this broker, where it is."""
     return {
         "error_message": None,
+        "allow_replication_factor_change": getattr(request, "allow_replication_factor_change", True),
         "responses": [
             {"name": topic.name, "partitions": [_reassigned(broker, topic.name, item) for item in topic.partitions]}
             for topic in request.topics

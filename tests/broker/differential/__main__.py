@@ -11,6 +11,7 @@ from tests.apache_kafka.node import ApacheKafka
 from tests.broker.differential.campaign import Campaign, Found
 from tests.broker.process import BrokerProcess
 
+KAFKA_SETTINGS = {"group.consumer.assignment.interval.ms": "0"}
 SETTINGS = ("--set=node.id=1", "--set=log.flush=os", "--set=group.initial.rebalance.delay.ms=0")
 SHOWN_BEFORE = 40
 
@@ -20,6 +21,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=2_000)
     parser.add_argument("--theirs", type=int, default=0, help="port of a running Apache Kafka")
+    parser.add_argument("--salt", default="e", help="begins every name; a running broker wants a new one each time")
     parser.add_argument("--story", action="store_true", help="print the requests before each difference")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="headrace-differential-") as name:
@@ -27,14 +29,17 @@ def main() -> int:
         kafka = None
         if not arguments.theirs:
             try:
-                kafka = ApacheKafka(folder / "kafka").start()
+                kafka = ApacheKafka(folder / "kafka", KAFKA_SETTINGS).start()
             except KafkaMissingError as error:
                 print(error, file=sys.stderr)
                 return 2
         ours = BrokerProcess(folder / "data", *SETTINGS).start()
         try:
-            campaign = Campaign(ours.port, kafka.port if kafka else arguments.theirs)
-            found = list(campaign.run(arguments.seed, arguments.count))
+            campaign = Campaign(ours.port, kafka.port if kafka else arguments.theirs, arguments.salt)
+            found = []
+            for one in campaign.run(arguments.seed, arguments.count):
+                found.append(one)
+                print(f"episode {one.seed}: {one.signature[:200]}", file=sys.stderr, flush=True)
         finally:
             ours.stop()
             if kafka is not None:

@@ -59,13 +59,16 @@ def _brief(value: Any) -> str:
 
 
 class Campaign:
-    """Two brokers by their ports."""
+    """Two brokers by their ports. `salt` begins every name, so that a broker may be used again."""
 
-    def __init__(self, ours: int, theirs: int) -> None:
+    def __init__(self, ours: int, theirs: int, salt: str = "e") -> None:
         self.ours, self.theirs = Side("ours", ours), Side("Apache Kafka", theirs)
         self.versions = common_versions(ours, theirs)
         self.kinds: Counter[tuple[ApiKey, int]] = Counter()
         self.sent = 0
+        self.salt = salt
+        for port in (ours, theirs):
+            wake_coordinators(port)
 
     def run(self, seed: int, count: int) -> Iterator[Found]:
         """Episodes until `count` requests are compared; yields what differs."""
@@ -78,7 +81,7 @@ class Campaign:
 
     def episode(self, seed: str, theme: tuple[list[tuple[int, Kind]], ...]) -> Found | None:
         """One episode; what differed first, if anything did."""
-        draw = Draw(seed, self.versions)
+        draw = Draw(seed, self.versions, self.salt)
         choices, weights = kinds(*theme)
         before: list[Request] = []
         try:
@@ -140,6 +143,18 @@ def opening(draw: Draw) -> Request:
     compacted = {"name": draw.compacted, "num_partitions": 2, "replication_factor": 1}
     compacted["configs"] = [{"name": "cleanup.policy", "value": "compact"}]
     return Request(ApiKey.CREATE_TOPICS, 7, {"topics": [*topics, compacted], "timeout": 5_000})
+
+
+def wake_coordinators(port: int) -> None:
+    """Kafka makes the topics of its coordinators when it is first asked who they are."""
+    wire = Wire(port)
+    for key_type in (0, 1):
+        while wire.call(ApiKey.FIND_COORDINATOR, 3, key="nobody", key_type=key_type).error_code:
+            time.sleep(SETTLE_SECONDS)
+    for group in map(str, range(40)):  # enough names to meet every partition
+        while any(item.error_code in NOT_YET for item in wire.call(ApiKey.DESCRIBE_GROUPS, 5, groups=[group]).groups):
+            time.sleep(SETTLE_SECONDS)
+    wire.socket.close()
 
 
 def common_versions(*ports: int) -> dict[int, tuple[int, int]]:

@@ -18,10 +18,10 @@ WAIT_MS = 5_000
 class Draw:
     """One episode's world: topics, groups and producers of its own, and one source of chance."""
 
-    def __init__(self, seed: str, versions: dict[int, tuple[int, int]]) -> None:
+    def __init__(self, seed: str, versions: dict[int, tuple[int, int]], salt: str = "e") -> None:
         self.random = random.Random(seed)
         self.versions = versions
-        prefix = f"e{seed.replace(':', '-')}"
+        prefix = f"{salt}{seed.replace(':', '-')}"
         self.topics = [f"{prefix}-{letter}" for letter in "abc"]
         self.compacted = f"{prefix}-compacted"
         self.missing = f"{prefix}-missing"
