@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from importlib import import_module
 from typing import Any, NoReturn
 
 from state.stores import Store
@@ -220,9 +219,9 @@ class App(Decorators):
 
         `arguments` are the process's own unless given. Ends the process with the command's exit code.
         """
-        # The command line sits above the App and imports it; it is found by name, so that `import streams` stays light.
-        import_module("streams.cli").main(arguments, app=self)
-        raise AssertionError("the command line ends the process")
+        from streams.cli import main
+
+        main(arguments, app=self)
 
     def _known(self, topic: Any) -> Any:
         return self._topics.get(topic, topic) if isinstance(topic, str) else topic

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from streams.cli.target import THIS_APP, Bound, BrokerOption, SettingsOption, TargetArgument, app_of
+from streams.cli.topic_commands import consume, describe, groups, produce, reset, topics
 from streams.errors import ConfigError
-from streams.target import THIS_APP, Bound, BrokerOption, SettingsOption, TargetArgument, app_of
-from streams.topic_commands import consume, describe, groups, produce, reset, topics
 
 LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
 
@@ -83,8 +83,9 @@ def run(
     to_end: Annotated[bool, typer.Option("--to-end", help="Stop when all that the topics hold is processed.")] = False,
 ) -> None:
     """Run an application until Ctrl-C. A second Ctrl-C leaves at once."""
-    from streams import running, terminal
+    from streams import running
     from streams.background import ToEnd
+    from streams.cli import terminal
 
     console = terminal.stderr()
     terminal.set_up_logging(log_level, console)
@@ -100,7 +101,7 @@ def run(
 def _supervise(
     target: str, workers: int, broker: str | None, settings: list[str], flags: list[str], log_level: str
 ) -> int:
-    from streams.supervisor import supervise, this_program
+    from streams.cli.supervisor import supervise, this_program
 
     named = [] if target == THIS_APP else [target]
     options = [*(["--broker", broker] if broker else []), *(part for each in settings for part in ("--set", each))]
