@@ -1,6 +1,9 @@
 from streams.app import App as App
 from streams.background import Running as Running
 from streams.config import StreamsConfig as StreamsConfig
+from streams.connect.readers import read_csv as read_csv
+from streams.connect.readers import read_jsonl as read_jsonl
+from streams.connect.readers import read_parquet as read_parquet
 from streams.connection import Connection as Connection
 from streams.dsl.branched import BranchedKStream as BranchedKStream
 from streams.dsl.builder import StreamsBuilder as StreamsBuilder

@@ -81,8 +81,27 @@ def run(
     settings: SettingsOption = [],  # noqa: B006  typer's way to say: none given
     log_level: LogLevel = "info",
     to_end: Annotated[bool, typer.Option("--to-end", help="Stop when all that the topics hold is processed.")] = False,
+    inputs: Annotated[
+        list[str],
+        typer.Option(
+            "--input",
+            metavar="TOPIC=FILE",
+            help="Write a Parquet, CSV or JSON lines file to a topic, then run to its end.",
+        ),
+    ] = [],  # noqa: B006
+    input_keys: Annotated[
+        list[str], typer.Option("--input-key", metavar="TOPIC=COLUMN", help="The column of --input that is the key.")
+    ] = [],  # noqa: B006
+    input_timestamps: Annotated[
+        list[str],
+        typer.Option("--input-timestamp", metavar="TOPIC=COLUMN", help="The column of --input that is the time."),
+    ] = [],  # noqa: B006
 ) -> None:
-    """Run an application until Ctrl-C. A second Ctrl-C leaves at once."""
+    """Run an application until Ctrl-C. A second Ctrl-C leaves at once.
+
+    With --input, the same application runs over files to their end and stops: all files are checked first, and nothing
+    is written unless every row fits.
+    """
     from streams import running
     from streams.background import ToEnd
     from streams.cli import terminal
@@ -90,12 +109,28 @@ def run(
     console = terminal.stderr()
     terminal.set_up_logging(log_level, console)
     # The end is seen by what is committed, so commits must not be far apart; a setting given on the command line wins.
+    to_end = to_end or bool(inputs)
     settings = ["commit_interval_ms=200", *settings] if to_end else settings
     app = app_of(target, broker, settings)
+    _load(app, inputs, input_keys, input_timestamps)
     if workers > 1:
         raise typer.Exit(_supervise(target, workers, broker, settings, ["--to-end"] * to_end, log_level))
     screen = terminal.Screen(console)
     running.run(app.application(), ToEnd(screen) if to_end else screen)
+
+
+def _load(app: Any, inputs: list[str], keys: list[str], timestamps: list[str]) -> None:
+    """Write the files of --input to their topics."""
+    if not (inputs or keys or timestamps):
+        return
+    from streams.connect import check, load, parse_inputs
+
+    given = parse_inputs(inputs, keys, timestamps)
+    topology = app.build()
+    read = {name: app.topic_types(name) for name in topology.source_topics if name not in topology.repartition_topics}
+    check(given, read, app.config)
+    with app.connect() as connection:
+        load(connection, given, read)
 
 
 def _supervise(
