@@ -20,6 +20,7 @@ from state.stores import Store
 from streams.clients.base import Clients, NewTopic
 from streams.config import KAFKA, StreamsConfig
 from streams.embedded import lease
+from streams.operators.observing import Observer
 from streams.timers import Timed, call
 from streams.topology.topology import Topology
 
@@ -32,7 +33,10 @@ YOUNG_OBJECTS = 50_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """All that running needs of an application. `new_topics` are those it may have to make."""
+    """All that running needs of an application.
+
+    `new_topics` are those it may have to make; an `observer` looks at what goes from node to node.
+    """
 
     topology: Topology
     config: StreamsConfig
@@ -41,6 +45,7 @@ class Application:
     stop_functions: Sequence[Callable[[], Any]] = ()
     new_topics: Sequence[NewTopic] = ()
     serve_stores: Callable[[Callable[[str], list[Store]] | None], None] = lambda _find: None
+    observer: Observer | None = None
 
 
 class Listener:
@@ -119,7 +124,13 @@ def _clients(config: StreamsConfig) -> Clients:
 def _worker(application: Application, clients: Clients) -> Any:
     from streams.runtime.worker import Worker
 
-    return Worker(application.topology, application.config, clients, timers=application.timers)
+    return Worker(
+        application.topology,
+        application.config,
+        clients,
+        timers=application.timers,
+        observer=application.observer,
+    )
 
 
 def create_topics(application: Application, clients: Clients) -> None:
