@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, overload
 
 from state.stores import Store
 from streams.background import Running
 from streams.clients.base import NewTopic
 from streams.config import StreamsConfig
 from streams.connection import Connection, connected
+from streams.dsl.agent_tables import AgentTable, own_table
 from streams.dsl.decorators import Decorators
 from streams.dsl.kstream import KStream, KTable
 from streams.dsl.ktable import GlobalKTable
@@ -98,9 +99,25 @@ class App(Decorators):
         """A stream of a topic's records; options as `StreamsBuilder.stream` takes them (`key=`, `value=`, ...)."""
         return self.builder.stream(self._known(topic), **options)
 
-    def table(self, topic: Topic | str, **options: Any) -> KTable:
-        """A topic as a table, the latest value per key; options as `StreamsBuilder.table` takes them."""
-        return self.builder.table(self._known(topic), **options)
+    @overload
+    def table(
+        self, topic: str, *, default: Callable[[], Any] | None, key: Any = ..., value: Any = ...
+    ) -> AgentTable: ...
+
+    @overload
+    def table(self, topic: Topic | str, **options: Any) -> KTable: ...
+
+    def table(self, topic: Topic | str, **options: Any) -> KTable | AgentTable:
+        """A topic as a table, the latest value per key; options as `StreamsBuilder.table` takes them.
+
+        With `default=` (a function without arguments, or None), a table of the application's own instead, which agents
+        read and write: `counts = app.table("counts", key=str, value=int, default=int)`; see `streams.dsl.agent_tables`.
+        """
+        if "default" not in options:
+            return self.builder.table(self._known(topic), **options)
+        if not isinstance(topic, str):
+            raise TopologyError(f"a table with default= is not read from a topic, so give it a name, got topic {topic}")
+        return own_table(topic, **options)
 
     def global_table(self, topic: Topic | str, **options: Any) -> GlobalKTable:
         """A topic as a table that every worker holds whole; options as `StreamsBuilder.global_table` takes them."""

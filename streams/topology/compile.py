@@ -55,7 +55,8 @@ class SourceProgram:
 class TaskProgram:
     """What a task runs. `stores` in the order of registration; `changelog_topics` by store, full names.
 
-    `interleaved` may run the records of its two sources together.
+    `interleaved` may run the records of its two sources together. `paced` are users' processors that say how many
+    records they can do in a moment (`records_at_once`).
     """
 
     sources: tuple[SourceProgram, ...]
@@ -64,6 +65,12 @@ class TaskProgram:
     changelog_topics: Mapping[str, str]
     context: OperatorContext
     interleaved: InterleavedJoin | None = None
+    paced: tuple[Any, ...] = ()
+
+    def records_at_once(self, limit: int) -> int:
+        """How many records to process before looking up again."""
+        limits: list[int] = [limit, *(each.records_at_once for each in self.paced)]
+        return min(limits)
 
     def init(self) -> None:
         """Init the operators, parents first, when the stores are open and restored."""
@@ -96,6 +103,7 @@ def compile_task(
         sources=sources,
         operators=compiler.operators(),
         interleaved=compiler.interleaved(sources),
+        paced=compiler.paced(),
         stores=stores,
         changelog_topics={store: topic for part in parts for store, topic in part.changelogs.items()},
         context=context,
@@ -179,6 +187,10 @@ class _Compiler:
     def operators(self) -> tuple[Operator, ...]:
         """The stateful operators made so far, in the order of the topology: parents first."""
         return tuple(self._operators[name] for name in self._topology.nodes if name in self._operators)
+
+    def paced(self) -> tuple[Any, ...]:
+        """The users' processors that say how many records they can do in a moment."""
+        return tuple(each for each in self._making.processors.values() if hasattr(each, "records_at_once"))
 
     def interleaved(self, sources: tuple[SourceProgram, ...]) -> InterleavedJoin | None:
         """The join that can run its two sources together, if that is all there is and nobody wants to see it."""
