@@ -14,6 +14,7 @@ from typing import Any
 
 _HOMES = {
     "App": "streams.app",
+    "Avro": "streams.serdes.avro",
     "BranchedKStream": "streams.dsl.branched",
     "ConfigError": "streams.errors",
     "Connection": "streams.connection",
@@ -24,11 +25,13 @@ _HOMES = {
     "Int16": "streams.serdes",
     "Int32": "streams.serdes",
     "JoinWindows": "streams.dsl.windows",
+    "JsonSchema": "streams.serdes.json_schema",
     "KStream": "streams.dsl.kstream",
     "KTable": "streams.dsl.kstream",
     "Materialized": "streams.dsl.options",
     "Processor": "streams.processor",
     "ProcessorContext": "streams.processor",
+    "Protobuf": "streams.serdes.protobuf",
     "PunctuationType": "streams.processor",
     "Record": "streams.record",
     "RecordError": "streams.errors",
@@ -63,6 +66,7 @@ _HOMES = {
 
 __all__ = [
     "App",
+    "Avro",
     "BranchedKStream",
     "ConfigError",
     "Connection",
@@ -73,11 +77,13 @@ __all__ = [
     "Int16",
     "Int32",
     "JoinWindows",
+    "JsonSchema",
     "KStream",
     "KTable",
     "Materialized",
     "Processor",
     "ProcessorContext",
+    "Protobuf",
     "PunctuationType",
     "Record",
     "RecordError",

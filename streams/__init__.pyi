@@ -43,4 +43,7 @@ from streams.serdes import Int32 as Int32
 from streams.serdes import SessionWindowedSerde as SessionWindowedSerde
 from streams.serdes import TimeWindowedSerde as TimeWindowedSerde
 from streams.serdes import serde_for as serde_for
+from streams.serdes.avro import Avro as Avro
+from streams.serdes.json_schema import JsonSchema as JsonSchema
+from streams.serdes.protobuf import Protobuf as Protobuf
 from streams.topology.topology import Topology as Topology

@@ -27,6 +27,8 @@ from streams.graph.nodes import Serdes
 from streams.queries import StoreView
 from streams.reading import Point, Records
 from streams.running import Application, run
+from streams.serdes.registered import RegisteredSerde
+from streams.serdes.schema_registry import SchemaRegistry, registry_at
 from streams.topology.nodes import SinkNode, SourceNode
 from streams.topology.topology import Topology
 from streams.writing import Field
@@ -76,6 +78,10 @@ class App(Decorators):
         to create it.
         A second declaration adds what the first left open. Raises: TopologyError when it says something else.
         """
+        key, value = (
+            given.bound(f"{name}-{part}", self._registry) if isinstance(given, RegisteredSerde) else given
+            for given, part in ((key, "key"), (value, "value"))
+        )
         topic = Topic.of(name, key=key, value=value, timestamp=timestamp)
         if partitions is not None or config is not None:
             self._new_topics[name] = NewTopic(name, partitions or -1, self.config.replication_factor, config or {})
@@ -239,6 +245,9 @@ class App(Decorators):
         from streams.cli import main
 
         main(arguments, app=self)
+
+    def _registry(self) -> SchemaRegistry:
+        return registry_at(self.config.registry_url)
 
     def _known(self, topic: Any) -> Any:
         return self._topics.get(topic, topic) if isinstance(topic, str) else topic

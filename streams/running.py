@@ -22,7 +22,7 @@ from streams.config import KAFKA, StreamsConfig
 from streams.embedded import lease
 from streams.operators.observing import Observer
 from streams.timers import Timed, call
-from streams.topology.topology import Topology
+from streams.topology.topology import SinkNode, Topology
 
 INTERRUPTED = 130
 """Exit code of a process that was interrupted: 128 + SIGINT, as shells count."""
@@ -70,6 +70,7 @@ def run(application: Application, listener: Listener | None = None) -> None:
     with ExitStack() as stack:
         config = with_broker(application.config, stack)
         application = replace(application, config=config)
+        register_schemas(application.topology)
         listener.starting(application)
         clients = _clients(config)
         stack.callback(clients.close)
@@ -104,6 +105,16 @@ def seldom_collected() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
+
+
+def register_schemas(topology: Topology) -> None:
+    """Register the schemas of all that will be written, before anything is. Raises: SchemaError."""
+    for node in topology.nodes.values():
+        if isinstance(node, SinkNode):
+            for serde in (node.serdes.key, node.serdes.value):
+                prepare = getattr(serde, "prepare", None)
+                if prepare is not None:
+                    prepare()
 
 
 def with_broker(config: StreamsConfig, stack: ExitStack) -> StreamsConfig:

@@ -11,7 +11,15 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from streams.errors import ConfigError, DeserializationError, ProcessingError, RecordError, StreamsError, TopologyError
+from streams.errors import (
+    ConfigError,
+    DeserializationError,
+    ProcessingError,
+    RecordError,
+    SchemaError,
+    StreamsError,
+    TopologyError,
+)
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -47,7 +55,7 @@ def _guarded(arguments: list[str], app: Any) -> int:
         # Whoever read our output has left (`streams consume t | head`); nothing is to be said to anyone.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except (ConfigError, TopologyError) as error:
+    except (ConfigError, TopologyError, SchemaError) as error:
         return _told(error, WRONG_USAGE)
     except StreamsError as error:
         return _told(error, FAILED)
