@@ -49,6 +49,12 @@ class StreamsConfig:
     state_dir: str = setting(
         None, "Where stores live. Default: DIR/state with embedded://DIR, else .streams/state.", kind=str
     )
+    schema_registry: str = setting(
+        None,
+        "Where schemas of Avro, JSON Schema and Protobuf values are: http://host:port of a registry with Confluent's API, or "
+        "file://DIR. Default: file://DIR/schemas with embedded://DIR, else there is none.",
+        kind=str,
+    )
     on_error: str = setting(
         "fail",
         "What a record does that cannot be read, processed or written: stop the task, or be skipped with a "
@@ -219,6 +225,17 @@ class StreamsConfig:
     def embedded_dir(self) -> str | None:
         """The directory of the embedded broker, None when the broker is somewhere else."""
         return self.broker.removeprefix(EMBEDDED) if self.broker.startswith(EMBEDDED) else None
+
+    @property
+    def registry_url(self) -> str:
+        """Where schemas are. Raises: ConfigError when nothing says it."""
+        if self.schema_registry:
+            return self.schema_registry
+        if self.embedded_dir is None:
+            raise ConfigError(
+                f"values with a schema on {self.broker} need a registry: say schema_registry=, http://host:port or file://DIR"
+            )
+        return f"file://{self.embedded_dir}/schemas"
 
     @property
     def bootstrap_servers(self) -> str:

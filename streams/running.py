@@ -20,8 +20,9 @@ from state.stores import Store
 from streams.clients.base import Clients, NewTopic
 from streams.config import KAFKA, StreamsConfig
 from streams.embedded import lease
+from streams.operators.observing import Observer
 from streams.timers import Timed, call
-from streams.topology.topology import Topology
+from streams.topology.topology import SinkNode, Topology
 
 INTERRUPTED = 130
 """Exit code of a process that was interrupted: 128 + SIGINT, as shells count."""
@@ -32,7 +33,10 @@ YOUNG_OBJECTS = 50_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """All that running needs of an application. `new_topics` are those it may have to make."""
+    """All that running needs of an application.
+
+    `new_topics` are those it may have to make; an `observer` looks at what goes from node to node.
+    """
 
     topology: Topology
     config: StreamsConfig
@@ -41,6 +45,7 @@ class Application:
     stop_functions: Sequence[Callable[[], Any]] = ()
     new_topics: Sequence[NewTopic] = ()
     serve_stores: Callable[[Callable[[str], list[Store]] | None], None] = lambda _find: None
+    observer: Observer | None = None
 
 
 class Listener:
@@ -65,6 +70,7 @@ def run(application: Application, listener: Listener | None = None) -> None:
     with ExitStack() as stack:
         config = with_broker(application.config, stack)
         application = replace(application, config=config)
+        register_schemas(application.topology)
         listener.starting(application)
         clients = _clients(config)
         stack.callback(clients.close)
@@ -101,6 +107,16 @@ def seldom_collected() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
+def register_schemas(topology: Topology) -> None:
+    """Register the schemas of all that will be written, before anything is. Raises: SchemaError."""
+    for node in topology.nodes.values():
+        if isinstance(node, SinkNode):
+            for serde in (node.serdes.key, node.serdes.value):
+                prepare = getattr(serde, "prepare", None)
+                if prepare is not None:
+                    prepare()
+
+
 def with_broker(config: StreamsConfig, stack: ExitStack) -> StreamsConfig:
     """The configuration with the broker's address; an embedded one is found or started, and held on to."""
     directory = config.embedded_dir
@@ -119,7 +135,13 @@ def _clients(config: StreamsConfig) -> Clients:
 def _worker(application: Application, clients: Clients) -> Any:
     from streams.runtime.worker import Worker
 
-    return Worker(application.topology, application.config, clients, timers=application.timers)
+    return Worker(
+        application.topology,
+        application.config,
+        clients,
+        timers=application.timers,
+        observer=application.observer,
+    )
 
 
 def create_topics(application: Application, clients: Clients) -> None:

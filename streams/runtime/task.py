@@ -206,6 +206,7 @@ class Task:
         """Process up to `max_records` in the order of their timestamps; the answer is how many."""
         done = 0
         group, punctuators = self._group, self._stream_punctuators
+        max_records = self._program.records_at_once(max_records)
         while done < max_records and group.ready(now_ms):
             count = self._process_next(max_records - done, punctuators.due)
             if not count:

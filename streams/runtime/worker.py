@@ -21,6 +21,7 @@ from state.stores import Store
 from streams.clients.base import Admin, Clients, Clock, Consumer
 from streams.config import StreamsConfig
 from streams.errors import ClientError, OffsetOutOfRange
+from streams.operators.observing import Observer
 from streams.record import TopicPartition
 from streams.runtime.assignor import TaskAssignor, TaskInputs
 from streams.runtime.committer import CommitHook, Committer
@@ -111,6 +112,7 @@ class Worker:
         clients: Clients,
         *,
         timers: Sequence[Timed] = (),
+        observer: Observer | None = None,
         clock: Clock = wall_clock_ms,
         on_state: StateListener | None = None,
         restore_progress: RestoreListener | None = None,
@@ -121,6 +123,7 @@ class Worker:
         self._topology = topology
         self._config = config
         self._clients = clients
+        self._observer = observer
         self._clock = clock
         self._on_state = on_state
         self._restore_progress = restore_progress or restore_listener()
@@ -273,7 +276,7 @@ class Worker:
         environment: TaskEnvironment,
         inputs: Sequence[TaskInputs],
     ) -> TaskManager:
-        topology = self._topology
+        topology, observer = self._topology, self._observer
         parts = {part.id: part for part in topology.subtopologies}
         resets = {
             topology.full_name(topic): source.offset_reset
@@ -287,7 +290,7 @@ class Worker:
             part = parts[task_id.subtopology]
             return Task(
                 task_id,
-                lambda context: compile_task(topology, [part], context, topics=[each.topic for each in read]),
+                lambda context: compile_task(topology, [part], context, [each.topic for each in read], observer),
                 read,
                 environment,
             )

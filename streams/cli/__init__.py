@@ -1,7 +1,7 @@
 """The `streams` command: dispatches, sets up logging, and turns errors into one clear message and an exit code.
 
 Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings, 130 interrupted. `streams broker` becomes the
-broker by exec before anything else is imported. The commands themselves are in `streams.commands`.
+broker by exec before anything else is imported. The commands themselves are in `streams.cli.commands`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,15 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from streams.errors import ConfigError, DeserializationError, ProcessingError, RecordError, StreamsError, TopologyError
+from streams.errors import (
+    ConfigError,
+    DeserializationError,
+    ProcessingError,
+    RecordError,
+    SchemaError,
+    StreamsError,
+    TopologyError,
+)
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -37,7 +45,7 @@ def become_broker(arguments: list[str]) -> NoReturn:
 
 def _guarded(arguments: list[str], app: Any) -> int:
     """Run a command. Shape: the exit code; errors of ours are shown without a traceback."""
-    from streams.commands import command_line
+    from streams.cli.commands import command_line
 
     try:
         return command_line(arguments, app)
@@ -47,7 +55,7 @@ def _guarded(arguments: list[str], app: Any) -> int:
         # Whoever read our output has left (`streams consume t | head`); nothing is to be said to anyone.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except (ConfigError, TopologyError) as error:
+    except (ConfigError, TopologyError, SchemaError) as error:
         return _told(error, WRONG_USAGE)
     except StreamsError as error:
         return _told(error, FAILED)
@@ -69,7 +77,3 @@ def _cure(error: RecordError) -> str:
     if isinstance(error, DeserializationError):
         return "declare the type that was written, or fix whoever writes it"
     return "fix the function" if isinstance(error, ProcessingError) else "fix what makes the result"
-
-
-if __name__ == "__main__":
-    main()

@@ -34,7 +34,7 @@ class Bound:
 
 def app_of(target: str | None, broker: str | None = None, settings: list[str] | None = None) -> Any:
     """The App, configured; None when none is named or bound. Raises: ConfigError."""
-    from streams.loading import load_app
+    from streams.cli.loading import load_app
 
     app = Bound.app if target in {None, THIS_APP} else load_app(str(target))
     if app is not None:

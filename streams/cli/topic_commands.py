@@ -15,8 +15,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from streams.errors import ConfigError
-from streams.target import (
+from streams.cli.target import (
     AppOption,
     BrokerOption,
     JsonOption,
@@ -25,6 +24,7 @@ from streams.target import (
     app_of,
     connection_of,
 )
+from streams.errors import ConfigError
 
 KeyOption = Annotated[
     str, typer.Option(help="Type of the keys: str, json, int, float, bool, bytes, uuid, int16, int32, float32, "
@@ -42,7 +42,7 @@ def topics(
     json: JsonOption = False,
 ) -> None:
     """List the topics of a broker with their partitions and records."""
-    from streams.topic_tools import topic_rows
+    from streams.cli.topic_tools import topic_rows
 
     with connection_of(app_of(None, broker), broker) as connection:
         rows = [row for row in topic_rows(connection) if every or not row["name"].startswith("__")]
@@ -53,7 +53,7 @@ def describe(
     topic: Annotated[str, typer.Argument(help="The topic.")], *, broker: BrokerOption = None, json: JsonOption = False
 ) -> None:
     """Show a topic's partitions with their first and last offsets."""
-    from streams.topic_tools import partition_rows
+    from streams.cli.topic_tools import partition_rows
 
     with connection_of(app_of(None, broker), broker) as connection:
         show(partition_rows(connection, topic), json=json, nothing="")
@@ -66,7 +66,7 @@ def groups(
     json: JsonOption = False,
 ) -> None:
     """List the groups of a broker with their lag; an application's group has its name."""
-    from streams.topic_tools import group_rows, lag_rows
+    from streams.cli.topic_tools import group_rows, lag_rows
 
     with connection_of(app_of(None, broker), broker) as connection:
         rows = group_rows(connection) if group is None else lag_rows(connection, group)
@@ -76,7 +76,7 @@ def groups(
 
 def show(rows: list[dict[str, Any]], *, json: bool, nothing: str) -> None:
     """Print rows as a table, or as JSON lines."""
-    from streams.topic_tools import table
+    from streams.cli.topic_tools import table
 
     lines = [msgspec.json.encode(row).decode() for row in rows] if json else table(rows, nothing)
     for line in lines:
@@ -101,7 +101,7 @@ def consume(
     What is neither declared nor text is shown as {"bytes": HEX}; --key and --value say what it is. What is not of its
     declared type is shown as {"unreadable": ...} with the problem.
     """
-    from streams.readable import line_of
+    from streams.cli.readable import line_of
 
     if signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -125,7 +125,7 @@ def produce(
     value: Annotated[str, typer.Option(help="Type of the values, likewise; auto takes the App's, else JSON.")] = "auto",
 ) -> None:
     """Write JSON lines: {"key": ..., "value": ..., "timestamp": ...}, or else the line is the value."""
-    from streams.topic_tools import write_lines
+    from streams.cli.topic_tools import write_lines
 
     found = app_of(app, broker)
     if file is not None and not file.is_file():
@@ -141,8 +141,8 @@ def produce(
 
 def _typed(topic: str, app: Any, key: str, value: str, *, writing: bool = False) -> Any:
     """The topic with its types: those of the options, else the App's, else by their looks."""
+    from streams.cli.readable import AUTO_KEY, AUTO_VALUE, TolerantSerde, serde_named
     from streams.dsl.options import Topic
-    from streams.readable import AUTO_KEY, AUTO_VALUE, TolerantSerde, serde_named
     from streams.serdes import declared
 
     known = app.topic_types(topic) if app is not None else Topic(topic)
@@ -168,7 +168,7 @@ def reset(
 
     Topics that it reads and writes stay. It must not be running.
     """
-    from streams.resetting import execute, plan
+    from streams.cli.resetting import execute, plan
 
     app = app_of(target, broker, settings)
     topology = app.build()

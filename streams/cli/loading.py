@@ -1,7 +1,8 @@
 """Finding an App by the name given on a command line: MODULE:APP.
 
 Rules: the current directory is importable, as with `python -m`; a path of a file works too. Every failure is a
-ConfigError in one sentence; an error inside the module itself is passed on with its traceback.
+ConfigError in one sentence; an error inside the module itself is passed on with its traceback. An App is known by its
+decorators: `streams.app` stands above this command line and is not imported.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from streams.app import App
+from streams.dsl.decorators import Decorators
 from streams.errors import ConfigError
 from streams.settings import nearest
 
 DEFAULT_NAMES = ("app", "application")
 
 
-def load_app(target: str) -> App:
+def load_app(target: str) -> Any:
     """The App that "package.module:app" or "path/to/file.py:app" names; ":app" may be left out when there is one.
 
     Raises: ConfigError that says what was not found.
@@ -32,7 +34,7 @@ def load_app(target: str) -> App:
         if not hasattr(found, part):
             raise ConfigError(f"{where} has no {name!r}{nearest(part, vars(found))}")
         found = getattr(found, part)
-    if not isinstance(found, App):
+    if not isinstance(found, Decorators):
         raise ConfigError(f"{target} is not an App but a {type(found).__name__}: name the App, as in {where}:app")
     return found
 
@@ -58,8 +60,8 @@ def _module(where: str) -> ModuleType:
         raise ConfigError(f"expected MODULE:APP, as in taxi.pipeline:app, got {where!r}") from None
 
 
-def _only_app(module: ModuleType, target: str) -> App:
-    apps = {name: value for name, value in vars(module).items() if isinstance(value, App)}
+def _only_app(module: ModuleType, target: str) -> Decorators:
+    apps = {name: value for name, value in vars(module).items() if isinstance(value, Decorators)}
     for name in DEFAULT_NAMES:
         if name in apps:
             return apps[name]

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from streams.supervisor import PATIENCE, REJECTED, Supervised
+from streams.cli.supervisor import PATIENCE, REJECTED, Supervised
 
 
 def worker(program: str) -> Supervised:

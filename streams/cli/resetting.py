@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from state.directory import StateDirectory
+from streams.cli.topic_tools import groups_of, lag_rows
 from streams.connection import Connection
 from streams.errors import StreamsError
-from streams.topic_tools import groups_of, lag_rows
 from streams.topology.topology import Topology
 
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.logging import RichHandler
 from rich.panel import Panel
@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.running import Application, Listener
+from streams.runtime.node_counts import NodeCounts
 from streams.runtime.worker import Worker, WorkerStatus
 
 log = logging.getLogger("streams")
@@ -43,10 +44,11 @@ def stderr() -> Console:
 
 
 class Screen(Listener):
-    """Shows a run on a console."""
+    """Shows a run on a console; with `counts`, the records of every node too."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, counts: NodeCounts | None = None) -> None:
         self._console = console
+        self._counts = counts
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -69,6 +71,8 @@ class Screen(Listener):
         self._over.set()
         if self._thread:
             self._thread.join()
+        if self._counts is not None:
+            self._console.print(count_table(self._counts))
 
     def _status_line(self, worker: Worker) -> None:
         rate = Rate()
@@ -85,12 +89,25 @@ class Screen(Listener):
             console=self._console, auto_refresh=False, transient=True, redirect_stdout=sys.stdout.isatty()
         ) as live:
             while not self._over.wait(REFRESH_S) and not worker.status().restoring:
-                live.update(Text(rate.line(worker.status()), style="dim"), refresh=True)
+                line = Text(rate.line(worker.status()), style="dim")
+                shown = line if self._counts is None else Group(count_table(self._counts), line)
+                live.update(shown, refresh=True)
 
     def _log_lines(self, worker: Worker) -> None:
         rate = Rate()
         while not self._over.wait(LOG_EVERY_S):
             log.info(rate.line(worker.status()))
+
+
+def count_table(counts: NodeCounts) -> Table:
+    """The records in and out of every node."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("node", no_wrap=True)
+    table.add_column("in", justify="right")
+    table.add_column("out", justify="right")
+    for row in counts.rows():
+        table.add_row(Text(row.node), f"{row.taken:,}", f"{row.given:,}")
+    return table
 
 
 class Rate:
