@@ -43,7 +43,7 @@ class TaskAssignor:
     """An `Assignor` of tasks. `state` is asked on the processing thread whenever this member joins."""
 
     name = NAME
-    cooperative = False
+    cooperative = True
 
     def __init__(self, inputs: Sequence[TaskInputs], state: Callable[[], MemberState]) -> None:
         self._inputs = tuple(inputs)

@@ -58,7 +58,7 @@ TRANSITIONS: Mapping[TaskState, frozenset[TaskState]] = {
     TaskState.CREATED: frozenset({TaskState.RESTORING, TaskState.CLOSED}),
     TaskState.RESTORING: frozenset({TaskState.RUNNING, TaskState.CLOSED}),
     TaskState.RUNNING: frozenset({TaskState.SUSPENDED, TaskState.CLOSED}),
-    TaskState.SUSPENDED: frozenset({TaskState.RUNNING, TaskState.CLOSED}),
+    TaskState.SUSPENDED: frozenset({TaskState.CLOSED}),
     TaskState.CLOSED: frozenset(),
 }
 
@@ -159,13 +159,9 @@ class Task:
         self._program.init()
 
     def suspend(self) -> None:
-        """Stop, committed, in a rebalance: the task may come back to this worker, and then goes on as it is."""
+        """Stop, committed, because the task goes to another worker; the assignment that follows says what becomes of it."""
         self._move_to(TaskState.SUSPENDED)
         self._forget_input()
-
-    def resume(self) -> None:
-        """Go on after a rebalance; input comes again from the committed offsets."""
-        self._move_to(TaskState.RUNNING)
 
     def close(self) -> None:
         """Let go of operators and stores without a commit; safe to call twice."""
