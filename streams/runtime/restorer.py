@@ -20,7 +20,6 @@ from streams.errors import ClientError, OffsetOutOfRange, TaskCorrupted
 from streams.record import TopicPartition
 from streams.runtime.task import Changelog, Task, TaskId
 
-
 SLICE_S = 0.05
 """How long one turn may apply records."""
 

@@ -65,6 +65,7 @@ TRANSITIONS: Mapping[TaskState, frozenset[TaskState]] = {
 
 Compile = Callable[[OperatorContext], TaskProgram]
 OpenStore = Callable[[StoreSpec, TaskId, ChangelogWriter | None], Store]
+KeepStore = Callable[[TaskId, Store], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,8 +164,8 @@ class Task:
         self._move_to(TaskState.SUSPENDED)
         self._forget_input()
 
-    def close(self) -> None:
-        """Let go of operators and stores without a commit; safe to call twice."""
+    def close(self, keep: KeepStore | None = None) -> None:
+        """Let go of operators and stores without a commit; safe to call twice. `keep` gets the stores instead."""
         if self.state is TaskState.CLOSED:
             return
         started = self.state in {TaskState.RUNNING, TaskState.SUSPENDED}
@@ -173,7 +174,7 @@ class Task:
             if started:
                 self._program.close()
         finally:
-            self._close_stores()
+            self._close_stores(keep)
 
     # Input
 
@@ -409,9 +410,12 @@ class Task:
         topic = self._program.changelog_topics.get(store)
         return self._collector.changelog(topic, self.partition) if topic and topic not in self._sources else None
 
-    def _close_stores(self) -> None:
+    def _close_stores(self, keep: KeepStore | None = None) -> None:
         for store in self.stores.values():
-            store.close()
+            if keep is None:
+                store.close()
+            else:
+                keep(self.id, store)
         self.stores.clear()
 
     def _forget_input(self) -> None:

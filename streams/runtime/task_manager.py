@@ -4,7 +4,7 @@ It is the group's rebalance listener, so all of it happens on the processing thr
 Rules: only what goes elsewhere is revoked; then everything is committed, the tasks that go are suspended, and closed
 by the assignment that follows; tasks that stay never notice. A new task is taken up in steps, none of which waits: its
 input is placed once the last owner's transaction is decided, its stores are opened once their directory is free, then
-restored bit by bit. Under exactly-once a commit that fails is undone, and the tasks that took part are taken up anew
+restored bit by bit; what was a standby here goes on with its engines, and so does what becomes one. Under exactly-once a commit that fails is undone, and the tasks that took part are taken up anew
 from what is committed. Input of a task that is not running is not fetched.
 """
 
@@ -27,9 +27,11 @@ from streams.errors import (
     TransactionAbortable,
 )
 from streams.record import TopicPartition
-from streams.runtime.assignor import VERSION, MemberState
 from streams.runtime.committer import Committer
+from streams.runtime.group_view import GroupView
+from streams.runtime.member_info import MemberInfo
 from streams.runtime.restorer import Corruption, Restorer
+from streams.runtime.standby_tasks import StandbyTasks
 from streams.runtime.start_offsets import StartOffsets
 from streams.runtime.task import Task, TaskId, TaskState
 from streams.runtime.task_stores import TaskStores
@@ -53,7 +55,7 @@ class _Waiting(NamedTuple):
     """Its input stands where it has to begin."""
 
 
-class _Undecided(ClientError):
+class _Undecided(ClientError):  # noqa: N818  it is no error yet
     """The input of a task cannot be placed yet."""
 
 
@@ -67,6 +69,8 @@ class TaskManager:
         committer: Committer,
         restorer: Restorer,
         stores: TaskStores,
+        standbys: StandbyTasks,
+        group: GroupView,
         start_offsets: StartOffsets,
         make_task: MakeTask,
         subtopology_of: Mapping[str, int],
@@ -80,6 +84,8 @@ class TaskManager:
         self._committer = committer
         self._restorer = restorer
         self._stores = stores
+        self.standbys = standbys
+        self.group = group
         self._start_offsets = start_offsets
         self._make_task = make_task
         self._subtopology_of = subtopology_of
@@ -94,10 +100,14 @@ class TaskManager:
 
     # The group
 
-    def member_state(self) -> MemberState:
-        """What the assignor is told of this worker."""
-        running = [str(task) for task in sorted(self.tasks)]
-        return MemberState(VERSION, running, self._stores.on_disk())
+    def member_info(self) -> MemberInfo:
+        """What the leader is told of this worker."""
+        running = [str(task.id) for task in self._running()]
+        positions = self._stores.on_disk() | {str(task): at for task, at in self.standbys.positions().items()}
+        for task in self.tasks.values():
+            if task.state is TaskState.RESTORING:
+                positions[str(task.id)] = sum(store.position or 0 for store, _ in task.changelogs())
+        return self.group.introduced(sorted(running), positions)
 
     def revoked(self, partitions: frozenset[TopicPartition]) -> None:
         """Commit everything, and suspend the tasks that go; whatever goes wrong in a commit here, they go."""
@@ -130,12 +140,22 @@ class TaskManager:
         for task_id, task in list(self.tasks.items()):
             stays = task.state is not TaskState.SUSPENDED and set(task.inputs) == set(inputs.get(task_id, ()))
             if not stays:
-                self._close(task)
+                self._close(task, keep=task_id in self.group.copies and task_id not in inputs)
         log.info("running tasks: %s", ", ".join(str(task) for task in inputs) or "none")
+        for task_id in self.standbys.tasks & inputs.keys():
+            self.standbys.hand_over(task_id)
+        self.standbys.want(self.group.copies - inputs.keys())
         for task_id, task_inputs in inputs.items():
             if task_id not in self.tasks:
                 self._take_up(task_id, task_inputs)
         self._open_waiting()
+        if self.group.misunderstood:
+            self._consumer.enforce_rebalance()
+
+    def probe_if_due(self) -> None:
+        """Have the group assign anew, when the leader asked for it and copies have had time, or are warm already."""
+        if self.group.probe_due(self.standbys.lag):
+            self._consumer.enforce_rebalance()
 
     def _take_up(self, task_id: TaskId, inputs: Sequence[TopicPartition]) -> None:
         """Have a new task, which is to be placed and opened."""
@@ -217,6 +237,7 @@ class TaskManager:
                 if entry := self._committed[partition]:
                     task.restore_time(partition, entry.metadata)
             task.start()
+            self._stores.note(task.id, task.stores.values(), at_least=1)
             self._resume(task.inputs)
 
     # Running
@@ -284,11 +305,15 @@ class TaskManager:
     def commit(self) -> int:
         """Commit all running tasks; the answer is how many had something to commit. A failure is recovered from."""
         try:
-            return self._committer.commit(self._running())
+            done = self._committer.commit(self._running())
         except RebalanceInProgress as error:
             log.debug("commit later: %s", error)
         except UNDONE as error:
             self.recover(error)
+        else:
+            for task in self._running():
+                self._stores.note(task.id, task.stores.values())
+            return done
         return 0
 
     def recover(self, error: StreamsError) -> None:
@@ -334,15 +359,18 @@ class TaskManager:
     def _running(self) -> Iterator[Task]:
         return (task for task in self.tasks.values() if task.state is TaskState.RUNNING)
 
-    def _close(self, task: Task) -> None:
+    def _close(self, task: Task, *, keep: bool = False) -> None:
+        """Let go of a task; `keep` its engines and directory, for it becomes a standby."""
         self.tasks.pop(task.id, None)
         self._unopened.pop(task.id, None)
         self._forget_input(task)
         self._restorer.remove(task.id)
+        self._stores.note(task.id, task.stores.values(), at_least=1)
         try:
-            task.close()
+            task.close(self._stores.park if keep else None)
         finally:
-            self._stores.release(task.id)
+            if not keep:
+                self._stores.release(task.id)
 
     def _forget_input(self, task: Task) -> None:
         for partition in task.inputs:
