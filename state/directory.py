@@ -2,9 +2,11 @@
 
     <state_dir>/<application_id>/<task>/.lock
     <state_dir>/<application_id>/<task>/rocksdb/<store>
+    <state_dir>/<application_id>/<task>/positions      how complete the stores were when last noted
 
 Rules: a task's directory has one owner at a time, a process, held by a lock on `.lock` that the kernel releases when
-the process dies; its owner's name stands in the file. Nothing is removed unless the caller holds the lock.
+the process dies; its owner's name stands in the file. Nothing is removed unless the caller holds the lock. Noted
+positions are a hint for others, possibly an old one; what counts is the position in the store itself.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +25,7 @@ from state.errors import StoreLocked
 
 _LOCK = ".lock"
 _STORES = "rocksdb"
+_POSITIONS = "positions"
 _SAFE = "._- "
 
 
@@ -47,17 +52,8 @@ class TaskDirectory:
     """A task's directory, owned until `close`; also a context manager."""
 
     def __init__(self, path: Path, owner: str) -> None:
-        path.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.read(self._lock, 4096).decode(errors="replace").strip() or "an unknown process"
-            os.close(self._lock)
-            raise StoreLocked(
-                f"state of task {path.name} in {path.parent} belongs to {holder}: stop it, or use another state_dir"
-            ) from None
+        self._lock = _locked(path)
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"{owner} (pid {os.getpid()})\n".encode(), 0)
 
@@ -65,6 +61,12 @@ class TaskDirectory:
         """Names of the stores on disk, those set aside included."""
         folder = self.path / _STORES
         return sorted(unquote(path.name) for path in folder.iterdir()) if folder.is_dir() else []
+
+    def note_positions(self, positions: Mapping[str, int]) -> None:
+        """Write down how complete the stores are, for whoever looks without opening them."""
+        fresh = self.path / f"{_POSITIONS}.new"
+        fresh.write_text("".join(f"{position} {store}\n" for store, position in positions.items()))
+        fresh.replace(self.path / _POSITIONS)
 
     def wipe(self) -> None:
         """Remove all stores; the directory stays owned."""
@@ -97,6 +99,20 @@ class StateDirectory:
             return []
         return sorted(path.name for path in self.path.iterdir() if (path / _LOCK).exists())
 
+    def noted_positions(self, task_id: str) -> dict[str, int]:
+        """By store, the position that was noted last; owned or not."""
+        try:
+            lines = (self.path / task_id / _POSITIONS).read_text().splitlines()
+        except FileNotFoundError:
+            return {}
+        return {store: int(position) for position, store in (line.split(" ", 1) for line in lines)}
+
+    def idle_s(self, task_id: str) -> float:
+        """For how long nothing was written in a task's directory, in seconds."""
+        folder = self.path / task_id
+        files = [folder / _LOCK, *folder.glob(f"{_STORES}/*"), *folder.glob(f"{_STORES}/*/*")]
+        return time.time() - max((path.lstat().st_mtime for path in files if path.exists()), default=0.0)
+
     def open_task(self, task_id: str, *, owner: str) -> TaskDirectory:
         """Own a task's directory, which is made if it is missing.
 
@@ -113,3 +129,32 @@ class StateDirectory:
         if path.exists():
             with TaskDirectory(path, "removal"):
                 shutil.rmtree(path)
+
+
+def _locked(path: Path) -> int:
+    """The descriptor that holds the lock of a directory, which is made if it is missing. Raises: StoreLocked."""
+    while True:
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except FileNotFoundError:
+            continue  # removed in between
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(lock, 4096).decode(errors="replace").strip() or "an unknown process"
+            os.close(lock)
+            raise StoreLocked(
+                f"state of task {path.name} in {path.parent} belongs to {holder}: stop it, or use another state_dir"
+            ) from None
+        if _is_file(lock, path / _LOCK):
+            return lock
+        os.close(lock)  # a file that was removed while this one waited for it locks nothing
+
+
+def _is_file(descriptor: int, path: Path) -> bool:
+    """Whether a descriptor is of the file that has this name now."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

@@ -170,6 +170,14 @@ class LayeredStore:
             self._closed = True
             self._engine.close()
 
+    def hand_over(self) -> Engine:
+        """Close without a commit, but leave the engine open: another store of the same kind goes on with it."""
+        assert not self._is_view, "views are dropped, not handed over"
+        self._check_open()
+        self.discard()
+        self._closed = True
+        return self._engine
+
     def _check_open(self) -> None:
         if self._closed:
             raise StoreClosed(f"store {self.name} is closed: it was used after its task let go of it")

@@ -36,11 +36,13 @@ def open_store(
     changelog: ChangelogWriter | None = None,
     cache: RecordCacheBudget | None = None,
     resources: RocksDBResources | None = None,
+    engine: Engine | None = None,
 ) -> Any:
     """Open the store that `spec` describes.
 
     Shape: one of the protocols in `state.stores`, by `spec.kind`. `directory` is the task's (None: in memory, as with
     `persistent=False`); `resources` is shared by all stores of a process, and needed with a directory.
+    `engine` is one that another store of this description handed over; it is used as it is.
     `cache` is shared by the stores of a worker; without it, or with a budget of 0, there is no record cache.
     Raises: StoreLocked, CorruptStore.
     """
@@ -49,7 +51,7 @@ def open_store(
         kind = BoundedKeyValueStore
     elif _is_appended(spec):
         kind = AppendedWindowStore
-    return kind(spec, _engine(spec, directory, resources), changelog, cache)
+    return kind(spec, engine or _engine(spec, directory, resources), changelog, cache)
 
 
 def _is_appended(spec: StoreSpec) -> bool:

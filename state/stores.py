@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
+from state.engine import Engine
 from state.serde import Serde
 
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -144,6 +145,10 @@ class Store(Protocol):
         self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int], position: int
     ) -> None:
         """Apply changelog records straight to the engine, complete up to `position`."""
+        ...
+
+    def hand_over(self) -> Engine:
+        """Close without a commit, but leave the engine open: another store of the same kind goes on with it."""
         ...
 
     def close(self) -> None:

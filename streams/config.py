@@ -105,6 +105,19 @@ class StreamsConfig:
         10_000, "Records a copy may be behind and still take over a task.", minimum=0
     )
     max_warmup_replicas: int = setting(2, "Copies that may warm up at the same time.", minimum=1)
+    probing_rebalance_interval_ms: int = setting(
+        600_000,
+        "How long tasks wait for copies that warm up before the group looks again; it looks at once when they are warm.",
+        kind="ms",
+        minimum=1_000,
+    )
+    client_tags: Mapping[str, str] = setting({}, "Where this worker is, such as zone=eu-1a,cluster=k8s-1.")
+    rack_aware_assignment_tags: str = setting(
+        "", "Client tags, separated by commas, in which a task and its standbys should differ."
+    )
+    application_server: str = setting(
+        "", "host:port at which other workers and clients reach this one; what `metadata_for_key` gives."
+    )
     max_task_idle_ms: int = setting(
         0,
         "How long a task waits for a partition that is empty but not caught up; -1 never waits.",
@@ -222,6 +235,11 @@ class StreamsConfig:
         return self.processing_guarantee == EXACTLY_ONCE
 
     @property
+    def rack_tags(self) -> tuple[str, ...]:
+        """The names in `rack_aware_assignment_tags`."""
+        return tuple(name.strip() for name in self.rack_aware_assignment_tags.split(",") if name.strip())
+
+    @property
     def embedded_dir(self) -> str | None:
         """The directory of the embedded broker, None when the broker is somewhere else."""
         return self.broker.removeprefix(EMBEDDED) if self.broker.startswith(EMBEDDED) else None
@@ -282,12 +300,27 @@ def _derive(values: dict[str, Any]) -> None:
     for kind in ("deserialization", "processing", "production"):
         name = f"{kind}_on_error"
         values[name] = values.get(name) or on_error
+    _check_place(values)
     timeout_ms = values.get("transaction_timeout_ms", 10_000)
     if exactly_once and timeout_ms < values["commit_interval_ms"]:
         raise ConfigError(
             f"transaction_timeout_ms ({timeout_ms:,}) must not be below commit_interval_ms "
             f"({values['commit_interval_ms']:,}): a transaction would end before it is committed; raise the first or lower the second"
         )
+
+
+def _check_place(values: Mapping[str, Any]) -> None:
+    """What a worker says of where it is."""
+    if server := values.get("application_server"):
+        host, _, port = server.rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+            raise ConfigError(f"application_server: expected host:port, got {server!r}")
+    tags = values.get("client_tags", {})
+    for name in filter(None, map(str.strip, values.get("rack_aware_assignment_tags", "").split(","))):
+        if name not in tags:
+            raise ConfigError(
+                f"rack_aware_assignment_tags: this worker has no tag {name!r} in client_tags ({', '.join(tags) or 'none'})"
+            )
 
 
 def _broker(text: str) -> str:

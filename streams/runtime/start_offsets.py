@@ -29,15 +29,19 @@ class StartOffsets:
 
     def place(
         self, consumer: Consumer, partitions: Iterable[TopicPartition]
-    ) -> dict[TopicPartition, OffsetAndMetadata]:
-        """Have the consumer read these from where they stand; the answer is what was committed."""
+    ) -> dict[TopicPartition, OffsetAndMetadata | None]:
+        """Have the consumer read these from where they stand; the answer is what was committed, None for nothing.
+
+        Partitions that are absent are not placed: the transaction of their last owner is not decided yet.
+        """
         wanted = list(partitions)
         if not wanted:
             return {}
-        committed = consumer.committed(wanted)
+        committed = consumer.decided(wanted)
         for partition, entry in committed.items():
-            consumer.seek(partition, entry.offset)
-        fresh = [partition for partition in wanted if partition not in committed]
+            if entry is not None:
+                consumer.seek(partition, entry.offset)
+        fresh = [partition for partition, entry in committed.items() if entry is None]
         for partition, offset in self._found(consumer, fresh).items():
             consumer.seek(partition, offset)
         return committed

@@ -58,13 +58,14 @@ TRANSITIONS: Mapping[TaskState, frozenset[TaskState]] = {
     TaskState.CREATED: frozenset({TaskState.RESTORING, TaskState.CLOSED}),
     TaskState.RESTORING: frozenset({TaskState.RUNNING, TaskState.CLOSED}),
     TaskState.RUNNING: frozenset({TaskState.SUSPENDED, TaskState.CLOSED}),
-    TaskState.SUSPENDED: frozenset({TaskState.RUNNING, TaskState.CLOSED}),
+    TaskState.SUSPENDED: frozenset({TaskState.CLOSED}),
     TaskState.CLOSED: frozenset(),
 }
 
 
 Compile = Callable[[OperatorContext], TaskProgram]
 OpenStore = Callable[[StoreSpec, TaskId, ChangelogWriter | None], Store]
+KeepStore = Callable[[TaskId, Store], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,16 +160,12 @@ class Task:
         self._program.init()
 
     def suspend(self) -> None:
-        """Stop, committed, in a rebalance: the task may come back to this worker, and then goes on as it is."""
+        """Stop, committed, because the task goes to another worker; the assignment that follows says what becomes of it."""
         self._move_to(TaskState.SUSPENDED)
         self._forget_input()
 
-    def resume(self) -> None:
-        """Go on after a rebalance; input comes again from the committed offsets."""
-        self._move_to(TaskState.RUNNING)
-
-    def close(self) -> None:
-        """Let go of operators and stores without a commit; safe to call twice."""
+    def close(self, keep: KeepStore | None = None) -> None:
+        """Let go of operators and stores without a commit; safe to call twice. `keep` gets the stores instead."""
         if self.state is TaskState.CLOSED:
             return
         started = self.state in {TaskState.RUNNING, TaskState.SUSPENDED}
@@ -177,7 +174,7 @@ class Task:
             if started:
                 self._program.close()
         finally:
-            self._close_stores()
+            self._close_stores(keep)
 
     # Input
 
@@ -422,9 +419,12 @@ class Task:
         topic = self._program.changelog_topics.get(store)
         return self._collector.changelog(topic, self.partition) if topic and topic not in self._sources else None
 
-    def _close_stores(self) -> None:
+    def _close_stores(self, keep: KeepStore | None = None) -> None:
         for store in self.stores.values():
-            store.close()
+            if keep is None:
+                store.close()
+            else:
+                keep(self.id, store)
         self.stores.clear()
 
     def _forget_input(self) -> None:

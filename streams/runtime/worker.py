@@ -27,10 +27,13 @@ from streams.runtime.assignor import TaskAssignor, TaskInputs
 from streams.runtime.committer import CommitHook, Committer
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.global_state import GlobalState
+from streams.runtime.group_view import GroupView
 from streams.runtime.internal_topics import ensure_topics, matching_topics, task_inputs
+from streams.runtime.placement import PlacementRules
 from streams.runtime.process_id import ProcessId
 from streams.runtime.restore_progress import restore_listener
 from streams.runtime.restorer import RestoreListener, Restorer
+from streams.runtime.standby_tasks import StandbyTasks, changelog_ends, logged_stores
 from streams.runtime.start_offsets import StartOffsets
 from streams.runtime.streams_producer import StreamsProducer
 from streams.runtime.task import Task, TaskEnvironment, TaskId
@@ -44,7 +47,10 @@ log = logging.getLogger(__name__)
 
 LONGEST_POLL_S = 5.0
 ROUND_S = 0.05
+STANDBY_S = ROUND_S / 10
+"""How long standbys may apply records in a turn while tasks have work."""
 RESTORE_POLL_S = 0.05
+CLEAN_EVERY_MS = 1_000
 
 
 class WorkerState(Enum):
@@ -141,6 +147,7 @@ class Worker:
         self._parts: _Parts | None = None
         self._commit_due_ms = now + config.commit_interval_ms
         self._purge_due_ms = now + config.repartition_purge_interval_ms
+        self._clean_due_ms = now + max(config.state_cleanup_delay_ms, CLEAN_EVERY_MS)
 
     def run(self) -> None:
         """Work until `stop`, or until something fails. Raises: StreamsError, StateError, or what user code raised."""
@@ -200,6 +207,7 @@ class Worker:
 
     def _start(self) -> _Parts:
         """Make clients, topics and global tables, and join the group."""
+        self._process_id = ProcessId(Path(self._config.state_dir), self._config.application_id)
         producer, admin = self._producer(), self._clients.admin()
         counts = ensure_topics(self._topology, self._config, admin, producer)
         consumer = self._consumer = self._clients.consumer(
@@ -224,7 +232,7 @@ class Worker:
         self._move_to(WorkerState.REBALANCING)
         topics = sorted({topic for part in inputs for topic in part.topics})
         if topics:
-            consumer.subscribe(topics, TaskAssignor(inputs, tasks.member_state), tasks)
+            consumer.subscribe(topics, self._assignor(consumer, tasks, inputs), tasks)
         return _Parts(
             consumer=consumer,
             producer=producer,
@@ -236,11 +244,20 @@ class Worker:
             globals=global_state,
         )
 
+    def _assignor(self, consumer: Consumer, tasks: TaskManager, inputs: Sequence[TaskInputs]) -> TaskAssignor:
+        return TaskAssignor(
+            inputs,
+            tasks.member_info,
+            told=tasks.group.told,
+            ends=changelog_ends(self._topology, consumer),
+            rules=PlacementRules.of(self._config),
+        )
+
     def _producer(self) -> StreamsProducer:
         config = self._config
         if not config.exactly_once:
             return StreamsProducer(self._clients.producer, transactional=False)
-        self._process_id = ProcessId(Path(config.state_dir), config.application_id)
+        assert self._process_id is not None, "made at the start"
         name = self._process_id.transactional_id(config.application_id)
         return StreamsProducer(lambda: self._clients.producer(transactional_id=name), transactional=True)
 
@@ -276,6 +293,7 @@ class Worker:
         environment: TaskEnvironment,
         inputs: Sequence[TaskInputs],
     ) -> TaskManager:
+        assert self._process_id is not None, "made at the start"
         topology, observer = self._topology, self._observer
         parts = {part.id: part for part in topology.subtopologies}
         resets = {
@@ -300,6 +318,8 @@ class Worker:
             committer=committer,
             restorer=restorer,
             stores=stores,
+            standbys=StandbyTasks(self._reader, stores, logged_stores(topology), consumer.decided),
+            group=GroupView.of(topology, self._config, self._process_id),
             start_offsets=StartOffsets(resets, self._config.auto_offset_reset, self._clock),
             make_task=make_task,
             subtopology_of={topic: part.subtopology for part in inputs for topic in part.topics},
@@ -315,7 +335,13 @@ class Worker:
             self._process_id.close()
 
     def _close_parts(self, parts: _Parts) -> None:
-        closings: list[Callable[[], None]] = [parts.tasks.close_all, parts.stores.close, parts.restorer.close]
+        tasks = parts.tasks
+        closings: list[Callable[[], None]] = [
+            tasks.close_all,
+            tasks.standbys.close,
+            parts.stores.close,
+            parts.restorer.close,
+        ]
         if parts.globals is not None:
             closings.append(parts.globals.close)
         closings += [parts.consumer.close, parts.producer.close, parts.admin.close]
@@ -348,6 +374,7 @@ class Worker:
         except UNDONE as error:
             tasks.recover(error)
         self._commit_if_due(parts)
+        self._keep_up(parts)
         self._move_to(self._phase(tasks))
 
     def _work(self, parts: _Parts) -> None:
@@ -360,6 +387,9 @@ class Worker:
         self._process(parts)
         tasks.punctuate(self._clock())
         self._timers.fire(self._clock())
+        if tasks.standbys.active:
+            ready = tasks.ready(self._clock())
+            tasks.standbys.step(0, STANDBY_S if ready else ROUND_S)
 
     def _process(self, parts: _Parts) -> None:
         """Rounds over the tasks, until nothing is left or the group wants to hear from us."""
@@ -371,7 +401,7 @@ class Worker:
     def _poll_s(self, parts: _Parts) -> float:
         """How long to wait for records: not at all while there is work, else until the next deadline."""
         tasks, now = parts.tasks, self._clock()
-        if parts.restorer.active or tasks.ready(now):
+        if parts.restorer.active or tasks.standbys.busy or tasks.ready(now):
             return 0
         if tasks.restoring:
             return LOCK_RETRY_S
@@ -379,7 +409,8 @@ class Worker:
         if tasks.commit_needed:
             deadlines.append(self._commit_due_ms)
         waits = [(due - now) / 1000 for due in deadlines if due is not None]
-        longest = self._config.poll_ms / 1000 if parts.globals is not None or tasks.waiting else LONGEST_POLL_S
+        looks = parts.globals is not None or tasks.waiting or tasks.standbys.active
+        longest = self._config.poll_ms / 1000 if looks else LONGEST_POLL_S
         return max(0.0, min([longest, *waits]))
 
     def _must_commit(self, parts: _Parts) -> bool:
@@ -395,6 +426,14 @@ class Worker:
             parts.tasks.commit()
             self._commit_due_ms = self._clock() + self._config.commit_interval_ms
             self._purge_if_due(parts)
+
+    def _keep_up(self, parts: _Parts) -> None:
+        """What is due once in a while: the group looks again at warm-ups, state that moved away is removed."""
+        parts.tasks.probe_if_due()
+        delay_ms = self._config.state_cleanup_delay_ms
+        if self._clock() >= self._clean_due_ms:
+            self._clean_due_ms = self._clock() + max(delay_ms, CLEAN_EVERY_MS)
+            parts.stores.clean(delay_ms)
 
     def _purge_if_due(self, parts: _Parts) -> None:
         """Delete what was processed and committed from repartition topics."""

@@ -178,16 +178,17 @@ def test_discard_forgets_state_and_waiting_input() -> None:
     assert rig.task.process(rig.now, 10) == 0
 
 
-def test_suspended_tasks_keep_their_state() -> None:
-    """Input is forgotten, the store is not, and the task goes on."""
+def test_suspended_tasks_keep_their_state_until_they_are_closed() -> None:
+    """Input is forgotten, the store is not; a suspended task never runs again."""
     rig = Rig()
     rig.feed([b"a"], [1])
     rig.task.process(rig.now, 1)
     rig.task.suspend()
-    rig.task.resume()
-    rig.feed([b"a"], [2])
-    rig.task.process(rig.now, 1)
-    assert rig.out()[-1] == (b"a", b"2", 2)
+    assert rig.task.stores["counts"].get(b"a") is not None
+    with pytest.raises(AssertionError, match="task 0_0: suspended -> running"):
+        rig.task.start()
+    rig.task.close()
+    assert rig.counting.closed
 
 
 def test_unknown_stores_are_named() -> None:
