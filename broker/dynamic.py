@@ -1,4 +1,4 @@
-"""What administrators changed while the broker ran: settings of the broker and of groups, and quotas; kept in one file.
+"""What administrators changed while the broker ran: settings, quotas, credentials; kept in one file.
 
 The file (`dynamic.json` in the data directory) is replaced atomically at every change. Quotas are stored and shown, not
 enforced. Must not know requests, nor what a setting does.
@@ -22,7 +22,8 @@ Entity = frozenset[tuple[str, str | None]]
 class Dynamic:
     """All dynamic settings of one data directory.
 
-    `brokers` maps a node id as text, or "" for all, and `groups` a group id, to settings by Kafka's names.
+    `brokers` maps a node id as text, or "" for all, and `groups` a group id, to settings by Kafka's names;
+    `credentials` a user to what SCRAM keeps of each mechanism.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -30,6 +31,7 @@ class Dynamic:
         self.brokers: dict[str, dict[str, str]] = {}
         self.groups: dict[str, dict[str, str]] = {}
         self.quotas: dict[Entity, dict[str, float]] = {}
+        self.credentials: dict[str, dict[str, dict[str, Any]]] = {}
 
     def open(self) -> None:
         """Read the file, if there is one. Raises: CorruptLog."""
@@ -44,6 +46,7 @@ class Dynamic:
                 f"{self._path} has version {stored.get('version')}, this broker knows {VERSION}; use a newer broker"
             )
         self.brokers, self.groups = stored["brokers"], stored["groups"]
+        self.credentials = stored.get("credentials", {})
         self.quotas = {frozenset((kind, name) for kind, name in entry[0]): entry[1] for entry in stored["quotas"]}
 
     def write(self) -> None:
@@ -52,6 +55,7 @@ class Dynamic:
             "version": VERSION,
             "brokers": self.brokers,
             "groups": self.groups,
+            "credentials": self.credentials,
             "quotas": [
                 [sorted(entity, key=lambda pair: pair[0]), values] for entity, values in self.quotas.items() if values
             ],

@@ -185,16 +185,20 @@ class Catalog:
 
     def check_new(self, name: str, partitions: int, settings: Mapping[str, str]) -> None:
         """Whether such a topic could be created now. Raises: BrokerError."""
-        check_name(name)
-        if name in self.topics:
-            raise BrokerError(ErrorCode.TOPIC_ALREADY_EXISTS, f"topic {name!r} already exists")
-        clash = next((other for other in self.topics if _metric_name(other) == _metric_name(name)), None)
-        if clash is not None:
-            raise BrokerError(ErrorCode.INVALID_TOPIC, f"topic {name!r} collides with existing topic {clash!r}")
+        self.check_free(name)
         if partitions < 1:
             raise BrokerError(ErrorCode.INVALID_PARTITIONS, f"a topic has at least one partition, not {partitions}")
         _check_growth(partitions)
         self.log_config(settings)
+
+    def check_free(self, name: str) -> None:
+        """Whether a topic of this name could be created now. Raises: BrokerError."""
+        check_name(name)
+        if name in self.topics:
+            raise BrokerError(ErrorCode.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
+        clash = next((other for other in self.topics if _metric_name(other) == _metric_name(name)), None)
+        if clash is not None:
+            raise BrokerError(ErrorCode.INVALID_TOPIC, f"topic {name!r} collides with existing topic {clash!r}")
 
     def create(self, name: str, partitions: int, settings: Mapping[str, str] | None = None) -> Topic:
         """A new topic with empty partitions. Raises: BrokerError."""

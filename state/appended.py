@@ -2,16 +2,21 @@
 
 Rules: what is appended is known at once to `recent`, which answers the reads of a running join; keys and values become
 bytes a column at a time. A read that reaches further back than `recent` knows (after a restart) goes to the engine.
+Columns stay as they are until a commit, or a read of bytes, puts them in order; those that nobody can read any more by
+then never reach the engine, which spares a store that is catching up most of its writes.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from operator import add
 from typing import Any, NamedTuple
 
 from state.cache import RecordCacheBudget
 from state.engine import Engine
 from state.keys import pack_window
+from state.layers import ENTRY_BYTES
 from state.recent import RecentEntries
 from state.serde import serializer
 from state.stores import ChangelogWriter, StoreSpec
@@ -26,6 +31,16 @@ class EncodedColumns(NamedTuple):
     values: list[bytes]
 
 
+class Appended(NamedTuple):
+    """Columns that were logged, and are not in order yet. `latest` is the highest of `times`."""
+
+    latest: int
+    times: Sequence[int]
+    keys: list[bytes]
+    """Changelog keys."""
+    values: list[bytes]
+
+
 class AppendedWindowStore(SegmentedWindowStore):
     """See the module; without a record cache, as joins have none."""
 
@@ -35,6 +50,8 @@ class AppendedWindowStore(SegmentedWindowStore):
         super().__init__(spec, engine, changelog, cache)
         self._write_keys, self._write_values = serializer(spec.key_serde), serializer(spec.value_serde)
         self._recent: RecentEntries | None = None
+        self._appended: deque[Appended] = deque()
+        self._appended_count = 0
 
     @property
     def recent(self) -> RecentEntries:
@@ -62,31 +79,68 @@ class AppendedWindowStore(SegmentedWindowStore):
         if not times:
             return
         self._check_open()
-        segments, sequence, uncommitted = self._segments, self._sequence, self._uncommitted
-        if segments.observe(max(times)) and uncommitted:
-            uncommitted.discard_range(None, segments.expired_before())
-        oldest_kept, prefix = segments.oldest_kept, segments.prefix
-        suffixed: list[bytes] = []
-        for key, value, time in zip(columns.keys, columns.values, times, strict=True):
-            sequence = (sequence + 1) & SEQUENCE_MASK
-            logged = key + pack_window(time, sequence)
-            suffixed.append(logged)
-            if time >= oldest_kept:
-                uncommitted[prefix(time) + logged] = value
-        self._index_appended(columns.identities, times)
-        self._sequence = sequence
+        latest = max(times)
+        if self._segments.observe(latest) and self._uncommitted:
+            self._uncommitted.discard_range(None, self._segments.expired_before())
+        sequences = self._next_sequences(len(times))
+        suffixed = list(map(add, columns.keys, map(pack_window, times, sequences)))
+        self._appended.append(Appended(latest, times, suffixed, columns.values))
+        self._appended_count += len(times)
+        self._forget_unreadable()
+        if self._timelines is not None:
+            for entry in zip(columns.identities, times, sequences, strict=True):
+                self._index(entry)
         if self._changes is not None:
             self._changes.keys += suffixed
             self._changes.values += columns.values
             self._changes.timestamps += timestamps
 
-    def _index_appended(self, identities: Sequence[Any], times: Sequence[int]) -> None:
-        """Keep timelines complete, as long as somebody asks for times from before the store was opened."""
-        if self._timelines is None:
-            return
+    def _next_sequences(self, count: int) -> Sequence[int]:
         first = (self._sequence + 1) & SEQUENCE_MASK
-        for at, (identity, time) in enumerate(zip(identities, times, strict=True)):
-            self._index((identity, time, (first + at) & SEQUENCE_MASK))
+        self._sequence = (self._sequence + count) & SEQUENCE_MASK
+        if first <= self._sequence:
+            return range(first, first + count)
+        return [(first + at) & SEQUENCE_MASK for at in range(count)]
+
+    @property
+    def _oldest_needed(self) -> int:
+        """The earliest time that some read reaches; see `fetch_by_start`."""
+        return self._segments.oldest_readable - 1
+
+    def _forget_unreadable(self) -> None:
+        appended, oldest = self._appended, self._oldest_needed
+        while appended and appended[0].latest < oldest:
+            self._appended_count -= len(appended.popleft().times)
+
+    def _settle(self) -> None:
+        """Put what was appended in order, so that scans and the commit find it; what nobody can read is left out."""
+        uncommitted, prefix, oldest = self._uncommitted, self._segments.prefix, self._oldest_needed
+        for _, times, keys, values in self._appended:
+            for time, key, value in zip(times, keys, values, strict=True):
+                if time >= oldest:
+                    uncommitted[prefix(time) + key] = value
+        self._forget_appended()
+
+    def _forget_appended(self) -> None:
+        self._appended.clear()
+        self._appended_count = 0
+
+    @property
+    def uncommitted_bytes(self) -> int:
+        """Roughly the memory that `commit` would free."""
+        if not self._appended:
+            return super().uncommitted_bytes
+        latest = self._appended[-1]
+        each = ENTRY_BYTES + len(latest.keys[-1]) + len(latest.values[-1])
+        return super().uncommitted_bytes + self._appended_count * each
+
+    def _load(self, entry: Any) -> Any:
+        self._settle()
+        return super()._load(entry)
+
+    def _scan(self, start: bytes | None, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        self._settle()
+        return super()._scan(start, end, reverse=reverse)
 
     def fetch_range(self, key: Any, from_ms: int, to_ms: int) -> Iterator[tuple[int, Any]]:
         """(window start, value) of one key with from <= start <= to, ascending."""
@@ -98,12 +152,14 @@ class AppendedWindowStore(SegmentedWindowStore):
 
     def commit(self, position: int | None) -> None:
         """Write what changed and the position."""
+        self._settle()
         super().commit(position)
         if self._recent is not None:
             self._recent.bound(self._live.limit)
 
     def discard(self) -> None:
         """Forget what changed since the last commit."""
+        self._forget_appended()
         super().discard()
         self._recent = None
 

@@ -2,9 +2,11 @@
 
     <state_dir>/<application_id>/<task>/.lock
     <state_dir>/<application_id>/<task>/rocksdb/<store>
+    <state_dir>/<application_id>/<task>/positions      how complete the stores were when last noted
 
 Rules: a task's directory has one owner at a time, a process, held by a lock on `.lock` that the kernel releases when
-the process dies; its owner's name stands in the file. Nothing is removed unless the caller holds the lock.
+the process dies; its owner's name stands in the file. Nothing is removed unless the caller holds the lock. Noted
+positions are a hint for others, possibly an old one; what counts is the position in the store itself.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import errno
 import fcntl
 import os
 import shutil
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,6 +26,7 @@ from state.errors import StateDiskFull, StateError, StoreLocked
 
 _LOCK = ".lock"
 _STORES = "rocksdb"
+_POSITIONS = "positions"
 _SAFE = "._- "
 
 
@@ -50,29 +55,22 @@ class TaskDirectory:
     def __init__(self, path: Path, owner: str) -> None:
         self.path = path
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise _unusable(path, error) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.read(self._lock, 4096).decode(errors="replace").strip() or "an unknown process"
-            os.close(self._lock)
-            raise StoreLocked(
-                f"state of task {path.name} in {path.parent} belongs to {holder}: stop it, or use another state_dir"
-            ) from None
-        try:
+            self._lock = _locked(path)
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, f"{owner} (pid {os.getpid()})\n".encode(), 0)
         except OSError as error:
-            os.close(self._lock)
             raise _unusable(path, error) from error
 
     def stores(self) -> list[str]:
         """Names of the stores on disk, those set aside included."""
         folder = self.path / _STORES
         return sorted(unquote(path.name) for path in folder.iterdir()) if folder.is_dir() else []
+
+    def note_positions(self, positions: Mapping[str, int]) -> None:
+        """Write down how complete the stores are, for whoever looks without opening them."""
+        fresh = self.path / f"{_POSITIONS}.new"
+        fresh.write_text("".join(f"{position} {store}\n" for store, position in positions.items()))
+        fresh.replace(self.path / _POSITIONS)
 
     def wipe(self) -> None:
         """Remove all stores; the directory stays owned."""
@@ -116,6 +114,20 @@ class StateDirectory:
         """Whether some task's directory has a store of that name."""
         return any(store_path(self.path / task, store).is_dir() for task in self.tasks())
 
+    def noted_positions(self, task_id: str) -> dict[str, int]:
+        """By store, the position that was noted last; owned or not."""
+        try:
+            lines = (self.path / task_id / _POSITIONS).read_text().splitlines()
+        except FileNotFoundError:
+            return {}
+        return {store: int(position) for position, store in (line.split(" ", 1) for line in lines)}
+
+    def idle_s(self, task_id: str) -> float:
+        """For how long nothing was written in a task's directory, in seconds."""
+        folder = self.path / task_id
+        files = [folder / _LOCK, *folder.glob(f"{_STORES}/*"), *folder.glob(f"{_STORES}/*/*")]
+        return time.time() - max((path.lstat().st_mtime for path in files if path.exists()), default=0.0)
+
     def open_task(self, task_id: str, *, owner: str) -> TaskDirectory:
         """Own a task's directory, which is made if it is missing.
 
@@ -132,3 +144,32 @@ class StateDirectory:
         if path.exists():
             with TaskDirectory(path, "removal"):
                 shutil.rmtree(path)
+
+
+def _locked(path: Path) -> int:
+    """The descriptor that holds the lock of a directory, which is made if it is missing. Raises: StoreLocked."""
+    while True:
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except FileNotFoundError:
+            continue  # removed in between
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(lock, 4096).decode(errors="replace").strip() or "an unknown process"
+            os.close(lock)
+            raise StoreLocked(
+                f"state of task {path.name} in {path.parent} belongs to {holder}: stop it, or use another state_dir"
+            ) from None
+        if _is_file(lock, path / _LOCK):
+            return lock
+        os.close(lock)  # a file that was removed while this one waited for it locks nothing
+
+
+def _is_file(descriptor: int, path: Path) -> bool:
+    """Whether a descriptor is of the file that has this name now."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

@@ -7,6 +7,8 @@ store as it was when the range was asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
+from operator import itemgetter
 from typing import Any, cast
 
 from state.cache import RecordCache, RecordCacheBudget, Update
@@ -18,6 +20,7 @@ from state.serde import serializer
 from state.stores import ChangelogWriter, StoreSpec, ValueAndTimestamp
 
 _new_tuple = tuple.__new__
+_time = itemgetter(1)
 
 FEW = 8
 """Below this many keys, looking them up at once saves nothing."""
@@ -228,6 +231,25 @@ class TimestampedStore(_KeyValueLayers):
         entry = key if self._by_value else self._identity(key)
         live = None if value is None else _new_tuple(ValueAndTimestamp, (value, timestamp))
         self._accept(entry, live, timestamp, headers)
+
+    @property
+    def holds_updates(self) -> bool:
+        """Whether updates of a key may replace each other before they are put, by `put_known`: nobody can tell.
+
+        So it is in front of a record cache with room to spare, whose entries go by the keys themselves.
+        """
+        return self._cache is not None and self._by_value and self._cache.roomy
+
+    def known(self, key: Any) -> ValueAndTimestamp | None:
+        """The value of a key if the record cache has it; no use in its eyes. None says nothing of the stores below."""
+        assert self._cache is not None, "asked of a store without a record cache"
+        return self._cache.entries.get(key)
+
+    def put_known(self, keys: Sequence[Any], updates: Sequence[tuple[Any, int]]) -> None:
+        """Set (value, time) of distinct keys that are all `known`, in this order, while the store `holds_updates`."""
+        assert self._cache is not None, "asked of a store without a record cache"
+        live = list(map(_new_tuple, repeat(ValueAndTimestamp), updates))
+        self._cache.put_known(keys, live, list(map(_time, updates)))
 
     def put_if_absent(self, key: Any, value: Any, timestamp: int) -> ValueAndTimestamp | None:
         """Set a value if there is none; returns the one that was there, or None."""

@@ -27,7 +27,7 @@ from state.stores import ChangelogWriter, Flushed, FlushListener, StoreSpec
 
 LIVE_ENTRIES = 100_000
 _LIVE_BYTES = 48 << 20
-_ENTRY_BYTES = 250
+ENTRY_BYTES = 250
 _SAMPLE = 16
 _ABSENT = object()
 
@@ -87,7 +87,7 @@ class LayeredStore:
         if not count:
             return 0
         sample = list(islice(reversed(self._uncommitted.items()), _SAMPLE))
-        return count * (_ENTRY_BYTES + sum(len(key) + len(value or b"") for key, value in sample) // len(sample))
+        return count * (ENTRY_BYTES + sum(len(key) + len(value or b"") for key, value in sample) // len(sample))
 
     @property
     def dirty(self) -> bool:
@@ -128,7 +128,7 @@ class LayeredStore:
     def _bound_live_values(self) -> None:
         """Fit the number of live values to the size of what was just written."""
         if self._uncommitted:
-            each = self.uncommitted_bytes // len(self._uncommitted) + _ENTRY_BYTES
+            each = self.uncommitted_bytes // len(self._uncommitted) + ENTRY_BYTES
             self._live.limit = max(1_000, _LIVE_BYTES // each)
         if len(self._live) > self._live.limit:
             self._live.shrink(self._live.limit // 2)
@@ -169,6 +169,14 @@ class LayeredStore:
             self.discard()
             self._closed = True
             self._engine.close()
+
+    def hand_over(self) -> Engine:
+        """Close without a commit, but leave the engine open: another store of the same kind goes on with it."""
+        assert not self._is_view, "views are dropped, not handed over"
+        self._check_open()
+        self.discard()
+        self._closed = True
+        return self._engine
 
     def _check_open(self) -> None:
         if self._closed:

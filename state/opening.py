@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from state.appended import AppendedWindowStore
+from state.bounded import BoundedKeyValueStore
 from state.cache import RecordCacheBudget
 from state.directory import store_path
 from state.engine import Engine
@@ -35,16 +36,22 @@ def open_store(
     changelog: ChangelogWriter | None = None,
     cache: RecordCacheBudget | None = None,
     resources: RocksDBResources | None = None,
+    engine: Engine | None = None,
 ) -> Any:
     """Open the store that `spec` describes.
 
     Shape: one of the protocols in `state.stores`, by `spec.kind`. `directory` is the task's (None: in memory, as with
     `persistent=False`); `resources` is shared by all stores of a process, and needed with a directory.
+    `engine` is one that another store of this description handed over; it is used as it is.
     `cache` is shared by the stores of a worker; without it, or with a budget of 0, there is no record cache.
     Raises: StoreLocked, CorruptStore.
     """
-    kind = AppendedWindowStore if _is_appended(spec) else _STORES[spec.kind]
-    return kind(spec, _engine(spec, directory, resources), changelog, cache)
+    kind = _STORES[spec.kind]
+    if spec.max_entries is not None:
+        kind = BoundedKeyValueStore
+    elif _is_appended(spec):
+        kind = AppendedWindowStore
+    return kind(spec, engine or _engine(spec, directory, resources), changelog, cache)
 
 
 def _is_appended(spec: StoreSpec) -> bool:

@@ -9,6 +9,7 @@ write buffers (`RocksDBResources`), so that memory does not grow with the number
 from __future__ import annotations
 
 import shutil
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -171,12 +172,16 @@ class RocksDBEngine:
             if low < high:
                 batch.delete_range(low, high)
         put, delete = batch.put, batch.delete
-        for key in sorted(changes):
-            value = changes[key]
-            if value is None:
-                delete(key)
-            else:
-                put(key, value)
+        keys = sorted(changes)
+        if None in changes.values():
+            for key in keys:
+                value = changes[key]
+                if value is None:
+                    delete(key)
+                else:
+                    put(key, value)
+        else:
+            deque(map(put, keys, map(changes.__getitem__, keys)), maxlen=0)
         for key, value in (metadata or {}).items():
             put(key, value, self._metadata_handle)
         try:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
+from state.engine import Engine
 from state.serde import Serde
 
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -35,6 +36,7 @@ class StoreSpec:
     `cached` is Kafka's record cache: updates of a key replace each other until commit or eviction, and only then are
     forwarded. `retention_ms` bounds window and session stores, and is the history of versioned ones.
     `time_ordered`: a window store for emit on close, whose single windows Kafka can read 1 ms longer than others.
+    `max_entries`: a key-value store in memory that drops what was not used for longest.
     `persistent=False` keeps the store in memory. `logged=False` gives it no changelog; `changelog_headers` go with
     its records, deletions excepted.
     """
@@ -50,6 +52,7 @@ class StoreSpec:
     window_size_ms: int = 0
     retain_duplicates: bool = False
     time_ordered: bool = False
+    max_entries: int | None = None
     topic_config: Mapping[str, str] = field(default_factory=dict)
     changelog_headers: Headers = ()
 
@@ -142,6 +145,10 @@ class Store(Protocol):
         self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int], position: int
     ) -> None:
         """Apply changelog records straight to the engine, complete up to `position`."""
+        ...
+
+    def hand_over(self) -> Engine:
+        """Close without a commit, but leave the engine open: another store of the same kind goes on with it."""
         ...
 
     def close(self) -> None:

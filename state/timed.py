@@ -6,13 +6,16 @@ segment's prefix and then Kafka's key. What the record cache holds is exempt fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
 from typing import Any
 
-from state.cache import RecordCacheBudget
+from state.cache import RecordCache, RecordCacheBudget
 from state.engine import Engine, KeyRange
 from state.keys import pack_long
 from state.layers import LayeredStore
+from state.merged_reads import merged, read_below, read_cached
 from state.ordered import overlay
 from state.position import STREAM_TIME, packed_number, read_number
 from state.segments import NO_TIME, Segments
@@ -74,21 +77,42 @@ class TimedStore(LayeredStore):
 
     def _between(
         self, identity: Any, first_time: int, last_time: int, *, backward: bool = False
-    ) -> list[tuple[Any, Any]]:
-        """(entry key, live value) of one key with first <= time <= last, in the order they are used in."""
+    ) -> Iterable[tuple[Any, Any]]:
+        """(entry key, live value) of one key with first <= time <= last, in the order they are used in.
+
+        Without a record cache that is a snapshot; with one, see `_between_cached`.
+        """
         self._check_open()
         timelines = self._active_timelines()
-        if self._cache is None:
-            first_time = max(first_time, self._segments.oldest_readable)
+        if self._cache is not None:
+            entries = timelines.between(identity, first_time, last_time)
+            return self._between_cached(self._cache, entries[::-1] if backward else entries, backward=backward)
+        entries = timelines.between(identity, max(first_time, self._segments.oldest_readable), last_time)
         found = []
-        entries = timelines.between(identity, first_time, last_time)
         for entry in reversed(entries) if backward else entries:
-            value = self._value(entry)
+            value = self._below(entry)
             if value is None:
                 timelines.remove(entry)
             else:
                 found.append((entry, value))
         return found
+
+    def _between_cached(self, cache: RecordCache, entries: list[Any], *, backward: bool) -> Iterator[tuple[Any, Any]]:
+        """As Kafka reads through a cache: what lies below as of when its segment is reached, what is cached as of when
+        its turn comes, one ahead. A write in between may evict an entry: then it reads as it was below before.
+        """
+        segments = [list(found) for _, found in groupby(entries, self._segment_of)]
+        below = partial(self._below_since, self._segments.oldest_readable - self._slack_ms)
+        return merged(read_cached(cache, segments), read_below(below, segments), backward=backward)
+
+    def _segment_of(self, entry: Any) -> bytes:
+        return self._segments.prefix(entry[1])
+
+    def _below_since(self, oldest: int, entry: Any) -> Any:
+        value = None if entry[1] < oldest else self._live[entry]
+        if value is None and not self._is_cached(entry):
+            self._active_timelines().remove(entry)
+        return value
 
     def _active_timelines(self) -> Timelines:
         if self._timelines is None:

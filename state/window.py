@@ -60,12 +60,12 @@ class SegmentedWindowStore(TimedStore):
 
     def fetch_range(self, key: Any, from_ms: int, to_ms: int) -> Iterator[tuple[int, Any]]:
         """(window start, value) of one key with from <= start <= to, ascending."""
-        return iter([(entry[1], value) for entry, value in self._between(self._identity(key), from_ms, to_ms)])
+        return ((entry[1], value) for entry, value in self._between(self._identity(key), from_ms, to_ms))
 
     def backward_fetch_range(self, key: Any, from_ms: int, to_ms: int) -> Iterator[tuple[int, Any]]:
         """As `fetch_range`, descending."""
         found = self._between(self._identity(key), from_ms, to_ms, backward=True)
-        return iter([(entry[1], value) for entry, value in found])
+        return ((entry[1], value) for entry, value in found)
 
     def fetch_keys(self, first: Any, last: Any, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]:
         """((key, window start), value) of keys between two (by bytes, included; None is open) in a time range."""

@@ -1,6 +1,9 @@
 from streams.app import App as App
 from streams.background import Running as Running
 from streams.config import StreamsConfig as StreamsConfig
+from streams.connect.readers import read_csv as read_csv
+from streams.connect.readers import read_jsonl as read_jsonl
+from streams.connect.readers import read_parquet as read_parquet
 from streams.connection import Connection as Connection
 from streams.dsl.branched import BranchedKStream as BranchedKStream
 from streams.dsl.builder import StreamsBuilder as StreamsBuilder
@@ -9,6 +12,7 @@ from streams.dsl.kstream import KTable as KTable
 from streams.dsl.ktable import GlobalKTable as GlobalKTable
 from streams.dsl.options import Materialized as Materialized
 from streams.dsl.options import Topic as Topic
+from streams.dsl.stores import bounded_key_value_store as bounded_key_value_store
 from streams.dsl.stores import key_value_store as key_value_store
 from streams.dsl.stores import session_store as session_store
 from streams.dsl.stores import timestamped_key_value_store as timestamped_key_value_store
@@ -47,4 +51,7 @@ from streams.serdes import Int32 as Int32
 from streams.serdes import SessionWindowedSerde as SessionWindowedSerde
 from streams.serdes import TimeWindowedSerde as TimeWindowedSerde
 from streams.serdes import serde_for as serde_for
+from streams.serdes.avro import Avro as Avro
+from streams.serdes.json_schema import JsonSchema as JsonSchema
+from streams.serdes.protobuf import Protobuf as Protobuf
 from streams.topology.topology import Topology as Topology

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any, NoReturn, overload
 
 from streams.background import Running
 from streams.clients.base import NewTopic
 from streams.config import StreamsConfig
 from streams.connection import Connection, connected
+from streams.dsl.agent_tables import AgentTable, own_table
 from streams.dsl.decorators import Decorators
 from streams.dsl.handle import checked_on_error
 from streams.dsl.kstream import KStream, KTable
@@ -27,6 +27,8 @@ from streams.graph.nodes import Serdes
 from streams.queries import StoreSource, StoreView
 from streams.reading import Point, Records
 from streams.running import Application, run
+from streams.serdes.registered import RegisteredSerde
+from streams.serdes.schema_registry import SchemaRegistry, registry_at
 from streams.topology.nodes import SinkNode, SourceNode
 from streams.topology.topology import Topology
 from streams.writing import Field
@@ -76,6 +78,10 @@ class App(Decorators):
         "continue", `dead_letter(TOPIC)` or a function (error, record).
         A second declaration adds what the first left open. Raises: TopologyError when it says something else.
         """
+        key, value = (
+            given.bound(f"{name}-{part}", self._registry) if isinstance(given, RegisteredSerde) else given
+            for given, part in ((key, "key"), (value, "value"))
+        )
         topic = replace(
             Topic.of(name, key=key, value=value, timestamp=timestamp),
             on_error=checked_on_error(on_error, f"topic {name}"),
@@ -103,9 +109,25 @@ class App(Decorators):
         """A stream of a topic's records; options as `StreamsBuilder.stream` takes them (`key=`, `value=`, ...)."""
         return self.builder.stream(self._known(topic), **options)
 
-    def table(self, topic: Topic | str, **options: Any) -> KTable:
-        """A topic as a table, the latest value per key; options as `StreamsBuilder.table` takes them."""
-        return self.builder.table(self._known(topic), **options)
+    @overload
+    def table(
+        self, topic: str, *, default: Callable[[], Any] | None, key: Any = ..., value: Any = ...
+    ) -> AgentTable: ...
+
+    @overload
+    def table(self, topic: Topic | str, **options: Any) -> KTable: ...
+
+    def table(self, topic: Topic | str, **options: Any) -> KTable | AgentTable:
+        """A topic as a table, the latest value per key; options as `StreamsBuilder.table` takes them.
+
+        With `default=` (a function without arguments, or None), a table of the application's own instead, which agents
+        read and write: `counts = app.table("counts", key=str, value=int, default=int)`; see `streams.dsl.agent_tables`.
+        """
+        if "default" not in options:
+            return self.builder.table(self._known(topic), **options)
+        if not isinstance(topic, str):
+            raise TopologyError(f"a table with default= is not read from a topic, so give it a name, got topic {topic}")
+        return own_table(topic, **options)
 
     def global_table(self, topic: Topic | str, **options: Any) -> GlobalKTable:
         """A topic as a table that every worker holds whole; options as `StreamsBuilder.global_table` takes them."""
@@ -230,9 +252,12 @@ class App(Decorators):
 
         `arguments` are the process's own unless given. Ends the process with the command's exit code.
         """
-        # The command line sits above the App and imports it; it is found by name, so that `import streams` stays light.
-        import_module("streams.cli").main(arguments, app=self)
-        raise AssertionError("the command line ends the process")
+        from streams.cli import main
+
+        main(arguments, app=self)
+
+    def _registry(self) -> SchemaRegistry:
+        return registry_at(self.config.registry_url)
 
     def _known(self, topic: Any) -> Any:
         return self._topics.get(topic, topic) if isinstance(topic, str) else topic

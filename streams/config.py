@@ -50,6 +50,12 @@ class StreamsConfig:
     state_dir: str = setting(
         None, "Where stores live. Default: DIR/state with embedded://DIR, else .streams/state.", kind=str
     )
+    schema_registry: str = setting(
+        None,
+        "Where schemas of Avro, JSON Schema and Protobuf values are: http://host:port of a registry with Confluent's API, or "
+        "file://DIR. Default: file://DIR/schemas with embedded://DIR, else there is none.",
+        kind=str,
+    )
     on_error: OnError = setting(  # noqa: RUF009  makes a field, as those below
         "fail",
         "What a record does that cannot be read, processed or written: `fail` stops the task, `continue` skips the "
@@ -111,6 +117,19 @@ class StreamsConfig:
         10_000, "Records a copy may be behind and still take over a task.", minimum=0
     )
     max_warmup_replicas: int = setting(2, "Copies that may warm up at the same time.", minimum=1)
+    probing_rebalance_interval_ms: int = setting(
+        600_000,
+        "How long tasks wait for copies that warm up before the group looks again; it looks at once when they are warm.",
+        kind="ms",
+        minimum=1_000,
+    )
+    client_tags: Mapping[str, str] = setting({}, "Where this worker is, such as zone=eu-1a,cluster=k8s-1.")
+    rack_aware_assignment_tags: str = setting(
+        "", "Client tags, separated by commas, in which a task and its standbys should differ."
+    )
+    application_server: str = setting(
+        "", "host:port at which other workers and clients reach this one; what `metadata_for_key` gives."
+    )
     max_task_idle_ms: int = setting(
         0,
         "How long a task waits for a partition that is empty but not caught up; -1 never waits.",
@@ -125,9 +144,11 @@ class StreamsConfig:
     auto_offset_reset: str = setting(
         "earliest", "Where reading starts without a committed offset.", choices=("earliest", "latest", "none")
     )
-    default_key_serde: str = setting(
-        "json",
-        "Serde of keys whose type is not declared.",
+    default_key_serde: str | None = setting(
+        None,
+        "Serde of keys whose type is not declared. Without it they are JSON in steps that keep nothing, and an error where "
+        "records are kept or brought together by key.",
+        kind=str,
         choices=("json", "str", "bytes", "int", "float", "bool", "uuid"),
     )
     default_value_serde: str = setting(
@@ -236,9 +257,25 @@ class StreamsConfig:
         return self.processing_guarantee == EXACTLY_ONCE
 
     @property
+    def rack_tags(self) -> tuple[str, ...]:
+        """The names in `rack_aware_assignment_tags`."""
+        return tuple(name.strip() for name in self.rack_aware_assignment_tags.split(",") if name.strip())
+
+    @property
     def embedded_dir(self) -> str | None:
         """The directory of the embedded broker, None when the broker is somewhere else."""
         return self.broker.removeprefix(EMBEDDED) if self.broker.startswith(EMBEDDED) else None
+
+    @property
+    def registry_url(self) -> str:
+        """Where schemas are. Raises: ConfigError when nothing says it."""
+        if self.schema_registry:
+            return self.schema_registry
+        if self.embedded_dir is None:
+            raise ConfigError(
+                f"values with a schema on {self.broker} need a registry: say schema_registry=, http://host:port or file://DIR"
+            )
+        return f"file://{self.embedded_dir}/schemas"
 
     @property
     def bootstrap_servers(self) -> str:
@@ -287,12 +324,27 @@ def _derive(values: dict[str, Any]) -> None:
         name = f"{kind}_on_error"
         policy = values.get(name) or values["on_error"]
         values[name] = dead_letter(letters) if letters and policy == CONTINUE else policy
+    _check_place(values)
     timeout_ms = values.get("transaction_timeout_ms", 10_000)
     if exactly_once and timeout_ms < values["commit_interval_ms"]:
         raise ConfigError(
             f"transaction_timeout_ms ({timeout_ms:,}) must not be below commit_interval_ms "
             f"({values['commit_interval_ms']:,}): a transaction would end before it is committed; raise the first or lower the second"
         )
+
+
+def _check_place(values: Mapping[str, Any]) -> None:
+    """What a worker says of where it is."""
+    if server := values.get("application_server"):
+        host, _, port = server.rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+            raise ConfigError(f"application_server: expected host:port, got {server!r}")
+    tags = values.get("client_tags", {})
+    for name in filter(None, map(str.strip, values.get("rack_aware_assignment_tags", "").split(","))):
+        if name not in tags:
+            raise ConfigError(
+                f"rack_aware_assignment_tags: this worker has no tag {name!r} in client_tags ({', '.join(tags) or 'none'})"
+            )
 
 
 def _broker(text: str) -> str:

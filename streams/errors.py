@@ -3,6 +3,7 @@
 StreamsError
 ├── ConfigError                 a setting is unknown, of the wrong type or out of range
 ├── TopologyError               the program cannot be built; names the node and the remedy
+├── SchemaError                 a schema is unknown to the registry, or cannot evolve to what the program says
 ├── RecordError                 one record cannot be handled; a handler decides continue, dead-letter or fail
 │   ├── DeserializationError    its bytes are not what the serde expects
 │   ├── ProcessingError         user code raised
@@ -41,6 +42,7 @@ __all__ = [
     "ProductionError",
     "RebalanceInProgress",
     "RecordError",
+    "SchemaError",
     "StoreMoved",
     "StoreNotReady",
     "StreamsError",
@@ -61,6 +63,10 @@ class ConfigError(StreamsError):
 
 class TopologyError(StreamsError):
     """The program cannot be built. The message names the node and the remedy."""
+
+
+class SchemaError(StreamsError):
+    """A schema is unknown to the registry, or cannot evolve from the subject's latest version."""
 
 
 class RecordError(StreamsError):

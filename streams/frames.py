@@ -16,6 +16,7 @@ import msgspec
 from streams.dsl.options import Topic
 from streams.errors import ConfigError, ProductionError, StreamsError
 from streams.record import NO_TIMESTAMP, Record, Windowed
+from streams.row_values import converted
 
 KEY, VALUE, TIMESTAMP = "key", "value", "timestamp"
 WINDOW = ("window_start", "window_end")
@@ -141,9 +142,7 @@ def values_of(frame: Any, kind: Any) -> list[Any]:
 
 def _converted(row: dict[str, Any], number: int, kind: Any) -> Any:
     try:
-        if hasattr(kind, "model_validate"):
-            return kind.model_validate(row)
-        return msgspec.convert(row, kind)
+        return converted(row, kind)
     except ValueError as problem:
         raise ValueError(f"row {number} of the DataFrame is no {getattr(kind, '__name__', kind)}: {problem}") from None
 

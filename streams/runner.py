@@ -124,7 +124,7 @@ class Runner:
 
     def ask(self, question: Callable[[], T]) -> T:
         """Call a function on the processing thread, from any thread. Raises: StoreNotReady."""
-        answer: T = self._worker.ask(question)
+        answer: T = self._worker.inquiries.ask(question)
         return answer
 
     def _answer(self, error: BaseException) -> Uncaught:

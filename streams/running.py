@@ -19,9 +19,10 @@ from typing import Any
 from streams.clients.base import Clients, NewTopic
 from streams.config import KAFKA, StreamsConfig
 from streams.embedded import lease
+from streams.operators.observing import Observer
 from streams.runner import Runner, uncaught_of
 from streams.timers import Timed, call
-from streams.topology.topology import Topology
+from streams.topology.topology import SinkNode, Topology
 
 INTERRUPTED = 130
 """Exit code of a process that was interrupted: 128 + SIGINT, as shells count."""
@@ -32,7 +33,10 @@ YOUNG_OBJECTS = 50_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """All that running needs of an application. `new_topics` are those it may have to make."""
+    """All that running needs of an application.
+
+    `new_topics` are those it may have to make; an `observer` looks at what goes from node to node.
+    """
 
     topology: Topology
     config: StreamsConfig
@@ -43,6 +47,7 @@ class Application:
     state_functions: Sequence[Callable[[Any, Any], Any]] = ()
     uncaught_functions: Sequence[Callable[[BaseException], Any]] = ()
     serve_stores: Callable[[Any], None] = lambda _source: None
+    observer: Observer | None = None
 
 
 class Listener:
@@ -67,6 +72,7 @@ def run(application: Application, listener: Listener | None = None) -> None:
     with ExitStack() as stack:
         config = with_broker(application.config, stack)
         application = replace(application, config=config)
+        register_schemas(application.topology)
         listener.starting(application)
         runner = runner_of(application)
         stack.callback(runner.close)
@@ -101,6 +107,16 @@ def seldom_collected() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
+def register_schemas(topology: Topology) -> None:
+    """Register the schemas of all that will be written, before anything is. Raises: SchemaError."""
+    for node in topology.nodes.values():
+        if isinstance(node, SinkNode):
+            for serde in (node.serdes.key, node.serdes.value):
+                prepare = getattr(serde, "prepare", None)
+                if prepare is not None:
+                    prepare()
+
+
 def with_broker(config: StreamsConfig, stack: ExitStack) -> StreamsConfig:
     """The configuration with the broker's address; an embedded one is found or started, and held on to."""
     directory = config.embedded_dir
@@ -127,6 +143,7 @@ def runner_of(application: Application) -> Runner:
             config,
             clients,
             timers=application.timers,
+            observer=application.observer,
             prepare=lambda: create_topics(application, clients),
             on_state=changed,
         )

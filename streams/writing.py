@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from state.serde import Serde
 from streams.clients.base import Producer
@@ -24,6 +24,19 @@ Field = str | Callable[[Any], Any]
 """A field of a value by name, or a function of the value."""
 
 
+@runtime_checkable
+class CheckedSource(Protocol):
+    """Rows that can be read twice, first to see that all of them can be written: files (`streams.connect`)."""
+
+    def check(self, topic: Topic, default: Serde[Any], *, key: Any, timestamp: Any) -> int:
+        """See that every row fits. Shape: how many there are. Raises: ConfigError."""
+        ...
+
+    def records(self, topic: Topic, *, key: Any, timestamp: Any) -> Iterator[Record]:
+        """The rows as records."""
+        ...
+
+
 class Writer:
     """Writes to any topics through one producer. `default` is the serde of what a topic does not declare."""
 
@@ -36,7 +49,11 @@ class Writer:
         """Write rows. Shape: how many. Raises: ProductionError for what the topic's types cannot hold."""
         from streams.frames import is_frame, rows_of
 
-        given = rows_of(rows, topic, key, timestamp) if is_frame(rows) else _records(rows, _getter(key), timestamp)
+        if isinstance(rows, CheckedSource):
+            rows.check(topic, self._default, key=key, timestamp=timestamp)
+            given = rows.records(topic, key=key, timestamp=timestamp)
+        else:
+            given = rows_of(rows, topic, key, timestamp) if is_frame(rows) else _records(rows, _getter(key), timestamp)
         written = 0
         while chunk := list(islice(given, CHUNK)):
             self._send(topic, chunk)

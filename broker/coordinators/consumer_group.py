@@ -17,6 +17,8 @@ from broker.coordinators.assignors import DEFAULT_ASSIGNOR
 Place = tuple[UUID, int]
 """A partition by its topic's id."""
 
+FIRST_EPOCH = 1
+"""Of a new group, before its first member has said what it reads."""
 LEFT_FOR_NOW = -2
 """Epoch of a static member that went and may come back."""
 
@@ -80,7 +82,7 @@ class ConsumerGroup:
 
     def __init__(self, group_id: str) -> None:
         self.group_id = group_id
-        self.epoch = 0
+        self.epoch = FIRST_EPOCH
         self.metadata_hash = 0
         self.assignment_epoch = 0
         self.members: dict[str, ConsumerMember] = {}

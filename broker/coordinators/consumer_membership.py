@@ -171,7 +171,8 @@ class ConsumerMembership:
             raise BrokerError(ErrorCode.GROUP_MAX_SIZE_REACHED, f"the group has {self._max_size} members already")
         member = ConsumerMember(request.member_id, Subscription(instance_id=request.instance_id))
         group.add(member)
-        group.bump()
+        if not group.assignment_epoch:
+            group.note(Kind.GROUP)
         logger.info("group %s: member %s joins", group.group_id, request.member_id)
         self._expect(group, member.member_id)
         return member

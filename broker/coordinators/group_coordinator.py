@@ -310,6 +310,12 @@ class GroupCoordinator:
         """Every group: those with members or a generation, and those that only stored offsets."""
         return sorted(self._groups.keys() | set(self._offsets.groups()) | self._consumers.group_ids())
 
+    def exists(self, group_id: str) -> bool:
+        """Whether there is such a group, of either kind."""
+        return (
+            group_id in self._groups or self._consumers.get(group_id) is not None or self.describe(group_id) is not None
+        )
+
     def describe(self, group_id: str) -> Group | None:
         """The classic group, for reading; a group of mere offsets is Empty, one that nobody knows None."""
         if self._consumers.get(group_id) is not None:

@@ -216,6 +216,8 @@ class TransactionCoordinator:
         self, transactional_id: str, producer: ProducerEpoch, reply: ProducerReply, *, commit: bool
     ) -> None:
         """Every end gives the producer a new epoch, so an end of the epoch before can only be a repetition."""
+        if not transactional_id:
+            raise BrokerError(ErrorCode.INVALID_REQUEST)
         transaction = self._transactions.get(transactional_id)
         repeated = transaction is not None and transaction.was_ended_by(producer)
         if transaction is None or (producer.producer_id != transaction.producer.producer_id and not repeated):

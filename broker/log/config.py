@@ -7,6 +7,7 @@ Rules: data and checks only. Must not know a file or a log. Values are those of 
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -16,11 +17,14 @@ from broker.errors import ConfigError
 MAX_INT = 2**31 - 1
 MAX_LONG = 2**63 - 1
 DAY_MS = 24 * 60 * 60 * 1000
+THROTTLED = r"\*|\d+:\d+"
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSetting:
-    """One row: Kafka's name, kind (bool, int, float, str, list), default, bounds, choices, what it does."""
+    """One row: Kafka's name, kind (bool, int, float, str, list), default, what it does, bounds,
+    choices, and the form of a list's parts.
+    """
 
     name: str
     kind: str
@@ -29,6 +33,7 @@ class TopicSetting:
     low: float
     high: float
     choices: tuple[str, ...]
+    form: str = ""
 
     @property
     def attribute(self) -> str:
@@ -46,6 +51,8 @@ class TopicSetting:
         given = value if self.kind == "list" else (value,)
         if self.choices and not set(given) <= set(self.choices):
             raise ConfigError(f"{self.name} must be one of {', '.join(self.choices)}, not {text!r}")
+        if self.form and not all(re.fullmatch(self.form, part) for part in given):
+            raise ConfigError(f"{self.name} must be * or PARTITION:BROKER pairs, not {text!r}")
         return value
 
     def _typed(self, text: str) -> Any:
@@ -69,8 +76,10 @@ class TopicSetting:
         return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _setting(default: Any, doc: str, *, low: float = 0, high: float = MAX_LONG, choices: tuple[str, ...] = ()) -> Any:
-    return field(default=default, metadata={"doc": doc, "low": low, "high": high, "choices": choices})
+def _setting(
+    default: Any, doc: str, *, low: float = 0, high: float = MAX_LONG, choices: tuple[str, ...] = (), form: str = ""
+) -> Any:
+    return field(default=default, metadata={"doc": doc, "low": low, "high": high, "choices": choices, "form": form})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +101,13 @@ class LogConfig:
     file_delete_delay_ms: int = _setting(60_000, "Kept for tools; files go at once.")
     flush_messages: int = _setting(MAX_LONG, "Kept for tools; log.flush decides.", low=1)
     flush_ms: int = _setting(MAX_LONG, "Kept for tools; log.flush decides.")
-    follower_replication_throttled_replicas: tuple[str, ...] = _setting((), "Kept for tools: there are no followers.")
+    follower_replication_throttled_replicas: tuple[str, ...] = _setting(
+        (), "Kept for tools: there are no followers.", form=THROTTLED
+    )
     index_interval_bytes: int = _setting(4096, "Bytes of log between two index entries.", high=MAX_INT)
-    leader_replication_throttled_replicas: tuple[str, ...] = _setting((), "Kept for tools: there are no followers.")
+    leader_replication_throttled_replicas: tuple[str, ...] = _setting(
+        (), "Kept for tools: there are no followers.", form=THROTTLED
+    )
     local_retention_bytes: int = _setting(-2, "Kept for tools: there is no remote storage.", low=-2)
     local_retention_ms: int = _setting(-2, "Kept for tools: there is no remote storage.", low=-2)
     max_compaction_lag_ms: int = _setting(MAX_LONG, "Latest time after which a record is compacted.", low=1)

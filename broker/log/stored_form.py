@@ -9,7 +9,7 @@ from broker.log.config import MAX_LONG, LogConfig
 from broker.protocol.compression import Codec
 from broker.protocol.primitives import Buffer
 from broker.protocol.record_batch import BatchHeader, parse_header, set_log_append_time
-from broker.protocol.records import decode_records, recompress
+from broker.protocol.records import decode_records, null_keys, recompress
 
 CODECS = {
     "uncompressed": Codec.NONE,
@@ -25,15 +25,15 @@ def check_keys(records: Buffer, header: BatchHeader, config: LogConfig, now_ms: 
 
     Raises: BrokerError(INVALID_RECORD or INVALID_TIMESTAMP) that names the records.
     """
-    decoded = decode_records(records, header)
     if config.compacts:
-        missing = [index for index, record in enumerate(decoded) if record.key is None]
+        missing = null_keys(records, header)
         if missing:
             text = "Compacted topic cannot accept message without key in topic partition."
             errors = tuple((index, text) for index in missing)
             raise BrokerError(ErrorCode.INVALID_RECORD, "a compacted topic takes records with a key only", errors)
     oldest = now_ms - config.message_timestamp_before_max_ms
     if config.message_timestamp_before_max_ms < MAX_LONG and config.message_timestamp_type == "CreateTime":
+        decoded = decode_records(records, header)
         stale = [index for index, record in enumerate(decoded) if 0 <= record.timestamp < oldest]
         if stale:
             errors = tuple((index, f"Timestamp is older than {oldest}.") for index in stale)

@@ -1,7 +1,7 @@
 """The protocol's table of contents: which APIs exist here, in which versions, and from which on they are flexible.
 
-The table is what this broker is built to speak; the server advertises the rows it has a handler for. Ranges stop where
-Kafka's own clients stop asking and where a version would promise what one node does not do (Fetch 18, ListOffsets 11).
+The table is what this broker is built to speak; the server advertises the rows it has a handler for. Ranges are those of
+Apache Kafka 4.3.1; its share groups and streams groups are left out.
 
 Rules: data only. Must not know how a message is read, written or handled.
 Source: Kafka's message definitions of the 4.x line; the oldest and newest clients in use bound each range.
@@ -49,9 +49,14 @@ class ApiKey(IntEnum):
     DELETE_ACLS = 31
     DESCRIBE_CONFIGS = 32
     ALTER_CONFIGS = 33
+    ALTER_REPLICA_LOG_DIRS = 34
     DESCRIBE_LOG_DIRS = 35
     SASL_AUTHENTICATE = 36
     CREATE_PARTITIONS = 37
+    CREATE_DELEGATION_TOKEN = 38
+    RENEW_DELEGATION_TOKEN = 39
+    EXPIRE_DELEGATION_TOKEN = 40
+    DESCRIBE_DELEGATION_TOKEN = 41
     DELETE_GROUPS = 42
     ELECT_LEADERS = 43
     INCREMENTAL_ALTER_CONFIGS = 44
@@ -66,12 +71,15 @@ class ApiKey(IntEnum):
     UPDATE_FEATURES = 57
     DESCRIBE_CLUSTER = 60
     DESCRIBE_PRODUCERS = 61
+    UNREGISTER_BROKER = 64
     DESCRIBE_TRANSACTIONS = 65
     LIST_TRANSACTIONS = 66
     CONSUMER_GROUP_HEARTBEAT = 68
     CONSUMER_GROUP_DESCRIBE = 69
     LIST_CONFIG_RESOURCES = 74
     DESCRIBE_TOPIC_PARTITIONS = 75
+    ADD_RAFT_VOTER = 80
+    REMOVE_RAFT_VOTER = 81
 
 
 class Api(NamedTuple):
@@ -87,12 +95,12 @@ APIS: dict[int, Api] = {
     row[0]: Api(*row)
     for row in (
         (ApiKey.PRODUCE, 0, 13, 9),
-        (ApiKey.FETCH, 4, 17, 12),
-        (ApiKey.LIST_OFFSETS, 1, 10, 6),
+        (ApiKey.FETCH, 4, 18, 12),
+        (ApiKey.LIST_OFFSETS, 1, 11, 6),
         (ApiKey.METADATA, 0, 13, 9),
         (ApiKey.OFFSET_COMMIT, 2, 10, 8),
         (ApiKey.OFFSET_FETCH, 1, 10, 6),
-        (ApiKey.FIND_COORDINATOR, 0, 5, 3),
+        (ApiKey.FIND_COORDINATOR, 0, 6, 3),
         (ApiKey.JOIN_GROUP, 0, 9, 6),
         (ApiKey.HEARTBEAT, 0, 4, 4),
         (ApiKey.LEAVE_GROUP, 0, 5, 4),
@@ -106,23 +114,28 @@ APIS: dict[int, Api] = {
         (ApiKey.DELETE_RECORDS, 0, 2, 2),
         (ApiKey.INIT_PRODUCER_ID, 0, 5, 2),
         (ApiKey.OFFSET_FOR_LEADER_EPOCH, 2, 4, 4),
-        (ApiKey.ADD_PARTITIONS_TO_TXN, 0, 3, 3),
+        (ApiKey.ADD_PARTITIONS_TO_TXN, 0, 5, 3),
         (ApiKey.ADD_OFFSETS_TO_TXN, 0, 4, 3),
         (ApiKey.END_TXN, 0, 5, 3),
-        (ApiKey.WRITE_TXN_MARKERS, 1, 1, 1),
+        (ApiKey.WRITE_TXN_MARKERS, 1, 2, 1),
         (ApiKey.TXN_OFFSET_COMMIT, 0, 5, 3),
         (ApiKey.DESCRIBE_ACLS, 1, 3, 2),
         (ApiKey.CREATE_ACLS, 1, 3, 2),
         (ApiKey.DELETE_ACLS, 1, 3, 2),
         (ApiKey.DESCRIBE_CONFIGS, 1, 4, 4),
         (ApiKey.ALTER_CONFIGS, 0, 2, 2),
-        (ApiKey.DESCRIBE_LOG_DIRS, 1, 4, 2),
+        (ApiKey.ALTER_REPLICA_LOG_DIRS, 1, 2, 2),
+        (ApiKey.DESCRIBE_LOG_DIRS, 1, 5, 2),
         (ApiKey.SASL_AUTHENTICATE, 0, 2, 2),
         (ApiKey.CREATE_PARTITIONS, 0, 3, 2),
+        (ApiKey.CREATE_DELEGATION_TOKEN, 1, 3, 2),
+        (ApiKey.RENEW_DELEGATION_TOKEN, 1, 2, 2),
+        (ApiKey.EXPIRE_DELEGATION_TOKEN, 1, 2, 2),
+        (ApiKey.DESCRIBE_DELEGATION_TOKEN, 1, 3, 2),
         (ApiKey.DELETE_GROUPS, 0, 2, 2),
         (ApiKey.ELECT_LEADERS, 0, 2, 2),
         (ApiKey.INCREMENTAL_ALTER_CONFIGS, 0, 1, 1),
-        (ApiKey.ALTER_PARTITION_REASSIGNMENTS, 0, 0, 0),
+        (ApiKey.ALTER_PARTITION_REASSIGNMENTS, 0, 1, 0),
         (ApiKey.LIST_PARTITION_REASSIGNMENTS, 0, 0, 0),
         (ApiKey.OFFSET_DELETE, 0, 0, NEVER_FLEXIBLE),
         (ApiKey.DESCRIBE_CLIENT_QUOTAS, 0, 1, 1),
@@ -133,12 +146,15 @@ APIS: dict[int, Api] = {
         (ApiKey.UPDATE_FEATURES, 0, 2, 0),
         (ApiKey.DESCRIBE_CLUSTER, 0, 2, 0),
         (ApiKey.DESCRIBE_PRODUCERS, 0, 0, 0),
+        (ApiKey.UNREGISTER_BROKER, 0, 0, 0),
         (ApiKey.DESCRIBE_TRANSACTIONS, 0, 0, 0),
         (ApiKey.LIST_TRANSACTIONS, 0, 2, 0),
         (ApiKey.CONSUMER_GROUP_HEARTBEAT, 0, 1, 0),
         (ApiKey.CONSUMER_GROUP_DESCRIBE, 0, 1, 0),
         (ApiKey.LIST_CONFIG_RESOURCES, 0, 1, 0),
         (ApiKey.DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0),
+        (ApiKey.ADD_RAFT_VOTER, 0, 1, 0),
+        (ApiKey.REMOVE_RAFT_VOTER, 0, 0, 0),
     )
 }
 

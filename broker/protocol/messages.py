@@ -47,6 +47,12 @@ def has_error_code(api_key: int, version: int) -> bool:
     return any(field.name == "error_code" for field in dataclasses.fields(load_response_schema(api_key, version)))
 
 
+@functools.cache
+def has_error_message(api_key: int, version: int) -> bool:
+    """Whether a response can say in words why its whole request has failed."""
+    return any(field.name == "error_message" for field in dataclasses.fields(load_response_schema(api_key, version)))
+
+
 def encode_response(api_key: int, version: int, correlation_id: int, body: Body) -> bytes:
     """A whole response frame: length, header and body.
 

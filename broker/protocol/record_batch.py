@@ -231,7 +231,8 @@ def _check_timestamps(header: BatchHeader, rules: Rules, now_ms: int) -> None:
     if rules.log_append_time:
         return
     if header.attributes & LOG_APPEND_TIME_BIT:
-        raise BrokerError(ErrorCode.INVALID_TIMESTAMP, "a client's batch may not be of type LogAppendTime")
+        message = "a client's batch may not be of type LogAppendTime"
+        raise BrokerError(ErrorCode.INVALID_TIMESTAMP, message, ((0, message),))
     if header.max_timestamp - now_ms > rules.timestamp_after_max_ms:
         raise BrokerError(
             ErrorCode.INVALID_TIMESTAMP,

@@ -34,6 +34,11 @@ _CONTROL_KEY = Struct(">hh")
 _CONTROL_VALUE = Struct(">hi")
 ABORT_MARKER = 0
 COMMIT_MARKER = 1
+_NULL_LENGTH = 1
+"""-1 as a varint."""
+_SHORT = 0x3FFF
+"""The largest varint of two bytes."""
+_SHORT_DELTAS = 9
 
 
 class Record(NamedTuple):
@@ -253,8 +258,59 @@ def recompress(batch: Buffer, header: BatchHeader, codec: Codec) -> bytes:
 
 
 def null_keys(batch: Buffer, header: BatchHeader) -> list[int]:
-    """Indexes of the records without a key, which a compacted topic does not take."""
+    """Indexes of the records without a key, which a compacted topic does not take.
+
+    Raises: BrokerError(CORRUPT_MESSAGE), if the records are not what the header says.
+    """
+    payload = decompress(header.codec, memoryview(batch)[HEADER_BYTES : header.size])
+    try:
+        plain = _null_keys(payload, header.record_count)
+    except IndexError:
+        plain = None
+    if plain is not None:
+        return plain
     return [index for index, record in enumerate(decode_records(batch, header)) if record.key is None]
+
+
+def _null_keys(payload: bytes, count: int) -> list[int] | None:
+    """The same for plain records, a fifth of the price: all changelogs pass here. None: decode them, to be sure.
+
+    Plain are records without headers, of up to 8 KB, whose parts fill them. May raise IndexError for others.
+    """
+    missing = []
+    position = 0
+    for index in range(count):
+        length, position = payload[position], position + 1
+        if length > 0x7F:
+            length, position = length & 0x7F | payload[position] << 7, position + 1
+        end = position + (length >> 1)
+        position += 1  # attributes
+        deltas = position
+        while payload[position] > 0x7F:  # of the timestamp
+            position += 1
+        position += 1
+        while payload[position] > 0x7F:  # of the offset
+            position += 1
+        if position - deltas > _SHORT_DELTAS:
+            return None
+        key, position = payload[position + 1], position + 2
+        if key == _NULL_LENGTH:
+            missing.append(index)
+        elif key & 1 or key > 0x7F:
+            return None
+        else:
+            position += key >> 1
+        value, position = payload[position], position + 1
+        if value > 0x7F:
+            value, position = value & 0x7F | payload[position] << 7, position + 1
+        if value != _NULL_LENGTH:
+            position += value >> 1
+            if value & 1 or value > _SHORT:
+                return None
+        if position != end - 1 or payload[position] or length & 1 or length > _SHORT:
+            return None
+        position = end
+    return missing
 
 
 def first_at_or_after(batch: Buffer, header: BatchHeader, timestamp: int, offset: int = 0) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ from broker.errors import BrokerError, ErrorCode, MalformedRequest
 from broker.protocol.apis import ApiKey, served
 from broker.protocol.bodies import Body
 from broker.protocol.framing import parse_request_header
-from broker.protocol.messages import decode_request, has_error_code
+from broker.protocol.messages import decode_request, has_error_code, has_error_message
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange
 from broker.server.handlers import (
@@ -31,6 +31,8 @@ from broker.server.handlers import (
     producer_ids,
     quorum,
     quotas,
+    scram,
+    security,
     topic_pages,
     topics,
     transactions,
@@ -87,6 +89,21 @@ HANDLERS: dict[int, Handler] = {
     ApiKey.CONSUMER_GROUP_DESCRIBE: consumer_groups.describe,
     ApiKey.LIST_CONFIG_RESOURCES: configs.list_resources,
     ApiKey.DESCRIBE_TOPIC_PARTITIONS: topic_pages.describe,
+    ApiKey.SASL_HANDSHAKE: security.handshake,
+    ApiKey.SASL_AUTHENTICATE: security.authenticate,
+    ApiKey.DESCRIBE_ACLS: security.describe_acls,
+    ApiKey.CREATE_ACLS: security.create_acls,
+    ApiKey.DELETE_ACLS: security.delete_acls,
+    ApiKey.CREATE_DELEGATION_TOKEN: security.create_token,
+    ApiKey.RENEW_DELEGATION_TOKEN: security.change_token,
+    ApiKey.EXPIRE_DELEGATION_TOKEN: security.change_token,
+    ApiKey.DESCRIBE_DELEGATION_TOKEN: security.describe_tokens,
+    ApiKey.DESCRIBE_USER_SCRAM_CREDENTIALS: scram.describe,
+    ApiKey.ALTER_USER_SCRAM_CREDENTIALS: scram.alter,
+    ApiKey.ALTER_REPLICA_LOG_DIRS: cluster.move_replicas,
+    ApiKey.UNREGISTER_BROKER: quorum.unregister,
+    ApiKey.ADD_RAFT_VOTER: quorum.change_voters,
+    ApiKey.REMOVE_RAFT_VOTER: quorum.change_voters,
 }
 
 
@@ -122,7 +139,10 @@ def _failure(api_key: int, version: int, error: BrokerError) -> Body:
     """A whole request has failed: said by its own error code, or by hanging up where a response has none."""
     if not has_error_code(api_key, version):
         raise MalformedRequest(f"{ApiKey(api_key).name} could not be served: {error}") from error
-    return {"error_code": error.code}
+    body: dict[str, Any] = {"error_code": error.code}
+    if has_error_message(api_key, version):
+        body["error_message"] = error.message or None
+    return body
 
 
 api_versions.advertise(HANDLERS)

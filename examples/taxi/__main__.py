@@ -12,6 +12,7 @@ from rich.console import Console
 
 from examples.taxi import pipeline, rides, topology
 from examples.taxi.data import Trips, open_trips
+from examples.taxi.debs.commands import COMMANDS
 from examples.taxi.directory import marked, remove
 from examples.taxi.email import Mailer
 from examples.taxi.generator import MOST, ensure_trips
@@ -24,6 +25,7 @@ from streams import App, ConfigError, StreamsError
 SAMPLE = Path(__file__).parents[3] / "shared" / "data" / "taxis.csv"
 GENERATED = 20_000
 BAD_INPUT = 2
+PROGRAM = "python -m examples.taxi"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,9 +33,12 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns: the exit code: 0, 1 when something failed or the totals are not pandas', 2 for input that cannot be used.
     """
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
     console = Console()
     try:
+        if given and given[0] in COMMANDS:
+            return COMMANDS[given[0]](given[1:], console, PROGRAM)
+        options = _parser().parse_args(given)
         return PARTS[options.part](options, console)
     except (TripsError, StreamsError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -47,7 +52,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m examples.taxi", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description=__doc__,
+        epilog=f"Others, with options of their own (--help tells): {', '.join(COMMANDS)}.",
+    )
     parser.add_argument("part", nargs="?", default="all", choices=PARTS, help="default: all, in this process")
     parser.add_argument("--trips", type=Path, help="CSV or Parquet file of trips (default: a sample, or generated)")
     parser.add_argument("--count", type=_positive, help=f"rows to use (default: all; {GENERATED:,} of generated ones)")

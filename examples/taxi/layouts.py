@@ -40,6 +40,7 @@ class Row(NamedTuple):
     tip: float
     tolls: float
     total: float
+    end_zone: int | None
 
 
 def _time(cell: Any) -> int:
@@ -63,15 +64,19 @@ def _payment_by_code(cell: Any) -> str | None:
 
 @dataclass(frozen=True)
 class Layout:
-    """One kind of file: its columns in the order of `Row`, and how zones and payments are written there."""
+    """One kind of file: its columns in the order of `Row`, and how zones and payments are written there.
+
+    Of these, `end_zone` may be missing.
+    """
 
     columns: tuple[str, ...]
+    end_zone: str
     zone: Callable[[Any], int | None]
     payment: Callable[[Any], str | None]
 
     def row(self, cells: Sequence[Any]) -> Row:
-        """Cells in the order of `columns` as a row. Raises: CellError."""
-        readers = (_time, _time, self.zone, self.payment, *[_number] * 6)
+        """Cells in the order of `columns`, then `end_zone`, as a row. Raises: CellError."""
+        readers = (_time, _time, self.zone, self.payment, *[_number] * 6, self.zone)
         values: list[Any] = []
         try:
             for read, cell in zip(readers, cells, strict=True):
@@ -80,7 +85,7 @@ class Layout:
                 values.append(read(cell) if not empty else 0.0 if read is _number else None)
         except (ValueError, TypeError, OverflowError) as error:
             expected = "time such as 2019-03-23 20:21:09" if len(values) < 2 else "number"
-            raise CellError(self.columns[len(values)], expected, cell) from error
+            raise CellError((*self.columns, self.end_zone)[len(values)], expected, cell) from error
         return Row._make(values)
 
 
@@ -104,12 +109,13 @@ def _tlc(prefix: str) -> Layout:
         "tolls_amount",
         "total_amount",
     )
-    return Layout(columns, _zone_by_number, _payment_by_code)
+    return Layout(columns, "DOLocationID", _zone_by_number, _payment_by_code)
 
 
 LAYOUTS = (
     Layout(
         ("pickup", "dropoff", "pickup_zone", "payment", "passengers", "distance", "fare", "tip", "tolls", "total"),
+        "dropoff_zone",
         NUMBERS.get,
         str,
     ),
@@ -118,8 +124,14 @@ LAYOUTS = (
 )
 
 
-def layout_of(path: Path, header: Sequence[str]) -> tuple[Layout, list[int]]:
-    """The layout that the header fits, and where its columns stand.
+def is_header(line: str) -> bool:
+    """Whether a line names columns of trips, though perhaps not all of them."""
+    names = {name.strip().strip('"').lower() for name in line.split(",")}
+    return any(name.lower() in names for layout in LAYOUTS for name in layout.columns)
+
+
+def layout_of(path: Path, header: Sequence[str]) -> tuple[Layout, list[int | None]]:
+    """The layout that the header fits, and where its columns and then `end_zone` stand; None where that is missing.
 
     Raises: TripsError that names the columns which the nearest layout misses.
     """
@@ -132,4 +144,4 @@ def layout_of(path: Path, header: Sequence[str]) -> tuple[Layout, list[int]]:
             f"found {', '.join(header)[:200] or 'none'}. Give a yellow or green trip file of the commission ({_SOURCE}) "
             "or one with the columns of seaborn's taxis.csv."
         )
-    return layout, [place[name.lower()] for name in layout.columns]
+    return layout, [*(place[name.lower()] for name in layout.columns), place.get(layout.end_zone.lower())]

@@ -44,7 +44,11 @@ def _csv_rows(path: Path) -> Iterator[Row]:
                         "The file seems cut or damaged there: fetch it again, or delete the line."
                     )
                 ends.add(cells[-1])
-                yield _row(f"{path}, line {reader.line_num}", layout, [cells[place] for place in places])
+                yield _row(
+                    f"{path}, line {reader.line_num}",
+                    layout,
+                    [None if place is None else cells[place] for place in places],
+                )
             if ends.seem_cut and not _ends_with_newline(path):
                 raise TripsError(
                     f"{path}, line {reader.line_num}: ends without a line end, after {ends.last!r} in column "
@@ -93,10 +97,11 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
     try:
         with parquet.ParquetFile(path) as file:
             layout, places = layout_of(path, file.schema_arrow.names)
-            names = [file.schema_arrow.names[place] for place in places]
+            names = [None if place is None else file.schema_arrow.names[place] for place in places]
             number = 0
-            for batch in file.iter_batches(columns=names):
-                for cells in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
+            for batch in file.iter_batches(columns=[name for name in names if name]):
+                columns = [batch.column(name).to_pylist() if name else [None] * len(batch) for name in names]
+                for cells in zip(*columns, strict=True):
                     number += 1
                     yield _row(f"{path}, row {number}", layout, cells)
     except arrow.ArrowException as error:

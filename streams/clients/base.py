@@ -109,7 +109,10 @@ class Assignor(Protocol):
         ...
 
     def assign(self, partitions: Mapping[str, int], members: Sequence[Subscription]) -> Mapping[str, Assignment]:
-        """Shape: `partitions` maps topic to partition count; the answer maps member id to assignment."""
+        """Shape: `partitions` maps topic to partition count; the answer maps member id to assignment.
+
+        Runs beside the processing thread, and may block, also on the consumer's queries for offsets.
+        """
         ...
 
 
@@ -147,8 +150,11 @@ class Consumer(Protocol):
         """Have the group assign anew, though nobody came or went (a standby is warm)."""
         ...
 
-    def group_metadata(self) -> GroupMetadata:
-        """Who this member is now, for `Producer.send_offsets`."""
+    def group_metadata(self, *, beyond: int | None = None) -> GroupMetadata:
+        """Who this member is now, for `Producer.send_offsets`.
+
+        A member on its way from generation `beyond` to the next is waited for: the group may have gone on already.
+        """
         ...
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
@@ -187,6 +193,13 @@ class Consumer(Protocol):
         """The group's committed offsets; partitions without one are absent.
 
         Waits for transactions that hold offsets of these partitions, until they are decided.
+        """
+        ...
+
+    def decided(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata | None]:
+        """The group's committed offsets as far as they are known now, None where nothing was ever committed.
+
+        Partitions whose offsets an open transaction holds are absent: ask again later.
         """
         ...
 

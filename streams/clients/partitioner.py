@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
 SEED = 0x9747B28C
 MULTIPLIER = 0x5BD1E995
 WORD = 0xFFFFFFFF
+POSITIVE = 0x7FFFFFFF
 
 FEW = 8
 """Below this many keys of one length, lanes cost more than they save."""
@@ -56,32 +58,48 @@ def murmur2_many(keys: Sequence[bytes], length: int) -> list[int]:
 
 
 class KeyPartitioner:
-    """Partitions of keys, remembered per key up to a bound."""
+    """Partitions of keys; the hashes of the first `remember` keys are remembered.
 
-    def __init__(self, remember: int = 200_000) -> None:
+    Columns with other keys are hashed anew each time, which costs half as much again as looking them up: ids that come
+    once, or a very large population of keys, are not worth the memory.
+    """
+
+    def __init__(self, remember: int = 50_000) -> None:
         self._remember = remember
         self._hashes: dict[bytes, int] = {}
 
     def partitions_for(self, keys: Sequence[bytes], count: int) -> list[int]:
         """The partition of each key in a topic of `count` partitions."""
-        known = self._hashes
+        known: Mapping[bytes, int] = self._hashes
         try:
             return [known[key] % count for key in keys]
         except KeyError:
-            self._learn(keys)
+            if not self._learned(keys):
+                if len(keys) >= FEW and len(lengths := set(map(len, keys))) == 1:
+                    return [(value & POSITIVE) % count for value in murmur2_many(keys, lengths.pop())]
+                known = _hashed(set(keys))
         return [known[key] % count for key in keys]
 
-    def _learn(self, keys: Sequence[bytes]) -> None:
+    def _learned(self, keys: Sequence[bytes]) -> bool:
+        """Remember the keys, if there is room for all of them."""
+        room = self._remember - len(self._hashes)
+        if room <= 0:
+            return False
         unknown = set(keys).difference(self._hashes)
-        if len(self._hashes) + len(unknown) > self._remember:
-            self._hashes.clear()
-            unknown = set(keys)
-        by_length: dict[int, list[bytes]] = {}
-        for key in unknown:
-            by_length.setdefault(len(key), []).append(key)
-        for length, same in by_length.items():
-            hashes = murmur2_many(same, length) if len(same) >= FEW else map(murmur2, same)
-            self._hashes.update(zip(same, (value & 0x7FFFFFFF for value in hashes), strict=True))
+        if len(unknown) > room:
+            return False
+        self._hashes.update(_hashed(unknown))
+        return True
+
+
+def _hashed(keys: Iterable[bytes]) -> dict[bytes, int]:
+    """The hash of each key, without its sign as Kafka's partitioner takes it."""
+    found: dict[bytes, int] = {}
+    for length, group in groupby(sorted(keys, key=len), len):
+        same = list(group)
+        hashes = murmur2_many(same, length) if len(same) >= FEW else map(murmur2, same)
+        found.update(zip(same, [value & POSITIVE for value in hashes], strict=True))
+    return found
 
 
 _PARTITIONER = KeyPartitioner()
@@ -94,7 +112,7 @@ def partitions_for(keys: Sequence[bytes], count: int) -> list[int]:
 
 def partition_for(key: bytes, count: int) -> int:
     """The partition of one key in a topic of `count` partitions."""
-    return (murmur2(key) & 0x7FFFFFFF) % count
+    return (murmur2(key) & POSITIVE) % count
 
 
 def _lanes(data: bytes, at: int, width: int, stride: int) -> int:

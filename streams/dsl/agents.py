@@ -16,9 +16,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
+from streams.dsl.agent_results import Expected, Failure, Pace, collected, lanes_of
+from streams.dsl.agent_tables import hold, let_go
 from streams.errors import ProcessingError
 from streams.processor import ProcessorContext
 from streams.record import Batch, Record
+from streams.waiting import result_of
 
 T = TypeVar("T")
 
@@ -55,29 +58,39 @@ class AgentLoop:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine there, and wait for its result here."""
         assert self._loop is not None, "acquire comes first"
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        return result_of(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
 
 
 AGENT_LOOP = AgentLoop()
 
 
-class Failure:
-    """What stands in the place of a result."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-
 class RecordAgent:
-    """Runs `function(value)` or, `with_key`, `function(key, value)` for the records of a batch; None is dropped."""
+    """Runs `function(value)` or, `with_key`, `function(key, value)` for the records of a batch; None is dropped.
 
-    def __init__(self, function: Callable[..., Any], *, concurrency: int, with_key: bool) -> None:
+    A record that takes longer than `timeout_ms` is cancelled, and fails.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        concurrency: int,
+        with_key: bool,
+        timeout_ms: int | None = None,
+        expected: Iterable[Expected] = (),
+    ) -> None:
         self._function = function
         self._concurrency = concurrency
         self._with_key = with_key
+        self._timeout_ms = timeout_ms
+        self._expected = tuple(expected)
         self._context: ProcessorContext | None = None
+        self._pace = Pace(concurrency)
+
+    @property
+    def records_at_once(self) -> int:
+        """How many records to hand over in one batch."""
+        return self._pace.records_at_once
 
     def init(self, context: ProcessorContext) -> None:
         """Start the loop unless it runs."""
@@ -90,13 +103,14 @@ class RecordAgent:
 
     def process_batch(self, batch: Batch) -> Batch | None:
         """Run all records; results in the order of their records."""
-        results = AGENT_LOOP.run(self._run(batch))
         assert self._context is not None
-        return _collected(self._context, batch, enumerate(results))
+        with self._pace.timed():
+            results = AGENT_LOOP.run(self._run(batch, self._context))
+        return collected(self._context, batch, enumerate(results), self._expected)
 
-    async def _run(self, batch: Batch) -> list[Any]:
+    async def _run(self, batch: Batch, context: ProcessorContext) -> list[Any]:
         results: list[Any] = [None] * len(batch)
-        lanes = iter(_lanes(batch.keys))
+        lanes = iter(lanes_of(batch.keys))
         arguments = list(
             zip(batch.keys, batch.values, strict=True) if self._with_key else zip(batch.values, strict=True)
         )
@@ -104,59 +118,34 @@ class RecordAgent:
         async def work() -> None:
             for lane in lanes:
                 for index in lane:
+                    hold(context, batch.record(index))
                     try:
-                        results[index] = await self._function(*arguments[index])
+                        results[index] = await self._awaited(self._function(*arguments[index]))
                     except Exception as error:
                         results[index] = Failure(error)
 
         await asyncio.gather(*(work() for _ in range(min(self._concurrency, len(batch)))))
         return results
 
-
-def _lanes(keys: list[Any]) -> Iterable[list[int]]:
-    """Indices by key, in order: what must run one after another. Records without a key are free of each other."""
-    lanes: dict[Any, list[int]] = {}
-    for index, key in enumerate(keys):
-        lanes.setdefault(("none", index) if key is None else ("key", _hashable(key)), []).append(index)
-    return lanes.values()
-
-
-def _hashable(key: Any) -> Any:
-    try:
-        hash(key)
-    except TypeError:
-        return repr(key)
-    return key
-
-
-def _collected(context: ProcessorContext, batch: Batch, results: Iterable[tuple[int, Any]]) -> Batch | None:
-    """Results with the key, timestamp and headers of their records; failures go to the handler. None when empty."""
-    rows: list[int] = []
-    values: list[Any] = []
-    for index, result in results:
-        if isinstance(result, Failure):
-            context.failed(batch.record(index), result.error)
-        elif result is not None:
-            rows.append(index)
-            values.append(result)
-    if not rows:
-        return None
-    return Batch(
-        [batch.keys[row] for row in rows],
-        values,
-        [batch.timestamps[row] for row in rows],
-        [batch.headers[row] for row in rows] if batch.headers else None,
-        offsets=[batch.offsets[row] for row in rows] if batch.offsets else None,
-        topic=batch.topic,
-        partition=batch.partition,
-    )
+    async def _awaited(self, running: Coroutine[Any, Any, Any]) -> Any:
+        if self._timeout_ms is None:
+            return await running
+        limit = asyncio.timeout(self._timeout_ms / 1000)
+        try:
+            async with limit:
+                return await running
+        except TimeoutError:
+            if not limit.expired():
+                raise  # the function's own
+            raise TimeoutError(f"it took longer than its timeout of {self._timeout_ms:,} ms") from None
 
 
 class Inbox:
     """The stream as an agent of Faust's form sees it: loop over it, over `items()`, `records()` or `take(n)`."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, context: ProcessorContext) -> None:
         self._feed = feed
+        self._context = context
         self.index = -1
         """Of the record in hand; -1 before the first."""
 
@@ -189,7 +178,9 @@ class Inbox:
             yield shape(await self._next())
 
     async def _next(self) -> Record:
+        let_go()
         self.index, record = await self._feed.next()
+        hold(self._context, record)
         return record
 
 
@@ -243,13 +234,20 @@ class Feed:
 class StreamAgent:
     """Runs an agent of Faust's form: `concurrency` copies of it live as long as the task does."""
 
-    def __init__(self, function: Callable[..., Any], *, concurrency: int) -> None:
+    def __init__(self, function: Callable[..., Any], *, concurrency: int, expected: Iterable[Expected] = ()) -> None:
         self._function = function
         self._copies = concurrency
+        self._expected = tuple(expected)
+        self._pace = Pace(concurrency)
         self._name = function.__qualname__
         self._feed: Feed | None = None
         self._running: list[asyncio.Task[None]] = []
         self._context: ProcessorContext | None = None
+
+    @property
+    def records_at_once(self) -> int:
+        """How many records to hand over in one batch."""
+        return self._pace.records_at_once
 
     def init(self, context: ProcessorContext) -> None:
         """Start the loop unless it runs."""
@@ -263,9 +261,10 @@ class StreamAgent:
 
     def process_batch(self, batch: Batch) -> Batch | None:
         """Run all records; results in the order of their records."""
-        results = AGENT_LOOP.run(self._run(batch))
         assert self._context is not None
-        return _collected(self._context, batch, results)
+        with self._pace.timed():
+            results = AGENT_LOOP.run(self._run(batch))
+        return collected(self._context, batch, results, self._expected)
 
     async def _run(self, batch: Batch) -> list[tuple[int, Any]]:
         if self._feed is None:
@@ -276,7 +275,8 @@ class StreamAgent:
     async def _live(self, feed: Feed) -> None:
         """One copy: the function is called again whenever it ends, and each call must read at least one record."""
         while feed.broken is None:
-            inbox = Inbox(feed)
+            assert self._context is not None
+            inbox = Inbox(feed, self._context)
             try:
                 await self._call(inbox, feed)
                 error: Exception | None = None

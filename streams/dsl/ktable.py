@@ -171,16 +171,8 @@ class TableVerbs(Handle):
         Without `on`, rows of equal keys. With it a foreign-key join: `on(value)` or `on(key, value)` makes, from a row of
         this table, the key of its row in the other.
         """
-        return self._joined(
-            other,
-            JoinKind.INNER,
-            joiner,
-            on,
-            stored=Materialized.of(store, name),
-            value=value,
-            processor=processor,
-            partitioners=(partitioner, other_partitioner),
-        )
+        stored, partitioners = Materialized.of(store, name), (partitioner, other_partitioner)
+        return self._joined(other, JoinKind.INNER, joiner, on, stored, value, processor, partitioners)
 
     def left_join(
         self,
@@ -196,16 +188,8 @@ class TableVerbs(Handle):
         other_partitioner: Function | None = None,
     ) -> Self:
         """As `join`, and rows of this table without a partner, with None in its place."""
-        return self._joined(
-            other,
-            JoinKind.LEFT,
-            joiner,
-            on,
-            stored=Materialized.of(store, name),
-            value=value,
-            processor=processor,
-            partitioners=(partitioner, other_partitioner),
-        )
+        stored, partitioners = Materialized.of(store, name), (partitioner, other_partitioner)
+        return self._joined(other, JoinKind.LEFT, joiner, on, stored, value, processor, partitioners)
 
     def outer_join(
         self,
@@ -219,7 +203,7 @@ class TableVerbs(Handle):
     ) -> Self:
         """As `join`, and rows of either table without a partner, with None in its place."""
         stored = Materialized.of(store, name)
-        return self._joined(other, JoinKind.OUTER, joiner, None, stored=stored, value=value, processor=processor)
+        return self._joined(other, JoinKind.OUTER, joiner, None, stored, value, processor)
 
     def _joined(
         self,
@@ -227,7 +211,6 @@ class TableVerbs(Handle):
         kind: JoinKind,
         joiner: Function,
         on: Function | None,
-        *,
         stored: Materialized | None,
         value: Any,
         processor: str | None,

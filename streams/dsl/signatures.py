@@ -9,10 +9,12 @@ from __future__ import annotations
 import dis
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from types import FunctionType, NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from streams.dsl.agent_results import Expected
 from streams.errors import TopologyError
 from streams.serdes.inference import UNKNOWN, annotations_of
 from streams.serdes.registry import type_name
@@ -37,7 +39,7 @@ class UserFunction:
         """Raises: TopologyError when it is no function, or cannot be called with positional arguments alone."""
         if not callable(function):
             raise TopologyError(f"@app.{decorator} decorates a function, got {function!r}")
-        hints = annotations_of(function)
+        hints = _hints(function, decorator)
         types = tuple(hints.get(each.name, UNKNOWN) for each in _positional(function, decorator))
         return cls(function, decorator, types, hints.get("return", UNKNOWN))
 
@@ -87,6 +89,12 @@ class UserFunction:
             return members[0] if len(members) == 1 else Union[tuple(members)]  # noqa: UP007  from a tuple
         return UNKNOWN if kind is Any else kind
 
+    def expected_by(self, carried: Any, target: str) -> list[Expected]:
+        """What a target takes, to be checked result by result, where its type is a plain class."""
+        if not isinstance(carried, type) or get_origin(carried) is not None or carried in {object, dict, list}:
+            return []
+        return [] if hasattr(carried, "__total__") else [Expected(carried, target, self.where)]
+
     def expect_parameters(self, *counts: int, meaning: str) -> None:
         """Raises: TopologyError unless it takes one of these numbers of parameters."""
         if len(self.types) not in counts:
@@ -94,11 +102,15 @@ class UserFunction:
                 f"{self.where}: @app.{self.decorator} calls it with {meaning}, but it takes {len(self.types)} parameters"
             )
 
-    def expect_value_type(self, carried: Any, source: str) -> None:
-        """Raises: TopologyError when its annotation and what `source` carries cannot be the same."""
-        if _disjoint(carried, self.value_type):
+    def expect_value_type(self, carried: Any, source: str, annotated: Any = None) -> None:
+        """Raises: TopologyError when its annotation and what `source` carries cannot be the same.
+
+        `annotated` is the parameter's type, by default that of the last.
+        """
+        kind = self.value_type if annotated is None else annotated
+        if _disjoint(carried, kind):
             raise TopologyError(
-                f"{self.where} takes a {type_name(self.value_type)}, but {source} carries {type_name(carried)}: "
+                f"{self.where} takes a {type_name(kind)}, but {source} carries {type_name(carried)}: "
                 "change the annotation, or the topic's value="
             )
 
@@ -135,6 +147,40 @@ def place(function: Callable[..., Any]) -> str:
     code = getattr(inspect.unwrap(function), "__code__", None)
     name = getattr(function, "__qualname__", repr(function))
     return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code else name
+
+
+@contextmanager
+def placed(user: UserFunction) -> Iterator[None]:
+    """While inside, an error of the verbs that a decorator calls names the decorated function and its place."""
+    try:
+        yield
+    except TopologyError as error:
+        if user.where in str(error):
+            raise
+        raise TopologyError(f"{user.where}: @app.{user.decorator}: {error}") from error
+
+
+def _hints(function: Callable[..., Any], decorator: str) -> dict[str, Any]:
+    """Evaluated annotations, also of names that are local where the decorator stands.
+
+    Raises: TopologyError for an annotation that names nothing.
+    """
+    target = inspect.unwrap(getattr(function, "__func__", function))
+    if not isinstance(target, FunctionType):
+        return annotations_of(function)
+    frame, problem = inspect.currentframe(), ""
+    while frame is not None:
+        try:
+            hints = get_type_hints(target, localns=None if frame.f_locals is frame.f_globals else dict(frame.f_locals))
+        except NameError as error:
+            problem, frame = str(error), frame.f_back
+        except Exception:
+            return annotations_of(function)
+        else:
+            return {name: hint for name, hint in hints.items() if hint is not Any and hint is not object}
+    raise TopologyError(
+        f"{place(function)}: @app.{decorator} cannot read its annotations: {problem}; import that name, or define it before"
+    )
 
 
 def _shown_type(kind: Any) -> str:

@@ -6,7 +6,7 @@ Shape: each function gives a StoreSpec; `key` and `value` are types or serdes, d
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from state.stores import StoreKind, StoreSpec
 from streams.durations import Duration
@@ -15,7 +15,23 @@ from streams.graph.names import checked_name
 from streams.graph.windows import checked
 from streams.serdes import serde_for
 
-__all__ = ["key_value_store", "session_store", "timestamped_key_value_store", "versioned_store", "window_store"]
+__all__ = [
+    "bounded_key_value_store",
+    "key_value_store",
+    "session_store",
+    "timestamped_key_value_store",
+    "versioned_store",
+    "window_store",
+]
+
+
+class _Kept(NamedTuple):
+    """How a store keeps what it holds: what all kinds have in common."""
+
+    persistent: bool = True
+    cached: bool = False
+    logged: bool = True
+    topic_config: Mapping[str, str] | None = None
 
 
 def key_value_store(
@@ -29,16 +45,24 @@ def key_value_store(
     topic_config: Mapping[str, str] | None = None,
 ) -> StoreSpec:
     """Plain values by key."""
-    return _spec(
-        name,
-        StoreKind.KEY_VALUE,
-        key,
-        value,
-        persistent=persistent,
-        cached=cached,
-        logged=logged,
-        topic_config=topic_config,
-    )
+    kept = _Kept(persistent, cached, logged, topic_config)
+    return _spec(name, StoreKind.KEY_VALUE, key, value, kept)
+
+
+def bounded_key_value_store(
+    name: str,
+    key: Any,
+    value: Any,
+    max_entries: int,
+    *,
+    logged: bool = True,
+    topic_config: Mapping[str, str] | None = None,
+) -> StoreSpec:
+    """Plain values by key in memory, at most `max_entries`: the one not used for longest makes room (Kafka's lruMap)."""
+    if not isinstance(max_entries, int) or isinstance(max_entries, bool) or max_entries < 1:
+        raise TopologyError(f"{name}: expected max_entries of 1 at least, got {max_entries!r}")
+    kept = _Kept(persistent=False, logged=logged, topic_config=topic_config)
+    return _spec(name, StoreKind.KEY_VALUE, key, value, kept, max_entries=max_entries)
 
 
 def timestamped_key_value_store(
@@ -52,16 +76,8 @@ def timestamped_key_value_store(
     topic_config: Mapping[str, str] | None = None,
 ) -> StoreSpec:
     """Values by key, with the time of the record that made them: what tables use."""
-    return _spec(
-        name,
-        StoreKind.TIMESTAMPED_KEY_VALUE,
-        key,
-        value,
-        persistent=persistent,
-        cached=cached,
-        logged=logged,
-        topic_config=topic_config,
-    )
+    kept = _Kept(persistent, cached, logged, topic_config)
+    return _spec(name, StoreKind.TIMESTAMPED_KEY_VALUE, key, value, kept)
 
 
 def versioned_store(
@@ -75,15 +91,8 @@ def versioned_store(
 ) -> StoreSpec:
     """Values by key as they were at any time within `history`."""
     history_ms = checked(history, f"{name}: the history", 0)
-    return _spec(
-        name,
-        StoreKind.VERSIONED_KEY_VALUE,
-        key,
-        value,
-        logged=logged,
-        topic_config=topic_config,
-        retention_ms=history_ms,
-    )
+    kept = _Kept(logged=logged, topic_config=topic_config)
+    return _spec(name, StoreKind.VERSIONED_KEY_VALUE, key, value, kept, retention_ms=history_ms)
 
 
 def window_store(
@@ -112,10 +121,7 @@ def window_store(
         StoreKind.TIMESTAMPED_WINDOW if timestamped else StoreKind.WINDOW,
         key,
         value,
-        persistent=persistent,
-        cached=cached,
-        logged=logged,
-        topic_config=topic_config,
+        _Kept(persistent, cached, logged, topic_config),
         retention_ms=retention_ms,
         window_size_ms=size_ms,
         retain_duplicates=retain_duplicates,
@@ -135,43 +141,19 @@ def session_store(
 ) -> StoreSpec:
     """Values by key and session, kept for `retention`."""
     retention_ms = checked(retention, f"{name}: the retention", 0)
-    return _spec(
-        name,
-        StoreKind.SESSION,
-        key,
-        value,
-        persistent=persistent,
-        cached=cached,
-        logged=logged,
-        topic_config=topic_config,
-        retention_ms=retention_ms,
-    )
+    kept = _Kept(persistent, cached, logged, topic_config)
+    return _spec(name, StoreKind.SESSION, key, value, kept, retention_ms=retention_ms)
 
 
-def _spec(
-    name: str,
-    kind: StoreKind,
-    key: Any,
-    value: Any,
-    *,
-    persistent: bool = True,
-    cached: bool = False,
-    logged: bool,
-    topic_config: Mapping[str, str] | None,
-    retention_ms: int = 0,
-    window_size_ms: int = 0,
-    retain_duplicates: bool = False,
-) -> StoreSpec:
+def _spec(name: str, kind: StoreKind, key: Any, value: Any, kept: _Kept, **bounds: Any) -> StoreSpec:
     return StoreSpec(
         name=checked_name(name, "the name of a store"),
         kind=kind,
         key_serde=serde_for(key),
         value_serde=serde_for(value),
-        persistent=persistent,
-        cached=cached,
-        logged=logged,
-        retention_ms=retention_ms,
-        window_size_ms=window_size_ms,
-        retain_duplicates=retain_duplicates,
-        topic_config=dict(topic_config or {}),
+        persistent=kept.persistent,
+        cached=kept.cached,
+        logged=kept.logged,
+        topic_config=dict(kept.topic_config or {}),
+        **bounds,
     )

@@ -5,16 +5,15 @@ Keys of the tables they give are `Windowed`. Records later than a window's grace
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from streams.dsl.aggregates import LONG, Fold, Group, append_aggregate, append_cogroup
-from streams.dsl.handle import expect_arity, processor_name
-from streams.dsl.options import Function, Materialized, resulting_serde
-from streams.dsl.program import Program
+from streams.dsl.aggregates import Fold
+from streams.dsl.folds import CogroupFolds, StreamFolds, TableT, fold_of
+from streams.dsl.handle import expect_arity
+from streams.dsl.options import Function, Materialized
 from streams.errors import TopologyError
-from streams.graph.nodes import Aggregate, Aggregation, Serdes
+from streams.graph.nodes import Aggregation
 from streams.graph.windows import (
     EmitStrategy,
     SessionWindows,
@@ -31,9 +30,6 @@ __all__ = [
     "TimeWindowedKStream",
     "is_windows",
 ]
-
-TableT = TypeVar("TableT")
-MakeTable = Callable[[Program, str, Serdes], TableT]
 
 
 def is_windows(windows: Any) -> None:
@@ -54,106 +50,30 @@ def checked_emit(emit: EmitStrategy, windows: Windows) -> EmitStrategy:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TimeWindowedKStream(Generic[TableT]):
+class TimeWindowedKStream(StreamFolds[TableT]):
     """A grouped stream in tumbling, hopping, sliding or unlimited windows."""
 
-    group: Group
     windows: TimeWindows | SlidingWindows | UnlimitedWindows
-    make_table: MakeTable[TableT]
     emit: EmitStrategy = EmitStrategy.ON_WINDOW_UPDATE
 
     def emit_strategy(self, emit: EmitStrategy) -> TimeWindowedKStream[TableT]:
         """When results are passed on: with every record (the default), or once when a window closes."""
         return replace(self, emit=checked_emit(emit, self.windows))
 
-    def count(
-        self, *, name: str | None = None, store: Materialized | str | None = None, processor: str | None = None
-    ) -> TableT:
-        """How many records each key has in each window."""
-        return self._table(Aggregation.COUNT, store, name, processor, value=LONG)
-
-    def reduce(
-        self,
-        reducer: Function,
-        *,
-        name: str | None = None,
-        store: Materialized | str | None = None,
-        processor: str | None = None,
-    ) -> TableT:
-        """Combine the values of a key and window by `reducer(aggregate, value)`."""
-        expect_arity(reducer, "aggregate, value", "reduce")
-        return self._table(Aggregation.REDUCE, store, name, processor, value=self.group.serdes.value, add=reducer)
-
-    def aggregate(
-        self,
-        initializer: Function,
-        aggregator: Function,
-        *,
-        value: Any = None,
-        name: str | None = None,
-        store: Materialized | str | None = None,
-        processor: str | None = None,
-    ) -> TableT:
-        """Fold values by `aggregator(key, value, aggregate)`, starting each window from `initializer()`."""
-        expect_arity(aggregator, "key, value, aggregate", "aggregate: the aggregator")
-        serde = resulting_serde(value, aggregator, ()) or resulting_serde(None, initializer, ())
-        return self._table(
-            Aggregation.AGGREGATE, store, name, processor, value=serde, add=aggregator, initializer=initializer
-        )
-
-    def _table(
-        self,
-        kind: Aggregation,
-        store: Materialized | str | None,
-        name: str | None,
-        processor: str | None,
-        **fields: Any,
-    ) -> TableT:
-        fold = Fold(
-            kind,
-            Materialized.of(store, name),
-            processor_name(processor),
-            windows=self.windows,
-            emit=self.emit,
-            **fields,
-        )
-        return _made(append_aggregate(self.group, fold), self.group.program, self.make_table)
-
-
-def _made(node: Aggregate, program: Program, make_table: MakeTable[TableT]) -> TableT:
-    return make_table(program, node.name, node.serdes)
+    def _over(self, fold: Fold) -> Fold:
+        return replace(fold, windows=self.windows, emit=self.emit)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SessionWindowedKStream(Generic[TableT]):
+class SessionWindowedKStream(StreamFolds[TableT]):
     """A grouped stream in sessions: windows that grow while records come close enough."""
 
-    group: Group
     windows: SessionWindows
-    make_table: MakeTable[TableT]
     emit: EmitStrategy = EmitStrategy.ON_WINDOW_UPDATE
 
     def emit_strategy(self, emit: EmitStrategy) -> SessionWindowedKStream[TableT]:
         """When results are passed on: with every record (the default), or once when a session closes."""
         return replace(self, emit=checked_emit(emit, self.windows))
-
-    def count(
-        self, *, name: str | None = None, store: Materialized | str | None = None, processor: str | None = None
-    ) -> TableT:
-        """How many records each session has."""
-        return self._table(Aggregation.COUNT, store, name, processor, value=LONG)
-
-    def reduce(
-        self,
-        reducer: Function,
-        *,
-        name: str | None = None,
-        store: Materialized | str | None = None,
-        processor: str | None = None,
-    ) -> TableT:
-        """Combine the values of a session by `reducer(aggregate, value)`."""
-        expect_arity(reducer, "aggregate, value", "reduce")
-        return self._table(Aggregation.REDUCE, store, name, processor, value=self.group.serdes.value, add=reducer)
 
     def aggregate(
         self,
@@ -167,36 +87,12 @@ class SessionWindowedKStream(Generic[TableT]):
         processor: str | None = None,
     ) -> TableT:
         """Fold values by `aggregator(key, value, aggregate)`; sessions that meet by `merge(key, aggregate, aggregate)`."""
-        expect_arity(aggregator, "key, value, aggregate", "aggregate: the aggregator")
-        serde = resulting_serde(value, aggregator, ()) or resulting_serde(None, initializer, ())
-        return self._table(
-            Aggregation.AGGREGATE,
-            store,
-            name,
-            processor,
-            value=serde,
-            add=aggregator,
-            initializer=initializer,
-            merger=_checked_merge(merge),
-        )
+        serde = self._aggregate_serde(initializer, aggregator, value)
+        functions = {"add": aggregator, "initializer": initializer, "merger": _checked_merge(merge)}
+        return self._table(fold_of(Aggregation.AGGREGATE, name, store, processor, value=serde, **functions))
 
-    def _table(
-        self,
-        kind: Aggregation,
-        store: Materialized | str | None,
-        name: str | None,
-        processor: str | None,
-        **fields: Any,
-    ) -> TableT:
-        fold = Fold(
-            kind,
-            Materialized.of(store, name),
-            processor_name(processor),
-            windows=self.windows,
-            emit=self.emit,
-            **fields,
-        )
-        return _made(append_aggregate(self.group, fold), self.group.program, self.make_table)
+    def _over(self, fold: Fold) -> Fold:
+        return replace(fold, windows=self.windows, emit=self.emit)
 
 
 def _checked_merge(merge: Function | None) -> Function:
@@ -210,45 +106,20 @@ def _checked_merge(merge: Function | None) -> Function:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TimeWindowedCogroupedKStream(Generic[TableT]):
+class TimeWindowedCogroupedKStream(CogroupFolds[TableT]):
     """Several grouped streams that feed one aggregate per window. Emits on update only, as in Kafka."""
 
-    entries: tuple[tuple[Group, Function], ...]
     windows: TimeWindows | SlidingWindows | UnlimitedWindows
-    make_table: MakeTable[TableT]
-    id: int
-    serde_from: Callable[[Any, Function], Any]
 
-    def aggregate(
-        self,
-        initializer: Function,
-        *,
-        value: Any = None,
-        name: str | None = None,
-        store: Materialized | str | None = None,
-        processor: str | None = None,
-    ) -> TableT:
-        """Fold all streams, starting each window from `initializer()`."""
-        fold = Fold(
-            Aggregation.AGGREGATE,
-            Materialized.of(store, name),
-            processor_name(processor),
-            self.serde_from(value, initializer),
-            initializer=initializer,
-            windows=self.windows,
-        )
-        return _made(append_cogroup(self.entries, fold, self.id), self.entries[0][0].program, self.make_table)
+    def _over(self, fold: Fold) -> Fold:
+        return replace(fold, windows=self.windows)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SessionWindowedCogroupedKStream(Generic[TableT]):
+class SessionWindowedCogroupedKStream(CogroupFolds[TableT]):
     """Several grouped streams that feed one aggregate per session."""
 
-    entries: tuple[tuple[Group, Function], ...]
     windows: SessionWindows
-    make_table: MakeTable[TableT]
-    id: int
-    serde_from: Callable[[Any, Function], Any]
 
     def aggregate(
         self,
@@ -261,13 +132,7 @@ class SessionWindowedCogroupedKStream(Generic[TableT]):
         processor: str | None = None,
     ) -> TableT:
         """Fold all streams; sessions that meet by `merge(key, aggregate, aggregate)`."""
-        fold = Fold(
-            Aggregation.AGGREGATE,
-            Materialized.of(store, name),
-            processor_name(processor),
-            self.serde_from(value, initializer),
-            initializer=initializer,
-            merger=_checked_merge(merge),
-            windows=self.windows,
-        )
-        return _made(append_cogroup(self.entries, fold, self.id), self.entries[0][0].program, self.make_table)
+        return self._cogrouped(initializer, value, name, store, processor, merger=_checked_merge(merge))
+
+    def _over(self, fold: Fold) -> Fold:
+        return replace(fold, windows=self.windows)

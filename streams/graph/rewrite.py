@@ -168,11 +168,15 @@ def _keeps_null_keys(node: Node) -> bool:
 def merge_repartitions(graph: Graph, names: Names) -> Graph:
     """One repartition right below a change of key instead of several further down.
 
-    Only where nothing between the two changes values, since the topic's serdes would not fit.
+    Only where nothing between the two changes values, since the topic's serdes would not fit. One below two merges goes
+    to the first of them; Kafka refuses such a program.
     """
+    merged: set[str] = set()
     for changer, repartitions in _by_key_changer(graph).items():
-        if repartitions:
-            graph = _merged_below(graph, changer, repartitions, names)
+        left = [name for name in repartitions if name not in merged]
+        if left:
+            graph = _merged_below(graph, changer, left, names)
+            merged.update(left)
     return graph
 
 

@@ -72,14 +72,18 @@ class StreamAggregate:
         self._cached = passes_on_itself(self._store, self._emit, old_values=self._send_old_values)
         self._preload: Callable[[list[Any]], None] = getattr(self._store, "preload", not_at_once)
         self._lookup: Callable[[Any], Any] = getattr(self._store, "lookup", self._store.get)
+        self._holds_updates = self._cached and hasattr(self._store, "holds_updates")
 
     def process(self, batch: Batch) -> None:
         """Fold a batch in, and pass the new aggregates on if no cache does."""
         if None not in batch.keys:
             self._preload(batch.keys)
         rows = rows_of(batch)
+        self._row = -1
         while True:
             try:
+                if self._holds_updates:
+                    self._fold_held(batch, rows)
                 self._fold_rows(batch, rows)
                 break
             except UNHANDLED:
@@ -96,7 +100,7 @@ class StreamAggregate:
         """Fold the rows in, until they end or user code raises; then `_row` is the one it raised for."""
         get, put, add, initial = self._lookup, self._store.put, self._fold.add, self._fold.initial
         headers, emits, output = batch.headers, not self._cached, self._output.add
-        row = -1
+        row = self._row
         try:
             for row, key, value, timestamp in rows:
                 if key is None or value is None:
@@ -111,6 +115,56 @@ class StreamAggregate:
                     output(row, key, new, latest, old, latest=code is None or code == LATEST)
         finally:
             self._row = row
+
+    def _fold_held(self, batch: Batch, rows: Rows) -> None:
+        """As `_fold_rows`, while updates of a key may replace each other here, and are put when something else happens.
+
+        Something else is a key that the cache does not know yet, a deletion, or a record that is dropped or fails.
+        """
+        store, keys = self._store, batch.keys
+        if batch.headers or not store.holds_updates:
+            return
+        known, add, initial = store.known, self._fold.add, self._fold.initial
+        held: dict[Any, tuple[Any, int]] = {}
+        get = held.get
+        row = self._row
+        first = stop = row + 1
+        try:
+            for row, key, value, timestamp in rows:
+                if key is None or value is None:
+                    self._nulls += 1
+                    self._put_held(keys[first:row], held)
+                    first = row + 1
+                    continue
+                stored = get(key) or known(key)
+                alone = stored is None
+                if alone:
+                    self._put_held(keys[first:row], held)
+                    first = row
+                    stored = self._lookup(key)
+                old, before = (initial(), timestamp) if stored is None else stored
+                new = add(key, value, old if old.__class__ in IMMUTABLE else copied(old))
+                latest = before if before > timestamp else timestamp  # noqa: FURB136  max() is four times slower
+                if not alone and new is not None:
+                    held[key] = new, latest
+                    continue
+                self._put_held(keys[first:row], held)
+                first = row + 1
+                store.put(key, new, latest)
+                if not store.holds_updates:
+                    return
+            stop = row + 1
+        finally:
+            self._row = row
+            self._put_held(keys[first : max(stop, row)], held)
+
+    def _put_held(self, keys: list[Any], held: dict[Any, tuple[Any, int]]) -> None:
+        """Put the updates that were held back for these records, in the order of each key's last record."""
+        if held:
+            order = list(dict.fromkeys(reversed(keys)))
+            order.reverse()
+            self._store.put_known(order, [held[key] for key in order])
+            held.clear()
 
     def close(self) -> None:
         """Nothing is held."""

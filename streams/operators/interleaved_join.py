@@ -12,7 +12,7 @@ functions ahead of the windows see one side's records before the other's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, NamedTuple
 
 from state.appended import AppendedWindowStore, EncodedColumns
@@ -38,6 +38,10 @@ class _Input(NamedTuple):
 
     batch: Batch
     columns: EncodedColumns
+
+
+_Way = tuple[Container[Any], Callable[..., Any], Callable[..., None], int, int, Callable[..., Any]]
+"""The keys that the other side has at all, a read there, a write here, how far back and ahead, and the joiner."""
 
 
 class InterleavedJoin:
@@ -112,7 +116,10 @@ class InterleavedJoin:
         triggers: list[tuple[int, int]] = []
         for turn in turns:
             row, key, identity, value, timestamp = next(rows[turn])
-            between, add, before_ms, after_ms, join = ways[turn]
+            others, between, add, before_ms, after_ms, join = ways[turn]
+            if identity not in others:
+                add(identity, timestamp, value)
+                continue
             try:
                 for other_time, other in between(identity, timestamp - before_ms, timestamp + after_ms):
                     values.append(join(key, value, other))
@@ -126,10 +133,11 @@ class InterleavedJoin:
             add(identity, timestamp, value)
         return results_of([batch for batch, _ in inputs], keys, values, timestamps, triggers)
 
-    def _way(self, turn: int) -> tuple[Callable[..., Any], Callable[..., None], int, int, Callable[..., Any]]:
-        """How a record of a side meets the other: a read there, a write here, how far back and ahead, and the joiner."""
+    def _way(self, turn: int) -> _Way:
+        """How a record of a side meets the other."""
         window, join = self.sides[turn].window, self.sides[turn].join
-        return join.other.recent.between, window.store.recent.add, join.before_ms, join.after_ms, join.joined
+        others = join.other.recent
+        return others.lines, others.between, window.store.recent.add, join.before_ms, join.after_ms, join.joined
 
 
 def _is_whole(key: Any, value: Any) -> bool:

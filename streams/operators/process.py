@@ -15,7 +15,7 @@ from streams.errors import TopologyError
 from streams.operators.base import Cancellable, Emit, OperatorContext, PunctuationType
 from streams.operators.columns import UNHANDLED, report
 from streams.processor import BatchProcessor, Processor, RecordMetadata
-from streams.record import Batch, Record
+from streams.record import Batch, Headers, Record
 
 __all__ = ["BatchProcess", "Process", "Stores", "takes_batches"]
 
@@ -135,6 +135,18 @@ class NodeContext:
             f"{self._node} is not connected to a store {name!r} (connected: {names}): "
             f"name it in stores=[...] of the verb that adds the processor"
         )
+
+    def send(
+        self,
+        topic: str,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        timestamps: Sequence[int],
+        headers: Sequence[Headers] | None = None,
+        partitions: Sequence[int] | None = None,
+    ) -> None:
+        """Write columns of bytes to a topic that is no node of the program, in this task's commit."""
+        self._context.send(topic, keys, values, timestamps, headers, partitions)
 
     def commit(self) -> None:
         """Commit soon."""

@@ -12,18 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from state.stores import Flushed, ValueAndTimestamp
-from streams.operators.aggregate import flushed_batch
-from streams.operators.base import Emit, OperatorContext
-from streams.operators.columns import UNHANDLED, Output, report, rows_of
-from streams.operators.emit_on_close import CloseReader
+from state.stores import ValueAndTimestamp
+from streams.operators.base import Emit
 from streams.operators.folding import Fold, copied
-from streams.operators.window_aggregate import LATE
+from streams.operators.windowed_aggregate import WindowedAggregate, headers_of
 from streams.record import Batch, Windowed
 
 __all__ = ["SlidingAggregate"]
-
-NULL = "its key or value is null, and an aggregate needs both"
 
 
 @dataclass(slots=True)
@@ -51,8 +46,10 @@ class Input:
     close: int
 
 
-class SlidingAggregate:
+class SlidingAggregate(WindowedAggregate):
     """Folds a stream's records by key and sliding window."""
+
+    _takes_null_values = False
 
     def __init__(
         self,
@@ -66,56 +63,11 @@ class SlidingAggregate:
         on_close: bool = False,
         send_old_values: bool = False,
     ) -> None:
-        self._node = node
-        self._store_name = store
-        self._fold = fold
-        self._emit = emit
+        super().__init__(node, store, fold, emit, open_ms=grace_ms, on_close=on_close, send_old_values=send_old_values)
         self._difference_ms = difference_ms
-        self._grace_ms = grace_ms
-        self._on_close = on_close
-        self._send_old_values = send_old_values
-        self._observed = -1
-        self._late = 0
-        self._output = Output()
 
-    def init(self, context: OperatorContext) -> None:
-        """Take the store, and have its cache pass results on."""
-        self._context = context
-        self._store = context.store(self._store_name)
-        self._emits = not self._on_close and not self._store.cached
-        if self._on_close:
-            self._closer = CloseReader(context, self._store_name)
-        elif self._store.cached:
-            self._store.set_flush_listener(self._flushed, send_old_values=self._send_old_values)
-
-    def process(self, batch: Batch) -> None:
-        """Fold a batch in."""
-        rows = rows_of(batch)
-        nulls = 0
-        while True:
-            try:
-                for row, key, value, timestamp in rows:
-                    if key is None or value is None:
-                        nulls += 1
-                        continue
-                    headers = batch.headers[row] if batch.headers else None
-                    self._observed = max(self._observed, timestamp)
-                    close = self._observed - self._grace_ms
-                    self._take(Input(row, key, value, timestamp, headers, close))
-                break
-            except UNHANDLED:
-                raise
-            except Exception as error:
-                report(self._context, self._node, batch, row, error)
-        self._count_dropped(nulls)
-        self._output.pass_on(batch, self._emit, old_values=self._send_old_values)
-
-    def _count_dropped(self, nulls: int) -> None:
-        if nulls:
-            self._context.dropped(self._node, nulls, NULL)
-        if self._late:
-            self._context.dropped(self._node, self._late, LATE)
-            self._late = 0
+    def _update(self, batch: Batch, row: int, key: Any, value: Any, timestamp: int) -> None:
+        self._take(Input(row, key, value, timestamp, headers_of(batch, row), self._close_ms))
 
     def _take(self, record: Input) -> None:
         if record.timestamp + self._difference_ms < record.close:
@@ -142,10 +94,10 @@ class SlidingAggregate:
                 found.right_exists = True
             elif end > timestamp:
                 found.right = found.right or stored
-                self._update(record, start, stored)
+                self._update_window(record, start, stored)
             elif end == timestamp:
                 found.left_exists = True
-                self._update(record, start, stored)
+                self._update_window(record, start, stored)
                 if latest >= timestamp:
                     return None
                 found.previous = latest
@@ -163,11 +115,11 @@ class SlidingAggregate:
             and after_previous not in found.starts
             and after_previous + difference >= timestamp
         ):
-            self._update(record, after_previous, None)
+            self._update_window(record, after_previous, None)
         if not found.left_exists:
             meets_previous = found.previous is not None and timestamp - difference <= found.previous
             begun = found.left if meets_previous else None
-            self._update(record, timestamp - difference, begun and ValueAndTimestamp(begun[0], timestamp))
+            self._update_window(record, timestamp - difference, begun and ValueAndTimestamp(begun[0], timestamp))
         self._create_right(record, found)
 
     def _create_right(self, record: Input, found: Surroundings) -> None:
@@ -177,13 +129,13 @@ class SlidingAggregate:
         value, latest = found.right
         start = record.timestamp + 1
         self._store.put(record.key, value, start, latest, record.headers)
-        self._pass_update(record, start, value, latest, None)
+        self._pass_window(record, start, value, latest, None)
 
     # Records below `difference`
 
     def _take_early(self, record: Input) -> None:
         found = Surroundings()
-        for start, stored in list(self._store.fetch_range(record.key, 0, record.timestamp + 1)):
+        for start, stored in self._store.fetch_range(record.key, 0, record.timestamp + 1):
             found.starts.add(start)
             if start == 0:
                 found.combined = stored
@@ -191,19 +143,19 @@ class SlidingAggregate:
                     found.previous = stored[1]
             elif start <= record.timestamp:
                 found.right = stored
-                self._update(record, start, stored)
+                self._update_window(record, start, stored)
             else:
                 found.right_exists = True
         if found.right is None and found.combined is not None and found.combined[1] > record.timestamp:
             found.right = found.combined
         self._create_right(record, found)
         if found.previous is not None and found.previous + 1 not in found.starts:
-            self._update(record, found.previous + 1, None)
-        self._update(record, 0, found.combined)
+            self._update_window(record, found.previous + 1, None)
+        self._update_window(record, 0, found.combined)
 
     # One window
 
-    def _update(self, record: Input, start: int, stored: ValueAndTimestamp | None) -> None:
+    def _update_window(self, record: Input, start: int, stored: ValueAndTimestamp | None) -> None:
         """Fold the record into a window that is still open; without `stored` the window is new."""
         if start + self._difference_ms < record.close:
             self._late += 1
@@ -212,12 +164,11 @@ class SlidingAggregate:
         new = self._fold.add(record.key, record.value, copied(old))
         latest = record.timestamp if old is None else max(record.timestamp, before)
         self._store.put(record.key, new, start, latest, record.headers)
-        self._pass_update(record, start, new, latest, old)
+        self._pass_window(record, start, new, latest, old)
 
-    def _pass_update(self, record: Input, start: int, new: Any, timestamp: int, old: Any) -> None:
-        if self._emits:
-            window = Windowed(record.key, start, start + self._difference_ms)
-            self._output.add(record.row, window, new, timestamp, old)
+    def _pass_window(self, record: Input, start: int, new: Any, timestamp: int, old: Any) -> None:
+        window = Windowed(record.key, start, start + self._difference_ms)
+        self._pass_update(record.row, window, new, timestamp, old)
 
     def _pass_closed(self, record: Input) -> None:
         """Emit the windows that this record closed, in the order of (start, key)."""
@@ -230,10 +181,6 @@ class SlidingAggregate:
             self._output.add(record.row, Windowed(key, start, start + self._difference_ms), value, timestamp)
         self._closer.read_up_to(close)
 
-    def _flushed(self, flushed: Flushed) -> None:
-        batch = flushed_batch(flushed, old_values=self._send_old_values)
-        batch.keys = [Windowed(key, start, start + self._difference_ms) for key, start in batch.keys]
-        self._emit(batch)
-
-    def close(self) -> None:
-        """Nothing is held."""
+    def _window_of(self, stored: Any) -> Windowed:
+        key, start = stored
+        return Windowed(key, start, start + self._difference_ms)

@@ -2,11 +2,11 @@
 
 Rules: the buffer is ordered by (time, key bytes). An update of a key that waits already takes its place, at the first
 one's time. After each record everything at or before observed - wait leaves, where observed is the highest timestamp
-this operator saw. A row counts as waiting until those downstream have taken it. Final results wait by the end of their window, and tombstones among them are dropped. A buffer that
-is full emits its oldest early, or stops the task. What leaves has the time and headers of the update that waited.
-The buffer is in memory; its store is there to find it again after a restart, and is written at commits, with the latest
-of each key that changed. Source: Kafka's
-KTableSuppressProcessorSupplier, InMemoryTimeOrderedKeyValueChangeBuffer.
+this operator saw. A row counts as waiting until those downstream have taken it. Final results wait by the end of their
+window, and tombstones among them are dropped. A buffer that is full emits its oldest early, or stops the task. What
+leaves has the time and headers of the update that waited. The buffer is in memory; its store is there to find it again
+after a restart, and is written at commits, with the latest of each key that changed.
+Source: Kafka's KTableSuppressProcessorSupplier, InMemoryTimeOrderedKeyValueChangeBuffer.
 """
 
 from __future__ import annotations
@@ -188,16 +188,17 @@ class Suppress:
         )
 
     def _pass_on(self, *, alone: bool) -> None:
-        """Emit what left the buffer, in that order; `alone`: one by one, since those downstream may look at it."""
-        leaving = self._leaving
-        if self._final:
-            leaving = [each for each in leaving if each[1].new is not None]
-        self._leaving = []
+        """Emit what left the buffer, in that order; `alone`: one by one, since those downstream may look at it.
+
+        To them the ones behind it still wait.
+        """
+        leaving, self._leaving = self._leaving, []
+        self._passing = dict(leaving)
         for part in [[each] for each in leaving] if alone else [leaving]:
-            if part:
-                self._passing = dict(part)
-                self._emit_changes(part)
-        self._passing = {}
+            if taken := [each for each in part if not self._final or each[1].new is not None]:
+                self._emit_changes(taken)
+            for key, _ in part:
+                self._passing.pop(key, None)
 
     def _emit_changes(self, leaving: list[tuple[bytes, BufferedChange]]) -> None:
         value = self._value.deserialize

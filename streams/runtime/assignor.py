@@ -1,76 +1,191 @@
-"""Divides tasks among workers: balanced, sticky, and each task with all of its inputs.
+"""The assignor of a worker: tells the leader about its worker, and as leader turns a plan into assignments.
 
-Runs on the group's leader alone. Rules: a task (sub-topology x partition) goes to one worker with that partition of
-every topic it reads; no two workers differ by more than one task; within that, a task stays where it ran, else it goes
-where its state lies, else to whoever has least. The answer depends on nothing but the members and what they say.
+`placement` makes the plan; here it meets the group: tasks become the partitions they read, changelogs' end offsets
+become lags, and user data go out and come back (`member_info`). Rules: the protocol is cooperative, so a task that runs
+elsewhere is given only when its owner has let go; until then its new owner keeps the copy it has. Without end offsets
+tasks stay where they are, and the group looks again later.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter, defaultdict
+import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
 from typing import NamedTuple
 
-import msgspec
+from msgspec.structs import replace
 
 from streams.clients.base import Assignment, Subscription
 from streams.errors import ClientError
 from streams.record import TopicPartition
+from streams.runtime.member_info import (
+    OLDEST,
+    VERSION,
+    GroupInfo,
+    HostTasks,
+    MemberInfo,
+    decode_group,
+    decode_member,
+    encode,
+    packed_hosts,
+    task_named,
+)
+from streams.runtime.placement import PlacementRules, Plan, WorkerView, plan
 from streams.runtime.task import TaskId
 
+log = logging.getLogger(__name__)
+
 NAME = "headrace"
-VERSION = 1
+UNKNOWN_LAG = 1 << 60
 
-
-class MemberState(msgspec.Struct, frozen=True, array_like=True):
-    """What a worker tells the leader: the version of this format, the tasks it ran, and those it has state of."""
-
-    version: int
-    running: list[str] = []
-    stored: list[str] = []
+Ends = Callable[[Iterable[TopicPartition]], Mapping[TopicPartition, int]]
+"""End offsets; called beside the processing thread."""
 
 
 class TaskInputs(NamedTuple):
-    """One sub-topology as the assignor sees it: its source topics, by full name."""
+    """One sub-topology as the assignor sees it: its source topics and the changelogs of its stores, by full name."""
 
     subtopology: int
     topics: tuple[str, ...]
+    changelogs: tuple[str, ...] = ()
 
 
 class TaskAssignor:
-    """An `Assignor` of tasks. `state` is asked on the processing thread whenever this member joins."""
+    """An `Assignor` of tasks.
+
+    `state` is asked on the processing thread whenever this member joins, `told` hears there what the leader says, and
+    whether to join again at once, because the leader did not understand what was said. `version` is for tests.
+    """
 
     name = NAME
-    cooperative = False
+    cooperative = True
 
-    def __init__(self, inputs: Sequence[TaskInputs], state: Callable[[], MemberState]) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[TaskInputs],
+        state: Callable[[], MemberInfo],
+        *,
+        told: Callable[[GroupInfo, bool], None] = lambda _info, _again: None,
+        ends: Ends = lambda _partitions: {},
+        rules: PlacementRules = PlacementRules(),  # noqa: B008  never changed
+        version: int = VERSION,
+        oldest: int = OLDEST,
+    ) -> None:
         self._inputs = tuple(inputs)
+        self._changelogs = {part.subtopology: part.changelogs for part in inputs}
         self._state = state
+        self._told = told
+        self._ends = ends
+        self._rules = rules
+        self._version, self._oldest = version, oldest
+        self._speaks = version
 
     def user_data(self) -> bytes:
         """What this member tells the leader about itself."""
-        return msgspec.msgpack.encode(self._state())
+        info = replace(self._state(), version=self._speaks, oldest=min(self._oldest, self._speaks))
+        return encode(info)
 
     def on_assignment(self, user_data: bytes) -> None:
-        """Nothing to remember: the partitions say it all."""
+        """Hear what the leader says; speak its version from now on, if it is an older one."""
+        info = decode_group(user_data, self._version)
+        understood = info.leader >= min(self._oldest, self._speaks)
+        if not understood:
+            log.info("the leader speaks version %d, not %d: joining again", info.leader, self._speaks)
+        self._speaks = min(self._version, info.leader)
+        self._told(info, not understood)
 
     def assign(self, partitions: Mapping[str, int], members: Sequence[Subscription]) -> Mapping[str, Assignment]:
         """Shape: `partitions` maps topic to partition count; the answer maps member id to assignment."""
         tasks = tasks_of(self._inputs, partitions)
-        states = {member.member_id: decoded(member) for member in members}
-        owners = distribute(sorted(tasks), states)
+        stateful = {task for task in tasks if self._changelogs[task.subtopology]}
+        infos = {
+            member.member_id: decode_member(member.user_data, member.member_id, self._version) for member in members
+        }
+        lags, complete = self._lags(infos, stateful)
+        made = plan(tasks, stateful, [_view(name, infos[name], lags[name]) for name in infos], self._rules)
+        _say(made, len(tasks), len(members), complete=complete)
+        messages = self._messages(made, tasks, members, infos, probes=not (made.settled and complete))
         given: dict[str, list[TopicPartition]] = {member.member_id: [] for member in members}
-        for task, owner in owners.items():
+        for task, owner in made.owners.items():
             given[owner] += tasks[task]
-        return {member: Assignment(tuple(sorted(inputs))) for member, inputs in given.items()}
+        return {name: Assignment(tuple(sorted(inputs)), messages[name]) for name, inputs in given.items()}
+
+    # Within
+
+    def _lags(
+        self, infos: Mapping[str, MemberInfo], stateful: Iterable[TaskId]
+    ) -> tuple[dict[str, dict[TaskId, int]], bool]:
+        """How far the state of each member is behind, and whether that could be found out."""
+        known = {str(task): task for task in stateful}
+        asked = {
+            partition
+            for info in infos.values()
+            for name in info.positions
+            if name in known
+            for partition in self._logs(known[name])
+        }
+        try:
+            ends = self._ends(asked) if asked else {}
+            complete = True
+        except ClientError as error:
+            log.warning("the ends of changelogs are not known, tasks stay where they are for now: %s", error)
+            ends, complete = {}, False
+        lags: dict[str, dict[TaskId, int]] = {}
+        for member, info in infos.items():
+            of_member = lags[member] = {}
+            for name, position in info.positions.items():
+                if (task := known.get(name)) is not None:
+                    end = sum(ends.get(partition, 0) for partition in self._logs(task))
+                    of_member[task] = max(end - position, 0) if complete else UNKNOWN_LAG
+            of_member.update({known[name]: 0 for name in info.running if name in known})
+        return lags, complete
+
+    def _logs(self, task: TaskId) -> list[TopicPartition]:
+        return [TopicPartition(topic, task.partition) for topic in self._changelogs[task.subtopology]]
+
+    def _messages(
+        self,
+        made: Plan,
+        tasks: Mapping[TaskId, Sequence[TopicPartition]],
+        members: Sequence[Subscription],
+        infos: Mapping[str, MemberInfo],
+        *,
+        probes: bool,
+    ) -> dict[str, bytes]:
+        """What each member is told beside its partitions."""
+        standbys: dict[str, list[TaskId]] = defaultdict(list)
+        for task, names in made.standbys.items():
+            for name in names:
+                standbys[name].append(task)
+        hosts = packed_hosts(_hosts(made, standbys, infos))
+        withheld = _withheld(made, tasks, members)
+        for name, waiting in withheld.items():
+            standbys[name] += [task for task in waiting if self._changelogs[task.subtopology]]
+        warmups: dict[str, list[str]] = defaultdict(list)
+        for task, name in made.warmups.items():
+            warmups[name].append(str(task))
+        prober = min(infos, default="")
+        written = min([self._version, *(info.version for info in infos.values())])
+        return {
+            name: encode(
+                GroupInfo(
+                    version=written,
+                    oldest=min(self._oldest, written),
+                    leader=self._version,
+                    standbys=[str(task) for task in sorted(standbys[name])],
+                    warmups=warmups[name],
+                    probe=probes and name == prober,
+                    hosts=hosts,
+                )
+            )
+            for name in infos
+        }
 
 
 def tasks_of(inputs: Iterable[TaskInputs], partitions: Mapping[str, int]) -> dict[TaskId, list[TopicPartition]]:
     """All tasks and what each reads; a topic with fewer partitions feeds the first tasks only."""
     tasks: dict[TaskId, list[TopicPartition]] = {}
-    for subtopology, topics in inputs:
+    for subtopology, topics, _ in inputs:
         count = max((partitions.get(topic, 0) for topic in topics), default=0)
         for number in range(count):
             tasks[TaskId(subtopology, number)] = [
@@ -79,81 +194,45 @@ def tasks_of(inputs: Iterable[TaskInputs], partitions: Mapping[str, int]) -> dic
     return tasks
 
 
-def distribute(tasks: Sequence[TaskId], states: Mapping[str, MemberState]) -> dict[TaskId, str]:
-    """The owner of each task; `tasks` in order. What a member keeps is a mix of sub-topologies: heavy ones spread."""
-    if not states:
-        return {}
-    quota = _Quota(tasks, sorted(states))
-    owners: dict[TaskId, str] = {}
-    mixed = sorted(tasks, key=lambda task: (task.partition, task.subtopology))
-    for known in (_places(states, "running"), _places(states, "stored")):
-        for task in mixed:
-            if task in owners:
-                continue
-            for member in known.get(str(task), ()):
-                if quota.take(member, task):
-                    owners[task] = member
-                    break
-    remaining = [task for task in tasks if task not in owners]
-    for subtopology, group in groupby(remaining, key=lambda task: task.subtopology):
-        owners |= quota.hand_out(subtopology, list(group))
-    return owners
+def _view(name: str, info: MemberInfo, lags: Mapping[TaskId, int]) -> WorkerView:
+    running = frozenset(map(task_named, info.running))
+    return WorkerView(name, info.host or name, running, lags, tuple(sorted(info.tags.items())))
 
 
-class _Quota:
-    """How many tasks each member may have: all the same, but for some that take one of the rest."""
-
-    def __init__(self, tasks: Sequence[TaskId], members: Sequence[str]) -> None:
-        self._loads = dict.fromkeys(members, 0)
-        self._parts: Counter[tuple[str, int]] = Counter()
-        self._base, self._rest = divmod(len(tasks), len(members))
-
-    def take(self, member: str, task: TaskId) -> bool:
-        """Count one more task for a member, unless it has enough."""
-        load = self._loads[member]
-        if load > self._base or (load == self._base and self._rest == 0):
-            return False
-        self._rest -= load == self._base
-        self._loads[member] = load + 1
-        self._parts[member, task.subtopology] += 1
-        return True
-
-    def hand_out(self, subtopology: int, tasks: list[TaskId]) -> dict[TaskId, str]:
-        """Give tasks of one sub-topology to whoever has least, and least of it."""
-        heap = [(load, self._parts[member, subtopology], member) for member, load in self._loads.items()]
-        heapq.heapify(heap)
-        owners: dict[TaskId, str] = {}
-        for task in tasks:
-            load, part, member = heap[0]
-            heapq.heapreplace(heap, (load + 1, part + 1, member))
-            owners[task] = member
-            self._loads[member] = load + 1
-            self._parts[member, subtopology] = part + 1
-        return owners
+def _withheld(
+    made: Plan, tasks: Mapping[TaskId, Sequence[TopicPartition]], members: Sequence[Subscription]
+) -> dict[str, list[TaskId]]:
+    """By member, the tasks it is to have that another still owns: it keeps its copies of them warm until then."""
+    owned_by = {partition: member.member_id for member in members for partition in member.owned}
+    found: dict[str, list[TaskId]] = defaultdict(list)
+    for task, owner in made.owners.items():
+        if any(owned_by.get(partition, owner) != owner for partition in tasks[task]):
+            found[owner].append(task)
+    return found
 
 
-def _places(states: Mapping[str, MemberState], what: str) -> dict[str, list[str]]:
-    """By task, the members that say they have it, in order."""
-    places: dict[str, list[str]] = defaultdict(list)
-    for member in sorted(states):
-        for task in getattr(states[member], what):
-            places[task].append(member)
-    return places
+def _hosts(
+    made: Plan, standbys: Mapping[str, Sequence[TaskId]], infos: Mapping[str, MemberInfo]
+) -> dict[str, HostTasks]:
+    """Who has what, of those that say where they can be reached."""
+    running: dict[str, list[TaskId]] = defaultdict(list)
+    for task, owner in made.owners.items():
+        running[owner].append(task)
+    found: dict[str, HostTasks] = {}
+    for name, info in infos.items():
+        if info.address:
+            before = found.get(info.address, HostTasks(frozenset(), frozenset()))
+            found[info.address] = HostTasks(before.running.union(running[name]), before.standbys.union(standbys[name]))
+    return found
 
 
-def decoded(member: Subscription) -> MemberState:
-    """What a member says of itself. Raises: ClientError when it speaks another version."""
-    if not member.user_data:
-        return MemberState(VERSION)
-    try:
-        state = msgspec.msgpack.decode(member.user_data, type=MemberState)
-    except msgspec.MsgspecError as error:
-        raise ClientError(
-            f"member {member.member_id} of the group is no worker of this application: use another application id"
-        ) from error
-    if state.version != VERSION:
-        raise ClientError(
-            f"member {member.member_id} runs version {state.version} of the assignor, this worker version {VERSION}: "
-            "run the same release everywhere"
-        )
-    return state
+def _say(made: Plan, tasks: int, members: int, *, complete: bool) -> None:
+    log.info(
+        "assigned %d task(s) and %d standby(s) to %d worker(s)%s",
+        tasks,
+        sum(map(len, made.standbys.values())),
+        members,
+        ""
+        if made.settled and complete
+        else f"; some wait for state elsewhere, {len(made.warmups)} of them warm up now",
+    )

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from streams.errors import StoreNotReady
+from streams.waiting import answer_with
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ class Inquiries:
     def open(self) -> None:
         """Begin to answer, on the calling thread."""
         self._thread = threading.get_ident()
+        answer_with(self.answer)
 
     def ask(self, question: Callable[[], T]) -> T:
         """The answer of the processing thread. Raises: what the question raises; StoreNotReady when nobody answers."""
@@ -66,6 +68,7 @@ class Inquiries:
 
     def close(self) -> None:
         """Answer no more."""
+        answer_with(None)
         self._thread = None
         while self._waiting:
             future, _ = self._waiting.popleft()

@@ -107,6 +107,7 @@ def task_inputs(topology: Topology, matched: Iterable[str]) -> list[TaskInputs]:
                 *part.source_topics,
                 *(topic for topic in topics if any(re.fullmatch(pattern, topic) for pattern in part.patterns)),
             ),
+            tuple(part.changelogs.values()),
         )
         for part in topology.subtopologies
     ]

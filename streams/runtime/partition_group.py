@@ -35,13 +35,18 @@ def no_lag(_partition: TopicPartition) -> int | None:
 
 
 class PartitionQueue:
-    """The records of one partition that wait: undecoded batches, and the decoded ones in front."""
+    """The records of one partition that wait: undecoded batches, and the decoded ones in front.
+
+    `skipped` says that the position has passed offsets without a record (ends of transactions, aborted ones) since it
+    was last set to False.
+    """
 
     def __init__(self, partition: TopicPartition, deserialize: Deserialize) -> None:
         self.partition = partition
         self.partition_time = NO_TIMESTAMP
         self.position: int | None = None
         self.size = 0
+        self.skipped = False
         self._deserialize = deserialize
         self._raw: deque[RawBatch] = deque()
         self._front: Batch | None = None
@@ -128,6 +133,7 @@ class PartitionQueue:
         front = self._deserialize(self._origin, self.partition_time)
         self._front, self._cursor = front, 0
         if not len(front):
+            self.skipped = True
             self._drop_front()
             return
         assert front.offsets is not None, "fetched records have offsets"

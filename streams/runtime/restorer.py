@@ -1,6 +1,7 @@
 """Brings stores up to the end of their changelogs, over a consumer of its own.
 
-Each turn applies what has arrived and returns, so that the worker goes on polling its group. Rules: a store is done
+Each turn applies some of what has arrived and returns, so that the worker goes on polling its group and tasks that run
+are not held up. Rules: a store is done
 when the *position* has reached the end offset that was asked for at the start, not when the last record was seen, for
 transaction markers and compacted gaps count; under exactly-once that end is the high watermark, beyond transactions
 whose outcome is still to be written. A store that is ahead of its changelog cannot be trusted
@@ -10,6 +11,7 @@ whose outcome is still to be written. A store that is ahead of its changelog can
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
@@ -17,6 +19,9 @@ from streams.clients.base import Consumer, RawBatch
 from streams.errors import ChangelogLost, ClientError, OffsetOutOfRange, TaskCorrupted
 from streams.record import TopicPartition
 from streams.runtime.task import Changelog, Task, TaskId
+
+SLICE_S = 0.05
+"""How long one turn may apply records."""
 
 
 class RestoreListener(Protocol):
@@ -75,6 +80,7 @@ class Restorer:
         self._markers = int(transactional)
         self._clock = clock
         self._restores: dict[TopicPartition, _Restore] = {}
+        self._fetched: deque[RawBatch] = deque()
         self._open: dict[TaskId, set[TopicPartition]] = {}
         self._moved_at = 0.0
 
@@ -115,22 +121,24 @@ class Restorer:
 
     def remove(self, task: TaskId) -> None:
         """Let go of a task's stores, wherever they are."""
-        for partition in self._open.pop(task, set()):
+        gone = self._open.pop(task, set())
+        for partition in gone:
             self._restores.pop(partition, None)
+        self._fetched = deque(each for each in self._fetched if (each.topic, each.partition) not in gone)
         self._assign()
 
     def step(self, timeout_s: float) -> list[TaskId]:
-        """Apply what has arrived, waiting up to `timeout_s` for something; the answer is the tasks that are complete.
+        """Apply what has arrived for SLICE_S, waiting up to `timeout_s` for it; the answer is the tasks that are complete.
 
         Raises: ClientError when nothing moves for too long, TaskCorrupted when records are missing.
         """
         if self._restores:
-            try:
-                batches = self._consumer().poll(timeout_s)
-            except OffsetOutOfRange as error:
-                raise TaskCorrupted(f"the changelog no longer has what a store needs: {error}") from error
-            for batch in batches:
-                self._apply(batch)
+            self._fetch(timeout_s)
+            until = self._clock() + SLICE_S
+            while self._fetched:
+                self._apply(self._fetched.popleft())
+                if self._clock() >= until:
+                    break
             self._advance()
             self._check_stall()
         done = [task for task, partitions in self._open.items() if not partitions]
@@ -161,6 +169,14 @@ class Restorer:
         self._made.assign(self._restores)
         for restore in begun:
             self._made.seek(restore.changelog.partition, restore.position)
+
+    def _fetch(self, timeout_s: float) -> None:
+        if self._fetched:
+            return
+        try:
+            self._fetched.extend(self._consumer().poll(timeout_s))
+        except OffsetOutOfRange as error:
+            raise TaskCorrupted(f"the changelog no longer has what a store needs: {error}") from error
 
     def _apply(self, batch: RawBatch) -> None:
         partition = TopicPartition(batch.topic, batch.partition)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from streams.clients.base import Clock, Consumer, OffsetAndMetadata
 from streams.errors import ClientError
 from streams.record import TopicPartition
+from streams.topology.topology import Topology
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +30,19 @@ class StartOffsets:
 
     def place(
         self, consumer: Consumer, partitions: Iterable[TopicPartition]
-    ) -> dict[TopicPartition, OffsetAndMetadata]:
-        """Have the consumer read these from where they stand; the answer is what was committed."""
+    ) -> dict[TopicPartition, OffsetAndMetadata | None]:
+        """Have the consumer read these from where they stand; the answer is what was committed, None for nothing.
+
+        Partitions that are absent are not placed: the transaction of their last owner is not decided yet.
+        """
         wanted = list(partitions)
         if not wanted:
             return {}
-        committed = consumer.committed(wanted)
+        committed = consumer.decided(wanted)
         for partition, entry in committed.items():
-            consumer.seek(partition, entry.offset)
-        fresh = [partition for partition in wanted if partition not in committed]
+            if entry is not None:
+                consumer.seek(partition, entry.offset)
+        fresh = [partition for partition, entry in committed.items() if entry is None]
         for partition, offset in self._found(consumer, fresh).items():
             consumer.seek(partition, offset)
         return committed
@@ -68,3 +73,14 @@ class StartOffsets:
             f"{partitions[0]} has no committed offset to begin at, and auto_offset_reset is {reset!r}: "
             "set it to 'earliest' or 'latest'"
         )
+
+
+def reset_rules(topology: Topology) -> dict[str, Reset]:
+    """By full name, the rules of the topics whose source has one of its own."""
+    return {
+        topology.full_name(topic): source.offset_reset
+        for part in topology.subtopologies
+        for source in part.sources
+        for topic in source.topics
+        if source.offset_reset is not None
+    }

@@ -72,7 +72,7 @@ class StreamsProducer:
         except ProducerFenced:
             raise
         except TaskMigrated:
-            newer = consumer.group_metadata()
+            newer = consumer.group_metadata(beyond=group.generation)
             if newer.member_id != group.member_id or newer.generation <= group.generation:
                 raise
             self._producer.send_offsets(offsets, newer)  # still a member: the group went on while this was on its way

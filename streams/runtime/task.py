@@ -60,7 +60,7 @@ TRANSITIONS: Mapping[TaskState, frozenset[TaskState]] = {
     TaskState.CREATED: frozenset({TaskState.RESTORING, TaskState.CLOSED}),
     TaskState.RESTORING: frozenset({TaskState.RUNNING, TaskState.CLOSED}),
     TaskState.RUNNING: frozenset({TaskState.SUSPENDED, TaskState.CLOSED}),
-    TaskState.SUSPENDED: frozenset({TaskState.RUNNING, TaskState.CLOSED}),
+    TaskState.SUSPENDED: frozenset({TaskState.CLOSED}),
     TaskState.CLOSED: frozenset(),
 }
 
@@ -71,6 +71,7 @@ def do_not_wait(_seconds: float) -> None:
 
 Compile = Callable[[OperatorContext], TaskProgram]
 OpenStore = Callable[[StoreSpec, TaskId, ChangelogWriter | None], Store]
+KeepStore = Callable[[TaskId, Store], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,16 +171,12 @@ class Task:
         self._program.init()
 
     def suspend(self) -> None:
-        """Stop, committed, in a rebalance: the task may come back to this worker, and then goes on as it is."""
+        """Stop, committed, because the task goes to another worker; the assignment that follows says what becomes of it."""
         self._move_to(TaskState.SUSPENDED)
         self._forget_input()
 
-    def resume(self) -> None:
-        """Go on after a rebalance; input comes again from the committed offsets."""
-        self._move_to(TaskState.RUNNING)
-
-    def close(self) -> None:
-        """Let go of operators and stores without a commit; safe to call twice."""
+    def close(self, keep: KeepStore | None = None) -> None:
+        """Let go of operators and stores without a commit; safe to call twice. `keep` gets the stores instead."""
         if self.state is TaskState.CLOSED:
             return
         started = self.state in {TaskState.RUNNING, TaskState.SUSPENDED}
@@ -188,7 +185,7 @@ class Task:
             if started:
                 self._program.close()
         finally:
-            self._close_stores()
+            self._close_stores(keep)
 
     # Input
 
@@ -217,6 +214,7 @@ class Task:
         """Process up to `max_records` in the order of their timestamps; the answer is how many."""
         done = 0
         group, punctuators = self._group, self._stream_punctuators
+        max_records = self._program.records_at_once(max_records)
         while done < max_records and group.ready(now_ms):
             count = self._process_next(max_records - done, punctuators.due)
             if not count:
@@ -264,8 +262,11 @@ class Task:
 
     @property
     def commit_needed(self) -> bool:
-        """Whether anything happened since the last commit."""
-        return self._dirty
+        """Whether anything happened since the last commit, if only that offsets without a record were passed.
+
+        Source: Kafka's StreamTask.commitNeeded, so that a topic that ends with markers of transactions has no lag.
+        """
+        return self._dirty or any(queue.skipped for queue in self._group.queues.values())
 
     @property
     def uncommitted_bytes(self) -> int:
@@ -301,14 +302,19 @@ class Task:
         for name, store in self.stores.items():
             if name not in self._program.changelog_topics:
                 store.commit(None)
-        self.commit_requested = self._dirty = False
+        self._clean()
 
     def discard(self) -> None:
         """Forget what changed since the last commit, waiting input included: the transaction was aborted."""
         for store in self.stores.values():
             store.discard()
         self._forget_input()
+        self._clean()
+
+    def _clean(self) -> None:
         self.commit_requested = self._dirty = False
+        for queue in self._group.queues.values():
+            queue.skipped = False
 
     # OperatorContext
 
@@ -439,11 +445,11 @@ class Task:
         topic = self._program.changelog_topics.get(store)
         return self._collector.changelog(topic, self.partition) if topic and topic not in self._sources else None
 
-    def _close_stores(self) -> None:
+    def _close_stores(self, keep: KeepStore | None = None) -> None:
         """All of them, also after one that could not be closed well. Raises: the first StateError."""
         with ExitStack() as closings:
             for store in self.stores.values():
-                closings.callback(store.close)
+                closings.callback(*((store.close,) if keep is None else (keep, self.id, store)))
         self.stores.clear()
 
     def _forget_input(self) -> None:

@@ -1,11 +1,11 @@
 """The tasks of one worker: made and let go as partitions come and go, opened, restored and run.
 
 It is the group's rebalance listener, so all of it happens on the processing thread, inside `poll` or between polls.
-Rules: on revocation everything is committed and the tasks that go are suspended, stores open; those that come back go
-on as they are, the others are closed, and tasks that stay never notice. Under exactly-once a commit that fails is
-undone, and the tasks that took part are taken up anew from what is committed: their stores from their positions, their
-input from the committed offsets. A task whose directory another process still holds is tried again until it is free.
-Input of a task that is not running is not fetched.
+Rules: only what goes elsewhere is revoked; then everything is committed, the tasks that go are suspended, and closed
+by the assignment that follows; tasks that stay never notice. A new task is taken up in steps, none of which waits: its
+input is placed once the last owner's transaction is decided, its stores are opened once their directory is free, then
+restored bit by bit; what was a standby here goes on with its engines, and so does what becomes one. Under exactly-once a commit that fails is undone, and the tasks that took part are taken up anew
+from what is committed. Input of a task that is not running is not fetched.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from state.errors import StoreLocked
 from state.stores import Store
 from streams.clients.base import Consumer, OffsetAndMetadata, RawBatch
 from streams.errors import (
+    ClientError,
     ProducerFenced,
     RebalanceInProgress,
     StoreNotReady,
@@ -27,9 +28,11 @@ from streams.errors import (
     TransactionAbortable,
 )
 from streams.record import TopicPartition
-from streams.runtime.assignor import VERSION, MemberState
 from streams.runtime.committer import Committer
+from streams.runtime.group_view import GroupView
+from streams.runtime.member_info import MemberInfo
 from streams.runtime.restorer import Corruption, Restorer
+from streams.runtime.standby_tasks import StandbyTasks
 from streams.runtime.start_offsets import StartOffsets
 from streams.runtime.task import Task, TaskId, TaskState
 from streams.runtime.task_stores import TaskStores
@@ -45,10 +48,16 @@ MIN_BUFFER_BYTES = 1 << 20
 
 
 class _Waiting(NamedTuple):
-    """A task whose directory another process holds; 0.0: it was not tried yet."""
+    """A task on its way to be opened; `retry_at` 0.0: it was not tried yet."""
 
     since: float
-    retry_at: float
+    retry_at: float = 0.0
+    placed: bool = False
+    """Its input stands where it has to begin."""
+
+
+class _Undecided(ClientError):  # noqa: N818  it is no error yet
+    """The input of a task cannot be placed yet."""
 
 
 class TaskManager:
@@ -61,6 +70,8 @@ class TaskManager:
         committer: Committer,
         restorer: Restorer,
         stores: TaskStores,
+        standbys: StandbyTasks,
+        group: GroupView,
         start_offsets: StartOffsets,
         make_task: MakeTask,
         subtopology_of: Mapping[str, int],
@@ -74,13 +85,15 @@ class TaskManager:
         self._committer = committer
         self._restorer = restorer
         self._stores = stores
+        self.standbys = standbys
+        self.group = group
         self._start_offsets = start_offsets
         self._make_task = make_task
         self._subtopology_of = subtopology_of
         self._buffer_bytes = buffer_bytes
         self._lock_timeout_s = lock_timeout_s
         self._task_of: dict[TopicPartition, Task] = {}
-        self._committed: dict[TopicPartition, OffsetAndMetadata] = {}
+        self._committed: dict[TopicPartition, OffsetAndMetadata | None] = {}
         self._paused: set[TopicPartition] = set()
         self._unopened: dict[TaskId, _Waiting] = {}
         self.between_assignments = False
@@ -88,10 +101,14 @@ class TaskManager:
 
     # The group
 
-    def member_state(self) -> MemberState:
-        """What the assignor is told of this worker."""
-        running = [str(task) for task in sorted(self.tasks)]
-        return MemberState(VERSION, running, self._stores.on_disk())
+    def member_info(self) -> MemberInfo:
+        """What the leader is told of this worker."""
+        running = [str(task.id) for task in self._running()]
+        positions = self._stores.on_disk() | {str(task): at for task, at in self.standbys.positions().items()}
+        for task in self.tasks.values():
+            if task.state is TaskState.RESTORING:
+                positions[str(task.id)] = sum(store.position or 0 for store, _ in task.changelogs())
+        return self.group.introduced(sorted(running), positions)
 
     def revoked(self, partitions: frozenset[TopicPartition]) -> None:
         """Commit everything, and suspend the tasks that go; whatever goes wrong in a commit here, they go."""
@@ -122,40 +139,46 @@ class TaskManager:
         for partition in sorted(partitions):
             inputs.setdefault(TaskId(self._subtopology_of[partition.topic], partition.partition), []).append(partition)
         for task_id, task in list(self.tasks.items()):
-            if task_id not in inputs or set(task.inputs) != set(inputs[task_id]):
-                self._close(task)
+            stays = task.state is not TaskState.SUSPENDED and set(task.inputs) == set(inputs.get(task_id, ()))
+            if not stays:
+                self._close(task, keep=task_id in self.group.copies and task_id not in inputs)
         log.info("running tasks: %s", ", ".join(str(task) for task in inputs) or "none")
-        fresh = partitions - self._task_of.keys()
-        self._committed |= self._start_offsets.place(self._consumer, fresh)
+        for task_id in self.standbys.tasks & inputs.keys():
+            self.standbys.hand_over(task_id)
+        self.standbys.want(self.group.copies - inputs.keys())
         for task_id, task_inputs in inputs.items():
-            if not fresh.isdisjoint(task_inputs):
+            if task_id not in self.tasks:
                 self._take_up(task_id, task_inputs)
         self._open_waiting()
+        if self.group.misunderstood:
+            self._consumer.enforce_rebalance()
+
+    def probe_if_due(self) -> None:
+        """Have the group assign anew, when the leader asked for it and copies have had time, or are warm already."""
+        if self.group.probe_due(self.standbys.lag):
+            self._consumer.enforce_rebalance()
 
     def _take_up(self, task_id: TaskId, inputs: Sequence[TopicPartition]) -> None:
-        """Have a task whose input is placed: one that was suspended goes on, else a new one is to be opened."""
-        task = self.tasks.get(task_id)
-        if task is None:
-            task = self.tasks[task_id] = self._make_task(task_id, inputs)
+        """Have a new task, which is to be placed and opened."""
+        task = self.tasks[task_id] = self._make_task(task_id, inputs)
         self._task_of.update(dict.fromkeys(task.inputs, task))
-        if task.state is TaskState.SUSPENDED:
-            task.resume()
-            return
         self._pause(task.inputs)
-        self._unopened[task_id] = _Waiting(time.monotonic(), 0.0)
+        self._unopened[task_id] = _Waiting(time.monotonic())
 
     # Opening and restoring
 
     def _open_waiting(self) -> None:
-        """Open the tasks that wait for it, and begin to restore them."""
+        """Place and open the tasks that wait for it, as far as that is possible now, and begin to restore them."""
         now = time.monotonic()
-        for task_id, waiting in list(self._unopened.items()):
-            if now < waiting.retry_at:
-                continue
-            task = self.tasks[task_id]
+        due = {task_id: waiting for task_id, waiting in self._unopened.items() if now >= waiting.retry_at}
+        self._place([self.tasks[task_id] for task_id, waiting in due.items() if not waiting.placed])
+        for task_id in due:
+            waiting, task = self._unopened[task_id], self.tasks[task_id]
             try:
+                if not waiting.placed:
+                    raise _Undecided(f"a transaction that holds the offsets of task {task_id} is not decided")
                 task.open()
-            except StoreLocked as error:
+            except (StoreLocked, _Undecided) as error:
                 if now - waiting.since > self._lock_timeout_s:
                     raise
                 if not waiting.retry_at:
@@ -165,12 +188,19 @@ class TaskManager:
                 del self._unopened[task_id]
                 self._restore(task)
 
+    def _place(self, tasks: Sequence[Task]) -> None:
+        """Have the input of these begin where it must, except where the last owner's transaction is still open."""
+        placed = self._start_offsets.place(self._consumer, [part for task in tasks for part in task.inputs])
+        self._committed |= placed
+        for task in tasks:
+            if placed.keys() >= set(task.inputs):
+                self._unopened[task.id] = self._unopened[task.id]._replace(placed=True)
+
     def _restore(self, task: Task) -> None:
         ends = {
-            changelog.partition: entry.offset
+            changelog.partition: (self._committed[changelog.partition] or OffsetAndMetadata(0)).offset
             for changelog in task.changelogs()
             if changelog.partition in task.inputs
-            and (entry := self._committed.get(changelog.partition, OffsetAndMetadata(0)))
         }
         if corrupt := self._restorer.add(task, ends):
             self._rebuild(task, corrupt)
@@ -188,8 +218,6 @@ class TaskManager:
                 path,
                 corruption.reason,
             )
-        del self.tasks[task.id]
-        self._committed |= self._start_offsets.place(self._consumer, task.inputs)
         self._take_up(task.id, task.inputs)
 
     @property
@@ -201,12 +229,16 @@ class TaskManager:
         """One turn of restoring; tasks that are complete start."""
         if self._unopened:
             self._open_waiting()
-        for task_id in self._restorer.step(timeout_s):
+        complete = self._restorer.step(timeout_s)
+        if complete:
+            log.info("started tasks: %s", ", ".join(map(str, complete)))
+        for task_id in complete:
             task = self.tasks[task_id]
             for partition in task.inputs:
-                if partition in self._committed:
-                    task.restore_time(partition, self._committed[partition].metadata)
+                if entry := self._committed[partition]:
+                    task.restore_time(partition, entry.metadata)
             task.start()
+            self._stores.note(task.id, task.stores.values(), at_least=1)
             self._resume(task.inputs)
 
     # Running
@@ -274,11 +306,15 @@ class TaskManager:
     def commit(self) -> int:
         """Commit all running tasks; the answer is how many had something to commit. A failure is recovered from."""
         try:
-            return self._committer.commit(self._running())
+            done = self._committer.commit(self._running())
         except RebalanceInProgress as error:
             log.debug("commit later: %s", error)
         except UNDONE as error:
             self.recover(error)
+        else:
+            for task in self._running():
+                self._stores.note(task.id, task.stores.values())
+            return done
         return 0
 
     def recover(self, error: StreamsError) -> None:
@@ -298,9 +334,6 @@ class TaskManager:
         for task in undone:
             task.discard()
             task.close()
-            del self.tasks[task.id]
-        self._committed |= self._start_offsets.place(self._consumer, [part for task in undone for part in task.inputs])
-        for task in undone:
             self._take_up(task.id, task.inputs)
         self._open_waiting()
 
@@ -332,15 +365,18 @@ class TaskManager:
     def _running(self) -> Iterator[Task]:
         return (task for task in self.tasks.values() if task.state is TaskState.RUNNING)
 
-    def _close(self, task: Task) -> None:
+    def _close(self, task: Task, *, keep: bool = False) -> None:
+        """Let go of a task; `keep` its engines and directory, for it becomes a standby."""
         self.tasks.pop(task.id, None)
         self._unopened.pop(task.id, None)
         self._forget_input(task)
         self._restorer.remove(task.id)
+        self._stores.note(task.id, task.stores.values(), at_least=1)
         try:
-            task.close()
+            task.close(self._stores.park if keep else None)
         finally:
-            self._stores.release(task.id)
+            if not keep:
+                self._stores.release(task.id)
 
     def _forget_input(self, task: Task) -> None:
         for partition in task.inputs:

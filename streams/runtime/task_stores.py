@@ -1,24 +1,30 @@
 """Opens the stores of a worker's tasks: their directories, and the memory they share.
 
 Rules: a task's directory is locked by this process from its first store on until the task lets go; stores that are not
-persistent make no directory. One record-cache budget, block cache and write-buffer limit serves all tasks.
+persistent make no directory. One record-cache budget, block cache and write-buffer limit serves all tasks. A task that
+becomes a standby, or the other way round, parks its engines here, and the next store goes on with them.
 """
 
 from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
 from state import ChangelogWriter, RecordCacheBudget, RocksDBResources, StateDirectory, TaskDirectory, open_store
 from state.directory import set_aside
-from state.errors import CorruptStore
+from state.engine import Engine
+from state.errors import CorruptStore, StoreLocked
 from state.stores import Store, StoreSpec
 from streams.config import StreamsConfig
 from streams.runtime.task import TaskId
 
 log = logging.getLogger(__name__)
+
+NOTE_EVERY = 10_000
+"""Positions are noted when they have moved by this much: what a copy may be behind and still count as complete."""
 
 
 class TaskStores:
@@ -31,28 +37,62 @@ class TaskStores:
         self._resources: RocksDBResources | None = None
         self.record_cache = RecordCacheBudget(config.statestore_cache_max_bytes)
         self._owned: dict[TaskId, TaskDirectory] = {}
+        self._parked: dict[TaskId, dict[str, Engine]] = {}
+        self._noted: dict[TaskId, int] = {}
 
     def open(self, spec: StoreSpec, task: TaskId, changelog: ChangelogWriter | None) -> Store:
         """Open a store of a task; one that is damaged is set aside first, and a new one takes its place.
 
         Raises: StoreLocked when another process has the task.
         """
+        return self._open_trusted(spec, task, changelog, self.record_cache)
+
+    def open_standby(self, spec: StoreSpec, task: TaskId) -> Store:
+        """Open a store that only takes in its changelog. Raises: StoreLocked."""
+        return self._open_trusted(spec, task, None, None)
+
+    def _open_trusted(
+        self, spec: StoreSpec, task: TaskId, changelog: ChangelogWriter | None, cache: RecordCacheBudget | None
+    ) -> Store:
         try:
-            return self._open(spec, task, changelog)
+            return self._open(spec, task, changelog, cache)
         except CorruptStore as error:
             path = self.set_aside(task, spec.name)
             log.warning("store %s of task %s is damaged, set aside as %s: %s", spec.name, task, path, error)
-            return self._open(spec, task, changelog)
+            return self._open(spec, task, changelog, cache)
 
-    def _open(self, spec: StoreSpec, task: TaskId, changelog: ChangelogWriter | None) -> Store:
+    def _open(
+        self, spec: StoreSpec, task: TaskId, changelog: ChangelogWriter | None, cache: RecordCacheBudget | None
+    ) -> Store:
         directory, resources = None, None
         if spec.persistent:
             directory, resources = self._own(task).path, self._shared()
-        store = open_store(spec, directory=directory, changelog=changelog, cache=self.record_cache, resources=resources)
+        engine = self._parked.get(task, {}).pop(spec.name, None)
+        store = open_store(
+            spec, directory=directory, changelog=changelog, cache=cache, resources=resources, engine=engine
+        )
         return cast("Store", store)
+
+    def park(self, task: TaskId, store: Store) -> None:
+        """Close a store, and keep its engine for the next store of that name that the task opens."""
+        self._parked.setdefault(task, {})[store.name] = store.hand_over()
+
+    def note(self, task: TaskId, stores: Iterable[Store], *, at_least: int = NOTE_EVERY) -> None:
+        """Write down how complete a task's stores are, if they have moved by `at_least` since."""
+        if task not in self._owned:
+            return
+        positions = {store.name: store.position for store in stores if store.spec.persistent}
+        known = {name: position for name, position in positions.items() if position is not None}
+        moved = sum(known.values())
+        if known and moved - self._noted.get(task, -at_least) >= at_least:
+            self._noted[task] = moved
+            self._owned[task].note_positions(known)
 
     def release(self, task: TaskId) -> None:
         """Let other processes have a task's directory; its stores are closed."""
+        for engine in self._parked.pop(task, {}).values():
+            engine.close()
+        self._noted.pop(task, None)
         directory = self._owned.pop(task, None)
         if directory is not None:
             directory.close()
@@ -61,9 +101,29 @@ class TaskStores:
         """Give a closed store that cannot be trusted another name; the answer is its new path."""
         return set_aside(self._own(task).path, store)
 
-    def on_disk(self) -> list[str]:
-        """The tasks with state here that are this process's, or nobody's, as far as can be seen."""
-        return self._directory.tasks()
+    def on_disk(self) -> dict[str, int]:
+        """The tasks with state here that is not open in this process, and the sum of the positions noted last."""
+        owned = {str(task) for task in self._owned}
+        return {
+            task: sum(self._directory.noted_positions(task).values())
+            for task in self._directory.tasks()
+            if task not in owned
+        }
+
+    def clean(self, unused_ms: int) -> None:
+        """Remove the state of tasks that nobody has had for that long."""
+        for task in self.on_disk():
+            idle_s = self._directory.idle_s(task)
+            if idle_s * 1000 < unused_ms:
+                continue
+            try:
+                self._directory.remove(task)
+            except StoreLocked:
+                continue
+            except OSError as error:
+                log.warning("the state of task %s cannot be removed: %s", task, error)
+            else:
+                log.info("removed the state of task %s, which nobody has used for %.0f s", task, idle_s)
 
     def close(self) -> None:
         """Release all directories."""

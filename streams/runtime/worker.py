@@ -14,26 +14,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from state import StateDirectory
 from state.stores import Store
-from streams.clients.base import Admin, Clients, Clock, Consumer
+from streams.clients.base import Clients, Clock, Consumer
 from streams.config import StreamsConfig
-from streams.errors import (
-    BrokerUnreachable,
-    GroupOccupied,
-    Interrupted,
-    OffsetOutOfRange,
-    StoreNotReady,
-)
+from streams.errors import BrokerUnreachable, GroupOccupied, Interrupted, OffsetOutOfRange, StoreNotReady
+from streams.operators.observing import Observer
 from streams.record import TopicPartition
 from streams.runtime.assignor import TaskAssignor, TaskInputs
 from streams.runtime.committer import CommitHook, Committer
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.global_state import GlobalState
+from streams.runtime.group_view import GroupView
 from streams.runtime.inquiries import Inquiries
 from streams.runtime.internal_topics import (
     changelog_counts,
@@ -43,15 +38,18 @@ from streams.runtime.internal_topics import (
     matching_topics,
     task_inputs,
 )
+from streams.runtime.placement import PlacementRules
 from streams.runtime.process_id import ProcessId
 from streams.runtime.purging import Purging
 from streams.runtime.restore_progress import restore_listener
 from streams.runtime.restorer import RestoreListener, Restorer
-from streams.runtime.start_offsets import StartOffsets
+from streams.runtime.standby_tasks import StandbyTasks, changelog_ends, logged_stores
+from streams.runtime.start_offsets import StartOffsets, reset_rules
 from streams.runtime.streams_producer import StreamsProducer
 from streams.runtime.task import Task, TaskEnvironment, TaskId
 from streams.runtime.task_manager import LOCK_RETRY_S, UNDONE, TaskManager
 from streams.runtime.task_stores import TaskStores
+from streams.runtime.worker_parts import Parts, quietly
 from streams.runtime.worker_states import TRANSITIONS, Health, Progress, StateListener, WorkerState, WorkerStatus
 from streams.timers import Timed, Timers
 from streams.topology.compile import compile_task
@@ -59,43 +57,21 @@ from streams.topology.topology import Topology
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 LONGEST_POLL_S = 5.0
 ROUND_S = 0.05
+STANDBY_S = ROUND_S / 10
+"""How long standbys may apply records in a turn while tasks have work."""
 RESTORE_POLL_S = 0.05
 RESTART_PAUSE_S = 0.5
 OCCUPIED_PAUSE_S, OCCUPIED_MARGIN_S = 2.0, 15.0  # Java's members do not leave when they end: the group has to notice
 UNDONE_RECORD = "the worker stops before a record was done: it is processed anew at the next start"
 LOOK_EVERY_S = 0.05
-
-
-def quietly(closing: Callable[[], object]) -> None:
-    """Close something at the end of a run: what fails on the way is told, and the rest is closed all the same."""
-    try:
-        closing()
-    except Exception as error:
-        log.warning("while closing: %s", error)
+CLEAN_EVERY_MS = 1_000
 
 
 def wall_clock_ms() -> int:
     """Wall-clock time in ms since 1970."""
     return time.time_ns() // 1_000_000
-
-
-@dataclass(kw_only=True)
-class _Parts:
-    """What a worker has from its start to its end."""
-
-    consumer: Consumer
-    producer: StreamsProducer
-    admin: Admin
-    tasks: TaskManager
-    restorer: Restorer
-    committer: Committer
-    stores: TaskStores
-    closings: ExitStack
-    globals: GlobalState | None = None
 
 
 class Worker:
@@ -108,6 +84,7 @@ class Worker:
         clients: Clients,
         *,
         timers: Sequence[Timed] = (),
+        observer: Observer | None = None,
         clock: Clock = wall_clock_ms,
         prepare: Callable[[], None] = lambda: None,
         on_state: StateListener | None = None,
@@ -119,6 +96,7 @@ class Worker:
         self._topology = topology
         self._config = config
         self._clients = clients
+        self._observer = observer
         self._clock = clock
         self._prepare = prepare
         self._on_state = on_state
@@ -135,9 +113,10 @@ class Worker:
         self._abandoning = True
         self._consumer: Consumer | None = None
         self._process_id: ProcessId | None = None
-        self._parts: _Parts | None = None
+        self._parts: Parts | None = None
         self._commit_due_ms = now + config.commit_interval_ms
         self._purging = Purging(topology, config, clock)
+        self._clean_due_ms = now + max(config.state_cleanup_delay_ms, CLEAN_EVERY_MS)
 
     def run(self) -> None:
         """Work until `stop`, or until something fails. Raises: StreamsError, StateError, or what user code raised."""
@@ -183,7 +162,7 @@ class Worker:
             else:
                 return
 
-    def _started(self, patience_s: float) -> _Parts:
+    def _started(self, patience_s: float) -> Parts:
         """Start, as often as the broker goes away meanwhile. Raises: BrokerUnreachable when patience is over."""
         until = time.monotonic() + patience_s
         while True:
@@ -265,18 +244,15 @@ class Worker:
             return [self._parts.globals.stores[name]]
         return self._parts.tasks.stores(name)
 
-    def ask(self, question: Callable[[], T]) -> T:
-        """Call a function on the processing thread, between two rounds; from any thread. Raises: StoreNotReady."""
-        return self.inquiries.ask(question)
-
     # Start and end
 
-    def _start(self, made: ExitStack) -> _Parts:
+    def _start(self, made: ExitStack) -> Parts:
         """Make clients, topics and global tables, and join the group.
 
         What was made is closed with `made` if this fails; else it is the parts' to close.
         """
         self._prepare()
+        self._process_id = ProcessId(Path(self._config.state_dir), self._config.application_id)
         made.callback(self._close_process_id)
         producer = self._producer()
         made.callback(quietly, lambda: producer.close(abandon=self._abandoning))
@@ -309,13 +285,14 @@ class Worker:
         inputs = task_inputs(self._topology, matched)
         tasks = self._task_manager(consumer, committer, restorer, stores, environment, inputs, counts)
         self._move_to(WorkerState.REBALANCING)
+        made.callback(quietly, tasks.standbys.close)
         made.callback(quietly, tasks.close_all)
         topics = sorted({topic for part in inputs for topic in part.topics})
         if topics:
-            consumer.subscribe(topics, TaskAssignor(inputs, tasks.member_state), tasks)
+            consumer.subscribe(topics, self._assignor(consumer, tasks, inputs), tasks)
         closings = made.pop_all()
         self._abandoning = False
-        return _Parts(
+        return Parts(
             consumer=consumer,
             producer=producer,
             admin=admin,
@@ -327,11 +304,20 @@ class Worker:
             closings=closings,
         )
 
+    def _assignor(self, consumer: Consumer, tasks: TaskManager, inputs: Sequence[TaskInputs]) -> TaskAssignor:
+        return TaskAssignor(
+            inputs,
+            tasks.member_info,
+            told=tasks.group.told,
+            ends=changelog_ends(self._topology, consumer),
+            rules=PlacementRules.of(self._config),
+        )
+
     def _producer(self) -> StreamsProducer:
         config = self._config
         if not config.exactly_once:
             return StreamsProducer(self._clients.producer, transactional=False)
-        self._process_id = ProcessId(Path(config.state_dir), config.application_id)
+        assert self._process_id is not None, "made at the start"
         name = self._process_id.transactional_id(config.application_id)
         return StreamsProducer(lambda: self._clients.producer(transactional_id=name), transactional=True)
 
@@ -369,22 +355,17 @@ class Worker:
         inputs: Sequence[TaskInputs],
         counts: Mapping[str, int],
     ) -> TaskManager:
-        topology, changelogs = self._topology, changelog_counts(self._topology, counts)
+        assert self._process_id is not None, "made at the start"
+        topology, observer = self._topology, self._observer
+        changelogs = changelog_counts(topology, counts)
         parts = {part.id: part for part in topology.subtopologies}
-        resets = {
-            topology.full_name(topic): source.offset_reset
-            for part in topology.subtopologies
-            for source in part.sources
-            for topic in source.topics
-            if source.offset_reset is not None
-        }
 
         def make_task(task_id: TaskId, read: Sequence[TopicPartition]) -> Task:
             part = parts[task_id.subtopology]
             expect_changelogs(part, task_id.partition, changelogs)
             return Task(
                 task_id,
-                lambda context: compile_task(topology, [part], context, topics=[each.topic for each in read]),
+                lambda context: compile_task(topology, [part], context, [each.topic for each in read], observer),
                 read,
                 environment,
             )
@@ -394,7 +375,9 @@ class Worker:
             committer=committer,
             restorer=restorer,
             stores=stores,
-            start_offsets=StartOffsets(resets, self._config.auto_offset_reset, self._clock),
+            standbys=StandbyTasks(self._reader, stores, logged_stores(topology), consumer.decided),
+            group=GroupView.of(topology, self._config, self._process_id),
+            start_offsets=StartOffsets(reset_rules(topology), self._config.auto_offset_reset, self._clock),
             make_task=make_task,
             subtopology_of={topic: part.subtopology for part in inputs for topic in part.topics},
             buffer_bytes=self._config.buffered_max_bytes,
@@ -429,7 +412,7 @@ class Worker:
 
     # The loop
 
-    def _turn(self, parts: _Parts) -> None:
+    def _turn(self, parts: Parts) -> None:
         """Poll once, and do all that can be done with what has come."""
         tasks = parts.tasks
         try:
@@ -441,10 +424,11 @@ class Worker:
         except UNDONE as error:
             tasks.recover(error)
         self._commit_if_due(parts)
+        self._keep_up(parts)
         self._move_to(self._phase(tasks))
         self._progress.note(self.processed, idle=not tasks.lag and not tasks.ready(self._clock()))
 
-    def _work(self, parts: _Parts) -> None:
+    def _work(self, parts: Parts) -> None:
         """Restore, process, and fire what is due."""
         tasks = parts.tasks
         if tasks.restoring:
@@ -456,8 +440,11 @@ class Worker:
         tasks.punctuate(self._clock())
         if self.state is WorkerState.RUNNING:  # what a timer looks at is complete then
             self._timers.fire(self._clock())
+        if tasks.standbys.active:
+            ready = tasks.ready(self._clock())
+            tasks.standbys.step(0, STANDBY_S if ready else ROUND_S)
 
-    def _process(self, parts: _Parts) -> None:
+    def _process(self, parts: Parts) -> None:
         """Rounds over the tasks, until nothing is left or the group wants to hear from us."""
         until = time.monotonic() + ROUND_S
         while parts.tasks.process(self._clock(), self._config.max_poll_records):
@@ -466,10 +453,10 @@ class Worker:
             if time.monotonic() >= until or self._stopping or self._must_commit(parts):
                 return
 
-    def _poll_s(self, parts: _Parts) -> float:
+    def _poll_s(self, parts: Parts) -> float:
         """How long to wait for records: not at all while there is work, else until the next deadline."""
         tasks, now = parts.tasks, self._clock()
-        if parts.restorer.active or tasks.ready(now):
+        if parts.restorer.active or tasks.standbys.busy or tasks.ready(now):
             return 0
         if tasks.restoring:
             return LOCK_RETRY_S
@@ -477,10 +464,11 @@ class Worker:
         if tasks.commit_needed:
             deadlines.append(self._commit_due_ms)
         waits = [(due - now) / 1000 for due in deadlines if due is not None]
-        longest = self._config.poll_ms / 1000 if parts.globals is not None or tasks.waiting else LONGEST_POLL_S
+        looks = parts.globals is not None or tasks.waiting or tasks.standbys.active
+        longest = self._config.poll_ms / 1000 if looks else LONGEST_POLL_S
         return max(0.0, min([longest, *waits]))
 
-    def _must_commit(self, parts: _Parts) -> bool:
+    def _must_commit(self, parts: Parts) -> bool:
         tasks = parts.tasks
         return (
             self._clock() >= self._commit_due_ms
@@ -488,11 +476,19 @@ class Worker:
             or tasks.uncommitted_bytes > self._config.statestore_uncommitted_max_bytes
         )
 
-    def _commit_if_due(self, parts: _Parts) -> None:
+    def _commit_if_due(self, parts: Parts) -> None:
         if self._must_commit(parts):
             parts.tasks.commit()
             self._commit_due_ms = self._clock() + self._config.commit_interval_ms
             self._purging.purge_if_due(parts.committer, parts.admin)
+
+    def _keep_up(self, parts: Parts) -> None:
+        """What is due once in a while: the group looks again at warm-ups, state that moved away is removed."""
+        parts.tasks.probe_if_due()
+        delay_ms = self._config.state_cleanup_delay_ms
+        if self._clock() >= self._clean_due_ms:
+            self._clean_due_ms = self._clock() + max(delay_ms, CLEAN_EVERY_MS)
+            parts.stores.clean(delay_ms)
 
     def _phase(self, tasks: TaskManager) -> WorkerState:
         settled = tasks.rebalances and not tasks.restoring and not tasks.between_assignments

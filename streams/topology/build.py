@@ -13,6 +13,7 @@ from state.stores import StoreSpec
 from streams.config import StreamsConfig
 from streams.errors import TopologyError
 from streams.graph.graph import Graph
+from streams.graph.key_types import check_key_types
 from streams.graph.names import Names
 from streams.graph.nodes import Process, Serdes
 from streams.graph.old_values import with_demands
@@ -29,6 +30,8 @@ from streams.topology.topology import Topology
 
 __all__ = ["build"]
 
+JSON = "json"
+
 
 def build(graph: Graph, names: Names, config: StreamsConfig, user_stores: Mapping[str, StoreSpec]) -> Topology:
     """The topology of a graph under a configuration. Raises: TopologyError, ConfigError."""
@@ -36,6 +39,8 @@ def build(graph: Graph, names: Names, config: StreamsConfig, user_stores: Mappin
         raise TopologyError(f"{config.application_id}: there is nothing to run; read a topic with stream() or table()")
     wanted = optimizations(config.topology_optimization)
     graph = with_versions(optimized(with_demands(graph), wanted, names))
+    if config.default_key_serde is None:
+        check_key_types(graph)
     assembly = _assembled(_wrapped(graph, config.processor_wrapper), config, user_stores)
     if config.ensure_explicit_internal_resource_naming:
         _check_named(assembly)
@@ -45,7 +50,7 @@ def build(graph: Graph, names: Names, config: StreamsConfig, user_stores: Mappin
 def _assembled(graph: Graph, config: StreamsConfig, user_stores: Mapping[str, StoreSpec]) -> Assembly:
     assembly = Assembly()
     defaults = StoreDefaults(
-        serde_for(config.default_key_serde),
+        serde_for(config.default_key_serde or JSON),
         serde_for(config.default_value_serde),
         caching=config.statestore_cache_max_bytes > 0,
         persistent=config.default_dsl_store == "rocksDB",
@@ -102,7 +107,7 @@ def _finished(graph: Graph, assembly: Assembly, config: StreamsConfig) -> Topolo
         copartition_groups=tuple(frozenset(map(full_name, group)) for group in groups),
         unnamed=_unnamed(assembly),
         internal_topics=internal,
-        default_serdes=Serdes(serde_for(config.default_key_serde), serde_for(config.default_value_serde)),
+        default_serdes=Serdes(serde_for(config.default_key_serde or JSON), serde_for(config.default_value_serde)),
         default_timestamp=config.default_timestamp_extractor,
         upgrade_from=config.upgrade_from,
     )

@@ -18,6 +18,7 @@ from streams.graph.nodes import Aggregate, Aggregation, Repartition
 from streams.operators.base import Emit, Operator, OperatorContext
 from streams.operators.columns import each_alone, fan_out
 from streams.operators.interleaved_join import InterleavedJoin, Side
+from streams.operators.observing import Observer
 from streams.operators.process import takes_batches
 from streams.operators.sink import RecordSink, choosing_sink, sink
 from streams.operators.source import Decode, source_decoder
@@ -54,7 +55,8 @@ class SourceProgram:
 class TaskProgram:
     """What a task runs. `stores` in the order of registration; `changelog_topics` by store, full names.
 
-    `interleaved` may run the records of its two sources together.
+    `interleaved` may run the records of its two sources together. `paced` are users' processors that say how many
+    records they can do in a moment (`records_at_once`).
     """
 
     sources: tuple[SourceProgram, ...]
@@ -63,6 +65,12 @@ class TaskProgram:
     changelog_topics: Mapping[str, str]
     context: OperatorContext
     interleaved: InterleavedJoin | None = None
+    paced: tuple[Any, ...] = ()
+
+    def records_at_once(self, limit: int) -> int:
+        """How many records to process before looking up again."""
+        limits: list[int] = [limit, *(each.records_at_once for each in self.paced)]
+        return min(limits)
 
     def init(self) -> None:
         """Init the operators, parents first, when the stores are open and restored."""
@@ -76,20 +84,26 @@ class TaskProgram:
 
 
 def compile_task(
-    topology: Topology, subtopologies: Iterable[SubTopology], context: OperatorContext, topics: Collection[str] = ()
+    topology: Topology,
+    subtopologies: Iterable[SubTopology],
+    context: OperatorContext,
+    topics: Collection[str] = (),
+    observer: Observer | None = None,
 ) -> TaskProgram:
     """The program of a task that runs these sub-topologies (one, or all of them under the driver).
 
-    `topics` are the full names of topics that exist, among which sources with a pattern find theirs.
+    `topics` are the full names of topics that exist, among which sources with a pattern find theirs. An `observer` is
+    asked to look at what goes from node to node.
     """
     parts = tuple(subtopologies)
     stores = tuple(spec for part in parts for spec in part.stores)
-    compiler = _Compiler(topology, context, {name for part in parts for name in part.nodes}, topics)
+    compiler = _Compiler(topology, context, {name for part in parts for name in part.nodes}, topics, observer)
     sources = tuple(compiler.source(source) for part in parts for source in part.sources)
     return TaskProgram(
         sources=sources,
         operators=compiler.operators(),
         interleaved=compiler.interleaved(sources),
+        paced=compiler.paced(),
         stores=stores,
         changelog_topics={store: topic for part in parts for store, topic in part.changelogs.items()},
         context=context,
@@ -112,11 +126,19 @@ def compile_global(topology: Topology, context: OperatorContext) -> TaskProgram:
 class _Compiler:
     """Makes the operators of some nodes, each once."""
 
-    def __init__(self, topology: Topology, context: OperatorContext, names: set[str], topics: Collection[str]) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        context: OperatorContext,
+        names: set[str],
+        topics: Collection[str],
+        observer: Observer | None = None,
+    ) -> None:
         self._topology = topology
         self._context = context
         self._names = names
         self._topics = topics
+        self._observer = observer
         self._stages: dict[str, Emit] = {}
         self._operators: dict[str, Operator] = {}
         self._making = Making(topology=topology, context=context)
@@ -128,16 +150,20 @@ class _Compiler:
         """A source, and with it all that follows."""
         topology = self._topology
         key, value = serdes_of(node)
-        if self._never_reads_values(node):
+        if self._observer is None and self._never_reads_values(node):
             value = BYTES
         timestamp = node.timestamp or (None if node.internal else topology.default_timestamp)
         decode = source_decoder(self._context, node.name, key, value, timestamp, changes=carries_changes(node))
+        topics = tuple(topology.full_name(topic) for topic in node.topics) or self._matching(node.pattern)
+        process = self._after(node.name, node.children)
+        if self._observer is not None:
+            process = self._observer.source(node.name, topics, process)
         return SourceProgram(
             node=node.name,
-            topics=tuple(topology.full_name(topic) for topic in node.topics) or self._matching(node.pattern),
+            topics=topics,
             one_by_one=node.name in self._one_by_one,
             deserialize=decode,
-            process=self._after(node.name, node.children),
+            process=process,
         )
 
     def _never_reads_values(self, node: SourceNode) -> bool:
@@ -162,8 +188,14 @@ class _Compiler:
         """The stateful operators made so far, in the order of the topology: parents first."""
         return tuple(self._operators[name] for name in self._topology.nodes if name in self._operators)
 
+    def paced(self) -> tuple[Any, ...]:
+        """The users' processors that say how many records they can do in a moment."""
+        return tuple(each for each in self._making.processors.values() if hasattr(each, "records_at_once"))
+
     def interleaved(self, sources: tuple[SourceProgram, ...]) -> InterleavedJoin | None:
-        """The join that can run its two sources together, if that is all there is."""
+        """The join that can run its two sources together, if that is all there is and nobody wants to see it."""
+        if self._observer is not None:
+            return None
         pair = joined_pair(self._topology.nodes, [source.node for source in sources])
         if pair is None or any(source.one_by_one or len(source.topics) != 1 for source in sources):
             return None
@@ -209,12 +241,18 @@ class _Compiler:
         if name not in self._stages:
             node = self._topology.nodes[name]
             assert not isinstance(node, SourceNode), "no node stands before a source"
-            self._stages[name] = self._sink(node) if isinstance(node, SinkNode) else self._processor_stage(node)
+            stage = self._sink(node) if isinstance(node, SinkNode) else self._processor_stage(node)
+            self._stages[name] = stage if self._observer is None else self._observer.stage(name, stage)
         return self._stages[name]
 
     def _processor_stage(self, node: ProcessorNode) -> Emit:
         children = {child: self._stage(child) for child in node.children}
-        made = ALL_MAKERS[node.role](self._making, node, self._after(node.name, node.children), children)
+        emit = self._after(node.name, node.children)
+        if self._observer is not None:
+            # A node hands its results to `emit` or to its children one by one, never to both.
+            emit = self._observer.results(node.name, emit)
+            children = {child: self._observer.results(node.name, stage) for child, stage in children.items()}
+        made = ALL_MAKERS[node.role](self._making, node, emit, children)
         if not isinstance(made, Operator):
             return made
         self._operators[node.name] = made

@@ -61,6 +61,8 @@ class Drawing:
     used: set[str] = field(default_factory=set)
     counter: int = 0
     growth: int = 0
+    focus: Handle | None = None
+    """What the next steps take up, where it fits."""
 
     # Choosing
 
@@ -71,7 +73,9 @@ class Drawing:
         return self.random.choice(list(options))
 
     def pick(self, *kinds: str, where: Callable[[Handle], bool] = lambda handle: True) -> Handle | None:
-        """An earlier result, the newest ones more often."""
+        """An earlier result, the newest ones more often; the focus, if there is one that fits."""
+        if self.focus is not None and self.focus.kind in kinds and where(self.focus):
+            return self.focus
         found = [handle for handle in self.handles if handle.kind in kinds and where(handle)]
         if not found:
             return None

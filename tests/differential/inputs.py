@@ -17,6 +17,7 @@ KEYS: dict[str, tuple[Any, ...]] = {
     "double": (0.5, 1.5, 2.0),
 }
 RARE_KEYS = ("null", "NULL", "é中")
+TODAY_MS = 1_700_000_000_123
 FOREIGN_KEYS = ("ab", "ac", "bc", "zz")
 
 
@@ -48,17 +49,18 @@ def value(random: Random, topic: Handle, number: int) -> Any:
             return "" if random.random() < 0.02 else f"v{number}"
 
 
-def steps(random: Random, topics: dict[str, Handle], unit_ms: int) -> list[dict[str, Any]]:
-    """The records in the order they are fed: [topic, key, value, timestamp]."""
+def steps(random: Random, topics: dict[str, Handle], unit_ms: int, *, today: bool) -> list[dict[str, Any]]:
+    """The records in the order they are fed: [topic, key, value, timestamp]; `today`: some have the times of our days."""
     names = list(topics)
-    now = random.choice((0, 0, 3, 50, 1000)) * unit_ms
+    now = TODAY_MS if today and random.random() < 0.1 else random.choice((0, 0, 3, 50, 1000)) * unit_ms
+    lateness = random.choice((0.25, 0.25, 0.25, 0.6))
     fed = []
     for number in range(random.choice((6, 12, 20, 20, 30, 30, 100))):
         name = random.choice(names)
         now += random.choice((0, 0, 1, 1, 2, 3, 5, 8)) * unit_ms
         if random.random() < 0.06:
             now += random.choice((30, 100, 300, 5000)) * unit_ms
-        late = random.choice((1, 3, 7, 15, 40, 120)) * unit_ms if random.random() < 0.25 else 0
+        late = random.choice((1, 3, 7, 15, 40, 120)) * unit_ms if random.random() < lateness else 0
         jitter = random.choice((-1, 0, 1)) if unit_ms > 1 and random.random() < 0.2 else 0
         timestamp = max(0, now - late + jitter)
         fed.append({"in": [name, key(random, topics[name]), value(random, topics[name], number + 1), timestamp]})

@@ -90,9 +90,9 @@ def rekeyed(drawing: Drawing) -> Handle | None:
     return drawing.append(handle, "selectKey", **{"from": source}, fn=name)
 
 
-def merged(drawing: Drawing) -> Handle | None:
-    left = drawing.pick("stream")
-    right = left and drawing.pick("stream", where=lambda other: other.types == left.types)
+def merged(drawing: Drawing, left: Handle | None = None, right: Handle | None = None) -> Handle | None:
+    left = left or drawing.pick("stream")
+    right = right or (left and drawing.pick("stream", where=lambda other: other.types == left.types))
     if not left or not right or (right == left and drawing.chance(0.7)):
         return None
     handle = replace(
@@ -151,19 +151,25 @@ def through_topic(drawing: Drawing) -> Handle | None:
 # Joins
 
 
-def stream_join(drawing: Drawing) -> Handle | None:
-    left = drawing.pick("stream")
+def stream_join(drawing: Drawing, left: Handle | None = None, right: Handle | None = None) -> Handle | None:
+    left = left or drawing.pick("stream")
     if not left or drawing.growth >= 4:
         return None
     drawing.growth += 1
-    right = left if drawing.chance(0.12) else drawing.pick("stream", where=lambda other: same_keys(left, other))
-    if (right is None or right == left or drawing.chance(0.3)) and not isinstance(left.types.key, WindowedType):
-        right = stream(drawing, types=(left.types.key, drawing.choice(("string", "string", "int"))))
+    right = right or other_side(drawing, left)
     if right is None:
         return None
     op = drawing.choice(("join", "leftJoin", "outerJoin"))
     handle = joined(left, null_keys=left.null_keys or right.null_keys)
     return drawing.append(handle, op, left=left, right=right, window=join_window(drawing), joiner=joiner(drawing))
+
+
+def other_side(drawing: Drawing, left: Handle) -> Handle | None:
+    """A stream with the same keys: the same one now and then, an earlier one, or a new one."""
+    right = left if drawing.chance(0.12) else drawing.pick("stream", where=lambda other: same_keys(left, other))
+    if (right is None or right == left or drawing.chance(0.3)) and not isinstance(left.types.key, WindowedType):
+        return stream(drawing, types=(left.types.key, drawing.choice(("string", "string", "int"))))
+    return right
 
 
 def join_window(drawing: Drawing) -> dict[str, int]:
@@ -181,22 +187,21 @@ def join_window(drawing: Drawing) -> dict[str, int]:
     return {"before": before, "after": after, "grace": grace}
 
 
-def stream_table_join(drawing: Drawing) -> Handle | None:
-    left = drawing.pick("stream")
+def stream_table_join(drawing: Drawing, left: Handle | None = None, right: Handle | None = None) -> Handle | None:
+    left = left or drawing.pick("stream")
     if not left:
         return None
     plain_key = not isinstance(left.types.key, WindowedType)
     joined_so = any("graceMs" in each for each in drawing.operations)  # under a name that is there once
-    if plain_key and drawing.chance(0.01 if joined_so else 0.2):
+    grace: dict[str, int] = {}
+    if right is None and plain_key and drawing.chance(0.01 if joined_so else 0.2):
         right = table(drawing, types=(left.types.key, "string"), versioned=True)
         grace = {"graceMs": drawing.duration(0, 1, 2, 6, 20)}
-    else:
-        found = drawing.pick("table", where=lambda other: same_keys(left, other))
-        if found is None and plain_key:
-            found = table(drawing, types=(left.types.key, drawing.choice(("string", "long"))))
-        if found is None:
-            return None
-        right, grace = found, {}
+    right = right or drawing.pick("table", where=lambda other: same_keys(left, other))
+    if right is None and plain_key:
+        right = table(drawing, types=(left.types.key, drawing.choice(("string", "long"))))
+    if right is None:
+        return None
     op = drawing.choice(("join", "leftJoin"))
     return drawing.append(joined(left), op, left=left, right=right, joiner=joiner(drawing), **grace)
 

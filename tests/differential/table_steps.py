@@ -171,19 +171,21 @@ def suppressed(drawing: Drawing) -> Handle | None:
         return None
     if source.closes and drawing.chance(0.5):
         return drawing.append(source, "suppress", **{"from": source}, until="windowCloses")
-    limits = {"maxRecords": drawing.choice((1, 2, 3))} if drawing.chance(0.4) else {}
-    wait = 0 if drawing.chance(0.15) else drawing.duration(2, 8, 30, 1000)
+    limits = {"maxRecords": drawing.choice((1, 2, 3, 5))} if drawing.chance(0.4) else {}
+    wait = 0 if drawing.chance(0.15) else drawing.duration(2, 8, 30, 1000, 100_000)
     return drawing.append(source, "suppress", **{"from": source}, until="timeLimit", ms=wait, **limits)
 
 
 # Joins
 
 
-def table_join(drawing: Drawing) -> Handle | None:
-    left = drawing.pick("table")
+def table_join(drawing: Drawing, left: Handle | None = None, right: Handle | None = None) -> Handle | None:
+    left = left or drawing.pick("table")
     if not left:
         return None
-    right = drawing.pick("table", where=lambda other: same_keys(left, other) and (other != left or drawing.chance(0.2)))
+    right = right or drawing.pick(
+        "table", where=lambda other: same_keys(left, other) and (other != left or drawing.chance(0.2))
+    )
     if right is None and not isinstance(left.types.key, WindowedType):
         right = table(drawing, types=(left.types.key, drawing.choice(("string", "int"))))
     if right is None:

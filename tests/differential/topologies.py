@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -32,9 +32,75 @@ from tests.differential.table_steps import (
     table_aggregate,
     table_join,
 )
-from tests.oracle.functions import Types
+from tests.oracle.functions import Types, WindowedType
 
-STEPS: tuple[tuple[Callable[[Drawing], Handle | None], int], ...] = (
+
+def fork(drawing: Drawing) -> Handle | None:
+    """Two ways from one result, of a step or two each, that meet again."""
+    source = drawing.pick("stream", "table", where=lambda handle: not isinstance(handle.types.key, WindowedType))
+    if source is None:
+        return None
+    ways = [along(drawing, source, WAYS, drawing.choice((0, 1, 1, 2))) for _ in range(2)]
+    left, right = ways if drawing.chance(0.5) else reversed(ways)
+    if left.types.key != right.types.key:
+        return left
+    match left.kind, right.kind:
+        case "stream", "stream":
+            same = left.types == right.types and drawing.chance(0.6)
+            return merged(drawing, left, right) if same else stream_join(drawing, left, right)
+        case "table", "table":
+            return table_join(drawing, left, right)
+        case "stream", "table":
+            return stream_table_join(drawing, left, right)
+        case _:
+            return stream_table_join(drawing, right, left)
+
+
+def chain(drawing: Drawing) -> Handle | None:
+    """Several steps in a row, each taking up the one before."""
+    source = drawing.pick("stream", "table")
+    return source and along(drawing, source, LINKS, drawing.choice((3, 4, 6)))
+
+
+def along(drawing: Drawing, handle: Handle, steps: Sequence[Step], count: int) -> Handle:
+    """That many steps, each from the one before, where they fit."""
+    for _ in range(count):
+        drawing.focus = handle
+        result = drawing.choice(steps)(drawing)
+        drawing.focus = None
+        handle = result if result is not None and result.kind in ("stream", "table") else handle
+    return handle
+
+
+Step = Callable[[Drawing], Handle | None]
+
+WAYS: Sequence[Step] = (
+    filtered,
+    filtered,
+    values_mapped,
+    mapped,
+    rekeyed,
+    flat_mapped,
+    repartitioned,
+    made_table,
+    stream_aggregate,
+    streamed,
+    table_aggregate,
+    suppressed,
+)
+LINKS: Sequence[Step] = (
+    *WAYS,
+    made_table,
+    stream_aggregate,
+    stream_join,
+    stream_table_join,
+    table_join,
+    foreign_key_join,
+    table_aggregate,
+    cogroup,
+)
+
+STEPS: tuple[tuple[Step, int], ...] = (
     (stream, 3),
     (table, 3),
     (filtered, 5),
@@ -57,6 +123,8 @@ STEPS: tuple[tuple[Callable[[Drawing], Handle | None], int], ...] = (
     (stream_global_join, 3),
     (table_join, 8),
     (foreign_key_join, 6),
+    (fork, 8),
+    (chain, 3),
 )
 
 
@@ -86,25 +154,33 @@ def config(random: Random) -> dict[str, Any]:
         case draw if draw < 0.35:
             settings["cache_max_bytes"] = 0
         case draw if draw < 0.55:
-            settings["cache_max_bytes"] = random.choice((1, 100, 200, 400, 1000))
+            settings["cache_max_bytes"] = random.choice((1, 100, 200, 300, 400, 700, 1000, 3000))
         case draw if draw < 0.65:
             settings["cache_max_bytes"] = 10 * 1024 * 1024
     if random.random() < 0.5:
-        settings["topology_optimization"] = "all" if random.random() < 0.8 else random.choice(OPTIMIZATIONS)
+        settings["topology_optimization"] = optimization(random)
     if random.random() < 0.05:
-        settings["upgrade_from"] = "3.3"
+        settings["upgrade_from"] = random.choice(("2.8", "3.3", "3.4", "3.5", "3.9"))
     return settings
 
 
+def optimization(random: Random) -> str:
+    """All, none, one, or a list."""
+    if random.random() < 0.75:
+        return "all"
+    count = random.choice((0, 1, 1, 2))
+    return ",".join(random.sample(OPTIMIZATIONS, count)) or "none"
+
+
 def draw(random: Random) -> Drawing:
-    """A random topology, from a single step to some fifteen."""
+    """A random topology, from a single step to some thirty."""
     drawing = Drawing(random, unit_ms=random.choice(TIME_UNITS))
     steps, weights = zip(*STEPS, strict=True)
     if drawing.chance(0.6):
         stream(drawing)
     else:
         table(drawing)
-    wanted = random.choice((1, 2, 2, 3, 3, 4, 5, 6, 8, 10))
+    wanted = random.choice((1, 2, 2, 3, 3, 4, 5, 6, 8, 10, 14))
     for _ in range(wanted * 4):
         if wanted <= 0:
             break

@@ -203,6 +203,8 @@ def selector(name: str) -> Named:
 
 
 def second_part(value: str | None, separator: str) -> str | None:
-    """What stands between the first and the second separator."""
+    """What stands between the first and the second separator; as in Java, nothing stands between trailing ones."""
     parts = [] if value is None else value.split(separator)
+    while parts and not parts[-1]:
+        del parts[-1]
     return parts[1] if len(parts) > 1 else None

@@ -217,3 +217,32 @@ def test_headers_count_too(bench):
     store, _, _ = cached(bench, 0, budget=budget)
     store.put("a", 1, 0, (("name", b"12345"), ("none", None)))
     assert budget.used == ENTRY_BYTES + 4 + 5 + 4
+
+
+UPDATES = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 9)), min_size=1, max_size=12)
+
+
+@settings(deadline=None)
+@given(warm=UPDATES, flushed=st.booleans(), updates=UPDATES, headers=st.booleans())
+def test_many_known_entries_are_put_as_if_one_by_one(warm, flushed, updates, headers):
+    """`put_known` leaves values, both orders, times, headers and sizes as single puts of the same updates do."""
+    caches = [
+        RecordCache(RecordCacheBudget(1 << 20), below={}.get, release=list, size=lambda *_: 1, keep_reads=True)
+        for _ in range(2)
+    ]
+    for cache in caches:
+        for entry, time in warm:
+            cache.put(entry, f"old {time}", time, (("h", b"1"),) if headers else None)
+        if flushed:
+            cache.flush()
+    known = {entry: time for entry, time in updates if entry in caches[0].entries}
+    for entry, time in known.items():
+        caches[0].put(entry, f"new {time}", time, None)
+    caches[1].put_known(list(known), [f"new {time}" for time in known.values()], list(known.values()))
+    one, other = ({**vars(cache), "entries": list(cache.entries.items())} for cache in caches)
+    for name in ("entries", "_sizes", "_bytes"):
+        assert one[name] == other[name], name
+    assert list(one["dirty"].items()) == list(other["dirty"].items())
+    assert [one["_headers"].get(entry) for entry in one["dirty"]] == [
+        other["_headers"].get(entry) for entry in other["dirty"]
+    ]

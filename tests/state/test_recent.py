@@ -32,8 +32,8 @@ def test_what_was_there_before_is_not_known():
     assert recent.knows(0)
 
 
-def test_too_many_entries_go_by_whole_buckets():
-    """Beyond the limit the oldest buckets are dropped, and no longer known."""
+def test_too_many_entries_go_by_whole_groups():
+    """Beyond the limit the oldest groups are dropped, and no longer known."""
     recent = RecentEntries(RETENTION_MS, stream_time=-1)
     for time in range(15):
         recent.add("a", time, time)

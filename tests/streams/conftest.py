@@ -20,9 +20,9 @@ def builder() -> StreamsBuilder:
 
 @pytest.fixture
 def build(builder: StreamsBuilder) -> Callable[..., Topology]:
-    """The topology of the program, under settings."""
+    """The topology of the program, under settings; keys that no test declares are JSON."""
 
     def of(**settings: Any) -> Topology:
-        return builder.build(StreamsConfig.of("app", settings, environment={}))
+        return builder.build(StreamsConfig.of("app", {"default_key_serde": "json", **settings}, environment={}))
 
     return of

@@ -15,7 +15,12 @@ from broker.server.exchange import Exchange
 MINIMUM_MAY_BE_ZERO = 4
 """Before this version clients take a feature whose lowest level is 0 for garbage."""
 _SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?")
-FEATURES = {"group.version": 1, "transaction.version": 2}
+FEATURES = {
+    "eligible.leader.replicas.version": 1,
+    "group.version": 1,
+    "metadata.version": 30,
+    "transaction.version": 2,
+}
 """What is on for the whole cluster: the new consumer groups, and transactions whose every end gives a new epoch."""
 
 _advertised: list[dict[str, int]] = []

@@ -170,3 +170,25 @@ def describe_log_dirs(broker: Broker, _: Exchange, request: Any) -> Body:
         )
     log_dir = {"log_dir": str(broker.directory.path), "topics": topics}
     return {"results": [{**log_dir, "total_bytes": disk.total, "usable_bytes": disk.free}]}
+
+
+def move_replicas(broker: Broker, _: Exchange, request: Any) -> Body:
+    """There is one data directory: a partition can stay in it, and go nowhere else."""
+    results: dict[str, dict[int, ErrorCode]] = {}
+    for directory in request.dirs:
+        here = directory.path == str(broker.directory.path)
+        for topic in directory.topics:
+            for index in topic.partitions:
+                error = ErrorCode.NONE if here else ErrorCode.LOG_DIR_NOT_FOUND
+                if here and broker.directory.get(topic.name, index) is None:
+                    error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+                results.setdefault(topic.name, {})[index] = error
+    return {
+        "results": [
+            {
+                "topic_name": name,
+                "partitions": [{"partition_index": index, "error_code": error} for index, error in errors.items()],
+            }
+            for name, errors in results.items()
+        ]
+    }

@@ -31,6 +31,26 @@ KINDS = {"bool": 1, "str": 2, "int": 3, "float": 6, "list": 7}
 LONG_KIND = 5
 MAX_INT = 2**31 - 1
 
+UNSET_UNLESS_GIVEN = frozenset({"retention.ms", "segment.ms"})
+"""Topic settings whose broker setting in ms Kafka leaves unset, taking the one in hours."""
+SHOWN_SYNONYMS: dict[str, list[dict[str, Any]]] = {
+    name: [
+        {"name": synonym, "value": TOPIC_SETTINGS[name].shown(TOPIC_SETTINGS[name].default), "source": SOURCE_DEFAULT}
+    ]
+    for name, synonym in (
+        ("compression.gzip.level", "compression.gzip.level"),
+        ("compression.lz4.level", "compression.lz4.level"),
+        ("compression.zstd.level", "compression.zstd.level"),
+        ("file.delete.delay.ms", "log.segment.delete.delay.ms"),
+        ("flush.messages", "log.flush.interval.messages"),
+        ("local.retention.bytes", "log.local.retention.bytes"),
+        ("local.retention.ms", "log.local.retention.ms"),
+        ("preallocate", "log.preallocate"),
+        ("unclean.leader.election.enable", "unclean.leader.election.enable"),
+    )
+}
+"""Topic settings that are kept for tools alone, with the broker setting Kafka's tools show beside them."""
+
 SettingsOf = Callable[[Mapping[str, str], Any], dict[str, str]]
 """From the settings a resource has and a request's changes to those it shall have."""
 
@@ -45,7 +65,7 @@ def describe(broker: Broker, _: Exchange, request: Any) -> Body:
     results = []
     for resource in request.resources:
         result: dict[str, Any] = {
-            "error_message": None,
+            "error_message": "",
             "resource_type": resource.resource_type,
             "resource_name": resource.resource_name,
         }
@@ -72,7 +92,7 @@ def _shown(entry: dict[str, Any], *, synonyms: bool, documentation: bool) -> dic
 
 def _entries(broker: Broker, resource: Any) -> Iterable[dict[str, Any]]:
     if resource.resource_type == TOPIC:
-        return _topic_entries(broker, broker.catalog.get(resource.resource_name).settings)
+        return topic_entries(broker, broker.catalog.get(resource.resource_name).settings)
     if resource.resource_type == BROKER:
         _check_broker_name(broker, resource.resource_name)
         return _broker_entries(broker) if resource.resource_name else _default_entries(broker)
@@ -86,11 +106,14 @@ def _check_broker_name(broker: Broker, name: str) -> None:
         raise BrokerError(ErrorCode.INVALID_REQUEST, f"there is one broker, {broker.config.node_id}, not {name!r}")
 
 
-def _topic_entries(broker: Broker, settings: Mapping[str, str]) -> Iterable[dict[str, Any]]:
+def topic_entries(broker: Broker, settings: Mapping[str, str]) -> Iterable[dict[str, Any]]:
+    """Every topic setting as a topic with these settings has it."""
     values = broker.catalog.log_config(settings).shown()
     for name, setting in TOPIC_SETTINGS.items():
         synonym = TOPIC_DEFAULTS.get(name)
-        synonyms = [] if synonym is None else _broker_synonyms(broker, synonym)
+        synonyms = SHOWN_SYNONYMS.get(name, []) if synonym is None else _broker_synonyms(broker, synonym)
+        if name in UNSET_UNLESS_GIVEN:
+            synonyms = [given for given in synonyms if given["source"] != SOURCE_DEFAULT]
         source = synonyms[0]["source"] if synonyms else SOURCE_DEFAULT
         if name in settings:
             source = SOURCE_TOPIC
@@ -106,7 +129,7 @@ def _broker_entries(broker: Broker) -> Iterable[dict[str, Any]]:
 
 def _default_entries(broker: Broker) -> Iterable[dict[str, Any]]:
     """Only what was set for all brokers."""
-    for name, value in broker.dynamic.brokers.get("", {}).items():
+    for name, value in _for_all_brokers(broker).items():
         synonym = {"name": name, "value": value, "source": SOURCE_DYNAMIC_DEFAULT}
         yield _entry(SETTINGS[name], value, SOURCE_DYNAMIC_DEFAULT, [synonym], read_only=False)
 
@@ -114,17 +137,18 @@ def _default_entries(broker: Broker) -> Iterable[dict[str, Any]]:
 def _broker_synonyms(broker: Broker, name: str) -> list[dict[str, Any]]:
     """Every value a setting was given, the one that counts first."""
     setting, static = SETTINGS[name], broker.static_config.value(name)
-    found = [
-        (broker.dynamic.brokers.get(where, {}).get(name), source)
-        for where, source in (
-            (str(broker.config.node_id), SOURCE_DYNAMIC_BROKER),
-            ("", SOURCE_DYNAMIC_DEFAULT),
-        )
-    ]
+    own = broker.dynamic.brokers.get(str(broker.config.node_id), {}).get(name)
+    found = [(own, SOURCE_DYNAMIC_BROKER), (_for_all_brokers(broker).get(name), SOURCE_DYNAMIC_DEFAULT)]
     if static != setting.default:
         found.append((setting.shown(static), SOURCE_STATIC_BROKER))
     found.append((setting.shown(setting.default), SOURCE_DEFAULT))
     return [{"name": name, "value": value, "source": source} for value, source in found if value is not None]
+
+
+def _for_all_brokers(broker: Broker) -> dict[str, str]:
+    """Settings of the whole cluster; Kafka writes down `min.insync.replicas` as one of them when a cluster is made."""
+    replicas = {"min.insync.replicas": str(broker.static_config.min_insync_replicas)}
+    return {**replicas, **broker.dynamic.brokers.get("", {})}
 
 
 def _group_entries(broker: Broker, group_id: str) -> Iterable[dict[str, Any]]:

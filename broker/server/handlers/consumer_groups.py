@@ -104,8 +104,10 @@ def describe(broker: Broker, _: Exchange, request: Any) -> Body:
     groups = []
     for group_id in request.group_ids:
         group = broker.groups.consumer_group(group_id)
-        described = _unknown(broker, group_id) if group is None else _described(group, names)
-        groups.append({**described, "authorized_operations": operations})
+        if group is None:
+            groups.append({**_unknown(broker, group_id), "authorized_operations": OPERATIONS_NOT_ASKED})
+        else:
+            groups.append({**_described(group, names), "authorized_operations": operations})
     return {"groups": groups}
 
 
@@ -137,7 +139,7 @@ def _member(group: ConsumerGroup, member: ConsumerMember, names: Mapping[UUID, s
         "client_id": said.client_id,
         "client_host": said.client_host,
         "subscribed_topic_names": sorted(said.topics),
-        "subscribed_topic_regex": said.regex,
+        "subscribed_topic_regex": said.regex or "",
         "assignment": {"topic_partitions": _named(member.assigned, names)},
         "target_assignment": {"topic_partitions": _named(target, names)},
         "member_type": CONSUMER_MEMBER,

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 BY_ID = 13
 SESSIONS_FROM = 7
+UNKNOWN = frozenset({ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.UNKNOWN_TOPIC_ID, ErrorCode.INCONSISTENT_TOPIC_ID})
+"""Errors beside which the list of aborted transactions is empty, not null."""
 
 Answers = list[tuple[Any, list[FetchedPartition]]]
 """Partitions by topic, each topic by its name or id."""
@@ -29,7 +31,7 @@ Answers = list[tuple[Any, list[FetchedPartition]]]
 def fetch(broker: Broker, exchange: Exchange, request: Any) -> None:
     """Answer at once if there is enough, an error, or no time to wait."""
     by_id = exchange.version >= BY_ID
-    wanted = list(_named(broker, request, by_id=by_id))
+    wanted = list({(item.where, item.partition): item for item in _named(broker, request, by_id=by_id)}.values())
     if exchange.version < SESSIONS_FROM:
         Fetch(broker, exchange, request, wanted).begin()
         return
@@ -168,7 +170,8 @@ class Fetch:
                 answer, found = self._read_one(wanted, self._max_bytes - size, minimum_one=size == 0)
                 size += found
             except BrokerError as error:
-                answer, failed = FetchedPartition(wanted.partition, error.code), True
+                aborted = () if error.code in UNKNOWN else None
+                answer, failed = FetchedPartition(wanted.partition, error.code, aborted=aborted), True
             except OSError:
                 logger.exception("partition %d of %s could not be read", wanted.partition, wanted.where)
                 answer, failed = FetchedPartition(wanted.partition, ErrorCode.KAFKA_STORAGE_ERROR), True

@@ -23,7 +23,12 @@ def describe(broker: Broker, exchange: Exchange, request: Any) -> Body:
     described = [
         _described(exchange.version, group_id, broker.groups.describe(group_id)) for group_id in request.groups
     ]
-    return {"groups": [{**group, "authorized_operations": operations} for group in described]}
+    return {
+        "groups": [
+            {**group, "authorized_operations": OPERATIONS_NOT_ASKED if group.get("error_code") else operations}
+            for group in described
+        ]
+    }
 
 
 def _described(version: int, group_id: str, group: Group | None) -> dict[str, Any]:

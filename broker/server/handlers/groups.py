@@ -4,7 +4,7 @@ from typing import Any
 
 from broker.coordinators.group import JoinResult, SyncResult
 from broker.coordinators.membership import JoinRequest, SyncRequest
-from broker.errors import ErrorCode
+from broker.errors import BrokerError, ErrorCode
 from broker.protocol.bodies import Body
 from broker.protocol.hot import heartbeat_response
 from broker.server.broker import Broker
@@ -13,6 +13,7 @@ from broker.server.exchange import Exchange
 JOIN_ASKS_FOR_ID = 4
 JOIN_SKIPS_ASSIGNMENT = 9
 JOIN_MAY_NAME_NO_PROTOCOL = 7
+SYNC_NAMES_PROTOCOL = 5
 
 
 def join(broker: Broker, exchange: Exchange, request: Any) -> None:
@@ -58,6 +59,8 @@ def _joined(version: int, result: JoinResult) -> Body:
 
 def sync(broker: Broker, exchange: Exchange, request: Any) -> None:
     """Answer when the leader's assignment is stored."""
+    if exchange.version >= SYNC_NAMES_PROTOCOL and None in {request.protocol_type, request.protocol_name}:
+        raise BrokerError(ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
     broker.groups.sync(
         request.group_id,
         SyncRequest(

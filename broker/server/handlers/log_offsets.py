@@ -1,6 +1,7 @@
 """ListOffsets, OffsetForLeaderEpoch, DeleteRecords: where logs begin, end, and what lies at a time or epoch."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from broker.errors import BrokerError, ErrorCode
@@ -10,7 +11,10 @@ from broker.protocol.hot import ListedOffset, TopicPart, list_offsets_response
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange
 
-LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED = -1, -2, -3, -4, -5
+LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED, EARLIEST_PENDING_UPLOAD = -1, -2, -3, -4, -5, -6
+SPECIAL_FROM = {MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9, EARLIEST_PENDING_UPLOAD: 11}
+"""Versions from which on the later special numbers may be asked for."""
+NEVER = 1 << 15
 READ_COMMITTED = 1
 NOTHING = (-1, -1)
 
@@ -32,14 +36,25 @@ def _each_partition(topics: Any, name_of: Callable[[Any], str], one: Callable[[s
 def list_offsets(broker: Broker, exchange: Exchange, request: Any) -> None:
     """For each partition the offset asked for, by timestamp or by one of the special numbers below zero."""
     committed = getattr(request, "isolation_level", 0) == READ_COMMITTED
-    topics = [
-        TopicPart(topic.name, [_listed(broker, topic.name, wanted, committed=committed) for wanted in topic.partitions])
-        for topic in request.topics
-    ]
+    named = Counter((topic.name, wanted.partition_index) for topic in request.topics for wanted in topic.partitions)
+    topics = []
+    for topic in request.topics:
+        once = [wanted for wanted in topic.partitions if named[topic.name, wanted.partition_index] == 1]
+        listed = [_listed(broker, exchange.version, topic.name, wanted, committed=committed) for wanted in once]
+        listed += [ListedOffset(twice, ErrorCode.INVALID_REQUEST) for twice in _repeated(topic, named)]
+        topics.append(TopicPart(topic.name, listed))
     exchange.answer_frame((list_offsets_response(exchange.version, exchange.correlation_id, topics),))
 
 
-def _listed(broker: Broker, name: str, wanted: Any, *, committed: bool) -> ListedOffset:
+def _repeated(topic: Any, named: Mapping[tuple[str, int], int]) -> list[int]:
+    """Partitions of a topic that a request names more than once."""
+    indexes = dict.fromkeys(wanted.partition_index for wanted in topic.partitions)
+    return [index for index in indexes if named[topic.name, index] > 1]
+
+
+def _listed(broker: Broker, version: int, name: str, wanted: Any, *, committed: bool) -> ListedOffset:
+    if wanted.timestamp < EARLIEST and version < SPECIAL_FROM.get(wanted.timestamp, NEVER):
+        return ListedOffset(wanted.partition_index, ErrorCode.UNSUPPORTED_VERSION)
     try:
         log = broker.catalog.log(name, wanted.partition_index)
         check_leader_epoch(log, getattr(wanted, "current_leader_epoch", -1))
@@ -58,10 +73,8 @@ def _find(log: PartitionLog, timestamp: int, *, committed: bool) -> tuple[int, i
         return -1, log.log_start_offset
     if timestamp == MAX_TIMESTAMP:
         return log.offset_of_max_timestamp() or NOTHING
-    if timestamp == LATEST_TIERED:
+    if timestamp in {LATEST_TIERED, EARLIEST_PENDING_UPLOAD}:
         return NOTHING
-    if timestamp < 0:
-        raise BrokerError(ErrorCode.UNSUPPORTED_VERSION)
     found = log.offset_for_timestamp(timestamp)
     limit = log.last_stable_offset if committed else log.high_watermark
     return found if found is not None and found[1] < limit else NOTHING

@@ -14,6 +14,7 @@ from broker.server.broker import Broker
 from broker.server.exchange import Exchange, topic_part
 
 BY_ID = 10
+KNOWS_MISSING_GROUPS = 9
 GROUPS_IN_BATCHES = 8
 NOTHING_COMMITTED = CommittedOffset(-1, -1, "", -1)
 
@@ -39,6 +40,12 @@ def commit(broker: Broker, exchange: Exchange, request: Any) -> None:
     try:
         if not request.group_id and who.generation >= 0:
             raise BrokerError(ErrorCode.INVALID_GROUP_ID)
+        if (
+            who.generation >= 0
+            and exchange.version >= KNOWS_MISSING_GROUPS
+            and not broker.groups.exists(request.group_id)
+        ):
+            raise BrokerError(ErrorCode.GROUP_ID_NOT_FOUND)
         broker.groups.commit(request.group_id, who, accepted, done)
     except BrokerError as error:
         done(error.code)
@@ -84,9 +91,16 @@ def _committed(
         if topic is None:
             partitions = [(index, unknown) for index in indexes]
         else:
-            partitions = [(index, errors.get((topic.name, index), error)) for index in indexes]
+            partitions = [(index, outcome(errors.get((topic.name, index)), error)) for index in indexes]
         parts.append(topic_part(item.topic_id if by_id else item.name, partitions, by_id=by_id))
     return parts
+
+
+def outcome(own: ErrorCode | None, error: ErrorCode) -> ErrorCode:
+    """What became of one partition: the coordinator's refusal comes before what it would have found in the offset."""
+    if own is ErrorCode.OFFSET_METADATA_TOO_LARGE and error:
+        return error
+    return error if own is None else own
 
 
 # ---- fetch

@@ -6,7 +6,7 @@ mean the same on one node: answered when the batch is committed, which under gro
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from broker.coordinators.transaction import ProducerEpoch, TopicPartition
 from broker.errors import BrokerError, ErrorCode, MalformedRequest
@@ -27,22 +27,45 @@ ATTRIBUTES_BYTE = 22
 CODEC_MASK = 7
 ALL = -1
 
-Partition = tuple[int, AppendResult | BrokerError]
+WITHOUT_START = frozenset(
+    {
+        ErrorCode.CORRUPT_MESSAGE,
+        ErrorCode.INVALID_REQUIRED_ACKS,
+        ErrorCode.KAFKA_STORAGE_ERROR,
+        ErrorCode.MESSAGE_TOO_LARGE,
+        ErrorCode.RECORD_LIST_TOO_LARGE,
+        ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    }
+)
+"""Errors beside which Kafka does not say where a log begins."""
+
+
+class _Refused(NamedTuple):
+    """A batch that was not stored, and where its log begins if the client is to hear of it."""
+
+    error: BrokerError
+    log_start_offset: int
+
+
+Partition = tuple[int, AppendResult | _Refused]
 
 
 def produce(broker: Broker, exchange: Exchange, request: Any) -> None:
     """Append every batch, then answer once all of them are committed."""
     pending = _Pending(broker, exchange)
     joining = _Joining(broker, exchange.version, request, pending) if exchange.version >= ADDS_PARTITIONS_FROM else None
-    refusal = None if request.acks in {-1, 0, 1} else BrokerError(ErrorCode.INVALID_REQUIRED_ACKS)
+    refusal = _refusal(exchange.version, request)
     for topic in request.topic_data:
         where = topic.topic_id if exchange.version >= BY_ID else topic.name
         results: list[Partition] = []
         for partition in topic.partition_data:
+            log = None
             try:
-                if refusal is not None:
+                if refusal is not None and refusal.code is ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
                     raise refusal
                 log = _log(broker, exchange.version, where, partition.index)
+                if refusal is not None:
+                    raise refusal
                 _check(broker, exchange.version, request, log, partition.records)
                 if joining is not None:
                     joining.join(partition.records)
@@ -50,15 +73,27 @@ def produce(broker: Broker, exchange: Exchange, request: Any) -> None:
                 pending.wait_for(log, result.last_offset + 1)
                 results.append((partition.index, result))
             except BrokerError as error:
-                results.append((partition.index, error))
+                start = -1 if log is None or error.code in WITHOUT_START else log.log_start_offset
+                results.append((partition.index, _Refused(error, start)))
             except OSError as error:
                 refused = BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, f"the disk refused: {error.strerror}")
-                results.append((partition.index, refused))
+                results.append((partition.index, _Refused(refused, -1)))
         pending.results.append((where, results))
     if request.acks == 0:
         _finish_silently(exchange, pending)
     else:
         pending.begin()
+
+
+def _refusal(version: int, request: Any) -> BrokerError | None:
+    """What keeps a whole request out."""
+    if request.transactional_id is None and any(
+        len(partition.records or b"") > ATTRIBUTES_BYTE and partition.records[ATTRIBUTES_BYTE] & TRANSACTIONAL_BIT
+        for topic in request.topic_data
+        for partition in topic.partition_data
+    ):
+        return BrokerError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    return None if request.acks in {-1, 0, 1} else BrokerError(ErrorCode.INVALID_REQUIRED_ACKS)
 
 
 def _log(broker: Broker, version: int, where: Any, partition: int) -> PartitionLog:
@@ -156,9 +191,9 @@ class _Joining:
 
 
 def _finish_silently(exchange: Exchange, pending: "_Pending") -> None:
-    failed = [error for _, results in pending.results for _, error in results if isinstance(error, BrokerError)]
+    failed = [error for _, results in pending.results for _, error in results if isinstance(error, _Refused)]
     if failed:
-        raise MalformedRequest(f"a produce request that wants no answer failed: {failed[0]}")
+        raise MalformedRequest(f"a produce request that wants no answer failed: {failed[0].error}")
     exchange.answer_frame(())
 
 
@@ -208,13 +243,20 @@ class _Pending:
     def _fail_appended(self, error: BrokerError) -> None:
         """A log was not committed: no batch of this request counts as stored, and the client tries all again."""
         for _, results in self.results:
-            results[:] = [(index, result if isinstance(result, BrokerError) else error) for index, result in results]
+            results[:] = [
+                (index, result if isinstance(result, _Refused) else _Refused(error, -1)) for index, result in results
+            ]
 
 
-def _written(index: int, result: AppendResult | BrokerError) -> ProducedPartition:
-    if isinstance(result, BrokerError):
+def _written(index: int, result: AppendResult | _Refused) -> ProducedPartition:
+    if isinstance(result, _Refused):
+        error = result.error
         return ProducedPartition(
-            index, result.code, record_errors=result.record_errors, error_message=result.message or None
+            index,
+            error.code,
+            log_start_offset=result.log_start_offset,
+            record_errors=error.record_errors,
+            error_message=(error.message or None) if error.record_errors else None,
         )
     return ProducedPartition(
         index, ErrorCode.NONE, result.base_offset, result.log_append_time_ms, result.log_start_offset

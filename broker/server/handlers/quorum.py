@@ -58,6 +58,20 @@ def _partition(broker: Broker, topic: Any, item: Any) -> Body:
     }
 
 
+def change_voters(broker: Broker, _: Exchange, request: Any) -> Body:
+    """The only voter stays the only one."""
+    if request.cluster_id is not None and request.cluster_id != broker.directory.cluster_id:
+        raise BrokerError(ErrorCode.INCONSISTENT_CLUSTER_ID)
+    raise BrokerError(ErrorCode.INVALID_REQUEST, "a cluster of one node has one voter, which cannot change")
+
+
+def unregister(broker: Broker, _: Exchange, request: Any) -> Body:
+    """No other broker is registered, and the one that answers is in use."""
+    if request.broker_id == broker.config.node_id:
+        raise BrokerError(ErrorCode.INVALID_REQUEST, "the only broker of a cluster cannot leave it")
+    raise BrokerError(ErrorCode.BROKER_ID_NOT_REGISTERED, f"there is no broker {request.broker_id}")
+
+
 # ---- features
 
 
@@ -73,10 +87,8 @@ def update_features(_: Broker, exchange: Exchange, request: Any) -> Body:
             result.update(error_code=error.code, error_message=error.message)
             failure = failure or error
         results.append(result)
-    if exchange.version < MESSAGES_FROM:
-        return {"error_message": None, "results": results}
     if failure is None:
-        return {"error_message": None}
+        return {"error_message": None, "results": results if exchange.version < MESSAGES_FROM else ()}
     return {"error_code": failure.code, "error_message": f"The update failed for all features since {failure.message}"}
 
 
@@ -130,6 +142,7 @@ def reassign(broker: Broker, _: Exchange, request: Any) -> Body:
     """A partition may be assigned to this broker, where it is."""
     return {
         "error_message": None,
+        "allow_replication_factor_change": getattr(request, "allow_replication_factor_change", True),
         "responses": [
             {"name": topic.name, "partitions": [_reassigned(broker, topic.name, item) for item in topic.partitions]}
             for topic in request.topics

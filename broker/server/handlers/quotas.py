@@ -34,7 +34,7 @@ def describe(broker: Broker, _: Exchange, request: Any) -> Body:
         for entity, values in broker.dynamic.quotas.items()
         if _matches(dict(entity), wanted, strict=request.strict)
     ]
-    return {"error_message": None, "entries": entries}
+    return {"error_message": "", "entries": entries}
 
 
 def _refused(message: str, code: ErrorCode = ErrorCode.INVALID_REQUEST) -> Body:

@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import uuid4
 
 from broker.errors import BrokerError, ErrorCode
-from broker.log.config import TOPIC_SETTINGS
-from broker.metadata import INTERNAL_TOPICS, Topic
+from broker.metadata import Topic
 from broker.protocol.bodies import Body
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange
-from broker.server.handlers.configs import SOURCE_DEFAULT, SOURCE_TOPIC
+from broker.server.handlers.configs import topic_entries
 
 DEFAULT = -1
 
@@ -35,17 +35,16 @@ def create(broker: Broker, _: Exchange, request: Any) -> Body:
                 raise BrokerError(ErrorCode.INVALID_REQUEST, "the topic is named twice in one request")
             results.append(_create_one(broker, wanted, validate_only=request.validate_only))
         except BrokerError as error:
-            failed = {"name": wanted.name, "num_partitions": -1, "replication_factor": -1, "configs": None}
+            failed = {"name": wanted.name, "num_partitions": -1, "replication_factor": -1, "configs": ()}
             results.append({**failed, **_failed(error)})
     return {"topics": results}
 
 
 def _create_one(broker: Broker, wanted: Any, *, validate_only: bool) -> dict[str, Any]:
-    settings = {item.name: item.value for item in wanted.configs if item.value is not None}
+    broker.catalog.check_free(wanted.name)
+    settings = _settings(broker, wanted)
     count = _partition_count(broker, wanted)
     _check_replication(broker, wanted.replication_factor, manual=bool(wanted.assignments))
-    if wanted.name in INTERNAL_TOPICS:
-        raise BrokerError(ErrorCode.INVALID_TOPIC, f"{wanted.name} is the broker's own")
     topic = None
     if validate_only:
         broker.catalog.check_new(wanted.name, count, settings)
@@ -53,11 +52,18 @@ def _create_one(broker: Broker, wanted: Any, *, validate_only: bool) -> dict[str
         topic = broker.catalog.create(wanted.name, count, settings)
     return {
         "name": wanted.name,
-        "topic_id": topic.topic_id if topic else None,
+        "topic_id": topic.topic_id if topic else uuid4(),
+        "error_message": None,
         "num_partitions": count,
         "replication_factor": 1,
         "configs": _shown_settings(broker, settings),
     }
+
+
+def _settings(broker: Broker, wanted: Any) -> dict[str, str]:
+    settings = {item.name: item.value for item in wanted.configs if item.value is not None}
+    broker.catalog.log_config(settings)
+    return settings
 
 
 def _partition_count(broker: Broker, wanted: Any) -> int:
@@ -89,10 +95,9 @@ def _check_replication(broker: Broker, factor: int, *, manual: bool) -> None:
 
 
 def _shown_settings(broker: Broker, settings: dict[str, str]) -> list[dict[str, Any]]:
-    shown = broker.catalog.log_config(settings).shown()
     return [
-        {"name": name, "value": shown[name], "config_source": SOURCE_TOPIC if name in settings else SOURCE_DEFAULT}
-        for name in TOPIC_SETTINGS
+        {"name": entry["name"], "value": entry["value"], "config_source": entry["config_source"]}
+        for entry in topic_entries(broker, settings)
     ]
 
 

@@ -5,15 +5,16 @@ from typing import Any
 
 from broker.coordinators.group_coordinator import Committer
 from broker.coordinators.runtime import Done
-from broker.coordinators.transaction import ProducerEpoch, Transaction
+from broker.coordinators.transaction import ProducerEpoch, Transaction, TransactionState
 from broker.errors import BrokerError, ErrorCode
 from broker.metadata import OFFSETS_TOPIC
 from broker.protocol.bodies import Body
 from broker.server.broker import Broker, now_ms
 from broker.server.exchange import Exchange
-from broker.server.handlers.offsets import sort_offsets
+from broker.server.handlers.offsets import outcome, sort_offsets
 
 FENCED_FROM = 2
+STATES = frozenset(state.shown for state in TransactionState)
 END_BUMPS_FROM = 5
 COMMIT_KNOWS_ABORTABLE = 4
 COMMIT_ADDS_FROM = 5
@@ -105,7 +106,7 @@ def commit_offsets(broker: Broker, exchange: Exchange, request: Any) -> None:
                                 "partition_index": partition.partition_index,
                                 "error_code": ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
                                 if topic is None
-                                else errors.get((item.name, partition.partition_index), error),
+                                else outcome(errors.get((item.name, partition.partition_index)), error),
                             }
                             for partition in item.partitions
                         ],
@@ -210,7 +211,8 @@ def list_transactions(broker: Broker, _: Exchange, request: Any) -> Body:
         assert transaction is not None
         if _is_wanted(transaction, request):
             found.append(_summary(transaction))
-    return {"transaction_states": found}
+    unknown = [state for state in request.state_filters if state not in STATES]
+    return {"transaction_states": found, "unknown_state_filters": unknown}
 
 
 def _is_wanted(transaction: Transaction, request: Any) -> bool:
@@ -239,7 +241,7 @@ def _producers(broker: Broker, topic: str, index: int) -> Body:
     try:
         log = broker.catalog.log(topic, index)
     except BrokerError as error:
-        return {"partition_index": index, "error_code": error.code, "error_message": error.message}
+        return {"partition_index": index, "error_code": error.code, "error_message": None}
     return {
         "partition_index": index,
         "error_message": None,

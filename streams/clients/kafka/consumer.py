@@ -88,8 +88,8 @@ class KafkaConsumer:
 
     def poll(self, timeout_s: float) -> list[RawBatch]:
         """All that has arrived, waiting up to `timeout_s` for something."""
-        if self._unplaced:
-            self._place()
+        if self._unplaced - self._paused:
+            self._place(self._unplaced - self._paused)
         self._raise_failure()
         deliveries: list[Delivery] = []
         item = self._next(timeout_s)
@@ -129,7 +129,7 @@ class KafkaConsumer:
     def position(self, partition: TopicPartition) -> int:
         """The offset of the next record that `poll` will return of this partition."""
         if partition in self._unplaced:
-            self._place()
+            self._place({partition})
         position = self._positions[partition]
         assert position is not None, "placed partitions have a position"
         return position
@@ -139,14 +139,22 @@ class KafkaConsumer:
         position, end = self._positions.get(partition), self._ends.get(partition)
         return None if position is None or end is None else max(end - position, 0)
 
-    def group_metadata(self) -> GroupMetadata:
-        """Who this member is now."""
-        return self._group_member().metadata
+    def group_metadata(self, *, beyond: int | None = None) -> GroupMetadata:
+        """Who this member is now, or once it is through to a generation after `beyond`."""
+        member = self._group_member()
+        if beyond is None:
+            return member.metadata
+        return self._network.call(member.generation_beyond(beyond, within_s=self._timeout_s))
 
     def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
         """The group's committed offsets; partitions without one are absent."""
         member = self._group_member()
         return self._network.call(member.committed(list(partitions), within_s=self._timeout_s))
+
+    def decided(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata | None]:
+        """The group's committed offsets that no open transaction holds; None where there is none."""
+        member = self._group_member()
+        return self._network.call(member.decided(list(partitions), within_s=self._timeout_s))
 
     def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Commit for the group. Raises: TaskMigrated, RebalanceInProgress, ClientError."""
@@ -285,14 +293,13 @@ class KafkaConsumer:
         self._network.soon(self._fetcher.stop, gone)
 
     def _place_later(self, partitions: Iterable[TopicPartition]) -> None:
-        """Positions are looked up when they are first needed, so that a `seek` can spare it."""
+        """Positions are looked up when they are first needed, so that a `seek` can spare it; paused ones wait for it."""
         for partition in partitions:
             self._positions[partition] = None
             self._unplaced.add(partition)
 
-    def _place(self) -> None:
+    def _place(self, partitions: set[TopicPartition]) -> None:
         """Start at the committed offset, or at the first record."""
-        partitions = set(self._unplaced)
         offsets: dict[TopicPartition, int] = {}
         if self._listener is not None:
             offsets = {partition: entry.offset for partition, entry in self.committed(partitions).items()}

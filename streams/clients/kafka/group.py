@@ -25,7 +25,7 @@ from streams.clients.kafka import group_requests as requests
 from streams.clients.kafka.codes import Code, name_of
 from streams.clients.kafka.coordinator import MOVED, PASSING, RETRY_S, Coordinator, Line
 from streams.clients.kafka.group_errors import refusal
-from streams.clients.kafka.group_offsets import commit_offsets, committed_offsets
+from streams.clients.kafka.group_offsets import commit_offsets, committed_offsets, decided_offsets
 from streams.clients.kafka.group_requests import Claim
 from streams.clients.kafka.group_states import TRANSITIONS, GroupSettings, MemberState, Ownership, Rebalance
 from streams.clients.kafka.heartbeats import Heartbeats
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 NO_GENERATION = -1
 JOIN_MARGIN_S = 5.0
 LEAVE_S = 2.0
+GENERATION_POLL_S = 0.005
 NOBODY: frozenset[TopicPartition] = frozenset()
 
 
@@ -125,6 +126,21 @@ class GroupMember:
     ) -> dict[TopicPartition, OffsetAndMetadata]:
         """The group's committed offsets, once no transaction holds them; partitions without one are absent."""
         return await committed_offsets(self._coordinator, self._settings.group, partitions, within_s=within_s)
+
+    async def decided(
+        self, partitions: Iterable[TopicPartition], *, within_s: float
+    ) -> dict[TopicPartition, OffsetAndMetadata | None]:
+        """The group's committed offsets that no open transaction holds; None where there is none."""
+        return await decided_offsets(self._coordinator, self._settings.group, partitions, within_s=within_s)
+
+    async def generation_beyond(self, generation: int, *, within_s: float) -> GroupMetadata:
+        """This member once it is through to a generation after that one, or as it is when it is not on its way."""
+        deadline = self._loop.time() + within_s
+        while self.metadata.generation == generation and self._between_generations(self.metadata):
+            if self._loop.time() >= deadline:
+                break
+            await asyncio.sleep(GENERATION_POLL_S)
+        return self.metadata
 
     async def close(self) -> None:
         """Leave the group; a static member keeps its place until its session ends."""
@@ -235,7 +251,8 @@ class GroupMember:
         await self._client.force_metadata_update()
         self._counts = self._partition_counts(topics)
         subscriptions = _subscriptions(claims)
-        assignments = self._assigning.assign(self._counts, subscriptions)
+        # On a thread of its own: it may ask the broker for offsets, and heartbeats go on while it thinks.
+        assignments = await asyncio.to_thread(self._assigning.assign, self._counts, subscriptions)
         return withhold(assignments, subscriptions) if self._cooperative else assignments
 
     def _partition_counts(self, topics: Iterable[str]) -> dict[str, int]:

@@ -44,12 +44,33 @@ async def committed_offsets(
     }
 
 
+async def decided_offsets(
+    coordinator: Coordinator, group: str, partitions: Iterable[TopicPartition], *, within_s: float
+) -> dict[TopicPartition, OffsetAndMetadata | None]:
+    """The committed offsets that no open transaction holds, None where there is none. Raises: ClientError."""
+    request = requests.fetch(group, partitions)
+    code, answer = await coordinator.ask(request, within_s=within_s, code_of=_worst_decided)
+    if code != Code.NONE:
+        raise refusal(group, code, "tell its offsets")
+    return {
+        TopicPartition(topic, entry[0]): OffsetAndMetadata(entry[1], entry[3] or "") if entry[1] >= 0 else None
+        for topic, entries, _ in answer.topics
+        for entry in entries
+        if entry[4] not in UNDECIDED
+    }
+
+
 def _worst_commit(response: Any) -> int:
     return _worst([entry[1] for _, entries in response.topics for entry in entries])
 
 
 def _worst_fetch(response: Any) -> int:
     return _worst([response.error_code, *(entry[4] for _, entries, _ in response.topics for entry in entries)])
+
+
+def _worst_decided(response: Any) -> int:
+    codes = (entry[4] for _, entries, _ in response.topics for entry in entries)
+    return _worst([response.error_code, *(code for code in codes if code not in UNDECIDED)])
 
 
 def _worst(codes: list[int]) -> int:

@@ -67,8 +67,9 @@ class MemoryConsumer:
         with self._broker.changed:
             self._begin_rebalance(self._group)
 
-    def group_metadata(self) -> GroupMetadata:
-        """Who this member is now."""
+    def group_metadata(self, *, beyond: int | None = None) -> GroupMetadata:
+        """Who this member is now: joining happens inside `poll`, so it is never on its way elsewhere."""
+        del beyond
         assert self._group is not None, "a consumer without a group is no member"
         subscribed = self._listener is not None
         return GroupMetadata(self._group_id, self._generation, self.member_id if subscribed else "")
@@ -126,6 +127,12 @@ class MemoryConsumer:
         known, asked = self._group.offsets, list(partitions)
         self._broker.transactions.wait_for(self._group_id, asked)
         return {partition: known[partition] for partition in asked if partition in known}
+
+    def decided(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata | None]:
+        """The group's committed offsets that no open transaction holds; None where there is none."""
+        assert self._group is not None, "a consumer without a group has no committed offsets"
+        held = self._broker.transactions.held(self._group_id)
+        return {partition: self._group.offsets.get(partition) for partition in partitions if partition not in held}
 
     def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Commit for the group. Raises: TaskMigrated when it has moved on without this member."""

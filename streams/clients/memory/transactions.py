@@ -77,6 +77,13 @@ class MemoryTransactions:
                 for holder in holders:
                     self.take_over(holder.transactional_id, holder.timeout_s)
 
+    def held(self, group: str) -> set[TopicPartition]:
+        """The partitions whose offsets undecided transactions hold."""
+        with self._changed:
+            return {
+                partition for transaction in self._current.values() for partition in transaction.offsets.get(group, {})
+            }
+
     def _holders(self, group: str, partitions: Collection[TopicPartition]) -> list[MemoryTransaction]:
         return [
             transaction

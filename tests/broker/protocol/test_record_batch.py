@@ -209,6 +209,28 @@ def test_null_keys_are_named() -> None:
     assert null_keys(batch, parse_header(batch)) == [0, 2]
 
 
+long_payloads = payloads | st.integers(0, 9_000).map(bytes)
+plain = st.lists(st.tuples(st.integers(0, 2**40), payloads, long_payloads, st.just(()) | headers), min_size=1)
+
+
+@given(plain, st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=2))
+def test_null_keys_are_those_of_the_decoded_records(items: Items, damage: list[tuple[float, int]]) -> None:
+    """The quick look finds what decoding finds, and takes nothing that decoding refuses, whatever bytes are changed."""
+    batch = bytearray(build_batch(made(items)))
+    header = parse_header(batch)
+    for place, byte in damage:
+        batch[61 + int(place * (len(batch) - 61))] = byte
+
+    def outcome(find: Callable[[], list[int]]) -> list[int] | ErrorCode:
+        try:
+            return find()
+        except BrokerError as error:
+            return error.code
+
+    decoded = outcome(lambda: [at for at, each in enumerate(decode_records(batch, header)) if each.key is None])
+    assert outcome(lambda: null_keys(batch, header)) == decoded
+
+
 def test_sequences_wrap() -> None:
     """2^31-1 is followed by 0."""
     assert increment_sequence(2**31 - 2, 3) == 1

@@ -1,13 +1,16 @@
 """Agents as processors of batches: concurrency, order, errors, and Faust's form."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from streams.dsl.agent_results import Pace
 from streams.dsl.agents import AGENT_LOOP, RecordAgent, StreamAgent
+from streams.dsl.blocking import ThreadedFunction
 from streams.errors import ProcessingError
 from streams.record import Batch, Record
 
@@ -173,3 +176,76 @@ def test_the_loop_ends_with_its_last_user() -> None:
     with running(RecordAgent(asyncio.sleep, concurrency=1, with_key=False)):
         assert AGENT_LOOP._thread is not None
     assert AGENT_LOOP._thread is None
+
+
+def test_a_timeout_is_a_failure_of_its_record() -> None:
+    """What takes longer is cancelled and goes to the handler; a timeout of the function's own stays its own."""
+    context, cancelled = Collecting(), []
+
+    async def slow(value: int) -> int:
+        try:
+            await asyncio.sleep(60 if value == 1 else 0)
+        except asyncio.CancelledError:
+            cancelled.append(value)
+            raise
+        if value == 2:
+            raise TimeoutError("its own")
+        return value
+
+    with running(RecordAgent(slow, concurrency=3, with_key=False, timeout_ms=50), context) as process:
+        assert [value for _, value, _ in process(0, 1, 2)] == [0]
+    assert cancelled == [1]
+    assert [(record.value, str(error)) for record, error in context.failures] == [
+        (1, "it took longer than its timeout of 50 ms"),
+        (2, "its own"),
+    ]
+
+
+def test_copies_are_cancelled_when_the_task_goes() -> None:
+    """A revoked task ends the agents that wait for its records: their `finally` runs."""
+    ended: list[str] = []
+
+    async def waits(stream: Any) -> None:
+        try:
+            async for _ in stream:
+                pass
+        finally:
+            ended.append("ended")
+
+    with running(StreamAgent(waits, concurrency=2)) as process:
+        process(1)
+        assert ended == []
+    assert ended == ["ended", "ended"]
+
+
+def test_threads_keep_order_and_bound() -> None:
+    """Blocking functions run side by side, never more than `threads`, records of a key one after another."""
+    guard, together = threading.Lock(), threading.Barrier(2, timeout=20)
+    seen: list[tuple[str, int]] = []
+
+    def block(key: str, value: int) -> str:
+        if value == 0:
+            together.wait()  # both keys at once, or never
+        with guard:
+            seen.append((key, value))
+        if value == 2:
+            raise ValueError("two")
+        return f"{key}{value}"
+
+    context = Collecting()
+    agent = ThreadedFunction(block, threads=2, with_key=True, many=False)
+    with running(agent, context) as process:
+        found = process(("a", 0), ("b", 0), ("a", 1), ("b", 2), ("a", 3))
+    assert [value for _, value, _ in found] == ["a0", "b0", "a1", "a3"]
+    assert [value for key, value in seen if key == "a"] == [0, 1, 3]
+    assert [(record.key, str(error)) for record, error in context.failures] == [("b", "two")]
+
+
+def test_pace_follows_the_time_a_batch_takes() -> None:
+    """Quick batches double, slow ones halve, down to the concurrency."""
+    pace = Pace(4)
+    taken = [pace.records_at_once]
+    for seconds in (0.01, 0.01, 0.1, 1.0, 1.0, 1.0):
+        pace.note(seconds)
+        taken.append(pace.records_at_once)
+    assert taken == [4, 8, 16, 16, 8, 4, 4]

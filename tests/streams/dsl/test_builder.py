@@ -112,7 +112,7 @@ def test_generated_names_are_listed():
     """What will be renamed when the program changes is known, so that it can be warned about."""
     builder = StreamsBuilder()
     builder.stream("in").group_by(lambda k, v: v).count()
-    topology = builder.build(StreamsConfig.of("app", environment={}))
+    topology = builder.build(StreamsConfig.of("app", {"default_key_serde": "str"}, environment={}))
     assert topology.unnamed == (
         "KSTREAM-AGGREGATE-STATE-STORE-0000000002",
         "KSTREAM-AGGREGATE-STATE-STORE-0000000002-repartition",

@@ -1,12 +1,14 @@
 """Decorators under the TopologyTestDriver: what they do, and what they say when they cannot."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import msgspec
 import pytest
 
-from streams import App, Record, SessionWindows, TimeWindows, TopologyError, Windowed
+from streams import App, JoinWindows, Record, SessionWindows, TimeWindows, TopologyError, Windowed
+from streams.errors import ProcessingError
 from streams.testing import TopologyTestDriver
 
 
@@ -211,13 +213,159 @@ def test_timers_start_and_stop(app: App) -> None:
     assert events == ["start", "timer", "timer", "crontab", "stop"]
 
 
+def test_process_in_threads(app: App) -> None:
+    """A blocking function runs in threads of its own; results come in the order of records, many or none."""
+    names: set[str] = set()
+
+    @app.process(app.topic("rides", key=str, value=Ride), to="out", threads=3)
+    def receipts(ride: Ride) -> Iterator[Receipt]:
+        names.add(threading.current_thread().name)
+        yield from [Receipt(ride.fare)] * ride.zone
+
+    assert results(app, Ride(2, 1.0), Ride(0, 2.0), Ride(1, 3.0)) == [Receipt(1.0), Receipt(1.0), Receipt(3.0)]
+    assert all(name.startswith("receipts") for name in names)
+
+
+def test_join_with_a_table(app: App) -> None:
+    """A topic on the right is read as a table, once for all joins; None drops; `how` and the key are Kafka's."""
+    app.topic("rides", key=str, value=Ride)
+
+    @app.join("rides", "receipts", to="out")
+    def fares(key: str, ride: Ride, receipt: Receipt) -> float | None:
+        assert key == "k"
+        return ride.fare + receipt.fare if ride.zone else None
+
+    @app.join("rides", "receipts", how="left", to="left")
+    def known(ride: Ride, receipt: Receipt) -> bool:
+        return receipt is not None
+
+    with TopologyTestDriver(app) as driver:
+        rides = driver.input("rides")
+        rides.send("k", Ride(1, 1.0), 0)
+        driver.input("receipts").send("k", Receipt(5.0), 1)
+        rides.send("k", Ride(1, 2.0), 2)
+        rides.send("k", Ride(0, 3.0), 3)
+        assert driver.output("out").read_values() == [7.0]
+        assert driver.output("left").read_values() == [False, True, True]
+
+
+def test_join_of_two_streams(app: App) -> None:
+    """With `within`, the right side is a stream; without `to`, the function is the end."""
+    seen: list[tuple[float, float | None]] = []
+
+    @app.join(
+        app.topic("rides", key=str, value=Ride),
+        app.topic("receipts", key=str, value=Receipt),
+        within=JoinWindows.of("10 s"),
+    )
+    def pair(ride: Ride, receipt: Receipt) -> None:
+        seen.append((ride.fare, receipt.fare))
+
+    with TopologyTestDriver(app) as driver:
+        driver.input("rides").send("k", Ride(1, 1.0), 0)
+        driver.input("receipts").send("k", Receipt(5.0), 9_000)
+        driver.input("receipts").send("k", Receipt(6.0), 19_000)
+    assert seen == [(1.0, 5.0)]
+
+
+def test_join_with_a_global_table(app: App) -> None:
+    """`on` makes the key, from the value or from key and value."""
+    zones = app.global_table("zones", key=int, value=str)
+
+    @app.join(app.topic("rides", key=str, value=Ride), zones, on=lambda ride: ride.zone, to="out")
+    def name(ride: Ride, zone: str) -> str:
+        return zone
+
+    with TopologyTestDriver(app) as driver:
+        driver.input("zones").send(7, "Astoria", 0)
+        driver.input("rides").send("k", Ride(7, 1.0), 1)
+        assert driver.output("out").read_values() == ["Astoria"]
+
+
+def test_aggregate_of_a_tables_rows(app: App) -> None:
+    """A changed row is taken out by `retract` and added again, also where it moves to another key."""
+    rides = app.table(app.topic("rides", key=str, value=Ride))
+
+    @app.aggregate(
+        rides, by=lambda ride: ride.zone, retract=lambda total, ride: total - ride.fare, key=int, name="now", to="out"
+    )
+    def total(total: float, ride: Ride) -> float:
+        return total + ride.fare
+
+    with TopologyTestDriver(app) as driver:
+        rides_in = driver.input("rides")
+        rides_in.send("a", Ride(1, 5.0), 0)
+        rides_in.send("b", Ride(1, 2.0), 1)
+        rides_in.send("a", Ride(2, 4.0), 2)
+        assert dict(driver.store("now")) == {1: 2.0, 2: 4.0}
+
+
+counts = App("tables").table("counts", key=str, value=int, default=int)
+
+
+def test_a_table_in_an_agent(app: App) -> None:
+    """A table is found by its name in the code; what is written is in the store, and logged."""
+    fares = app.table("fares", key=str, default=float)
+
+    @app.agent(app.topic("rides", key=str, value=Ride), to="out")
+    async def add(stream) -> AsyncIterator[float]:
+        async for key, ride in stream.items():
+            counts[key] += 1
+            fares[key] += ride.fare
+            yield fares[key]
+
+    with TopologyTestDriver(app) as driver:
+        rides = driver.input("rides")
+        for fare in (1.0, 2.0):
+            rides.send("k", Ride(1, fare), 5)
+        assert driver.output("out").read_values() == [1.0, 3.0]
+        assert (driver.store("counts").get("k"), driver.store("fares").get("k")) == (2, 3.0)
+        assert {"taxi-counts-changelog", "taxi-fares-changelog"} <= set(driver.produced_topics())
+
+
+def test_a_table_in_a_plain_function_and_per_record(app: App) -> None:
+    """`process` and agents per record use tables as well, several functions the same one."""
+
+    @app.process(app.topic("rides", key=str, value=Ride), to="out")
+    def count(key: str, ride: Ride) -> int:
+        counts[key] += 1
+        return counts[key]
+
+    @app.agent(app.topic("more", key=str, value=Ride), concurrency=3)
+    async def count_more(key: str, ride: Ride) -> None:
+        counts[key] += 10
+
+    with TopologyTestDriver(app) as driver:
+        driver.input("rides").send("k", Ride(1, 1.0), 0)
+        driver.input("more").send("k", Ride(1, 1.0), 1)
+        driver.input("rides").send("k", Ride(1, 1.0), 2)
+        assert driver.output("out").read_values() == [1, 12]
+
+
 def takes_receipt(receipt: Receipt) -> None: ...
 def gives_receipt(ride: Ride) -> Receipt: ...
 def gives_nothing(ride: Ride) -> None: ...
 def takes_three(a: int, b: int, c: int) -> None: ...
 def adds_to(total: Ride, ride: Ride) -> Ride: ...
 def adds(total, ride): ...
+def sums(total: int, ride: Ride) -> int: ...
+def pairs(ride: Ride, other: int) -> int: ...
+def unreadable(ride: "Rid") -> None: ...  # noqa: F821  the mistake
 async def waits(ride: Ride) -> None: ...
+
+
+def counts_on(key: str, ride: Ride) -> None:
+    counts[key] += 1
+
+
+async def loops(stream) -> None:
+    async for _ in stream:
+        pass
+
+
+def twice(app: App) -> None:
+    for function in (lambda total, ride: total, lambda total, ride: ride):
+        app.aggregate(RIDES, name="n", initial=int)(function)
 
 
 RIDES = App("other").topic("rides", key=str, value=Ride)
@@ -253,6 +401,60 @@ HERE = r"\(.*test_decorators\.py:\d+\)"
         (lambda app: app.timer("5 parsecs"), "@app.timer: duration: expected a number and a unit"),
         (lambda app: app.timer(0), "expected an interval of at least 1 ms"),
         (lambda app: app.crontab("* *"), "@app.crontab.*: expected five fields"),
+        (
+            lambda app: app.process(RIDES, threads=0)(gives_nothing),
+            rf"gives_nothing {HERE}: expected threads of at least",
+        ),
+        (
+            lambda app: app.process(RIDES, threads=2)(waits),
+            rf"waits {HERE} is async, and threads= is for functions that",
+        ),
+        (lambda app: app.process(RIDES, threads=2)(counts_on), rf"counts_on {HERE} uses the table 'counts' in several"),
+        (
+            lambda app: app.agent(RIDES, timeout="soon")(waits),
+            "@app.agent.timeout=....: duration: expected a number and a",
+        ),
+        (lambda app: app.agent(RIDES, timeout=5)(loops), rf"loops {HERE} loops over its stream, so it decides itself"),
+        (lambda app: app.agent(RIDES, tables=[5])(waits), rf"waits {HERE}: tables= takes tables made by app.table"),
+        (
+            lambda app: app.process(RIDES, to="a b")(gives_receipt),
+            rf"gives_receipt {HERE}: @app.process: the name of a",
+        ),
+        (
+            lambda app: app.process("in")(unreadable),
+            rf"unreadable {HERE}: @app.process cannot read its annotations: name",
+        ),
+        (lambda app: app.aggregate(RIDES, window=10)(sums), rf"sums {HERE}: @app.aggregate: windowed_by: .*10"),
+        (lambda app: twice(app), rf"lambda> {HERE}: the store 'n' is that of .*lambda> {HERE} already; give one"),
+        (
+            lambda app: app.aggregate(RIDES, retract=max)(sums),
+            rf"sums {HERE}: @app.aggregate: retract= is for the rows",
+        ),
+        (
+            lambda app: app.aggregate(app.table(RIDES))(sums),
+            rf"sums {HERE}: the rows of a table change, so say retract=",
+        ),
+        (
+            lambda app: app.join(RIDES, "x", how="inn")(pairs),
+            "how is one of inner, left, outer, got 'inn'; did you mean",
+        ),
+        (lambda app: app.join(RIDES, "x")(pairs), rf"pairs {HERE} gives int, but @app.join has no to="),
+        (lambda app: app.join(RIDES, "x")(waits), rf"waits {HERE}: @app.join calls it with \(left, right\) or"),
+        (lambda app: app.join(RIDES, 5, to="out")(pairs), rf"pairs {HERE}: @app.join: .*expected a stream, a table or"),
+        (
+            lambda app: app.join(app.topic("r", value=Receipt), "x", to="out")(pairs),
+            rf"pairs {HERE} takes a Ride, but topic r carries Receipt",
+        ),
+        (lambda app: app.table(RIDES, default=int), "a table with default= is not read from a topic"),
+        (
+            lambda app: app.table("t", default=0),
+            "default= is a class or a function that makes a value, such as int, got 0",
+        ),
+        (lambda app: app.table("t", default=int).tumbling("long"), "a window of the table 't': expected a number and"),
+        (
+            lambda app: app.table("t", default=int).hopping(5, 6),
+            "the table 't': expected a step of at least 1 ms and at",
+        ),
         (lambda app: app.timer("1 s")(gives_nothing), rf"gives_nothing {HERE}: @app.timer calls it without arguments"),
     ],
 )
@@ -260,3 +462,15 @@ def test_errors_come_at_decoration_time(app: App, decorate: Any, message: str) -
     """What cannot work is refused where it is written, with the function's place and the cure."""
     with pytest.raises(TopologyError, match=message):
         decorate(app)
+
+
+def test_a_result_of_another_type_names_the_function(app: App) -> None:
+    """What no annotation told is found out at the first record: function, value, topic and its type."""
+
+    @app.agent(app.topic("rides", key=str, value=Ride), to=app.topic("out", key=str, value=Receipt))
+    async def receipt(ride):
+        return ride.fare
+
+    with pytest.raises(ProcessingError, match=rf"receipt {HERE} gave 4.0, but topic out carries Receipt") as caught:
+        results(app, Ride(1, 4.0))
+    assert (caught.value.topic, caught.value.offset) == ("rides", 0)

@@ -193,14 +193,24 @@ def test_an_unknown_optimization_is_refused() -> None:
         builder.build(StreamsConfig.of("app", {"topology_optimization": "everything"}, environment={}))
 
 
-def test_a_table_without_a_key_type_says_what_it_needs() -> None:
-    """Undeclared keys are read as JSON; those that are none name topic and offset, and how to declare them."""
+def test_a_table_without_a_key_type_is_refused() -> None:
+    """When the program is built: the message names the node, the topic and the remedy."""
     builder = StreamsBuilder()
     builder.table("table").to_stream().to("out")
+    with pytest.raises(
+        TopologyError, match=r"KTABLE-SOURCE-0000000002: .* kept by key; say key=.* where table is read"
+    ):
+        builder.build(StreamsConfig.of("app", {}, environment={}))
+
+
+def test_keys_of_no_declared_type_say_so_when_they_are_no_json() -> None:
+    """In steps that keep nothing they are read as JSON; an error names topic and offset, and how to declare them."""
+    builder = StreamsBuilder()
+    builder.stream("in").to("out")
     topology = builder.build(StreamsConfig.of("app", {}, environment={}))
     with (
         TopologyTestDriver(topology) as driver,
         pytest.raises(DeserializationError, match=r"no type was declared.* say key= or value=") as caught,
     ):
-        driver.input("table", key=bytes).send(b"\xff", "x", 1)
-    assert (caught.value.topic, caught.value.partition, caught.value.offset) == ("table", 0, 0)
+        driver.input("in", key=bytes).send(b"\xff", "x", 1)
+    assert (caught.value.topic, caught.value.partition, caught.value.offset) == ("in", 0, 0)

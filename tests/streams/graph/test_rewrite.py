@@ -79,6 +79,14 @@ def test_a_change_of_values_keeps_its_repartition(builder, build):
     assert list(merged.repartition_topics) == ["app-plain-repartition", "app-mapped-repartition"]
 
 
+def test_a_repartition_below_two_merges_is_merged_once(builder, build):
+    """Of a stream that meets itself twice under a changed key: Kafka Streams cannot build it."""
+    stream = builder.stream("in", key=str, value=str)
+    once = stream.merge(stream.select_key(lambda k, v: v))
+    stream.merge(once).to_table(name="latest")
+    assert len(build(topology_optimization="all").repartition_topics) == 1
+
+
 def test_a_self_join_keeps_one_store(builder, build):
     """A stream joined with itself needs its records once."""
     stream = builder.stream("in")

@@ -13,7 +13,7 @@ from streams.graph.windows import EmitStrategy, SessionWindows, TimeWindows, Unl
 from streams.operators.window_aggregate import starts_of
 from streams.record import Record, Windowed
 from streams.testing import TopologyTestDriver
-from tests.streams.operators.cutting import Cutter, texts, topology_of
+from tests.streams.operators.cutting import Cutter, skipping, texts, topology_of
 
 UNCACHED = Materialized(cached=False)
 
@@ -169,3 +169,35 @@ def test_results_carry_the_headers_of_the_record_that_set_them_off() -> None:
     with driver_of(lambda builder: grouped(builder).count().to_stream().to("out")) as driver:
         driver.input("in").send("k", "v", 1, headers=(("trace", b"7"),))
         assert driver.output("out").read_record().headers == (("trace", b"7"),)
+
+
+def test_records_that_fail_or_are_dropped_leave_no_trace_between_updates_that_were_held_back() -> None:
+    """With room in the record cache a batch's updates are put late; errors, nulls and deletions cut it as they came."""
+
+    def add(key: str, value: str, total: str) -> str | None:
+        if value == "bad":
+            raise ValueError("bad")
+        return None if value == "gone" else total + value
+
+    say = lambda builder: grouped(builder).aggregate(str, add, value=str).to_stream().to("out")  # noqa: E731
+    warm = texts("in", ("a", "1", 1), ("b", "2", 2), ("c", "3", 3))
+    fed = [
+        ("a", "4", 9),
+        ("b", "5", 4),
+        ("a", "bad", 5),
+        ("c", "6", 6),
+        (None, "x", 7),
+        ("a", None, 8),
+        ("b", "gone", 9),
+    ]
+    more = texts("in", *fed, ("b", "7", 3), ("d", "8", 2), ("c", "bad", 20), ("a", "9", 11))
+    seen = []
+    for size in (1, 1_000):
+        cutter = Cutter(topology_of(say), size, 1 << 20, skipping())
+        cutter.feed(warm)
+        cutter.feed(more)
+        seen.append(cutter.seen())
+    assert seen[0] == seen[1]
+    assert [(key, value) for key, value, _ in cutter.written("out")][3:] == [
+        (b"c", b"36"), (b"b", b"7"), (b"d", b"8"), (b"a", b"149"),
+    ]  # fmt: skip

@@ -1,83 +1,51 @@
-"""Who runs what: the assignor's promises over random groups."""
+"""What the leader makes of what members say, and what members make of what the leader says."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from streams.clients.base import Subscription
+from streams.clients.base import Assignment, Subscription
 from streams.errors import ClientError
 from streams.record import TopicPartition
-from streams.runtime.assignor import VERSION, MemberState, TaskAssignor, TaskInputs, distribute
+from streams.runtime.assignor import TaskAssignor, TaskInputs
+from streams.runtime.member_info import GroupInfo, MemberInfo, decode_group, encode, unpacked_hosts
+from streams.runtime.placement import PlacementRules
 from streams.runtime.task import TaskId
 
-tasks = st.lists(st.builds(TaskId, st.integers(0, 3), st.integers(0, 9)), unique=True).map(sorted)
-names = st.sets(st.sampled_from("abcdefgh"), min_size=1)
+COUNTS = TaskInputs(0, ("words",), ("app-counts-changelog",))
+NO_COPIES = PlacementRules()
 
 
-@st.composite
-def groups(draw: st.DrawFn) -> tuple[list[TaskId], dict[str, MemberState]]:
-    """Tasks, and members that say they run or keep some of them, not always truthfully."""
-    every = draw(tasks)
-    some = st.lists(st.sampled_from([str(task) for task in every]), unique=True) if every else st.just([])
-    return every, {name: MemberState(VERSION, draw(some), draw(some)) for name in draw(names)}
+def words(*numbers: int) -> tuple[TopicPartition, ...]:
+    return tuple(TopicPartition("words", number) for number in numbers)
 
 
-@given(groups())
-def test_every_task_has_one_owner_and_loads_differ_by_one_at_most(
-    group: tuple[list[TaskId], dict[str, MemberState]],
-) -> None:
-    """Complete and balanced, whatever members claim."""
-    every, members = group
-    owners = distribute(every, members)
-    assert owners.keys() == set(every)
-    loads = Counter(owners.values())
-    counts = [loads[member] for member in members]
-    assert max(counts) - min(counts) <= 1
+def subscription(name: str, owned: Sequence[TopicPartition] = (), **said: Any) -> Subscription:
+    return Subscription(name, ("words",), encode(MemberInfo(host=name, **said)), tuple(owned))
 
 
-@given(tasks, names)
-def test_nothing_moves_when_nothing_changes(every: list[TaskId], members: set[str]) -> None:
-    """Members that run what they were given get the same again."""
-    first = distribute(every, {member: MemberState(VERSION) for member in members})
-    running = {member: [str(task) for task, owner in first.items() if owner == member] for member in members}
-    states = {member: MemberState(VERSION, running[member]) for member in members}
-    assert distribute(every, states) == first
+def assigned(
+    members: Sequence[Subscription], ends: Mapping[int, int], rules: PlacementRules = NO_COPIES, count: int = 2
+) -> Mapping[str, Assignment]:
+    """What a leader gives, when the changelog's partitions end there."""
+
+    def known(partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return {partition: ends[partition.partition] for partition in partitions}
+
+    return TaskAssignor([COUNTS], MemberInfo, ends=known, rules=rules).assign({"words": count}, members)
 
 
-@given(tasks, names)
-def test_a_new_member_takes_no_more_than_its_share(every: list[TaskId], members: set[str]) -> None:
-    """Of two members that stay, neither gives a task to the other."""
-    first = distribute(every, {member: MemberState(VERSION) for member in members})
-    states = {
-        member: MemberState(VERSION, [str(task) for task, owner in first.items() if owner == member])
-        for member in members
-    }
-    second = distribute(every, states | {"new": MemberState(VERSION)})
-    assert all(second[task] in {owner, "new"} for task, owner in first.items())
-
-
-def test_a_sub_topology_is_spread() -> None:
-    """Two workers, one of them just started, run half of each sub-topology."""
-    every = [TaskId(part, number) for part in range(2) for number in range(2)]
-    states = {"old": MemberState(VERSION, [str(task) for task in every]), "new": MemberState(VERSION)}
-    owners = distribute(every, states)
-    assert Counter((task.subtopology, owner) for task, owner in owners.items()).most_common(1)[0][1] == 1
-
-
-def test_a_task_goes_where_its_state_lies() -> None:
-    """A restarted member with state on disk gets its task back."""
-    every = [TaskId(0, 0), TaskId(0, 1)]
-    states = {"a": MemberState(VERSION, [], ["0_1"]), "b": MemberState(VERSION, [], ["0_0"])}
-    assert distribute(every, states) == {TaskId(0, 0): "b", TaskId(0, 1): "a"}
+def info(assignment: Assignment) -> GroupInfo:
+    return decode_group(assignment.user_data)
 
 
 def test_joined_topics_stay_together() -> None:
     """A task gets its partition of every topic it reads; one with fewer partitions feeds the first tasks only."""
-    assignor = TaskAssignor([TaskInputs(0, ("rides", "zones"))], lambda: MemberState(VERSION))
+    assignor = TaskAssignor([TaskInputs(0, ("rides", "zones"))], MemberInfo)
     members = [Subscription(name, ("rides", "zones"), assignor.user_data()) for name in ("a", "b")]
     given_out = assignor.assign({"rides": 2, "zones": 1}, members)
     assert {assignment.partitions for assignment in given_out.values()} == {
@@ -86,18 +54,118 @@ def test_joined_topics_stay_together() -> None:
     }
 
 
+def test_a_task_waits_for_a_warm_copy() -> None:
+    """A newcomer is given a warm-up first; the task moves when the copy is near enough, and only then is all settled."""
+    old = subscription("old", words(0, 1), running=["0_0", "0_1"])
+    given = assigned([old, subscription("new")], {0: 50_000, 1: 50_000})
+    assert given["old"].partitions == words(0, 1)
+    assert (info(given["new"]).warmups, info(given["new"]).standbys) == (["0_1"], [])
+    assert [info(each).probe for each in given.values()] == [False, True]
+    behind = subscription("new", positions={"0_1": 39_999})
+    assert assigned([old, behind], {1: 50_000})["new"].partitions == ()
+    warm = subscription("new", positions={"0_1": 40_000})
+    given = assigned([old, warm], {1: 50_000})
+    assert (given["old"].partitions, given["new"].partitions) == (words(0), words(1))
+    assert not any(info(each).probe for each in given.values())
+
+
+def test_a_copy_stays_warm_until_its_task_is_let_go() -> None:
+    """The group withholds what another owns; the new owner is told to keep its standby for one generation more."""
+    old = subscription("old", words(0, 1), running=["0_0", "0_1"])
+    warm = subscription("new", positions={"0_1": 7})
+    given = assigned([old, warm], {1: 7})
+    assert given["new"].partitions == words(1)
+    assert info(given["new"]).standbys == ["0_1"]
+
+
+def test_restoring_tasks_count_by_how_far_they_are() -> None:
+    """Whoever is nearest to the end gets the tasks of a member that is gone; balance waits for a warm-up."""
+    members = [
+        subscription("a", positions={"0_0": 10_000}),
+        subscription("b", positions={"0_0": 90_000, "0_1": 90_000}),
+    ]
+    given = assigned(members, {0: 100_000, 1: 100_000})
+    assert given["b"].partitions == words(0, 1)
+    assert info(given["a"]).warmups == ["0_1"]
+
+
+def test_without_end_offsets_nothing_moves() -> None:
+    """The broker did not answer the leader: tasks stay, and the group looks again."""
+
+    def ends(_partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+        raise ClientError("no answer")
+
+    assignor = TaskAssignor([COUNTS], MemberInfo, ends=ends)
+    members = [subscription("a", words(0, 1), running=["0_0", "0_1"]), subscription("b", positions={"0_0": 5})]
+    given = assignor.assign({"words": 2}, members)
+    assert given["a"].partitions == words(0, 1)
+    assert any(info(each).probe for each in given.values())
+
+
+def test_everybody_learns_who_has_what() -> None:
+    """Addresses with their tasks and standbys; those without an address are not in it."""
+    members = [subscription("a", address="one:1"), subscription("b", address="two:2"), subscription("c")]
+    given = assigned(members, {}, PlacementRules(standbys=1), count=3)
+    views = [unpacked_hosts(info(each).hosts) for each in given.values()]
+    assert views[0] == views[1] == views[2]
+    assert set(views[0]) == {"one:1", "two:2"}
+    (owned,) = given["a"].partitions
+    assert views[0]["one:1"].running == {TaskId(0, owned.partition)}
+    assert {str(task) for task in views[0]["two:2"].standbys} == set(info(given["b"]).standbys)
+
+
+class Newer(msgspec.Struct, array_like=True):
+    """A message of a version to come: the fields of this one, and one more."""
+
+    version: int
+    oldest: int
+    host: str = "h"
+    address: str = ""
+    tags: dict[str, str] = {}
+    running: list[str] = []
+    positions: dict[str, int] = {}
+    round: int = 0
+    more: str = "unknown"
+
+
+def test_a_newer_member_that_can_be_read_is_read() -> None:
+    """What this version knows of it counts, the rest is passed over."""
+    newer = Subscription("new", ("words",), msgspec.msgpack.encode(Newer(9, 1, running=["0_1"])), words(1))
+    given = assigned([subscription("a"), newer], {})
+    assert given["new"].partitions == words(1)
+
+
+def test_a_newer_member_that_cannot_be_read_is_told_the_version() -> None:
+    """It takes part as a worker without state, and speaks the leader's version when it joins again, at once."""
+    heard: list[tuple[int, bool]] = []
+    newer = TaskAssignor(
+        [COUNTS], MemberInfo, told=lambda said, again: heard.append((said.leader, again)), version=3, oldest=3
+    )
+    first = newer.user_data()
+    given = assigned(
+        [subscription("a", words(0, 1), running=["0_0", "0_1"]), Subscription("new", ("words",), first)], {}
+    )
+    newer.on_assignment(given["new"].user_data)
+    assert heard == [(1, True)]
+    again = newer.user_data()
+    assert msgspec.msgpack.decode(again)[:2] == [1, 1]
+    newer.on_assignment(assigned([Subscription("new", ("words",), again)], {})["new"].user_data)
+    assert heard[1:] == [(1, False)]
+
+
+def test_versions_rise_again_with_the_leader() -> None:
+    """A member that speaks an older version learns from the next leader that it need not."""
+    member = TaskAssignor([COUNTS], MemberInfo, version=3, oldest=2)
+    member.on_assignment(encode(GroupInfo(leader=1)))
+    assert msgspec.msgpack.decode(member.user_data())[:2] == [1, 1]
+    leader = TaskAssignor([COUNTS], MemberInfo, version=3, oldest=2)
+    told = leader.assign({"words": 1}, [Subscription("m", ("words",), member.user_data())])["m"].user_data
+    assert msgspec.msgpack.decode(told)[:3] == [1, 1, 3]
+    member.on_assignment(told)
+    assert msgspec.msgpack.decode(member.user_data())[:2] == [3, 2]
+
+
 def test_members_of_other_kinds_are_refused() -> None:
-    """Another version, or a plain consumer in the group, is an error that says what to do."""
-    assignor = TaskAssignor([], lambda: MemberState(VERSION))
-    newer = TaskAssignor([], lambda: MemberState(VERSION + 1)).user_data()
-    with pytest.raises(ClientError, match="run the same release everywhere"):
-        assignor.assign({}, [Subscription("m", (), newer)])
+    """A plain consumer in the group is an error that says what to do."""
     with pytest.raises(ClientError, match="use another application id"):
-        assignor.assign({}, [Subscription("m", (), b"range")])
-
-
-def test_a_large_group_is_assigned_quickly_enough_to_test() -> None:
-    """Ten thousand tasks on a thousand members: ten each."""
-    every = [TaskId(0, number) for number in range(10_000)]
-    owners = distribute(every, {f"m{number:04}": MemberState(VERSION) for number in range(1_000)})
-    assert set(Counter(owners.values()).values()) == {10}
+        assigned([Subscription("m", (), b"range")], {})

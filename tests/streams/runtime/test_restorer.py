@@ -90,6 +90,22 @@ def test_restores_only_what_is_missing() -> None:
     assert list(task.store.all()) == [("c", 3), ("d", 4)]
 
 
+def test_a_turn_ends_when_its_time_is_over() -> None:
+    """What has arrived waits for the next turn, so that tasks that run get theirs; what was let go is not applied."""
+    broker, task = logged(("a", 1)), OneStore()
+    now = iter(range(1_000))
+    work = restorer(broker, SilentListener(), clock=lambda: float(next(now)))
+    work.add(task, {})
+    for number in range(2, 6):
+        broker.append(LOG, Batch([b"a"], [serde_for(int).serialize(number)], [0]))
+    work.remove(TASK)
+    work.add(task, {})
+    turns = 1
+    while not work.step(0):
+        turns += 1
+    assert (turns, task.store.get("a"), task.store.position) == (3, 5, 5)
+
+
 def test_nothing_to_restore_is_done_at_once() -> None:
     """A complete store needs no consumer turn."""
     task = OneStore()

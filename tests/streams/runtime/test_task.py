@@ -178,16 +178,17 @@ def test_discard_forgets_state_and_waiting_input() -> None:
     assert rig.task.process(rig.now, 10) == 0
 
 
-def test_suspended_tasks_keep_their_state() -> None:
-    """Input is forgotten, the store is not, and the task goes on."""
+def test_suspended_tasks_keep_their_state_until_they_are_closed() -> None:
+    """Input is forgotten, the store is not; a suspended task never runs again."""
     rig = Rig()
     rig.feed([b"a"], [1])
     rig.task.process(rig.now, 1)
     rig.task.suspend()
-    rig.task.resume()
-    rig.feed([b"a"], [2])
-    rig.task.process(rig.now, 1)
-    assert rig.out()[-1] == (b"a", b"2", 2)
+    assert rig.task.stores["counts"].get(b"a") is not None
+    with pytest.raises(AssertionError, match="task 0_0: suspended -> running"):
+        rig.task.start()
+    rig.task.close()
+    assert rig.counting.closed
 
 
 def test_unknown_stores_are_named() -> None:
@@ -203,3 +204,28 @@ def test_close_closes_operators_once() -> None:
     rig.task.close()
     assert rig.counting.closed
     assert rig.task.state is TaskState.CLOSED
+
+
+def test_offsets_without_a_record_are_committed_too() -> None:
+    """A batch that carries nothing but a position (the end of a transaction) asks for a commit of that position."""
+    rig = Rig()
+    rig.task.add(RecordlessBatch(IN, first_offset=7, next_offset=9))
+    assert not rig.task.commit_needed
+    assert not rig.task.ready(rig.now)
+    assert rig.task.commit_needed
+    assert rig.task.offsets()[IN].offset == 9
+    rig.task.commit_state()
+    assert not rig.task.commit_needed
+
+
+class RecordlessBatch:
+    """What is fetched where only markers of transactions stand."""
+
+    size = 78
+
+    def __init__(self, partition: TopicPartition, *, first_offset: int, next_offset: int) -> None:
+        self.topic, self.partition = partition
+        self.first_offset, self.next_offset = first_offset, next_offset
+
+    def columns(self) -> Batch:
+        return Batch([], [], [], offsets=[], topic=self.topic, partition=self.partition)

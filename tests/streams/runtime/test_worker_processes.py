@@ -23,6 +23,7 @@ pytestmark = pytest.mark.broker
 PROGRAM = Path(__file__).with_name("counting_app.py")
 WORDS = ["to", "be", "or", "not", "to", "be", "that", "is", "the", "question"]
 QUICK = ("session_timeout_ms=1000", "heartbeat_interval_ms=200", "commit_interval_ms=100")
+STARTED = "started tasks: "
 ALL = frozenset({"0_0", "0_1", "1_0", "1_1"})
 
 
@@ -37,6 +38,7 @@ class Process:
             text=True,
         )
         self.lines: list[str] = []
+        self._started: frozenset[str] = frozenset()
 
     def until(self, holds: Callable[[str], bool]) -> str:
         """Read the log up to a line for which something holds."""
@@ -47,7 +49,7 @@ class Process:
         pytest.fail("the worker ended:\n" + "\n".join(self.lines[-30:]))
 
     def until_tasks(self, count: int) -> frozenset[str]:
-        """Wait until it runs so many tasks."""
+        """Wait until it runs so many tasks; those it had already never stop."""
 
         def enough(line: str) -> bool:
             return line.startswith(("running tasks: 0", "running tasks: 1"))
@@ -55,8 +57,11 @@ class Process:
         while True:
             line = self.until(enough)
             tasks = frozenset(line.removeprefix("running tasks: ").split(", "))
+            started = self._started & tasks
+            while not started >= tasks:
+                started |= set(self.until(lambda line: line.startswith(STARTED)).removeprefix(STARTED).split(", "))
+            self._started = started
             if len(tasks) == count:
-                self.until(lambda line: line == "worker is running")
                 return tasks
 
     def stop(self) -> int:

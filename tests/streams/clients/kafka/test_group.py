@@ -216,6 +216,30 @@ def test_a_commit_between_generations_is_for_later(make: MakeClients, topic: str
     assert "lost" not in other.heard
 
 
+def test_a_transaction_between_generations_takes_offsets(make: MakeClients, topic: str) -> None:
+    """A cooperative member owns what it owns while the leader divides: its offsets count under either generation."""
+    slow = SlowLeader()
+    leader, other = Member(make, topic, assignor=slow), Member(make, topic, cooperative=True)
+    share(leader, other)
+    offsets = {part: OffsetAndMetadata(1) for part in other.log.owned}
+    stale = other.consumer.group_metadata()
+    slow.asked.clear()
+    slow.go_on.clear()
+    other.consumer.enforce_rebalance()
+    until(slow.asked.is_set, leader, other)
+    producer = make().producer(transactional_id=topic)
+    producer.begin()
+    with pytest.raises(TaskMigrated, match="ILLEGAL_GENERATION"):
+        producer.send_offsets(offsets, stale)
+    producer.send_offsets(offsets, other.consumer.group_metadata(beyond=stale.generation))
+    producer.commit_transaction()
+    slow.go_on.set()
+    heard = len(other.log.said)
+    until(lambda: len(other.log.said) > heard, leader, other)
+    assert "lost" not in other.heard
+    assert other.consumer.committed(offsets) == offsets
+
+
 def test_a_member_that_does_not_poll_leaves(make: MakeClients, topic: str) -> None:
     """After max_poll_interval_ms another has its partitions, heartbeats or not; when it polls, they are lost."""
     busy = Member(make, topic, max_poll_interval_ms=400)

@@ -108,13 +108,15 @@ def test_offsets_count_with_the_commit(make: MakeClients, producer: KafkaProduce
 
 
 def test_undecided_offsets_are_waited_for(make: MakeClients, producer: KafkaProducer, topic: str) -> None:
-    """Whoever asks while a transaction holds offsets gets the answer after it has timed out, and that aborts it."""
+    """Whoever asks while a transaction holds offsets waits until its timeout aborts it, or hears of the others alone."""
     part, group = TopicPartition(topic, 0), GroupMetadata(f"g-{topic}")
     consumer = make().consumer(group=group.group)
     consumer.commit({part: OffsetAndMetadata(1)})
     hasty = make().producer(transactional_id=f"{topic}-hasty", transaction_timeout_ms=1_000)
     hasty.begin()
     hasty.send_offsets({part: OffsetAndMetadata(2)}, group)
+    other = TopicPartition(topic, 1)
+    assert consumer.decided([part, other]) == {other: None}
     assert consumer.committed([part]) == {part: OffsetAndMetadata(1)}
     with pytest.raises(ProducerFenced):
         hasty.commit_transaction()

@@ -1,0 +1,101 @@
+"""DescribeUserScramCredentials and AlterUserScramCredentials: kept for the day a listener asks for them.
+
+What is kept is what SCRAM lets a server keep: salt, iterations, stored key and server key, never the salted password.
+"""
+
+import hashlib
+import hmac
+from collections import Counter
+from typing import Any
+
+from broker.errors import BrokerError, ErrorCode
+from broker.protocol.bodies import Body
+from broker.server.broker import Broker
+from broker.server.exchange import Exchange
+
+MECHANISMS = {1: ("sha256", 4_096), 2: ("sha512", 4_096)}
+"""Number of a mechanism -> its digest and the fewest iterations."""
+MAX_ITERATIONS = 16_384
+
+
+def describe(broker: Broker, _: Exchange, request: Any) -> Body:
+    """Mechanisms and iterations of the users asked for, or of all."""
+    credentials = broker.dynamic.credentials
+    asked = Counter(user.name for user in request.users or ()) or Counter(credentials)
+    results = []
+    for user, times in asked.items():
+        result: dict[str, Any] = {"user": user, "error_message": "", "credential_infos": ()}
+        if times > 1:
+            result.update(error_code=ErrorCode.DUPLICATE_RESOURCE, error_message=f"user {user!r} is named twice")
+        elif user not in credentials:
+            result.update(error_code=ErrorCode.RESOURCE_NOT_FOUND, error_message=f"user {user!r} has no credential")
+        else:
+            result["credential_infos"] = [
+                {"mechanism": int(mechanism), "iterations": stored["iterations"]}
+                for mechanism, stored in credentials[user].items()
+            ]
+        results.append(result)
+    return {"error_message": "", "results": results}
+
+
+def alter(broker: Broker, _: Exchange, request: Any) -> Body:
+    """Delete and set credentials; what concerns one user succeeds or fails as a whole."""
+    changes = [*request.deletions, *request.upsertions]
+    twice = Counter((item.name, item.mechanism) for item in changes)
+    errors: dict[str, BrokerError | None] = {}
+    for item in changes:
+        try:
+            if twice[item.name, item.mechanism] > 1:
+                raise BrokerError(ErrorCode.DUPLICATE_RESOURCE, "a credential is altered twice in one request")
+            _check(broker, item)
+        except BrokerError as error:
+            errors[item.name] = errors.get(item.name) or error
+        else:
+            errors.setdefault(item.name, None)
+    for item in changes:
+        if errors[item.name] is None:
+            _apply(broker, item)
+    if None in errors.values():
+        broker.dynamic.write()
+    return {"results": [{"user": user, **_outcome(error)} for user, error in errors.items()]}
+
+
+def _outcome(error: BrokerError | None) -> dict[str, Any]:
+    return {"error_message": None} if error is None else {"error_code": error.code, "error_message": error.message}
+
+
+def _check(broker: Broker, item: Any) -> None:
+    """Raises: BrokerError for what cannot be changed so."""
+    if not item.name:
+        raise BrokerError(ErrorCode.UNACCEPTABLE_CREDENTIAL, "a user has a name")
+    if item.mechanism not in MECHANISMS:
+        raise BrokerError(ErrorCode.UNSUPPORTED_SASL_MECHANISM, f"there is no mechanism {item.mechanism}, only 1 and 2")
+    iterations = getattr(item, "iterations", None)
+    if iterations is None:
+        if str(item.mechanism) not in broker.dynamic.credentials.get(item.name, {}):
+            raise BrokerError(ErrorCode.RESOURCE_NOT_FOUND, "there is no such credential to delete")
+    elif not MECHANISMS[item.mechanism][1] <= iterations <= MAX_ITERATIONS:
+        low = MECHANISMS[item.mechanism][1]
+        raise BrokerError(
+            ErrorCode.UNACCEPTABLE_CREDENTIAL, f"iterations must be {low} to {MAX_ITERATIONS}, not {iterations}"
+        )
+    elif not item.salted_password:
+        raise BrokerError(ErrorCode.UNKNOWN_SERVER_ERROR)
+
+
+def _apply(broker: Broker, item: Any) -> None:
+    credentials = broker.dynamic.credentials
+    key = str(item.mechanism)
+    if not hasattr(item, "iterations"):
+        del credentials[item.name][key]
+        if not credentials[item.name]:
+            del credentials[item.name]
+        return
+    digest = MECHANISMS[item.mechanism][0]
+    client_key = hmac.digest(item.salted_password, b"Client Key", digest)
+    credentials.setdefault(item.name, {})[key] = {
+        "iterations": item.iterations,
+        "salt": item.salt.hex(),
+        "stored_key": hashlib.new(digest, client_key).hexdigest(),
+        "server_key": hmac.digest(item.salted_password, b"Server Key", digest).hex(),
+    }

@@ -1,0 +1,1 @@
+"""One screen each: what stream programs are usually asked for."""

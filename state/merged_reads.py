@@ -1,0 +1,50 @@
+"""Reads of a range through a record cache, while writes to the same store may evict from it.
+
+Rules, all Kafka's: the cache's keys of a segment are a snapshot, taken when the segment is reached; each key's value is
+looked up when its turn comes, which is one entry ahead of what is handed out, and counts as a use; a key that was
+evicted meanwhile is passed over. What lies below is a snapshot, segment by segment. Where both have a key, the cache
+counts. Source: Kafka's ThreadCache iterators, AbstractMergedSortedCacheStoreIterator, SegmentIterator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from state.cache import RecordCache
+
+Found = tuple[Any, Any]
+"""(entry key, live value)"""
+
+_END: Any = None
+
+
+def read_cached(cache: RecordCache, segments: list[list[Any]]) -> Iterator[Found]:
+    """What the cache holds of the entry keys, segment by segment."""
+    held = cache.entries
+    for entries in segments:
+        for entry in [entry for entry in entries if entry in held]:
+            if entry in held:
+                yield entry, cache.get(entry)
+
+
+def read_below(below: Callable[[Any], Any], segments: list[list[Any]]) -> Iterator[Found]:
+    """What the store under the cache holds of the entry keys, segment by segment."""
+    for entries in segments:
+        yield from [(entry, value) for entry in entries if (value := below(entry)) is not None]
+
+
+def merged(cached: Iterator[Found], stored: Iterator[Found], *, backward: bool) -> Iterator[Found]:
+    """Both in one order; a None in the cache is a deletion, and hides what is below."""
+    ahead, below = next(cached, _END), next(stored, _END)
+    while ahead is not _END or below is not _END:
+        if ahead is _END or (below is not _END and ahead[0] != below[0] and (below[0] < ahead[0]) != backward):
+            yield below
+            below = next(stored, _END)
+            continue
+        hidden = below is not _END and ahead[0] == below[0]
+        if ahead[1] is not None:
+            yield ahead
+        ahead = next(cached, _END)
+        if hidden:
+            below = next(stored, _END)

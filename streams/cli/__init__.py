@@ -1,0 +1,85 @@
+"""The `streams` command: dispatches, sets up logging, and turns errors into one clear message and an exit code.
+
+Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings, 3 failed such that all workers are to stop,
+130 interrupted. `streams broker` becomes the broker by exec before anything else is imported. The commands themselves
+are in `streams.cli.commands`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Any, NoReturn
+
+from state.errors import StateError
+from streams.errors import (
+    ConfigError,
+    DeserializationError,
+    ProcessingError,
+    RecordError,
+    SchemaError,
+    StreamsError,
+    TopologyError,
+)
+from streams.runner import StopApplication
+
+FAILED = 1
+WRONG_USAGE = 2
+STOP_ALL = 3
+INTERRUPTED = 130
+
+OUTSIDE = {"reader", "writer"}
+"""Nodes of records that no task has: those read and written by commands, which have no `on_error`."""
+
+
+def main(arguments: list[str] | None = None, app: Any = None) -> NoReturn:
+    """Run the command line and end the process. With `app`, commands mean that App and take no MODULE:APP."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["broker"]:
+        become_broker(arguments[1:])
+    sys.exit(_guarded(arguments, app))
+
+
+def become_broker(arguments: list[str]) -> NoReturn:
+    """Replace this process by the broker, so that its process id and signals are the user's to handle."""
+    # -P: a folder called broker in the current directory must not be taken for the package.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "broker", *arguments])  # noqa: S606  no shell is wanted
+
+
+def _guarded(arguments: list[str], app: Any) -> int:
+    """Run a command. Shape: the exit code; errors of ours are shown without a traceback."""
+    from streams.cli.commands import command_line
+
+    try:
+        return command_line(arguments, app)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left (`streams consume t | head`); nothing is to be said to anyone.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (ConfigError, TopologyError, SchemaError) as error:
+        return _told(error, WRONG_USAGE)
+    except StopApplication as error:
+        return _told(error, STOP_ALL)
+    except (StreamsError, StateError) as error:
+        return _told(error, FAILED)
+
+
+def _told(error: Exception, code: int) -> int:
+    """Say what went wrong; an error of the user's own code is shown with its traceback before."""
+    cause = error.__cause__
+    if cause is not None and (isinstance(error, ProcessingError) or type(error) is StreamsError):
+        sys.stderr.write("".join(traceback.format_exception(cause)))
+    sys.stderr.write(f"error: {error}\n")
+    if isinstance(error, RecordError) and error.node not in OUTSIDE:
+        sys.stderr.write(f"  {_cure(error)}, or set such records aside: --set on_error=dead_letter:TOPIC\n")
+    return code
+
+
+def _cure(error: RecordError) -> str:
+    """What to do about a record, in the words of an error's last line."""
+    if isinstance(error, DeserializationError):
+        return "declare the type that was written, or fix whoever writes it"
+    return "fix the function" if isinstance(error, ProcessingError) else "fix what makes the result"

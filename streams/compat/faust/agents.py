@@ -1,0 +1,394 @@
+"""Agents: the application's coroutines, fed by the runtime one batch at a time.
+
+Rules: `concurrency` copies of an agent run on each worker and share its records. A batch is done when every copy asks
+for more, and only then does its task go on, so that what an agent did to tables and topics is committed with the
+records it did it for. An agent that raises is called again and goes on with the next record, as in Faust.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
+
+from streams.compat.faust.errors import FaustError, ImproperlyConfigured, not_here
+from streams.compat.faust.replies import Replies, reply_of
+from streams.compat.faust.streams import Reached, Step, Stream
+from streams.compat.faust.tables import Table
+from streams.compat.faust.topics import CURRENT, Channel, Event, Message, Outgoing, Sent, Topic
+from streams.compat.faust.uses import mentions, tables_of
+from streams.operators.process import NodeContext
+from streams.record import Batch
+
+log = logging.getLogger(__name__)
+
+NO_RECORDS = Batch([], [], [])
+
+
+class Copy:
+    """One running copy of an agent; `index` is its record in hand, -1 before the first."""
+
+    def __init__(self, agent: Agent, feed: Feed | ChannelFeed) -> None:
+        self.agent = agent
+        self.feed = feed
+        self.index = -1
+        self.sleeping = False
+
+    @property
+    def at_work(self) -> bool:
+        """Whether it has a record, so that what it does belongs to a commit."""
+        return self.feed.in_turn and self.index >= 0 and not self.sleeping
+
+    @property
+    def key(self) -> Any:
+        """The key of the record in hand."""
+        return self.feed.batch.keys[self.index]
+
+    @property
+    def partition(self) -> int:
+        """The partition of the record in hand."""
+        return self.feed.batch.partition
+
+    @property
+    def timestamp(self) -> float:
+        """The time of the record in hand, in seconds."""
+        return self.feed.batch.timestamps[self.index] / 1000
+
+    def step(self) -> Any:
+        """Take the next record in hand, which must be there. Shape: its value."""
+        self.index = self.feed.position
+        self.feed.position += 1
+        return self.feed.values[self.index]
+
+    def event(self) -> Event:
+        """The record in hand, whole."""
+        batch, index = self.feed.batch, self.index
+        key, value = batch.keys[index], batch.values[index]
+        headers = dict(batch.headers[index]) if batch.headers else {}
+        offset = batch.offsets[index] if batch.offsets else -1
+        message = Message(batch.topic or "", batch.partition, offset, self.timestamp, headers, key, value)
+        return Event(self.agent.app, key, value, message)
+
+
+class Feed:
+    """The records of one batch at a time, shared by the copies of an agent, and what they made of them."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+        self.batch = NO_RECORDS
+        self.values: list[Any] = []
+        self.position = self.length = 0
+        self.in_turn = False
+        self.stores: dict[str, Any] = {}
+        self.outgoing: list[Outgoing] = []
+        self.failures: list[tuple[int, Exception]] = []
+        self._broken: Exception | None = None
+        self._waiting: list[tuple[Copy, asyncio.Future[None]]] = []
+        self._done: asyncio.Future[None] | None = None
+        self._running: list[asyncio.Task[None]] = []
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a record to be had without waiting."""
+        return self.position < self.length
+
+    async def hand_out(self, batch: Batch, stores: dict[str, Any]) -> None:
+        """Give a batch to the copies, and wait until all of them ask for more. Raises: what no copy can go on after."""
+        if self._broken is not None:
+            raise self._broken
+        self.batch, self.values, self.stores = batch, batch.values, stores
+        self.position, self.length, self.in_turn = 0, len(batch), True
+        self._done = asyncio.get_running_loop().create_future()
+        if not self._running:
+            self._running = [asyncio.ensure_future(self._live()) for _ in range(self.agent.concurrency)]
+        waiting, self._waiting = self._waiting, []
+        for copy, sleeper in waiting:
+            copy.sleeping = False
+            sleeper.set_result(None)
+        try:
+            await self._done
+        finally:
+            self.in_turn, self._done = False, None
+        if self._broken is not None:
+            raise self._broken
+
+    async def more(self, copy: Copy) -> None:
+        """Wait for a batch; asking says that the copy is done with the one before."""
+        sleeper = asyncio.get_running_loop().create_future()
+        copy.sleeping = True
+        self._waiting.append((copy, sleeper))
+        if len(self._waiting) == self.agent.concurrency and self._done is not None and not self._done.done():
+            self._done.set_result(None)
+        await sleeper
+
+    async def _live(self) -> None:
+        """One copy: the agent is called again whenever it ends or raises, and each call must read a record."""
+        while self._broken is None:
+            copy = Copy(self.agent, self)
+            CURRENT.set(copy)
+            try:
+                await self.agent.run(copy)
+            except Exception as error:
+                if copy.index < 0:
+                    self._break_off(error)
+                    return
+                log.exception("the agent %s raised, and goes on with the next record", self.agent.name)
+                self.failures.append((copy.index, error))
+                await self.agent.tell_error(error)
+            if copy.index < 0:
+                self._break_off(FaustError(f"the agent {self.agent.name} ended without reading a record"))
+
+    def _break_off(self, error: Exception) -> None:
+        self._broken = error
+        if self._done is not None and not self._done.done():
+            self._done.set_result(None)
+
+
+class ChannelFeed:
+    """The events of a channel in memory, one at a time; nothing of it belongs to a commit."""
+
+    in_turn = False
+
+    def __init__(self, agent: Agent, channel: Channel) -> None:
+        self.agent = agent
+        self.channel = channel
+        self.batch = NO_RECORDS
+        self.values: list[Any] = []
+        self.outgoing: list[Outgoing] = []
+        self.stores: dict[str, Any] = {}
+        self.position = self.length = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is an event to be had without waiting."""
+        return self.position < self.length
+
+    async def more(self, _copy: Copy) -> None:
+        """Wait for an event."""
+        event = await self.channel.get()
+        headers = [tuple(event.headers.items())]
+        self.batch = Batch([event.key], [event.value], [round(event.message.timestamp * 1000)], headers)
+        self.values, self.position, self.length = [event.value], 0, 1
+
+    async def live(self) -> None:
+        """Run the agent, again and again."""
+        while True:
+            copy = Copy(self.agent, self)
+            CURRENT.set(copy)
+            try:
+                await self.agent.run(copy)
+            except Exception as error:
+                log.exception("the agent %s raised, and goes on with the next event", self.agent.name)
+                await self.agent.tell_error(error)
+            if copy.index < 0:
+                raise FaustError(f"the agent {self.agent.name} ended without reading an event")
+
+
+class Agent:
+    """An agent, as its application sees it. Made by `@app.agent`."""
+
+    def __init__(
+        self,
+        app: Any,
+        function: Callable[..., Any],
+        channel: Topic | Channel,
+        *,
+        name: str,
+        concurrency: int,
+        sink: Iterable[Any],
+        on_error: Callable[..., Any] | None,
+        help_text: str,
+    ) -> None:
+        self.app = app
+        self.fun = function
+        self.channel = channel
+        self.name = name
+        self.concurrency = concurrency
+        self.help = help_text
+        self.sinks = list(sink)
+        self.on_error = on_error
+        self.yields = inspect.isasyncgenfunction(function)
+        if not (self.yields or inspect.iscoroutinefunction(function)):
+            raise ImproperlyConfigured(f"the agent {name} is not async: write async def")
+        if self.sinks and not self.yields:
+            raise ImproperlyConfigured(f"the agent {name} has a sink, so it must yield")
+
+    # What the runtime asks
+
+    def tables(self) -> list[Table]:
+        """The tables it uses, its sinks included."""
+        functions = [self.fun, *(sink for sink in self.sinks if inspect.isfunction(sink))]
+        return list({table.name: table for each in functions for table in tables_of(each)}.values())
+
+    def steps(self) -> list[Step]:
+        """Its steps by way of other topics. The agent is called up to its loop to find them, if it has any."""
+        if not mentions(self.fun, "group_by", "through"):
+            return []
+        steps: list[Step] = []
+        asyncio.run(self._plan(steps))
+        return steps
+
+    async def _plan(self, steps: list[Step]) -> None:
+        copy = Copy(self, Feed(self))
+        running = self.fun(Stream(copy, planning=steps))
+        try:
+            await (anext(running) if self.yields else running)
+        except Reached:
+            return
+        except StopAsyncIteration:
+            pass
+        raise FaustError(f"the agent {self.name} ended without reading its stream: loop `async for value in stream`")
+
+    async def run(self, copy: Copy) -> None:
+        """Call the function once, and hand on what it yields."""
+        running = self.fun(Stream(copy))
+        if not self.yields:
+            await running
+            return
+        async for value in running:
+            if copy.index >= 0:
+                await self._reply(copy, value)
+            for sink in self.sinks:
+                await self._hand_on(sink, value)
+
+    async def _reply(self, copy: Copy, value: Any) -> None:
+        headers = copy.feed.batch.headers
+        if headers and (reply := reply_of(headers[copy.index], copy.key, value)) is not None:
+            topic, response = reply
+            await self.app.topic(topic, value_serializer="json").send(value=response)
+
+    async def _hand_on(self, sink: Any, value: Any) -> None:
+        if isinstance(sink, Agent | Topic | Channel):
+            await sink.send(value=value)
+            return
+        result = sink(value)
+        if inspect.isawaitable(result):
+            await result
+
+    async def tell_error(self, error: Exception) -> None:
+        """Call the application's own `on_error`."""
+        if self.on_error is not None:
+            result = self.on_error(self, error)
+            if inspect.isawaitable(result):
+                await result
+
+    # What applications ask
+
+    def add_sink(self, sink: Any) -> None:
+        """Have results go somewhere else too."""
+        if sink not in self.sinks:
+            self.sinks.append(sink)
+
+    async def send(self, *, key: Any = None, value: Any = None, **options: Any) -> Sent:
+        """Send a value to the agent's topic."""
+        if options.pop("reply_to", None) is not None:
+            raise not_here("agent.send", "reply_to")
+        return await self.channel.send(key=key, value=value, **options)
+
+    async def cast(self, value: Any = None, *, key: Any = None, **options: Any) -> None:
+        """Send a value, and expect no reply."""
+        await self.send(key=key, value=value, **options)
+
+    async def ask(self, value: Any = None, *, key: Any = None, **options: Any) -> Any:
+        """Send a value, and wait for what the agent yields for it."""
+        self._expect_outside("ask")
+        return await (await self._replies.ask(self.channel, key, value, options))
+
+    async def ask_nowait(self, value: Any = None, *, key: Any = None, **options: Any) -> asyncio.Future[Any]:
+        """As `ask`; what it gives can be awaited later."""
+        self._expect_outside("ask_nowait")
+        return await self._replies.ask(self.channel, key, value, options)
+
+    async def map(self, values: Any, key: Any = None) -> AsyncIterator[Any]:
+        """Ask for many; replies come as they arrive."""
+        async for value in self.kvmap([(key, value) async for value in _each(values)]):
+            yield value
+
+    async def kvmap(self, items: Any) -> AsyncIterator[Any]:
+        """Ask for many (key, value) pairs; replies come as they arrive."""
+        asked = [await self.ask_nowait(value, key=key) async for key, value in _each(items)]
+        for reply in asyncio.as_completed(asked):
+            yield await reply
+
+    async def join(self, values: Any, key: Any = None) -> list[Any]:
+        """Ask for many, and wait for all; replies in the order of the questions."""
+        return await self.kvjoin([(key, value) async for value in _each(values)])
+
+    async def kvjoin(self, items: Any) -> list[Any]:
+        """Ask for many (key, value) pairs, and wait for all."""
+        return list(await asyncio.gather(*[await self.ask_nowait(value, key=key) async for key, value in _each(items)]))
+
+    @property
+    def _replies(self) -> Replies:
+        return self.app.replies  # type: ignore[no-any-return]  # there is one per application
+
+    def _expect_outside(self, verb: str) -> None:
+        copy = CURRENT.get(None)
+        if copy is not None and copy.at_work:
+            raise FaustError(
+                f"{self.name}.{verb} inside the agent {copy.agent.name}: the reply can only come after this record is "
+                "committed. Ask from a task, a timer or a command; or send, and have the answer in a topic of its own"
+            )
+
+    def test_context(self, *_arguments: Any, **_options: Any) -> Any:
+        """Faust's own way to test agents."""
+        raise not_here("agent", "test_context")
+
+    def __repr__(self) -> str:
+        return f"<Agent: {self.name}>"
+
+
+async def _each(values: Any) -> AsyncIterator[Any]:
+    if hasattr(values, "__aiter__"):
+        async for value in values:
+            yield value
+        return
+    for value in values:
+        yield value
+
+
+class AgentProcessor:
+    """An agent in one task. A BatchProcessor: see `streams.processor`."""
+
+    def __init__(self, agent: Agent, tables: list[Table]) -> None:
+        self._agent = agent
+        self._tables = tables
+        self._feed: Feed = agent.app.feed_of(agent)
+        self._loop = agent.app.loop_of_app
+
+    def init(self, context: NodeContext) -> None:
+        """Take the stores of its tables, and let their windows expire in time."""
+        self._context = context
+        self._stores = {table.name: context.store(table.name) for table in self._tables}
+        for table in self._tables:
+            table.opened(self._stores[table.name], context)
+        self._agent.app.opened(self._agent, context.partition)
+
+    def process_batch(self, batch: Batch) -> None:
+        """Have the agent do a batch; what it sent goes out, what it could not do goes to the handler."""
+        feed = self._feed
+        self._loop.run(feed.hand_out(batch, self._stores))
+        outgoing, feed.outgoing = feed.outgoing, []
+        failures, feed.failures = feed.failures, []
+        self._send(outgoing)
+        for index, error in failures:
+            self._context.failed(batch.record(index), error)
+
+    def close(self) -> None:
+        """The task moves away."""
+        for table in self._tables:
+            table.closed(self._stores[table.name])
+        self._agent.app.closed(self._agent, self._context.partition)
+
+    def _send(self, outgoing: list[Outgoing]) -> None:
+        """By topic, and within it by whether a partition was asked for: columns, in order."""
+        parts: dict[tuple[str, bool], list[Outgoing]] = {}
+        for each in outgoing:
+            parts.setdefault((each.topic, each.partition is not None), []).append(each)
+        for (topic, placed), records in parts.items():
+            _, keys, values, timestamps, headers, partitions = map(list, zip(*records, strict=True))
+            self._context.send(
+                topic, keys, values, timestamps, headers if any(headers) else None, partitions if placed else None
+            )

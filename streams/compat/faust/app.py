@@ -1,0 +1,380 @@
+"""The application: Faust's `App` on this runtime.
+
+Rules: it only collects until it runs; then each agent becomes a processor of its topic, each table a store, and what
+runs by the clock runs beside them. Names of topics, changelogs and of the group are Faust's, so an application that
+moves over goes on where it was.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+from typing import Any, NoReturn
+
+from state.stores import Store
+from streams.clients.base import NewTopic
+from streams.compat.faust.agents import Agent, AgentProcessor, ChannelFeed, Feed
+from streams.compat.faust.clock import Clock
+from streams.compat.faust.errors import ImproperlyConfigured, not_here
+from streams.compat.faust.loop import Looking, Loop
+from streams.compat.faust.models import FieldDescriptor
+from streams.compat.faust.replies import Replies
+from streams.compat.faust.sending import Sender
+from streams.compat.faust.serializers import FaustSerde
+from streams.compat.faust.settings import Conf
+from streams.compat.faust.streams import Skip, Step
+from streams.compat.faust.tables import Table
+from streams.compat.faust.topics import Channel, Sent, Topic
+from streams.config import StreamsConfig
+from streams.dsl.builder import StreamsBuilder
+from streams.dsl.kstream import KStream
+from streams.errors import StoreNotReady
+from streams.queries import StoreSource
+from streams.running import Application, run
+
+
+class App:
+    """See the module. `id` is the group, and the beginning of the names of its own topics; settings are Faust's."""
+
+    def __init__(self, id: str, **settings: Any) -> None:  # noqa: A002  Faust's name
+        self.conf = Conf(id, **settings)
+        self.agents: dict[str, Agent] = {}
+        self.tables: dict[str, Table] = {}
+        self.commands: list[tuple[Callable[..., Any], Sequence[Any]]] = []
+        self.loop_of_app = Loop()
+        self.sender = Sender(self)
+        self.replies = Replies(self)
+        self.clock = Clock(self)
+        self.config: StreamsConfig = self.conf.streams_config()
+        self._feeds: dict[str, Feed] = {}
+        self._stores: StoreSource | None = None
+        self._built: StreamsBuilder | None = None
+        self._new_topics: dict[str, NewTopic] = {}
+
+    # What applications are made of
+
+    def topic(self, *topics: str, pattern: Any = None, **options: Any) -> Topic:
+        """A topic, with the types of its keys and values."""
+        if pattern is not None:
+            raise not_here("app.topic", "pattern")
+        return Topic(self, *topics, **options)
+
+    def channel(self, **options: Any) -> Channel:
+        """A channel in the memory of this worker."""
+        return Channel(self, **options)
+
+    def agent(
+        self,
+        channel: Any = None,
+        *,
+        name: str | None = None,
+        concurrency: int = 1,
+        sink: Sequence[Any] = (),
+        on_error: Callable[..., Any] | None = None,
+        isolated_partitions: bool = False,
+        use_reply_headers: bool = True,
+        help: str | None = None,  # noqa: A002  Faust's name
+        key_type: Any = None,
+        value_type: Any = None,
+        **options: Any,
+    ) -> Callable[[Callable[..., Any]], Agent]:
+        """Make an agent of an `async def f(stream)`, over a topic or channel, or over a topic of its own."""
+        if isolated_partitions:
+            raise not_here("app.agent", "isolated_partitions")
+        if not use_reply_headers:
+            raise not_here("app.agent", "use_reply_headers=False")
+        if concurrency < 1:
+            raise ImproperlyConfigured(f"app.agent: expected a concurrency of at least 1, got {concurrency}")
+
+        def decorate(function: Callable[..., Any]) -> Agent:
+            called = name or f"{_module_of(function)}.{function.__name__}"
+            if called in self.agents:
+                raise ImproperlyConfigured(f"there are two agents of the name {called}: give one a name=")
+            over = channel
+            if over is None or isinstance(over, str):
+                own = over is None
+                over = self.topic(
+                    f"{self.conf.id}-{called}" if own else over,
+                    key_type=key_type,
+                    value_type=value_type,
+                    partitions=options.pop("partitions", self.conf.topic_partitions if own else None),
+                    internal=own,
+                    **options,
+                )
+            self.agents[called] = made = Agent(
+                self,
+                function,
+                over,
+                name=called,
+                concurrency=concurrency,
+                sink=sink,
+                on_error=on_error,
+                help_text=help or inspect.getdoc(function) or "",
+            )
+            self._built = None
+            return made
+
+        if callable(channel) and not isinstance(channel, Topic | Channel):
+            function, channel = channel, None
+            return decorate(function)  # type: ignore[return-value]  # @app.agent without parentheses
+        return decorate
+
+    def Table(self, name: str, *, default: Callable[[], Any] | None = None, **options: Any) -> Table:  # noqa: N802
+        """A table, kept in a store with a changelog."""
+        if name in self.tables:
+            raise ImproperlyConfigured(f"there are two tables of the name {name}")
+        self.tables[name] = made = Table(self, name=name, default=default, **options)
+        self._built = None
+        return made
+
+    def timer(
+        self,
+        interval: Any,
+        on_leader: bool = False,
+        traced: bool = True,
+        name: str | None = None,
+        **_options: Any,
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Call the function every `interval` seconds."""
+        return self.clock.timer(interval, on_leader=on_leader)
+
+    def crontab(
+        self,
+        cron_format: str,
+        *,
+        timezone: Any = None,
+        on_leader: bool = False,
+        traced: bool = True,  # noqa: ARG002
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Call the function by a cron expression; a sixth field is seconds."""
+        return self.clock.crontab(cron_format, timezone, on_leader=on_leader)
+
+    def task(
+        self,
+        function: Callable[..., Any] | None = None,
+        *,
+        on_leader: bool = False,
+        traced: bool = True,  # noqa: ARG002
+    ) -> Any:
+        """Call the function once, when the worker runs."""
+        decorate = self.clock.task(on_leader=on_leader)
+        return decorate if function is None else decorate(function)
+
+    def command(self, *options: Any, base: Any = None) -> Any:
+        """Make a command of this application's command line; `options` are those of `faust.cli`."""
+        if base is not None:
+            raise not_here("app.command", "base")
+        plain = len(options) == 1 and inspect.iscoroutinefunction(options[0])
+
+        def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+            self.commands.append((function, () if plain else options))
+            return function
+
+        return decorate(options[0]) if plain else decorate
+
+    async def send(self, channel: Any, key: Any = None, value: Any = None, **options: Any) -> Sent:
+        """Send to a topic, by its name or handle, to a channel or to an agent."""
+        target = self.topic(channel) if isinstance(channel, str) else channel
+        return await target.send(key=key, value=value, **options)  # type: ignore[no-any-return]
+
+    def is_leader(self) -> bool:
+        """Whether this worker is the one of several that does what only one should do: it has the first partition."""
+        return self.clock.leading
+
+    def discover(self, *extra: str) -> None:
+        """Import the modules that `autodiscover` names, or all of the package `origin`."""
+        wanted = self.conf.autodiscover
+        names = list(extra) + (list(wanted) if isinstance(wanted, Sequence) and not isinstance(wanted, str) else [])
+        for name in names:
+            import_module(name)
+        if wanted is True and self.conf.origin is not None:
+            package = import_module(self.conf.origin)
+            for found in walk_packages(getattr(package, "__path__", []), f"{self.conf.origin}."):
+                import_module(found.name)
+
+    def finalize(self) -> None:
+        """Applications are complete when they run."""
+
+    # Running
+
+    @property
+    def builder(self) -> StreamsBuilder:
+        """The program that the agents make."""
+        if self._built is None:
+            self._built = self._build()
+        return self._built
+
+    def application(self) -> Application:
+        """Everything that running it needs. Raises: TopologyError, FaustError."""
+        self.discover()
+        return Application(
+            topology=self.builder.build(self.config),
+            config=self.config,
+            timers=[Looking(self.loop_of_app)],
+            start_functions=[self._start],
+            stop_functions=[self._stop],
+            new_topics=tuple(self._new_topics.values()),
+            serve_stores=self._serve_stores,
+        )
+
+    def run(self) -> None:
+        """Run a worker until SIGINT or SIGTERM. Raises: StreamsError for what stopped it."""
+        run(self.application())
+
+    def main(self, arguments: list[str] | None = None) -> NoReturn:
+        """The command line of this application: `python app.py worker`. Ends the process."""
+        import_module("streams.compat.faust.command_line").main(self, arguments)
+        raise AssertionError("the command line ends the process")
+
+    def configure(self, **settings: Any) -> None:
+        """Settings over those the application gave: those of the command line."""
+        for name, value in settings.items():
+            setattr(self.conf, name, value)
+        self.config = self.conf.streams_config()
+
+    # What agents and tables ask
+
+    def feed_of(self, agent: Agent) -> Feed:
+        """The records of an agent on this worker, shared by its tasks."""
+        return self._feeds.setdefault(agent.name, Feed(agent))
+
+    def stores_of(self, table: str) -> Callable[[], list[Any]]:
+        """The parts of a table that this worker has, asked when called."""
+
+        def open_stores() -> list[Store]:
+            try:
+                return self._stores.stores(table) if self._stores is not None else []
+            except StoreNotReady:
+                return []
+
+        return open_stores
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Call a function of the application on its loop, from the worker, to its end."""
+
+        async def to_the_end() -> None:
+            result = function(*arguments)
+            if inspect.isawaitable(result):
+                await result
+
+        self.loop_of_app.run(to_the_end())
+
+    def opened(self, agent: Agent, partition: int) -> None:
+        """A task of an agent is there."""
+        self.clock.task_opened(first=agent is next(iter(self.agents.values())) and partition == 0)
+
+    def closed(self, agent: Agent, partition: int) -> None:
+        """A task of an agent went away."""
+        self.clock.task_closed(first=agent is next(iter(self.agents.values())) and partition == 0)
+
+    # Within
+
+    def _serve_stores(self, source: StoreSource | None) -> None:
+        self._stores = source
+
+    def _start(self) -> None:
+        self.loop_of_app.start()
+        self._feeds.clear()
+        for agent in self.agents.values():
+            if isinstance(agent.channel, Channel):
+                for _ in range(agent.concurrency):
+                    self.loop_of_app.spawn(ChannelFeed(agent, agent.channel).live(), agent.name)
+        self.clock.start()
+
+    def _stop(self) -> None:
+        self.loop_of_app.stop()
+        self.replies.close()
+        self.sender.close()
+
+    def _build(self) -> StreamsBuilder:
+        builder = StreamsBuilder()
+        for table in self.tables.values():
+            builder.add_state_store(table.spec())
+        sources: dict[tuple[str, ...], KStream] = {}
+
+        def read(topic: Topic) -> KStream:
+            if topic.topics not in sources:
+                sources[topic.topics] = builder.stream(topic.topics, key=topic.key_serde, value=topic.value_serde)
+                for name in topic.topics:
+                    self._new_topics[name] = self._new_topic(name, topic)
+            return sources[topic.topics]
+
+        for agent in self.agents.values():
+            if isinstance(agent.channel, Channel):
+                continue
+            stream = read(agent.channel)
+            topic = agent.channel
+            for step in agent.steps():
+                stream = _prepared(stream, step)
+                if step.through is not None:
+                    topic = step.through if isinstance(step.through, Topic) else self.topic(step.through)
+                    stream.to(topic.name, key=agent.channel.key_serde, value=agent.channel.value_serde)
+                    stream = read(topic)
+                else:
+                    stream = _grouped(stream, step, topic)
+            tables = agent.tables()
+            stream.process(_supplier(agent, tables), stores=[table.name for table in tables], name=agent.name)
+        return builder
+
+    def _new_topic(self, name: str, topic: Topic) -> NewTopic:
+        count = topic.partitions or self.conf.topic_partitions
+        return NewTopic(name, count, self.conf.topic_replication_factor, topic.config)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise not_here("app", name)
+
+    def __repr__(self) -> str:
+        return f"<App: {self.conf.id}>"
+
+
+def _supplier(agent: Agent, tables: list[Table]) -> Callable[[], AgentProcessor]:
+    return lambda: AgentProcessor(agent, tables)
+
+
+def _prepared(stream: KStream, step: Step) -> KStream:
+    """The processors that stand before a step by way of another topic."""
+
+    def through(value: Any) -> list[Any]:
+        try:
+            for processor in step.before:
+                value = _at_once(processor(value))
+        except Skip:
+            return []
+        return [value]
+
+    return stream.flat_map_values(through) if step.before else stream
+
+
+def _at_once(value: Any) -> Any:
+    """The result of a function that may be async, but waits for nothing."""
+    if not inspect.iscoroutine(value):
+        return value
+    try:
+        value.send(None)
+    except StopIteration as done:
+        return done.value
+    raise ImproperlyConfigured("what stands before group_by or through must not wait: do it after, in the agent's loop")
+
+
+def _grouped(stream: KStream, step: Step, topic: Topic) -> KStream:
+    by = step.by
+    kind = by.type if isinstance(by, FieldDescriptor) else None
+    choose = by.getattr if isinstance(by, FieldDescriptor) else lambda value: _at_once(by(value))
+    form = "raw" if kind in {str, bytes, None} else "json"
+    key = FaustSerde(form, str if kind is None else kind)
+    name = f"{topic.name}-{step.name}"
+    keyed = stream.select_key(lambda _key, value: choose(value), key=key)
+    return keyed.repartition(name=name, partitions=step.partitions, key=key, value=topic.value_serde)
+
+
+def _module_of(function: Callable[..., Any]) -> str:
+    """A function's module; the program itself goes by the name of its file, as `faust -A` has it."""
+    if function.__module__ != "__main__":
+        return function.__module__
+    return Path(getattr(sys.modules["__main__"], "__file__", None) or "app").stem

@@ -1,0 +1,148 @@
+"""What runs beside the agents: tasks, timers and crontabs, as coroutines on the application's loop.
+
+Rules: they begin when the worker has its first task, restored, or soon after its start when it has none. One that raises
+is logged; a timer goes on. With `on_leader`, only the worker that has the first partition runs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from threading import Event
+from typing import Any
+
+from streams.compat.faust.errors import ImproperlyConfigured
+from streams.compat.faust.windows import Seconds, seconds
+from streams.dsl.crontab import Crontab
+
+log = logging.getLogger(__name__)
+
+Function = Callable[..., Any]
+Decorator = Callable[[Function], Function]
+
+WITHOUT_TASKS_S = 5.0
+"""How long a worker waits for its first task before it begins without one."""
+_LOOK_EVERY_S = 0.05
+
+
+class Schedule:
+    """A cron expression of five fields, or of six, the last of which is seconds."""
+
+    def __init__(self, expression: str, timezone: Any = None) -> None:
+        fields = expression.split()
+        try:
+            self._minutes = Crontab.parse(" ".join(fields[:5]), timezone)
+            extra = Crontab.parse(f"{fields[5]} * * * *").minutes if len(fields) == 6 else frozenset({0})
+        except (ValueError, IndexError) as problem:
+            raise ImproperlyConfigured(f"app.crontab({expression!r}): {problem}") from None
+        self._seconds = sorted(extra)
+
+    def after(self, now_ms: int) -> int:
+        """The first time after `now_ms` that matches, in ms."""
+        minute = now_ms // 60_000 * 60_000
+        if self._minutes.after(minute - 1) == minute or self._minutes.after(minute - 60_000) == minute:
+            for second in self._seconds:
+                if minute + second * 1000 > now_ms:
+                    return minute + second * 1000
+        return self._minutes.after(now_ms) + self._seconds[0] * 1000
+
+
+class Clock:
+    """The functions of one application that run by themselves."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._runs: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        self._first_tasks = 0
+        self._has_task = Event()
+
+    @property
+    def leading(self) -> bool:
+        """Whether this worker has the first partition."""
+        return self._first_tasks > 0
+
+    def task_opened(self, *, first: bool) -> None:
+        """A task is there, restored."""
+        self._first_tasks += first
+        self._has_task.set()
+
+    def task_closed(self, *, first: bool) -> None:
+        """A task went away."""
+        self._first_tasks -= first
+
+    def task(self, *, on_leader: bool) -> Decorator:
+        """Once."""
+
+        def decorate(function: Function) -> Function:
+            async def once() -> None:
+                await self._call(function, on_leader)
+
+            self._runs.append((function.__qualname__, once))
+            return function
+
+        return decorate
+
+    def timer(self, interval: Seconds, *, on_leader: bool) -> Decorator:
+        """Every `interval` seconds, the first time after one."""
+        pause = seconds(interval)
+        if pause <= 0:
+            raise ImproperlyConfigured(f"app.timer: expected an interval above 0 seconds, got {interval!r}")
+
+        def decorate(function: Function) -> Function:
+            async def again_and_again() -> None:
+                due = time.monotonic() + pause
+                while True:
+                    await asyncio.sleep(max(0.0, due - time.monotonic()))
+                    await self._safely(function, on_leader)
+                    due = max(due + pause, time.monotonic())
+
+            self._runs.append((function.__qualname__, again_and_again))
+            return function
+
+        return decorate
+
+    def crontab(self, expression: str, timezone: Any, *, on_leader: bool) -> Decorator:
+        """Whenever the expression says."""
+        schedule = Schedule(expression, timezone)
+
+        def decorate(function: Function) -> Function:
+            async def by_the_clock() -> None:
+                due_ms = time.time_ns() // 1_000_000
+                while True:
+                    now_ms = time.time_ns() // 1_000_000
+                    due_ms = schedule.after(max(due_ms, now_ms))
+                    await asyncio.sleep(max(0.0, (due_ms - now_ms) / 1000))
+                    await self._safely(function, on_leader)
+
+            self._runs.append((function.__qualname__, by_the_clock))
+            return function
+
+        return decorate
+
+    def start(self) -> None:
+        """Begin all, as soon as there is a task."""
+        self._has_task.clear()
+        for name, run in self._runs:
+            self._app.loop_of_app.spawn(self._when_ready(run), name)
+
+    async def _when_ready(self, run: Callable[[], Awaitable[None]]) -> None:
+        until = time.monotonic() + WITHOUT_TASKS_S
+        while not self._has_task.is_set() and time.monotonic() < until:
+            await asyncio.sleep(_LOOK_EVERY_S)
+        await run()
+
+    async def _safely(self, function: Function, on_leader: bool) -> None:
+        try:
+            await self._call(function, on_leader)
+        except Exception:
+            log.exception("%s raised", function.__qualname__)
+
+    async def _call(self, function: Function, on_leader: bool) -> None:
+        if on_leader and not self.leading:
+            return
+        result = function(self._app) if inspect.signature(function).parameters else function()
+        if inspect.isawaitable(result):
+            await result

@@ -1,0 +1,229 @@
+"""The command line of a Faust application: `worker`, `send`, `agents`, `tables`, and the application's own commands.
+
+Options of Faust's worker that only concern its web server and its looks are accepted. What else Faust's command line
+has is told by name, with what to do instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import click
+import msgspec
+
+from streams.compat.faust.errors import FaustError
+from streams.errors import StreamsError
+
+INSTEAD = {
+    "reset": "delete the state directory and the application's own topics (`streams topics` lists them)",
+    "models": "read the classes in the source",
+    "model": "read the class in the source",
+    "clean_versions": "delete the state directory of the old version",
+    "completion": "there is none for applications",
+    "livecheck": "test with streams.testing.TopologyTestDriver",
+    "rebalance": "start and stop workers: the group divides the work by itself",
+}
+
+
+class Commands(click.Group):
+    """The commands, and the answer to those that are not there."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command by its name. Raises: UsageError for those of Faust that are not here."""
+        name = cmd_name.replace("-", "_")
+        if name in INSTEAD:
+            raise click.UsageError(f"the command {cmd_name} of Faust is not here: {INSTEAD[name]}")
+        return super().get_command(ctx, cmd_name)
+
+
+def main(app: Any, arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and end the process."""
+    try:
+        command_line(app).main(arguments, standalone_mode=False)
+    except click.ClickException as problem:
+        problem.show()
+        sys.exit(problem.exit_code)
+    except click.exceptions.Exit as ending:
+        sys.exit(ending.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except StreamsError as error:
+        sys.exit(_told(error))
+    sys.exit(0)
+
+
+def _told(error: StreamsError) -> int:
+    """Say what went wrong, with the traceback of the application's own code. Shape: the exit code."""
+    if error.__cause__ is not None:
+        sys.stderr.write("".join(traceback.format_exception(error.__cause__)))
+    sys.stderr.write(f"error: {error}\n")
+    return 1
+
+
+def command_line(app: Any) -> click.Group:
+    """All commands of an application."""
+    group = Commands(
+        callback=lambda **options: _settings(app, **options),
+        params=[
+            click.Option(["--datadir", "-D"], help="Where stores are kept."),
+            click.Option(["--loglevel", "-l", "loglevel"], default=None, help="debug, info, warning or error."),
+            click.Option(["--app", "-A"], help="Accepted: the application is this one."),
+            click.Option(["--debug/--no-debug"], default=False),
+            click.Option(["--quiet/--no-quiet", "-q"], default=False),
+        ],
+        no_args_is_help=True,
+        help=f"{app.conf.id}, a Faust application on Headrace.",
+    )
+    for command in (_worker(app), _agents(app), _tables(app), _send(app)):
+        group.add_command(command)
+    for function, options in app.commands:
+        group.add_command(_own(app, function, options))
+    return group
+
+
+def _settings(app: Any, datadir: str | None, loglevel: str | None, **_accepted: Any) -> None:
+    _set_up_logging(loglevel or "warning")
+    if datadir is not None:
+        app.configure(datadir=datadir)
+
+
+def _set_up_logging(level: str) -> None:
+    from streams import terminal
+
+    terminal.set_up_logging(level, terminal.stderr())
+
+
+def _worker(app: Any) -> click.Command:
+    accepted = [
+        click.Option(["--with-web/--without-web"], default=None),
+        click.Option(["--web-port", "-p"]),
+        click.Option(["--web-host", "-h"]),
+        click.Option(["--web-bind", "-b"]),
+        click.Option(["--web-transport"]),
+        click.Option(["--logfile", "-f"]),
+        click.Option(["--console-port"]),
+        click.Option(["--blocking-timeout"]),
+    ]
+
+    def worker(loglevel: str, with_web: bool | None, **_accepted: Any) -> None:
+        from streams import running, terminal
+
+        _set_up_logging(loglevel)
+        if with_web:
+            raise click.UsageError("there is no web server: start the worker without --with-web")
+        running.run(app.application(), terminal.Screen(terminal.stderr()))
+
+    level = click.Option(["--loglevel", "-l", "loglevel"], default="info", help="debug, info, warning or error.")
+    return click.Command("worker", callback=worker, params=[level, *accepted], help="Run until Ctrl-C.")
+
+
+def _agents(app: Any) -> click.Command:
+    def agents() -> None:
+        for agent in app.agents.values():
+            topic = getattr(agent.channel, "name", "(in memory)")
+            click.echo(f"@{agent.name}  {topic}  {agent.help.partition(chr(10))[0]}".rstrip())
+
+    return click.Command("agents", callback=agents, help="List the agents.")
+
+
+def _tables(app: Any) -> click.Command:
+    def tables() -> None:
+        for table in app.tables.values():
+            click.echo(f"{table.name}  {table.help}".rstrip())
+
+    return click.Command("tables", callback=tables, help="List the tables.")
+
+
+def _send(app: Any) -> click.Command:
+    def send(entity: str, value: str | None, key: str | None, **options: Any) -> None:
+        target = _target(app, entity)
+
+        async def sending() -> None:
+            sent = await target.send(key=key, value=_value(value), **options)
+            click.echo(msgspec.json.encode(sent.result()._asdict()).decode())
+
+        run(app, sending)
+
+    params: list[click.Parameter] = [
+        click.Argument(["entity"]),
+        click.Argument(["value"], required=False),
+        click.Option(["--key", "-k"]),
+        click.Option(["--partition"], type=int),
+        click.Option(["--key-serializer"]),
+        click.Option(["--value-serializer"]),
+    ]
+    return click.Command("send", callback=send, params=params, help="Send VALUE (JSON, or text) to a topic or @agent.")
+
+
+def _target(app: Any, entity: str) -> Any:
+    if not entity.startswith("@"):
+        return app.topic(entity)
+    name = entity.removeprefix("@")
+    for agent in app.agents.values():
+        if name in {agent.name, agent.name.rpartition(".")[2]}:
+            return agent
+    raise click.UsageError(f"there is no agent {entity}; there are: {', '.join(app.agents) or 'none'}")
+
+
+def _value(text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+
+
+def _own(app: Any, function: Callable[..., Any], options: Sequence[Any]) -> click.Command:
+    """A command that the application declared."""
+
+    def callback(**given: Any) -> None:
+        takes_self = next(iter(inspect.signature(function).parameters), "") == "self"
+
+        async def calling() -> None:
+            result = function(Speaking(app), **given) if takes_self else function(**given)
+            if inspect.isawaitable(result):
+                await result
+
+        run(app, calling)
+
+    for option in reversed(options):
+        callback = option(callback)
+    declared = list(reversed(getattr(callback, "__click_params__", [])))
+    name = function.__name__.replace("_", "-")
+    return click.Command(name, callback=callback, params=declared, help=inspect.getdoc(function))
+
+
+class Speaking:
+    """The `self` of an application's own commands."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def say(self, message: str, **_options: Any) -> None:
+        """Print a line."""
+        click.echo(message)
+
+    carp = say
+
+    def dumps(self, value: Any) -> str:
+        """A value as JSON."""
+        return msgspec.json.encode(value).decode()
+
+
+def run(app: Any, function: Callable[[], Any]) -> None:
+    """Run a coroutine without a worker; what it sends is safe when this returns. Raises: FaustError."""
+    try:
+        asyncio.run(function())
+    except StreamsError:
+        raise
+    except Exception as error:
+        raise FaustError(f"the command raised {type(error).__name__}: {error}") from error
+    finally:
+        app.replies.close()
+        app.sender.close()

@@ -1,0 +1,63 @@
+"""What goes wrong in a Faust application: Faust's own exceptions, and the answer to features that are not here.
+
+FaustError
+├── ImproperlyConfigured
+├── ValidationError (also a ValueError)   a value does not fit a field of a Record
+└── NotHere (also an AttributeError)      a feature outside of the subset; says what to do instead
+"""
+
+from __future__ import annotations
+
+from streams.errors import StreamsError
+
+ELSEWHERE = {
+    "web": "serve tables from a thread of your own beside `app.main()`, or read them as topics with streams.App.read",
+    "page": "there is no web server: serve from a thread of your own, or read tables as topics with streams.App.read",
+    "table_route": "there is no web server, and no router between workers: read the table's changelog as a topic",
+    "livecheck": "test with streams.testing.TopologyTestDriver, and watch with a program that reads the topics",
+    "LiveCheck": "test with streams.testing.TopologyTestDriver, and watch with a program that reads the topics",
+    "GlobalTable": "use app.Table keyed like its readers, or the native app.global_table of streams.App",
+    "SetTable": "use app.Table(default=list) and write the changed list back",
+    "SetGlobalTable": "use app.Table(default=list) and write the changed list back",
+    "SlidingWindow": "use a hopping window, or the native SlidingWindows of streams.App",
+    "Worker": "run `python app.py worker`, or app.main()",
+    "agents_router": "ask the application's own command line: `python app.py agents`",
+    "service": "start what must run beside the agents in an @app.task",
+    "Service": "start what must run beside the agents in an @app.task",
+    "sensors": "the worker logs what it does; broker and groups are shown by `streams groups` and `streams topics`",
+    "Sensor": "the worker logs what it does; broker and groups are shown by `streams groups` and `streams topics`",
+    "Monitor": "the worker logs what it does; broker and groups are shown by `streams groups` and `streams topics`",
+    "monitor": "the worker logs what it does; broker and groups are shown by `streams groups` and `streams topics`",
+    "Stream": "streams are what agents are given: write an @app.agent",
+    "stream": "streams are what agents are given: write an @app.agent(topic) in place of app.stream(topic)",
+    "Schema": "give key_type, value_type, key_serializer and value_serializer to app.topic",
+    "SASLCredentials": "give the broker's address alone: the client settings of a secured cluster are not passed on yet",
+    "SSLCredentials": "give the broker's address alone: the client settings of a secured cluster are not passed on yet",
+    "GSSAPICredentials": "give the broker's address alone: the client settings of a secured cluster are not passed on yet",
+    "test_context": "test with streams.testing.TopologyTestDriver(app)",
+    "combine": "read both topics by two agents that share a table",
+    "join": "keep one side in a table and look it up in the agent of the other; or the native joins of streams.App",
+}
+"""What to do instead of a feature of Faust, by its name."""
+
+
+class FaustError(StreamsError):
+    """Base of the errors of this package."""
+
+
+class ImproperlyConfigured(FaustError):
+    """A setting is unknown, wrong, or not supported."""
+
+
+class ValidationError(FaustError, ValueError):
+    """A value does not fit a field of a Record."""
+
+
+class NotHere(FaustError, AttributeError):
+    """A feature of Faust that is outside of the subset."""
+
+
+def not_here(where: str, name: str) -> NotHere:
+    """The error for a feature that is not here, by its name; `where` is what was asked for it."""
+    cure = ELSEWHERE.get(name, "run this application on Faust itself (`import faust`, against `streams broker`)")
+    return NotHere(f"{where}.{name} of Faust is not in streams.compat.faust: {cure}. See docs/from-faust.md")

@@ -1,0 +1,292 @@
+"""`Record`: Faust's models, with Faust's meaning and Faust's form on the wire.
+
+A class with annotated fields gets an `__init__`, comparison, `asdict`, `dumps` and `loads`; its attributes on the class
+are descriptors that name a field (`group_by(Ride.vendor)`). Rules: what comes from the wire is converted where the type
+says so: nested Records always, single values when the class asks for it (`coerce=True` or `validation=True`); fields
+that a Record does not know are kept as attributes, and not written again. Why our own and not faust-streaming's: an
+application that has moved over should not need what it left, and a decoder made once per class is several times faster.
+"""
+
+from __future__ import annotations
+
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any, ClassVar, NamedTuple, Self, get_type_hints
+
+from streams.compat.faust import serializers
+from streams.compat.faust.conversions import Convert, converter, is_optional, told_class
+from streams.compat.faust.errors import ValidationError, not_here
+
+BLESSED = "__faust"
+REGISTRY: dict[str, type[Record]] = {}
+"""Records by namespace: what a message without a declared type may name."""
+
+_KNOWN_OPTIONS = {"isodates", "decimals", "allow_blessed_key", "coercions", "date_parser", "lazy_creation"}
+
+
+class FieldDescriptor:
+    """A field as an attribute of its class: `Ride.vendor`. On an instance, the instance's own value stands before it."""
+
+    def __init__(self, model: type[Record], field: str, kind: Any, *, required: bool, default: Any) -> None:
+        self.model = model
+        self.field = field
+        self.type = kind
+        self.required = required
+        self.default = default
+        self.getattr: Callable[[Any], Any] = attrgetter(field)
+
+    @property
+    def ident(self) -> str:
+        """Class and field."""
+        return f"{self.model.__name__}.{self.field}"
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        raise AttributeError(f"{self.ident} has no value")
+
+    def __repr__(self) -> str:
+        return f"<FieldDescriptor: {self.ident}: {told_class(self.type)}>"
+
+
+class Options(NamedTuple):
+    """How a class of Records behaves; see Faust's options of the same names."""
+
+    namespace: str
+    serializer: str | None = None
+    include_metadata: bool = True
+    coerce: bool = False
+    validation: bool = False
+    abstract: bool = False
+
+
+class Shape(NamedTuple):
+    """What was found out of a class when it was first used."""
+
+    fields: dict[str, Any]
+    defaults: dict[str, Any]
+    converters: dict[str, Convert]
+
+
+class Record:
+    """See the module; subclass it, with options as class arguments: `class Ride(faust.Record, validation=True)`."""
+
+    _options: ClassVar[Options] = Options("@Record", abstract=True)
+    _shape: ClassVar[Shape]
+    __is_model__ = True
+
+    def __init_subclass__(
+        cls,
+        serializer: str | None = None,
+        namespace: str | None = None,
+        include_metadata: bool | None = None,
+        coerce: bool | None = None,
+        validation: bool | None = None,
+        abstract: bool = False,
+        polymorphic_fields: bool | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init_subclass__()
+        for name in [*options, *(["polymorphic_fields"] if polymorphic_fields else [])]:
+            if name not in _KNOWN_OPTIONS:
+                raise not_here(f"class {cls.__name__}(faust.Record)", name)
+        before = cls._options
+        inherited = (before.include_metadata, before.coerce, before.validation)
+        given = (include_metadata, coerce, validation)
+        metadata, coerced, validated = (old if new is None else new for old, new in zip(inherited, given, strict=True))
+        cls._options = Options(
+            namespace or f"{cls.__module__}.{cls.__qualname__}",
+            serializer or before.serializer,
+            metadata,
+            coerced,
+            validated,
+            abstract,
+        )
+        REGISTRY[cls._options.namespace] = cls
+        _declare(cls)
+
+    def __init__(self, *arguments: Any, **values: Any) -> None:
+        fields, defaults = self._shape.fields, self._shape.defaults
+        if len(arguments) > len(fields):
+            raise TypeError(f"{type(self).__name__} has {len(fields)} field(s), got {len(arguments)} values")
+        given = dict(zip(fields, arguments, strict=False))
+        if twice := given.keys() & values.keys():
+            raise TypeError(f"{type(self).__name__} got two values for {', '.join(sorted(twice))}")
+        given |= values
+        if unknown := given.keys() - fields.keys():
+            raise TypeError(f"{type(self).__name__} got unexpected argument: {', '.join(sorted(unknown))}")
+        own = self.__dict__
+        for name in fields:
+            value = given.get(name)
+            if value is None and name in defaults:
+                value = defaults[name]
+            elif name not in given:
+                raise TypeError(f"{type(self).__name__} misses a value for its field {name!r}")
+            own[name] = value
+        self.__post_init__()
+        if self._options.validation:
+            self._convert_own()
+
+    def __post_init__(self) -> None:
+        """For subclasses: called when all fields have their values."""
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any], *, preferred_type: type[Record] | None = None) -> Self:  # noqa: ARG003
+        """A Record from a dict, as JSON gives it. Raises: ValidationError, TypeError."""
+        if isinstance(data, Record):
+            return data  # type: ignore[return-value]  # Faust takes any model here
+        if not isinstance(data, Mapping):
+            raise TypeError(
+                f"{cls.__name__}: expected an object with the fields {', '.join(cls._shape.fields)}, got {data!r}"
+            )
+        self = cls.__new__(cls)
+        self.__dict__.update(_values_of(cls, data))
+        self.__post_init__()
+        return self
+
+    @classmethod
+    def loads(cls, data: bytes, *, serializer: Any = None, default_serializer: Any = None) -> Self:
+        """A Record from bytes, in the given form, else in that of its class. Raises: ValueError."""
+        form = serializer or cls._options.serializer or default_serializer or "json"
+        return cls.from_data(serializers.codec(form).loads(data))
+
+    def dumps(self, *, serializer: Any = None) -> bytes:
+        """This Record as bytes, in the given form, else in that of its class."""
+        return serializers.codec(serializer or self._options.serializer or "json").dumps(self.to_representation())
+
+    def asdict(self) -> dict[str, Any]:
+        """The fields and their values."""
+        own = self.__dict__
+        return {name: own[name] for name in self._shape.fields}
+
+    def to_representation(self) -> dict[str, Any]:
+        """What is written: the fields, and with `include_metadata` the name of the class."""
+        own = self.__dict__
+        written = {name: own[name] for name in self._shape.fields}
+        if self._options.include_metadata:
+            written[BLESSED] = {"ns": self._options.namespace}
+        return written
+
+    def derive(self, *records: Record, **fields: Any) -> Self:
+        """A copy with other values: those of other records, then those given."""
+        values = self.asdict()
+        for record in records:
+            values |= record.asdict()
+        return type(self)(**{**values, **fields})
+
+    def validate(self) -> list[ValidationError]:
+        """What is wrong with the values; nothing is changed."""
+        problems = []
+        for name, convert in self._shape.converters.items():
+            try:
+                convert(self.__dict__[name])
+            except (TypeError, ValueError) as problem:
+                problems.append(_misfit(type(self), name, self.__dict__[name], problem))
+        return problems
+
+    def is_valid(self) -> bool:
+        """Whether `validate` finds nothing."""
+        return not self.validate()
+
+    def validate_or_raise(self) -> None:
+        """Raises: ValidationError for the first thing that is wrong."""
+        for problem in self.validate():
+            raise problem
+
+    def _convert_own(self) -> None:
+        self.__dict__.update(_values_of(type(self), self.asdict()))
+
+    def __eq__(self, other: object) -> bool:
+        return self.asdict() == other.asdict() if type(other) is type(self) else NotImplemented
+
+    def __lt__(self, other: Record) -> bool:
+        return tuple(self.asdict().values()) < tuple(other.asdict().values())
+
+    def __le__(self, other: Record) -> bool:
+        return self == other or self < other
+
+    def __gt__(self, other: Record) -> bool:
+        return other < self
+
+    def __ge__(self, other: Record) -> bool:
+        return other <= self
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.asdict().values()))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())
+        return f"<{type(self).__name__}: {shown}>"
+
+
+def _declare(cls: type[Record]) -> None:
+    """Find the fields of a class, with what converts each, and put a descriptor for each on it."""
+    module = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
+    try:
+        hints = get_type_hints(cls, module, {cls.__name__: cls})
+    except NameError as problem:
+        raise TypeError(f"{cls.__name__}: the type of a field is not known when the class is made: {problem}") from None
+    fields = {name: kind for name, kind in hints.items() if not _inner(name, kind)}
+    defaults: dict[str, Any] = {}
+    for name, kind in fields.items():
+        found = getattr(cls, name, None)
+        if isinstance(found, FieldDescriptor):
+            if not found.required:
+                defaults[name] = found.default
+        elif hasattr(cls, name):
+            defaults[name] = found
+        if is_optional(kind):
+            defaults.setdefault(name, None)
+    strict = cls._options.coerce or cls._options.validation
+    converters = {name: made for name, kind in fields.items() if (made := converter(kind, strict=strict)) is not None}
+    cls._shape = Shape(fields, defaults, converters)
+    for name, kind in fields.items():
+        required = name not in defaults
+        setattr(cls, name, FieldDescriptor(cls, name, kind, required=required, default=defaults.get(name)))
+
+
+def _inner(name: str, kind: Any) -> bool:
+    return name.startswith("_") or typing.get_origin(kind) is ClassVar or kind is ClassVar
+
+
+def _values_of(cls: type[Record], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a Record's fields from a dict, converted; unknown fields are kept.
+
+    Raises: TypeError for one that is missing, ValidationError.
+    """
+    fields, defaults, converters = cls._shape
+    values = dict(data)
+    values.pop(BLESSED, None)
+    for name in fields:
+        if values.get(name) is None:
+            if name in defaults:
+                values[name] = defaults[name]
+                continue
+            if name not in values:
+                raise TypeError(f"{cls.__name__} misses a value for its field {name!r}; got {sorted(data)}")
+    for name, convert in converters.items():
+        value = values[name]
+        if value is not None:
+            try:
+                values[name] = convert(value)
+            except (TypeError, ValueError) as problem:
+                raise _misfit(cls, name, value, problem) from None
+    return values
+
+
+def _misfit(cls: type[Record], name: str, value: Any, problem: Exception) -> ValidationError:
+    kind = told_class(cls._shape.fields[name])
+    return ValidationError(f"{cls.__name__}.{name}: expected {kind}, got {value!r} ({problem})")
+
+
+def reconstructed(value: Any) -> Any:
+    """A value whose type nobody declared: dicts that name their Record become it, as in Faust."""
+    if isinstance(value, dict):
+        metadata = value.get(BLESSED)
+        found = REGISTRY.get(metadata.get("ns", "")) if isinstance(metadata, dict) else None
+        return value if found is None else found.from_data(value)
+    if isinstance(value, list):
+        return [reconstructed(each) for each in value]
+    return value

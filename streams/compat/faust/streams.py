@@ -1,0 +1,189 @@
+"""The stream that an agent is given, and the steps it may take: Faust's, over the records the runtime hands out.
+
+Rules: steps that need another topic (`group_by`, `through`) are found before the worker runs, by calling the agent once
+up to its loop; what stands before them becomes steps of the topology, what comes after runs in the agent.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple
+
+from streams.compat.faust.errors import not_here
+from streams.compat.faust.models import FieldDescriptor
+from streams.compat.faust.topics import Event
+from streams.compat.faust.windows import Seconds
+
+
+class Skip(Exception):  # noqa: N818  Faust's word
+    """Raised by a processor to drop the value."""
+
+
+class Reached(BaseException):
+    """Ends the call that finds an agent's steps: its loop has begun. Not an Exception, so that agents let it pass."""
+
+
+class Step(NamedTuple):
+    """A step by way of another topic: `through` that topic, or grouped `by` a key. `before`: processors up to here."""
+
+    before: list[Callable[[Any], Any]]
+    through: Any = None
+    by: Any = None
+    name: str = ""
+    partitions: int | None = None
+
+
+class Stream:
+    """See the module. Loop over it for values, over `items()` for (key, value), over `events()` for all there is."""
+
+    def __init__(self, copy: Any, *, planning: list[Step] | None = None) -> None:
+        self._copy = copy
+        self._planning = planning
+        self._processors: list[Callable[[Any], Any]] = []
+
+    # Steps
+
+    def add_processor(self, processor: Callable[[Any], Any]) -> None:
+        """Have each value go through a function, async or not."""
+        self._processors.append(processor)
+
+    def filter(self, predicate: Callable[[Any], Any]) -> Stream:
+        """Only the values that `predicate` holds for."""
+
+        async def keep(value: Any) -> Any:
+            if not await _result(predicate(value)):
+                raise Skip
+            return value
+
+        self.add_processor(keep)
+        return self
+
+    def echo(self, *channels: Any) -> Stream:
+        """Send each value to other channels too."""
+
+        async def forward(value: Any) -> Any:
+            for channel in channels:
+                await self._copy.agent.app.send(channel, value=value)
+            return value
+
+        self.add_processor(forward)
+        return self
+
+    def group_by(
+        self, key: Any, *, name: str | None = None, topic: Any = None, partitions: int | None = None
+    ) -> Stream:
+        """Through a topic of its own, so that records of a key meet: `key` is a field, or a function of the value."""
+        if topic is not None:
+            raise not_here("stream.group_by", "topic")
+        if name is None and not isinstance(key, FieldDescriptor):
+            raise TypeError("group_by with a function needs a name: group_by(function, name='...')")
+        named = name or f"{key.model.__name__}.{key.field}"
+        return self._by_way(Step(self._processors, by=key, name=named, partitions=partitions))
+
+    def through(self, channel: Any) -> Stream:
+        """By way of a topic: records are forwarded there as they came, and read from it."""
+        return self._by_way(Step(self._processors, through=channel))
+
+    def noack(self) -> Stream:
+        """Commits follow the runtime; this changes nothing."""
+        return self
+
+    def get_active_stream(self) -> Stream:
+        """This one."""
+        return self
+
+    def _by_way(self, step: Step) -> Stream:
+        if self._planning is not None:
+            self._planning.append(step)
+        self._processors = []
+        return self
+
+    # Loops
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        if self._planning is not None:
+            raise Reached
+        return self._processed() if self._processors else self._plain()
+
+    async def items(self) -> AsyncIterator[tuple[Any, Any]]:
+        """(key, value) of each record."""
+        async for value in self:
+            yield self._copy.key, value
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Each record whole."""
+        async for value in self:
+            event = self._copy.event()
+            event.value = value
+            yield event
+
+    async def enumerate(self, start: int = 0) -> AsyncIterator[tuple[int, Any]]:
+        """(number, value), counted from `start`."""
+        async for value in self:
+            yield start, value
+            start += 1
+
+    async def take(self, max_: int, within: Seconds | None = None) -> AsyncIterator[list[Any]]:  # noqa: ARG002  see below
+        """Lists of up to `max_` values: those that have arrived.
+
+        A list never waits for more (`within` is not needed), for a record held back would have to be held out of the
+        commit too.
+        """
+        async for value in self:
+            held = [value]
+            while len(held) < max_ and self._copy.feed.ready:
+                try:
+                    held.append(await self._through_processors(self._copy.step()))
+                except Skip:
+                    continue
+            yield held
+
+    noack_take = take
+
+    async def _plain(self) -> AsyncIterator[Any]:
+        copy, feed = self._copy, self._copy.feed
+        while True:
+            if feed.position >= feed.length:
+                await feed.more(copy)
+                continue
+            copy.index = index = feed.position
+            feed.position = index + 1
+            yield feed.values[index]
+
+    async def _processed(self) -> AsyncIterator[Any]:
+        async for value in self._plain():
+            try:
+                done = await self._through_processors(value)
+            except Skip:
+                continue
+            yield done
+
+    async def _through_processors(self, value: Any) -> Any:
+        for processor in self._processors:
+            value = await _result(processor(value))
+        return value
+
+    # What the record in hand says
+
+    @property
+    def current_event(self) -> Event | None:
+        """The record in hand."""
+        return None if self._copy.index < 0 else self._copy.event()
+
+    @property
+    def app(self) -> Any:
+        """The application."""
+        return self._copy.agent.app
+
+    def __and__(self, other: Any) -> Any:
+        raise not_here("stream", "combine")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise not_here("stream", name)
+
+
+async def _result(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value

@@ -1,0 +1,249 @@
+"""Tables: dictionaries kept in stores of the runtime, with a changelog of Faust's name and form.
+
+Rules: inside an agent, a table is the part of it that belongs to the record in hand, as in Faust; iteration, and reading
+from elsewhere, see all parts of this worker. Only agents write, and what they write is in their commit.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from itertools import chain
+from typing import Any
+
+from state.stores import StoreSpec
+from streams.compat.faust.errors import ImproperlyConfigured, not_here
+from streams.compat.faust.serializers import FaustSerde
+from streams.compat.faust.topics import CURRENT, topic_config
+from streams.compat.faust.windowed import WindowWrapper, ansi_table
+from streams.compat.faust.windows import HoppingWindow, Seconds, TumblingWindow
+from streams.dsl.stores import key_value_store
+from streams.processor import ProcessorContext, PunctuationType
+
+__all__ = ["Table", "WindowWrapper"]
+
+_MISSING = object()
+
+
+class Expiry:
+    """Which windows of one store end when: an entry per window, the earliest first."""
+
+    def __init__(self) -> None:
+        self._ends: list[float] = []
+        self._keys: dict[float, set[Any]] = {}
+        self.latest = 0.0
+
+    def add(self, key: Any) -> None:
+        """Note a key (key, (start, end))."""
+        end = key[1][1]
+        self.latest = max(self.latest, end)
+        keys = self._keys.get(end)
+        if keys is None:
+            self._keys[end] = {key}
+            heapq.heappush(self._ends, end)
+        else:
+            keys.add(key)
+
+    def take(self, stale: Callable[[float], bool]) -> Iterator[Any]:
+        """Keys of windows that are stale, each once."""
+        while self._ends and stale(self._ends[0]):
+            yield from self._keys.pop(heapq.heappop(self._ends))
+
+
+class Table(MutableMapping[Any, Any]):
+    """See the module. Made by `app.Table`; `tumbling` and `hopping` make it a windowed one."""
+
+    def __init__(
+        self,
+        app: Any,
+        *,
+        name: str,
+        default: Callable[[], Any] | None = None,
+        key_type: Any = None,
+        value_type: Any = None,
+        key_serializer: Any = None,
+        value_serializer: Any = None,
+        store: str | None = None,
+        partitions: int | None = None,
+        window: HoppingWindow | None = None,
+        help: str = "",  # noqa: A002  Faust's name
+        on_window_close: Callable[[Any, Any], Any] | None = None,
+        extra_topic_configs: dict[str, Any] | None = None,
+        options: dict[str, Any] | None = None,  # noqa: ARG002  of Faust's own stores
+        **others: Any,
+    ) -> None:
+        for each in others:
+            raise not_here("app.Table", each)
+        self.app = app
+        self.name = name
+        self.default = default
+        self.key_type, self.value_type = key_type, value_type
+        self.partitions = partitions
+        self.window = window
+        self.help = help
+        self.on_window_close = on_window_close
+        self._topic_configs = extra_topic_configs
+        self._persistent = _persistent(store or app.conf.store)
+        form = "raw" if key_type is bytes else "json"
+        self._key = FaustSerde(key_serializer or form, None if key_type in {list, tuple} else key_type, hashable=True)
+        own = value_type._options.serializer if hasattr(value_type, "__is_model__") else None
+        self._value = FaustSerde(value_serializer or own or ("raw" if value_type is bytes else "json"), value_type)
+        self._expiries: dict[int, Expiry] = {}
+
+    # Windows
+
+    def tumbling(self, size: Seconds, expires: Seconds | None = None, *, key_index: bool = False) -> WindowWrapper:
+        """A value per key and window of `size` seconds."""
+        return self.using_window(TumblingWindow(size, expires), key_index=key_index)
+
+    def hopping(
+        self, size: Seconds, step: Seconds, expires: Seconds | None = None, *, key_index: bool = False
+    ) -> WindowWrapper:
+        """A value per key and window of `size` seconds, one beginning every `step`."""
+        return self.using_window(HoppingWindow(size, step, expires), key_index=key_index)
+
+    def using_window(self, window: HoppingWindow, *, key_index: bool = False) -> WindowWrapper:
+        """A value per key and window."""
+        self.window = window
+        self._key = FaustSerde("json", None, hashable=True)
+        return WindowWrapper(self, key_index=key_index)
+
+    # The mapping
+
+    def __getitem__(self, key: Any) -> Any:
+        value = self._find(key)
+        return self.__missing__(key) if value is None else value
+
+    def __missing__(self, key: Any) -> Any:
+        if self.default is None:
+            raise KeyError(key)
+        return self.default()
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        store = self._mine("modify")
+        store.put(key, value)
+        if self.window is not None and (expiry := self._expiries.get(id(store))) is not None:
+            expiry.add(key)
+
+    def __delitem__(self, key: Any) -> None:
+        if self._mine("modify").delete(key) is None:
+            raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        return self._find(key) is not None
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The value of a key, or `default`."""
+        value = self._find(key)
+        return default if value is None else value
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([key for key, _ in self._all()])
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def items(self) -> Any:
+        """(key, value) of all that this worker has, as it is now."""
+        return self._all()
+
+    def values(self) -> Any:
+        """The values of all that this worker has, as it is now."""
+        return [value for _, value in self._all()]
+
+    def as_ansitable(self, title: str = "{table.name}", **options: Any) -> str:
+        """The table as text."""
+        return ansi_table(self.items(), title.format(table=self), **options)
+
+    def on_recover(self, _function: Any) -> Any:
+        """Called after a restore in Faust."""
+        raise not_here("table", "on_recover")
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __repr__(self) -> str:
+        return f"<Table: {self.name}>"
+
+    def _mine(self, what: str) -> Any:
+        """The store of the record in hand. Raises: TypeError outside of agents."""
+        copy = CURRENT.get(None)
+        if copy is None or not copy.at_work:
+            raise TypeError(f"cannot {what} the table {self.name} from outside of stream iteration: do it in an agent")
+        try:
+            return copy.feed.stores[self.name]
+        except KeyError:
+            raise ImproperlyConfigured(
+                f"that the agent {copy.agent.name} uses the table {self.name} cannot be seen in its code: name the table "
+                f"in the agent, as in `async def {copy.agent.fun.__name__}(stream, table={self.name})`"
+            ) from None
+
+    def _find(self, key: Any) -> Any:
+        copy = CURRENT.get(None)
+        if copy is not None and copy.at_work:
+            return self._mine("read").get(key)
+        stores = self.app.stores_of(self.name)
+
+        def first() -> Any:
+            return next((value for store in stores() if (value := store.get(key)) is not None), None)
+
+        return self.app.loop_of_app.read(first)
+
+    def _all(self) -> list[tuple[Any, Any]]:
+        stores = self.app.stores_of(self.name)
+        return self.app.loop_of_app.read(lambda: list(chain.from_iterable(store.all() for store in stores())))  # type: ignore[no-any-return]
+
+    # What the runtime asks
+
+    def spec(self) -> StoreSpec:
+        """The store that keeps it; its changelog has Faust's name, keys and values."""
+        expires = None if self.window is None else self.window.expires
+        windowed = self.window is not None
+        config = topic_config(expires, compacting=True, deleting=windowed, config=self._topic_configs)
+        return key_value_store(self.name, self._key, self._value, persistent=self._persistent, topic_config=config)
+
+    def latest_end(self) -> float | None:
+        """The end of the latest window seen in the partition of the record in hand; None before the first."""
+        expiry = self._expiries.get(id(self._mine("read")))
+        return None if expiry is None or not expiry.latest else expiry.latest
+
+    def opened(self, store: Any, context: ProcessorContext) -> None:
+        """A task has a part of it. Its windows are looked at as often as the application says."""
+        if self.window is None or self.window.expires is None or id(store) in self._expiries:
+            return
+        expiry = self._expiries[id(store)] = Expiry()
+        for key, _ in store.all():
+            expiry.add(key)
+        interval_ms = round(self.app.conf.table_cleanup_interval * 1000)
+        context.schedule(
+            interval_ms, PunctuationType.WALL_CLOCK_TIME, lambda now_ms: self._expire(store, expiry, now_ms / 1000)
+        )
+
+    def closed(self, store: Any) -> None:
+        """The part went away."""
+        self._expiries.pop(id(store), None)
+
+    def _expire(self, store: Any, expiry: Expiry, now: float) -> None:
+        window = self.window
+        assert window is not None, "only windowed tables expire"
+        gone: Iterable[Any] = expiry.take(lambda end: window.stale(end, now))
+        for key in gone:
+            value = store.delete(key)
+            if value is not None and self.on_window_close is not None:
+                self.app.call(self.on_window_close, key, value)
+
+
+def _persistent(store: Any) -> bool:
+    scheme = str(store).partition(":")[0]
+    if scheme not in {"memory", "rocksdb"}:
+        raise ImproperlyConfigured(f"expected a store of memory:// or rocksdb://, got {store!r}")
+    return scheme == "rocksdb"
+
+
+def wall_clock() -> float:
+    """Seconds since 1970."""
+    return time.time()

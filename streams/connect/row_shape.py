@@ -1,0 +1,138 @@
+"""How a row of a file becomes a record of a topic: which columns are key and time, and what of the rest the type wants.
+
+Rules: a column named by the user stays part of the value; the columns `key` and `timestamp` are taken by themselves where
+the value's type has no field of that name, and are then not part of it. A file may have more columns than the type, as
+JSON may have more fields; it may not have fewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import NoneType
+from typing import Any, get_args
+
+from streams.dsl.options import Topic
+from streams.errors import ConfigError
+from streams.record import NO_TIMESTAMP, Record
+from streams.row_values import converted, fields_of
+from streams.settings import nearest
+
+KEY, VALUE, TIMESTAMP = "key", "value", "timestamp"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RowShape:
+    """See the module. `textual` says that every entry is text (CSV), so that numbers are read out of it.
+
+    `columns` are those to read, None when every row tells its own.
+    """
+
+    value_kind: Any
+    key_kind: Any
+    key: str | None
+    timestamp: str | None
+    columns: tuple[str, ...] | None
+    value_columns: tuple[str, ...] | None
+    textual: bool
+
+    @classmethod
+    def of(
+        cls, topic: Topic, columns: Sequence[str], *, key: str | None, timestamp: str | None, file: str, textual: bool
+    ) -> RowShape:
+        """The shape of rows with these columns. Raises: ConfigError for one that is missing."""
+        kind: Any = getattr(topic.value_serde, "type", None)
+        fields = fields_of(kind)
+        for option, name in (("key", key), ("timestamp", timestamp)):
+            if name is not None and name not in columns:
+                raise ConfigError(f"{file} has no column {name!r} to be the {option}; {_listed(columns, name)}")
+        taken = [name for name in (KEY, TIMESTAMP) if name in columns and name not in (fields or ())]
+        rest = tuple(name for name in columns if name not in taken)
+        if fields is not None:
+            for name, field in fields.items():
+                if field.required and name not in columns:
+                    raise ConfigError(
+                        f"{file} has no column {name!r}, which {kind.__name__} needs; {_listed(columns, name)}: rename "
+                        "the column, or give the field a default"
+                    )
+            rest = tuple(name for name in rest if name in fields)
+        key = key or (KEY if KEY in taken else None)
+        timestamp = timestamp or (TIMESTAMP if TIMESTAMP in taken else None)
+        wanted = tuple(name for name in columns if name in {*rest, key, timestamp})
+        return cls(kind, getattr(topic.key_serde, "type", None), key, timestamp, wanted, rest, textual)
+
+    def record(self, row: Row) -> Record:
+        """A row as a record. Raises: ValueError or TypeError that says which field differs."""
+        key = None if self.key is None else key_of(row.get(self.key), self.key_kind)
+        moment = NO_TIMESTAMP if self.timestamp is None else moment_ms(row.get(self.timestamp), self.timestamp)
+        return Record(key, self._value(row), moment)
+
+    def _value(self, row: Row) -> Any:
+        names = self.value_columns or ()
+        if names == (VALUE,) and fields_of(self.value_kind) is None:
+            return _entry(row[VALUE], self.value_kind, textual=self.textual)
+        fields = fields_of(self.value_kind)
+        if fields is None:
+            return converted({name: row[name] for name in names}, self.value_kind, strict=not self.textual)
+        fitted = {}
+        for name in names:
+            entry, field = row[name], fields[name]
+            if self.textual and entry == "" and not _holds(field.kind, str):
+                if not field.required:
+                    continue  # an empty cell of a CSV file: the field's own default
+                entry = None
+            elif isinstance(entry, datetime) and _holds(field.kind, int):
+                entry = moment_ms(entry, name)
+            fitted[name] = entry
+        return converted(fitted, self.value_kind, strict=not self.textual)
+
+
+def _holds(kind: Any, wanted: type) -> bool:
+    return kind is wanted or wanted in get_args(kind)
+
+
+def _entry(entry: Any, kind: Any, *, textual: bool) -> Any:
+    if textual and entry == "" and kind is not str:
+        return None
+    return converted(entry, kind, strict=not textual)
+
+
+def key_of(entry: Any, kind: Any) -> Any:
+    """A column's entry as a key of the topic's type; numbers become text where keys are text."""
+    if entry is None or kind in (None, object, Any, NoneType):
+        return entry
+    if kind is str:
+        return entry if isinstance(entry, str) else str(entry)
+    return converted(entry, kind, strict=False)
+
+
+def moment_ms(entry: Any, column: str) -> int:
+    """A time in ms since 1970 out of a number of ms, a datetime (naive ones are UTC) or ISO 8601 text.
+
+    Raises: ValueError.
+    """
+    if isinstance(entry, str):
+        try:
+            entry = int(entry) if entry.lstrip("-").isdigit() else datetime.fromisoformat(entry)
+        except ValueError:
+            raise ValueError(
+                f"column {column}: expected a time such as 2026-01-31T12:00:00 or ms since 1970, got {entry!r}"
+            ) from None
+    if isinstance(entry, datetime):
+        return ((entry if entry.tzinfo else entry.replace(tzinfo=UTC)) - _EPOCH) // _MS
+    if isinstance(entry, int | float) and entry == int(entry):
+        return int(entry)
+    raise ValueError(f"column {column}: expected a time, got {entry!r}")
+
+
+def _listed(columns: Sequence[str], name: str) -> str:
+    return f"it has {', '.join(columns)}{nearest(name, columns)}"
+
+
+Shape = Callable[[Sequence[str]], RowShape]
+"""Makes the shape of rows once the file has told its columns."""

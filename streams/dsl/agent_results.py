@@ -1,0 +1,117 @@
+"""What agents of all kinds share: lanes of keys, results in the order of their records, and how much to take at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from streams.errors import shown
+from streams.operators.columns import UNHANDLED
+from streams.processor import ProcessorContext
+from streams.record import Batch
+from streams.serdes.registry import type_name
+
+QUICK_S = 0.05
+SLOW_S = 0.2
+
+
+class Failure:
+    """What stands in the place of a result."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+class Expected(NamedTuple):
+    """What a target takes: values of `kind`, told as `target`; `where` is the function that makes them."""
+
+    kind: type
+    target: str
+    where: str
+
+    def problem(self, value: Any) -> TypeError | None:
+        """The error for a value of another type, None for one that fits."""
+        if isinstance(value, self.kind) or (self.kind is float and isinstance(value, int)):
+            return None
+        return TypeError(
+            f"{self.where} gave {shown(value)}, but {self.target} carries {type_name(self.kind)}: give that, or change the "
+            "topic's value="
+        )
+
+
+class Pace:
+    """How many records an agent takes at once: as many as it can do in a moment, so that commits, a stop and other
+    tasks never wait for long.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        self._least = concurrency
+        self.records_at_once = concurrency
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Around a batch."""
+        begin = time.monotonic()
+        yield
+        self.note(time.monotonic() - begin)
+
+    def note(self, seconds: float) -> None:
+        """A batch took so long: take more the next time, or fewer."""
+        if seconds < QUICK_S:
+            self.records_at_once = min(self.records_at_once * 2, 1 << 20)
+        elif seconds > SLOW_S:
+            self.records_at_once = max(self._least, self.records_at_once // 2)
+
+
+def lanes_of(keys: list[Any]) -> Iterable[list[int]]:
+    """Indices by key, in order: what must run one after another. Records without a key are free of each other."""
+    lanes: dict[Any, list[int]] = {}
+    for index, key in enumerate(keys):
+        lanes.setdefault(("none", index) if key is None else ("key", _hashable(key)), []).append(index)
+    return lanes.values()
+
+
+def _hashable(key: Any) -> Any:
+    try:
+        hash(key)
+    except TypeError:
+        return repr(key)
+    return key
+
+
+def collected(
+    context: ProcessorContext, batch: Batch, results: Iterable[tuple[int, Any]], expected: Iterable[Expected] = ()
+) -> Batch | None:
+    """Results with the key, timestamp and headers of their records; failures go to the handler. None when empty.
+
+    Raises: errors of ours, for which no record is to blame.
+    """
+    rows: list[int] = []
+    values: list[Any] = []
+    for index, result in results:
+        if isinstance(result, Failure):
+            if isinstance(result.error, UNHANDLED):
+                raise result.error
+            context.failed(batch.record(index), result.error)
+        elif result is not None:
+            wrong = next((problem for each in expected if (problem := each.problem(result))), None)
+            if wrong is not None:
+                context.failed(batch.record(index), wrong)
+            else:
+                rows.append(index)
+                values.append(result)
+    if not rows:
+        return None
+    return Batch(
+        [batch.keys[row] for row in rows],
+        values,
+        [batch.timestamps[row] for row in rows],
+        [batch.headers[row] for row in rows] if batch.headers else None,
+        offsets=[batch.offsets[row] for row in rows] if batch.offsets else None,
+        topic=batch.topic,
+        partition=batch.partition,
+    )

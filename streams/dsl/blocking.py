@@ -1,0 +1,112 @@
+"""Plain functions as processors of batches: in threads of their own because they block, or in place because they use
+tables.
+
+Rules: records of one key run one after another, a batch is passed on only when all of it is done, in the order of its
+records: a commit never passes an unfinished one. What a function raises goes to the processing handler with its record.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from streams.dsl.agent_results import Expected, Failure, Pace, collected, lanes_of
+from streams.dsl.agent_tables import hold, let_go
+from streams.processor import ProcessorContext
+from streams.record import Batch
+from streams.waiting import result_of
+
+
+class TableFunction:
+    """Runs `function(value)`, or (key, value) `with_key`, record by record; a generator gives many results."""
+
+    def __init__(
+        self, function: Callable[..., Any], *, with_key: bool, many: bool, expected: Iterable[Expected] = ()
+    ) -> None:
+        self._function = function
+        self._with_key = with_key
+        self._many = many
+        self._expected = tuple(expected)
+        self._context: ProcessorContext | None = None
+
+    def init(self, context: ProcessorContext) -> None:
+        """Called once."""
+        self._context = context
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def process_batch(self, batch: Batch) -> Batch | None:
+        """Run all records; results in the order of their records."""
+        assert self._context is not None
+        results: list[tuple[int, Any]] = []
+        for index in range(len(batch)):
+            hold(self._context, batch.record(index))
+            results += self._results(batch, index)
+        let_go()
+        return collected(self._context, batch, results, self._expected)
+
+    def _results(self, batch: Batch, index: int) -> list[tuple[int, Any]]:
+        """What one record gives, or its failure."""
+        arguments = (batch.keys[index], batch.values[index]) if self._with_key else (batch.values[index],)
+        try:
+            result = self._function(*arguments)
+            return [(index, each) for each in result] if self._many else [(index, result)]
+        except Exception as error:
+            return [(index, Failure(error))]
+
+
+class ThreadedFunction(TableFunction):
+    """The same in up to `threads` threads."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        threads: int,
+        with_key: bool,
+        many: bool,
+        expected: Iterable[Expected] = (),
+    ) -> None:
+        super().__init__(function, with_key=with_key, many=many, expected=expected)
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+        self._pace = Pace(threads)
+
+    @property
+    def records_at_once(self) -> int:
+        """How many records to hand over in one batch."""
+        return self._pace.records_at_once
+
+    def init(self, context: ProcessorContext) -> None:
+        """Make the threads."""
+        super().init(context)
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=self._function.__name__)
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def process_batch(self, batch: Batch) -> Batch | None:
+        """Run all records; results in the order of their records."""
+        assert self._pool is not None
+        assert self._context is not None
+        found: list[list[tuple[int, Any]]] = [[] for _ in range(len(batch))]
+        lanes, guard = iter(lanes_of(batch.keys)), threading.Lock()
+
+        def work() -> None:
+            while True:
+                with guard:
+                    lane = next(lanes, None)
+                if lane is None:
+                    return
+                for index in lane:
+                    found[index] = self._results(batch, index)
+
+        with self._pace.timed():
+            for running in [self._pool.submit(work) for _ in range(min(self._threads, len(batch)))]:
+                result_of(running)
+        return collected(self._context, batch, (each for one in found for each in one), self._expected)

@@ -1,0 +1,140 @@
+"""What grouped handles of a kind share: the folds of streams, with and without windows, and of cogrouped ones.
+
+Children say over which windows (`_over`); sessions add how those that meet are merged. `TableT` is the table that folds
+give (`KTable`); naming it by a parameter keeps this module below `kstream`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from streams.dsl.aggregates import LONG, Fold, Group, append_aggregate, append_cogroup
+from streams.dsl.handle import expect_arity, processor_name
+from streams.dsl.options import Function, Materialized, resulting_serde, serde_of
+from streams.dsl.program import Program
+from streams.graph.nodes import Aggregate, Aggregation, Serdes
+
+__all__ = ["CogroupFolds", "MakeTable", "StreamFolds", "TableT", "fold_of", "made"]
+
+TableT = TypeVar("TableT")
+MakeTable = Callable[[Program, str, Serdes], TableT]
+
+
+def fold_of(
+    kind: Aggregation, name: str | None, store: Materialized | str | None, processor: str | None, **fields: Any
+) -> Fold:
+    """A fold whose store and processor are named as the user says; `fields` are its other fields."""
+    return Fold(kind, Materialized.of(store, name), processor_name(processor), **fields)
+
+
+def made(node: Aggregate, program: Program, make_table: MakeTable[TableT]) -> TableT:
+    """The table that an aggregate gives."""
+    return make_table(program, node.name, node.serdes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamFolds(Generic[TableT]):
+    """The folds of one grouped stream."""
+
+    group: Group
+    make_table: MakeTable[TableT] = field(repr=False)
+
+    def count(
+        self, *, name: str | None = None, store: Materialized | str | None = None, processor: str | None = None
+    ) -> TableT:
+        """How many records each key has, window by window if there are windows. Source: KGroupedStream.count."""
+        return self._table(fold_of(Aggregation.COUNT, name, store, processor, value=LONG))
+
+    def reduce(
+        self,
+        reducer: Function,
+        *,
+        name: str | None = None,
+        store: Materialized | str | None = None,
+        processor: str | None = None,
+    ) -> TableT:
+        """Combine the values of a key (and window) by `reducer(aggregate, value)`; the first value starts it."""
+        expect_arity(reducer, "aggregate, value", "reduce")
+        value = self.group.serdes.value
+        return self._table(fold_of(Aggregation.REDUCE, name, store, processor, value=value, add=reducer))
+
+    def aggregate(
+        self,
+        initializer: Function,
+        aggregator: Function,
+        *,
+        value: Any = None,
+        name: str | None = None,
+        store: Materialized | str | None = None,
+        processor: str | None = None,
+    ) -> TableT:
+        """Fold values by `aggregator(key, value, aggregate)`, starting each key (and window) from `initializer()`.
+
+        None as an aggregate deletes the key. `value` is the type of the aggregate, where the functions' annotations do
+        not tell it.
+        """
+        serde = self._aggregate_serde(initializer, aggregator, value)
+        fold = fold_of(
+            Aggregation.AGGREGATE, name, store, processor, value=serde, add=aggregator, initializer=initializer
+        )
+        return self._table(fold)
+
+    @staticmethod
+    def _aggregate_serde(initializer: Function, aggregator: Function, value: Any) -> Any:
+        """The serde of an aggregate: declared, or by the first annotation that tells it."""
+        expect_arity(aggregator, "key, value, aggregate", "aggregate: the aggregator")
+        return resulting_serde(value, aggregator, ()) or resulting_serde(None, initializer, ())
+
+    def _over(self, fold: Fold) -> Fold:
+        """The fold over this handle's windows."""
+        return fold
+
+    def _table(self, fold: Fold) -> TableT:
+        return made(append_aggregate(self.group, self._over(fold)), self.group.program, self.make_table)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CogroupFolds(Generic[TableT]):
+    """The fold of several grouped streams that feed one aggregate, each by its own aggregator."""
+
+    entries: tuple[tuple[Group, Function], ...]
+    make_table: MakeTable[TableT] = field(repr=False)
+    id: int
+
+    def aggregate(
+        self,
+        initializer: Function,
+        *,
+        value: Any = None,
+        name: str | None = None,
+        store: Materialized | str | None = None,
+        processor: str | None = None,
+    ) -> TableT:
+        """Fold all streams, starting each key (and window) from `initializer()`."""
+        return self._cogrouped(initializer, value, name, store, processor)
+
+    def _cogrouped(
+        self,
+        initializer: Function,
+        value: Any,
+        name: str | None,
+        store: Materialized | str | None,
+        processor: str | None,
+        **fields: Any,
+    ) -> TableT:
+        serde = self._result(value, initializer)
+        fold = fold_of(Aggregation.AGGREGATE, name, store, processor, value=serde, initializer=initializer, **fields)
+        node = append_cogroup(self.entries, self._over(fold), self.id)
+        return made(node, self.entries[0][0].program, self.make_table)
+
+    def _result(self, value: Any, initializer: Function) -> Any:
+        """The serde of the aggregate, from its type or the first annotation that tells it."""
+        functions = [function for _, function in self.entries]
+        found = (resulting_serde(None, function, ()) for function in [*functions, initializer])
+        return serde_of(value) or next((serde for serde in found if serde is not None), None)
+
+    def _over(self, fold: Fold) -> Fold:
+        """The fold over this handle's windows."""
+        return fold

@@ -1,0 +1,48 @@
+"""Apache Kafka's jars: from the folder KAFKA_LIBS names, or from Maven into a folder that git ignores."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).parent
+FETCHED = HERE / "build" / "libs"
+FETCH_SECONDS = 600
+WANTED = ("kafka_2.13-*.jar", "kafka-tools-*.jar", "kafka-streams-*-test.jar", "log4j-core-*.jar", "hamcrest-*.jar")
+
+
+class KafkaMissingError(Exception):
+    """Java, Maven or the jars are not to be had here; the message says which."""
+
+
+def libraries() -> Path:
+    """The folder of Kafka's jars, fetched if it is not there yet. Raises: KafkaMissingError."""
+    if shutil.which("java") is None:
+        raise KafkaMissingError("no Java: put java (17 or later) on the PATH")
+    named = os.environ.get("KAFKA_LIBS")
+    if named:
+        return Path(named)
+    if not all(any(FETCHED.glob(pattern)) for pattern in WANTED):
+        _fetch()
+    return FETCHED
+
+
+def _fetch() -> None:
+    if shutil.which("mvn") is None:
+        raise KafkaMissingError("no Maven to fetch Kafka's jars with: put mvn on the PATH, or name them in KAFKA_LIBS")
+    command = ["mvn", "-q", "-B", "-f", str(HERE / "pom.xml")]
+    command += ["dependency:copy-dependencies", f"-DoutputDirectory={FETCHED}"]
+    FETCHED.parent.mkdir(exist_ok=True)
+    with (FETCHED.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=FETCH_SECONDS)
+    if done.returncode:
+        raise KafkaMissingError(f"Maven did not fetch Kafka's jars: {(done.stdout + done.stderr)[-1000:]}")
+
+
+def java(main: str, *arguments: str, memory: str = "512m") -> list[str]:
+    """The command that runs one of Kafka's programs. Raises: KafkaMissingError."""
+    options = [f"-Xmx{memory}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    settings = f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"
+    return ["java", *options, settings, "-cp", f"{libraries()}/*", main, *arguments]

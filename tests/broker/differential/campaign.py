@@ -1,0 +1,173 @@
+"""The same requests to Apache Kafka and to us, one after the other, answers compared as they come.
+
+An episode has topics, groups and producers of its own and ends at its first difference, so that what follows from one is
+not counted again. Kafka's controller tells its broker of changes a moment later and its coordinators end transactions behind
+the answer: where Kafka says "not yet", it is asked again; a difference counts when it lasts.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from broker.protocol.apis import ApiKey
+from tests.broker.differential.admin_requests import ADMIN
+from tests.broker.differential.comparison import Difference, View, differences
+from tests.broker.differential.drawing import Draw, Kind, kinds
+from tests.broker.differential.group_requests import GROUPS
+from tests.broker.differential.known import known_difference
+from tests.broker.differential.record_requests import RECORDS
+from tests.broker.differential.requests import Request
+from tests.broker.differential.sides import Side
+from tests.broker.differential.transaction_requests import TRANSACTIONS
+from tests.broker.wire import Wire
+
+EPISODE = 60
+ANSWER_SECONDS = 8.0
+HELD_SECONDS = 0.25
+SETTLE_SECONDS = 0.2
+RETRIES = 12
+NOT_YET = frozenset((3, 5, 6, 14, 15, 16, 51, 100, 41))
+CHANGES = frozenset(
+    (
+        *(ApiKey.CREATE_TOPICS, ApiKey.DELETE_TOPICS, ApiKey.CREATE_PARTITIONS, ApiKey.ALTER_CONFIGS),
+        *(ApiKey.INCREMENTAL_ALTER_CONFIGS, ApiKey.END_TXN, ApiKey.ALTER_CLIENT_QUOTAS, ApiKey.WRITE_TXN_MARKERS),
+        ApiKey.ALTER_USER_SCRAM_CREDENTIALS,
+    )
+)
+THEMES: tuple[tuple[list[tuple[int, Kind]], ...], ...] = ((RECORDS,), (GROUPS,), (RECORDS, TRANSACTIONS), (ADMIN,))
+
+
+class Found(NamedTuple):
+    """A request that was not answered alike, with what came before it."""
+
+    request: Request
+    differences: list[Difference]
+    before: list[Request]
+    seed: str
+
+    @property
+    def signature(self) -> str:
+        """What it is about, without its values."""
+        parts = (f"{path}: {_brief(ours)} / {_brief(theirs)}" for path, ours, theirs in self.differences[:4])
+        return f"{self.request.api_key.name} {'; '.join(parts)}"
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 160 else f"{text[:160]}..."
+
+
+class Campaign:
+    """Two brokers by their ports. `salt` begins every name, so that a broker may be used again."""
+
+    def __init__(self, ours: int, theirs: int, salt: str = "e") -> None:
+        self.ours, self.theirs = Side("ours", ours), Side("Apache Kafka", theirs)
+        self.versions = common_versions(ours, theirs)
+        self.kinds: Counter[tuple[ApiKey, int]] = Counter()
+        self.sent = 0
+        self.salt = salt
+        for port in (ours, theirs):
+            wake_coordinators(port)
+
+    def run(self, seed: int, count: int) -> Iterator[Found]:
+        """Episodes until `count` requests are compared; yields what differs."""
+        episode = 0
+        while self.sent < count:
+            found = self.episode(f"{seed}:{episode}", THEMES[episode % len(THEMES)])
+            if found is not None:
+                yield found
+            episode += 1
+
+    def episode(self, seed: str, theme: tuple[list[tuple[int, Kind]], ...]) -> Found | None:
+        """One episode; what differed first, if anything did."""
+        draw = Draw(seed, self.versions, self.salt)
+        choices, weights = kinds(*theme)
+        before: list[Request] = []
+        try:
+            for request in self._requests(draw, choices, weights):
+                difference = self.compare(request)
+                self.sent += 1
+                self.kinds[request.api_key, request.version] += 1
+                if difference:
+                    return Found(request, difference, before, seed)
+                before.append(request)
+            return None
+        finally:
+            self.ours.forget()
+            self.theirs.forget()
+
+    def _requests(self, draw: Draw, choices: list[Kind], weights: list[int]) -> Iterator[Request]:
+        yield opening(draw)
+        for _ in range(EPISODE):
+            request = draw.random.choices(choices, weights)[0](draw)
+            if request.connection not in self.ours.held():
+                yield request
+
+    def compare(self, request: Request) -> list[Difference]:
+        """Send a request to both; where the answers differ, also of others that were held back until now."""
+        for side in (self.ours, self.theirs):
+            side.begin(request)
+        found = self._answers(request)
+        if request.api_key in CHANGES:
+            time.sleep(SETTLE_SECONDS)
+        for connection in sorted(self.ours.answers.keys() | self.theirs.answers.keys()):
+            found += self._pair(Request(ApiKey.HEARTBEAT, 0, connection=connection), ANSWER_SECONDS)
+        return found
+
+    def _answers(self, request: Request) -> list[Difference]:
+        for attempt in range(RETRIES):
+            found = self._pair(request, ANSWER_SECONDS if attempt else HELD_SECONDS)
+            found = [one for one in found if not known_difference(request, one)]
+            if not found or not any(one.theirs in NOT_YET for one in found if isinstance(one.theirs, int)):
+                return found
+            time.sleep(SETTLE_SECONDS / 2)
+            for side in (self.ours, self.theirs):
+                side.begin(request)
+        return found
+
+    def _pair(self, request: Request, seconds: float) -> list[Difference]:
+        """Both answers; neither is a difference, one alone is if it stays so."""
+        connection = request.connection
+        mine = self.ours.answer(connection, seconds)
+        other = self.theirs.answer(connection, ANSWER_SECONDS if mine is not None else seconds)
+        if mine is None and other is not None:
+            mine = self.ours.answer(connection, ANSWER_SECONDS)
+        masked = View(self.ours.known).of(mine), View(self.theirs.known).of(other)
+        return list(differences(*masked))
+
+
+def opening(draw: Draw) -> Request:
+    """The topics of an episode."""
+    topics = [{"name": name, "num_partitions": 2, "replication_factor": 1, "configs": []} for name in draw.topics]
+    compacted = {"name": draw.compacted, "num_partitions": 2, "replication_factor": 1}
+    compacted["configs"] = [{"name": "cleanup.policy", "value": "compact"}]
+    return Request(ApiKey.CREATE_TOPICS, 7, {"topics": [*topics, compacted], "timeout": 5_000})
+
+
+def wake_coordinators(port: int) -> None:
+    """Kafka makes the topics of its coordinators when it is first asked who they are."""
+    wire = Wire(port)
+    for key_type in (0, 1):
+        while wire.call(ApiKey.FIND_COORDINATOR, 3, key="nobody", key_type=key_type).error_code:
+            time.sleep(SETTLE_SECONDS)
+    for group in map(str, range(40)):  # enough names to meet every partition
+        while any(item.error_code in NOT_YET for item in wire.call(ApiKey.DESCRIBE_GROUPS, 5, groups=[group]).groups):
+            time.sleep(SETTLE_SECONDS)
+    wire.socket.close()
+
+
+def common_versions(*ports: int) -> dict[int, tuple[int, int]]:
+    """The versions of each API that all brokers advertise."""
+    found: list[dict[int, tuple[int, int]]] = []
+    for port in ports:
+        wire = Wire(port)
+        answer = wire.call(ApiKey.API_VERSIONS, 3, client_software_name="differential", client_software_version="1")
+        wire.socket.close()
+        found.append({int(item.api_key): (int(item.min_version), int(item.max_version)) for item in answer.api_keys})
+    first, *others = found
+    return {
+        key: (max(low, *(o[key][0] for o in others)), min(high, *(o[key][1] for o in others)))
+        for key, (low, high) in first.items()
+        if all(key in other for other in others)
+    }

@@ -1,0 +1,203 @@
+"""Files as sources: what fits becomes records, what does not is a sentence with its place, and nothing is written."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from streams import App, ConfigError, Connection, read_csv, read_jsonl, read_parquet
+from streams.clients.memory import MemoryBroker, MemoryClients
+from streams.connect import open_source, parse_inputs
+
+AT = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
+AT_MS = 1_767_323_045_678
+
+
+class Ride(msgspec.Struct):
+    id: int
+    fare: float
+    at: int = 0
+    zone: str | None = None
+
+
+@dataclass
+class Named:
+    value: int
+    key: str
+
+
+@pytest.fixture
+def connection() -> Connection:
+    app = App("taxi")
+    app.topic("rides", key=str, value=Ride, partitions=2)
+    app.topic("named", key=str, value=Named, partitions=1)
+    app.topic("numbers", key=int, value=float, partitions=1)
+    app.topic("timed", key=str, value=Ride, timestamp=lambda ride: ride.at, partitions=1)
+    app.topic("any", partitions=1)
+    found = Connection(MemoryClients(MemoryBroker()), app.config, app._topics)
+    found.create(app._new_topics.values())
+    return found
+
+
+def table(path: Path, **columns: Any) -> Path:
+    parquet.write_table(pa.table(columns), path)
+    return path
+
+
+def saved(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def written(connection: Connection, topic: str) -> list[tuple[Any, Any, int]]:
+    return sorted(((each.key, each.value, each.timestamp) for each in connection.read(topic)), key=repr)
+
+
+def test_parquet_rows_are_values(connection: Connection, tmp_path: Path) -> None:
+    """Columns fit fields by name, times fit whole numbers as ms, other columns are left where they are."""
+    path = table(tmp_path / "r.parquet", id=[1, 2], fare=[2.5, 3.0], at=[AT, AT], zone=["a", None], noise=[0, 0])
+    assert connection.write("rides", read_parquet(path), key="id", timestamp="at") == 2
+    assert written(connection, "rides") == [
+        ("1", Ride(1, 2.5, AT_MS, "a"), AT_MS),
+        ("2", Ride(2, 3.0, AT_MS), AT_MS),
+    ]
+
+
+def test_csv_cells_become_what_the_type_says(connection: Connection, tmp_path: Path) -> None:
+    """Numbers are read out of text, an empty cell is the default or null, and columns key and timestamp are the record's."""
+    text = 'key,id,fare,at,zone,timestamp\r\na,1,2.5,,,7\r\nb,2,3,5,"x, y",2026-01-02T03:04:05.678Z\r\n'
+    connection.write("rides", read_csv(saved(tmp_path / "r.csv", text)))
+    assert written(connection, "rides") == [("a", Ride(1, 2.5, 0, ""), 7), ("b", Ride(2, 3.0, 5, "x, y"), AT_MS)]
+
+
+def test_json_lines_are_values_or_records(connection: Connection, tmp_path: Path) -> None:
+    """What `streams consume` prints can be read again; a line that is no such record is the value."""
+    text = '{"topic":"rides","partition":0,"offset":3,"timestamp":9,"key":"k","value":{"id":1,"fare":2}}\n{"id":2,"fare":3}\n\n'
+    connection.write("rides", read_jsonl(saved(tmp_path / "r.jsonl", text)), timestamp=None)
+    assert [(key, value) for key, value, _ in written(connection, "rides")] == [
+        ("k", Ride(1, 2.0)),
+        (None, Ride(2, 3.0)),
+    ]
+
+
+def test_fields_of_the_type_come_before_meanings(connection: Connection, tmp_path: Path) -> None:
+    """Where the type has fields called key and value, the columns are those."""
+    connection.write("named", read_csv(saved(tmp_path / "n.csv", "value,key\n1,x\n")), key="key")
+    connection.write("named", read_jsonl(saved(tmp_path / "n.jsonl", '{"value": 2, "key": "y"}\n')))
+    found = {key: value for key, value, _ in written(connection, "named")}
+    assert found == {"x": Named(1, "x"), None: Named(2, "y")}
+
+
+def test_plain_values_and_times_of_the_topic(connection: Connection, tmp_path: Path) -> None:
+    """A single column `value` is the value itself; a topic's own timestamp= finds the time of rows without one."""
+    connection.write("numbers", read_csv(saved(tmp_path / "n.tsv", "key\tvalue\ttimestamp\n7\t2.5\t1\n")))
+    assert written(connection, "numbers") == [(7, 2.5, 1)]
+    connection.write("timed", read_jsonl(saved(tmp_path / "t.jsonl", '{"id":1,"fare":2,"at":99}\n')))
+    assert [time for _, _, time in written(connection, "timed")] == [99]
+
+
+def test_packed_and_untyped(connection: Connection, tmp_path: Path) -> None:
+    """Text may be gzipped; a topic without types takes rows as dicts."""
+    path = tmp_path / "r.csv.gz"
+    path.write_bytes(gzip.compress(b"\xef\xbb\xbfa,b\n1,x\n"))
+    connection.write("any", open_source(path), timestamp=None)
+    assert [value for _, value, _ in written(connection, "any")] == [{"a": "1", "b": "x"}]
+
+
+CSV = "id,fare\n1,2.5\n"
+WRONG = {
+    "a missing column": (
+        "r.csv",
+        "id,fair\n1,2\n",
+        "no column 'fare', which Ride needs; it has id, fair; did you mean",
+    ),
+    "cut in a row": (
+        "r.csv",
+        CSV + "2",
+        "r.csv, line 3: it has 1 cell where the header names 2 columns: the file may be",
+    ),
+    "cut in a quote": ("r.csv", CSV + '2,"3', "r.csv, line 3: unexpected end of data: the file may be cut there"),
+    "a wrong number": ("r.csv", CSV + "2,x\n", "r.csv, line 3: Expected `float`, got `str` - at `$.fare`; nothing was"),
+    "an empty file": ("r.csv", "", "r.csv is empty: expected a first line with the names of the columns"),
+    "no rows": ("r.csv", "id,fare\n", "r.csv holds no rows: nothing was written"),
+    "two columns of a name": ("r.csv", "id,fare,id\n1,2,3\n", "has several columns called 'id'"),
+    "an empty number": ("r.csv", CSV + ",3\n", "r.csv, line 3: Expected `int`, got `null` - at `$.id`"),
+    "no text": ("r.csv", b"id,fare\n\xff,1\n", "r.csv, after line"),
+    "a cut line of JSON": ("r.jsonl", '{"id":1,"fare":2}\n{"id":2,"fa', "r.jsonl, line 2: it is not JSON"),
+    "a wrong type in JSON": ("r.jsonl", '{"id":1,"fare":"x"}\n', "r.jsonl, line 1: Expected `float`, got `str`"),
+    "an empty file of lines": ("r.jsonl", "\n", "r.jsonl holds no rows"),
+    "no Parquet": ("r.parquet", "PAR1", "r.parquet is no Parquet file, or is cut"),
+    "packed and cut": ("r.csv.gz", gzip.compress((CSV + "1,2\n" * 99_999).encode())[:-20], "r.csv.gz, after line"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_does_not_fit(connection: Connection, tmp_path: Path, name: str) -> None:
+    """Each is a sentence with file, place and cure, and the topic stays empty, also where rows before were right."""
+    file, content, message = WRONG[name]
+    path = tmp_path / file
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError) as caught:
+        connection.write("rides", open_source(path))
+    assert message in str(caught.value)
+    assert written(connection, "rides") == []
+
+
+def test_a_cut_parquet_file(connection: Connection, tmp_path: Path) -> None:
+    """A file that lost its end, and one with other columns or nulls where none may be, name file and row."""
+    path = table(tmp_path / "r.parquet", id=list(range(1000)), fare=[1.0] * 1000)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ConfigError, match="is no Parquet file, or is cut"):
+        connection.write("rides", read_parquet(path))
+    table(path, id=[1, None], fare=[1.0, 2.0])
+    with pytest.raises(ConfigError, match="row 2: Expected `int`, got `null`"):
+        connection.write("rides", read_parquet(path))
+    table(path, number=[1], fare=[1.0])
+    with pytest.raises(ConfigError, match="no column 'id', which Ride needs; it has number, fare"):
+        connection.write("rides", read_parquet(path))
+    assert written(connection, "rides") == []
+
+
+def test_named_columns_must_be_there(connection: Connection, tmp_path: Path) -> None:
+    """A key or time that no column has, or that is no time, is said."""
+    path = saved(tmp_path / "r.csv", CSV)
+    with pytest.raises(ConfigError, match="no column 'ident' to be the key; it has id, fare"):
+        connection.write("rides", read_csv(path), key="ident")
+    saved(path, "id,fare,zone\n1,2,soon\n")
+    with pytest.raises(ConfigError, match="line 2: column zone: expected a time such as .* got 'soon'"):
+        connection.write("rides", read_csv(path), timestamp="zone")
+    with pytest.raises(ConfigError, match=r"key= names a column of .*r.csv, got <function"):
+        connection.write("rides", read_csv(path), key=lambda ride: ride.id)
+    with pytest.raises(ConfigError, match="there is no file"):
+        read_csv(tmp_path / "none.csv")
+
+
+def test_a_last_line_without_its_end(connection: Connection, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It may be whole, so it is written; it may be cut, so it is warned of."""
+    assert connection.write("rides", read_csv(saved(tmp_path / "r.csv", CSV + "2,3"))) == 2
+    assert "does not end with a line break: its last row may be cut" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("inputs", "keys", "message"),
+    [
+        (["rides"], [], "--input rides: expected TOPIC=FILE"),
+        (["rides=r.xlsx"], [], "r.xlsx: expected a file that ends in .parquet"),
+        (["rides=r.csv"], [], "there is no file r.csv"),
+        ([], ["rides=id"], "--input-key rides=...: there is no --input for rides"),
+        (["a=r.csv", "a=s.csv"], [], "a was given r.csv already"),
+    ],
+)
+def test_inputs_of_a_command_line(inputs: list[str], keys: list[str], message: str) -> None:
+    """What cannot be an input is said before anything is read."""
+    with pytest.raises(ConfigError) as caught:
+        parse_inputs(inputs, keys, [])
+    assert message in str(caught.value)

@@ -1,0 +1,82 @@
+"""Tests for streams.graph.key_types: keys that records are kept by have a type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from streams import JoinWindows, TimeWindows, TopologyError
+from streams.config import StreamsConfig
+from streams.dsl.builder import StreamsBuilder
+
+READ = r"say key=str \(or another type, or a serde\) where in is read"
+WINDOW = JoinWindows.of(10)
+
+UNKNOWN: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
+    "a table": (lambda b, s: b.table("table"), "a table is kept by key; .* where table is read"),
+    "a global table": (lambda b, s: b.global_table("g"), "a table is kept by key; .* where g is read"),
+    "a stream as table": (lambda b, s: s.to_table(), f"a table is kept by key; {READ}"),
+    "a fold": (lambda b, s: s.filter(lambda k, v: True).group_by_key().count(), f"kept by key; {READ}"),
+    "windows": (
+        lambda b, s: s.group_by_key().windowed_by(TimeWindows.of(10)).count(),
+        f"KSTREAM-AGGREGATE-.*kept by key; {READ}",
+    ),
+    "a repartition": (lambda b, s: s.repartition(), f"brings records together by key; {READ}"),
+    "a new key": (
+        lambda b, s: s.group_by(lambda k, v: v.lower()).count(),
+        "brings records together by key; .* at KSTREAM-KEY-SELECT-0000000001, or annotate its function",
+    ),
+    "a processor's keys": (
+        lambda b, s: s.process(object, name="made").to_table(),
+        "brings records together by key; .* at made, or annotate",
+    ),
+    "a join of streams": (
+        lambda b, s: b.stream("typed", key=str).join(s, lambda a, b: a, within=WINDOW),
+        f"both sides of a join are kept by key; {READ}",
+    ),
+    "a join with a table": (
+        lambda b, s: s.join(b.table("typed", key=str), lambda a, b: a),
+        f"looks records up by key; {READ}",
+    ),
+}
+
+
+def built(say: Callable[[Any, Any], Any], **settings: Any) -> None:
+    builder = StreamsBuilder()
+    say(builder, builder.stream("in"))
+    builder.build(StreamsConfig.of("app", settings, environment={}))
+
+
+@pytest.mark.parametrize("case", UNKNOWN)
+def test_keys_of_unknown_type_are_refused_where_they_are_needed(case: str) -> None:
+    """When the program is built, by the name of the step, with the place where to say it."""
+    say, message = UNKNOWN[case]
+    with pytest.raises(TopologyError, match=message):
+        built(say)
+
+
+@pytest.mark.parametrize("case", UNKNOWN)
+def test_a_default_serde_is_an_answer(case: str) -> None:
+    """As it is in Kafka Streams."""
+    built(UNKNOWN[case][0], default_key_serde="str")
+
+
+def lowered(key: object, value: str) -> str:
+    return value.lower()
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        lambda b, s: s.map_values(lambda v: v).to("out"),
+        lambda b, s: s.group_by(lowered).count(),
+        lambda b, s: s.group_by(lambda k, v: v.lower(), key=str).count(),
+        lambda b, s: s.select_key(lambda k, v: v, key=object).group_by_key().count(),
+        lambda b, s: s.left_join(b.global_table("g", key=str), lambda a, b: a, on=lowered).to("out"),
+    ],
+)
+def test_what_is_known_or_not_needed_builds(say: Callable[[Any, Any], Any]) -> None:
+    """Annotations, declared types, JSON that was asked for, and steps that keep nothing."""
+    built(say)
