@@ -11,7 +11,6 @@ from __future__ import annotations
 import shutil
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -29,13 +28,14 @@ from rocksdict import (
 )
 
 from state.engine import KeyRange
-from state.errors import CorruptStore, StateError, StoreClosed, StoreLocked
+from state.errors import CorruptStore, StateDiskFull, StateError, StoreClosed, StoreLocked
 
 _METADATA = "metadata"
 _OPEN_FILES = 512
 _INFO_LOGS = 2
 _BUFFER_FILTER = 0.02
 """The share of a write buffer that tells which keys it does not hold: a key that is new costs a third of the time."""
+_FULL = ("No space left on device", "File too large", "Disk quota exceeded")
 _CORRUPTION = ("Corruption", "checksum mismatch", "missing file", "No such file")
 
 
@@ -217,13 +217,23 @@ class RocksDBEngine:
             raise _translated(error, self._path) from error
 
     def close(self) -> None:
-        """Close the files; scans that are still open raise StoreClosed from now on."""
+        """Close the files; scans that are still open raise StoreClosed from now on.
+
+        Raises: StateError when RocksDB could not write all; it is closed all the same.
+        """
         for scan in list(self._scans):
             scan.throw(StoreClosed(f"store {self._path} was closed while it was being read"))
         self._metadata_handle = None
-        with suppress(DbClosedError):
-            self._metadata.close()
-            self._db.close()
+        problem: Exception | None = None
+        for part in (self._metadata, self._db):
+            try:
+                part.close()
+            except DbClosedError:
+                continue
+            except Exception as error:
+                problem = problem or error
+        if problem is not None:
+            raise _translated(problem, self._path) from problem
 
 
 def destroy(path: Path) -> None:
@@ -239,6 +249,8 @@ def _translated(error: Exception, path: Path) -> StateError:
         return StoreClosed(f"store {path} is closed: it was used after its task let go of it")
     if "lock" in text and "LOCK" in text:
         return StoreLocked(f"store {path} is open elsewhere ({text}): stop that process, or use another state_dir")
+    if any(word in text for word in _FULL):
+        return StateDiskFull(path, text)
     if any(word in text for word in _CORRUPTION):
         return CorruptStore(f"store {path} cannot be read ({text}): set it aside and restore it from its changelog")
     return StateError(f"store {path}: {text}")

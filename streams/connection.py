@@ -126,9 +126,18 @@ class Connection:
             return None
         return self.lag_of(group, [partition for name in names for partition in self._partitions[name]])
 
+    def committed(self, group: str, topics: Iterable[str]) -> dict[TopicPartition, int]:
+        """What a group has committed of these topics; partitions without an offset are absent."""
+        counts = self.admin.describe(topics)
+        partitions = [TopicPartition(name, number) for name in counts for number in range(counts[name].partitions)]
+        return {each: entry.offset for each, entry in self._watcher(group).committed(partitions).items()}
+
+    def _watcher(self, group: str) -> Consumer:
+        return self._watchers.get(group) or self._watchers.setdefault(group, self.clients.consumer(group=group))
+
     def lag_of(self, group: str, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """The same for partitions that exist."""
-        consumer = self._watchers.get(group) or self._watchers.setdefault(group, self.clients.consumer(group=group))
+        consumer = self._watcher(group)
         # Commits first: what they wrote to topics in between is then counted by the ends, never missed.
         committed = consumer.committed(partitions)
         begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)

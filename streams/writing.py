@@ -76,7 +76,7 @@ class Writer:
         timestamps = _timestamps(records, topic)
         for partition, chosen in self._places(topic.name, keys).items():
             headers = [records[index].headers for index in chosen]
-            self._producer.send(
+            too_large = self._producer.send(
                 topic.name,
                 partition,
                 [keys[index] for index in chosen],
@@ -84,6 +84,13 @@ class Writer:
                 [timestamps[index] for index in chosen],
                 headers if any(headers) else None,
             )
+            if too_large:
+                index = chosen[too_large[0]]
+                raise ProductionError(
+                    f"a record for {topic.name} is too large: raise max_request_size, and the topic's max.message.bytes",
+                    node="writer",
+                    value=records[index].value,
+                )
 
     def _places(self, topic: str, keys: Sequence[bytes | None]) -> dict[int, list[int]]:
         """Indexes by partition."""

@@ -14,12 +14,12 @@ import typer
 from streams.cli.dev import dev
 from streams.cli.new import new
 from streams.cli.target import THIS_APP, Bound, BrokerOption, SettingsOption, TargetArgument, app_of
-from streams.cli.topic_commands import consume, describe, groups, produce, reset, topics
+from streams.cli.topic_commands import consume, describe, groups, health, produce, reset, topics
 from streams.errors import ConfigError
 
 LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
 
-TAKE_AN_APP = {"run", "dev", "topology", "reset"}
+TAKE_AN_APP = {"run", "dev", "topology", "health", "reset"}
 """Commands whose first argument is MODULE:APP."""
 
 
@@ -33,7 +33,7 @@ def command_line(arguments: list[str], app: Any = None) -> int:
         rich_markup_mode="rich",
     )
     cli.callback()(options)
-    for command in (run, dev, topology, reset, topics, describe, groups, produce, consume):
+    for command in (run, dev, topology, health, reset, topics, describe, groups, produce, consume):
         cli.command()(command)
     if app is None:
         cli.command()(new)

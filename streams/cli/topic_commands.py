@@ -157,6 +157,36 @@ def _typed(topic: str, app: Any, key: str, value: str, *, writing: bool = False)
     return Topic(topic, key_serde, value_serde, known.timestamp)
 
 
+def health(
+    target: TargetArgument,
+    *,
+    within: Annotated[str, typer.Option(help="How long a lagging application may take to commit something.")] = "",
+    broker: BrokerOption = None,
+    json: JsonOption = False,
+    settings: SettingsOption = [],  # noqa: B006  typer's way to say: none given
+) -> None:
+    """Say whether a running application is well; the exit code is 1 when it is not.
+
+    Lagging but not progressing is not well. Without --within, a lagging one is watched for a commit interval.
+    """
+    from streams.cli.health import group_health
+    from streams.durations import milliseconds
+
+    try:
+        within_s = milliseconds(within, "--within") / 1000 if within else None
+    except ValueError as problem:
+        raise ConfigError(str(problem)) from None
+    app = app_of(target, broker, settings)
+    with connection_of(app, broker) as connection:
+        found = group_health(connection, app.build(), within_s)
+    if json:
+        typer.echo(msgspec.json.encode(found._asdict()).decode())
+    else:
+        typer.echo(f"{'healthy' if found.healthy else 'unhealthy'}: {found.reason} ({found.members} workers)")
+    if not found.healthy:
+        raise typer.Exit(1)
+
+
 def reset(
     target: TargetArgument,
     *,

@@ -21,6 +21,7 @@ from streams.dsl.agent_tables import hold, let_go
 from streams.errors import ProcessingError
 from streams.processor import ProcessorContext
 from streams.record import Batch, Record
+from streams.waiting import result_of
 
 T = TypeVar("T")
 
@@ -57,7 +58,7 @@ class AgentLoop:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine there, and wait for its result here."""
         assert self._loop is not None, "acquire comes first"
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        return result_of(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
 
 
 AGENT_LOOP = AgentLoop()

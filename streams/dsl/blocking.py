@@ -16,6 +16,7 @@ from streams.dsl.agent_results import Expected, Failure, Pace, collected, lanes_
 from streams.dsl.agent_tables import hold, let_go
 from streams.processor import ProcessorContext
 from streams.record import Batch
+from streams.waiting import result_of
 
 
 class TableFunction:
@@ -107,5 +108,5 @@ class ThreadedFunction(TableFunction):
 
         with self._pace.timed():
             for running in [self._pool.submit(work) for _ in range(min(self._threads, len(batch)))]:
-                running.result()
+                result_of(running)
         return collected(self._context, batch, (each for one in found for each in one), self._expected)

@@ -8,13 +8,14 @@ empty, `max_task_idle_ms` says how long the others wait for it. Nothing here kno
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import accumulate, chain
 from typing import NamedTuple
 
 from streams.clients.base import RawBatch
-from streams.record import NO_TIMESTAMP, Batch, TopicPartition
+from streams.record import NO_TIMESTAMP, Batch, Record, TopicPartition
 
 Deserialize = Callable[[Batch, int], Batch]
 """Raw columns and the partition time before them; the answer may hold fewer records."""
@@ -49,6 +50,8 @@ class PartitionQueue:
         self._deserialize = deserialize
         self._raw: deque[RawBatch] = deque()
         self._front: Batch | None = None
+        self._origin: Batch | None = None
+        """What was decoded last, as it was read: where dead letters come from."""
         self._cursor = 0
         self._latest = NO_TIMESTAMP
         self._after_front = 0
@@ -95,6 +98,14 @@ class PartitionQueue:
         assert self._front is not None, "asked of an empty queue"
         return self._front.timestamps[self._cursor :]
 
+    def as_read(self, offset: int) -> Record | None:
+        """A record in hand as it was fetched, in bytes; None when it is not among those decoded last."""
+        origin = self._origin
+        if origin is None or not origin.offsets:
+            return None
+        at = bisect_left(origin.offsets, offset)
+        return origin.record(at) if at < len(origin) and origin.offsets[at] == offset else None
+
     def clear(self) -> None:
         """Forget all that waits (the consumer goes back to another offset)."""
         self._raw.clear()
@@ -118,8 +129,8 @@ class PartitionQueue:
     def _decode(self) -> None:
         """Decode the next record batches; those whose every record was dropped only move the position."""
         columns = self._join()
-        self._after_front, self._front_size = columns[1], columns[2]
-        front = self._deserialize(columns[0], self.partition_time)
+        self._origin, self._after_front, self._front_size = columns
+        front = self._deserialize(self._origin, self.partition_time)
         self._front, self._cursor = front, 0
         if not len(front):
             self.skipped = True

@@ -22,6 +22,7 @@ from streams.errors import (
     ClientError,
     ProducerFenced,
     RebalanceInProgress,
+    StoreNotReady,
     StreamsError,
     TaskMigrated,
     TransactionAbortable,
@@ -341,8 +342,13 @@ class TaskManager:
         self._start_offsets.reset(self._consumer, partition, offset)
 
     def stores(self, name: str) -> list[Store]:
-        """The open stores of that name, one per running task that has it."""
-        return [task.stores[name] for task in self._running() if name in task.stores]
+        """The open stores of that name, one per task that has it. Raises: StoreNotReady while one of them does not run."""
+        having = [task for task in self.tasks.values() if task.has_store(name)]
+        waiting = [task.task_id for task in having if task.state is not TaskState.RUNNING]
+        if waiting or self.between_assignments or not self.rebalances:
+            reason = f"task {', '.join(waiting)} is being restored" if waiting else "the group is assigning its tasks"
+            raise StoreNotReady(f"store {name} cannot be read yet: {reason}; ask again")
+        return [task.stores[name] for task in having]
 
     def close_all(self) -> None:
         """Let go of all tasks without a commit; the first error is raised when all are closed."""

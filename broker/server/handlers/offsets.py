@@ -40,7 +40,11 @@ def commit(broker: Broker, exchange: Exchange, request: Any) -> None:
     try:
         if not request.group_id and who.generation >= 0:
             raise BrokerError(ErrorCode.INVALID_GROUP_ID)
-        if who.generation >= 0 and exchange.version >= KNOWS_MISSING_GROUPS and not broker.groups.exists(request.group_id):
+        if (
+            who.generation >= 0
+            and exchange.version >= KNOWS_MISSING_GROUPS
+            and not broker.groups.exists(request.group_id)
+        ):
             raise BrokerError(ErrorCode.GROUP_ID_NOT_FOUND)
         broker.groups.commit(request.group_id, who, accepted, done)
     except BrokerError as error:

@@ -44,6 +44,7 @@ class KafkaClients:
         _quiet()
         self._config = config
         self._network = NetworkThread(config.client_id)
+        self._given_up = False
         self._made: list[KafkaConsumer | KafkaProducer | KafkaAdmin] = []
 
     def consumer(self, *, group: str | None, read_committed: bool = False) -> KafkaConsumer:
@@ -65,6 +66,7 @@ class KafkaClients:
         config = self._config
         settings = ProducerSettings(
             batch_bytes=min(BATCH_BYTES, config.max_request_size),
+            record_bytes=config.max_request_size,
             buffer_bytes=config.buffer_memory,
             linger_s=config.linger_ms / 1000,
             compression=config.compression_type,
@@ -82,6 +84,14 @@ class KafkaClients:
         admin = KafkaAdmin(self._network, self._connect(), timeout_s=self._timeout_s)
         self._made.append(admin)
         return admin
+
+    def give_up(self) -> None:
+        """End all waiting for the broker that is under way, with BrokerUnreachable; from any thread."""
+        self._given_up = True
+        for client in self._made:
+            if isinstance(client, KafkaProducer):
+                client.give_up()
+        self._network.give_up()
 
     def close(self) -> None:
         """Disconnect what is still connected, without a flush, and end the network thread."""
@@ -119,6 +129,7 @@ class KafkaClients:
                 config.bootstrap_servers.split(","),
                 client_id=config.client_id,
                 timeout_s=config.connect_timeout_ms / 1000,
+                given_up=lambda: self._given_up,
                 **settings,
             )
         )

@@ -83,5 +83,8 @@ class MemoryClients:
         """An admin client."""
         return MemoryAdmin(self.broker)
 
+    def give_up(self) -> None:
+        """Nobody ever waits."""
+
     def close(self) -> None:
         """Nothing to let go of."""

@@ -32,9 +32,9 @@ from streams.compat.faust.topics import Channel, Sent, Topic
 from streams.config import StreamsConfig
 from streams.dsl.builder import StreamsBuilder
 from streams.dsl.kstream import KStream
+from streams.errors import StoreNotReady
+from streams.queries import StoreSource
 from streams.running import Application, run
-
-FindStores = Callable[[str], list[Store]]
 
 
 class App:
@@ -51,7 +51,7 @@ class App:
         self.clock = Clock(self)
         self.config: StreamsConfig = self.conf.streams_config()
         self._feeds: dict[str, Feed] = {}
-        self._find_stores: FindStores | None = None
+        self._stores: StoreSource | None = None
         self._built: StreamsBuilder | None = None
         self._new_topics: dict[str, NewTopic] = {}
 
@@ -132,19 +132,33 @@ class App:
         return made
 
     def timer(
-        self, interval: Any, on_leader: bool = False, traced: bool = True, name: str | None = None, **_options: Any  # noqa: ARG002
+        self,
+        interval: Any,
+        on_leader: bool = False,
+        traced: bool = True,
+        name: str | None = None,
+        **_options: Any,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Call the function every `interval` seconds."""
         return self.clock.timer(interval, on_leader=on_leader)
 
     def crontab(
-        self, cron_format: str, *, timezone: Any = None, on_leader: bool = False, traced: bool = True  # noqa: ARG002
+        self,
+        cron_format: str,
+        *,
+        timezone: Any = None,
+        on_leader: bool = False,
+        traced: bool = True,  # noqa: ARG002
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Call the function by a cron expression; a sixth field is seconds."""
         return self.clock.crontab(cron_format, timezone, on_leader=on_leader)
 
     def task(
-        self, function: Callable[..., Any] | None = None, *, on_leader: bool = False, traced: bool = True  # noqa: ARG002
+        self,
+        function: Callable[..., Any] | None = None,
+        *,
+        on_leader: bool = False,
+        traced: bool = True,  # noqa: ARG002
     ) -> Any:
         """Call the function once, when the worker runs."""
         decorate = self.clock.task(on_leader=on_leader)
@@ -230,7 +244,14 @@ class App:
 
     def stores_of(self, table: str) -> Callable[[], list[Any]]:
         """The parts of a table that this worker has, asked when called."""
-        return lambda: list(self._find_stores(table)) if self._find_stores is not None else []
+
+        def open_stores() -> list[Store]:
+            try:
+                return self._stores.stores(table) if self._stores is not None else []
+            except StoreNotReady:
+                return []
+
+        return open_stores
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Call a function of the application on its loop, from the worker, to its end."""
@@ -252,8 +273,8 @@ class App:
 
     # Within
 
-    def _serve_stores(self, find: FindStores | None) -> None:
-        self._find_stores = find
+    def _serve_stores(self, source: StoreSource | None) -> None:
+        self._stores = source
 
     def _start(self) -> None:
         self.loop_of_app.start()

@@ -9,6 +9,7 @@ from state import RecordCacheBudget, open_store
 from streams.clients.memory import MemoryBroker, MemoryProducer
 from streams.config import StreamsConfig
 from streams.dsl.builder import StreamsBuilder
+from streams.on_error import CONTINUE
 from streams.record import Batch, TopicPartition
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.task import Task, TaskEnvironment, TaskId
@@ -89,7 +90,7 @@ class Cutter:
 
 def skipping() -> ErrorHandlers:
     """Handlers that leave out what cannot be handled."""
-    return ErrorHandlers(deserialization="continue", processing="continue", production="continue")
+    return ErrorHandlers(deserialization=CONTINUE, processing=CONTINUE, production=CONTINUE)
 
 
 def texts(topic: str, *records: tuple[str | None, str | None, int]) -> list[Input]:

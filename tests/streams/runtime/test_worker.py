@@ -17,10 +17,11 @@ from state import StateDirectory, StoreLocked
 from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryClients
 from streams.config import StreamsConfig
-from streams.errors import ClientError, DeserializationError, TopologyError
+from streams.errors import ChangelogLost, ClientError, DeserializationError, TopologyError
 from streams.record import TopicPartition
 from streams.runtime.restorer import SilentListener
-from streams.runtime.worker import Worker, WorkerState
+from streams.runtime.worker import Worker
+from streams.runtime.worker_states import WorkerState
 from streams.serdes import serde_for
 
 _spec = importlib.util.spec_from_file_location("counting_app", Path(__file__).with_name("counting_app.py"))
@@ -344,13 +345,27 @@ def test_a_directory_that_stays_locked_is_an_error(broker: MemoryBroker, tmp_pat
 
 
 def test_a_store_ahead_of_its_changelog_is_set_aside(broker: MemoryBroker, tmp_path: Path) -> None:
-    """The changelog was made anew: the old store gets another name, and the new one follows the changelog."""
+    """The changelog has lost its end: the old store gets another name, and the new one follows the changelog."""
     say(broker, WORDS)
     with running(worker(broker, tmp_path)):
         until(broker, lambda: caught_up(broker))
-    broker.delete(f"{GROUP}-counts-changelog")
+    changelog = f"{GROUP}-counts-changelog"
+    broker.delete(changelog)
+    broker.create(NewTopic(changelog, 2, config={"cleanup.policy": "compact"}))
+    for partition in range(2):
+        MemoryClients(broker).producer().send(changelog, partition, [b"old"], [serde_for(int).serialize(1)], [0])
     say(broker, ["be"])
     with running(worker(broker, tmp_path)):
         until(broker, lambda: caught_up(broker))
     assert latest(broker)["be"] == 1
     assert list(tmp_path.glob("*/1_*/rocksdb/*corrupt-1"))
+
+
+def test_a_changelog_that_is_gone_stops_the_worker(broker: MemoryBroker, tmp_path: Path) -> None:
+    """With the store on this disk, to make the topic anew would be to lose the state in silence."""
+    say(broker, WORDS)
+    with running(worker(broker, tmp_path)):
+        until(broker, lambda: caught_up(broker))
+    broker.delete(f"{GROUP}-counts-changelog")
+    with pytest.raises(ChangelogLost, match="does not exist, and the store lies on this disk"):
+        worker(broker, tmp_path).run()
