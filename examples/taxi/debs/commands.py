@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from examples.taxi.debs import computation
 from examples.taxi.debs.generator import write_trips
 from examples.taxi.debs.source import open_source
+from examples.taxi.debs.watching import run_dashboard
 from streams import StreamsError
 
 
@@ -121,4 +122,4 @@ def _bar(console: Console, total: int) -> Iterator[computation.Show]:
         yield lambda progress: bar.update(task, completed=progress.done, lists=len(progress.delays))
 
 
-COMMANDS = {"debs": run_debs, "debs-trips": run_debs_trips}
+COMMANDS = {"debs": run_debs, "debs-trips": run_debs_trips, "dashboard": run_dashboard}
