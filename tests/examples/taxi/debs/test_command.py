@@ -77,6 +77,14 @@ def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
     assert "there is no directory" in done.stderr
 
 
+def test_the_trips_are_not_replaced(tmp_path: Path) -> None:
+    """An output over the input is refused."""
+    write_trips(tmp_path / "trips.csv", 5, seed=1)
+    done = taxi("debs", "--query", 1, "--trips", tmp_path / "trips.csv", "--output", tmp_path / "trips.csv")
+    assert done.returncode == 2
+    assert "holds the trips, and would be replaced" in done.stderr
+
+
 def test_trips_are_made_by_a_command(tmp_path: Path) -> None:
     """As many as asked for, in 17 columns."""
     assert taxi("debs-trips", "--count", 50, "--output", tmp_path / "trips.csv").returncode == 0
