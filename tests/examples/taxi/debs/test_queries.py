@@ -10,10 +10,13 @@ from examples.taxi.debs.generator import write_trips
 from examples.taxi.debs.grid import HALF_KILOMETRE, QUARTER_KILOMETRE, Grid
 from examples.taxi.debs.lines import line
 from examples.taxi.debs.messages import DOLLAR, Ten, Trip
+from examples.taxi.debs.source import open_source
 from examples.taxi.debs.trip_file import trips
+from examples.taxi.zones import NUMBERS
 from streams.testing import TopologyTestDriver
-from tests.examples.taxi.debs.recomputation import answers, written
+from tests.examples.taxi.debs.recomputation import answers, answers_to, written, zone_trips
 
+SHARED = Path(__file__).parents[5] / "shared" / "data"
 MINUTE = 60_000
 APPS = {1: (topology.frequent_routes, "frequent_routes"), 2: (topology.profitable_areas, "profitable_areas")}
 
@@ -146,3 +149,16 @@ def test_generated_trips_come_to_the_recomputed_lists(tmp_path: Path, query: int
     (tmp_path / "out.csv").write_text("".join(line(change, change.read_ms) + "\n" for change in found))
     assert len(found) > 100
     assert list(written(tmp_path / "out.csv")) == list(answers(tmp_path / "trips.csv", query))
+
+
+@pytest.mark.parametrize("query", [1, 2])
+@pytest.mark.parametrize("name", ["taxis.csv", "rides.csv"])
+def test_real_trips_come_to_the_recomputed_lists(tmp_path: Path, query: int, name: str) -> None:
+    """Zones instead of cells: the commission's trips and seaborn's sample of them, put in order of drop-off."""
+    path = SHARED / name
+    if not path.is_file():
+        pytest.skip("the sample of real trips is not on this machine")
+    found = changes(query, list(open_source(path).trips()))
+    (tmp_path / "out.csv").write_text("".join(line(change, change.read_ms) + "\n" for change in found))
+    assert len(found) > 100
+    assert list(written(tmp_path / "out.csv")) == list(answers_to(zone_trips(path, NUMBERS), query))
