@@ -8,11 +8,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: taxi taxi-clean test check format bench nexmark docs dist differential chaos crash-broker fuzz-broker clients clean help
+.PHONY: taxi taxi-clean debs test check format bench nexmark docs dist differential chaos crash-broker fuzz-broker clients clean help
 
 help:
 	@echo 'make taxi        set up, then run the taxi pipeline on the embedded broker'
 	@echo 'make taxi-clean  forget what make taxi stored'
+	@echo 'make debs        the DEBS 2015 queries over a million trips, with kills, against a recomputation (ARGS="--count 20000")'
 	@echo 'make test        set up, then run the tests (ARGS="-k windows" to choose)'
 	@echo 'make check       formatting, lint, types, import contracts, tests'
 	@echo 'make bench       measure (ARGS="--records 200000" for a quick look)'
@@ -37,6 +38,9 @@ taxi: $(STAMP)
 
 taxi-clean: $(STAMP)
 	@$(BIN)/python -m examples.taxi clean
+
+debs: $(STAMP)
+	@$(BIN)/python -m tests.examples.taxi.debs $(ARGS)
 
 test: $(STAMP)
 	$(BIN)/pytest $(ARGS)

@@ -67,7 +67,7 @@ class Run:
 
     def _kill(self, kind: str) -> bool:
         """SIGKILL one process of a kind that works in this directory, once the run has results."""
-        if not any((self.directory / "state").glob("*/1_0")):
+        if not any(self.directory.glob("debs-*/state/*/1_0")):
             return False
         listed = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
         found = [line for line in listed.splitlines() if MARKS[kind] in line and str(self.directory) in line]
