@@ -183,7 +183,7 @@ class TopologyTestDriver:
         self._timers = Timers(self._application.timers, self.now_ms)
         self._broker = MemoryBroker(create_topics=True)
         self._directory = directory
-        self._resources = RocksDBResources() if directory else None
+        self._resources = RocksDBResources(configure=self.config.rocksdb_config_setter) if directory else None
         self._cache = RecordCacheBudget(self.config.statestore_cache_max_bytes)
         self._topics = tuple(topics)
         self._global_topics = frozenset(each.topic for each in self.topology.global_stores)

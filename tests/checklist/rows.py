@@ -48,6 +48,7 @@ ELSEWHERE = {
     155: f"{RUNTIME}/test_global_state.py::test_all_partitions_are_read_before_the_first_record",
     156: f"{BUILD}::test_stores_may_be_in_memory_by_default",
     157: f"{STATE}/test_crash.py::test_a_killed_process_leaves_a_whole_commit",
+    158: f"{DRIVER}::test_rocksdbs_options_may_be_set",
     160: f"{DRIVER}::test_stores_can_be_looked_into",
     171: f"{RUNTIME}/test_worker.py::test_counts_words_and_commits",
     172: f"{RUNTIME}/test_worker.py::test_counts_words_and_commits",

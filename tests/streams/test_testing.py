@@ -144,3 +144,18 @@ def test_timers_and_start_functions_of_an_app_are_called() -> None:
         driver.input("zones").send("z", "Zoo", 0)
         driver.advance_wall_clock("5 s")
     assert seen == ["start", "Zoo", "stop"]
+
+
+def test_rocksdbs_options_may_be_set(tmp_path: Path) -> None:
+    """Store by store, before it is opened; what was set is what RocksDB then runs with."""
+    told = []
+
+    def setter(store: str, options: Any) -> None:
+        told.append(store)
+        options.set_max_open_files(77)
+
+    with TopologyTestDriver(taxi(rocksdb_config_setter=setter), directory=tmp_path) as driver:
+        driver.input("zones").send("z", "Zoo", 0)
+    assert sorted(told) == ["takings", "zones"]
+    written = next(tmp_path.rglob("zones/OPTIONS-*")).read_text()
+    assert "max_open_files=77" in written
