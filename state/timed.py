@@ -11,7 +11,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from state.cache import RecordCache, RecordCacheBudget
+from state.cache import RecordCache, RecordCacheBudget, Update
 from state.engine import Engine, KeyRange
 from state.keys import pack_long
 from state.layers import LayeredStore
@@ -42,12 +42,22 @@ class TimedStore(LayeredStore):
         self._value: Callable[[Any], Any] = self._below if self._cache is None else self._cache.get
         self._identity = self._layout.identity
         self._by_value = spec.key_serde.by_value
+        self.read_downstream = False
+        """Whether those who are told of flushes read this store then: each write may make other entries expire."""
         self._slack_ms = int(spec.time_ordered)
 
     def _size(self, entry: Any, value: Any) -> int:
         return _PREFIX + self._slack_ms + super()._size(entry, value)  # time-ordered keys have a byte before them
 
     # Writing
+
+    def _release(self, updates: list[Update]) -> None:
+        """As for all stores; one by one, as Kafka does it, where the difference can be seen."""
+        if not self.read_downstream:
+            super()._release(updates)
+            return
+        for update in updates:
+            super()._release([update])
 
     def _write(self, entry: Any, value: Any, timestamp: int, headers: Any = None) -> None:
         del headers
