@@ -111,6 +111,11 @@ class RecordCache:
         self._sizes: dict[Any, int] = {}
         self._bytes = 0
 
+    @property
+    def roomy(self) -> bool:
+        """Whether evictions are far away."""
+        return self._budget.roomy
+
     def get(self, entry: Any) -> Any:
         """The value here or below; counts as a use."""
         value = self.entries.get(entry, _ABSENT)

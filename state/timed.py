@@ -95,8 +95,7 @@ class TimedStore(LayeredStore):
         self._check_open()
         timelines = self._active_timelines()
         if self._cache is not None:
-            entries = timelines.between(identity, first_time, last_time)
-            return self._between_cached(self._cache, entries[::-1] if backward else entries, backward=backward)
+            return self._between_cached(self._cache, identity, first_time, last_time, backward=backward)
         entries = timelines.between(identity, max(first_time, self._segments.oldest_readable), last_time)
         found = []
         for entry in reversed(entries) if backward else entries:
@@ -107,20 +106,28 @@ class TimedStore(LayeredStore):
                 found.append((entry, value))
         return found
 
-    def _between_cached(self, cache: RecordCache, entries: list[Any], *, backward: bool) -> Iterator[tuple[Any, Any]]:
+    def _between_cached(
+        self, cache: RecordCache, identity: Any, first_time: int, last_time: int, *, backward: bool
+    ) -> Iterator[tuple[Any, Any]]:
         """As Kafka reads through a cache: what lies below as of when its segment is reached, what is cached as of when
         its turn comes, one ahead. A write in between may evict an entry: then it reads as it was below before.
+        Backward, what is cached is looked through from the begin of the first time's segment on, which counts as a use
+        (left out while a large cache is far from full: what was used last does not matter then).
         """
-        segments = [list(found) for _, found in groupby(entries, self._segment_of)]
-        below = partial(self._below_since, self._segments.oldest_readable - self._slack_ms)
-        return merged(read_cached(cache, segments), read_below(below, segments), backward=backward)
+        interval, begin = self._segments.interval_ms, first_time
+        if backward and not cache.roomy:
+            begin = max(first_time, 0) // interval * interval
+        entries = self._active_timelines().between(identity, begin, last_time)
+        segments = [list(found) for _, found in groupby(reversed(entries) if backward else entries, self._segment_of)]
+        below = partial(self._below_since, first_time, self._segments.oldest_readable - self._slack_ms)
+        return merged(read_cached(cache, segments, first_time), read_below(below, segments), backward=backward)
 
     def _segment_of(self, entry: Any) -> bytes:
         return self._segments.prefix(entry[1])
 
-    def _below_since(self, oldest: int, entry: Any) -> Any:
-        value = None if entry[1] < oldest else self._live[entry]
-        if value is None and not self._is_cached(entry):
+    def _below_since(self, first_time: int, readable: int, entry: Any) -> Any:
+        value = self._live[entry] if entry[1] >= first_time and entry[1] >= readable else None
+        if value is None and (entry[1] >= first_time or entry[1] < readable) and not self._is_cached(entry):
             self._active_timelines().remove(entry)
         return value
 
