@@ -111,11 +111,6 @@ class RecordCache:
         self._sizes: dict[Any, int] = {}
         self._bytes = 0
 
-    @property
-    def roomy(self) -> bool:
-        """Whether evictions are far away."""
-        return self._budget.roomy
-
     def get(self, entry: Any) -> Any:
         """The value here or below; counts as a use."""
         value = self.entries.get(entry, _ABSENT)
@@ -151,7 +146,7 @@ class RecordCache:
 
     @property
     def roomy(self) -> bool:
-        """Whether `put_known` may be used."""
+        """Whether evictions are far away: then `put_known` may be used."""
         return self._budget.roomy
 
     def put_known(self, entries: Sequence[Any], values: Sequence[Any], timestamps: Sequence[int]) -> None:

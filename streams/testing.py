@@ -28,6 +28,7 @@ from streams.config import StreamsConfig
 from streams.durations import Duration, milliseconds
 from streams.errors import TopologyError
 from streams.input_order import InputOrder
+from streams.mock_processor_context import MockProcessorContext
 from streams.queries import StoreView
 from streams.record import NO_TIMESTAMP, Batch, Headers, Record, TopicPartition
 from streams.running import Application
@@ -38,7 +39,7 @@ from streams.timers import Timers, call
 from streams.topology.compile import compile_global, compile_task
 from streams.topology.topology import SinkNode, SourceNode, Topology
 
-__all__ = ["TestInputTopic", "TestOutputTopic", "TopologyTestDriver"]
+__all__ = ["MockProcessorContext", "TestInputTopic", "TestOutputTopic", "TopologyTestDriver"]
 
 ALL = 1 << 40
 
