@@ -90,16 +90,18 @@ class TimedStore(LayeredStore):
     ) -> Iterable[tuple[Any, Any]]:
         """(entry key, live value) of one key with first <= time <= last, in the order they are used in.
 
-        Without a record cache that is a snapshot; with one, see `_between_cached`.
+        That is a snapshot, unless a write could evict something from a record cache meanwhile: see `_between_cached`.
         """
         self._check_open()
-        timelines = self._active_timelines()
-        if self._cache is not None:
-            return self._between_cached(self._cache, identity, first_time, last_time, backward=backward)
-        entries = timelines.between(identity, max(first_time, self._segments.oldest_readable), last_time)
+        timelines, cache = self._active_timelines(), self._cache
+        if cache is None:
+            first_time = max(first_time, self._segments.oldest_readable)
+        elif not cache.roomy:
+            return self._between_cached(cache, identity, first_time, last_time, backward=backward)
+        entries = timelines.between(identity, first_time, last_time)
         found = []
         for entry in reversed(entries) if backward else entries:
-            value = self._below(entry)
+            value = self._value(entry)
             if value is None:
                 timelines.remove(entry)
             else:
@@ -111,12 +113,10 @@ class TimedStore(LayeredStore):
     ) -> Iterator[tuple[Any, Any]]:
         """As Kafka reads through a cache: what lies below as of when its segment is reached, what is cached as of when
         its turn comes, one ahead. A write in between may evict an entry: then it reads as it was below before.
-        Backward, what is cached is looked through from the begin of the first time's segment on, which counts as a use
-        (left out while a large cache is far from full: what was used last does not matter then).
+        Backward, what is cached is looked through from the begin of the first time's segment on, which counts as a use.
         """
-        interval, begin = self._segments.interval_ms, first_time
-        if backward and not cache.roomy:
-            begin = max(first_time, 0) // interval * interval
+        interval = self._segments.interval_ms
+        begin = max(first_time, 0) // interval * interval if backward else first_time
         entries = self._active_timelines().between(identity, begin, last_time)
         segments = [list(found) for _, found in groupby(reversed(entries) if backward else entries, self._segment_of)]
         below = partial(self._below_since, first_time, self._segments.oldest_readable - self._slack_ms)
