@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: taxi taxi-clean debs test check format bench nexmark docs dist differential chaos crash-broker fuzz-broker clients clean help
+.PHONY: taxi taxi-clean debs test check format bench nexmark docs dist differential cut chaos crash-broker fuzz-broker clients clean help
 
 help:
 	@echo 'make taxi        set up, then run the taxi pipeline on the embedded broker'
@@ -21,6 +21,7 @@ help:
 	@echo 'make docs        build the documentation into site/, with warnings as errors'
 	@echo 'make dist        build the wheel'
 	@echo 'make differential SEED=1 COUNT=200   random programs, ours against Kafka Streams (needs java and mvn)'
+	@echo 'make cut SEED=1 COUNT=200            random programs in batches of one, two, seven and all'
 	@echo 'make chaos SEED=1 ROUNDS=3           workers and broker killed at random, exactly-once (AGAINST=kafka LIBRARIES=DIR: on Apache Kafka from the jars in DIR)'
 	@echo 'make crash-broker SEED=1 ROUNDS=3    the broker killed under load'
 	@echo 'make fuzz-broker SEED=1 COUNT=3000   garbage against a live broker'
@@ -74,6 +75,9 @@ ROUNDS ?= 3
 
 differential: $(STAMP)
 	@$(BIN)/python -m tests.differential --seed $(SEED) --count $(COUNT)
+
+cut: $(STAMP)
+	@$(BIN)/python -m tests.differential.cutting --seed $(SEED) --count $(COUNT)
 
 chaos: $(STAMP)
 	@$(BIN)/python -m tests.chaos --seed $(SEED) --rounds $(ROUNDS) $(if $(AGAINST),--against $(AGAINST) --libraries $(LIBRARIES))

@@ -173,7 +173,7 @@ class RecordCache:
 
     @property
     def roomy(self) -> bool:
-        """Whether `put_known` may be used."""
+        """Whether evictions are far away: then `put_known` may be used."""
         return self._budget.roomy
 
     def put_known(self, entries: Sequence[Any], values: Sequence[Any], timestamps: Sequence[int]) -> None:

@@ -93,7 +93,7 @@ class RecentEntries:
         self._arrivals.append((time, []))
         self._due = time + self._width_ms
         oldest = time - self._retention_ms + 1
-        while self._arrivals[0][0] < oldest:
+        while len(self._arrivals) > 1 and self._arrivals[0][0] < oldest:
             self._forget(self._arrivals.popleft()[1], oldest)
 
     def _forget(self, keys: list[Any], before: int) -> None:

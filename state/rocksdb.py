@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -39,14 +39,21 @@ _FULL = ("No space left on device", "File too large", "Disk quota exceeded")
 _CORRUPTION = ("Corruption", "checksum mismatch", "missing file", "No such file")
 
 
+Configure = Callable[[str, Any], None]
+
+
 class RocksDBResources:
     """Memory that all stores of a process share.
 
     `total_bytes` bounds block cache and write buffers together; write buffers are charged to the cache.
-    `write_buffer_bytes` is that of one store, before it is written to a file.
+    `write_buffer_bytes` is that of one store, before it is written to a file. `configure(directory name, options)`, if
+    given, may change RocksDB's options (rocksdict's) of each store before it is opened.
     """
 
-    def __init__(self, *, total_bytes: int = 64 << 20, write_buffer_bytes: int = 8 << 20) -> None:
+    def __init__(
+        self, *, total_bytes: int = 64 << 20, write_buffer_bytes: int = 8 << 20, configure: Configure | None = None
+    ) -> None:
+        self.configure = configure
         self.write_buffer_bytes = min(write_buffer_bytes, max(total_bytes // 4, 64 << 10))
         self.cache = Cache(total_bytes)
         self.write_buffers = WriteBufferManager.new_write_buffer_manager_with_cache(
@@ -90,6 +97,8 @@ class RocksDBEngine:
             options = resources.options()
             options.set_memtable_prefix_bloom_ratio(_BUFFER_FILTER)
             options.set_memtable_whole_key_filtering(True)
+            if resources.configure is not None:
+                resources.configure(path.name, options)
             self._db: Any = Rdict(str(path), options, column_families={_METADATA: resources.options()})
             self._metadata: Any = self._db.get_column_family(_METADATA)
             self._metadata_handle: Any = self._db.get_column_family_handle(_METADATA)

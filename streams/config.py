@@ -109,6 +109,12 @@ class StreamsConfig:
         kind="bytes",
         minimum=1024**2,
     )
+    rocksdb_config_setter: Any = setting(  # noqa: RUF009  makes a field
+        None,
+        "Function (store name, options) that changes RocksDB's options of a store before it is opened; they are "
+        "rocksdict's, and already share block cache and write buffers.",
+        kind=object,
+    )
     state_cleanup_delay_ms: int = setting(
         600_000, "How long the state of a task that moved away is kept.", kind="ms", minimum=0
     )

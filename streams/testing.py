@@ -28,6 +28,7 @@ from streams.config import StreamsConfig
 from streams.durations import Duration, milliseconds
 from streams.errors import TopologyError
 from streams.input_order import InputOrder
+from streams.mock_processor_context import MockProcessorContext
 from streams.queries import StoreView
 from streams.record import NO_TIMESTAMP, Batch, Headers, Record, TopicPartition
 from streams.running import Application
@@ -38,7 +39,7 @@ from streams.timers import Timers, call
 from streams.topology.compile import compile_global, compile_task
 from streams.topology.topology import SinkNode, SourceNode, Topology
 
-__all__ = ["TestInputTopic", "TestOutputTopic", "TopologyTestDriver"]
+__all__ = ["MockProcessorContext", "TestInputTopic", "TestOutputTopic", "TopologyTestDriver"]
 
 ALL = 1 << 40
 
@@ -185,7 +186,7 @@ class TopologyTestDriver:
         self._timers = Timers(self._application.timers, self.now_ms)
         self._broker = MemoryBroker(create_topics=True)
         self._directory = directory
-        self._resources = RocksDBResources() if directory else None
+        self._resources = RocksDBResources(configure=self.config.rocksdb_config_setter) if directory else None
         self._cache = RecordCacheBudget(self.config.statestore_cache_max_bytes)
         self._topics = tuple(topics)
         self._global_topics = frozenset(each.topic for each in self.topology.global_stores)

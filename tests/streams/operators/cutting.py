@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from state import RecordCacheBudget, open_store
@@ -86,6 +86,24 @@ class Cutter:
         topics = {topic: self.broker.records(topic) for topic in sorted(self.broker.topics())}
         stores: dict[str, Any] = {f"store {name}": list(store.all()) for name, store in self.task.stores.items()}
         return {**topics, **stores, "dropped": self.task.dropped_records}
+
+
+def cut_matters(topology: Topology, chunks: Sequence[Sequence[Input]], cache_bytes: int) -> str | None:
+    """How batches of two, seven and all differ from single records, as in Kafka; None when they do not.
+
+    There is a commit after each chunk.
+    """
+    reference: dict[str, Any] = {}
+    for size in (1, 2, 7, 1_000):
+        cutter = Cutter(topology, size, cache_bytes)
+        for chunk in chunks:
+            cutter.feed([record for record in chunk if record[0] in cutter.topics])
+        seen = cutter.seen()
+        reference = reference or seen
+        for part in seen.keys() | reference.keys():
+            if seen.get(part) != reference.get(part):
+                return f"{part} in batches of {size}: {seen.get(part)}\n  one by one: {reference.get(part)}"
+    return None
 
 
 def skipping() -> ErrorHandlers:
