@@ -104,6 +104,39 @@ def test_before_and_after_a_run(streams_broker: RunningBroker, tmp_path: Path) -
         view.get("w")
 
 
+@pytest.mark.broker
+@pytest.mark.parametrize("kind", ["agent", "threads"])
+def test_agents_and_threads_may_ask_while_they_are_waited_for(
+    streams_broker: RunningBroker, tmp_path: Path, kind: str
+) -> None:
+    """The processing thread waits for their result, and answers meanwhile."""
+    app = counting(f"asking-{kind}", broker=streams_broker.url, state_dir=str(tmp_path), commit_interval_ms=50)
+    questions = app.topic(f"asking-{kind}-questions", key=str, value=str, partitions=1)
+    answers = app.topic(f"asking-{kind}-answers", key=str, value=int, partitions=1)
+
+    def answer(word: str) -> int:
+        return app.store("total").get(word) or 0
+
+    if kind == "agent":
+
+        @app.agent(questions, to=answers)
+        async def look(word: str) -> int:
+            return answer(word)
+
+    else:
+
+        @app.process(questions, to=answers, threads=2)
+        def look_up(word: str) -> int:
+            return answer(word)
+
+    app.write(f"asking-{kind}-words", [("a", "x"), ("a", "x")], timestamp=1_000)
+    with app.running() as run:
+        until_processed(run, 2)
+        app.write(questions, [("q", "a")])
+        run.catch_up(timeout_s=25)
+    assert [record.value for record in app.read(answers)] == [2]
+
+
 def test_a_store_that_leaves_during_a_scan_is_told() -> None:
     """What was read is half of it: the reader must begin again."""
     with TopologyTestDriver(counting("left")) as driver:

@@ -104,13 +104,13 @@ def test_an_aggregates_letter_leaves_the_total_as_it_was() -> None:
     """The value that the function raised for does not count."""
     app = App("letters", broker="kafka://nowhere:1", statestore_cache_max_bytes=0)
 
-    @app.aggregate("rides", to="totals", initial=float, on_error=dead_letter(DLQ))
+    @app.aggregate(app.topic("rides", key=str, value=Ride), to="totals", initial=float, on_error=dead_letter(DLQ))
     def total(so_far: float, ride: Ride) -> float:
         return so_far + checked(ride).fare
 
     with TopologyTestDriver(app) as driver:
         for fare in (2.0, -1.0, 3.0):
-            driver.pipe("rides", b'"a"', msgspec.json.encode(Ride(fare)), 2)
+            driver.pipe("rides", b"a", msgspec.json.encode(Ride(fare)), 2)
         assert driver.output("totals").read_values() == [2.0, 5.0]
         assert [letter.value for letter in letters(driver)] == [b'{"fare":-1.0}']
 
