@@ -73,7 +73,7 @@ def command_line(app: Any) -> click.Group:
         params=[
             click.Option(["--datadir", "-D"], help="Where stores are kept."),
             click.Option(["--loglevel", "-l", "loglevel"], default=None, help="debug, info, warning or error."),
-            click.Option(["--app", "-A"], help="Accepted: the application is this one."),
+            click.Option(["--app", "-A", "application"], help="Accepted: the application is this one."),
             click.Option(["--debug/--no-debug"], default=False),
             click.Option(["--quiet/--no-quiet", "-q"], default=False),
         ],
