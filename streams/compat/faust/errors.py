@@ -45,7 +45,7 @@ class FaustError(StreamsError):
     """Base of the errors of this package."""
 
 
-class ImproperlyConfigured(FaustError):
+class ImproperlyConfigured(FaustError):  # noqa: N818  Faust's name
     """A setting is unknown, wrong, or not supported."""
 
 
@@ -53,7 +53,7 @@ class ValidationError(FaustError, ValueError):
     """A value does not fit a field of a Record."""
 
 
-class NotHere(FaustError, AttributeError):
+class NotHere(FaustError, AttributeError):  # noqa: N818  it says what is the matter
     """A feature of Faust that is outside of the subset."""
 
 
