@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: taxi taxi-clean test check format bench nexmark dist differential chaos crash-broker fuzz-broker clients clean help
+.PHONY: taxi taxi-clean test check format bench bench-faust nexmark dist differential chaos crash-broker fuzz-broker clients clean help
 
 help:
 	@echo 'make taxi        set up, then run the taxi pipeline on the embedded broker'
@@ -17,6 +17,7 @@ help:
 	@echo 'make check       formatting, lint, types, import contracts, tests'
 	@echo 'make bench       measure (ARGS="--records 200000" for a quick look)'
 	@echo 'make nexmark     the Nexmark queries, checked against DuckDB and measured (ARGS="--query q5" for one)'
+	@echo 'make bench-faust  the same applications on Faust and on streams.compat.faust'
 	@echo 'make dist        build the wheel'
 	@echo 'make differential SEED=1 COUNT=200   random programs, ours against Kafka Streams (needs java and mvn)'
 	@echo 'make chaos SEED=1 ROUNDS=3           workers and broker killed at random, exactly-once (AGAINST=kafka LIBRARIES=DIR: on Apache Kafka from the jars in DIR)'
@@ -56,6 +57,9 @@ bench: $(STAMP)
 
 nexmark: $(STAMP)
 	@$(BIN)/python -m benchmarks.nexmark $(ARGS)
+
+bench-faust: $(STAMP)
+	@$(BIN)/python -m tests.faust $(ARGS)
 
 dist: $(STAMP)
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/tutorial.md", "docs/files.md", "examples/small/README.md"]
+PAGES = ["README.md", "docs/tutorial.md", "docs/files.md", "docs/from-faust.md", "examples/small/README.md"]
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ [A-Z]+ ")
 
 

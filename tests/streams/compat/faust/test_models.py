@@ -95,7 +95,7 @@ def test_an_unknown_option_is_named() -> None:
     """An option of Faust that is not here says so when the class is made."""
     with pytest.raises(faust.NotHere, match="polymorphic_fields"):
 
-        class Any_(faust.Record, polymorphic_fields=True):
+        class Wide(faust.Record, polymorphic_fields=True):
             value: int
 
 
