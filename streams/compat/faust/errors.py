@@ -28,7 +28,6 @@ ELSEWHERE = {
     "Sensor": "the worker logs what it does; broker and groups are shown by `streams groups` and `streams topics`",
     "Monitor": "the worker logs what it does; broker and groups are shown by `streams groups` and `streams topics`",
     "monitor": "the worker logs what it does; broker and groups are shown by `streams groups` and `streams topics`",
-    "Stream": "streams are what agents are given: write an @app.agent",
     "stream": "streams are what agents are given: write an @app.agent(topic) in place of app.stream(topic)",
     "Schema": "give key_type, value_type, key_serializer and value_serializer to app.topic",
     "SASLCredentials": "give the broker's address alone: the client settings of a secured cluster are not passed on yet",

@@ -86,7 +86,7 @@ def test_an_agent_that_raises_goes_on_with_the_next_record(app: faust.App) -> No
         told.append(str(error))
 
     @app.agent(app.topic("numbers", value_type=int), on_error=tell)
-    async def add(stream: Any) -> None:
+    async def add(stream: faust.Stream[int]) -> None:
         async for number in stream:
             if number == 2:
                 raise ValueError("not two")
