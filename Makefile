@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: taxi taxi-clean debs test check format bench nexmark docs dist differential cut chaos crash-broker fuzz-broker clients clean help
+.PHONY: taxi taxi-clean debs test check format bench bench-faust nexmark docs dist differential cut chaos crash-broker fuzz-broker clients clean help
 
 help:
 	@echo 'make taxi        set up, then run the taxi pipeline on the embedded broker'
@@ -19,6 +19,7 @@ help:
 	@echo 'make bench       measure (ARGS="--records 200000" for a quick look)'
 	@echo 'make nexmark     the Nexmark queries, checked against DuckDB and measured (ARGS="--query q5" for one)'
 	@echo 'make docs        build the documentation into site/, with warnings as errors'
+	@echo 'make bench-faust  the same applications on Faust and on streams.compat.faust'
 	@echo 'make dist        build the wheel'
 	@echo 'make differential SEED=1 COUNT=200   random programs, ours against Kafka Streams (needs java and mvn)'
 	@echo 'make cut SEED=1 COUNT=200            random programs in batches of one, two, seven and all'
@@ -65,6 +66,9 @@ nexmark: $(STAMP)
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+bench-faust: $(STAMP)
+	@$(BIN)/python -m tests.faust $(ARGS)
 
 dist: $(STAMP)
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

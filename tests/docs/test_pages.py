@@ -30,6 +30,7 @@ PAGES = [
     "docs/from-kafka-streams.md",
     "docs/from-pandas.md",
     "docs/files.md",
+    "docs/from-faust.md",
     "examples/small/README.md",
 ]
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ [A-Z]+ |task \d+_\d+: ")

@@ -102,7 +102,7 @@ class WindowWrapper:
     @property
     def name(self) -> str:
         """The table's name."""
-        return self.table.name  # type: ignore[no-any-return]
+        return str(self.table.name)
 
     # Whose time
 
@@ -144,7 +144,7 @@ class WindowWrapper:
         found = self._relative(event or current_event())
         if isinstance(found, str):
             found = datetime.fromisoformat(found)
-        return found.timestamp() if isinstance(found, datetime) else found  # type: ignore[no-any-return]
+        return found.timestamp() if isinstance(found, datetime) else found
 
     def now_time(self) -> float:
         """The end of the latest window of the partition in hand, where windows expire; else the system's time."""
