@@ -215,7 +215,8 @@ class GroupCoordinator:
         group = self._groups.get(group_id)
         if group is None:
             if who.generation >= 0:
-                raise BrokerError(ErrorCode.ILLEGAL_GENERATION)
+                stored = self._offsets.of_group(group_id)
+                raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID if stored else ErrorCode.ILLEGAL_GENERATION)
             return
         if group.state is GroupState.DEAD:
             raise BrokerError(ErrorCode.COORDINATOR_NOT_AVAILABLE)
@@ -309,6 +310,11 @@ class GroupCoordinator:
     def group_ids(self) -> list[str]:
         """Every group: those with members or a generation, and those that only stored offsets."""
         return sorted(self._groups.keys() | set(self._offsets.groups()) | self._consumers.group_ids())
+
+    def has_new_members(self, group_id: str) -> bool:
+        """Whether members of the new protocol are in a group, which commit at epochs."""
+        consumer = self._consumers.get(group_id)
+        return consumer is not None and bool(consumer.members)
 
     def exists(self, group_id: str) -> bool:
         """Whether there is such a group, of either kind."""

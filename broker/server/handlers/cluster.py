@@ -120,12 +120,15 @@ def _topic_body(broker: Broker, topic: Topic, *, operations: bool) -> Body:
 # ---- the rest
 
 
+BROKERS, CONTROLLERS = 1, 2
+
+
 def find_coordinator(broker: Broker, exchange: Exchange, request: Any) -> Body:
     """Always this broker."""
     kind = getattr(request, "key_type", 0)
     known = 0 <= kind < COORDINATOR_KINDS
     error = ErrorCode.NONE if known else ErrorCode.INVALID_REQUEST
-    message = None if known else f"coordinator type {kind} is not known"
+    message = ("NONE" if exchange.version < 4 else "") if known else f"coordinator type {kind} is not known"
     node = _node(broker) if known else {"node_id": -1, "host": "", "port": -1}
     where = {name: node[name] for name in ("node_id", "host", "port")}
     if exchange.version < 4:
@@ -140,8 +143,9 @@ def find_coordinator(broker: Broker, exchange: Exchange, request: Any) -> Body:
 def describe(broker: Broker, _: Exchange, request: Any) -> Body:
     """The cluster: one broker, which is also the controller."""
     endpoint_type = getattr(request, "endpoint_type", 1)
-    if endpoint_type != 1:
-        raise BrokerError(ErrorCode.MISMATCHED_ENDPOINT_TYPE)
+    if endpoint_type != BROKERS:
+        code = ErrorCode.MISMATCHED_ENDPOINT_TYPE if endpoint_type == CONTROLLERS else ErrorCode.UNSUPPORTED_ENDPOINT_TYPE
+        raise BrokerError(code, f"this is a broker's endpoint (1), not one of type {endpoint_type}")
     node = {name: value for name, value in _node(broker).items() if name != "node_id"}
     operations = request.include_cluster_authorized_operations
     return {

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
+from broker.coordinators.assignors import check_assignor
 from broker.coordinators.consumer_group import ConsumerGroup, ConsumerMember, Place
 from broker.coordinators.consumer_membership import Beat, Heartbeat
 from broker.errors import BrokerError, ErrorCode
@@ -52,6 +53,7 @@ def _check(version: int, request: Any) -> None:
     for is_wrong, message in problems:
         if is_wrong:
             raise BrokerError(ErrorCode.INVALID_REQUEST, message)
+    check_assignor(request.server_assignor)
 
 
 def _heartbeat(exchange: Exchange, request: Any) -> Heartbeat:
@@ -101,10 +103,13 @@ def describe(broker: Broker, _: Exchange, request: Any) -> Body:
     """Epochs, members, what they have and what they shall have."""
     operations = GROUP_OPERATIONS if request.include_authorized_operations else OPERATIONS_NOT_ASKED
     names = {topic.topic_id: name for name, topic in broker.catalog.topics.items()}
-    groups = []
+    groups: list[Body] = []
     for group_id in request.group_ids:
         group = broker.groups.consumer_group(group_id)
-        if group is None:
+        if not group_id:
+            described: Body = {"error_code": ErrorCode.INVALID_GROUP_ID, "error_message": None, "group_id": ""}
+            groups.append({**described, "authorized_operations": OPERATIONS_NOT_ASKED})
+        elif group is None:
             groups.append({**_unknown(broker, group_id), "authorized_operations": OPERATIONS_NOT_ASKED})
         else:
             groups.append({**_described(group, names), "authorized_operations": operations})

@@ -11,7 +11,6 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 TRANSACTIONAL = 0x10
 CONTROL = 0x20
-LOG_APPEND = 0x08
 
 
 def plain_batch(draw: Draw, *, producer: str | None = None, sequence: int = -1, attributes: int = 0) -> Batch:
@@ -33,7 +32,6 @@ def odd_batch(draw: Draw) -> Any:
     one = ((b"k", b"v", draw.now_ms),)
     key_missing = ((b"k", b"v", draw.now_ms), (None, b"v", draw.now_ms), (None, b"w", draw.now_ms))
     return draw.one(
-        None,
         b"",
         b"short",
         Batch(good.records, damage=((17, b"\0\0\0\0"),), seal_again=False),
@@ -46,9 +44,7 @@ def odd_batch(draw: Draw) -> Any:
         Batch(one, damage=((57, b"\0\0\0\0"),)),
         Batch(one, damage=((23, b"\0\0\0\x01"),)),
         Batch(one, attributes=CONTROL),
-        Batch(one, attributes=LOG_APPEND),
         Batch(one, attributes=0x80),
-        Batch(one, attributes=7),
         Batch(((b"k", b"v", draw.now_ms + 2 * HOUR_MS),)),
         Batch(((b"k", b"v", draw.now_ms), (b"k", b"v", draw.now_ms + 2 * HOUR_MS))),
         Batch(((b"k", b"v", -1),)),
@@ -56,7 +52,6 @@ def odd_batch(draw: Draw) -> Any:
         Batch(key_missing),
         Batch(((b"k", b"v" * 1_100_000, draw.now_ms),)),
         Batch(good.records, tail=Batch(one).built({})),
-        Batch(good.records, tail=b"\0" * 5),
         Batch(one, producer=draw.producer(), sequence=-1),
         Batch(one, producer=draw.producer(), sequence=-1, attributes=TRANSACTIONAL),
         Batch(one, attributes=TRANSACTIONAL),
