@@ -83,6 +83,7 @@ class GroupCoordinator:
         self._offsets = Offsets()
         self._runtime = Runtime(logs, self._replay, when_committed, clock_ms, self._offsets.end)
         self._settings_of = settings_of
+        self._living: frozenset[str] = frozenset()
         self._consumers = ConsumerGroups(self._runtime, timers, topics, self._timeouts, config.group_consumer_max_size)
 
     def load(self) -> None:
@@ -93,10 +94,27 @@ class GroupCoordinator:
         consumers = self._consumers.start()
         logger.info("loaded %d groups from %d records", len(self._groups) + consumers, count)
 
+    def taken_back(self, log: PartitionLog) -> None:
+        """What a disk refused to sync never happened: offsets are again as the log has them.
+
+        Groups that live stay as they are: their members are told of the failure, and write their state down again.
+        """
+        self._living = frozenset(self._groups) | self._consumers.group_ids()
+        try:
+            self._runtime.taken_back(log, self._forget)
+        finally:
+            self._living = frozenset()
+
+    def _forget(self, partition: int) -> None:
+        self._offsets.forget_groups(lambda group_id: self._runtime.partition_of(group_id) == partition)
+        self._offsets.forget_pending(partition)
+
     def _replay(self, record: StateRecord, origin: Origin) -> None:
-        if self._consumers.replay(record):
+        if self._consumers.replay(record, self._living):
             return
         key = parse_key(record.key)
+        if isinstance(key, GroupKey) and key.group in self._living:
+            return
         if isinstance(key, OffsetKey):
             self._offsets.replay(key, None if record.value is None else parse_offset(record.value), origin)
         elif isinstance(key, GroupKey) and record.value is None:

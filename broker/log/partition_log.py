@@ -119,6 +119,7 @@ class PartitionLog:
         self.checkpointed = 0  # the recovery point that was written down last
         self.committer: Committer = CommitAtOnce()
         self.on_advance: Listener = _nobody
+        self.on_taken_back: Listener = _nobody
         self.directory_dirty = True
         self.deleted = False
         self._reader = LogReader(segments)
@@ -301,6 +302,7 @@ class PartitionLog:
         self.producers.committed_up_to(end)
         self._reader.forget()
         self._committed = self.end_mark()
+        self.on_taken_back(self)
         self.on_advance(self)
 
     def segments_since(self, offset: int) -> list[Segment]:

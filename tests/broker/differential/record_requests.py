@@ -104,6 +104,7 @@ def fetch(draw: Draw) -> Request:
             "partition_max_bytes": draw.often(1 << 20, 1, 0, 100),
         }
 
+    topics = {item["topic"]: item for item in draw.some(topic, 0, 3)}
     label = draw.one("session-a", "session-b")
     begins = draw.chance(0.6)
     values = {
@@ -115,7 +116,7 @@ def fetch(draw: Draw) -> Request:
         "replica_id": -1,
         "session_id": 0 if begins else draw.often(Symbol("session", label), 77),
         "session_epoch": draw.one(-1, 0) if begins else draw.one(1, 2, -1, 5),
-        "topics": draw.some(topic, 0, 3),
+        "topics": list(topics.values()),
         "forgotten_topics_data": [],
         "rack_id": "",
     }
