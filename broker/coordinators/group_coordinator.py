@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from broker.config import BrokerConfig
+from broker.coordinators.assignors import check_assignor
 from broker.coordinators.consumer_group import ConsumerGroup
 from broker.coordinators.consumer_groups import BeatReply, ConsumerGroups
 from broker.coordinators.consumer_membership import Heartbeat, TopicShape
@@ -184,6 +185,7 @@ class GroupCoordinator:
 
     def consumer_heartbeat(self, group_id: str, request: Heartbeat, reply: BeatReply) -> None:
         """A heartbeat of the new protocol; an empty classic group becomes a consumer group. Raises: BrokerError."""
+        check_assignor(request.assignor)
         classic = self._groups.get(group_id)
         if classic is not None and self._consumers.get(group_id) is None:
             if classic.members or classic.pending_members or request.epoch != 0:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
-from broker.coordinators.assignors import check_assignor
 from broker.coordinators.consumer_group import ConsumerGroup, ConsumerMember, Place
 from broker.coordinators.consumer_membership import Beat, Heartbeat
 from broker.errors import BrokerError, ErrorCode
@@ -53,7 +52,6 @@ def _check(version: int, request: Any) -> None:
     for is_wrong, message in problems:
         if is_wrong:
             raise BrokerError(ErrorCode.INVALID_REQUEST, message)
-    check_assignor(request.server_assignor)
 
 
 def _heartbeat(exchange: Exchange, request: Any) -> Heartbeat:
