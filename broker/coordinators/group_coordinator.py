@@ -338,7 +338,9 @@ class GroupCoordinator:
 
     def exists(self, group_id: str) -> bool:
         """Whether there is such a group, of either kind."""
-        return group_id in self._groups or self._consumers.get(group_id) is not None or self.describe(group_id) is not None
+        return (
+            group_id in self._groups or self._consumers.get(group_id) is not None or self.describe(group_id) is not None
+        )
 
     def describe(self, group_id: str) -> Group | None:
         """The classic group, for reading; a group of mere offsets is Empty, one that nobody knows None."""

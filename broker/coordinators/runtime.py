@@ -92,7 +92,9 @@ class Runtime:
         """
         if log not in self._logs:
             return
-        logger.warning("%s: the disk refused coordinator records; going back to offset %d", log.name, log.log_end_offset)
+        logger.warning(
+            "%s: the disk refused coordinator records; going back to offset %d", log.name, log.log_end_offset
+        )
         forget(log.partition)
         self._load_partition(log)
 

@@ -23,7 +23,8 @@ THROTTLED = r"\*|\d+:\d+"
 @dataclass(frozen=True, slots=True)
 class TopicSetting:
     """One row: Kafka's name, kind (bool, int, float, str, list), default, what it does, bounds,
-    choices, and the form of a list's parts."""
+    choices, and the form of a list's parts.
+    """
 
     name: str
     kind: str

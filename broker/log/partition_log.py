@@ -235,7 +235,9 @@ class PartitionLog:
         return AppendResult(base, last, stamp, self.log_start_offset, duplicate=False)
 
     def _as_before(self, batch: CachedBatch) -> AppendResult:
-        return AppendResult(batch.base_offset, batch.last_offset, batch.timestamp, self.log_start_offset, duplicate=True)
+        return AppendResult(
+            batch.base_offset, batch.last_offset, batch.timestamp, self.log_start_offset, duplicate=True
+        )
 
     def _end_transaction(self, header: BatchHeader, offset: int, *, commit: bool, coordinator_epoch: int) -> None:
         completed = self.producers.append_marker(header, offset, committed=commit, coordinator_epoch=coordinator_epoch)

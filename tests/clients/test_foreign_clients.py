@@ -164,7 +164,9 @@ def test_two_members_and_a_kill(served: Served, client: Expected) -> None:
     command = command_of(client)
     topic = f"shared-{client.name}"
     AdminClient({"bootstrap.servers": served.address}).create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(10)
-    members = [Member([*command, served.address, "member", f"of-{topic}", topic], HERE / client.folder) for _ in range(2)]
+    members = [
+        Member([*command, served.address, "member", f"of-{topic}", topic], HERE / client.folder) for _ in range(2)
+    ]
     try:
         first, written = 0, set()
         end = time.monotonic() + 60

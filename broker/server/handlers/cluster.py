@@ -144,7 +144,9 @@ def describe(broker: Broker, _: Exchange, request: Any) -> Body:
     """The cluster: one broker, which is also the controller."""
     endpoint_type = getattr(request, "endpoint_type", 1)
     if endpoint_type != BROKERS:
-        code = ErrorCode.MISMATCHED_ENDPOINT_TYPE if endpoint_type == CONTROLLERS else ErrorCode.UNSUPPORTED_ENDPOINT_TYPE
+        code = (
+            ErrorCode.MISMATCHED_ENDPOINT_TYPE if endpoint_type == CONTROLLERS else ErrorCode.UNSUPPORTED_ENDPOINT_TYPE
+        )
         raise BrokerError(code, f"this is a broker's endpoint (1), not one of type {endpoint_type}")
     node = {name: value for name, value in _node(broker).items() if name != "node_id"}
     operations = request.include_cluster_authorized_operations

@@ -105,9 +105,7 @@ def _collector(exchange: Exchange, group_id: str, results: list[Body], count: in
 def delete_offsets(broker: Broker, exchange: Exchange, request: Any) -> None:
     """Forget a group's offsets of topics it does not read. Raises: BrokerError."""
     where = [(topic.name, item.partition_index) for topic in request.topics for item in topic.partitions]
-    missing = {
-        place: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION for place in where if broker.directory.get(*place) is None
-    }
+    missing = {place: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION for place in where if broker.directory.get(*place) is None}
     try:
         broker.groups.delete_offsets(
             request.group_id, where, lambda errors: exchange.answer(_deleted(request.topics, {**errors, **missing}))

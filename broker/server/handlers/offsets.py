@@ -39,7 +39,11 @@ def commit(broker: Broker, exchange: Exchange, request: Any) -> None:
         request.member_id, getattr(request, "group_instance_id", None), request.generation_id_or_member_epoch
     )
     try:
-        if who.generation >= 0 and exchange.version >= KNOWS_MISSING_GROUPS and not broker.groups.exists(request.group_id):
+        if (
+            who.generation >= 0
+            and exchange.version >= KNOWS_MISSING_GROUPS
+            and not broker.groups.exists(request.group_id)
+        ):
             raise BrokerError(ErrorCode.GROUP_ID_NOT_FOUND)
         if exchange.version < KNOWS_MEMBER_EPOCHS and broker.groups.has_new_members(request.group_id):
             raise BrokerError(ErrorCode.UNSUPPORTED_VERSION)

@@ -57,7 +57,7 @@ def produce(broker: Broker, exchange: Exchange, request: Any) -> None:
     """Append every batch, then answer once all of them are committed."""
     pending = _Pending(broker, exchange)
     joining = _Joining(broker, exchange.version, request, pending) if exchange.version >= ADDS_PARTITIONS_FROM else None
-    refusal = _refusal(exchange.version, request)
+    refusal = _refusal(request)
     log: PartitionLog | None
     reached: PartitionLog | None
     for topic in request.topic_data:
@@ -94,7 +94,7 @@ def produce(broker: Broker, exchange: Exchange, request: Any) -> None:
         pending.begin()
 
 
-def _refusal(version: int, request: Any) -> BrokerError | None:
+def _refusal(request: Any) -> BrokerError | None:
     """What keeps a whole request out."""
     if request.transactional_id is None and any(
         len(partition.records or b"") > ATTRIBUTES_BYTE and partition.records[ATTRIBUTES_BYTE] & TRANSACTIONAL_BIT

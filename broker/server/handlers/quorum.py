@@ -40,7 +40,12 @@ def describe(broker: Broker, exchange: Exchange, request: Any) -> Body:
 def _partition(broker: Broker, topic: Any, item: Any) -> Body:
     if topic.topic_name != METADATA_TOPIC or item.partition_index != 0:
         error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-        return {"partition_index": item.partition_index, "error_code": error, "error_message": error.name, "leader_id": 0}
+        return {
+            "partition_index": item.partition_index,
+            "error_code": error,
+            "error_message": error.name,
+            "leader_id": 0,
+        }
     end, now = broker.catalog.version, now_ms()
     voter = {
         "replica_id": broker.config.node_id,

