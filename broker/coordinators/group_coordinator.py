@@ -300,6 +300,8 @@ class GroupCoordinator:
         self, group_id: str, where: Sequence[TopicPartition], done: Callable[[dict[TopicPartition, ErrorCode]], None]
     ) -> None:
         """Forget offsets of topics the group is not subscribed to. Raises: BrokerError."""
+        if not group_id:
+            raise BrokerError(ErrorCode.INVALID_GROUP_ID)
         group = self._groups.get(group_id)
         if group is None and not self._offsets.of_group(group_id) and self._consumers.get(group_id) is None:
             raise BrokerError(ErrorCode.GROUP_ID_NOT_FOUND)
@@ -359,7 +361,7 @@ class GroupCoordinator:
             return
         group = self.describe(group_id)
         if group is None:
-            done(ErrorCode.GROUP_ID_NOT_FOUND if group_id else ErrorCode.INVALID_GROUP_ID)
+            done(ErrorCode.GROUP_ID_NOT_FOUND)
         elif group.members or group.pending_members:
             done(ErrorCode.NON_EMPTY_GROUP)
         else:

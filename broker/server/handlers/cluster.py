@@ -39,13 +39,14 @@ def metadata(broker: Broker, exchange: Exchange, request: Any) -> Body | None:
     asked = None if everything else tuple((topic.name, getattr(topic, "topic_id", None)) for topic in wanted)
     if asked and may_create:
         _create_missing(broker, [name for name, topic_id in asked if name is not None and topic_id is None])
-    key = (version, asked, operations)
+    of_cluster = bool(getattr(request, "include_cluster_authorized_operations", False))
+    key = (version, asked, operations, of_cluster)
     cache = broker.metadata_frames
     if cache.version != broker.catalog.version or len(cache.frames) > MAX_CACHED:
         cache.start(broker.catalog.version)
     frame = cache.frames.get(key)
     if frame is None:
-        body = _metadata_body(broker, asked, operations=operations)
+        body = _metadata_body(broker, asked, operations=operations, of_cluster=of_cluster)
         frame = cache.frames[key] = encode_response(exchange.api_key, version, 0, body)
     exchange.answer_frame([frame[:4], exchange.correlation_id.to_bytes(4, "big", signed=True), frame[8:]])
     return None
@@ -63,7 +64,9 @@ def _create_missing(broker: Broker, names: list[str]) -> None:
                     raise
 
 
-def _metadata_body(broker: Broker, asked: tuple[tuple[str | None, Any], ...] | None, *, operations: bool) -> Body:
+def _metadata_body(
+    broker: Broker, asked: tuple[tuple[str | None, Any], ...] | None, *, operations: bool, of_cluster: bool
+) -> Body:
     topics = broker.catalog.topics.values()
     described = (
         [_topic_body(broker, topic, operations=operations) for topic in topics]
@@ -75,7 +78,7 @@ def _metadata_body(broker: Broker, asked: tuple[tuple[str | None, Any], ...] | N
         "cluster_id": broker.directory.cluster_id,
         "controller_id": broker.config.node_id,
         "topics": described,
-        "cluster_authorized_operations": CLUSTER_OPERATIONS if operations else OPERATIONS_NOT_ASKED,
+        "cluster_authorized_operations": CLUSTER_OPERATIONS if of_cluster else OPERATIONS_NOT_ASKED,
     }
 
 

@@ -76,6 +76,8 @@ def produce(broker: Broker, exchange: Exchange, request: Any) -> None:
                     joining.join(partition.records)
                 if refusal is not None:
                     raise refusal
+                if log.topic in INTERNAL_TOPICS:
+                    raise BrokerError(ErrorCode.INVALID_TOPIC, f"{log.topic} is the broker's own")
                 reached = log
                 result = log.append(partition.records, now_ms=pending.now_ms)
                 pending.wait_for(log, result.last_offset + 1)
@@ -120,8 +122,6 @@ def _check(broker: Broker, version: int, request: Any, log: PartitionLog, record
             ErrorCode.NOT_ENOUGH_REPLICAS,
             f"min.insync.replicas is {log.config.min_insync_replicas}, there is one broker",
         )
-    if log.topic in INTERNAL_TOPICS:
-        raise BrokerError(ErrorCode.INVALID_TOPIC, f"{log.topic} is the broker's own")
     if records[ATTRIBUTES_BYTE] & TRANSACTIONAL_BIT and version < ADDS_PARTITIONS_FROM:
         _check_transaction(broker, version, request.transactional_id, log, records)
 

@@ -123,6 +123,8 @@ def delete(broker: Broker, exchange: Exchange, request: Any) -> Body:
 def _to_delete(broker: Broker, name: str | None, topic_id: Any) -> Topic:
     if not broker.config.delete_topic_enable:
         raise BrokerError(ErrorCode.TOPIC_DELETION_DISABLED, "delete.topic.enable is false")
+    if name is not None and topic_id is not None:
+        raise BrokerError(ErrorCode.INVALID_REQUEST, "a topic to delete has a name or an id, not both")
     if name is None:
         topic = broker.catalog.by_id.get(topic_id)
         if topic is None:

@@ -91,7 +91,7 @@ def produce_idempotently(draw: Draw) -> Request:
 
 def fetch(draw: Draw) -> Request:
     def topic() -> dict[str, Any]:
-        name = draw.topic()
+        name = draw.topic_to_read()
         return {"topic": name, "topic_id": draw.by_id(name), "partitions": [partition()]}
 
     def partition() -> dict[str, Any]:
@@ -131,7 +131,7 @@ def list_offsets(draw: Draw) -> Request:
             "timestamp": draw.one(-1, -2, -3, -4, -5, -6, -7, 0, draw.now_ms, draw.now_ms + HOUR_MS),
         }
 
-    topics = [{"name": draw.topic(), "partitions": draw.some(partition)}]
+    topics = [{"name": draw.topic_to_read(), "partitions": draw.some(partition)}]
     values = {"replica_id": draw.often(-1, -2, 1), "isolation_level": draw.one(0, 0, 1), "topics": topics}
     return draw.request(ApiKey.LIST_OFFSETS, {**values, "timeout": WAIT_MS})
 
@@ -144,7 +144,7 @@ def for_leader_epoch(draw: Draw) -> Request:
             "leader_epoch": draw.one(-1, 0, 1, 9),
         }
 
-    topics = [{"topic": draw.topic(), "partitions": draw.some(partition)}]
+    topics = [{"topic": draw.topic_to_read(), "partitions": draw.some(partition)}]
     return draw.request(ApiKey.OFFSET_FOR_LEADER_EPOCH, {"replica_id": draw.one(-1, -2), "topics": topics})
 
 
@@ -152,12 +152,12 @@ def delete_records(draw: Draw) -> Request:
     def partition() -> dict[str, Any]:
         return {"partition_index": draw.partition(), "offset": draw.one(-1, 0, 1, 2, 3, -2, 100_000)}
 
-    topics = [{"name": draw.topic(), "partitions": [partition()]}]
+    topics = [{"name": draw.topic_to_read(), "partitions": [partition()]}]
     return draw.request(ApiKey.DELETE_RECORDS, {"topics": topics, "timeout": WAIT_MS})
 
 
 def describe_producers(draw: Draw) -> Request:
-    topics = [{"name": draw.topic(), "partition_indexes": [draw.partition()]}]
+    topics = [{"name": draw.topic_to_read(), "partition_indexes": [draw.partition()]}]
     return draw.request(ApiKey.DESCRIBE_PRODUCERS, {"topics": topics})
 
 
