@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: taxi taxi-clean debs test check format bench bench-faust nexmark docs dist differential cut chaos crash-broker fuzz-broker clients clean help
+.PHONY: taxi taxi-clean debs test check format bench bench-faust nexmark docs dist differential cut chaos crash-broker \
+	fuzz-broker differential-broker kafka-tools clients clean help
 
 help:
 	@echo 'make taxi        set up, then run the taxi pipeline on the embedded broker'
@@ -26,6 +27,8 @@ help:
 	@echo 'make chaos SEED=1 ROUNDS=3           workers and broker killed at random, exactly-once (AGAINST=kafka LIBRARIES=DIR: on Apache Kafka from the jars in DIR)'
 	@echo 'make crash-broker SEED=1 ROUNDS=3    the broker killed under load'
 	@echo 'make fuzz-broker SEED=1 COUNT=3000   garbage against a live broker'
+	@echo 'make differential-broker SEED=1 COUNT=2000   random requests to the broker and to Apache Kafka (needs java and mvn)'
+	@echo 'make kafka-tools own tools of Apache Kafka against the broker (needs java and mvn)'
 	@echo 'make clients     foreign clients against the broker, each where its toolchain is'
 
 $(STAMP): pyproject.toml
@@ -91,6 +94,12 @@ crash-broker: $(STAMP)
 
 fuzz-broker: $(STAMP)
 	@$(BIN)/python -m tests.broker.fuzz --seed $(SEED) --count $(COUNT)
+
+kafka-tools: $(STAMP)
+	$(BIN)/pytest -m tools $(ARGS)
+
+differential-broker: $(STAMP)
+	@$(BIN)/python -m tests.broker.differential --seed $(SEED) --count $(COUNT)
 
 clients: $(STAMP)
 	$(BIN)/pytest -m clients $(ARGS)

@@ -144,6 +144,8 @@ class LogConfig:
             if setting is None:
                 raise ConfigError(unknown_setting(name))
             values[setting.attribute] = setting.parse(text)
+        if values.get("remote_storage_enable"):
+            raise ConfigError("remote.storage.enable must be false: this broker keeps its logs on its own disk alone")
         return replace(base or cls(), **values)
 
     @property

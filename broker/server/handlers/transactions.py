@@ -1,13 +1,14 @@
 """AddPartitionsToTxn, AddOffsetsToTxn, TxnOffsetCommit, EndTxn, and what administrators may ask about transactions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from broker.coordinators.group_coordinator import Committer
+from broker.coordinators.patterns import matcher
 from broker.coordinators.runtime import Done
 from broker.coordinators.transaction import ProducerEpoch, Transaction, TransactionState
 from broker.errors import BrokerError, ErrorCode
-from broker.metadata import OFFSETS_TOPIC
+from broker.metadata import INTERNAL_TOPICS, OFFSETS_TOPIC
 from broker.protocol.bodies import Body
 from broker.server.broker import Broker, now_ms
 from broker.server.exchange import Exchange
@@ -36,12 +37,18 @@ def add_partitions(broker: Broker, exchange: Exchange, request: Any) -> None:
     """All partitions or none: one that does not exist keeps the others out (55)."""
     topics = request.v3_and_below_topics
     wanted = [(topic.name, partition) for topic in topics for partition in topic.partitions]
-    unknown = {where for where in wanted if not _exists(broker, where)}
+    refused = {
+        (name, index): ErrorCode.TOPIC_AUTHORIZATION_FAILED
+        if name in INTERNAL_TOPICS
+        else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        for name, index in wanted
+        if name in INTERNAL_TOPICS or not _exists(broker, (name, index))
+    }
 
     def done(error: ErrorCode) -> None:
-        exchange.answer({"results_by_topic_v3_and_below": _added(topics, unknown, error)})
+        exchange.answer({"results_by_topic_v3_and_below": _added(topics, refused, error)})
 
-    if unknown:
+    if refused:
         done(ErrorCode.OPERATION_NOT_ATTEMPTED)
         return
     try:
@@ -60,15 +67,14 @@ def _exists(broker: Broker, where: tuple[str, int]) -> bool:
     return topic is not None and 0 <= where[1] < len(topic.partitions)
 
 
-def _added(topics: Iterable[Any], unknown: set[tuple[str, int]], error: ErrorCode) -> list[Body]:
-    missing = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+def _added(topics: Iterable[Any], refused: Mapping[tuple[str, int], ErrorCode], error: ErrorCode) -> list[Body]:
     return [
         {
             "name": topic.name,
             "results_by_partition": [
                 {
                     "partition_index": partition,
-                    "partition_error_code": missing if (topic.name, partition) in unknown else error,
+                    "partition_error_code": refused.get((topic.name, partition), error),
                 }
                 for partition in topic.partitions
             ],
@@ -122,6 +128,8 @@ def commit_offsets(broker: Broker, exchange: Exchange, request: Any) -> None:
         getattr(request, "generation_id", -1),
     )
     try:
+        if not request.group_id:
+            raise BrokerError(ErrorCode.INVALID_GROUP_ID)
         done = _take_part(broker, exchange.version, request, answer)
         broker.groups.check_commit(request.group_id, who, transactional=True)
         broker.groups.store(request.group_id, accepted, done, producer=_producer(request))
@@ -181,7 +189,7 @@ def describe(broker: Broker, _: Exchange, request: Any) -> Body:
 def _described(broker: Broker, transactional_id: str) -> Body:
     transaction = broker.transactions.describe(transactional_id)
     if transaction is None:
-        error = ErrorCode.TRANSACTIONAL_ID_NOT_FOUND
+        error = ErrorCode.TRANSACTIONAL_ID_NOT_FOUND if transactional_id else ErrorCode.INVALID_REQUEST
         return {"error_code": error, "transactional_id": transactional_id, "transaction_start_time": 0}
     by_topic: dict[str, list[int]] = {}
     for topic, partition in sorted(transaction.partitions):
@@ -206,6 +214,7 @@ def _summary(transaction: Transaction) -> dict[str, Any]:
 def list_transactions(broker: Broker, _: Exchange, request: Any) -> Body:
     """All transactional ids, or those in some states, of some producers, or open for long."""
     found = []
+    matcher(getattr(request, "transactional_id_pattern", None) or "")
     for name in broker.transactions.transactional_ids():
         transaction = broker.transactions.describe(name)
         assert transaction is not None
@@ -220,8 +229,11 @@ def _is_wanted(transaction: Transaction, request: Any) -> bool:
         return False
     if request.producer_id_filters and transaction.producer.producer_id not in request.producer_id_filters:
         return False
+    pattern = getattr(request, "transactional_id_pattern", None)
+    if pattern and not matcher(pattern)(transaction.transactional_id):
+        return False
     open_for_ms = getattr(request, "duration_filter", -1)
-    return open_for_ms < 0 or (transaction.start_ms >= 0 and now_ms() - transaction.start_ms > open_for_ms)
+    return open_for_ms < 0 or now_ms() - transaction.start_ms > open_for_ms
 
 
 def describe_producers(broker: Broker, _: Exchange, request: Any) -> Body:
@@ -241,7 +253,9 @@ def _producers(broker: Broker, topic: str, index: int) -> Body:
     try:
         log = broker.catalog.log(topic, index)
     except BrokerError as error:
-        return {"partition_index": index, "error_code": error.code, "error_message": None}
+        message = None if topic in broker.catalog.topics else error.message
+        code = broker.catalog.name_error(topic) or error.code
+        return {"partition_index": index, "error_code": code, "error_message": message}
     return {
         "partition_index": index,
         "error_message": None,
