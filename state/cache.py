@@ -227,7 +227,9 @@ class RecordCache:
         if self._headers or evicted.headers:
             headers = [*(evicted.headers or [None] * len(evicted.entries)), *map(self._headers.get, dirty)]
         values = list(map(cached.__getitem__, dirty))
-        deleted = [entry for entry, value in zip(dirty, values, strict=True) if value is None] if any_none(values) else ()
+        deleted = (
+            [entry for entry, value in zip(dirty, values, strict=True) if value is None] if any_none(values) else ()
+        )
         updates = Updates(
             evicted.entries + list(dirty),
             evicted.values + values,
