@@ -198,7 +198,7 @@ class App(Decorators):
         See `Connection.write`. Shape: how many were written.
         """
         with self.connect() as connection:
-            written = connection.write(topic, rows, key=key, timestamp=timestamp)
+            written = connection.write(self._with_types(topic), rows, key=key, timestamp=timestamp)
             connection.flush()
         return written
 
@@ -218,7 +218,7 @@ class App(Decorators):
         """
         with ExitStack() as stack:
             connection = stack.enter_context(self.connect())
-            records = connection.read(topic, start=start, end=end, last=last, follow=follow)
+            records = connection.read(self._with_types(topic), start=start, end=end, last=last, follow=follow)
             records.owns(stack.pop_all())
         return records
 
@@ -258,6 +258,16 @@ class App(Decorators):
 
     def _registry(self) -> SchemaRegistry:
         return registry_at(self.config.registry_url)
+
+    def _with_types(self, topic: Topic | str) -> Topic | str:
+        """A topic with the types that the program gives it, where the topic does not declare them itself."""
+        declared = self._topics.get(topic) if isinstance(topic, str) else topic
+        if isinstance(topic, Topic) or (declared and declared.key_serde and declared.value_serde):
+            return topic
+        try:
+            return self.topic_types(topic)
+        except TopologyError:
+            return topic  # of no program yet; one that cannot be built says so when it is run
 
     def _known(self, topic: Any) -> Any:
         return self._topics.get(topic, topic) if isinstance(topic, str) else topic

@@ -97,7 +97,7 @@ class Running(Listener):
         return None if lag is None else sum(lag.values())
 
     def catch_up(self, timeout_s: float | None = None) -> None:
-        """Wait until all that its topics hold is processed and committed.
+        """Wait until all that its topics hold is processed and committed; what is left is committed at once.
 
         Raises: what stopped it; StreamsError when `timeout_s` is over before.
         """
@@ -108,6 +108,8 @@ class Running(Listener):
                 raise StreamsError(
                     f"{self._application.config.application_id} did not catch up in {timeout_s:g} s: {behind}"
                 )
+            if self.status().lag == 0:
+                self._worker.commit_soon()
             time.sleep(LOOK_EVERY_S / 10)
 
     def stop(self) -> None:

@@ -110,6 +110,10 @@ class Runner:
         self._stopping = True
         self._worker.stop()
 
+    def commit_soon(self) -> None:
+        """Commit with the next turn instead of when the interval is over; from any thread."""
+        self._worker.commit_soon()
+
     def status(self) -> Any:
         """What the worker does, from any thread (a WorkerStatus)."""
         return self._worker.status()

@@ -177,6 +177,11 @@ class Worker:
                     log.warning("cannot start yet: %s", error)
             self._wait_s(RESTART_PAUSE_S, "the worker stops before it had started")
 
+    def commit_soon(self) -> None:
+        """Commit with the next turn instead of when the interval is over; from any thread."""
+        self._commit_due_ms = 0
+        self._wake()
+
     def stop(self) -> None:
         """End the run: commit, leave the group, let go. From any thread, and from signal handlers.
 
