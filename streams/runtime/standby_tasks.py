@@ -92,6 +92,7 @@ class StandbyTasks:
         self._logged = logged
         self._decided = decided
         self._wanted: set[TaskId] = set()
+        self._filling: set[TaskId] = set()
         self._copies: dict[TopicPartition, _Copy] = {}
         self._limits: dict[TopicPartition, int] = {}
         self._limits_due = 0.0
@@ -143,6 +144,9 @@ class StandbyTasks:
         self.busy = bool(touched)
         for task in touched:
             self._stores.note(task, self._stores_of(task))
+        for task in [task for task in self._filling if self.lag(task) == 0]:
+            self._filling.discard(task)
+            log.info("standby of task %s is complete", task)
 
     def positions(self) -> dict[TaskId, int]:
         """By task, how far its stores have come: the sum of their changelog offsets."""
@@ -182,6 +186,7 @@ class StandbyTasks:
                 continue
             log.info("standby of task %s is open", task)
             self._copies |= opened
+            self._filling.add(task)
             self._assign(opened)
 
     def _opened(self, task: TaskId) -> dict[TopicPartition, _Copy]:
@@ -211,6 +216,7 @@ class StandbyTasks:
     def _forget(self, task: TaskId) -> list[_Copy]:
         """Read a task's changelogs no longer."""
         gone = {partition: copy for partition, copy in self._copies.items() if copy.task == task}
+        self._filling.discard(task)
         for partition in gone:
             del self._copies[partition]
             self._limits.pop(partition, None)
