@@ -83,8 +83,8 @@ def test_after_a_kill_the_directory_is_trusted(topics: Topics, start: Callable[[
 def test_a_killed_broker_interrupts_nobody_for_good(
     quick_broker: Any, topics: Topics, start: Callable[[str], Process]
 ) -> None:
-    """SIGKILL of the broker under a working worker: when it is back, all words are counted, each once."""
-    process = start("a")
+    """SIGKILL of the broker under a working worker: when it is back, all words are counted, each once, however long it took."""
+    process = start("a", "processing_guarantee=exactly_once_v2", "transaction_timeout_ms=30000")
     process.until_tasks(4)
     topics.say(WORDS)
     topics.until_counted(lambda counts: counts == Counter(WORDS))
