@@ -108,6 +108,7 @@ class TaskManager:
         for task in self.tasks.values():
             if task.state is TaskState.RESTORING:
                 positions[str(task.id)] = sum(store.position or 0 for store, _ in task.changelogs())
+        log.info("joining a new generation with %d task(s) running and state of %d more", len(running), len(positions))
         return self.group.introduced(sorted(running), positions)
 
     def revoked(self, partitions: frozenset[TopicPartition]) -> None:

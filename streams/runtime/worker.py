@@ -21,7 +21,7 @@ from state import StateDirectory
 from state.stores import Store
 from streams.clients.base import Clients, Clock, Consumer
 from streams.config import StreamsConfig
-from streams.errors import BrokerUnreachable, GroupOccupied, Interrupted, OffsetOutOfRange, StoreNotReady
+from streams.errors import BrokerUnreachable, GroupOccupied, Interrupted, OffsetOutOfRange, StoreNotReady, StreamsError
 from streams.operators.observing import Observer
 from streams.record import TopicPartition
 from streams.runtime.assignor import TaskAssignor, TaskInputs
@@ -45,6 +45,7 @@ from streams.runtime.restore_progress import restore_listener
 from streams.runtime.restorer import RestoreListener, Restorer
 from streams.runtime.standby_tasks import StandbyTasks, changelog_ends, logged_stores
 from streams.runtime.start_offsets import StartOffsets, reset_rules
+from streams.runtime.store_locations import StoreLocations
 from streams.runtime.streams_producer import StreamsProducer
 from streams.runtime.task import Task, TaskEnvironment, TaskId
 from streams.runtime.task_manager import LOCK_RETRY_S, UNDONE, TaskManager
@@ -244,6 +245,13 @@ class Worker:
             return [self._parts.globals.stores[name]]
         return self._parts.tasks.stores(name)
 
+    @property
+    def locations(self) -> StoreLocations:
+        """Which worker holds what; from any thread. Raises: StreamsError before the start."""
+        if self._parts is None:
+            raise StreamsError("who holds what is known when the worker has joined its group: ask again in a moment")
+        return self._parts.locations
+
     # Start and end
 
     def _start(self, made: ExitStack) -> Parts:
@@ -300,6 +308,7 @@ class Worker:
             restorer=restorer,
             committer=committer,
             stores=stores,
+            locations=StoreLocations(self._topology, counts, tasks.group, lambda: self.tasks),
             globals=global_state,
             closings=closings,
         )

@@ -15,6 +15,7 @@ from streams.clients.base import Admin, Consumer
 from streams.runtime.committer import Committer
 from streams.runtime.global_state import GlobalState
 from streams.runtime.restorer import Restorer
+from streams.runtime.store_locations import StoreLocations
 from streams.runtime.streams_producer import StreamsProducer
 from streams.runtime.task_manager import TaskManager
 from streams.runtime.task_stores import TaskStores
@@ -33,6 +34,7 @@ class Parts:
     restorer: Restorer
     committer: Committer
     stores: TaskStores
+    locations: StoreLocations
     closings: ExitStack
     globals: GlobalState | None = None
 

@@ -64,6 +64,14 @@ class Process:
             if len(tasks) == count:
                 return tasks
 
+    def freeze(self) -> None:
+        """SIGSTOP: it says nothing any more, and does not know it."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> int:
         """End it well; the answer is its exit code."""
         self._process.send_signal(signal.SIGTERM)
@@ -87,9 +95,11 @@ class Topics:
         admin = self.clients.admin()
         admin.delete(["words", "counts"])
         admin.create([NewTopic("words", 2), NewTopic("counts", 2)])
-        self._consumer = self.clients.consumer(group=None)
+        self._consumer = self.clients.consumer(group=None, read_committed=True)
         self._consumer.assign([TopicPartition("counts", number) for number in range(2)])
         self.counts: Counter[str] = Counter()
+        self.out_of_order: list[tuple[str, int, int]] = []
+        """Words whose count did not go up by one, with the counts before and after (record caches off)."""
 
     def say(self, words: list[str]) -> None:
         for at, word in enumerate(words):
@@ -102,7 +112,10 @@ class Topics:
             for batch in self._consumer.poll(0.1):
                 columns = batch.columns()
                 for key, value in zip(columns.keys, columns.values, strict=True):
-                    self.counts[key.decode()] = serde_for(int).deserialize(value)
+                    word, count = key.decode(), serde_for(int).deserialize(value)
+                    if count != self.counts[word] + 1:
+                        self.out_of_order.append((word, self.counts[word], count))
+                    self.counts[word] = count
             if holds(self.counts):
                 return
         pytest.fail(f"the counts stayed at {self.counts}")
