@@ -128,8 +128,7 @@ class StandbyTasks:
         """Apply what has arrived for `slice_s`, after waiting up to `timeout_s` for it."""
         now = time.monotonic()
         if now >= self._open_due:
-            self._open_wanted()
-            self._open_due = now + OPEN_RETRY_S
+            self._open_due = now + (OPEN_RETRY_S if self._open_wanted() else 0.0)
         if not self._copies:
             return
         self._raise_limits(now)
@@ -177,7 +176,8 @@ class StandbyTasks:
 
     # Opening and closing
 
-    def _open_wanted(self) -> None:
+    def _open_wanted(self) -> bool:
+        """Open one standby that can be opened, since that takes a while; the answer is whether none was left."""
         for task in sorted(self._wanted - self.tasks):
             try:
                 opened = self._opened(task)
@@ -188,6 +188,8 @@ class StandbyTasks:
             self._copies |= opened
             self._filling.add(task)
             self._assign(opened)
+            return False
+        return True
 
     def _opened(self, task: TaskId) -> dict[TopicPartition, _Copy]:
         opened: dict[TopicPartition, _Copy] = {}

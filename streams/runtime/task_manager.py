@@ -44,6 +44,7 @@ MakeTask = Callable[[TaskId, Sequence[TopicPartition]], Task]
 UNDONE = (TaskMigrated, TransactionAbortable)
 """Errors after which nothing since the last commit counts, and the worker goes on."""
 LOCK_RETRY_S = 0.1
+OPEN_SLICE_S = 0.05
 MIN_BUFFER_BYTES = 1 << 20
 
 
@@ -174,6 +175,8 @@ class TaskManager:
         due = {task_id: waiting for task_id, waiting in self._unopened.items() if now >= waiting.retry_at}
         self._place([self.tasks[task_id] for task_id, waiting in due.items() if not waiting.placed])
         for task_id in due:
+            if time.monotonic() > now + OPEN_SLICE_S:
+                break  # tasks that run have waited enough for RocksDB
             waiting, task = self._unopened[task_id], self.tasks[task_id]
             try:
                 if not waiting.placed:

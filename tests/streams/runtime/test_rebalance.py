@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
+from typing import Self
 
 import pytest
 
@@ -29,7 +30,7 @@ class Load:
         self._thread = threading.Thread(target=self._run)
         self.rounds = 0
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

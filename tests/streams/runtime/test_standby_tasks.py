@@ -49,7 +49,7 @@ class Rig:
         values = [serde_for(int).serialize(number) for number in numbers]
         self.broker.append(LOG, Batch([key.encode() for key in keys], values, [0] * len(keys)))
 
-    def step(self, times: int = 6) -> None:
+    def step(self, times: int = 8) -> None:
         for _ in range(times):
             self.standbys._open_due = self.standbys._limits_due = 0.0
             self.standbys.step(0, 1.0)
