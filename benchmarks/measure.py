@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.load import Input, produce
@@ -58,6 +58,7 @@ class Result:
     load_seconds: float
     calibration_ns: float
     samples: list[tuple[float, int]]
+    workers: int = 1
 
 
 def run(
@@ -84,7 +85,7 @@ def run(
         finally:
             clients.close()
     guarantee = dict(setting.partition("=")[::2] for setting in settings).get("processing_guarantee", "at_least_once")
-    return _result(workload, guarantee, samples, idle, loaded)
+    return replace(_result(workload, guarantee, samples, idle, loaded), workers=workers)
 
 
 def _load(clients: Clients, inputs: Sequence[Input], outputs: Sequence[str]) -> None:

@@ -106,9 +106,13 @@ class Topics:
             self.producer.send("words", at % 2, [None], [word.encode()], [1_000 + at])
         self.producer.flush()
 
-    def until_counted(self, holds: Callable[[Counter[str]], bool]) -> None:
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds, looking ten times a second, and reading counts meanwhile."""
+        self.until_counted(lambda _: holds(), looks=600)
+
+    def until_counted(self, holds: Callable[[Counter[str]], bool], *, looks: int = 400) -> None:
         """Read counts until something holds of the latest of each word."""
-        for _ in range(200):
+        for _ in range(looks):
             for batch in self._consumer.poll(0.1):
                 columns = batch.columns()
                 for key, value in zip(columns.keys, columns.values, strict=True):
