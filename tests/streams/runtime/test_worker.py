@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from state import StateDirectory, StoreLocked
-from streams.clients.base import NewTopic
+from streams.clients.base import GroupMetadata, NewTopic, OffsetAndMetadata
 from streams.clients.memory import MemoryBroker, MemoryClients
 from streams.errors import ChangelogLost, ClientError, DeserializationError, TopologyError
 from streams.record import TopicPartition
@@ -283,3 +283,19 @@ def test_a_changelog_that_is_gone_stops_the_worker(broker: MemoryBroker, tmp_pat
     broker.delete(f"{GROUP}-counts-changelog")
     with pytest.raises(ChangelogLost, match="does not exist, and the store lies on this disk"):
         worker(broker, tmp_path).run()
+
+
+def test_an_open_transaction_of_a_last_owner_holds_up_its_task_alone(broker: MemoryBroker, tmp_path: Path) -> None:
+    """Its offsets are not known before the transaction ends; the other tasks process and commit meanwhile."""
+    last_owner = MemoryClients(broker).producer(transactional_id="gone")
+    last_owner.begin()
+    last_owner.send_offsets({TopicPartition("words", 0): OffsetAndMetadata(1)}, GroupMetadata(GROUP))
+    say(broker, ["lost", "b", "a", "b"])
+    work = worker(broker, tmp_path)
+    with running(work):
+        until(broker, lambda: latest(broker) == {"b": 2})
+        until(broker, lambda: TopicPartition("words", 1) in broker.groups[GROUP].offsets)
+        assert work.state is WorkerState.REBALANCING
+        last_owner.commit_transaction()
+        until(broker, lambda: latest(broker) == {"b": 2, "a": 1})
+        until(broker, lambda: work.state is WorkerState.RUNNING)
