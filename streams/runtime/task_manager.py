@@ -99,6 +99,8 @@ class TaskManager:
         self._unopened: dict[TaskId, _Waiting] = {}
         self.between_assignments = False
         """Partitions were given back, and none assigned since."""
+        self.commit_postponed = False
+        """The last commit met a group between two generations: nothing was committed, and it is to be tried again soon."""
 
     # The group
 
@@ -309,10 +311,12 @@ class TaskManager:
 
     def commit(self) -> int:
         """Commit all running tasks; the answer is how many had something to commit. A failure is recovered from."""
+        self.commit_postponed = False
         try:
             done = self._committer.commit(self._running())
         except RebalanceInProgress as error:
             log.debug("commit later: %s", error)
+            self.commit_postponed = True
         except UNDONE as error:
             self.recover(error)
         else:

@@ -68,6 +68,7 @@ OCCUPIED_PAUSE_S, OCCUPIED_MARGIN_S = 2.0, 15.0  # Java's members do not leave w
 UNDONE_RECORD = "the worker stops before a record was done: it is processed anew at the next start"
 LOOK_EVERY_S = 0.05
 CLEAN_EVERY_MS = 1_000
+COMMIT_RETRY_MS = 50
 
 
 def wall_clock_ms() -> int:
@@ -488,7 +489,9 @@ class Worker:
     def _commit_if_due(self, parts: Parts) -> None:
         if self._must_commit(parts):
             parts.tasks.commit()
-            self._commit_due_ms = self._clock() + self._config.commit_interval_ms
+            interval_ms = self._config.commit_interval_ms
+            postponed = parts.tasks.commit_postponed
+            self._commit_due_ms = self._clock() + (min(interval_ms, COMMIT_RETRY_MS) if postponed else interval_ms)
             self._purging.purge_if_due(parts.committer, parts.admin)
 
     def _keep_up(self, parts: Parts) -> None:
