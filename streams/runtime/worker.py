@@ -24,7 +24,7 @@ from streams.config import StreamsConfig
 from streams.errors import BrokerUnreachable, GroupOccupied, Interrupted, OffsetOutOfRange, StoreNotReady, StreamsError
 from streams.operators.observing import Observer
 from streams.record import TopicPartition
-from streams.runtime.assignor import TaskAssignor, TaskInputs
+from streams.runtime.assignor import TaskInputs
 from streams.runtime.committer import CommitHook, Committer
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.global_state import GlobalState
@@ -38,19 +38,18 @@ from streams.runtime.internal_topics import (
     matching_topics,
     task_inputs,
 )
-from streams.runtime.placement import PlacementRules
 from streams.runtime.process_id import ProcessId
 from streams.runtime.purging import Purging
 from streams.runtime.restore_progress import restore_listener
 from streams.runtime.restorer import RestoreListener, Restorer
-from streams.runtime.standby_tasks import StandbyTasks, changelog_ends, logged_stores
+from streams.runtime.standby_tasks import StandbyTasks, logged_stores
 from streams.runtime.start_offsets import StartOffsets, reset_rules
 from streams.runtime.store_locations import StoreLocations
 from streams.runtime.streams_producer import StreamsProducer
 from streams.runtime.task import Task, TaskEnvironment, TaskId
 from streams.runtime.task_manager import LOCK_RETRY_S, UNDONE, TaskManager
 from streams.runtime.task_stores import TaskStores
-from streams.runtime.worker_parts import Parts, quietly
+from streams.runtime.worker_parts import Parts, assignor_of, quietly
 from streams.runtime.worker_states import TRANSITIONS, Health, Progress, StateListener, WorkerState, WorkerStatus
 from streams.timers import Timed, Timers
 from streams.topology.compile import compile_task
@@ -298,7 +297,7 @@ class Worker:
         made.callback(quietly, tasks.close_all)
         topics = sorted({topic for part in inputs for topic in part.topics})
         if topics:
-            consumer.subscribe(topics, self._assignor(consumer, tasks, inputs), tasks)
+            consumer.subscribe(topics, assignor_of(self._topology, self._config, consumer, tasks, inputs), tasks)
         closings = made.pop_all()
         self._abandoning = False
         return Parts(
@@ -312,15 +311,6 @@ class Worker:
             locations=StoreLocations(self._topology, counts, tasks.group, lambda: self.tasks),
             globals=global_state,
             closings=closings,
-        )
-
-    def _assignor(self, consumer: Consumer, tasks: TaskManager, inputs: Sequence[TaskInputs]) -> TaskAssignor:
-        return TaskAssignor(
-            inputs,
-            tasks.member_info,
-            told=tasks.group.told,
-            ends=changelog_ends(self._topology, consumer),
-            rules=PlacementRules.of(self._config),
         )
 
     def _producer(self) -> StreamsProducer:
