@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: taxi taxi-clean debs test check format bench bench-faust nexmark docs dist differential cut chaos crash-broker \
+.PHONY: taxi taxi-clean debs test check format bench bench-faust nexmark plan docs dist differential cut chaos crash-broker \
 	fuzz-broker differential-broker kafka-tools clients clean help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo 'make nexmark     the Nexmark queries, checked against DuckDB and measured (ARGS="--query q5" for one)'
 	@echo 'make docs        build the documentation into site/, with warnings as errors'
 	@echo 'make bench-faust  the same applications on Faust and on streams.compat.faust'
+	@echo 'make plan WORKERS=1000 PARTITIONS=10000   what the assignor makes of a large group, and how fast'
 	@echo 'make dist        build the wheel'
 	@echo 'make differential SEED=1 COUNT=200   random programs, ours against Kafka Streams (needs java and mvn)'
 	@echo 'make cut SEED=1 COUNT=200            random programs in batches of one, two, seven and all'
@@ -72,6 +73,12 @@ docs: $(STAMP)
 
 bench-faust: $(STAMP)
 	@$(BIN)/python -m tests.faust $(ARGS)
+
+WORKERS ?= 1000
+PARTITIONS ?= 10000
+
+plan: $(STAMP)
+	@$(BIN)/python -m benchmarks.placement --workers $(WORKERS) --partitions $(PARTITIONS) $(ARGS)
 
 dist: $(STAMP)
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.load import Input, produce
@@ -58,9 +58,12 @@ class Result:
     load_seconds: float
     calibration_ns: float
     samples: list[tuple[float, int]]
+    workers: int = 1
 
 
-def run(workload: Workload, records: int, settings: Sequence[str], idle_seconds: float = 5.0) -> Result:
+def run(
+    workload: Workload, records: int, settings: Sequence[str], idle_seconds: float = 5.0, workers: int = 1
+) -> Result:
     """Measure a workload once. `settings` are name=value, as `streams run --set` takes them.
 
     Raises: BenchmarkError when a process ends, nothing moves, or the output is wrong.
@@ -73,7 +76,7 @@ def run(workload: Workload, records: int, settings: Sequence[str], idle_seconds:
             begun = time.monotonic()
             _load(clients, inputs, workload.outputs)
             loaded = time.monotonic() - begun
-            command = _command(workload, address, Path(scratch), settings)
+            command = _command(workload, address, Path(scratch), settings, workers)
             with running("worker", command, Path(scratch)) as worker:
                 samples = _watch(clients, workload, inputs, worker, process)
                 _settle(clients, workload)
@@ -82,7 +85,7 @@ def run(workload: Workload, records: int, settings: Sequence[str], idle_seconds:
         finally:
             clients.close()
     guarantee = dict(setting.partition("=")[::2] for setting in settings).get("processing_guarantee", "at_least_once")
-    return _result(workload, guarantee, samples, idle, loaded)
+    return replace(_result(workload, guarantee, samples, idle, loaded), workers=workers)
 
 
 def _load(clients: Clients, inputs: Sequence[Input], outputs: Sequence[str]) -> None:
@@ -97,9 +100,10 @@ def _load(clients: Clients, inputs: Sequence[Input], outputs: Sequence[str]) -> 
     producer.close()
 
 
-def _command(workload: Workload, address: str, scratch: Path, settings: Sequence[str]) -> list[str]:
+def _command(workload: Workload, address: str, scratch: Path, settings: Sequence[str], workers: int) -> list[str]:
     wanted = [f"state_dir={scratch / 'state'}", "commit_interval_ms=500", *settings]
     options = [part for setting in wanted for part in ("--set", setting)]
+    options += ["--workers", str(workers)] if workers > 1 else []
     return [sys.executable, "-m", "streams.cli", "run", workload.program, "--broker", f"kafka://{address}", *options]
 
 

@@ -20,10 +20,19 @@ RESULTS = Path(__file__).parent / "results"
 
 def show(console: Console, results: Sequence[Result]) -> None:
     """One row per run."""
-    table = Table(title="Topic to committed results, one worker process", title_justify="left")
+    table = Table(title="Topic to committed results", title_justify="left")
     for name in ("workload", "guarantee"):
         table.add_column(name)
-    for name in ("records", "records/s", "per CPU s", "worker CPU s/M", "broker CPU s/M", "worker MB", "broker MB"):
+    for name in (
+        "workers",
+        "records",
+        "records/s",
+        "per CPU s",
+        "worker CPU s/M",
+        "broker CPU s/M",
+        "worker MB",
+        "broker MB",
+    ):
         table.add_column(name, justify="right")
     table.add_column("idle", justify="right")
     table.add_column("calibration", justify="right")
@@ -31,6 +40,7 @@ def show(console: Console, results: Sequence[Result]) -> None:
         table.add_row(
             result.workload,
             result.guarantee,
+            str(result.workers),
             f"{result.records:,}",
             f"{result.records_per_second:,.0f}",
             f"{result.records_per_cpu_second:,.0f}",

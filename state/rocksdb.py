@@ -33,6 +33,8 @@ from state.errors import CorruptStore, StateDiskFull, StateError, StoreClosed, S
 _METADATA = "metadata"
 _OPEN_FILES = 512
 _INFO_LOGS = 2
+_ARENA_BYTES = 64 << 10
+"""The least that a buffer takes: what many small stores pay each."""
 _BUFFER_FILTER = 0.02
 """The share of a write buffer that tells which keys it does not hold: a key that is new costs a third of the time."""
 _FULL = ("No space left on device", "File too large", "Disk quota exceeded")
@@ -47,7 +49,8 @@ class RocksDBResources:
 
     `total_bytes` bounds block cache and write buffers together; write buffers are charged to the cache.
     `write_buffer_bytes` is that of one store, before it is written to a file. `configure(directory name, options)`, if
-    given, may change RocksDB's options (rocksdict's) of each store before it is opened.
+    given, may change RocksDB's options (rocksdict's) of each store before it is opened. RocksDB writes a store's buffer
+    only when that store is written to, so buffers of idle stores would add up beyond the bound: `relieve` sees to those.
     """
 
     def __init__(
@@ -59,6 +62,19 @@ class RocksDBResources:
         self.write_buffers = WriteBufferManager.new_write_buffer_manager_with_cache(
             max(total_bytes // 2, 64 << 10), False, self.cache
         )
+        self._most_buffered = total_bytes * 3 // 4
+        self._engines: WeakSet[RocksDBEngine] = WeakSet()
+
+    def serves(self, engine: RocksDBEngine) -> None:
+        """One more store shares this."""
+        self._engines.add(engine)
+
+    def relieve(self) -> None:
+        """Write the fullest buffers to files while all together take too much."""
+        for _ in range(len(self._engines)):
+            if self.write_buffers.get_usage() <= self._most_buffered:
+                return
+            max(self._engines, key=RocksDBEngine.buffered_bytes).flush()
 
     def options(self) -> Any:
         """RocksDB's options for one store."""
@@ -68,6 +84,7 @@ class RocksDBResources:
         options.set_atomic_flush(True)  # position and data reach the disk together
         options.set_write_buffer_manager(self.write_buffers)
         options.set_write_buffer_size(self.write_buffer_bytes)
+        options.set_arena_block_size(_ARENA_BYTES)
         options.set_compression_type(DBCompressionType.lz4())
         options.set_block_based_table_factory(self._table_options())
         options.set_max_open_files(_OPEN_FILES)
@@ -105,6 +122,9 @@ class RocksDBEngine:
         except Exception as error:
             raise _translated(error, path) from error
         self._scans: WeakSet[Generator[tuple[bytes, bytes], None, None]] = WeakSet()
+        self._closed = False
+        self._resources = resources
+        resources.serves(self)
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, or None."""
@@ -197,6 +217,7 @@ class RocksDBEngine:
             self._db.write(batch)
         except Exception as error:
             raise _translated(error, self._path) from error
+        self._resources.relieve()
 
     def _beyond(self) -> bytes:
         """A key after the last one."""
@@ -218,6 +239,13 @@ class RocksDBEngine:
         except Exception as error:
             raise _translated(error, self._path) from error
 
+    def buffered_bytes(self) -> int:
+        """What the store's own write buffers take."""
+        if self._closed:
+            return 0
+        name = "rocksdb.cur-size-all-mem-tables"
+        return sum(int(family.property_int_value(name) or 0) for family in (self._db, self._metadata))
+
     def flush(self) -> None:
         """Write the buffers to files and wait for it."""
         try:
@@ -233,6 +261,7 @@ class RocksDBEngine:
         for scan in list(self._scans):
             scan.throw(StoreClosed(f"store {self._path} was closed while it was being read"))
         self._metadata_handle = None
+        self._closed = True
         problem: Exception | None = None
         for part in (self._metadata, self._db):
             try:

@@ -24,6 +24,7 @@ from streams.dsl.options import Topic
 from streams.embedded import remove
 from streams.errors import ConfigError, StreamsError, TopologyError
 from streams.graph.nodes import Serdes
+from streams.metadata import KeyQueryMetadata, StreamsMetadata
 from streams.queries import StoreSource, StoreView
 from streams.reading import Point, Records
 from streams.running import Application, run
@@ -50,6 +51,7 @@ class App(Decorators):
         self._topics: dict[str, Topic] = {}
         self._new_topics: dict[str, NewTopic] = {}
         self._stores: StoreSource | None = None
+        self._locations: Callable[[], Any] | None = None
         self.config = StreamsConfig.of(name, self._settings)
 
     def configure(self, command_line: Mapping[str, str]) -> None:
@@ -167,6 +169,28 @@ class App(Decorators):
         """Whoever runs this application says where its open stores are, and says None when it stops."""
         self._stores = source
 
+    def metadata_for_key(self, store: str, key: Any) -> KeyQueryMetadata:
+        """Which worker of the group holds a key of a store, by the `application_server` it gave itself.
+
+        Raises: StreamsError for an unknown store, and while the application does not run.
+        """
+        found: KeyQueryMetadata = self._where().of_key(store, key)
+        return found
+
+    def metadata_for_store(self, store: str) -> list[StreamsMetadata]:
+        """The workers that hold partitions of a store, or warm copies of them, by address. Raises: StreamsError."""
+        found: list[StreamsMetadata] = self._where().of_store(store)
+        return found
+
+    def serve_locations(self, locations: Callable[[], Any] | None) -> None:
+        """Whoever runs this application says how it is known who holds what, and says None when it stops."""
+        self._locations = locations
+
+    def _where(self) -> Any:
+        if self._locations is None:
+            raise StreamsError(f"who holds what is known while the application runs; {self.name} does not")
+        return self._locations()
+
     def run(self) -> None:
         """Run until SIGINT or SIGTERM, in this thread.
 
@@ -245,6 +269,7 @@ class App(Decorators):
             state_functions=self.state_functions,
             uncaught_functions=self.uncaught_functions,
             serve_stores=self.serve_stores,
+            serve_locations=self.serve_locations,
         )
 
     def main(self, arguments: list[str] | None = None) -> NoReturn:

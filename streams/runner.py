@@ -126,6 +126,11 @@ class Runner:
         """The open stores of that name, asked for from inside `ask`. Raises: StoreNotReady."""
         return list(self._worker.stores(name))
 
+    @property
+    def locations(self) -> Any:
+        """Which worker of the group holds what, from any thread (StoreLocations). Raises: StreamsError before the start."""
+        return self._worker.locations
+
     def ask(self, question: Callable[[], T]) -> T:
         """Call a function on the processing thread, from any thread. Raises: StoreNotReady."""
         answer: T = self._worker.inquiries.ask(question)

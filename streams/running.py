@@ -48,6 +48,7 @@ class Application:
     uncaught_functions: Sequence[Callable[[BaseException], Any]] = ()
     serve_stores: Callable[[Any], None] = lambda _source: None
     observer: Observer | None = None
+    serve_locations: Callable[[Callable[[], Any] | None], None] = lambda _locations: None
 
 
 class Listener:
@@ -78,6 +79,8 @@ def run(application: Application, listener: Listener | None = None) -> None:
         stack.callback(runner.close)
         application.serve_stores(runner)
         stack.callback(application.serve_stores, None)
+        application.serve_locations(lambda: runner.locations)
+        stack.callback(application.serve_locations, None)
         stack.enter_context(_signals(runner.stop))
         listener.running(runner)
         stack.callback(listener.stopping)

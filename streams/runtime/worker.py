@@ -21,10 +21,10 @@ from state import StateDirectory
 from state.stores import Store
 from streams.clients.base import Clients, Clock, Consumer
 from streams.config import StreamsConfig
-from streams.errors import BrokerUnreachable, GroupOccupied, Interrupted, OffsetOutOfRange, StoreNotReady
+from streams.errors import BrokerUnreachable, GroupOccupied, Interrupted, OffsetOutOfRange, StoreNotReady, StreamsError
 from streams.operators.observing import Observer
 from streams.record import TopicPartition
-from streams.runtime.assignor import TaskAssignor, TaskInputs
+from streams.runtime.assignor import TaskInputs
 from streams.runtime.committer import CommitHook, Committer
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.global_state import GlobalState
@@ -38,18 +38,18 @@ from streams.runtime.internal_topics import (
     matching_topics,
     task_inputs,
 )
-from streams.runtime.placement import PlacementRules
 from streams.runtime.process_id import ProcessId
 from streams.runtime.purging import Purging
 from streams.runtime.restore_progress import restore_listener
 from streams.runtime.restorer import RestoreListener, Restorer
-from streams.runtime.standby_tasks import StandbyTasks, changelog_ends, logged_stores
+from streams.runtime.standby_tasks import StandbyTasks, logged_stores
 from streams.runtime.start_offsets import StartOffsets, reset_rules
+from streams.runtime.store_locations import StoreLocations
 from streams.runtime.streams_producer import StreamsProducer
 from streams.runtime.task import Task, TaskEnvironment, TaskId
 from streams.runtime.task_manager import LOCK_RETRY_S, UNDONE, TaskManager
 from streams.runtime.task_stores import TaskStores
-from streams.runtime.worker_parts import Parts, quietly
+from streams.runtime.worker_parts import Parts, assignor_of, quietly
 from streams.runtime.worker_states import TRANSITIONS, Health, Progress, StateListener, WorkerState, WorkerStatus
 from streams.timers import Timed, Timers
 from streams.topology.compile import compile_task
@@ -67,6 +67,7 @@ OCCUPIED_PAUSE_S, OCCUPIED_MARGIN_S = 2.0, 15.0  # Java's members do not leave w
 UNDONE_RECORD = "the worker stops before a record was done: it is processed anew at the next start"
 LOOK_EVERY_S = 0.05
 CLEAN_EVERY_MS = 1_000
+COMMIT_RETRY_MS = 50
 
 
 def wall_clock_ms() -> int:
@@ -249,6 +250,13 @@ class Worker:
             return [self._parts.globals.stores[name]]
         return self._parts.tasks.stores(name)
 
+    @property
+    def locations(self) -> StoreLocations:
+        """Which worker holds what; from any thread. Raises: StreamsError before the start."""
+        if self._parts is None:
+            raise StreamsError("who holds what is known when the worker has joined its group: ask again in a moment")
+        return self._parts.locations
+
     # Start and end
 
     def _start(self, made: ExitStack) -> Parts:
@@ -294,7 +302,7 @@ class Worker:
         made.callback(quietly, tasks.close_all)
         topics = sorted({topic for part in inputs for topic in part.topics})
         if topics:
-            consumer.subscribe(topics, self._assignor(consumer, tasks, inputs), tasks)
+            consumer.subscribe(topics, assignor_of(self._topology, self._config, consumer, tasks, inputs), tasks)
         closings = made.pop_all()
         self._abandoning = False
         return Parts(
@@ -305,17 +313,9 @@ class Worker:
             restorer=restorer,
             committer=committer,
             stores=stores,
+            locations=StoreLocations(self._topology, counts, tasks.group, lambda: self.tasks),
             globals=global_state,
             closings=closings,
-        )
-
-    def _assignor(self, consumer: Consumer, tasks: TaskManager, inputs: Sequence[TaskInputs]) -> TaskAssignor:
-        return TaskAssignor(
-            inputs,
-            tasks.member_info,
-            told=tasks.group.told,
-            ends=changelog_ends(self._topology, consumer),
-            rules=PlacementRules.of(self._config),
         )
 
     def _producer(self) -> StreamsProducer:
@@ -484,7 +484,9 @@ class Worker:
     def _commit_if_due(self, parts: Parts) -> None:
         if self._must_commit(parts):
             parts.tasks.commit()
-            self._commit_due_ms = self._clock() + self._config.commit_interval_ms
+            interval_ms = self._config.commit_interval_ms
+            postponed = parts.tasks.commit_postponed
+            self._commit_due_ms = self._clock() + (min(interval_ms, COMMIT_RETRY_MS) if postponed else interval_ms)
             self._purging.purge_if_due(parts.committer, parts.admin)
 
     def _keep_up(self, parts: Parts) -> None:

@@ -7,17 +7,23 @@ is closed all the same, for the run already has its end.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from streams.clients.base import Admin, Consumer
+from streams.config import StreamsConfig
+from streams.runtime.assignor import TaskAssignor, TaskInputs
 from streams.runtime.committer import Committer
 from streams.runtime.global_state import GlobalState
+from streams.runtime.placement import PlacementRules
 from streams.runtime.restorer import Restorer
+from streams.runtime.standby_tasks import changelog_ends
+from streams.runtime.store_locations import StoreLocations
 from streams.runtime.streams_producer import StreamsProducer
 from streams.runtime.task_manager import TaskManager
 from streams.runtime.task_stores import TaskStores
+from streams.topology.topology import Topology
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +39,22 @@ class Parts:
     restorer: Restorer
     committer: Committer
     stores: TaskStores
+    locations: StoreLocations
     closings: ExitStack
     globals: GlobalState | None = None
+
+
+def assignor_of(
+    topology: Topology, config: StreamsConfig, consumer: Consumer, tasks: TaskManager, inputs: Sequence[TaskInputs]
+) -> TaskAssignor:
+    """What speaks for a worker in its group."""
+    return TaskAssignor(
+        inputs,
+        tasks.member_info,
+        told=tasks.group.told,
+        ends=changelog_ends(topology, consumer),
+        rules=PlacementRules.of(config),
+    )
 
 
 def quietly(closing: Callable[[], object]) -> None:

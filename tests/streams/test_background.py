@@ -88,3 +88,19 @@ def test_an_embedded_brokers_data_can_be_removed(tmp_path: Path) -> None:
         app.remove_data()
     with pytest.raises(ConfigError, match="are not ours to delete"):
         App("elsewhere", broker="kafka://host:1").remove_data()
+
+
+@pytest.mark.broker
+def test_an_application_knows_where_its_keys_are(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """By the address that the worker gave itself; while it does not run, the question is refused."""
+    app = App("placed", broker=streams_broker.url, state_dir=str(tmp_path), application_server="here.example:7001")
+    app.topic("placed-numbers", key=str, value=int, partitions=2)
+    app.stream("placed-numbers").group_by_key().count(name="placed-counts")
+    with pytest.raises(StreamsError, match="placed does not"):
+        app.metadata_for_key("placed-counts", "a")
+    with app.running() as run:
+        app.write("placed-numbers", [("a", 1), ("b", 2)])
+        run.catch_up()
+        assert app.metadata_for_key("placed-counts", "a").active == "here.example:7001"
+        (here,) = app.metadata_for_store("placed-counts")
+        assert (here.partitions, here.standby_partitions) == ((0, 1), ())
