@@ -90,10 +90,10 @@ class PartitionQueue:
         self._advance(front, stop)
         return batch
 
-    def waiting_timestamps(self) -> list[int]:
-        """Those of the records that are decoded and not taken yet."""
+    def waiting_timestamps(self, limit: int) -> list[int]:
+        """Those of the next records that are decoded and not taken yet, at most `limit`."""
         assert self._front is not None, "asked of an empty queue"
-        return self._front.timestamps[self._cursor :]
+        return self._front.timestamps[self._cursor : self._cursor + limit]
 
     def clear(self) -> None:
         """Forget all that waits (the consumer goes back to another offset)."""
@@ -201,7 +201,8 @@ class PartitionGroup:
         first, second = self._ordered
         if first.head_timestamp() is None or second.head_timestamp() is None:
             return None
-        turns = _turns(first.waiting_timestamps(), second.waiting_timestamps(), limit, ALL if due is None else due)
+        waiting = first.waiting_timestamps(limit), second.waiting_timestamps(limit)
+        turns = _turns(*waiting, limit, ALL if due is None else due)
         counts = turns.count(0), turns.count(1)
         if not all(counts):
             return None
