@@ -50,12 +50,13 @@ class LiveValues(dict[Any, Any]):
 class RecordCacheBudget:
     """Bytes that the record caches of a worker may hold together (`statestore_cache_max_bytes`)."""
 
-    __slots__ = ("cause_bytes", "max_bytes", "roomy", "used")
+    __slots__ = ("_roomy_bytes", "cause_bytes", "max_bytes", "roomy", "used")
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.used = 0
-        self.roomy = max_bytes >= _LARGE_BYTES
+        self._roomy_bytes = max_bytes // 2 if max_bytes >= _LARGE_BYTES else -1
+        self.roomy = self._roomy_bytes >= 0
         """The budget is large, and at most half of it is used."""
         self.cause_bytes = 0
         """The length of the name of the topic whose records are processed: every update counts it, as in Kafka."""
@@ -63,7 +64,7 @@ class RecordCacheBudget:
     def add(self, size: int) -> None:
         """Count bytes that came, or went when negative."""
         self.used += size
-        self.roomy = self.used * 2 <= self.max_bytes and self.max_bytes >= _LARGE_BYTES
+        self.roomy = self.used <= self._roomy_bytes
 
 
 class CachedEntries(OrderedDict[Any, Any]):
@@ -123,7 +124,7 @@ class RecordCache:
         """The value below, kept here when Kafka keeps it."""
         value = self._below(entry)
         if self._keep_reads and value is not None:
-            self._place(entry, value, self._size(entry, value))
+            self._place(entry, value, self._size(entry, value) + _OVERHEAD)
         return value
 
     def put(self, entry: Any, value: Any, timestamp: int, headers: Any) -> None:
@@ -131,14 +132,18 @@ class RecordCache:
 
         Raises: what the serdes raise; nothing has changed then.
         """
-        entries, dirty = self.entries, self.dirty
-        known = self._budget.roomy and entry in entries
-        size = 0 if known else self._size(entry, value) + _headers_size(headers) + self._budget.cause_bytes
+        entries, dirty, budget = self.entries, self.dirty, self._budget
+        if budget.roomy and entry in entries:
+            size = 0
+        else:
+            size = self._size(entry, value) + budget.cause_bytes + _OVERHEAD
+            if headers:
+                size += _headers_size(headers)
         dirty.pop(entry, None)
         dirty[entry] = timestamp
         if headers or self._headers:
             self._headers[entry] = headers
-        if known:
+        if not size or (self._sizes.get(entry) == size and budget.used <= budget.max_bytes):
             entries[entry] = value
             entries.move_to_end(entry)
         else:
@@ -164,19 +169,18 @@ class RecordCache:
         _each(map(self.entries.move_to_end, entries))
 
     def _place(self, entry: Any, value: Any, size: int) -> None:
-        """Put an entry in front, counted, and evict from this cache while the budget is exceeded.
+        """Put an entry of `size` bytes in front, and evict from this cache while the budget is exceeded.
 
         As in Kafka the budget hears of an eviction only after everything that it set off, which may read and write here.
         """
-        size += _OVERHEAD
-        more = size - self._sizes.get(entry, 0)
-        self._sizes[entry] = size
+        entries, sizes, budget = self.entries, self._sizes, self._budget
+        more = size - sizes.get(entry, 0)
+        sizes[entry] = size
         self._bytes += more
-        self.entries[entry] = value
-        self.entries.move_to_end(entry)
-        budget = self._budget
+        entries[entry] = value
+        entries.move_to_end(entry)
         budget.add(more)
-        while budget.used > budget.max_bytes and self.entries:
+        while budget.used > budget.max_bytes and entries:
             before = self._bytes
             self._evict()
             budget.add(self._bytes - before)

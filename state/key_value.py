@@ -264,6 +264,12 @@ class TimestampedStore(_KeyValueLayers):
         self.put(key, None, self.record_timestamp if timestamp is None else timestamp)
         return present
 
+    def _size(self, entry: Any, value: ValueAndTimestamp | None) -> int:
+        """As for all stores; on its own because a full cache asks at every turn."""
+        if value is not None and value[0].__class__ is self._known_class:
+            return self._known_size
+        return super()._size(entry, value)
+
     def _plain(self, value: ValueAndTimestamp | None) -> Any:
         return None if value is None else value[0]
 
