@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice, repeat
-from typing import Any
+from itertools import compress, islice, repeat
+from operator import is_
+from typing import Any, NamedTuple
 
 _ABSENT = object()
 _RELEASED_AT_ONCE = 4_096  # columns that fit a processor's cache
@@ -78,11 +79,32 @@ class CachedEntries(OrderedDict[Any, Any]):
         return self._read(entry)
 
 
-Update = tuple[Any, Any, int, Any]
-"""(entry key, live value, timestamp, headers) of what a record cache lets go."""
+class Updates(NamedTuple):
+    """Columns of what a record cache lets go: entry keys, live values (None deletes), times; headers if there are any."""
 
-Release = Callable[[list[Update]], None]
+    entries: list[Any]
+    values: list[Any]
+    timestamps: list[int]
+    headers: list[Any] | None
+
+    def part(self, start: int, stop: int) -> Updates:
+        """Those from `start` up to, not including, `stop`."""
+        entries, values, timestamps, headers = self
+        return Updates(entries[start:stop], values[start:stop], timestamps[start:stop], headers and headers[start:stop])
+
+    def only(self, keep: Sequence[bool]) -> Updates:
+        """Those whose entry in `keep` is true."""
+        entries, values, timestamps = (list(compress(column, keep)) for column in self[:3])
+        return Updates(entries, values, timestamps, self.headers and list(compress(self.headers, keep)))
+
+
+Release = Callable[[Updates], None]
 """Takes what a record cache lets go."""
+
+
+def any_none(column: Iterable[Any]) -> bool:
+    """Whether None is among them; never asks objects whether they are equal to it."""
+    return any(map(is_, column, repeat(None)))
 
 
 class RecordCache:
@@ -190,27 +212,29 @@ class RecordCache:
         entry, value = self.entries.popitem(last=False)
         self._bytes -= self._sizes.pop(entry)
         if entry in self.dirty:
-            evicted = entry, value, self.dirty.pop(entry), self._headers.pop(entry, None)
-            self._let_go([evicted])
+            time, headers = self.dirty.pop(entry), self._headers.pop(entry, None)
+            self._let_go(Updates([entry], [value], [time], [headers] if headers else None))
 
     def flush(self) -> None:
         """Let go of everything dirty."""
         if self.dirty:
             before = self._bytes
-            self._let_go([])
+            self._let_go(Updates([], [], [], None))
             self._budget.add(self._bytes - before)
 
-    def _let_go(self, first: list[Update]) -> None:
-        entries, headers = self.entries, self._headers
-        updates = first + [
-            (entry, entries[entry], timestamp, headers.get(entry) if headers else None)
-            for entry, timestamp in self.dirty.items()
-        ]
-        deleted = [entry for entry in self.dirty if entries[entry] is None]
-        self.dirty.clear()
-        headers.clear()
-        for start in range(0, len(updates), _RELEASED_AT_ONCE):
-            self._release(updates[start : start + _RELEASED_AT_ONCE])
+    def _let_go(self, evicted: Updates) -> None:
+        cached, dirty, headers = self.entries, self.dirty, None
+        if self._headers or evicted.headers:
+            headers = [*(evicted.headers or [None] * len(evicted.entries)), *map(self._headers.get, dirty)]
+        values = list(map(cached.__getitem__, dirty))
+        deleted = [entry for entry in dirty if cached[entry] is None] if any_none(values) else []
+        updates = Updates(
+            evicted.entries + list(dirty), evicted.values + values, evicted.timestamps + list(dirty.values()), headers
+        )
+        dirty.clear()
+        self._headers.clear()
+        for start in range(0, len(updates.entries), _RELEASED_AT_ONCE):
+            self._release(updates.part(start, start + _RELEASED_AT_ONCE))
         for entry in deleted:
             self._drop(entry)
 
