@@ -15,7 +15,9 @@ def test_it_answers_as_a_list_of_all_writes_would(writes, first, span):
     recent = RecentEntries(RETENTION_MS, stream_time=-1)
     for number, (key, time) in enumerate(writes):
         recent.add(key, time, number)
+        recent.arrived(key)
     oldest = max((time for _, time in writes), default=-1) - RETENTION_MS + 1
+    assert all(any(time >= oldest - RETENTION_MS for time, _ in line) for line in recent.lines.values())
     expected = [
         (time, number)
         for number, (key, time) in enumerate(writes)
@@ -37,6 +39,7 @@ def test_too_many_entries_go_by_whole_groups():
     recent = RecentEntries(RETENTION_MS, stream_time=-1)
     for time in range(15):
         recent.add("a", time, time)
+        recent.arrived("a")
     recent.bound(5)
     assert (recent.knows(9), recent.knows(10)) == (False, True)
     assert recent.between("a", 10, 14) == [(time, time) for time in range(10, 15)]
