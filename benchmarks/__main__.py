@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
@@ -37,14 +38,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--idle-seconds", type=float, default=5.0, help="how long idle CPU is watched (0: not)")
     parser.add_argument("--stages", action="store_true", help="also the stages of the path, one by one")
     parser.add_argument("--stages-only", action="store_true", help="only those")
+    parser.add_argument(
+        "--against", type=Path, metavar="FILE", help="a run to compare stages with (default: the newest)"
+    )
     return parser
 
 
 def _stages(console: Console, options: argparse.Namespace) -> list[Stage]:
     if not (options.stages or options.stages_only):
         return []
+    before = report.stored_stages(options.against)
     stages = [measure_stage(stage) for stage in STAGES]
-    report.show_stages(console, stages)
+    report.show_stages(console, stages, before)
     return stages
 
 
