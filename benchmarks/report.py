@@ -69,10 +69,12 @@ def stored_stages(path: Path | None = None, directory: Path = RESULTS) -> dict[s
     return {}
 
 
-def save(machine: dict[str, Any], results: Sequence[Result], stages: Sequence[Stage]) -> Path:
+def save(
+    machine: dict[str, Any], results: Sequence[Result], stages: Sequence[Stage], directory: Path = RESULTS
+) -> Path:
     """Write everything to a file named by the time, and say where."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.json"
+    directory.mkdir(exist_ok=True)
+    path = directory / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.json"
     whole = {
         "machine": machine,
         "results": [asdict(result) for result in results],

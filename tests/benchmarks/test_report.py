@@ -3,8 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from benchmarks import report
 from benchmarks.micro import Stage
 
@@ -17,11 +15,10 @@ def test_a_stage_is_compared_with_the_machines_speed_at_both_moments() -> None:
     assert replace(STAGE, ns=100.0).ratio(STAGE) == 0.5
 
 
-def test_the_newest_run_with_stages_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_run_with_stages_is_found(tmp_path: Path) -> None:
     """What `save` writes is read back; a run without stages is passed over."""
-    monkeypatch.setattr(report, "RESULTS", tmp_path)
-    saved = report.save({"cores": 2}, [], [STAGE])
+    saved = report.save({"cores": 2}, [], [STAGE], tmp_path)
     saved.rename(tmp_path / "20200101T000000.json")
-    report.save({"cores": 2}, [], [])
+    report.save({"cores": 2}, [], [], tmp_path)
     assert report.stored_stages(directory=tmp_path) == {"decode": STAGE}
     assert report.stored_stages(directory=tmp_path / "nowhere") == {}
