@@ -227,19 +227,13 @@ class RecordCache:
         if self._headers or evicted.headers:
             headers = [*(evicted.headers or [None] * len(evicted.entries)), *map(self._headers.get, dirty)]
         values = list(map(cached.__getitem__, dirty))
-        deleted = (
-            [entry for entry, value in zip(dirty, values, strict=True) if value is None] if any_none(values) else ()
-        )
+        deleted = [entry for entry in dirty if cached[entry] is None] if any_none(values) else []
         updates = Updates(
-            evicted.entries + list(dirty),
-            evicted.values + values,
-            evicted.timestamps + list(dirty.values()),
-            headers,
+            evicted.entries + list(dirty), evicted.values + values, evicted.timestamps + list(dirty.values()), headers
         )
         dirty.clear()
         self._headers.clear()
-        count = len(updates.entries)
-        for start in range(0, count, _RELEASED_AT_ONCE):
+        for start in range(0, len(updates.entries), _RELEASED_AT_ONCE):
             self._release(updates.part(start, start + _RELEASED_AT_ONCE))
         for entry in deleted:
             self._drop(entry)

@@ -31,7 +31,8 @@ class _KeyValueLayers(LayeredStore):
     """What both kinds share.
 
     `get` gives the value of a key, or None. `lookup` is the same for callers that put the same key next: it does not
-    count as a use. Both are made once per store, as short as its layers allow: a dictionary's own method at best.
+    count as a use. `known` is the same for the record cache alone: None says nothing of what lies below. They are made
+    once per store, as short as its layers allow: a dictionary's own method at best.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class _KeyValueLayers(LayeredStore):
         front: dict[Any, Any] = self._live if self._cache is None else self._cache.entries
         read = self._live.__getitem__ if self._cache is None else self._cache.get
         identity = self._identity
+        self.known: Callable[[Any], Any] = _nothing if self._cache is None else self._cache.entries.get
         if self._by_value:
             self.get: Callable[[Any], Any] = read
             self.lookup: Callable[[Any], Any] = front.__getitem__
@@ -186,6 +188,10 @@ def _known_size(spec: StoreSpec, *, stored: int) -> int:
     return key + value + stored if key and value else 0
 
 
+def _nothing(_key: Any) -> None:
+    """Of a store without a record cache."""
+
+
 def _first(pair: tuple[bytes, bytes | None]) -> bytes:
     return pair[0]
 
@@ -235,11 +241,6 @@ class TimestampedStore(_KeyValueLayers):
         So it is in front of a record cache with room to spare, whose entries go by the keys themselves.
         """
         return self._cache is not None and self._by_value and self._cache.roomy
-
-    def known(self, key: Any) -> ValueAndTimestamp | None:
-        """The value of a key if the record cache has it; no use in its eyes. None says nothing of the stores below."""
-        assert self._cache is not None, "asked of a store without a record cache"
-        return self._cache.entries.get(key)
 
     def put_known(self, keys: Sequence[Any], updates: Sequence[tuple[Any, int]]) -> None:
         """Set (value, time) of distinct keys that are all `known`, in this order, while the store `holds_updates`."""
