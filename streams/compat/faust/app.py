@@ -132,19 +132,33 @@ class App:
         return made
 
     def timer(
-        self, interval: Any, on_leader: bool = False, traced: bool = True, name: str | None = None, **_options: Any  # noqa: ARG002
+        self,
+        interval: Any,
+        on_leader: bool = False,
+        traced: bool = True,
+        name: str | None = None,
+        **_options: Any,  # noqa: ARG002
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Call the function every `interval` seconds."""
         return self.clock.timer(interval, on_leader=on_leader)
 
     def crontab(
-        self, cron_format: str, *, timezone: Any = None, on_leader: bool = False, traced: bool = True  # noqa: ARG002
+        self,
+        cron_format: str,
+        *,
+        timezone: Any = None,
+        on_leader: bool = False,
+        traced: bool = True,  # noqa: ARG002
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Call the function by a cron expression; a sixth field is seconds."""
         return self.clock.crontab(cron_format, timezone, on_leader=on_leader)
 
     def task(
-        self, function: Callable[..., Any] | None = None, *, on_leader: bool = False, traced: bool = True  # noqa: ARG002
+        self,
+        function: Callable[..., Any] | None = None,
+        *,
+        on_leader: bool = False,
+        traced: bool = True,  # noqa: ARG002
     ) -> Any:
         """Call the function once, when the worker runs."""
         decorate = self.clock.task(on_leader=on_leader)

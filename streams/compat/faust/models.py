@@ -138,7 +138,9 @@ class Record:
         if isinstance(data, Record):
             return data  # type: ignore[return-value]  # Faust takes any model here
         if not isinstance(data, Mapping):
-            raise TypeError(f"{cls.__name__}: expected an object with the fields {', '.join(cls._shape.fields)}, got {data!r}")
+            raise TypeError(
+                f"{cls.__name__}: expected an object with the fields {', '.join(cls._shape.fields)}, got {data!r}"
+            )
         self = cls.__new__(cls)
         self.__dict__.update(_values_of(cls, data))
         self.__post_init__()

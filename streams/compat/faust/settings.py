@@ -20,7 +20,13 @@ GUARANTEES = {"at_least_once": "at_least_once", "exactly_once": "exactly_once_v2
 WITHOUT_EFFECT = ("web_", "stream_", "consumer_", "producer_", "broker_", "logging_", "loghandlers", "worker_", "debug")
 WITHOUT_EFFECT += ("agent_supervisor", "cache", "canonical_url", "livecheck_", "quiet", "tabledir", "timezone", "url")
 WITHOUT_EFFECT += ("Monitor", "node_hostname", "recovery_", "ssl_context", "topic_allow_declare", "reply_")
-WITHOUT_EFFECT += ("topic_disable_leader", "table_key_index_size", "blocking_timeout", "env_prefix", "store_check_exists")
+WITHOUT_EFFECT += (
+    "topic_disable_leader",
+    "table_key_index_size",
+    "blocking_timeout",
+    "env_prefix",
+    "store_check_exists",
+)
 WITHOUT_EFFECT += ("table_standby_replicas",)
 """Settings, or beginnings of their names, that shape only how Faust itself works."""
 
@@ -95,7 +101,11 @@ class Conf:
 
 def address(broker: Any) -> str:
     """The runtime's address of a broker, from what Faust takes: a URL, several in a list or with `;`, any scheme of it."""
-    given = [str(each) for each in broker] if isinstance(broker, Sequence) and not isinstance(broker, str) else [str(broker)]
+    given = (
+        [str(each) for each in broker]
+        if isinstance(broker, Sequence) and not isinstance(broker, str)
+        else [str(broker)]
+    )
     if len(given) == 1 and given[0].startswith(EMBEDDED):
         return given[0]
     hosts = [part for each in given for part in each.replace(",", ";").split(";") if part]

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.kafka, pytest.mark.tools, pytest.m
 TOOLS = "org.apache.kafka.tools"
 GROUPS = f"{TOOLS}.consumer.group.ConsumerGroupCommand"
 PRODUCE, INIT_PRODUCER_ID = 0, 22
-RUN_SECONDS = 120
+RUN_SECONDS = 200
 
 Run = Callable[..., str]
 

@@ -52,7 +52,16 @@ class Run:
             process = self._start()  # killed, or ended by a kill of its broker: the same command continues
 
     def _start(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "examples.taxi", "debs", "--query", str(self.query), "--trips", str(self.trips)]
+        command = [
+            sys.executable,
+            "-m",
+            "examples.taxi",
+            "debs",
+            "--query",
+            str(self.query),
+            "--trips",
+            str(self.trips),
+        ]
         command += ["--output", str(self.output), "--dir", str(self.directory), "--workers", str(self.workers)]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
