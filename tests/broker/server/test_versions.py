@@ -28,7 +28,11 @@ ARGUMENTS = {
     21: {"topics": [{"name": TOPIC, "partitions": [{"partition_index": 0, "offset": -1}]}]},
     23: {"topics": [{"topic": TOPIC, "partitions": [{"partition": 0, "current_leader_epoch": -1}]}]},
     22: {"transactional_id": None},
-    24: {"v3_and_below_transactional_id": "t", "v3_and_below_topics": [{"name": TOPIC, "partitions": [0]}]},
+    24: {
+        "v3_and_below_transactional_id": "t",
+        "v3_and_below_topics": [{"name": TOPIC, "partitions": [0]}],
+        "transactions": [{"transactional_id": "t", "topics": [{"name": TOPIC, "partitions": [0]}]}],
+    },
     25: {"transactional_id": "t", "group_id": "g"},
     26: {"transactional_id": "t"},
     28: {
