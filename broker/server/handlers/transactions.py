@@ -1,7 +1,7 @@
 """AddPartitionsToTxn, AddOffsetsToTxn, TxnOffsetCommit, EndTxn, and what administrators may ask about transactions."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from broker.coordinators.group_coordinator import Committer
 from broker.coordinators.patterns import matcher
@@ -15,6 +15,7 @@ from broker.server.exchange import Exchange
 from broker.server.handlers.offsets import outcome, sort_offsets
 
 FENCED_FROM = 2
+BATCHED_FROM = 4
 STATES = frozenset(state.shown for state in TransactionState)
 END_BUMPS_FROM = 5
 COMMIT_KNOWS_ABORTABLE = 4
@@ -34,32 +35,75 @@ def _producer(request: Any) -> ProducerEpoch:
 
 
 def add_partitions(broker: Broker, exchange: Exchange, request: Any) -> None:
-    """All partitions or none: one that does not exist keeps the others out (55)."""
-    topics = request.v3_and_below_topics
-    wanted = [(topic.name, partition) for topic in topics for partition in topic.partitions]
+    """All partitions or none: one that does not exist keeps the others out (55). From version 4 for many producers."""
+    if exchange.version >= BATCHED_FROM:
+        _add_for_many(broker, exchange, request.transactions)
+        return
+    wanted = _Wanted(
+        request.v3_and_below_transactional_id,
+        ProducerEpoch(request.v3_and_below_producer_id, request.v3_and_below_producer_epoch),
+        request.v3_and_below_topics,
+        verify_only=False,
+    )
+    knows_fenced = exchange.version >= FENCED_FROM
+    _add(broker, wanted, knows_fenced, lambda topics: exchange.answer({"results_by_topic_v3_and_below": topics}))
+
+
+class _Wanted(NamedTuple):
+    """What one producer asks to be added, or only to be told of."""
+
+    transactional_id: str
+    producer: ProducerEpoch
+    topics: Sequence[Any]
+    verify_only: bool
+
+
+def _add_for_many(broker: Broker, exchange: Exchange, transactions: Sequence[Any]) -> None:
+    results: list[Body] = []
+
+    def collector(transactional_id: str) -> Callable[[list[Body]], None]:
+        def done(topics: list[Body]) -> None:
+            results.append({"transactional_id": transactional_id, "topic_results": topics})
+            if len(results) == len(transactions):
+                exchange.answer({"results_by_transaction": results})
+
+        return done
+
+    if not transactions:
+        exchange.answer({"results_by_transaction": ()})
+    for item in transactions:
+        producer = ProducerEpoch(item.producer_id, item.producer_epoch)
+        wanted = _Wanted(item.transactional_id, producer, item.topics, item.verify_only)
+        _add(broker, wanted, True, collector(item.transactional_id))
+
+
+def _add(broker: Broker, wanted: _Wanted, knows_fenced: bool, answer: Callable[[list[Body]], None]) -> None:
+    places = [(topic.name, partition) for topic in wanted.topics for partition in topic.partitions]
     refused = {
         (name, index): ErrorCode.TOPIC_AUTHORIZATION_FAILED
         if name in INTERNAL_TOPICS
         else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-        for name, index in wanted
+        for name, index in places
         if name in INTERNAL_TOPICS or not _exists(broker, (name, index))
     }
 
     def done(error: ErrorCode) -> None:
-        exchange.answer({"results_by_topic_v3_and_below": _added(topics, refused, error)})
+        answer(_added(wanted.topics, refused, error))
 
     if refused:
         done(ErrorCode.OPERATION_NOT_ATTEMPTED)
         return
     try:
-        broker.transactions.add_partitions(
-            request.v3_and_below_transactional_id,
-            ProducerEpoch(request.v3_and_below_producer_id, request.v3_and_below_producer_epoch),
-            wanted,
-            done,
-        )
+        if wanted.verify_only:
+            for place in places:
+                broker.transactions.verify(
+                    wanted.transactional_id, wanted.producer, place, ErrorCode.TRANSACTION_ABORTABLE
+                )
+            done(ErrorCode.NONE)
+        else:
+            broker.transactions.add_partitions(wanted.transactional_id, wanted.producer, places, done)
     except BrokerError as error:
-        done(fenced(error.code, exchange.version >= FENCED_FROM))
+        done(fenced(error.code, knows_fenced))
 
 
 def _exists(broker: Broker, where: tuple[str, int]) -> bool:

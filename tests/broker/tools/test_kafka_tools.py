@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.kafka, pytest.mark.tools, pytest.m
 TOOLS = "org.apache.kafka.tools"
 GROUPS = f"{TOOLS}.consumer.group.ConsumerGroupCommand"
 PRODUCE, INIT_PRODUCER_ID = 0, 22
-RUN_SECONDS = 120
+RUN_SECONDS = 200
 
 Run = Callable[..., str]
 
@@ -175,6 +175,7 @@ def test_transactional_copier_killed_and_restarted(run: Run, shared_broker: Brok
             break
     first.kill()
     first.wait()
+    first.stdout.close()
     second = subprocess.run(command, capture_output=True, text=True, timeout=RUN_SECONDS)
     assert second.returncode == 0, second.stderr[-3000:]
     reader = ("--group-id", "checkers", "--reset-policy", "earliest", "--max-messages", "5000")
