@@ -11,8 +11,6 @@ from typing import Any
 
 from streams.dsl.agent_results import Expected
 from streams.dsl.agent_tables import AgentTable, WindowedAgentTable, tables_of
-from streams.dsl.agents import RecordAgent, StreamAgent
-from streams.dsl.blocking import TableFunction, ThreadedFunction
 from streams.dsl.signatures import UserFunction
 from streams.errors import TopologyError
 
@@ -23,6 +21,8 @@ def agent_supplier(
     user: UserFunction, concurrency: int, timeout_ms: int | None, expected: Sequence[Expected]
 ) -> Callable[[], Any]:
     """Makes the processor of an asynchronous function, in whichever form it is."""
+    from streams.dsl.agents import RecordAgent, StreamAgent  # asyncio comes with the first agent
+
     if user.reads_stream:
         if timeout_ms is not None:
             raise TopologyError(
@@ -46,6 +46,8 @@ def agent_supplier(
 
 def blocking_supplier(user: UserFunction, threads: int | None, expected: Sequence[Expected]) -> Callable[[], Any]:
     """Makes the processor of a plain function that has threads of its own, or uses tables."""
+    from streams.dsl.blocking import TableFunction, ThreadedFunction
+
     if threads is None:
         return lambda: TableFunction(user.function, with_key=user.with_key, many=user.many, expected=expected)
     if threads < 1:
