@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from functools import partial
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import msgspec
@@ -193,4 +194,7 @@ def plain(value: Any) -> Any:
 
 
 def _fields(value: Any) -> Any:
+    if hasattr(value, "DESCRIPTOR"):
+        forms: Any = import_module("google.protobuf.json_format")
+        return forms.MessageToDict(value, preserving_proto_field_name=True)
     return value.model_dump() if hasattr(value, "model_dump") else str(value)

@@ -22,6 +22,7 @@ from streams.dsl.options import Topic
 from streams.errors import ConfigError, ProductionError, shown
 from streams.record import NO_TIMESTAMP, Headers, Record, TopicPartition, Windowed
 from streams.serdes import Float32, Int16, Int32
+from streams.serdes.registered import RegisteredSerde
 
 CHUNK = 1000
 
@@ -202,6 +203,8 @@ def _of_type(value: Any, serde: Serde[Any] | None, number: int) -> Any:
     if serde is None or value is None or getattr(serde, "type", object) in _PLAIN:
         return value
     try:
+        if isinstance(serde, RegisteredSerde):
+            return serde.from_plain(value)
         return serde.deserialize(msgspec.json.encode(value))
     except ValueError as problem:
         raise ConfigError(f"line {number}: {problem}; --key and --value choose other types") from None
