@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
+from streams.asking import Question
 from streams.clients.base import Admin, Clients, Consumer, NewTopic
 from streams.config import StreamsConfig
 from streams.dsl.options import Topic
+from streams.durations import Duration, milliseconds
 from streams.reading import Point, Records
 from streams.record import TopicPartition
 from streams.serdes import serde_for
@@ -108,6 +110,20 @@ class Connection:
             partitions=partitions,
             offset=offset,
         )
+
+    def ask(
+        self, topic: Topic | str, value: Any, *, reply: Topic | str, key: Any = None, timeout: Duration = "30 s"
+    ) -> Any:
+        """Write a value to a topic, and wait for what the application writes to `reply` because of it: that value.
+
+        Raises: ConfigError when there is no such topic; StreamsError when nothing comes within `timeout`.
+        """
+        question = Question(key, value)
+        timeout_s = milliseconds(timeout, "timeout") / 1000
+        with self.read(reply, start="latest", follow=True) as replies:
+            self.write(topic, [question.record])
+            self.flush()
+            return question.answer(replies, timeout_s)
 
     def partition_of(self, topic: Topic | str, key: Any) -> int:
         """The partition that records with this key go to."""
