@@ -9,12 +9,14 @@ Rules: one batch of a task at a time; whatever makes the task forget its input e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from typing import Any, NamedTuple
 
 from streams.processor import AheadProcessor
 from streams.record import Batch
+from streams.runtime.partition_group import PartitionGroup
+from streams.topology.compile import SourceProgram
 
 QUICK_S = 0.002
 """Agents that are done so soon are waited for: it costs less than another turn of the worker's loop."""
@@ -37,6 +39,24 @@ class RunningAhead:
     def busy(self) -> bool:
         """Whether something is in flight that is not done."""
         return any(not flight.results.done() for flight in self._flights)
+
+    def reached(self, group: PartitionGroup, sources: Mapping[str, SourceProgram], limit: int, due: int | None) -> int:
+        """How many of the next records may be processed: all where there is no agent, 0 while one runs.
+
+        `limit` and `due` are what `group.take` will be given. Raises: what ended an agent.
+        """
+        if landed := self.land():
+            return landed
+        peeked = group.peek(limit, due)
+        if peeked is None:
+            return limit
+        queue, batch = peeked
+        processors = sources[queue.partition.topic].ahead
+        if not processors:
+            return len(batch)
+        if ran := min(processor.ran(batch) for processor in processors):
+            return ran
+        return self.land() if self.start(processors, batch) else 0
 
     def start(self, processors: Sequence[AheadProcessor], batch: Batch) -> bool:
         """Have the agents run a batch. Shape: whether they are done already."""

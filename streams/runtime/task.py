@@ -224,7 +224,7 @@ class Task:
         max_records = self._program.records_at_once(max_records)
         while done < max_records and self.ready(now_ms):
             limit = max_records - done
-            if self._ahead is not None and not (limit := self._ran_ahead(self._ahead, limit, punctuators.due)):
+            if self._ahead and not (limit := self._ahead.reached(self._group, self._sources, limit, punctuators.due)):
                 break
             count = self._process_next(limit, punctuators.due)
             if not count:
@@ -233,22 +233,6 @@ class Task:
             self._punctuate_stream_time()
             self._drain()
         return done
-
-    def _ran_ahead(self, ahead: RunningAhead, limit: int, due: int | None) -> int:
-        """How many of the next records the agents are done with: all of them where there is no agent, 0 while one runs."""
-        landed = ahead.land()
-        if landed:
-            return landed
-        peeked = self._group.peek(limit, due)
-        if peeked is None:
-            return limit
-        queue, batch = peeked
-        processors = self._sources[queue.partition.topic].ahead
-        if not processors:
-            return len(batch)
-        if ran := min(processor.ran(batch) for processor in processors):
-            return ran
-        return ahead.land() if ahead.start(processors, batch) else 0
 
     def _process_next(self, limit: int, due: int | None) -> int:
         """Process what can be processed at once; the answer is how many records that were."""
