@@ -21,6 +21,7 @@ from streams.dsl.handle import checked_on_error
 from streams.dsl.kstream import KStream, KTable
 from streams.dsl.ktable import GlobalKTable
 from streams.dsl.options import Topic
+from streams.durations import Duration
 from streams.embedded import remove
 from streams.errors import ConfigError, StreamsError, TopologyError
 from streams.graph.nodes import Serdes
@@ -245,6 +246,16 @@ class App(Decorators):
             records = connection.read(self._with_types(topic), start=start, end=end, last=last, follow=follow)
             records.owns(stack.pop_all())
         return records
+
+    def ask(
+        self, topic: Topic | str, value: Any, *, reply: Topic | str, key: Any = None, timeout: Duration = "30 s"
+    ) -> Any:
+        """Write a value to a topic, and wait for what the application writes to `reply` because of it: that value.
+
+        See `Connection.ask`, which asks more than once over one connection.
+        """
+        with self.connect() as connection:
+            return connection.ask(topic, value, reply=reply, key=key, timeout=timeout)
 
     def remove_data(self) -> bool:
         """Delete the embedded broker's directory, topics and state together, once nobody uses it.

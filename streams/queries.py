@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from state.stores import Store, StoreKind, ValueAndTimestamp
 from streams.errors import StoreMoved, StreamsError
-from streams.frames import WINDOW, column, key_columns, pandas, value_columns
+from streams.frames import WINDOW, column, column_fields, key_columns, pandas, value_columns
 from streams.operators.folding import copied
 from streams.record import Windowed
 
@@ -150,9 +150,11 @@ class Entries:
         Raises: StreamsError when pandas is not installed.
         """
         pd = pandas()
-        rows = [{**key_columns(key), **value_columns(value)} for key, value in self]
+        entries = list(self)
+        rows = [{**key_columns(key), **value_columns(value)} for key, value in entries]
         names = list(dict.fromkeys(name for row in rows for name in row))
-        frame = pd.DataFrame({name: column(pd, [row.get(name) for row in rows]) for name in names})
+        fields = column_fields([value for _, value in entries], names)
+        frame = pd.DataFrame({name: column(pd, [row.get(name) for row in rows], fields.get(name)) for name in names})
         for name in WINDOW:
             if name in frame:
                 frame[name] = pd.to_datetime(frame[name], unit="ms", utc=True)

@@ -201,7 +201,8 @@ class Decorators:
         if not targets and not user.reads_stream:
             user.expect_no_result()
         stream = self._read(source, user)
-        supplier = agent_supplier(user, concurrency, timeout_ms, self._expected(user, targets))
+        expected = self._expected(user, targets)
+        supplier = agent_supplier(user, concurrency, timeout_ms, expected, ahead=not tables)
         stores = [each.spec for each in tables]
         results = stream.process_values(supplier, stores=stores, name=self._step(user.function)).on_error(on_error)
         for target in targets:

@@ -82,16 +82,25 @@ class PartitionQueue:
 
         The head record is always taken; the caller has checked that there is one.
         """
+        front, stop = self._cut_front(limit, bound, due)
+        whole = self._cursor == 0 and stop == len(front)
+        batch = front if whole else front.slice(self._cursor, stop)
+        self.partition_time = max(self.partition_time, self._latest if whole else max(batch.timestamps))
+        self._advance(front, stop)
+        return batch
+
+    def peek(self, limit: int, bound: int, due: int) -> Batch:
+        """What `take` would give; it stays."""
+        front, stop = self._cut_front(limit, bound, due)
+        return front.slice(self._cursor, stop)
+
+    def _cut_front(self, limit: int, bound: int, due: int) -> tuple[Batch, int]:
         front = self._front
         assert front is not None, "take from an empty queue"
         start, stop = self._cursor, min(len(front), self._cursor + limit)
         if self._latest > bound or self._latest >= due:
             stop = _cut(front.timestamps, start, stop, bound, due)
-        whole = start == 0 and stop == len(front)
-        batch = front if whole else front.slice(start, stop)
-        self.partition_time = max(self.partition_time, self._latest if whole else max(batch.timestamps))
-        self._advance(front, stop)
-        return batch
+        return front, stop
 
     def waiting_timestamps(self, limit: int) -> list[int]:
         """Those of the next records that are decoded and not taken yet, at most `limit`."""
@@ -203,6 +212,11 @@ class PartitionGroup:
         if queue is None:
             return None
         return queue, queue.take(limit, bound, ALL if due is None else due)
+
+    def peek(self, limit: int, due: int | None = None) -> tuple[PartitionQueue, Batch] | None:
+        """What `take` would give; it stays."""
+        queue, bound = self._earliest()
+        return None if queue is None else (queue, queue.peek(limit, bound, ALL if due is None else due))
 
     def take_interleaved(self, limit: int, due: int | None = None) -> Interleaved | None:
         """The next batches of a group of two queues in one; None unless both have records and take turns.

@@ -31,6 +31,7 @@ from streams.runtime.error_handlers import DeadLetter, ErrorHandlers
 from streams.runtime.offset_metadata import PartitionMetadata
 from streams.runtime.partition_group import Interleaved, Lag, PartitionGroup, PartitionQueue, no_lag
 from streams.runtime.punctuation import PunctuationQueue, Punctuator
+from streams.runtime.running_ahead import RunningAhead
 from streams.topology.compile import SourceProgram, TaskProgram
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,9 @@ KeepStore = Callable[[TaskId, Store], None]
 class TaskEnvironment:
     """What a worker, or the driver, lends to its tasks.
 
-    `lag` tells what the broker still has of an input; `wait_s` lets time pass between two attempts. `record_cache` is what `open_store` gives to cached stores.
+    `lag` tells what the broker still has of an input; `wait_s` lets time pass between two attempts. `record_cache` is what
+    `open_store` gives to cached stores. `wake`, from any thread, has the worker look at its tasks; without it, agents run
+    when their records are processed.
     """
 
     application_id: str
@@ -92,6 +95,7 @@ class TaskEnvironment:
     emit_throttle_ms: int = 1000
     global_stores: Mapping[str, Store] = field(default_factory=dict)
     record_cache: RecordCacheBudget = field(default_factory=lambda: RecordCacheBudget(0))
+    wake: Callable[[], None] | None = None
 
 
 class Changelog(NamedTuple):
@@ -128,6 +132,8 @@ class Task:
         self._dirty = False
         self._program = compile_program(self)
         self._sources = {topic: source for source in self._program.sources for topic in source.topics}
+        ahead = environment.wake is not None and any(source.ahead for source in self._program.sources)
+        self._ahead = RunningAhead(environment.wake) if ahead and environment.wake else None
         self._interleaved = self._program.interleaved if len(self.inputs) == 2 else None
         self._group = PartitionGroup(
             [PartitionQueue(partition, self._sources[partition.topic].deserialize) for partition in self.inputs],
@@ -183,6 +189,7 @@ class Task:
         self._move_to(TaskState.CLOSED)
         try:
             if started:
+                self._abandon()
                 self._program.close()
         finally:
             self._close_stores(keep)
@@ -208,15 +215,18 @@ class Task:
 
     def ready(self, now_ms: int) -> bool:
         """Whether `process` would handle a record now."""
-        return self._group.ready(now_ms)
+        return not (self._ahead and self._ahead.busy) and self._group.ready(now_ms)
 
     def process(self, now_ms: int, max_records: int) -> int:
         """Process up to `max_records` in the order of their timestamps; the answer is how many."""
         done = 0
-        group, punctuators = self._group, self._stream_punctuators
+        punctuators = self._stream_punctuators
         max_records = self._program.records_at_once(max_records)
-        while done < max_records and group.ready(now_ms):
-            count = self._process_next(max_records - done, punctuators.due)
+        while done < max_records and self.ready(now_ms):
+            limit = max_records - done
+            if self._ahead and not (limit := self._ahead.reached(self._group, self._sources, limit, punctuators.due)):
+                break
+            count = self._process_next(limit, punctuators.due)
             if not count:
                 break
             done += count
@@ -452,7 +462,12 @@ class Task:
                 closings.callback(*((store.close,) if keep is None else (keep, self.id, store)))
         self.stores.clear()
 
+    def _abandon(self) -> None:
+        if self._ahead is not None:
+            self._ahead.abandon()
+
     def _forget_input(self) -> None:
+        self._abandon()
         for queue in self._group.queues.values():
             queue.clear()
 

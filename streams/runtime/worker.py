@@ -341,6 +341,7 @@ class Worker:
             wait_s=self._wait_s,
             max_task_idle_ms=self._config.max_task_idle_ms,
             record_cache=stores.record_cache,
+            wake=consumer.wake,
         )
 
     def _global_state(self, counts: Mapping[str, int], environment: TaskEnvironment) -> GlobalState | None:

@@ -30,6 +30,9 @@ PAGES = [
     "docs/from-kafka-streams.md",
     "docs/from-pandas.md",
     "docs/files.md",
+    "docs/functions.md",
+    "docs/values.md",
+    "docs/developing.md",
     "docs/from-faust.md",
     "examples/small/README.md",
 ]
