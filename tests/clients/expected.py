@@ -77,6 +77,6 @@ EXPECTED = (
         "java",
         "java",
         (*USUAL, "group (consumer protocol)", "admin of groups", "streams, exactly once"),
-        {},
+        {"PRODUCE": 13, "FETCH": 18, "METADATA": 13, "JOIN_GROUP": 9, "CONSUMER_GROUP_HEARTBEAT": 1},
     ),
 )
