@@ -50,7 +50,15 @@ from streams.runtime.task import Task, TaskEnvironment, TaskId
 from streams.runtime.task_manager import LOCK_RETRY_S, UNDONE, TaskManager
 from streams.runtime.task_stores import TaskStores
 from streams.runtime.worker_parts import Parts, assignor_of, quietly
-from streams.runtime.worker_states import TRANSITIONS, Health, Progress, StateListener, WorkerState, WorkerStatus
+from streams.runtime.worker_states import (
+    TRANSITIONS,
+    Health,
+    Progress,
+    StateListener,
+    WorkerState,
+    WorkerStatus,
+    wall_clock_ms,
+)
 from streams.timers import Timed, Timers
 from streams.topology.compile import compile_task
 from streams.topology.topology import Topology
@@ -68,11 +76,6 @@ UNDONE_RECORD = "the worker stops before a record was done: it is processed anew
 LOOK_EVERY_S = 0.05
 CLEAN_EVERY_MS = 1_000
 COMMIT_RETRY_MS = 50
-
-
-def wall_clock_ms() -> int:
-    """Wall-clock time in ms since 1970."""
-    return time.time_ns() // 1_000_000
 
 
 class Worker:

@@ -15,6 +15,11 @@ STALLED_S = 60.0
 """Work that waits this long, with nothing done, is no pause any more."""
 
 
+def wall_clock_ms() -> int:
+    """Wall-clock time in ms since 1970."""
+    return time.time_ns() // 1_000_000
+
+
 class WorkerState(Enum):
     """Where a worker is in its life; Kafka's names."""
 
