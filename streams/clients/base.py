@@ -345,8 +345,12 @@ class Admin(Protocol):
 class Clients(Protocol):
     """Makes the clients of one worker, all on one network thread."""
 
-    def consumer(self, *, group: str | None, read_committed: bool = False) -> Consumer:
-        """A consumer of its own; without a group it can only `assign`."""
+    def consumer(self, *, group: str | None, read_committed: bool = False, returns_as: str | None = None) -> Consumer:
+        """A consumer of its own; without a group it can only `assign`.
+
+        `returns_as` is the name under which a member that was killed takes its own place in the group again, at once and
+        unnoticed by the others. One that closes leaves the group all the same.
+        """
         ...
 
     def producer(self, *, transactional_id: str | None = None, transaction_timeout_ms: int | None = None) -> Producer:

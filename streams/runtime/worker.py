@@ -34,7 +34,6 @@ from streams.runtime.internal_topics import (
     changelog_counts,
     ensure_dead_letters,
     ensure_topics,
-    expect_changelogs,
     matching_topics,
     task_inputs,
 )
@@ -46,10 +45,10 @@ from streams.runtime.standby_tasks import StandbyTasks, logged_stores
 from streams.runtime.start_offsets import StartOffsets, reset_rules
 from streams.runtime.store_locations import StoreLocations
 from streams.runtime.streams_producer import StreamsProducer
-from streams.runtime.task import Task, TaskEnvironment, TaskId
+from streams.runtime.task import TaskEnvironment
 from streams.runtime.task_manager import LOCK_RETRY_S, UNDONE, TaskManager
 from streams.runtime.task_stores import TaskStores
-from streams.runtime.worker_parts import Parts, assignor_of, quietly
+from streams.runtime.worker_parts import Parts, assignor_of, quietly, task_maker
 from streams.runtime.worker_states import (
     TRANSITIONS,
     Health,
@@ -60,7 +59,6 @@ from streams.runtime.worker_states import (
     wall_clock_ms,
 )
 from streams.timers import Timed, Timers
-from streams.topology.compile import compile_task
 from streams.topology.topology import Topology
 
 log = logging.getLogger(__name__)
@@ -278,7 +276,9 @@ class Worker:
         counts = ensure_topics(self._topology, self._config, admin, producer, on_disk)
         ensure_dead_letters(self._handlers.dead_letter_topics, self._config, admin)
         consumer = self._consumer = self._clients.consumer(
-            group=self._config.application_id, read_committed=self._config.exactly_once
+            group=self._config.application_id,
+            read_committed=self._config.exactly_once,
+            returns_as=self._process_id.name,
         )
         made.callback(quietly, consumer.close)
         stores = TaskStores(self._config)
@@ -365,20 +365,7 @@ class Worker:
         counts: Mapping[str, int],
     ) -> TaskManager:
         assert self._process_id is not None, "made at the start"
-        topology, observer = self._topology, self._observer
-        changelogs = changelog_counts(topology, counts)
-        parts = {part.id: part for part in topology.subtopologies}
-
-        def make_task(task_id: TaskId, read: Sequence[TopicPartition]) -> Task:
-            part = parts[task_id.subtopology]
-            expect_changelogs(part, task_id.partition, changelogs)
-            return Task(
-                task_id,
-                lambda context: compile_task(topology, [part], context, [each.topic for each in read], observer),
-                read,
-                environment,
-            )
-
+        topology = self._topology
         return TaskManager(
             consumer=consumer,
             committer=committer,
@@ -387,7 +374,7 @@ class Worker:
             standbys=StandbyTasks(self._reader, stores, logged_stores(topology), consumer.decided),
             group=GroupView.of(topology, self._config, self._process_id),
             start_offsets=StartOffsets(reset_rules(topology), self._config.auto_offset_reset, self._clock),
-            make_task=make_task,
+            make_task=task_maker(topology, environment, changelog_counts(topology, counts), self._observer),
             subtopology_of={topic: part.subtopology for part in inputs for topic in part.topics},
             buffer_bytes=self._config.buffered_max_bytes,
             lock_timeout_s=self._config.task_timeout_ms / 1000,

@@ -47,14 +47,23 @@ class KafkaClients:
         self._given_up = False
         self._made: list[KafkaConsumer | KafkaProducer | KafkaAdmin] = []
 
-    def consumer(self, *, group: str | None, read_committed: bool = False) -> KafkaConsumer:
-        """A consumer of its own; without a group it can only `assign`. Raises: ClientError when no broker answers."""
+    def consumer(
+        self, *, group: str | None, read_committed: bool = False, returns_as: str | None = None
+    ) -> KafkaConsumer:
+        """A consumer of its own; without a group it can only `assign`. Raises: ClientError when no broker answers.
+
+        `returns_as` makes it a static member of that name, unless `group_instance_id` names it; see `Clients.consumer`.
+        """
         config = self._config
         fetching = FetchSettings(
             config.fetch_max_bytes, config.max_partition_fetch_bytes, config.buffered_max_bytes, read_committed
         )
         consumer = KafkaConsumer(
-            self._network, self._connect(), fetching, self._group(group) if group else None, timeout_s=self._timeout_s
+            self._network,
+            self._connect(),
+            fetching,
+            self._group(group, returns_as) if group else None,
+            timeout_s=self._timeout_s,
         )
         self._made.append(consumer)
         return consumer
@@ -108,11 +117,12 @@ class KafkaClients:
         """How long a call that retries by itself may take: one request, and some time to find a new leader."""
         return self._config.request_timeout_ms / 1000 + MARGIN_S
 
-    def _group(self, group: str) -> GroupSettings:
+    def _group(self, group: str, returns_as: str | None) -> GroupSettings:
         config = self._config
         return GroupSettings(
             group,
-            config.group_instance_id,
+            config.group_instance_id or returns_as,
+            config.group_instance_id is not None,
             config.session_timeout_ms,
             config.heartbeat_interval_ms,
             config.max_poll_interval_ms,

@@ -143,7 +143,7 @@ class GroupMember:
         return self.metadata
 
     async def close(self) -> None:
-        """Leave the group; a static member keeps its place until its session ends."""
+        """Leave the group; a static member that stays keeps its place until its session ends."""
         await self._cancel()
         if self._state is not MemberState.ENDED:
             await self._leave()
@@ -319,9 +319,9 @@ class GroupMember:
         self._dropped(member, Code.UNKNOWN_MEMBER_ID)
 
     async def _leave(self) -> None:
-        """Say goodbye once, and do not insist; a static member does not."""
+        """Say goodbye once, and do not insist; a static member that stays does not."""
         member = self.metadata
-        if member.member_id and member.instance_id is None:
+        if member.member_id and not self._settings.stays:
             with contextlib.suppress(kafka_errors.KafkaError, TimeoutError):
                 await asyncio.wait_for(self._coordinator.ask_once(requests.leave(member)), LEAVE_S)
         self._become(NO_GENERATION, "")

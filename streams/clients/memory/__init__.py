@@ -69,8 +69,11 @@ class MemoryClients:
     def __init__(self, broker: MemoryBroker) -> None:
         self.broker = broker
 
-    def consumer(self, *, group: str | None, read_committed: bool = False) -> MemoryConsumer:
-        """A consumer of its own; without a group it can only `assign`."""
+    def consumer(
+        self, *, group: str | None, read_committed: bool = False, returns_as: str | None = None
+    ) -> MemoryConsumer:
+        """A consumer of its own; without a group it can only `assign`. Nobody is killed here, so nobody returns."""
+        del returns_as
         return MemoryConsumer(self.broker, group, read_committed=read_committed)
 
     def producer(

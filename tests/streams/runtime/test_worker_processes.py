@@ -80,6 +80,23 @@ def test_after_a_kill_the_directory_is_trusted(topics: Topics, start: Callable[[
 
 
 @pytest.mark.crash
+def test_a_killed_process_takes_its_place_again(topics: Topics, start: Callable[..., Process]) -> None:
+    """With a session of half an hour, a worker that is started again in its directory has its tasks at once."""
+    patient = "session_timeout_ms=1800000"
+    process = start("a", patient)
+    topics.say(WORDS)
+    topics.until_counted(lambda counts: counts == Counter(WORDS))
+    process.kill()
+    process = start("a", patient)
+    assert process.until_tasks(4) == ALL
+    topics.say(WORDS)
+    topics.until_counted(lambda counts: all(counts[word] >= 2 * times for word, times in Counter(WORDS).items()))
+    assert process.stop() == 0
+    process = start("elsewhere", patient)
+    assert process.until_tasks(4) == ALL  # the first one has left, though it was a static member
+
+
+@pytest.mark.crash
 def test_a_killed_broker_interrupts_nobody_for_good(
     quick_broker: Any, topics: Topics, start: Callable[[str], Process]
 ) -> None:
