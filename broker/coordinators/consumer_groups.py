@@ -50,11 +50,12 @@ class ConsumerGroups:
             replay(group, kind, member_id, record.value)
         return True
 
-    def start(self) -> int:
-        """All records are read: begin the sessions; how many groups there are."""
-        for group in self._groups.values():
-            group.settle()
-            self._membership.watch(group)
+    def start(self, living: frozenset[str] = frozenset()) -> int:
+        """All records are read: begin the sessions, but of groups that live already; how many groups there are."""
+        for group_id, group in self._groups.items():
+            if group_id not in living:
+                group.settle()
+                self._membership.watch(group)
         return len(self._groups)
 
     # ---- members

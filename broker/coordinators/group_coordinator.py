@@ -104,7 +104,10 @@ class GroupCoordinator:
         try:
             self._runtime.taken_back(log, self._forget)
         finally:
-            self._living = frozenset()
+            living, self._living = self._living, frozenset()
+        for group_id in self._groups.keys() - living:
+            self._membership.watch(self._groups[group_id])
+        self._consumers.start(living)
 
     def _forget(self, partition: int) -> None:
         self._offsets.forget_groups(lambda group_id: self._runtime.partition_of(group_id) == partition)

@@ -269,12 +269,23 @@ class TransactionCoordinator:
             else:
                 self._finish(prepared, lambda completed: reply(ErrorCode.NONE, completed.producer))
 
+        self._write_prepared(prepared, stored)
+
+    def _write_prepared(self, prepared: Transaction, done: Done) -> None:
+        """Store that an end is decided. Until the disk has it no marker may say so: nobody else is to finish it."""
+        self._finishing.add(prepared.transactional_id)
+
+        def stored(error: ErrorCode) -> None:
+            if error:
+                self._finishing.discard(prepared.transactional_id)
+            done(error)
+
         self._write(prepared, stored)
 
     def _abort_and_fence(self, transaction: Transaction) -> None:
         """Abort under a new epoch, so that the producer of the old one can add nothing more."""
         prepared = transaction.become(TransactionState.PREPARE_ABORT, self._clock_ms(), producer=transaction.bumped)
-        self._write(prepared, lambda error: None if error else self._finish(prepared, _nobody_asked))
+        self._write_prepared(prepared, lambda error: None if error else self._finish(prepared, _nobody_asked))
         raise BrokerError(ErrorCode.CONCURRENT_TRANSACTIONS)
 
     def _finish(self, prepared: Transaction, done: Completed) -> None:

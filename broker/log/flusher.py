@@ -141,9 +141,9 @@ class Flusher:
             logger.error(
                 "the disk failed to sync %d partitions; what was not acknowledged is taken back: %s", len(work), error
             )
-            for log in {part.log: None for part in work} | self._dirty:
+            behind, self._dirty = self._dirty, {}  # what is appended in answer to the failure is for the next round
+            for log in {part.log: None for part in work} | behind:
                 log.take_back()
-            self._dirty = {}
         self._settle(error)
 
     def _settle(self, error: BaseException | None) -> None:

@@ -65,7 +65,7 @@ _FIXED: dict[str, tuple[Write, Any]] = {
     "error_code": (_number(INT16.pack), 0),
     "timedelta_i32": (_number(INT32.pack), 0),
     "timedelta_i64": (_number(INT64.pack), 0),
-    "datetime_i64": (_write_instant, -1),
+    "datetime_i64": (_write_instant, 0),
     "bool": (_write_bool, False),
     "uuid": (_write_uuid, None),
 }

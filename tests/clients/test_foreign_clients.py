@@ -163,7 +163,8 @@ def test_two_members_and_a_kill(served: Served, client: Expected) -> None:
     """Two members share a topic; one is killed with SIGKILL, and the other reads on where it stood."""
     command = command_of(client)
     topic = f"shared-{client.name}"
-    AdminClient({"bootstrap.servers": served.address}).create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(10)
+    admin = AdminClient({"bootstrap.servers": served.address})  # kept: its answers go with it
+    admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(10)
     members = [
         Member([*command, served.address, "member", f"of-{topic}", topic], HERE / client.folder) for _ in range(2)
     ]

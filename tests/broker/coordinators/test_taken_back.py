@@ -64,3 +64,18 @@ def test_living_members_stay(groups) -> None:
     groups.log.take_back()
     assert offsets(groups) == {}
     assert groups.beat(member) is ErrorCode.NONE
+
+
+def test_members_that_are_back_have_sessions(groups, clock) -> None:
+    """Where the end of a group and its members' leaving were not synced, members that went are seen to be gone."""
+    member = groups.stable()[0]
+    groups.log.committer = Refusing()
+    groups.coordinator.leave("group", member.member_id, None)
+    answers: list[ErrorCode] = []
+    groups.coordinator.delete("group", answers.append)
+    groups.log.take_back()
+    assert answers == [ErrorCode.COORDINATOR_NOT_AVAILABLE]
+    assert list(groups.coordinator.describe("group").members) == [member.member_id]
+    groups.log.committer = CommitAtOnce()
+    clock.advance(60)
+    assert not groups.coordinator.describe("group").members

@@ -326,3 +326,18 @@ def test_a_lost_completion_is_made_up_for(transactions) -> None:
     transactions.log.committer = committer
     transactions.coordinator.abort_timed_out()
     assert transactions.coordinator.describe("id").state is TransactionState.COMPLETE_COMMIT
+
+
+def test_nobody_finishes_what_is_not_on_disk(transactions) -> None:
+    """A look at timeouts between the record of a commit and its sync writes no marker: the disk may still refuse."""
+    producer = transactions.init()
+    transactions.add(producer, A)
+    committer, transactions.log.committer = transactions.log.committer, Refusing()
+    answers: list[ErrorCode] = []
+    transactions.coordinator.end("id", producer, lambda error, _: answers.append(error), commit=True)
+    transactions.coordinator.abort_timed_out()
+    assert transactions.markers == []
+    transactions.log.take_back()
+    transactions.log.committer = committer
+    transactions.coordinator.end("id", producer, lambda error, _: answers.append(error), commit=False)
+    assert [marker.commit for _, marker in transactions.markers] == [False]

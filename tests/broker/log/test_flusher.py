@@ -109,6 +109,34 @@ def test_a_failing_disk_takes_the_round_back(tmp_path: Path) -> None:
     directory.close()
 
 
+def test_what_answers_a_failure_is_synced(tmp_path: Path) -> None:
+    """Who hears that the disk refused may append to another log at once, and that is committed by the next round."""
+    directory, log = open_directory(tmp_path)
+    other = directory.create("t", 1, TOPIC_ID, LogConfig())
+    directory.on_taken_back = lambda _: other.append(batch("answer"), now_ms=NOW_MS)
+
+    async def run() -> None:
+        flusher = Flusher(directory, asyncio.get_running_loop())
+        log.append(batch("lost"), now_ms=NOW_MS)
+        descriptor = log.segments.active.descriptor
+        saved = os.dup(descriptor)
+        reading, writing = os.pipe()
+        os.dup2(reading, descriptor)
+        waiting = flusher.durable(log, 1)
+        await asyncio.sleep(0)
+        flusher._thread.submit(os.dup2, saved, descriptor).result()
+        with pytest.raises(BrokerError):
+            await waiting
+        await flusher.drain()
+        assert (log.log_end_offset, other.high_watermark) == (0, 1)
+        for opened in (saved, reading, writing):
+            os.close(opened)
+        await flusher.close()
+
+    asyncio.run(run())
+    directory.close()
+
+
 def test_segments_rolled_between_syncs(tmp_path: Path) -> None:
     """A round covers every segment written since the last one."""
     directory, log = open_directory(tmp_path)

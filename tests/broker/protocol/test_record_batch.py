@@ -101,7 +101,7 @@ ONE = build_pairs([(b"k", b"v")], timestamp_ms=NOW_MS)
         pytest.param(ErrorCode.INVALID_RECORD, lambda: ONE + ONE, id="two batches"),
         pytest.param(ErrorCode.INVALID_RECORD, changed(16, ">b", 1), id="magic 1"),
         pytest.param(ErrorCode.CORRUPT_MESSAGE, changed(8, ">i", 9), id="length too small"),
-        pytest.param(ErrorCode.CORRUPT_MESSAGE, changed(8, ">i", 1 << 20), id="length too large"),
+        pytest.param(ErrorCode.INVALID_RECORD, changed(8, ">i", 1 << 20), id="length too large"),
         pytest.param(ErrorCode.CORRUPT_MESSAGE, changed(30, ">b", 77, sealed=False), id="CRC"),
         pytest.param(ErrorCode.INVALID_RECORD, changed(0, ">q", 5), id="base offset"),
         pytest.param(ErrorCode.INVALID_RECORD, changed(57, ">i", 0), id="no records"),
