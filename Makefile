@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: taxi taxi-clean test check format bench nexmark dist differential chaos crash-broker fuzz-broker clients clean help
+.PHONY: taxi taxi-clean test check format bench bench-peers performance nexmark dist differential chaos crash-broker fuzz-broker clients clean help
 
 help:
 	@echo 'make taxi        set up, then run the taxi pipeline on the embedded broker'
@@ -16,6 +16,8 @@ help:
 	@echo 'make test        set up, then run the tests (ARGS="-k windows" to choose)'
 	@echo 'make check       formatting, lint, types, import contracts, tests'
 	@echo 'make bench       measure (ARGS="--records 200000" for a quick look)'
+	@echo 'make bench-peers  Kafka Streams, Quix, Bytewax, Faust and a loop by hand beside ours (ARGS="--broker kafka" for Apache Kafka; resumes)'
+	@echo 'make performance  docs/performance.md from the results that are kept'
 	@echo 'make nexmark     the Nexmark queries, checked against DuckDB and measured (ARGS="--query q5" for one)'
 	@echo 'make dist        build the wheel'
 	@echo 'make differential SEED=1 COUNT=200   random programs, ours against Kafka Streams (needs java and mvn)'
@@ -53,6 +55,12 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-peers: $(STAMP)
+	@$(BIN)/python -m benchmarks.peers $(ARGS)
+
+performance: $(STAMP)
+	@$(BIN)/python -m benchmarks.performance_page $(ARGS)
 
 nexmark: $(STAMP)
 	@$(BIN)/python -m benchmarks.nexmark $(ARGS)
