@@ -24,7 +24,6 @@ from streams.clients.kafka import KafkaClients
 from streams.config import StreamsConfig
 from streams.record import TopicPartition
 
-PARTITIONS = 4
 SAMPLE_SECONDS = 0.2
 STALL_SECONDS = 60.0
 SETTLE_SECONDS = 2.0
@@ -94,7 +93,7 @@ def load(clients: Clients, inputs: Sequence[Input]) -> None:
     admin, producer = clients.admin(), clients.producer()
     for source in inputs:
         policy = {"cleanup.policy": "compact"} if source.compacted else {}
-        admin.create([NewTopic(source.topic, PARTITIONS, config=policy)])
+        admin.create([NewTopic(source.topic, source.partitions, config=policy)])
         produce(producer, source)
     admin.close()
     producer.close()
@@ -114,7 +113,7 @@ def measure(
     Raises: BenchmarkError when a process ends, nothing moves, time is up, or the output is wrong.
     """
     admin = clients.admin()
-    admin.create([NewTopic(topic, PARTITIONS) for topic in job.workload.outputs])
+    admin.create([NewTopic(topic, job.partitions) for topic in job.workload.outputs])
     admin.close()
     progress = _progress(system, job, clients)
     try:
@@ -162,7 +161,7 @@ def _settle(clients: Clients, job: Job) -> None:
     Raises: BenchmarkError when that does not come.
     """
     consumer = clients.consumer(group=None)
-    partitions = [TopicPartition(topic, number) for topic in job.workload.outputs for number in range(PARTITIONS)]
+    partitions = [TopicPartition(topic, number) for topic in job.workload.outputs for number in range(job.partitions)]
     deadline = time.monotonic() + STALL_SECONDS
     last = -1
     while (ends := sum(consumer.end_offsets(partitions).values())) != last:

@@ -37,6 +37,11 @@ class Job:
         return [source for source in self.inputs if not source.compacted]
 
     @property
+    def partitions(self) -> int:
+        """Of the inputs, and so of the outputs."""
+        return self.inputs[0].partitions
+
+    @property
     def records(self) -> int:
         """Of all counted inputs together."""
         return sum(source.records for source in self.counted)

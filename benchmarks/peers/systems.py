@@ -15,9 +15,11 @@ from benchmarks.systems import AT_LEAST_ONCE, COMMIT_INTERVAL_MS, EXACTLY_ONCE, 
 
 PROGRAMS = HERE / "programs"
 QUIX = PythonEnvironment("quix", ("quixstreams==3.28.1", "orjson==3.11.3", "confluent-kafka==2.12.2"))
-BYTEWAX = PythonEnvironment("bytewax", ("bytewax[kafka]==0.21.1", "orjson==3.11.3", "confluent-kafka==2.12.2"))
-FAUST = PythonEnvironment("faust", ("faust-streaming==0.15.3", "orjson==3.11.3", "rocksdict==0.3.29"))
-BY_HAND = PythonEnvironment("by-hand", ("orjson==3.11.3", "confluent-kafka==2.12.2"))
+BYTEWAX = PythonEnvironment("bytewax", ("bytewax[kafka]==0.21.1", "orjson==3.13.0", "confluent-kafka==2.16.1"))
+FAUST = PythonEnvironment(
+    "faust", ("faust-streaming[fast]==0.15.3", "orjson==3.13.0", "faust-streaming-rocksdb==0.9.3")
+)
+BY_HAND = PythonEnvironment("by-hand", ("orjson==3.13.0", "confluent-kafka==2.16.1"))
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ def peers(libraries: Path | None = None) -> dict[str, Peer]:
         Peer(
             System("faust", _python(FAUST, "faust_program.py"), application, share=0.02, without=("stream-join",)),
             FAUST.prepare,
-            "Tables in RocksDB (rocksdict) with changelog topics; has no joins, so the table join is a look-up in a "
-            "global table; its exactly-once is experimental and left out; a fiftieth of the input",
+            "Tables in RocksDB with changelog topics; has no joins, so the table join is a look-up in a "
+            "table that another agent fills; its exactly-once is experimental and left out; a fiftieth of the input",
         ),
         Peer(
             System("by-hand", _python(BY_HAND, "loop_by_hand.py"), application),
@@ -79,8 +81,11 @@ def peers(libraries: Path | None = None) -> dict[str, Peer]:
 
 
 def application(job: Job) -> str:
-    """The group, or application id, that a peer runs as."""
-    return f"peer-{job.workload.name}-{'eos' if job.guarantee == EXACTLY_ONCE else 'alo'}"
+    """The group, or application id, that a peer runs as: the folder is of this run alone, and so is its name.
+
+    Not the workload's alone: two systems of one group would share offsets, and a member that did not take its leave.
+    """
+    return f"{job.workload.name}-{job.scratch.name}"
 
 
 def _python(environment: PythonEnvironment, program: str) -> Callable[[Job], Sequence[str]]:
