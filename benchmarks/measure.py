@@ -129,7 +129,8 @@ def measure(
 
 def _progress(system: System, job: Job, clients: Clients) -> Progress:
     if system.group is not None:
-        return CommittedProgress(clients, job, system.group(job))
+        repartitioned = job.workload.repartitioned and system.repartitions
+        return CommittedProgress(clients, job, system.group(job), repartitioned=repartitioned)
     return OutputProgress(clients, job, job.workload.outputs_of(job.inputs, closed_only=system.closed_only))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks.load import Input
+from benchmarks.processes import BenchmarkError
 from benchmarks.workloads import Workload
 from streams.clients.base import Clients
 from streams.record import TopicPartition
@@ -51,9 +52,10 @@ class Job:
 class System:
     """A system under test.
 
-    `group(job)` names the consumer group whose committed offsets show progress; without it, the outputs do.
-    `closed_only` says that it writes a window once, when that closes. One run takes `share` of the input of the
-    others: for systems that would take hours.
+    `group(job)` names the consumer group whose committed offsets show progress; without it, the outputs do. With
+    `repartitions`, records that change their key pass a topic; else they stay in the process. `closed_only` says that
+    it writes a window once, when that closes. One run takes `share` of the input of the others: for systems that would
+    take hours. `without` are workloads that it cannot do.
     """
 
     name: str
@@ -61,6 +63,7 @@ class System:
     group: Callable[[Job], str] | None = None
     guarantees: tuple[str, ...] = (AT_LEAST_ONCE,)
     closed_only: bool = False
+    repartitions: bool = True
     share: float = 1.0
     without: tuple[str, ...] = ()
 
@@ -80,11 +83,11 @@ class Progress(Protocol):
 class CommittedProgress:
     """By a group's committed offsets; where records pass a repartition topic, by the slower of the two topics."""
 
-    def __init__(self, clients: Clients, job: Job, group: str) -> None:
+    def __init__(self, clients: Clients, job: Job, group: str, *, repartitioned: bool) -> None:
         self._clients = clients
         self._consumer = clients.consumer(group=group)
         self._partitions = _partitions(clients, [source.topic for source in job.counted])
-        self._repartitioned = job.workload.repartitioned
+        self._repartitioned = repartitioned
         self._second: list[TopicPartition] = []
 
     def consumed(self) -> float:
@@ -110,6 +113,8 @@ class OutputProgress:
     def __init__(self, clients: Clients, job: Job, expected: int) -> None:
         self._consumer = clients.consumer(group=None)
         self._partitions = _partitions(clients, job.workload.outputs)
+        if not expected:
+            raise BenchmarkError(f"{job.workload.name}: no output to see progress by in so few records; take more")
         self._scale = job.records / expected
         self._records = job.records
 

@@ -22,6 +22,7 @@ from benchmarks.processes import BenchmarkError, Watched
 from benchmarks.systems import Job, System
 from benchmarks.workloads import Workload
 from streams.clients.base import Clients
+from streams.errors import StreamsError
 
 GONE_SECONDS = 30.0
 BrokerOf = Callable[[Path], AbstractContextManager[tuple[Watched, str]]]
@@ -109,6 +110,8 @@ def carry_out(plan: Plan, ledger: Ledger, broker: BrokerOf, tell: Callable[[Key,
                     failed += "error" in outcome
                     ledger.add(key, outcome)
                     tell(key, outcome)
+                    if row.broken:
+                        break  # what is left of the row is made when the campaign is resumed
             finally:
                 row.close()
     return failed
@@ -124,6 +127,7 @@ class _Row:
         self._folder, self._broker, self._address = folder, broker, address
         self._clients = connect(address)
         self._loaded: set[str] = set()
+        self.broken = False
 
     def run(self, system: System) -> dict[str, Any]:
         """Shape: {"result": ...} or {"error": text}."""
@@ -142,7 +146,7 @@ class _Row:
                     idle_seconds=self._plan.idle_seconds,
                     timeout_seconds=self._plan.timeout_seconds,
                 )
-            except BenchmarkError as error:
+            except (BenchmarkError, StreamsError) as error:
                 return {"error": str(error)}
             finally:
                 self._clear()
@@ -162,15 +166,19 @@ class _Row:
         ]
 
     def _clear(self) -> None:
-        """Delete every topic but the inputs, and wait until they are gone. Raises: BenchmarkError when they stay."""
+        """Delete every topic but the inputs, and wait until they are gone; a broker that keeps them ends the row."""
         deadline = time.monotonic() + GONE_SECONDS
-        while made := [topic for topic in _topics(self._clients) if topic not in self._loaded]:
-            if time.monotonic() > deadline:
-                raise BenchmarkError(f"the broker keeps topics that were deleted: {made}")
-            admin = self._clients.admin()
-            admin.delete(made)
-            admin.close()
-            time.sleep(0.2)
+        try:
+            while made := [topic for topic in _topics(self._clients) if topic not in self._loaded]:
+                if time.monotonic() > deadline:
+                    self.broken = True
+                    return
+                admin = self._clients.admin()
+                admin.delete(made)
+                admin.close()
+                time.sleep(0.2)
+        except StreamsError:
+            self.broken = True
 
 
 def _topics(clients: Clients) -> Iterable[str]:

@@ -1,6 +1,6 @@
 """Where the other systems live: a virtual environment for each in Python, Maven's jars for the one in Java.
 
-Rules: made on demand under `build`, which git ignores, with versions pinned here; an environment that was made with
+Rules: made on demand under `build/peers`, which git ignores, with versions pinned here; an environment that was made with
 other versions is made anew. What cannot be had says what is missing, and the other systems are measured without it.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BUILD = HERE / "build"
+BUILD = HERE.parent.parent / "build" / "peers"
 JAVA = HERE / "java"
 KAFKA_VERSION = "4.3.1"
 SETUP_SECONDS = 900

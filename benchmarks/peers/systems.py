@@ -72,9 +72,10 @@ def peers(libraries: Path | None = None) -> dict[str, Peer]:
             "table that another agent fills; its exactly-once is experimental and left out; a fiftieth of the input",
         ),
         Peer(
-            System("by-hand", _python(BY_HAND, "loop_by_hand.py"), application),
+            System("by-hand", _python(BY_HAND, "loop_by_hand.py"), application, repartitions=False),
             BY_HAND.prepare,
-            "An expert's loop over confluent-kafka, orjson and dictionaries: no state survives it, no guarantee",
+            "An expert's loop over confluent-kafka, orjson and dictionaries: no state survives it, no guarantee, and keys "
+            "meet in its memory, without a repartition topic",
         ),
     )
     return {peer.system.name: peer for peer in found}
