@@ -23,11 +23,13 @@ from benchmarks.load import Input, padded
 from benchmarks.measure import Result, connect, load, measure
 from benchmarks.processes import broker
 from benchmarks.report import RESULTS
+from benchmarks.restoring import restore as restored
 from benchmarks.systems import Job, headrace
 from benchmarks.workloads import WORKLOADS
 
 PARTITIONS = (1, 4, 16, 64, 250, 1_000)
 VALUE_BYTES = (130, 1_000, 10_000, 100_000)
+STATES = (500_000, 1_000_000, 2_000_000, 4_000_000)
 RATES = (1_000, 10_000, 50_000)
 INPUT_BYTES = 500_000_000
 Tell = Callable[[Sequence[float]], None]
@@ -50,6 +52,23 @@ def value_bytes(options: argparse.Namespace, tell: Tell) -> dict[str, Any]:
         result = _measured("stateless", records, lambda source, many=size: padded(source, many))
         points.append(_point(size, result, tell))
     return _curve("Values of 130 bytes to 100 KB: the stateless program", "bytes of a value", points)
+
+
+def restore(options: argparse.Namespace, tell: Tell) -> dict[str, Any]:
+    """Counts over a million keys, lost and read back from the changelog, which grows along the curve."""
+    columns = ["input records", "changelog records", "restored/s", "per CPU s", "restart s", "restart without state s"]
+    points = []
+    for records in options.points or STATES:
+        found = restored(records)
+        seconds = [found.with_state_seconds, found.without_state_seconds]
+        points.append([records, found.records, found.per_second, found.per_cpu_second, *seconds, found.mb])
+        tell(points[-1])
+    return {
+        "title": "State lost and restored from the changelog: counts of up to a million keys",
+        "columns": [*columns, "worker MB"],
+        "plotted": ["restored/s", "per CPU s"],
+        "points": points,
+    }
 
 
 def latency(options: argparse.Namespace, tell: Tell) -> dict[str, Any]:
@@ -106,7 +125,7 @@ def _curve(title: str, varied: str, points: list[list[float]]) -> dict[str, Any]
     }
 
 
-CURVES = {"partitions": partitions, "value-bytes": value_bytes, "latency": latency}
+CURVES = {"partitions": partitions, "value-bytes": value_bytes, "latency": latency, "restore": restore}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -224,7 +224,7 @@ def _shortfalls(campaign: Campaign) -> Iterable[str]:
     misses = list(_misses(campaign))
     yield "### Short of the goals\n"
     yield from misses or ["Nothing of what was measured here."]
-    yield "- Not measured by this command: the rate of a restore, more than one worker."
+    yield "- Not measured beside the others: the rate of a restore, more than one worker."
     yield ""
 
 
