@@ -51,7 +51,8 @@ METHOD = """## How it is measured
   after the other, each with fresh output topics. Slower systems read the first part of it, as said below.
 - **The same setting.** One process with one worker (one thread for Kafka Streams), commit every 500 ms, defaults for
   everything else. The broker is a process of its own on the same machine and is not part of a system's CPU.
-- **Between 15 % and 95 % of the input**, so that start and end do not show: a JVM warms up before, but not completely.
+- **Between 15 % and 95 % of the input**, so that start and end do not show, and from one commit to another where a system
+  commits in large steps. A JVM warms up before, but not completely.
 - **Right before fast.** The output of every run is compared with the right answer, computed from the input in plain
   Python: every record where each counts, the last of every key where a table is written. A run with a wrong answer
   has no figure.
@@ -72,7 +73,8 @@ WORKLOADS = """| workload | what it does |
 CAVEATS = """## What speaks against these figures
 
 - Broker and system share one machine; a system that waits for the broker looks worse in wall time than it is.
-- A run lasts seconds for us and minutes for others. A JVM gets faster over minutes: Kafka Streams' figures are those of
+- A run lasts seconds for us and minutes for others: few commits lie between our 15 % and 95 %, and our figures are the
+  less exact ones, by a tenth or so; `--records` and `--repeat` make them better. A JVM gets faster over minutes: Kafka Streams' figures are those of
   its first ones, warm-up from 15 % of the input on included.
 - Kafka Streams' record cache writes few of the updates of a key that come close together; we have one too, and the two
   need not write the same number. What is compared is what the table says in the end.

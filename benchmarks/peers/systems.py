@@ -35,7 +35,11 @@ def peers(libraries: Path | None = None) -> dict[str, Peer]:
     """All systems by name, ours first. `libraries` is a folder of Kafka's jars, Maven's by default."""
     java = JavaEnvironment(libraries or BUILD / "libs")
     found = (
-        Peer(headrace(), None, "One worker; state in RocksDB with changelog topics; every update is written out"),
+        Peer(
+            headrace(),
+            None,
+            "One worker; state in RocksDB with changelog topics; record caches as Kafka Streams has them",
+        ),
         Peer(
             System(
                 "kafka-streams",
