@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: taxi taxi-clean debs test check format bench bench-faust nexmark plan docs dist differential cut chaos crash-broker \
-	fuzz-broker differential-broker kafka-tools clients clean help
+.PHONY: taxi taxi-clean debs test check format bench bench-faust bench-peers performance nexmark plan docs dist \
+	differential cut chaos crash-broker fuzz-broker differential-broker kafka-tools clients clean help
 
 help:
 	@echo 'make taxi        set up, then run the taxi pipeline on the embedded broker'
@@ -18,6 +18,8 @@ help:
 	@echo 'make test        set up, then run the tests (ARGS="-k windows" to choose)'
 	@echo 'make check       formatting, lint, types, import contracts, tests'
 	@echo 'make bench       measure (ARGS="--records 200000" for a quick look)'
+	@echo 'make bench-peers  Kafka Streams, Quix, Bytewax, Faust and a loop by hand beside ours (ARGS="--broker kafka" for Apache Kafka; resumes)'
+	@echo 'make performance  docs/performance.md from the results that are kept'
 	@echo 'make nexmark     the Nexmark queries, checked against DuckDB and measured (ARGS="--query q5" for one)'
 	@echo 'make docs        build the documentation into site/, with warnings as errors'
 	@echo 'make bench-faust  the same applications on Faust and on streams.compat.faust'
@@ -64,6 +66,12 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-peers: $(STAMP)
+	@$(BIN)/python -m benchmarks.peers $(ARGS)
+
+performance: $(STAMP)
+	@$(BIN)/python -m benchmarks.performance_page $(ARGS)
 
 nexmark: $(STAMP)
 	@$(BIN)/python -m benchmarks.nexmark $(ARGS)

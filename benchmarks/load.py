@@ -7,7 +7,7 @@ keys are 265 zones unless a workload asks for more. Nothing here is measured.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from streams.clients.partitioner import partitions_for
 
 ZONES = 265
 CHUNK = 20_000
+PADDED_CHUNK_BYTES = 16 * 1024 * 1024
 START_MS = 1_709_510_400_000
 PAYMENTS = ("credit card", "credit card", "credit card", "cash", "dispute")
 
@@ -60,12 +61,13 @@ class Columns(NamedTuple):
 
 @dataclass(frozen=True)
 class Input:
-    """A topic to be filled before the run: `records` of them, in chunks from `chunks`."""
+    """A topic to be filled before the run: `records` of them, in chunks from `chunks`, over `partitions`."""
 
     topic: str
     records: int
     chunks: Callable[[], Iterator[Columns]]
     compacted: bool = False
+    partitions: int = 4
 
 
 def rides(topic: str, records: int, *, key: str = "zone", seed: int = 1, late: float = 0.02) -> Input:
@@ -93,6 +95,24 @@ def zones(topic: str) -> Input:
         yield Columns([number.to_bytes(8, "big") for number in numbers], values, [0] * ZONES)
 
     return Input(topic, ZONES, chunks, compacted=True)
+
+
+def padded(source: Input, size_bytes: int) -> Input:
+    """The same records with a field more that nobody reads, so that each value has about `size_bytes`."""
+
+    def chunks() -> Iterator[Columns]:
+        step = max(1, PADDED_CHUNK_BYTES // size_bytes)
+        for columns in source.chunks():
+            for first in range(0, len(columns.keys), step):
+                part = columns.picked(range(first, min(first + step, len(columns.keys))))
+                yield part._replace(values=[_padded(value, size_bytes) for value in part.values])
+
+    return replace(source, chunks=chunks)
+
+
+def _padded(value: bytes, size_bytes: int) -> bytes:
+    missing = size_bytes - len(value) - len(b',"note":""')
+    return value[:-1] + b',"note":"' + b"x" * missing + b'"}' if missing > 0 else value
 
 
 def _ride(random: Random, number: int, late: float) -> Ride:

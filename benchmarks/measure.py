@@ -1,33 +1,35 @@
-"""One run of one workload, watched from outside: a broker, a worker, a topic filled beforehand.
+"""One run of one workload by one system, watched from outside: a broker, a worker, topics filled beforehand.
 
-Rules: a result counts when its input is committed, so the clock is the group's committed offsets, sampled five times a
-second together with CPU time and memory of both processes. Start and end are cut off: figures are those between 15 %
+Rules: a result counts when its input is committed, so the clock is the system's progress (`systems`), sampled five times
+a second together with CPU time and memory of both processes. Start and end are cut off: figures are those between 15 %
 and 95 % of the input. Before a rate is believed, the workload checks what the worker wrote.
 """
 
 from __future__ import annotations
 
-import sys
+import math
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.load import Input, produce
 from benchmarks.machine import calibration_ns
 from benchmarks.processes import BenchmarkError, Usage, Watched, broker, running
+from benchmarks.systems import AT_LEAST_ONCE, CommittedProgress, Job, OutputProgress, Progress, System, headrace
 from benchmarks.workloads import Workload
-from streams.clients.base import Clients, Consumer, NewTopic
+from streams.clients.base import Clients, NewTopic
 from streams.clients.kafka import KafkaClients
 from streams.config import StreamsConfig
 from streams.record import TopicPartition
 
-PARTITIONS = 4
 SAMPLE_SECONDS = 0.2
 STALL_SECONDS = 60.0
 SETTLE_SECONDS = 2.0
-FROM, TO = 0.15, 0.95
+QUIET_SECONDS = 1.0
+FROM, TO, LEAST = 0.15, 0.95, 0.5
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Sample:
 class Result:
     """What a run came to. CPU in seconds per million records, memory in MB at its highest, idle CPU as share of a core."""
 
+    system: str
     workload: str
     guarantee: str
     records: int
@@ -64,96 +67,114 @@ class Result:
 def run(
     workload: Workload, records: int, settings: Sequence[str], idle_seconds: float = 5.0, workers: int = 1
 ) -> Result:
-    """Measure a workload once. `settings` are name=value, as `streams run --set` takes them.
+    """Measure a workload of ours once, on a broker of its own. `settings` are name=value, as `--set` takes them.
 
     Raises: BenchmarkError when a process ends, nothing moves, or the output is wrong.
     """
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as scratch, broker(Path(scratch)) as (process, address):
-        config = StreamsConfig.of("benchmark", {"broker": f"kafka://{address}"})
-        clients = KafkaClients(config)
+        clients = connect(address)
         try:
             inputs = workload.inputs(records)
             begun = time.monotonic()
-            _load(clients, inputs, workload.outputs)
+            load(clients, inputs)
             loaded = time.monotonic() - begun
-            command = _command(workload, address, Path(scratch), settings, workers)
-            with running("worker", command, Path(scratch)) as worker:
-                samples = _watch(clients, workload, inputs, worker, process)
-                _settle(clients, workload)
-                idle = _idle_cpu(worker, process, idle_seconds)
-                workload.check(clients, records)
+            given = dict(setting.partition("=")[::2] for setting in settings)
+            guarantee = given.get("processing_guarantee", AT_LEAST_ONCE)
+            job = Job(workload, inputs, address, Path(scratch), guarantee)
+            result = measure(headrace(settings, workers), job, clients, process, idle_seconds=idle_seconds)
         finally:
             clients.close()
-    guarantee = dict(setting.partition("=")[::2] for setting in settings).get("processing_guarantee", "at_least_once")
-    return replace(_result(workload, guarantee, samples, idle, loaded), workers=workers)
+    return replace(result, load_seconds=loaded, workers=workers)
 
 
-def _load(clients: Clients, inputs: Sequence[Input], outputs: Sequence[str]) -> None:
+def connect(address: str) -> KafkaClients:
+    """The harness's own connection to a broker."""
+    return KafkaClients(StreamsConfig.of("benchmark", {"broker": f"kafka://{address}"}))
+
+
+def load(clients: Clients, inputs: Sequence[Input]) -> None:
+    """Make the topics of the inputs, and fill them."""
     admin, producer = clients.admin(), clients.producer()
     for source in inputs:
-        admin.create(
-            [NewTopic(source.topic, PARTITIONS, config={"cleanup.policy": "compact"} if source.compacted else {})]
-        )
+        policy = {"cleanup.policy": "compact"} if source.compacted else {}
+        admin.create([NewTopic(source.topic, source.partitions, config=policy)])
         produce(producer, source)
-    admin.create([NewTopic(topic, PARTITIONS) for topic in outputs])
     admin.close()
     producer.close()
 
 
-def _command(workload: Workload, address: str, scratch: Path, settings: Sequence[str], workers: int) -> list[str]:
-    wanted = [f"state_dir={scratch / 'state'}", "commit_interval_ms=500", *settings]
-    options = [part for setting in wanted for part in ("--set", setting)]
-    options += ["--workers", str(workers)] if workers > 1 else []
-    return [sys.executable, "-m", "streams.cli", "run", workload.program, "--broker", f"kafka://{address}", *options]
+def measure(
+    system: System,
+    job: Job,
+    clients: Clients,
+    broker: Watched,
+    *,
+    idle_seconds: float = 5.0,
+    timeout_seconds: float = math.inf,
+) -> Result:
+    """Measure one system once on inputs that lie there already; its output is checked before anything is returned.
+
+    Raises: BenchmarkError when a process ends, nothing moves, time is up, or the output is wrong.
+    """
+    admin = clients.admin()
+    admin.create([NewTopic(topic, job.partitions) for topic in job.workload.outputs])
+    admin.close()
+    progress = _progress(system, job, clients)
+    try:
+        with running(system.name, system.command(job), job.scratch) as worker:
+            samples = _watch(progress, job, worker, broker, timeout_seconds)
+            _settle(clients, job)
+            idle = _idle_cpu(worker, broker, idle_seconds)
+            job.workload.check(clients, job.inputs, closed_only=system.closed_only)
+    finally:
+        progress.close()
+    return _result(system, job, samples, idle)
 
 
-def _watch(
-    clients: Clients, workload: Workload, inputs: Sequence[Input], worker: Watched, broker: Watched
-) -> list[Sample]:
+def _progress(system: System, job: Job, clients: Clients) -> Progress:
+    if system.group is not None:
+        repartitioned = job.workload.repartitioned and system.repartitions
+        return CommittedProgress(clients, job, system.group(job), repartitioned=repartitioned)
+    return OutputProgress(clients, job, job.workload.outputs_of(job.inputs, closed_only=system.closed_only))
+
+
+def _watch(progress: Progress, job: Job, worker: Watched, broker: Watched, timeout_seconds: float) -> list[Sample]:
     """Samples until all input is committed."""
-    counted = [source for source in inputs if not source.compacted]
-    partitions = [TopicPartition(source.topic, number) for source in counted for number in range(PARTITIONS)]
-    total = sum(source.records for source in counted)
-    consumer = clients.consumer(group=workload.group)
+    name = job.workload.name
     samples: list[Sample] = []
     begun = moved = time.monotonic()
-    while not samples or samples[-1].committed < total:
+    while not samples or samples[-1].committed < job.records:
         worker.check()
         broker.check()
         now = time.monotonic()
-        sample = Sample(now - begun, _committed(consumer, partitions), worker.usage(), broker.usage())
+        committed = min(progress.consumed(), float(job.records))
+        sample = Sample(now - begun, committed, worker.usage(), broker.usage())
         if not samples or sample.committed > samples[-1].committed:
             moved = now
         if now - moved > STALL_SECONDS:
-            raise BenchmarkError(f"{workload.name}: nothing was committed for {STALL_SECONDS:.0f} s; {worker.log}")
+            raise BenchmarkError(f"{name}: nothing was committed for {STALL_SECONDS:.0f} s{worker.last_words()}")
+        if now - begun > timeout_seconds:
+            raise BenchmarkError(f"{name}: {committed / job.records:.0%} done when {timeout_seconds:.0f} s were over")
         samples.append(sample)
         time.sleep(max(0.0, SAMPLE_SECONDS - (time.monotonic() - now)))
-    consumer.close()
     return samples
 
 
-def _settle(clients: Clients, workload: Workload) -> None:
-    """Wait until what the worker sent to itself over repartition topics is committed too.
+def _settle(clients: Clients, job: Job) -> None:
+    """Wait until the output has been quiet for a second: not everybody's commit waits for what was sent.
 
-    Raises: BenchmarkError when that stalls.
+    Raises: BenchmarkError when that does not come.
     """
-    admin = clients.admin()
-    found = admin.describe([topic for topic in admin.topics() if topic.endswith("-repartition")])
-    admin.close()
-    partitions = [TopicPartition(topic, number) for topic, each in found.items() for number in range(each.partitions)]
-    consumer = clients.consumer(group=workload.group)
+    consumer = clients.consumer(group=None)
+    partitions = [TopicPartition(topic, number) for topic in job.workload.outputs for number in range(job.partitions)]
     deadline = time.monotonic() + STALL_SECONDS
-    while _committed(consumer, partitions) < sum(consumer.end_offsets(partitions).values()):
+    last = -1
+    while (ends := sum(consumer.end_offsets(partitions).values())) != last:
         if time.monotonic() > deadline:
-            raise BenchmarkError(
-                f"{workload.name}: its repartition topic was not committed within {STALL_SECONDS:.0f} s"
-            )
-        time.sleep(SAMPLE_SECONDS)
+            raise BenchmarkError(f"{job.workload.name}: still writing {STALL_SECONDS:.0f} s after its last commit")
+        last = ends
+        time.sleep(QUIET_SECONDS)
     consumer.close()
-
-
-def _committed(consumer: Consumer, partitions: Sequence[TopicPartition]) -> int:
-    return sum(committed.offset for committed in consumer.committed(partitions).values())
 
 
 def _idle_cpu(worker: Watched, broker: Watched, seconds: float) -> float:
@@ -166,15 +187,16 @@ def _idle_cpu(worker: Watched, broker: Watched, seconds: float) -> float:
     return (worker.usage().cpu_seconds + broker.usage().cpu_seconds - before) / seconds
 
 
-def _result(workload: Workload, guarantee: str, samples: list[Sample], idle: float, loaded: float) -> Result:
+def _result(system: System, job: Job, samples: list[Sample], idle: float) -> Result:
     total = samples[-1].committed
-    first, last = _at(samples, total * FROM), _at(samples, total * TO)
+    first, last = _span(samples, total)
     records, seconds = last.committed - first.committed, last.seconds - first.seconds
     worker_cpu = last.worker.cpu_seconds - first.worker.cpu_seconds
     broker_cpu = last.broker.cpu_seconds - first.broker.cpu_seconds
     return Result(
-        workload=workload.name,
-        guarantee=guarantee,
+        system=system.name,
+        workload=job.workload.name,
+        guarantee=job.guarantee,
         records=round(total),
         records_per_second=records / seconds if seconds else 0.0,
         records_per_cpu_second=records / worker_cpu if worker_cpu else 0.0,
@@ -184,10 +206,26 @@ def _result(workload: Workload, guarantee: str, samples: list[Sample], idle: flo
         broker_mb=max(sample.broker.resident_mb for sample in samples),
         idle_cpu=idle,
         first_commit_seconds=next(sample.seconds for sample in samples if sample.committed),
-        load_seconds=loaded,
+        load_seconds=0.0,
         calibration_ns=calibration_ns(),
         samples=[(round(sample.seconds, 3), round(sample.committed)) for sample in samples],
     )
+
+
+def _span(samples: Sequence[Sample], total: float) -> tuple[Sample, Sample]:
+    """The two moments to measure between: commits, where enough lie between 15 % and 95 %, else points in proportion.
+
+    A fast system commits a tenth of the input at once: a point inside of such a step says nothing of when its records
+    were done, the moments after two steps do.
+    """
+    commits = [
+        after
+        for before, after in pairwise(samples)
+        if after.committed > before.committed and total * FROM <= after.committed <= total * TO
+    ]
+    if commits and commits[-1].committed - commits[0].committed >= total * LEAST:
+        return commits[0], commits[-1]
+    return _at(samples, total * FROM), _at(samples, total * TO)
 
 
 def _at(samples: Sequence[Sample], committed: float) -> Sample:

@@ -46,8 +46,12 @@ class Watched:
     def check(self) -> None:
         """Raises: BenchmarkError with the end of the log when the process has ended."""
         if (code := self.process.poll()) is not None:
-            tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-25:])
-            raise BenchmarkError(f"{self.log.stem} ended with exit code {code}:\n{tail}")
+            raise BenchmarkError(f"{self.log.stem} ended with exit code {code}{self.last_words()}")
+
+    def last_words(self) -> str:
+        """The end of the log, to follow a complaint."""
+        tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-25:])
+        return f":\n{tail}" if tail else ""
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.measure import Sample, _at, run
+from benchmarks.measure import Sample, _at, _span, run
 from benchmarks.micro import STAGES, measure_stage
 from benchmarks.processes import BenchmarkError, Usage
 from benchmarks.workloads import WORKLOADS
@@ -16,6 +16,19 @@ def test_a_moment_between_two_samples_is_taken_in_proportion() -> None:
     """Three quarters of the way from one sample to the next, in time and in CPU."""
     found = _at([sample(1.0, 0), sample(2.0, 1_000), sample(3.0, 2_000)], 1_750)
     assert (found.seconds, found.worker.cpu_seconds, found.broker.cpu_seconds) == (2.75, 5.5, 1.375)
+
+
+def test_steps_are_measured_from_commit_to_commit() -> None:
+    """Commits at 20 % and 80 %, two seconds apart: 600 records, whatever lies between the samples."""
+    steps = [sample(1.0, 0), sample(2.0, 200), sample(3.0, 200), sample(4.0, 800), sample(5.0, 1_000)]
+    first, last = _span(steps, 1_000)
+    assert (last.committed - first.committed, last.seconds - first.seconds) == (600, 2.0)
+
+
+def test_too_few_commits_are_measured_in_proportion() -> None:
+    """One commit in the middle is no span: points at 15 % and 95 % are."""
+    first, last = _span([sample(0.0, 0), sample(1.0, 500), sample(2.0, 1_000)], 1_000)
+    assert (first.committed, last.committed) == (150, 950)
 
 
 @pytest.mark.broker

@@ -1,0 +1,89 @@
+"""Where the other systems live: a virtual environment for each in Python, Maven's jars for the one in Java.
+
+Rules: made on demand under `build/peers`, which git ignores, with versions pinned here; an environment that was made with
+other versions is made anew. What cannot be had says what is missing, and the other systems are measured without it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+BUILD = HERE.parent.parent / "build" / "peers"
+JAVA = HERE / "java"
+KAFKA_VERSION = "4.3.1"
+SETUP_SECONDS = 900
+
+
+class UnavailableError(Exception):
+    """A system cannot be set up here; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class PythonEnvironment:
+    """A virtual environment with pinned packages."""
+
+    name: str
+    packages: tuple[str, ...]
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return BUILD / self.name / "bin" / "python"
+
+    def prepare(self) -> str:
+        """Make it where it is not there yet. Returns its versions. Raises: UnavailableError."""
+        folder = BUILD / self.name
+        stamp, wanted = folder / "packages.txt", "\n".join(self.packages)
+        if not stamp.exists() or stamp.read_text() != wanted:
+            shutil.rmtree(folder, ignore_errors=True)
+            _run([sys.executable, "-m", "venv", str(folder)], f"no virtual environment for {self.name}")
+            install = [str(self.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            _run([*install, *self.packages], f"{self.name} was not installed")
+            stamp.write_text(wanted)
+        return ", ".join(package.replace("==", " ") for package in self.packages)
+
+
+@dataclass(frozen=True)
+class JavaEnvironment:
+    """Kafka Streams' and Apache Kafka's jars, from Maven or from a folder that has them, and the compiled program."""
+
+    libraries: Path
+
+    @property
+    def java(self) -> list[str]:
+        """The command of a Java process that sees program, settings of its log, and jars."""
+        log = f"-Dlog4j2.configurationFile={JAVA / 'log4j2.xml'}"
+        return ["java", log, "-cp", f"{BUILD / 'classes'}:{self.libraries}/*"]
+
+    def prepare(self) -> str:
+        """Fetch the jars and compile, where that has not been done. Returns versions. Raises: UnavailableError."""
+        if shutil.which("javac") is None:
+            raise UnavailableError("no Java compiler: put javac (17 or later) on the PATH")
+        if not any(self.libraries.glob(f"kafka-streams-{KAFKA_VERSION}.jar")):
+            self._fetch()
+        source, compiled = JAVA / "Benchmark.java", BUILD / "classes" / "Benchmark.class"
+        if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:
+            command = ["javac", "-nowarn", "-cp", f"{self.libraries}/*", "-d", str(BUILD / "classes"), str(source)]
+            _run(command, "the program for Kafka Streams does not compile")
+        done = subprocess.run(["java", "-version"], capture_output=True, text=True, check=True)
+        return f"kafka-streams {KAFKA_VERSION}, {done.stderr.splitlines()[0].replace(chr(34), '')}"
+
+    def _fetch(self) -> None:
+        if shutil.which("mvn") is None:
+            raise UnavailableError("no Maven to fetch Kafka's jars with: put mvn on the PATH, or name --libraries")
+        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={self.libraries}"]
+        _run(["mvn", "-q", "-B", "-f", str(JAVA / "pom.xml"), *goal], "Maven did not fetch Kafka's jars")
+
+
+def _run(command: list[str], complaint: str) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SETUP_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise UnavailableError(f"{complaint}: not done within {SETUP_SECONDS} s") from None
+    if done.returncode:
+        raise UnavailableError(f"{complaint}: {(done.stdout + done.stderr)[-2000:]}")

@@ -1,0 +1,312 @@
+"""`python -m benchmarks.performance_page`: docs/performance.md and its plots, from the results that are kept.
+
+Rules: every figure on the page comes from a file of `benchmarks/results` that is in the repository; the words around it
+say how it was made, and what falls short of the goals is listed by comparison, not by hand. The same files give the
+same page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from benchmarks.plots import bars, lines
+from benchmarks.report import RESULTS
+from benchmarks.systems import AT_LEAST_ONCE, EXACTLY_ONCE
+
+DOCS = Path(__file__).parent.parent / "docs"
+OURS, THEIRS = "headrace", "kafka-streams"
+BROKERS = {"ours": "the bundled broker", "kafka": "Apache Kafka"}
+WORDS = {AT_LEAST_ONCE: "at-least-once", EXACTLY_ONCE: "exactly-once"}
+TIMES, EXACTLY_ONCE_SHARE, MB, MB_OF_A_MILLION = 5.0, 0.9, 250.0, 600.0
+CURVES = {"partitions": "partitions of the input", "value-bytes": "bytes of a value"}
+
+HEAD = """# Performance
+
+<!-- Made by `make performance` from benchmarks/results; changes belong there, or in benchmarks/performance_page.py. -->
+
+What Headrace does per second and per CPU-second, beside Kafka Streams and the stream processors that Python has. The
+goal is five times Kafka Streams per CPU-second in every row, and ahead of it in wall time with one worker; what falls
+short is said below, row by row.
+
+```
+make bench-peers                            # sets everything up, measures, resumes where it was stopped
+make bench-peers ARGS='--broker kafka'      # the same against Apache Kafka
+make performance                            # this page, from what was measured
+```
+"""
+
+METHOD = """## How it is measured
+
+- **From outside, everybody alike.** A system is a command. Its progress is the offsets its group commits, five times a
+  second, or, if it commits none, the records in its output; CPU time and memory are those of its whole process tree, from
+  `/proc`. A record counts when its results are committed; where records pass a repartition topic, when they are through.
+- **The same input.** JSON of 115-135 bytes in 4 partitions, 265 keys unless the workload says otherwise, seeded, there
+  before the start; 2 % of the records are up to 8 s late. All systems of a row read the same topic of one broker, one
+  after the other, each with fresh output topics. Slower systems read the first part of it, as said below.
+- **The same setting.** One process with one worker (one thread for Kafka Streams), commit every 500 ms, defaults for
+  everything else. The broker is a process of its own on the same machine and is not part of a system's CPU.
+- **Between 15 % and 95 % of the input**, so that start and end do not show, and from one commit to another where a system
+  commits in large steps. A JVM warms up before, but not completely.
+- **Right before fast.** The output of every run is compared with the right answer, computed from the input in plain
+  Python: every record where each counts, the last of every key where a table is written. A run with a wrong answer
+  has no figure.
+- **Calibration.** A fixed loop in Python is timed beside each run: a machine that is shared, or another one, shows there.
+"""
+
+WORKLOADS = """| workload | what it does |
+|---|---|
+| stateless | parse, keep half, add a field, write |
+| count | count per key (265), updates out |
+| rekey-count | count per driver (10,000), through a repartition topic |
+| window | count and sum per key, tumbling 1 minute, grace 10 s |
+| table-join | enrich each ride from a table of 265 rows, write all |
+| stream-join | two streams by id within 5 s |
+| count-1m | count per key, a million keys at random |
+"""
+
+CAVEATS = """## What speaks against these figures
+
+- Broker and system share one machine; a system that waits for the broker looks worse in wall time than it is.
+- A run lasts seconds for us and minutes for others: few commits lie between our 15 % and 95 %, and our figures are the
+  less exact ones, by a tenth or so; `--records` and `--repeat` make them better. A JVM gets faster over minutes: Kafka Streams' figures are those of
+  its first ones, warm-up from 15 % of the input on included.
+- Kafka Streams' record cache writes few of the updates of a key that come close together; we have one too, and the two
+  need not write the same number. What is compared is what the table says in the end.
+- Values of one shape and size, uncompressed, keys evenly drawn; one worker; state that fits in memory, but for count-1m
+  not in any cache of Kafka Streams' default size.
+- The harness reads the broker five times a second while it measures, and broker and loader are ours.
+- Peers are as their documentation shows them, in versions pinned in `benchmarks/peers/systems.py`; whoever knows one
+  better is asked to correct its program in `benchmarks/peers/programs`.
+"""
+
+
+class Row(NamedTuple):
+    """Which figures belong together: one workload under one guarantee."""
+
+    workload: str
+    guarantee: str
+
+
+class Figures(NamedTuple):
+    """One system in one row: medians over its runs."""
+
+    per_cpu_second: float
+    per_second: float
+    mb: float
+    broker_cpu_per_million: float
+    records: int
+    runs: int
+
+
+class Campaign(NamedTuple):
+    """A file of `benchmarks.peers`, read."""
+
+    about: Mapping[str, Any]
+    figures: Mapping[Row, Mapping[str, Figures]]
+    errors: Sequence[Mapping[str, Any]]
+    calibrations: Sequence[float]
+
+    @property
+    def systems(self) -> list[str]:
+        """In the order of the file's caveats, which is that of `benchmarks.peers.systems`."""
+        found = {name for row in self.figures.values() for name in row}
+        return [name for name in self.about["caveats"] if name in found]
+
+    def rows(self, guarantee: str) -> list[Row]:
+        """Those of one guarantee, in the order they were measured in."""
+        return [row for row in self.figures if row.guarantee == guarantee]
+
+
+def read(path: Path) -> Campaign:
+    """A campaign's file. Several turns of one run become their medians."""
+    kept = json.loads(path.read_text())
+    gathered: dict[Row, dict[str, list[dict[str, Any]]]] = {}
+    for run in kept["runs"]:
+        if "result" in run:
+            row = gathered.setdefault(Row(run["workload"], run["guarantee"]), {})
+            row.setdefault(run["system"], []).append(run["result"])
+    figures = {row: {name: _figures(each) for name, each in systems.items()} for row, systems in gathered.items()}
+    return Campaign(
+        kept["about"],
+        figures,
+        [run for run in kept["runs"] if "error" in run],
+        [run["result"]["calibration_ns"] for run in kept["runs"] if "result" in run],
+    )
+
+
+def _figures(results: Sequence[Mapping[str, Any]]) -> Figures:
+    def middle(name: str) -> float:
+        return median(result[name] for result in results)
+
+    names = ("records_per_cpu_second", "records_per_second", "worker_mb", "broker_cpu_per_million")
+    return Figures(*(middle(name) for name in names), records=results[0]["records"], runs=len(results))
+
+
+def page(campaigns: Sequence[Campaign], curves: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """The page, and its plots by file name."""
+    plots: dict[str, str] = {}
+    parts = [HEAD]
+    for campaign in campaigns:
+        parts += _campaign(campaign, plots)
+    parts += _curves(curves, plots)
+    parts += [METHOD, WORKLOADS, CAVEATS]
+    if not campaigns:
+        parts.insert(1, "No results are kept yet: run `make bench-peers`, then `make performance`.\n")
+    return "\n".join(parts), plots
+
+
+def _campaign(campaign: Campaign, plots: dict[str, str]) -> Iterable[str]:
+    about = campaign.about
+    broker = about["broker"]
+    machine = about["machine"]
+    yield f"## Against {BROKERS[broker]}\n"
+    yield (
+        f"{machine['platform']}, {machine['cores']} cores, Python {machine['python']}, commit {machine['commit']}; "
+        f"{about['records']:,} records; calibration {_span(campaign.calibrations)} ns.\n"
+    )
+    for guarantee in (AT_LEAST_ONCE, EXACTLY_ONCE):
+        if rows := campaign.rows(guarantee):
+            yield f"### Records per CPU-second, {WORDS[guarantee]}\n"
+            yield _table(campaign, rows, lambda figures: figures.per_cpu_second, ratio=True)
+            name = f"performance-{broker}-{WORDS[guarantee]}.svg"
+            title = f"Records per CPU-second, {WORDS[guarantee]}, against {BROKERS[broker]}"
+            plots[name] = _plot(title, campaign, rows)
+            yield f"![{title}](plots/{name})\n"
+            yield f"### Records per second of the clock on the wall, {WORDS[guarantee]}\n"
+            yield _table(campaign, rows, lambda figures: figures.per_second, ratio=True)
+            yield f"### Resident memory in MB at its highest, {WORDS[guarantee]}\n"
+            yield _table(campaign, rows, lambda figures: figures.mb)
+            yield f"### CPU seconds of the broker per million records, {WORDS[guarantee]}\n"
+            yield _table(campaign, rows, lambda figures: figures.broker_cpu_per_million)
+    yield from _shortfalls(campaign)
+    yield "### What was measured, and what to know of it\n"
+    yield "| system | versions | |\n|---|---|---|"
+    for name in campaign.systems:
+        yield f"| {name} | {about['versions'].get(name, '')} | {about['caveats'][name]} |"
+    yield ""
+    if campaign.errors:
+        yield "Without a figure, because the run failed:\n"
+        for run in campaign.errors:
+            reason = run["error"].strip().splitlines()[0][:200]
+            yield f"- {run['system']}, {run['workload']}, {WORDS[run['guarantee']]}: {reason}"
+        yield ""
+
+
+def _table(campaign: Campaign, rows: Sequence[Row], figure: Any, *, ratio: bool = False) -> str:
+    names = campaign.systems
+    head = ["workload", *names, *(["against Kafka Streams"] if ratio else [])]
+    lines_ = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
+    for row in rows:
+        found = campaign.figures[row]
+        cells = [_number(figure(found[name])) if name in found else "-" for name in names]
+        if ratio:
+            both = OURS in found and THEIRS in found
+            cells.append(f"**{figure(found[OURS]) / figure(found[THEIRS]):.1f} x**" if both else "-")
+        lines_.append(f"| {row.workload} | {' | '.join(cells)} |")
+    return "\n".join([*lines_, ""])
+
+
+def _plot(title: str, campaign: Campaign, rows: Sequence[Row]) -> str:
+    def figure(row: Row, name: str) -> float | None:
+        found = campaign.figures[row].get(name)
+        return found.per_cpu_second if found else None
+
+    series = {name: [figure(row, name) for row in rows] for name in campaign.systems}
+    return bars(title, [row.workload for row in rows], series, "records per CPU-second")
+
+
+def _shortfalls(campaign: Campaign) -> Iterable[str]:
+    """Every goal that a row misses, or that was not measured."""
+    misses = list(_misses(campaign))
+    yield "### Short of the goals\n"
+    yield from misses or ["Nothing of what was measured here."]
+    yield "- Not measured beside the others: the rate of a restore, more than one worker."
+    yield ""
+
+
+def _misses(campaign: Campaign) -> Iterable[str]:
+    for row, found in campaign.figures.items():
+        if OURS not in found:
+            yield f"- {row.workload}, {WORDS[row.guarantee]}: no figure of ours."
+            continue
+        ours, name = found[OURS], f"{row.workload}, {WORDS[row.guarantee]}"
+        if THEIRS in found:
+            theirs = found[THEIRS]
+            if (times := ours.per_cpu_second / theirs.per_cpu_second) < TIMES:
+                yield f"- {name}: {times:.1f} times Kafka Streams per CPU-second, not {TIMES:.0f}."
+            if ours.per_second <= theirs.per_second:
+                yield f"- {name}: behind Kafka Streams in wall time."
+        else:
+            yield f"- {name}: no figure of Kafka Streams to compare with."
+        limit = MB_OF_A_MILLION if row.workload == "count-1m" else MB
+        if ours.mb > limit:
+            yield f"- {name}: {ours.mb:.0f} MB resident, not {limit:.0f}."
+        other = campaign.figures.get(Row(row.workload, AT_LEAST_ONCE), {}).get(OURS)
+        if row.guarantee == EXACTLY_ONCE and other:
+            share = ours.per_cpu_second / other.per_cpu_second
+            if share < EXACTLY_ONCE_SHARE:
+                yield f"- {name}: {1 - share:.0%} below at-least-once per CPU-second, not within 10 %."
+
+
+def _curves(curves: Mapping[str, Any], plots: dict[str, str]) -> Iterable[str]:
+    """One section per curve that was measured. Shape: see `benchmarks.curves`."""
+    for name, curve in curves.items():
+        yield f"## {curve['title']}\n"
+        about = curve["about"]
+        yield (
+            f"{about['platform']}, {about['cores']} cores, commit {about['commit']}, calibration "
+            f"{about['calibration_ns']} ns. Again: `{curve['command']}`.\n"
+        )
+        columns = curve["columns"]
+        yield f"| {' | '.join(columns)} |\n|{'---:|' * len(columns)}"
+        for point in curve["points"]:
+            yield f"| {' | '.join(_number(figure) for figure in point)} |"
+        yield ""
+        series = {
+            column: [(point[0], point[index]) for point in curve["points"]]
+            for index, column in enumerate(columns)
+            if column in curve["plotted"]
+        }
+        plots[f"performance-{name}.svg"] = lines(curve["title"], series, columns[0], ", ".join(curve["plotted"]))
+        yield f"![{curve['title']}](plots/performance-{name}.svg)\n"
+
+
+def _number(figure: float) -> str:
+    if figure >= 10_000:
+        return f"{figure / 1000:,.0f}k"
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"
+
+
+def _span(figures: Sequence[float]) -> str:
+    return f"{min(figures):.0f}-{max(figures):.0f}" if figures else "unknown"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the page and its plots. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.performance_page", description=__doc__)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the results lie")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="where the page goes")
+    options = parser.parse_args(arguments)
+    write(options.results, options.docs)
+    return 0
+
+
+def write(results: Path, docs: Path) -> None:
+    """The page from `peers-ours.json`, `peers-kafka.json` and `curve-*.json` of `results`, as far as they are there."""
+    campaigns = [read(path) for name in BROKERS if (path := results / f"peers-{name}.json").exists()]
+    curves = {path.stem: json.loads(path.read_text()) for path in sorted(results.glob("curve-*.json"))}
+    text, plots = page(campaigns, curves)
+    (docs / "plots").mkdir(parents=True, exist_ok=True)
+    (docs / "performance.md").write_text(text)
+    for name, plot in plots.items():
+        (docs / "plots" / name).write_text(plot)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
