@@ -39,6 +39,7 @@ class TimedStore(LayeredStore):
         self._segments = Segments(spec.retention_ms, NO_TIME if stored_time is None else stored_time)
         self._committed_time = self._segments.stream_time
         self._timelines: Timelines | None = None
+        self._newest = NO_TIME
         self._value: Callable[[Any], Any] = self._below if self._cache is None else self._cache.get
         self._identity = self._layout.identity
         self._by_value = spec.key_serde.by_value
@@ -73,6 +74,8 @@ class TimedStore(LayeredStore):
     def _index(self, entry: Any) -> None:
         """Keep timelines complete. A store without record cache need not index keys nobody has asked for."""
         timelines = self._timelines
+        if entry[1] > self._newest:
+            self._newest = entry[1]
         assert timelines is not None, "nobody has asked for a timeline yet"
         if self._cache is not None or timelines.knows(entry[0]):
             timelines.add(entry, self._segments.oldest_readable if self._cache is None else 0)
@@ -113,10 +116,11 @@ class TimedStore(LayeredStore):
     ) -> Iterator[tuple[Any, Any]]:
         """As Kafka reads through a cache: what lies below as of when its segment is reached, what is cached as of when
         its turn comes, one ahead. A write in between may evict an entry: then it reads as it was below before.
-        Backward, what is cached is looked through from the begin of the first time's segment on, which counts as a use.
+        Backward, what is cached is looked through from the begin of the first time's segment on, which counts as a use;
+        and so is the segment of the newest put, even when it is before the first time.
         """
         interval = self._segments.interval_ms
-        begin = max(first_time, 0) // interval * interval if backward else first_time
+        begin = max(min(first_time, self._newest), 0) // interval * interval if backward else first_time
         entries = self._active_timelines().between(identity, begin, last_time)
         segments = [list(found) for _, found in groupby(reversed(entries) if backward else entries, self._segment_of)]
         below = partial(self._below_since, first_time, self._segments.oldest_readable - self._slack_ms)
@@ -134,8 +138,9 @@ class TimedStore(LayeredStore):
     def _active_timelines(self) -> Timelines:
         if self._timelines is None:
             self._timelines = Timelines(self._entries_of)
+            self._newest = NO_TIME
             for entry in self._cache.entries if self._cache is not None else ():
-                self._timelines.add(entry, 0)
+                self._index(entry)
         return self._timelines
 
     def _entries_of(self, identity: Any) -> list[Any]:
