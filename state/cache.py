@@ -5,8 +5,9 @@ except by the time it takes.
 
 `RecordCache` is Kafka's, and visible: updates of a key replace each other until a commit or an eviction lets them go,
 all at once, in the order of each key's last update; only then are they logged and forwarded. What is let go and when
-is defined by `RecordCacheBudget` alone. Sizes are counted as Kafka counts them; below half of a large budget, an
-entry's size is that of its first update.
+is defined by `RecordCacheBudget` alone. Sizes are counted as Kafka counts them. Below half of a large budget, an update
+is not measured again where all values are of one length; where they are not, within so many updates of the store that
+an eviction comes late only if these make their values grow by more than 1 KiB each (4 MiB in all, of a budget of 10).
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from typing import Any, NamedTuple
 _ABSENT = object()
 _RELEASED_AT_ONCE = 4_096  # columns that fit a processor's cache
 _LARGE_BYTES = 64 * 1024
+_SEVERAL = -1  # lengths of topics' names
+_UNMEASURED = 4_096
+_GROWTH_BYTES = 1_024
 _OVERHEAD = 24 + 21  # Kafka: three references of a list node; dirty flag 1, timestamp 8, offset 8, partition 4
 
 
@@ -112,6 +116,7 @@ class RecordCache:
 
     `below` answers for the store under the cache, `release` takes what is let go. `size` gives the bytes of an entry
     key and live value. `keep_reads`: values read from below are kept too, clean (Kafka: in key-value stores only).
+    `fixed_size`: values are as long as each other, so that an update is as long as the one that it replaces.
     """
 
     def __init__(
@@ -122,17 +127,26 @@ class RecordCache:
         release: Release,
         size: Callable[[Any, Any], int],
         keep_reads: bool,
+        fixed_size: bool = False,
     ) -> None:
         self._budget = budget
         self._below = below
         self._release = release
         self._size = size
         self._keep_reads = keep_reads
+        self._fixed_size = fixed_size
         self.entries = CachedEntries(self.read)
         self.dirty: dict[Any, int] = {}
         self._headers: dict[Any, Any] = {}
         self._sizes: dict[Any, int] = {}
         self._bytes = 0
+        self._cause_bytes = _SEVERAL
+        """What each put counts for its cause: all that are here, without headers (one length), or the unmeasured ones."""
+        self._read: set[Any] = set()
+        """Entries that were read and not put since, and so count no cause; known when values are of one length."""
+        self._unmeasured: set[Any] = set()
+        self._skips = self._may_skip = 1 if fixed_size else min(_UNMEASURED, budget.max_bytes // 2 // _GROWTH_BYTES)
+        """How many more updates need not be measured; counted down when values are of several lengths."""
 
     def get(self, entry: Any) -> Any:
         """The value here or below; counts as a use."""
@@ -146,6 +160,8 @@ class RecordCache:
         """The value below, kept here when Kafka keeps it."""
         value = self._below(entry)
         if self._keep_reads and value is not None:
+            if self._fixed_size:
+                self._read.add(entry)
             self._place(entry, value, self._size(entry, value) + _OVERHEAD)
         return value
 
@@ -155,12 +171,24 @@ class RecordCache:
         Raises: what the serdes raise; nothing has changed then.
         """
         entries, dirty, budget = self.entries, self.dirty, self._budget
-        if budget.roomy and entry in entries:
+        if (
+            self._cause_bytes == budget.cause_bytes
+            and self._skips
+            and budget.roomy
+            and value is not None
+            and not headers
+            and entries.get(entry) is not None
+            and entry not in self._read
+        ):
             size = 0
+            if not self._fixed_size:
+                self._unmeasured.add(entry)
+                self._skips -= 1
         else:
             size = self._size(entry, value) + budget.cause_bytes + _OVERHEAD
             if headers:
                 size += _headers_size(headers)
+            self._note_measured(entry, headers)
         dirty.pop(entry, None)
         dirty[entry] = timestamp
         if headers or self._headers:
@@ -171,17 +199,51 @@ class RecordCache:
         else:
             self._place(entry, value, size)
 
+    def _note_measured(self, entry: Any, headers: Any) -> None:
+        """Keep what is known of sizes true of a cache that gets a measured entry."""
+        cause_bytes = self._budget.cause_bytes
+        if self._fixed_size:
+            if len(self._read) == len(self._sizes):
+                self._cause_bytes = cause_bytes
+            if headers or self._cause_bytes != cause_bytes:
+                self._cause_bytes = _SEVERAL
+            self._read.discard(entry)
+            return
+        self._unmeasured.discard(entry)
+        if cause_bytes != self._cause_bytes or (not self._skips if self._budget.roomy else self._unmeasured):
+            self._measure()
+
+    def _measure(self) -> None:
+        """Count what updates that were not measured have made of their entries' sizes."""
+        sizes, entries, more = self._sizes, self.entries, 0
+        for entry in self._unmeasured:
+            try:
+                size = self._size(entry, entries[entry]) + self._cause_bytes + _OVERHEAD
+            except Exception:  # noqa: S112  raised again by the flush: the record in process has no part in it
+                continue
+            more += size - sizes[entry]
+            sizes[entry] = size
+        self._unmeasured.clear()
+        self._bytes += more
+        self._budget.add(more)
+        self._skips = self._may_skip
+        self._cause_bytes = self._budget.cause_bytes
+
     @property
     def roomy(self) -> bool:
         """Whether evictions are far away: then `put_known` may be used."""
         return self._budget.roomy
 
     def put_known(self, entries: Sequence[Any], values: Sequence[Any], timestamps: Sequence[int]) -> None:
-        """Replace updates of distinct entries that are all here, none a deletion: as `put` one by one, at the speed of C.
+        """Replace updates of distinct entries that have values here, by values: as `put` one by one.
 
-        While the cache is `roomy` only: then sizes stay, and nothing has to go.
+        While the cache is `roomy` only. At the speed of C where sizes stay; where they may not, all are measured.
         """
         assert self._budget.roomy, "puts count one by one when room is short"
+        if self._cause_bytes != self._budget.cause_bytes or (self._read and not self._read.isdisjoint(entries)):
+            for update in zip(entries, values, timestamps, repeat(None)):
+                self.put(*update)
+            return
         dirty = self.dirty
         _each(map(dirty.pop, entries, repeat(None)))
         dirty.update(zip(entries, timestamps, strict=True))
@@ -189,19 +251,30 @@ class RecordCache:
             self._headers.update(zip(entries, repeat(None)))
         self.entries.update(zip(entries, values, strict=True))
         _each(map(self.entries.move_to_end, entries))
+        if not self._fixed_size:
+            self._unmeasured.update(entries)
+            self._measure()
+            self._evict_excess()
 
     def _place(self, entry: Any, value: Any, size: int) -> None:
-        """Put an entry of `size` bytes in front, and evict from this cache while the budget is exceeded.
-
-        As in Kafka the budget hears of an eviction only after everything that it set off, which may read and write here.
-        """
-        entries, sizes, budget = self.entries, self._sizes, self._budget
+        """Put an entry of `size` bytes in front, and evict what is too much."""
+        entries, sizes = self.entries, self._sizes
         more = size - sizes.get(entry, 0)
         sizes[entry] = size
         self._bytes += more
         entries[entry] = value
         entries.move_to_end(entry)
+        budget = self._budget
         budget.add(more)
+        if budget.used > budget.max_bytes:
+            self._evict_excess()
+
+    def _evict_excess(self) -> None:
+        """Evict from this cache while the budget is exceeded.
+
+        As in Kafka the budget hears of an eviction only after everything that it set off, which may read and write here.
+        """
+        entries, budget = self.entries, self._budget
         while budget.used > budget.max_bytes and entries:
             before = self._bytes
             self._evict()
@@ -211,6 +284,8 @@ class RecordCache:
         """Drop the least recently used; if it is dirty, everything dirty goes, it first, as in Kafka."""
         entry, value = self.entries.popitem(last=False)
         self._bytes -= self._sizes.pop(entry)
+        self._read.discard(entry)
+        self._unmeasured.discard(entry)
         if entry in self.dirty:
             time, headers = self.dirty.pop(entry), self._headers.pop(entry, None)
             self._let_go(Updates([entry], [value], [time], [headers] if headers else None))
@@ -252,6 +327,8 @@ class RecordCache:
         self._budget.add(-self._bytes)
         self._bytes = 0
         self._sizes.clear()
+        self._read.clear()
+        self._unmeasured.clear()
 
 
 def _each(calls: Iterable[Any]) -> None:

@@ -80,8 +80,14 @@ class _KeyValueLayers(LayeredStore):
     def _record_cache(self, budget: RecordCacheBudget) -> RecordCache | None:
         if budget.max_bytes <= 0:
             return None
-        below = self._live.__getitem__
-        return RecordCache(budget, below=below, release=self._release, size=self._size, keep_reads=True)
+        return RecordCache(
+            budget,
+            below=self._live.__getitem__,
+            release=self._release,
+            size=self._size,
+            keep_reads=True,
+            fixed_size=hasattr(self.spec.value_serde, "size_bytes"),
+        )
 
     def _load(self, entry: Any) -> Any:
         """As for all stores; on its own because the first touch of every key comes this way."""

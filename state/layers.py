@@ -65,7 +65,14 @@ class LayeredStore:
     def _record_cache(self, budget: RecordCacheBudget) -> RecordCache | None:
         if budget.max_bytes <= 0:
             return None
-        return RecordCache(budget, below=self._below, release=self._release, size=self._size, keep_reads=False)
+        return RecordCache(
+            budget,
+            below=self._below,
+            release=self._release,
+            size=self._size,
+            keep_reads=False,
+            fixed_size=hasattr(self.spec.value_serde, "size_bytes"),
+        )
 
     def _size(self, entry: Any, value: Any) -> int:
         """Bytes of an entry as Kafka's cache counts them."""

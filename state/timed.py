@@ -74,8 +74,7 @@ class TimedStore(LayeredStore):
     def _index(self, entry: Any) -> None:
         """Keep timelines complete. A store without record cache need not index keys nobody has asked for."""
         timelines = self._timelines
-        if entry[1] > self._newest:
-            self._newest = entry[1]
+        self._newest = max(self._newest, entry[1])
         assert timelines is not None, "nobody has asked for a timeline yet"
         if self._cache is not None or timelines.knows(entry[0]):
             timelines.add(entry, self._segments.oldest_readable if self._cache is None else 0)

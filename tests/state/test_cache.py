@@ -223,11 +223,18 @@ UPDATES = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 9)), min_
 
 
 @settings(deadline=None)
-@given(warm=UPDATES, flushed=st.booleans(), updates=UPDATES, headers=st.booleans())
-def test_many_known_entries_are_put_as_if_one_by_one(warm, flushed, updates, headers):
+@given(warm=UPDATES, flushed=st.booleans(), updates=UPDATES, headers=st.booleans(), fixed_size=st.booleans())
+def test_many_known_entries_are_put_as_if_one_by_one(warm, flushed, updates, headers, fixed_size):
     """`put_known` leaves values, both orders, times, headers and sizes as single puts of the same updates do."""
     caches = [
-        RecordCache(RecordCacheBudget(1 << 20), below={}.get, release=len, size=lambda *_: 1, keep_reads=True)
+        RecordCache(
+            RecordCacheBudget(1 << 20),
+            below={}.get,
+            release=len,
+            size=lambda *_: 1,
+            keep_reads=True,
+            fixed_size=fixed_size,
+        )
         for _ in range(2)
     ]
     for cache in caches:
@@ -239,6 +246,8 @@ def test_many_known_entries_are_put_as_if_one_by_one(warm, flushed, updates, hea
     for entry, time in known.items():
         caches[0].put(entry, f"new {time}", time, None)
     caches[1].put_known(list(known), [f"new {time}" for time in known.values()], list(known.values()))
+    if not fixed_size:
+        caches[0]._measure()
     one, other = ({**vars(cache), "entries": list(cache.entries.items())} for cache in caches)
     for name in ("entries", "_sizes", "_bytes"):
         assert one[name] == other[name], name
@@ -246,3 +255,58 @@ def test_many_known_entries_are_put_as_if_one_by_one(warm, flushed, updates, hea
     assert [one["_headers"].get(entry) for entry in one["dirty"]] == [
         other["_headers"].get(entry) for entry in other["dirty"]
     ]
+
+
+ACTS = st.lists(
+    st.tuples(
+        st.sampled_from("abcd"), st.sampled_from(["put", "put", "delete", "read", "flush"]), st.integers(3, 5),
+        st.booleans(), st.integers(1, 9),
+    ),
+    max_size=30,
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(acts=ACTS, fixed_size=st.booleans(), held=st.booleans())
+def test_a_roomy_cache_counts_every_byte(acts, fixed_size, held):
+    """Names of topics, headers, deletions, reads and growing values: the size is that of what is here, once measured."""
+    budget = RecordCacheBudget(1 << 20)
+    below = dict.fromkeys("abcd", "r")
+
+    def size(_entry, value):
+        return 1 if value is None else 9 if fixed_size else 1 + len(value)
+
+    cache = RecordCache(
+        budget, below=below.get, release=len, size=size, keep_reads=True, fixed_size=fixed_size
+    )  # fmt: skip
+    expected = {}
+    for entry, act, name_length, with_headers, length in acts:
+        budget.cause_bytes = name_length
+        if act == "flush":
+            cache.flush()
+            expected = {other: bytes_ for other, bytes_ in expected.items() if cache.entries.get(other) is not None}
+        elif act == "read":
+            cache.get(entry)
+            expected.setdefault(entry, size(entry, "r") + 45)
+        else:
+            value = "x" * length if act == "put" else None
+            headers = (("h", b"1"),) if with_headers and not held else None
+            if held and value is not None and cache.entries.get(entry) is not None:
+                cache.put_known([entry], [value], [0])
+            else:
+                cache.put(entry, value, 0, headers)
+            expected[entry] = size(entry, value) + 45 + name_length + (2 if headers else 0)
+    if not fixed_size:
+        cache._measure()
+    assert cache._sizes == expected
+    assert cache._bytes == budget.used == sum(expected.values())
+
+
+def test_a_value_that_grows_is_evicted_when_it_is_too_large(bench):
+    """Values of several lengths are measured often enough for an eviction to be late by few updates, if at all."""
+    store, sink, _ = cached(bench, 0, budget=RecordCacheBudget(64 * 1024), value_serde=bench.text)
+    for length in range(500, 100_000, 500):
+        store.put("a", "x" * length, 0)
+        if sink.flushes:
+            break
+    assert 64_000 < length <= 64_500 + 32 * 500
