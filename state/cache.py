@@ -144,9 +144,9 @@ class RecordCache:
         """What each put counts for its cause: all that are here, without headers (one length), or the unmeasured ones."""
         self._read: set[Any] = set()
         """Entries that were read and not put since, and so count no cause; known when values are of one length."""
-        self._unmeasured: set[Any] = set()
-        self._skips = self._may_skip = 1 if fixed_size else min(_UNMEASURED, budget.max_bytes // 2 // _GROWTH_BYTES)
-        """How many more updates need not be measured; counted down when values are of several lengths."""
+        self._unmeasured: list[Any] = []
+        """Entries of updates that were not measured yet; kept when values are of several lengths."""
+        self._may_skip = 1 if fixed_size else min(_UNMEASURED, budget.max_bytes // 2 // _GROWTH_BYTES)
 
     def get(self, entry: Any) -> Any:
         """The value here or below; counts as a use."""
@@ -173,17 +173,16 @@ class RecordCache:
         entries, dirty, budget = self.entries, self.dirty, self._budget
         if (
             self._cause_bytes == budget.cause_bytes
-            and self._skips
             and budget.roomy
             and value is not None
             and not headers
             and entries.get(entry) is not None
-            and entry not in self._read
+            and not (self._read and entry in self._read)
+            and len(self._unmeasured) < self._may_skip
         ):
             size = 0
             if not self._fixed_size:
-                self._unmeasured.add(entry)
-                self._skips -= 1
+                self._unmeasured.append(entry)
         else:
             size = self._size(entry, value) + budget.cause_bytes + _OVERHEAD
             if headers:
@@ -209,14 +208,14 @@ class RecordCache:
                 self._cause_bytes = _SEVERAL
             self._read.discard(entry)
             return
-        self._unmeasured.discard(entry)
-        if cause_bytes != self._cause_bytes or (not self._skips if self._budget.roomy else self._unmeasured):
+        due = len(self._unmeasured) >= self._may_skip if self._budget.roomy and not headers else self._unmeasured
+        if due or cause_bytes != self._cause_bytes:
             self._measure()
 
     def _measure(self) -> None:
         """Count what updates that were not measured have made of their entries' sizes."""
         sizes, entries, more = self._sizes, self.entries, 0
-        for entry in self._unmeasured:
+        for entry in dict.fromkeys(self._unmeasured):
             try:
                 size = self._size(entry, entries[entry]) + self._cause_bytes + _OVERHEAD
             except Exception:  # noqa: S112  raised again by the flush: the record in process has no part in it
@@ -226,7 +225,6 @@ class RecordCache:
         self._unmeasured.clear()
         self._bytes += more
         self._budget.add(more)
-        self._skips = self._may_skip
         self._cause_bytes = self._budget.cause_bytes
 
     @property
@@ -252,8 +250,7 @@ class RecordCache:
         self.entries.update(zip(entries, values, strict=True))
         _each(map(self.entries.move_to_end, entries))
         if not self._fixed_size:
-            self._unmeasured.update(entries)
-            self._measure()
+            self._unmeasured += entries
             self._evict_excess()
 
     def _place(self, entry: Any, value: Any, size: int) -> None:
@@ -275,6 +272,8 @@ class RecordCache:
         As in Kafka the budget hears of an eviction only after everything that it set off, which may read and write here.
         """
         entries, budget = self.entries, self._budget
+        if self._unmeasured:
+            self._measure()
         while budget.used > budget.max_bytes and entries:
             before = self._bytes
             self._evict()
@@ -285,7 +284,6 @@ class RecordCache:
         entry, value = self.entries.popitem(last=False)
         self._bytes -= self._sizes.pop(entry)
         self._read.discard(entry)
-        self._unmeasured.discard(entry)
         if entry in self.dirty:
             time, headers = self.dirty.pop(entry), self._headers.pop(entry, None)
             self._let_go(Updates([entry], [value], [time], [headers] if headers else None))
