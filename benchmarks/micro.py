@@ -130,9 +130,17 @@ def _deserialize() -> Iterator[Callable[[int], None]]:
     yield lambda number: _used((key(columns[number].keys), value(columns[number].values)))
 
 
+class _Unasked:
+    """The context of operators whose functions never fail, and have no policy."""
+
+    def attempted(self, _node: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function itself."""
+        return function
+
+
 @contextmanager
 def _chain() -> Iterator[Callable[[int], None]]:
-    context: Any = None  # asked only when user code fails
+    context: Any = _Unasked()
     stage = select_key(context, "rekey", lambda _, ride: ride.driver, lambda batch: _used(batch.keys))
     stage = mapping_values(context, "map", lambda ride: ride, stage, with_key=False)
     stage = filtering(context, "filter", lambda _, ride: ride.miles >= 0.0, stage)

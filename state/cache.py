@@ -215,7 +215,7 @@ class RecordCache:
     def _measure(self) -> None:
         """Count what updates that were not measured have made of their entries' sizes."""
         sizes, entries, more = self._sizes, self.entries, 0
-        for entry in dict.fromkeys(self._unmeasured):
+        for entry in filter(sizes.__contains__, dict.fromkeys(self._unmeasured)):  # others were deleted since
             try:
                 size = self._size(entry, entries[entry]) + self._cause_bytes + _OVERHEAD
             except Exception:  # noqa: S112  raised again by the flush: the record in process has no part in it

@@ -21,6 +21,7 @@ import pytest
 from streams.clients.base import NewTopic
 from streams.clients.kafka import KafkaClients
 from streams.embedded import lease
+from streams.errors import StoreNotReady
 from streams.record import Record, TopicPartition
 from streams.runtime.restorer import SilentListener
 from streams.runtime.worker import Worker
@@ -157,12 +158,18 @@ class Real:
         self.until(self.settled)
 
     def in_global_table(self, topic: str, key: bytes, value: bytes | None) -> bool:
-        """Whether a global table shows a record. It is read on its own time: nothing else says that it was."""
+        """Whether a global table shows a record. It is read on its own time: nothing else says that it was.
+
+        The worker may not even have started.
+        """
         spec = self.globals[topic]
         expected = None if value is None else spec.value_serde.deserialize(value)
-        stores = self.worker.stores(spec.name)
-        found = stores and stores[0].get(spec.key_serde.deserialize(key))  # type: ignore[attr-defined]  # by key
-        return bool(stores) and (found and found[0]) == expected
+        try:
+            (store,) = self.worker.stores(spec.name)
+        except StoreNotReady:
+            return False
+        found = store.get(spec.key_serde.deserialize(key))  # type: ignore[attr-defined]  # by key
+        return (found and found[0]) == expected
 
     def settled(self) -> bool:
         """Committed first, ends second: what a committed record wrote downstream is in the ends."""

@@ -1,7 +1,7 @@
 """Kafka's record cache: what is let go, when, and in which order."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from state import RecordCacheBudget, StoreKind, open_store
@@ -268,6 +268,11 @@ ACTS = st.lists(
 
 @settings(deadline=None)
 @given(acts=ACTS, fixed_size=st.booleans(), held=st.booleans())
+@example(
+    acts=[("a", act, 3, False, length) for act, length in (("put", 1), ("put", 2), ("delete", 0), ("flush", 0))],
+    fixed_size=False,
+    held=False,
+)
 def test_a_roomy_cache_counts_every_byte(acts, fixed_size, held):
     """Names of topics, headers, deletions, reads and growing values: the size is that of what is here, once measured."""
     budget = RecordCacheBudget(1 << 20)
