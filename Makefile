@@ -8,22 +8,30 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: taxi taxi-clean test check format bench bench-peers performance nexmark dist differential chaos crash-broker fuzz-broker clients clean help
+.PHONY: taxi taxi-clean debs test check format bench bench-peers performance bench-faust nexmark plan docs dist differential cut chaos crash-broker \
+	fuzz-broker differential-broker kafka-tools clients clean help
 
 help:
 	@echo 'make taxi        set up, then run the taxi pipeline on the embedded broker'
 	@echo 'make taxi-clean  forget what make taxi stored'
+	@echo 'make debs        the DEBS 2015 queries over a million trips, with kills, against a recomputation (ARGS="--count 20000")'
 	@echo 'make test        set up, then run the tests (ARGS="-k windows" to choose)'
 	@echo 'make check       formatting, lint, types, import contracts, tests'
 	@echo 'make bench       measure (ARGS="--records 200000" for a quick look)'
 	@echo 'make bench-peers  Kafka Streams, Quix, Bytewax, Faust and a loop by hand beside ours (ARGS="--broker kafka" for Apache Kafka; resumes)'
 	@echo 'make performance  docs/performance.md from the results that are kept'
 	@echo 'make nexmark     the Nexmark queries, checked against DuckDB and measured (ARGS="--query q5" for one)'
+	@echo 'make docs        build the documentation into site/, with warnings as errors'
+	@echo 'make bench-faust  the same applications on Faust and on streams.compat.faust'
+	@echo 'make plan WORKERS=1000 PARTITIONS=10000   what the assignor makes of a large group, and how fast'
 	@echo 'make dist        build the wheel'
 	@echo 'make differential SEED=1 COUNT=200   random programs, ours against Kafka Streams (needs java and mvn)'
+	@echo 'make cut SEED=1 COUNT=200            random programs in batches of one, two, seven and all'
 	@echo 'make chaos SEED=1 ROUNDS=3           workers and broker killed at random, exactly-once (AGAINST=kafka LIBRARIES=DIR: on Apache Kafka from the jars in DIR)'
 	@echo 'make crash-broker SEED=1 ROUNDS=3    the broker killed under load'
 	@echo 'make fuzz-broker SEED=1 COUNT=3000   garbage against a live broker'
+	@echo 'make differential-broker SEED=1 COUNT=2000   random requests to the broker and to Apache Kafka (needs java and mvn)'
+	@echo 'make kafka-tools own tools of Apache Kafka against the broker (needs java and mvn)'
 	@echo 'make clients     foreign clients against the broker, each where its toolchain is'
 
 $(STAMP): pyproject.toml
@@ -38,6 +46,9 @@ taxi: $(STAMP)
 
 taxi-clean: $(STAMP)
 	@$(BIN)/python -m examples.taxi clean
+
+debs: $(STAMP)
+	@$(BIN)/python -m tests.examples.taxi.debs $(ARGS)
 
 test: $(STAMP)
 	$(BIN)/pytest $(ARGS)
@@ -65,6 +76,18 @@ performance: $(STAMP)
 nexmark: $(STAMP)
 	@$(BIN)/python -m benchmarks.nexmark $(ARGS)
 
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+bench-faust: $(STAMP)
+	@$(BIN)/python -m tests.faust $(ARGS)
+
+WORKERS ?= 1000
+PARTITIONS ?= 10000
+
+plan: $(STAMP)
+	@$(BIN)/python -m benchmarks.placement --workers $(WORKERS) --partitions $(PARTITIONS) $(ARGS)
+
 dist: $(STAMP)
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
@@ -75,6 +98,9 @@ ROUNDS ?= 3
 differential: $(STAMP)
 	@$(BIN)/python -m tests.differential --seed $(SEED) --count $(COUNT)
 
+cut: $(STAMP)
+	@$(BIN)/python -m tests.differential.cutting --seed $(SEED) --count $(COUNT)
+
 chaos: $(STAMP)
 	@$(BIN)/python -m tests.chaos --seed $(SEED) --rounds $(ROUNDS) $(if $(AGAINST),--against $(AGAINST) --libraries $(LIBRARIES))
 
@@ -83,6 +109,12 @@ crash-broker: $(STAMP)
 
 fuzz-broker: $(STAMP)
 	@$(BIN)/python -m tests.broker.fuzz --seed $(SEED) --count $(COUNT)
+
+kafka-tools: $(STAMP)
+	$(BIN)/pytest -m tools $(ARGS)
+
+differential-broker: $(STAMP)
+	@$(BIN)/python -m tests.broker.differential --seed $(SEED) --count $(COUNT)
 
 clients: $(STAMP)
 	$(BIN)/pytest -m clients $(ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
@@ -33,18 +34,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--records", type=int, default=2_000_000, help="input of each workload (default 2,000,000)")
     parser.add_argument("--workload", action="append", choices=[*WORKLOADS, "all"], help="default: taxi")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the worker")
+    parser.add_argument("--workers", type=int, default=1, help="worker processes; their CPU is added up (default 1)")
     parser.add_argument("--repeat", type=int, default=1, help="runs of each workload")
     parser.add_argument("--idle-seconds", type=float, default=5.0, help="how long idle CPU is watched (0: not)")
     parser.add_argument("--stages", action="store_true", help="also the stages of the path, one by one")
     parser.add_argument("--stages-only", action="store_true", help="only those")
+    parser.add_argument(
+        "--against", type=Path, metavar="FILE", help="a run to compare stages with (default: the newest)"
+    )
     return parser
 
 
 def _stages(console: Console, options: argparse.Namespace) -> list[Stage]:
     if not (options.stages or options.stages_only):
         return []
+    before = report.stored_stages(options.against)
     stages = [measure_stage(stage) for stage in STAGES]
-    report.show_stages(console, stages)
+    report.show_stages(console, stages, before)
     return stages
 
 
@@ -58,7 +64,9 @@ def _runs(console: Console, options: argparse.Namespace) -> tuple[list[Result], 
         for _ in range(options.repeat):
             try:
                 with console.status(f"{name}, {options.records:,} records"):
-                    results.append(run(WORKLOADS[name], options.records, options.set, options.idle_seconds))
+                    results.append(
+                        run(WORKLOADS[name], options.records, options.set, options.idle_seconds, options.workers)
+                    )
             except BenchmarkError as error:
                 failed = True
                 console.print(f"[red]{name} failed:[/] {error}", markup=True)

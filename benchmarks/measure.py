@@ -61,9 +61,12 @@ class Result:
     load_seconds: float
     calibration_ns: float
     samples: list[tuple[float, int]]
+    workers: int = 1
 
 
-def run(workload: Workload, records: int, settings: Sequence[str], idle_seconds: float = 5.0) -> Result:
+def run(
+    workload: Workload, records: int, settings: Sequence[str], idle_seconds: float = 5.0, workers: int = 1
+) -> Result:
     """Measure a workload of ours once, on a broker of its own. `settings` are name=value, as `--set` takes them.
 
     Raises: BenchmarkError when a process ends, nothing moves, or the output is wrong.
@@ -78,10 +81,10 @@ def run(workload: Workload, records: int, settings: Sequence[str], idle_seconds:
             given = dict(setting.partition("=")[::2] for setting in settings)
             guarantee = given.get("processing_guarantee", AT_LEAST_ONCE)
             job = Job(workload, inputs, address, Path(scratch), guarantee)
-            result = measure(headrace(settings), job, clients, process, idle_seconds=idle_seconds)
+            result = measure(headrace(settings, workers), job, clients, process, idle_seconds=idle_seconds)
         finally:
             clients.close()
-    return replace(result, load_seconds=loaded)
+    return replace(result, load_seconds=loaded, workers=workers)
 
 
 def connect(address: str) -> KafkaClients:

@@ -1,7 +1,8 @@
 """The path stage by stage: CPU per record of each step between a fetched byte and a committed result, in one thread.
 
 Rules: a stage gets its input ready beforehand, works on batches of a thousand records as the runtime does, and counts
-the CPU time of this process only. Beside each figure stands what the design spikes measured for the same step.
+the CPU time of this process only. Beside each figure stands what the design spikes measured for the same step, and how
+it compares with a stored run of the same machine, both divided by the fixed loop that was timed beside them.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from crc32c import crc32c
 
 from benchmarks.load import CHUNK, Columns, Ride, produce, rides
+from benchmarks.machine import calibration_ns
 from benchmarks.processes import broker
 from state.cache import RecordCacheBudget
 from state.opening import open_store
@@ -27,7 +30,10 @@ from state.stores import StoreKind, StoreSpec
 from streams.clients.base import Clients, NewTopic
 from streams.clients.kafka import KafkaClients
 from streams.clients.kafka.record_batches import split
+from streams.clients.partitioner import partitions_for
 from streams.config import StreamsConfig
+from streams.operators.aggregate import StreamAggregate
+from streams.operators.folding import count_fold
 from streams.operators.stateless import filtering, mapping_values, select_key
 from streams.record import Batch, Headers, TopicPartition
 from streams.running import seldom_collected
@@ -46,6 +52,11 @@ class Stage:
     what: str
     ns: float
     spike: str
+    calibration_ns: float
+
+    def ratio(self, before: Stage) -> float:
+        """How many times as long it takes as it did in another run, the machine's speed at both moments allowed for."""
+        return (self.ns / self.calibration_ns) / (before.ns / before.calibration_ns)
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,7 @@ def measure_stage(step: Step, repeats: int = 5) -> Stage:
             for number in range(BATCHES):
                 work(number)
             spent.append((time.process_time_ns() - begun) / (BATCH * BATCHES))
-    return Stage(step.name, step.what, round(min(spent), 1), step.spike)
+    return Stage(step.name, step.what, round(min(spent), 1), step.spike, round(calibration_ns(), 1))
 
 
 @cache
@@ -116,12 +127,7 @@ def _decode() -> Iterator[Callable[[int], None]]:
 @contextmanager
 def _deserialize() -> Iterator[Callable[[int], None]]:
     columns, key, value = _columns(), deserializer(serde_for(int)), deserializer(serde_for(Ride))
-
-    def work(number: int) -> None:
-        _used(key(columns[number].keys))
-        _used(value(columns[number].values))
-
-    yield work
+    yield lambda number: _used((key(columns[number].keys), value(columns[number].values)))
 
 
 @contextmanager
@@ -145,6 +151,34 @@ class _Nowhere:
         headers: Sequence[Headers] | None = None,
     ) -> None:
         _used((keys, values, timestamps, headers))
+
+
+@contextmanager
+def _count() -> Iterator[Callable[[int], None]]:
+    spec = StoreSpec(
+        name="counts",
+        kind=StoreKind.TIMESTAMPED_KEY_VALUE,
+        key_serde=serde_for(int),
+        value_serde=serde_for(int),
+        cached=True,
+    )
+    batches = _decoded()
+    with tempfile.TemporaryDirectory() as scratch:
+        store = open_store(spec, directory=Path(scratch), changelog=_Nowhere(), cache=RecordCacheBudget(10 * 1024**2))
+        context: Any = SimpleNamespace(store=lambda _name: store)
+        counting = StreamAggregate("count", "counts", count_fold(), _used, send_old_values=False)
+        counting.init(context)
+
+        def work(number: int) -> None:
+            counting.process(batches[number])
+            if number % 50 == 49:
+                store.flush()
+            store.drain()
+            if number % 50 == 49:
+                store.commit(number)
+
+        yield work
+        store.close()
 
 
 @contextmanager
@@ -212,12 +246,13 @@ def _join() -> Iterator[Callable[[int], None]]:
 @contextmanager
 def _serialize() -> Iterator[Callable[[int], None]]:
     batches, key, value = _decoded(), serializer(serde_for(int)), serializer(serde_for(Ride))
+    yield lambda number: _used((key(batches[number].keys), value(batches[number].values)))
 
-    def work(number: int) -> None:
-        _used(key(batches[number].keys))
-        _used(value(batches[number].values))
 
-    yield work
+@contextmanager
+def _partition() -> Iterator[Callable[[int], None]]:
+    keys = [[(number * BATCH + at).to_bytes(8, "big") for at in range(BATCH)] for number in range(BATCHES)]
+    yield lambda number: _used(partitions_for(keys[number], 4))
 
 
 @contextmanager
@@ -274,9 +309,11 @@ STAGES = (
     Step("decode", "keys, values, offsets and times as columns", _decode, "186"),
     Step("deserialize", "an 8-byte long and a Struct of 7 fields", _deserialize, "230"),
     Step("chain", "filter, map_values, select_key", _chain, "300-430 for five"),
+    Step("count", "per key, in front of a store with a record cache, a commit per 50,000", _count),
     Step("state", "window store: fetch, put, drain, a commit per 50,000", _state, "50, and 660 per dirty key"),
     Step("join", "a stream join's store: ask for a key that is not there, append, a commit per 50,000", _join),
     Step("serialize", "the same, to bytes", _serialize),
+    Step("partition", "murmur2 of ids that come once", _partition, "40-400"),
     Step("build", "record batches of a thousand, with aiokafka's builder", _build, "180-200"),
     Step("produce", "columns to acknowledged, both threads", _produce, "415-495"),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,19 @@ RESULTS = Path(__file__).parent / "results"
 
 def show(console: Console, results: Sequence[Result]) -> None:
     """One row per run."""
-    table = Table(title="Topic to committed results, one worker process", title_justify="left")
+    table = Table(title="Topic to committed results", title_justify="left")
     for name in ("workload", "guarantee"):
         table.add_column(name)
-    for name in ("records", "records/s", "per CPU s", "worker CPU s/M", "broker CPU s/M", "worker MB", "broker MB"):
+    for name in (
+        "workers",
+        "records",
+        "records/s",
+        "per CPU s",
+        "worker CPU s/M",
+        "broker CPU s/M",
+        "worker MB",
+        "broker MB",
+    ):
         table.add_column(name, justify="right")
     table.add_column("idle", justify="right")
     table.add_column("calibration", justify="right")
@@ -31,6 +40,7 @@ def show(console: Console, results: Sequence[Result]) -> None:
         table.add_row(
             result.workload,
             result.guarantee,
+            str(result.workers),
             f"{result.records:,}",
             f"{result.records_per_second:,.0f}",
             f"{result.records_per_cpu_second:,.0f}",
@@ -44,22 +54,37 @@ def show(console: Console, results: Sequence[Result]) -> None:
     console.print(table)
 
 
-def show_stages(console: Console, stages: Sequence[Stage]) -> None:
-    """One row per stage of the path."""
+def show_stages(console: Console, stages: Sequence[Stage], before: Mapping[str, Stage]) -> None:
+    """One row per stage of the path; `before` are those of an earlier run, by name."""
     table = Table(title="The path, stage by stage (CPU)", title_justify="left")
     for name in ("stage", "what"):
         table.add_column(name)
-    for name in ("ns per record", "design spike"):
+    for name in ("ns per record", "design spike", "calibration", "against before"):
         table.add_column(name, justify="right")
     for stage in stages:
-        table.add_row(stage.name, stage.what, f"{stage.ns:,.0f}", stage.spike)
+        ratio = f"x {stage.ratio(before[stage.name]):.2f}" if stage.name in before else ""
+        table.add_row(stage.name, stage.what, f"{stage.ns:,.0f}", stage.spike, f"{stage.calibration_ns:.0f} ns", ratio)
     console.print(table)
 
 
-def save(machine: dict[str, Any], results: Sequence[Result], stages: Sequence[Stage]) -> Path:
+def stored_stages(path: Path | None = None, directory: Path = RESULTS) -> dict[str, Stage]:
+    """The stages of a stored run by name: of the file at `path`, else of the newest in `directory` that has any.
+
+    Raises: OSError or ValueError when `path` is no such file.
+    """
+    for each in [path] if path else sorted(directory.glob("*.json"), reverse=True):
+        rows = json.loads(each.read_text())["stages"]
+        if rows or path:
+            return {row["name"]: Stage(**row) for row in rows if "calibration_ns" in row}
+    return {}
+
+
+def save(
+    machine: dict[str, Any], results: Sequence[Result], stages: Sequence[Stage], directory: Path = RESULTS
+) -> Path:
     """Write everything to a file named by the time, and say where."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.json"
+    directory.mkdir(exist_ok=True)
+    path = directory / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.json"
     whole = {
         "machine": machine,
         "results": [asdict(result) for result in results],

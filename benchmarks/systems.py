@@ -136,7 +136,7 @@ def repartition_topics(clients: Clients) -> list[str]:
         admin.close()
 
 
-def headrace(settings: Sequence[str] = ()) -> System:
+def headrace(settings: Sequence[str] = (), workers: int = 1) -> System:
     """Ours: `streams run` on a program of `benchmarks.programs`; `settings` are name=value as `--set` takes them."""
 
     def command(job: Job) -> list[str]:
@@ -147,6 +147,7 @@ def headrace(settings: Sequence[str] = ()) -> System:
             *settings,
         ]
         options = [part for setting in wanted for part in ("--set", setting)]
+        options += ["--workers", str(workers)] if workers > 1 else []
         program = job.workload.program
         return [sys.executable, "-m", "streams.cli", "run", program, "--broker", f"kafka://{job.address}", *options]
 

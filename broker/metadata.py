@@ -188,7 +188,7 @@ class Catalog:
         self.check_free(name)
         if partitions < 1:
             raise BrokerError(ErrorCode.INVALID_PARTITIONS, f"a topic has at least one partition, not {partitions}")
-        _check_growth(partitions)
+        check_growth(partitions)
         self.log_config(settings)
 
     def check_free(self, name: str) -> None:
@@ -226,7 +226,7 @@ class Catalog:
     def add_partitions(self, name: str, count: int) -> None:
         """Let a topic have `count` partitions, more than it has. Raises: BrokerError."""
         topic = self.get(name)
-        _check_growth(count - topic.count)
+        check_growth(count - topic.count)
         topic.count = count
         self._write()
         self._make_partitions(topic)
@@ -303,7 +303,7 @@ def check_name(name: str) -> None:
         raise BrokerError(ErrorCode.INVALID_TOPIC, f"{name!r} is not a topic name: {problem}")
 
 
-def _check_growth(partitions: int) -> None:
+def check_growth(partitions: int) -> None:
     """Raises: BrokerError for more new partitions than Kafka's controller takes in one request."""
     if partitions > MAX_NEW_PARTITIONS:
         raise BrokerError(

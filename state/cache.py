@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice, repeat
-from typing import Any
+from itertools import compress, islice, repeat
+from operator import is_
+from typing import Any, NamedTuple
 
 _ABSENT = object()
 _RELEASED_AT_ONCE = 4_096  # columns that fit a processor's cache
@@ -50,12 +51,13 @@ class LiveValues(dict[Any, Any]):
 class RecordCacheBudget:
     """Bytes that the record caches of a worker may hold together (`statestore_cache_max_bytes`)."""
 
-    __slots__ = ("cause_bytes", "max_bytes", "roomy", "used")
+    __slots__ = ("_roomy_bytes", "cause_bytes", "max_bytes", "roomy", "used")
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.used = 0
-        self.roomy = max_bytes >= _LARGE_BYTES
+        self._roomy_bytes = max_bytes // 2 if max_bytes >= _LARGE_BYTES else -1
+        self.roomy = self._roomy_bytes >= 0
         """The budget is large, and at most half of it is used."""
         self.cause_bytes = 0
         """The length of the name of the topic whose records are processed: every update counts it, as in Kafka."""
@@ -63,7 +65,7 @@ class RecordCacheBudget:
     def add(self, size: int) -> None:
         """Count bytes that came, or went when negative."""
         self.used += size
-        self.roomy = self.used * 2 <= self.max_bytes and self.max_bytes >= _LARGE_BYTES
+        self.roomy = self.used <= self._roomy_bytes
 
 
 class CachedEntries(OrderedDict[Any, Any]):
@@ -77,11 +79,32 @@ class CachedEntries(OrderedDict[Any, Any]):
         return self._read(entry)
 
 
-Update = tuple[Any, Any, int, Any]
-"""(entry key, live value, timestamp, headers) of what a record cache lets go."""
+class Updates(NamedTuple):
+    """Columns of what a record cache lets go: entry keys, live values (None deletes), times; headers if there are any."""
 
-Release = Callable[[list[Update]], None]
+    entries: list[Any]
+    values: list[Any]
+    timestamps: list[int]
+    headers: list[Any] | None
+
+    def part(self, start: int, stop: int) -> Updates:
+        """Those from `start` up to, not including, `stop`."""
+        entries, values, timestamps, headers = self
+        return Updates(entries[start:stop], values[start:stop], timestamps[start:stop], headers and headers[start:stop])
+
+    def only(self, keep: Sequence[bool]) -> Updates:
+        """Those whose entry in `keep` is true."""
+        entries, values, timestamps = (list(compress(column, keep)) for column in self[:3])
+        return Updates(entries, values, timestamps, self.headers and list(compress(self.headers, keep)))
+
+
+Release = Callable[[Updates], None]
 """Takes what a record cache lets go."""
+
+
+def any_none(column: Iterable[Any]) -> bool:
+    """Whether None is among them; never asks objects whether they are equal to it."""
+    return any(map(is_, column, repeat(None)))
 
 
 class RecordCache:
@@ -123,7 +146,7 @@ class RecordCache:
         """The value below, kept here when Kafka keeps it."""
         value = self._below(entry)
         if self._keep_reads and value is not None:
-            self._place(entry, value, self._size(entry, value))
+            self._place(entry, value, self._size(entry, value) + _OVERHEAD)
         return value
 
     def put(self, entry: Any, value: Any, timestamp: int, headers: Any) -> None:
@@ -131,14 +154,18 @@ class RecordCache:
 
         Raises: what the serdes raise; nothing has changed then.
         """
-        entries, dirty = self.entries, self.dirty
-        known = self._budget.roomy and entry in entries
-        size = 0 if known else self._size(entry, value) + _headers_size(headers) + self._budget.cause_bytes
+        entries, dirty, budget = self.entries, self.dirty, self._budget
+        if budget.roomy and entry in entries:
+            size = 0
+        else:
+            size = self._size(entry, value) + budget.cause_bytes + _OVERHEAD
+            if headers:
+                size += _headers_size(headers)
         dirty.pop(entry, None)
         dirty[entry] = timestamp
         if headers or self._headers:
             self._headers[entry] = headers
-        if known:
+        if not size or (self._sizes.get(entry) == size and budget.used <= budget.max_bytes):
             entries[entry] = value
             entries.move_to_end(entry)
         else:
@@ -146,7 +173,7 @@ class RecordCache:
 
     @property
     def roomy(self) -> bool:
-        """Whether `put_known` may be used."""
+        """Whether evictions are far away: then `put_known` may be used."""
         return self._budget.roomy
 
     def put_known(self, entries: Sequence[Any], values: Sequence[Any], timestamps: Sequence[int]) -> None:
@@ -164,19 +191,18 @@ class RecordCache:
         _each(map(self.entries.move_to_end, entries))
 
     def _place(self, entry: Any, value: Any, size: int) -> None:
-        """Put an entry in front, counted, and evict from this cache while the budget is exceeded.
+        """Put an entry of `size` bytes in front, and evict from this cache while the budget is exceeded.
 
         As in Kafka the budget hears of an eviction only after everything that it set off, which may read and write here.
         """
-        size += _OVERHEAD
-        more = size - self._sizes.get(entry, 0)
-        self._sizes[entry] = size
+        entries, sizes, budget = self.entries, self._sizes, self._budget
+        more = size - sizes.get(entry, 0)
+        sizes[entry] = size
         self._bytes += more
-        self.entries[entry] = value
-        self.entries.move_to_end(entry)
-        budget = self._budget
+        entries[entry] = value
+        entries.move_to_end(entry)
         budget.add(more)
-        while budget.used > budget.max_bytes and self.entries:
+        while budget.used > budget.max_bytes and entries:
             before = self._bytes
             self._evict()
             budget.add(self._bytes - before)
@@ -186,27 +212,29 @@ class RecordCache:
         entry, value = self.entries.popitem(last=False)
         self._bytes -= self._sizes.pop(entry)
         if entry in self.dirty:
-            evicted = entry, value, self.dirty.pop(entry), self._headers.pop(entry, None)
-            self._let_go([evicted])
+            time, headers = self.dirty.pop(entry), self._headers.pop(entry, None)
+            self._let_go(Updates([entry], [value], [time], [headers] if headers else None))
 
     def flush(self) -> None:
         """Let go of everything dirty."""
         if self.dirty:
             before = self._bytes
-            self._let_go([])
+            self._let_go(Updates([], [], [], None))
             self._budget.add(self._bytes - before)
 
-    def _let_go(self, first: list[Update]) -> None:
-        entries, headers = self.entries, self._headers
-        updates = first + [
-            (entry, entries[entry], timestamp, headers.get(entry) if headers else None)
-            for entry, timestamp in self.dirty.items()
-        ]
-        deleted = [entry for entry in self.dirty if entries[entry] is None]
-        self.dirty.clear()
-        headers.clear()
-        for start in range(0, len(updates), _RELEASED_AT_ONCE):
-            self._release(updates[start : start + _RELEASED_AT_ONCE])
+    def _let_go(self, evicted: Updates) -> None:
+        cached, dirty, headers = self.entries, self.dirty, None
+        if self._headers or evicted.headers:
+            headers = [*(evicted.headers or [None] * len(evicted.entries)), *map(self._headers.get, dirty)]
+        values = list(map(cached.__getitem__, dirty))
+        deleted = [entry for entry in dirty if cached[entry] is None] if any_none(values) else []
+        updates = Updates(
+            evicted.entries + list(dirty), evicted.values + values, evicted.timestamps + list(dirty.values()), headers
+        )
+        dirty.clear()
+        self._headers.clear()
+        for start in range(0, len(updates.entries), _RELEASED_AT_ONCE):
+            self._release(updates.part(start, start + _RELEASED_AT_ONCE))
         for entry in deleted:
             self._drop(entry)
 

@@ -11,6 +11,7 @@ positions are a hint for others, possibly an old one; what counts is the positio
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -21,7 +22,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote, unquote
 
-from state.errors import StoreLocked
+from state.errors import StateDiskFull, StateError, StoreLocked
 
 _LOCK = ".lock"
 _STORES = "rocksdb"
@@ -53,9 +54,12 @@ class TaskDirectory:
 
     def __init__(self, path: Path, owner: str) -> None:
         self.path = path
-        self._lock = _locked(path)
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"{owner} (pid {os.getpid()})\n".encode(), 0)
+        try:
+            self._lock = _locked(path)
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, f"{owner} (pid {os.getpid()})\n".encode(), 0)
+        except OSError as error:
+            raise _unusable(path, error) from error
 
     def stores(self) -> list[str]:
         """Names of the stores on disk, those set aside included."""
@@ -87,6 +91,13 @@ class TaskDirectory:
         self.close()
 
 
+def _unusable(path: Path, error: OSError) -> StateError:
+    """Why a directory cannot be had."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return StateDiskFull(path, error.strerror)
+    return StateError(f"the state directory {path} cannot be used ({error.strerror}): set state_dir to one that can")
+
+
 class StateDirectory:
     """All tasks of one application on this machine."""
 
@@ -98,6 +109,10 @@ class StateDirectory:
         if not self.path.is_dir():
             return []
         return sorted(path.name for path in self.path.iterdir() if (path / _LOCK).exists())
+
+    def holds(self, store: str) -> bool:
+        """Whether some task's directory has a store of that name."""
+        return any(store_path(self.path / task, store).is_dir() for task in self.tasks())
 
     def noted_positions(self, task_id: str) -> dict[str, int]:
         """By store, the position that was noted last; owned or not."""

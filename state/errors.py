@@ -3,6 +3,7 @@
 StateError
 ├── StoreClosed     used after close, or an iterator outlived its store
 ├── StoreLocked     another process owns the directory; names the owner
+├── StateDiskFull   the disk takes no more; what is committed is in the changelogs
 └── CorruptStore    what is on disk cannot be trusted; the store is set aside and restored
 """
 
@@ -19,6 +20,16 @@ class StoreClosed(StateError):  # noqa: N818  Kafka says InvalidStateStore; a st
 
 class StoreLocked(StateError):  # noqa: N818
     """Another process owns the directory; the message names it."""
+
+
+class StateDiskFull(StateError):  # noqa: N818
+    """The disk of a state directory takes no more. Nothing is lost: the changelogs have what is missing here."""
+
+    def __init__(self, path: object, reason: object) -> None:
+        super().__init__(
+            f"the disk of {path} takes no more ({reason}). Nothing is lost, for the changelogs have what is missing "
+            "there: make room, or move the state with state_dir, and start again"
+        )
 
 
 class CorruptStore(StateError):  # noqa: N818

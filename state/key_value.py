@@ -7,14 +7,15 @@ store as it was when the range was asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import repeat
-from operator import itemgetter
+from itertools import compress, repeat
+from operator import add, itemgetter
 from typing import Any, cast
 
-from state.cache import RecordCache, RecordCacheBudget, Update
+from state.cache import RecordCache, RecordCacheBudget, Updates, any_none
 from state.engine import Engine
 from state.keys import after_prefix, pack_long
 from state.layers import LayeredStore
+from state.layouts import plain
 from state.ordered import overlay
 from state.serde import serializer
 from state.stores import ChangelogWriter, StoreSpec, ValueAndTimestamp
@@ -30,7 +31,8 @@ class _KeyValueLayers(LayeredStore):
     """What both kinds share.
 
     `get` gives the value of a key, or None. `lookup` is the same for callers that put the same key next: it does not
-    count as a use. Both are made once per store, as short as its layers allow: a dictionary's own method at best.
+    count as a use. `known` is the same for the record cache alone: None says nothing of what lies below. They are made
+    once per store, as short as its layers allow: a dictionary's own method at best.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class _KeyValueLayers(LayeredStore):
         front: dict[Any, Any] = self._live if self._cache is None else self._cache.entries
         read = self._live.__getitem__ if self._cache is None else self._cache.get
         identity = self._identity
+        self.known: Callable[[Any], Any] = _nothing if self._cache is None else self._cache.entries.get
         if self._by_value:
             self.get: Callable[[Any], Any] = read
             self.lookup: Callable[[Any], Any] = front.__getitem__
@@ -70,8 +73,7 @@ class _KeyValueLayers(LayeredStore):
 
     def _size(self, entry: Any, value: Any) -> int:
         """As for all stores; numbers under keys of a fixed length are not written to be measured."""
-        plain = self._plain(value)
-        if self._known_size and plain.__class__ is self._known_class:
+        if value is not None and value.__class__ is self._known_class:
             return self._known_size
         return super()._size(entry, value)
 
@@ -88,42 +90,38 @@ class _KeyValueLayers(LayeredStore):
         data = uncommitted[key] if uncommitted and key in uncommitted else self._engine.get(key)
         return None if data is None else self._layout.live(data)
 
-    def _write_updates(self, updates: list[Update]) -> tuple[list[Update], list[Any]]:
+    def _write_updates(self, updates: Updates) -> tuple[Updates, list[Any]]:
         """As for all stores, in columns: keys are distinct, so that reads before writes see what they should."""
-        live = self._live
-        if self._send_old_values:
-            old_values = [live[update[0]] for update in updates]
-            kept = [u for u, old in zip(updates, old_values, strict=True) if u[1] is not None or old is not None]
-            if len(kept) != len(updates):
-                old_values = [
-                    old for u, old in zip(updates, old_values, strict=True) if u[1] is not None or old is not None
-                ]
-        else:
-            kept = [update for update in updates if update[1] is not None or live[update[0]] is not None]
-            old_values = [None] * len(kept)
-        self._write_columns(kept)
-        return kept, old_values
+        deletes = any_none(updates.values)
+        if deletes or self._send_old_values:
+            old_values = list(map(self._live.__getitem__, updates.entries))
+            if deletes:
+                values = zip(updates.values, old_values, strict=True)
+                keep = [value is not None or old is not None for value, old in values]
+                updates, old_values = updates.only(keep), list(compress(old_values, keep))
+        if not self._send_old_values:
+            old_values = [None] * len(updates.entries)
+        self._write_columns(updates)
+        return updates, old_values
 
-    def _write_columns(self, updates: list[Update]) -> None:
-        changes = self._changes
-        entries = [update[0] for update in updates]
-        timestamps = [update[2] for update in updates]
+    def _write_columns(self, updates: Updates) -> None:
+        changes, (entries, live, timestamps, _) = self._changes, updates
         keys = self._write_keys(entries)
-        values = self._value_bytes([update[1] for update in updates])
-        self._live.update([update[:2] for update in updates])
+        values = self._value_bytes(live)
+        self._live.update(zip(entries, live, strict=True))
         self._uncommitted.update(zip(keys, self._stored_column(values, timestamps), strict=True))
         if changes is not None:
             changes.keys += keys
             changes.values += values
             changes.timestamps += timestamps
 
-    def _value_bytes(self, values: list[Any]) -> list[bytes | None]:
+    def _value_bytes(self, live: list[Any]) -> list[bytes | None]:
         """A column of live values as bytes."""
-        plain = list(map(self._plain, values))
-        if None not in plain:
-            return cast("list[bytes | None]", self._write_values(plain))
-        written = iter(self._write_values([value for value in plain if value is not None]))
-        return [None if value is None else next(written) for value in plain]
+        values = self._plain(live)
+        if not any_none(values):
+            return cast("list[bytes | None]", self._write_values(values))
+        written = iter(self._write_values([value for value in values if value is not None]))
+        return [None if value is None else next(written) for value in values]
 
     def _stored_column(self, values: Sequence[bytes | None], timestamps: Sequence[int]) -> Sequence[bytes | None]:
         """A column of values as the engine keeps them."""
@@ -179,8 +177,8 @@ class _KeyValueLayers(LayeredStore):
         updates.sort(reverse=reverse, key=_first)
         return updates
 
-    def _flushed_key(self, entry: Any) -> Any:
-        return self._layout.key(entry)
+    def _flushed_keys(self, entries: list[Any]) -> list[Any]:
+        return entries if self._by_value else list(map(self._layout.key, entries))
 
 
 def _known_size(spec: StoreSpec, *, stored: int) -> int:
@@ -188,6 +186,10 @@ def _known_size(spec: StoreSpec, *, stored: int) -> int:
     key: int | None = getattr(spec.key_serde, "size_bytes", None)
     value: int | None = getattr(spec.value_serde, "size_bytes", None)
     return key + value + stored if key and value else 0
+
+
+def _nothing(_key: Any) -> None:
+    """Of a store without a record cache."""
 
 
 def _first(pair: tuple[bytes, bytes | None]) -> bytes:
@@ -240,11 +242,6 @@ class TimestampedStore(_KeyValueLayers):
         """
         return self._cache is not None and self._by_value and self._cache.roomy
 
-    def known(self, key: Any) -> ValueAndTimestamp | None:
-        """The value of a key if the record cache has it; no use in its eyes. None says nothing of the stores below."""
-        assert self._cache is not None, "asked of a store without a record cache"
-        return self._cache.entries.get(key)
-
     def put_known(self, keys: Sequence[Any], updates: Sequence[tuple[Any, int]]) -> None:
         """Set (value, time) of distinct keys that are all `known`, in this order, while the store `holds_updates`."""
         assert self._cache is not None, "asked of a store without a record cache"
@@ -264,10 +261,18 @@ class TimestampedStore(_KeyValueLayers):
         self.put(key, None, self.record_timestamp if timestamp is None else timestamp)
         return present
 
-    def _plain(self, value: ValueAndTimestamp | None) -> Any:
-        return None if value is None else value[0]
+    def _size(self, entry: Any, value: ValueAndTimestamp | None) -> int:
+        """As for all stores; on its own because a full cache asks at every turn."""
+        if value is not None and value[0].__class__ is self._known_class:
+            return self._known_size
+        return super()._size(entry, value)
 
-    def _stored_column(self, values: Sequence[bytes | None], timestamps: Sequence[int]) -> Sequence[bytes | None]:
+    def _plain(self, values: list[Any]) -> list[Any]:
+        return plain(values)
+
+    def _stored_column(self, values: Sequence[bytes | None], timestamps: Sequence[int]) -> list[bytes | None]:
+        if None not in values:
+            return list(map(add, map(pack_long, timestamps), cast("Sequence[bytes]", values)))
         return [
             None if value is None else pack_long(timestamp) + value
             for value, timestamp in zip(values, timestamps, strict=True)

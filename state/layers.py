@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Self
 
-from state.cache import LiveValues, RecordCache, RecordCacheBudget, Update
+from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates
 from state.changelog import Changes
 from state.engine import Engine, KeyRange
 from state.errors import StoreClosed
@@ -203,8 +203,8 @@ class LayeredStore:
         del entry
         return key
 
-    def _flushed_key(self, entry: Any) -> Any:
-        """An entry key as the flush listener sees it."""
+    def _flushed_keys(self, entries: list[Any]) -> list[Any]:
+        """Entry keys as the flush listener sees them."""
         raise NotImplementedError
 
     # The layers
@@ -252,44 +252,43 @@ class LayeredStore:
             changes.values.append(None if value is None else layout.value_bytes(value))
             changes.timestamps.append(timestamp)
 
-    def _release(self, updates: list[Update]) -> None:
+    def _release(self, updates: Updates) -> None:
         """Write what the record cache lets go, and forward it as columns."""
         if self._listener is None:
-            for entry, value, timestamp, _ in updates:
+            for entry, value, timestamp in zip(*updates[:3], strict=True):
                 self._write(entry, value, timestamp)
             return
         kept, old_values = self._write_updates(updates)
-        if kept:
-            entries, values, timestamps, headers = map(list, zip(*kept, strict=True))
+        if kept.entries:
             self._listener(
                 Flushed(
-                    list(map(self._flushed_key, entries)),
-                    list(map(self._plain, values)),
-                    list(map(self._plain, old_values)),
-                    timestamps,
-                    headers if any(headers) else None,
+                    self._flushed_keys(kept.entries),
+                    self._plain(kept.values),
+                    self._plain(old_values) if self._send_old_values else old_values,
+                    kept.timestamps,
+                    kept.headers if kept.headers and any(kept.headers) else None,
                 )
             )
 
-    def _write_updates(self, updates: list[Update]) -> tuple[list[Update], list[Any]]:
-        """Write one by one; gives the updates that count, and the live values there were before, if asked for.
+    def _write_updates(self, updates: Updates) -> tuple[Updates, list[Any]]:
+        """Write one by one; gives the updates that count, and the live values there were before, None if not asked for.
 
         Kafka: without a new value, and with nothing below, there is neither a write nor a result.
         """
-        kept, old_values = [], []
+        keep, old_values = [], []
         send_old_values = self._send_old_values
-        for update in updates:
-            entry, value, timestamp, _ = update
+        for entry, value, timestamp in zip(*updates[:3], strict=True):
             old = self._below(entry) if send_old_values or value is None else None
-            if value is not None or old is not None:
+            counts = value is not None or old is not None
+            keep.append(counts)
+            if counts:
                 self._write(entry, value, timestamp)
-                kept.append(update)
                 old_values.append(old if send_old_values else None)
-        return kept, old_values
+        return updates if all(keep) else updates.only(keep), old_values
 
-    def _plain(self, value: Any) -> Any:
-        """A live value as the flush listener sees it."""
-        return value
+    def _plain(self, values: list[Any]) -> list[Any]:
+        """Live values as the flush listener sees them."""
+        return values
 
     def _scan(self, start: bytes | None, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """Engine keys and values with start <= key < end as of now, uncommitted ones included."""

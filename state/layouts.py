@@ -50,6 +50,11 @@ def layout_of(spec: StoreSpec) -> Layout:
     return Layout(identity, key, raw_key, key_bytes, entry, value_bytes, stored, live)
 
 
+def plain(values: list[Any]) -> list[Any]:
+    """A column of ValueAndTimestamp and None without the timestamps."""
+    return [None if value is None else value[0] for value in values]
+
+
 def _same(value: Any) -> Any:
     return value
 

@@ -19,13 +19,15 @@ Found = tuple[Any, Any]
 _END: Any = None
 
 
-def read_cached(cache: RecordCache, segments: list[list[Any]]) -> Iterator[Found]:
-    """What the cache holds of the entry keys, segment by segment."""
+def read_cached(cache: RecordCache, segments: list[list[Any]], first_time: int) -> Iterator[Found]:
+    """What the cache holds of the entry keys, segment by segment; those before `first_time` are used, and left out."""
     held = cache.entries
     for entries in segments:
         for entry in [entry for entry in entries if entry in held]:
             if entry in held:
-                yield entry, cache.get(entry)
+                value = cache.get(entry)
+                if entry[1] >= first_time:
+                    yield entry, value
 
 
 def read_below(below: Callable[[Any], Any], segments: list[list[Any]]) -> Iterator[Found]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort_right
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 Entry = tuple[int, Any]
@@ -40,7 +41,7 @@ class RecentEntries:
         """Groups, oldest first: the time up to which the entries reach, known once the next group has begun; their keys."""
 
     def add(self, identity: Any, time: int, value: Any) -> None:
-        """Take in an entry; entries of one key and time keep the order in which they came."""
+        """Take in an entry, whose key is to be `arrived` next; those of one key and time keep their order."""
         if time > self.latest:
             if time >= self._due:
                 self._begin_group(time)
@@ -48,7 +49,6 @@ class RecentEntries:
             self.oldest = time - self._retention_ms + 1
         elif time < self.oldest or time < self.complete_from:
             return
-        self._arrivals[-1][1].append(identity)
         line = self.lines.get(identity)
         if line is None:
             self.lines[identity] = [(time, value)]
@@ -56,6 +56,10 @@ class RecentEntries:
             line.append((time, value))
         else:
             insort_right(line, (time, value), key=_time)
+
+    def arrived(self, identities: Sequence[Any]) -> None:
+        """The keys of what was added since the last call: what they have is dropped when its time has come."""
+        self._arrivals[-1][1].extend(identities)
 
     def between(self, identity: Any, first: int, last: int) -> list[Entry]:
         """What can be read of a key with first <= time <= last, by time. `first` is not before `complete_from`."""
@@ -89,7 +93,7 @@ class RecentEntries:
         self._arrivals.append((time, []))
         self._due = time + self._width_ms
         oldest = time - self._retention_ms + 1
-        while self._arrivals[0][0] < oldest:
+        while len(self._arrivals) > 1 and self._arrivals[0][0] < oldest:
             self._forget(self._arrivals.popleft()[1], oldest)
 
     def _forget(self, keys: list[Any], before: int) -> None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -29,29 +28,53 @@ from rocksdict import (
 )
 
 from state.engine import KeyRange
-from state.errors import CorruptStore, StateError, StoreClosed, StoreLocked
+from state.errors import CorruptStore, StateDiskFull, StateError, StoreClosed, StoreLocked
 
 _METADATA = "metadata"
 _OPEN_FILES = 512
 _INFO_LOGS = 2
+_ARENA_BYTES = 64 << 10
+"""The least that a buffer takes: what many small stores pay each."""
 _BUFFER_FILTER = 0.02
 """The share of a write buffer that tells which keys it does not hold: a key that is new costs a third of the time."""
+_FULL = ("No space left on device", "File too large", "Disk quota exceeded")
 _CORRUPTION = ("Corruption", "checksum mismatch", "missing file", "No such file")
+
+
+Configure = Callable[[str, Any], None]
 
 
 class RocksDBResources:
     """Memory that all stores of a process share.
 
     `total_bytes` bounds block cache and write buffers together; write buffers are charged to the cache.
-    `write_buffer_bytes` is that of one store, before it is written to a file.
+    `write_buffer_bytes` is that of one store, before it is written to a file. `configure(directory name, options)`, if
+    given, may change RocksDB's options (rocksdict's) of each store before it is opened. RocksDB writes a store's buffer
+    only when that store is written to, so buffers of idle stores would add up beyond the bound: `relieve` sees to those.
     """
 
-    def __init__(self, *, total_bytes: int = 64 << 20, write_buffer_bytes: int = 8 << 20) -> None:
+    def __init__(
+        self, *, total_bytes: int = 64 << 20, write_buffer_bytes: int = 8 << 20, configure: Configure | None = None
+    ) -> None:
+        self.configure = configure
         self.write_buffer_bytes = min(write_buffer_bytes, max(total_bytes // 4, 64 << 10))
         self.cache = Cache(total_bytes)
         self.write_buffers = WriteBufferManager.new_write_buffer_manager_with_cache(
             max(total_bytes // 2, 64 << 10), False, self.cache
         )
+        self._most_buffered = total_bytes * 3 // 4
+        self._engines: WeakSet[RocksDBEngine] = WeakSet()
+
+    def serves(self, engine: RocksDBEngine) -> None:
+        """One more store shares this."""
+        self._engines.add(engine)
+
+    def relieve(self) -> None:
+        """Write the fullest buffers to files while all together take too much."""
+        for _ in range(len(self._engines)):
+            if self.write_buffers.get_usage() <= self._most_buffered:
+                return
+            max(self._engines, key=RocksDBEngine.buffered_bytes).flush()
 
     def options(self) -> Any:
         """RocksDB's options for one store."""
@@ -61,6 +84,7 @@ class RocksDBResources:
         options.set_atomic_flush(True)  # position and data reach the disk together
         options.set_write_buffer_manager(self.write_buffers)
         options.set_write_buffer_size(self.write_buffer_bytes)
+        options.set_arena_block_size(_ARENA_BYTES)
         options.set_compression_type(DBCompressionType.lz4())
         options.set_block_based_table_factory(self._table_options())
         options.set_max_open_files(_OPEN_FILES)
@@ -90,12 +114,17 @@ class RocksDBEngine:
             options = resources.options()
             options.set_memtable_prefix_bloom_ratio(_BUFFER_FILTER)
             options.set_memtable_whole_key_filtering(True)
+            if resources.configure is not None:
+                resources.configure(path.name, options)
             self._db: Any = Rdict(str(path), options, column_families={_METADATA: resources.options()})
             self._metadata: Any = self._db.get_column_family(_METADATA)
             self._metadata_handle: Any = self._db.get_column_family_handle(_METADATA)
         except Exception as error:
             raise _translated(error, path) from error
         self._scans: WeakSet[Generator[tuple[bytes, bytes], None, None]] = WeakSet()
+        self._closed = False
+        self._resources = resources
+        resources.serves(self)
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, or None."""
@@ -188,6 +217,7 @@ class RocksDBEngine:
             self._db.write(batch)
         except Exception as error:
             raise _translated(error, self._path) from error
+        self._resources.relieve()
 
     def _beyond(self) -> bytes:
         """A key after the last one."""
@@ -209,6 +239,13 @@ class RocksDBEngine:
         except Exception as error:
             raise _translated(error, self._path) from error
 
+    def buffered_bytes(self) -> int:
+        """What the store's own write buffers take."""
+        if self._closed:
+            return 0
+        name = "rocksdb.cur-size-all-mem-tables"
+        return sum(int(family.property_int_value(name) or 0) for family in (self._db, self._metadata))
+
     def flush(self) -> None:
         """Write the buffers to files and wait for it."""
         try:
@@ -217,13 +254,24 @@ class RocksDBEngine:
             raise _translated(error, self._path) from error
 
     def close(self) -> None:
-        """Close the files; scans that are still open raise StoreClosed from now on."""
+        """Close the files; scans that are still open raise StoreClosed from now on.
+
+        Raises: StateError when RocksDB could not write all; it is closed all the same.
+        """
         for scan in list(self._scans):
             scan.throw(StoreClosed(f"store {self._path} was closed while it was being read"))
         self._metadata_handle = None
-        with suppress(DbClosedError):
-            self._metadata.close()
-            self._db.close()
+        self._closed = True
+        problem: Exception | None = None
+        for part in (self._metadata, self._db):
+            try:
+                part.close()
+            except DbClosedError:
+                continue
+            except Exception as error:
+                problem = problem or error
+        if problem is not None:
+            raise _translated(problem, self._path) from problem
 
 
 def destroy(path: Path) -> None:
@@ -239,6 +287,8 @@ def _translated(error: Exception, path: Path) -> StateError:
         return StoreClosed(f"store {path} is closed: it was used after its task let go of it")
     if "lock" in text and "LOCK" in text:
         return StoreLocked(f"store {path} is open elsewhere ({text}): stop that process, or use another state_dir")
+    if any(word in text for word in _FULL):
+        return StateDiskFull(path, text)
     if any(word in text for word in _CORRUPTION):
         return CorruptStore(f"store {path} cannot be read ({text}): set it aside and restore it from its changelog")
     return StateError(f"store {path}: {text}")

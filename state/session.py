@@ -65,5 +65,6 @@ class SegmentedSessionStore(TimedStore):
         key = self._layout.key
         return ((key(entry[0]), entry[2], entry[1], value) for entry, value in entries)
 
-    def _flushed_key(self, entry: Any) -> Any:
-        return self._layout.key(entry[0]), entry[2], entry[1]
+    def _flushed_keys(self, entries: list[Any]) -> list[Any]:
+        key = self._layout.key
+        return [(key(entry[0]), entry[2], entry[1]) for entry in entries]

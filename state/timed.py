@@ -11,7 +11,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from state.cache import RecordCache, RecordCacheBudget
+from state.cache import RecordCache, RecordCacheBudget, Updates
 from state.engine import Engine, KeyRange
 from state.keys import pack_long
 from state.layers import LayeredStore
@@ -42,12 +42,22 @@ class TimedStore(LayeredStore):
         self._value: Callable[[Any], Any] = self._below if self._cache is None else self._cache.get
         self._identity = self._layout.identity
         self._by_value = spec.key_serde.by_value
+        self.read_downstream = False
+        """Whether those who are told of flushes read this store then: each write may make other entries expire."""
         self._slack_ms = int(spec.time_ordered)
 
     def _size(self, entry: Any, value: Any) -> int:
         return _PREFIX + self._slack_ms + super()._size(entry, value)  # time-ordered keys have a byte before them
 
     # Writing
+
+    def _release(self, updates: Updates) -> None:
+        """As for all stores; one by one, as Kafka does it, where the difference can be seen."""
+        if not self.read_downstream:
+            super()._release(updates)
+            return
+        for index in range(len(updates.entries)):
+            super()._release(updates.part(index, index + 1))
 
     def _write(self, entry: Any, value: Any, timestamp: int, headers: Any = None) -> None:
         del headers
@@ -80,37 +90,44 @@ class TimedStore(LayeredStore):
     ) -> Iterable[tuple[Any, Any]]:
         """(entry key, live value) of one key with first <= time <= last, in the order they are used in.
 
-        Without a record cache that is a snapshot; with one, see `_between_cached`.
+        That is a snapshot, unless a write could evict something from a record cache meanwhile: see `_between_cached`.
         """
         self._check_open()
-        timelines = self._active_timelines()
-        if self._cache is not None:
-            entries = timelines.between(identity, first_time, last_time)
-            return self._between_cached(self._cache, entries[::-1] if backward else entries, backward=backward)
-        entries = timelines.between(identity, max(first_time, self._segments.oldest_readable), last_time)
+        timelines, cache = self._active_timelines(), self._cache
+        if cache is None:
+            first_time = max(first_time, self._segments.oldest_readable)
+        elif not cache.roomy:
+            return self._between_cached(cache, identity, first_time, last_time, backward=backward)
+        entries = timelines.between(identity, first_time, last_time)
         found = []
         for entry in reversed(entries) if backward else entries:
-            value = self._below(entry)
+            value = self._value(entry)
             if value is None:
                 timelines.remove(entry)
             else:
                 found.append((entry, value))
         return found
 
-    def _between_cached(self, cache: RecordCache, entries: list[Any], *, backward: bool) -> Iterator[tuple[Any, Any]]:
+    def _between_cached(
+        self, cache: RecordCache, identity: Any, first_time: int, last_time: int, *, backward: bool
+    ) -> Iterator[tuple[Any, Any]]:
         """As Kafka reads through a cache: what lies below as of when its segment is reached, what is cached as of when
         its turn comes, one ahead. A write in between may evict an entry: then it reads as it was below before.
+        Backward, what is cached is looked through from the begin of the first time's segment on, which counts as a use.
         """
-        segments = [list(found) for _, found in groupby(entries, self._segment_of)]
-        below = partial(self._below_since, self._segments.oldest_readable - self._slack_ms)
-        return merged(read_cached(cache, segments), read_below(below, segments), backward=backward)
+        interval = self._segments.interval_ms
+        begin = max(first_time, 0) // interval * interval if backward else first_time
+        entries = self._active_timelines().between(identity, begin, last_time)
+        segments = [list(found) for _, found in groupby(reversed(entries) if backward else entries, self._segment_of)]
+        below = partial(self._below_since, first_time, self._segments.oldest_readable - self._slack_ms)
+        return merged(read_cached(cache, segments, first_time), read_below(below, segments), backward=backward)
 
     def _segment_of(self, entry: Any) -> bytes:
         return self._segments.prefix(entry[1])
 
-    def _below_since(self, oldest: int, entry: Any) -> Any:
-        value = None if entry[1] < oldest else self._live[entry]
-        if value is None and not self._is_cached(entry):
+    def _below_since(self, first_time: int, readable: int, entry: Any) -> Any:
+        value = self._live[entry] if entry[1] >= first_time and entry[1] >= readable else None
+        if value is None and (entry[1] >= first_time or entry[1] < readable) and not self._is_cached(entry):
             self._active_timelines().remove(entry)
         return value
 

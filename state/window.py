@@ -13,6 +13,7 @@ from typing import Any
 from state.cache import RecordCacheBudget
 from state.engine import Engine
 from state.keys import LONG_MAX, WINDOW_SUFFIX, time_of_window
+from state.layouts import plain
 from state.position import SEQUENCE, packed_number, read_number
 from state.stores import ChangelogWriter, StoreSpec, ValueAndTimestamp
 from state.timed import TimedStore
@@ -100,11 +101,12 @@ class SegmentedWindowStore(TimedStore):
         key = self._layout.key
         return (((key(entry[0]), entry[1]), value) for entry, value in entries)
 
-    def _flushed_key(self, entry: Any) -> Any:
-        return self._layout.key(entry[0]), entry[1]
+    def _flushed_keys(self, entries: list[Any]) -> list[Any]:
+        key = self._layout.key
+        return [(key(entry[0]), entry[1]) for entry in entries]
 
-    def _plain(self, value: Any) -> Any:
-        return value[0] if self._timestamped and value is not None else value
+    def _plain(self, values: list[Any]) -> list[Any]:
+        return plain(values) if self._timestamped else values
 
     def _metadata(self) -> dict[bytes, bytes]:
         metadata = super()._metadata()

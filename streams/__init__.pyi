@@ -27,10 +27,16 @@ from streams.dsl.windows import SessionWindows as SessionWindows
 from streams.dsl.windows import SlidingWindows as SlidingWindows
 from streams.dsl.windows import TimeWindows as TimeWindows
 from streams.dsl.windows import UnlimitedWindows as UnlimitedWindows
+from streams.errors import BrokerUnreachable as BrokerUnreachable
 from streams.errors import ConfigError as ConfigError
 from streams.errors import RecordError as RecordError
+from streams.errors import StoreMoved as StoreMoved
+from streams.errors import StoreNotReady as StoreNotReady
 from streams.errors import StreamsError as StreamsError
 from streams.errors import TopologyError as TopologyError
+from streams.on_error import OnError as OnError
+from streams.on_error import dead_letter as dead_letter
+from streams.on_error import retry as retry
 from streams.processor import FixedKeyProcessor as FixedKeyProcessor
 from streams.processor import Processor as Processor
 from streams.processor import ProcessorContext as ProcessorContext
@@ -38,6 +44,7 @@ from streams.processor import PunctuationType as PunctuationType
 from streams.reading import Records as Records
 from streams.record import Record as Record
 from streams.record import Windowed as Windowed
+from streams.runtime.worker_states import WorkerState as WorkerState
 from streams.serdes import Float32 as Float32
 from streams.serdes import Int16 as Int16
 from streams.serdes import Int32 as Int32

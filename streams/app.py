@@ -11,20 +11,22 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, NoReturn, overload
 
-from state.stores import Store
 from streams.background import Running
 from streams.clients.base import NewTopic
 from streams.config import StreamsConfig
 from streams.connection import Connection, connected
 from streams.dsl.agent_tables import AgentTable, own_table
 from streams.dsl.decorators import Decorators
+from streams.dsl.handle import checked_on_error
 from streams.dsl.kstream import KStream, KTable
 from streams.dsl.ktable import GlobalKTable
 from streams.dsl.options import Topic
+from streams.durations import Duration
 from streams.embedded import remove
 from streams.errors import ConfigError, StreamsError, TopologyError
 from streams.graph.nodes import Serdes
-from streams.queries import StoreView
+from streams.metadata import KeyQueryMetadata, StreamsMetadata
+from streams.queries import StoreSource, StoreView
 from streams.reading import Point, Records
 from streams.running import Application, run
 from streams.serdes.registered import RegisteredSerde
@@ -32,8 +34,6 @@ from streams.serdes.schema_registry import SchemaRegistry, registry_at
 from streams.topology.nodes import SinkNode, SourceNode
 from streams.topology.topology import Topology
 from streams.writing import Field
-
-FindStores = Callable[[str], list[Store]]
 
 
 class App(Decorators):
@@ -51,7 +51,8 @@ class App(Decorators):
         self._settings = settings if broker is None else {"broker": broker, **settings}
         self._topics: dict[str, Topic] = {}
         self._new_topics: dict[str, NewTopic] = {}
-        self._find_stores: FindStores | None = None
+        self._stores: StoreSource | None = None
+        self._locations: Callable[[], Any] | None = None
         self.config = StreamsConfig.of(name, self._settings)
 
     def configure(self, command_line: Mapping[str, str]) -> None:
@@ -70,19 +71,24 @@ class App(Decorators):
         timestamp: Callable[[Any], int] | None = None,
         partitions: int | None = None,
         config: Mapping[str, str] | None = None,
+        on_error: Any = None,
     ) -> Topic:
         """A topic with the types it carries.
 
         `key` and `value` are types or serdes. `timestamp` takes event time, in ms, from a value; without it the record's
         timestamp counts. `partitions` and `config` (Kafka's topic settings) are for the case that this application has
-        to create it.
+        to create it. `on_error` says what becomes of records that cannot be read from it, or written to it: "fail",
+        "continue", `dead_letter(TOPIC)` or a function (error, record).
         A second declaration adds what the first left open. Raises: TopologyError when it says something else.
         """
         key, value = (
             given.bound(f"{name}-{part}", self._registry) if isinstance(given, RegisteredSerde) else given
             for given, part in ((key, "key"), (value, "value"))
         )
-        topic = Topic.of(name, key=key, value=value, timestamp=timestamp)
+        topic = replace(
+            Topic.of(name, key=key, value=value, timestamp=timestamp),
+            on_error=checked_on_error(on_error, f"topic {name}"),
+        )
         if partitions is not None or config is not None:
             self._new_topics[name] = NewTopic(name, partitions or -1, self.config.replication_factor, config or {})
         known = self._topics.get(name, topic)
@@ -96,6 +102,7 @@ class App(Decorators):
             known.key_serde or topic.key_serde,
             known.value_serde or topic.value_serde,
             known.timestamp or topic.timestamp,
+            topic.on_error or known.on_error,
         )
         if merged != known or name not in self._topics:
             self._topics[name] = merged
@@ -143,21 +150,47 @@ class App(Decorators):
         """The topology of all that was said so far. Raises: TopologyError."""
         return self.builder.build(self.config)
 
-    def store(self, name: str) -> StoreView:
-        """A read-only view of a store over all tasks of this process.
+    def store(self, name: str, *, isolation: str = "live") -> StoreView:
+        """A read-only view of a store over all tasks of this process, from any thread; see `streams.queries`.
 
-        Raises: StreamsError while the application does not run.
+        `isolation="committed"` shows what the last commit left. Raises: StreamsError while the application does not
+        run, or for a store it does not have.
         """
-        find = self._find_stores
-        if find is None:
+        source = self._stores
+        if source is None:
             raise StreamsError(f"the store {name!r} can be read while the application runs; {self.name} does not")
-        if not find(name) and name not in self.build().stores:
-            raise StreamsError(f"{self.name} has no store {name!r}: stores have the name that name= gave them")
-        return StoreView(name, lambda: find(name))
+        if name not in source.store_names:
+            known = ", ".join(sorted(source.store_names)) or "none"
+            raise StreamsError(
+                f"{self.name} has no store {name!r} (stores: {known}): they have the name that name= gave them"
+            )
+        return StoreView(name, source, isolation)
 
-    def serve_stores(self, find: FindStores | None) -> None:
-        """Whoever runs this application says how its open stores are found, and says None when it stops."""
-        self._find_stores = find
+    def serve_stores(self, source: StoreSource | None) -> None:
+        """Whoever runs this application says where its open stores are, and says None when it stops."""
+        self._stores = source
+
+    def metadata_for_key(self, store: str, key: Any) -> KeyQueryMetadata:
+        """Which worker of the group holds a key of a store, by the `application_server` it gave itself.
+
+        Raises: StreamsError for an unknown store, and while the application does not run.
+        """
+        found: KeyQueryMetadata = self._where().of_key(store, key)
+        return found
+
+    def metadata_for_store(self, store: str) -> list[StreamsMetadata]:
+        """The workers that hold partitions of a store, or warm copies of them, by address. Raises: StreamsError."""
+        found: list[StreamsMetadata] = self._where().of_store(store)
+        return found
+
+    def serve_locations(self, locations: Callable[[], Any] | None) -> None:
+        """Whoever runs this application says how it is known who holds what, and says None when it stops."""
+        self._locations = locations
+
+    def _where(self) -> Any:
+        if self._locations is None:
+            raise StreamsError(f"who holds what is known while the application runs; {self.name} does not")
+        return self._locations()
 
     def run(self) -> None:
         """Run until SIGINT or SIGTERM, in this thread.
@@ -190,7 +223,7 @@ class App(Decorators):
         See `Connection.write`. Shape: how many were written.
         """
         with self.connect() as connection:
-            written = connection.write(topic, rows, key=key, timestamp=timestamp)
+            written = connection.write(self._with_types(topic), rows, key=key, timestamp=timestamp)
             connection.flush()
         return written
 
@@ -210,9 +243,19 @@ class App(Decorators):
         """
         with ExitStack() as stack:
             connection = stack.enter_context(self.connect())
-            records = connection.read(topic, start=start, end=end, last=last, follow=follow)
+            records = connection.read(self._with_types(topic), start=start, end=end, last=last, follow=follow)
             records.owns(stack.pop_all())
         return records
+
+    def ask(
+        self, topic: Topic | str, value: Any, *, reply: Topic | str, key: Any = None, timeout: Duration = "30 s"
+    ) -> Any:
+        """Write a value to a topic, and wait for what the application writes to `reply` because of it: that value.
+
+        See `Connection.ask`, which asks more than once over one connection.
+        """
+        with self.connect() as connection:
+            return connection.ask(topic, value, reply=reply, key=key, timeout=timeout)
 
     def remove_data(self) -> bool:
         """Delete the embedded broker's directory, topics and state together, once nobody uses it.
@@ -234,7 +277,10 @@ class App(Decorators):
             start_functions=self.start_functions,
             stop_functions=self.stop_functions,
             new_topics=tuple(self._new_topics.values()),
+            state_functions=self.state_functions,
+            uncaught_functions=self.uncaught_functions,
             serve_stores=self.serve_stores,
+            serve_locations=self.serve_locations,
         )
 
     def main(self, arguments: list[str] | None = None) -> NoReturn:
@@ -248,6 +294,16 @@ class App(Decorators):
 
     def _registry(self) -> SchemaRegistry:
         return registry_at(self.config.registry_url)
+
+    def _with_types(self, topic: Topic | str) -> Topic | str:
+        """A topic with the types that the program gives it, where the topic does not declare them itself."""
+        declared = self._topics.get(topic) if isinstance(topic, str) else topic
+        if isinstance(topic, Topic) or (declared and declared.key_serde and declared.value_serde):
+            return topic
+        try:
+            return self.topic_types(topic)
+        except TopologyError:
+            return topic  # of no program yet; one that cannot be built says so when it is run
 
     def _known(self, topic: Any) -> Any:
         return self._topics.get(topic, topic) if isinstance(topic, str) else topic

@@ -1,8 +1,7 @@
 """An application running on a thread of this process, for programs that do something else beside it.
 
 Rules: what stops it is kept, and raised to whoever looks next (`check`, `status`, the end of the `with` block). Signals
-are left to the main program. Stores are read through `App.store`, which asks for the processing thread; here are only
-numbers.
+are left to the main program. Stores are read through `App.store`, from any thread; here are only numbers.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import logging
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,17 +27,18 @@ class Running(Listener):
     """See the module; made by `App.running`, and a context manager that starts and stops it."""
 
     def __init__(self, application: Application) -> None:
-        self._application = application
+        self._started = threading.Event()
+        started = (*application.state_functions, lambda _new, _old: self._started.set())
+        self._application = replace(application, state_functions=started)
         self._worker: Any = None
         self._error: BaseException | None = None
-        self._started = threading.Event()
         self._release = ExitStack()
         self._connection: Connection | None = None
         name = application.config.application_id
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def __enter__(self) -> Self:
-        """Start; returns when the worker is there. Raises: StreamsError for what prevents it."""
+        """Start; returns when the worker has met the broker. Raises: StreamsError for what prevents it."""
         self._thread.start()
         self._started.wait()
         self.check()
@@ -57,7 +58,6 @@ class Running(Listener):
     def running(self, worker: Any) -> None:
         """Called by the run itself, when it has a worker."""
         self._worker = worker
-        self._started.set()
 
     def check(self) -> None:
         """Raises: what stopped it, if anything did."""
@@ -74,6 +74,16 @@ class Running(Listener):
             raise StreamsError("the application does not run yet: enter `with app.running():`")
         return self._worker.status()
 
+    def health(self) -> Any:
+        """Whether it is well: `healthy`, `ready`, `reason`, `stalled_s` (a Health); lagging without progress is not.
+
+        Raises: what stopped it.
+        """
+        self.check()
+        if self._worker is None:
+            raise StreamsError("the application does not run yet: enter `with app.running():`")
+        return self._worker.health()
+
     def lag(self) -> int | None:
         """Records in its topics that it has not committed yet, all its workers together; None before the topics exist.
 
@@ -87,7 +97,7 @@ class Running(Listener):
         return None if lag is None else sum(lag.values())
 
     def catch_up(self, timeout_s: float | None = None) -> None:
-        """Wait until all that its topics hold is processed and committed.
+        """Wait until all that its topics hold is processed and committed; what is left is committed at once.
 
         Raises: what stopped it; StreamsError when `timeout_s` is over before.
         """
@@ -98,6 +108,8 @@ class Running(Listener):
                 raise StreamsError(
                     f"{self._application.config.application_id} did not catch up in {timeout_s:g} s: {behind}"
                 )
+            if self.status().lag == 0:
+                self._worker.commit_soon()
             time.sleep(LOOK_EVERY_S / 10)
 
     def stop(self) -> None:

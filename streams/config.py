@@ -11,10 +11,11 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
 from streams.errors import ConfigError
+from streams.on_error import CONTINUE, FAIL, OnError, dead_letter, on_error_of
 from streams.settings import Setting, described, nearest, parse, setting
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ EMBEDDED = "embedded://"
 KAFKA = "kafka://"
 DEFAULT_BROKER = "embedded://.streams"
 ENVIRONMENT_PREFIX = "STREAMS_"
-_ON_ERROR = ("fail", "continue")
+ERROR_KINDS = ("deserialization", "processing", "production")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +56,26 @@ class StreamsConfig:
         "file://DIR. Default: file://DIR/schemas with embedded://DIR, else there is none.",
         kind=str,
     )
-    on_error: str = setting(
+    on_error: OnError = setting(  # noqa: RUF009  makes a field, as those below
         "fail",
-        "What a record does that cannot be read, processed or written: stop the task, or be skipped with a "
-        "warning. The three settings below override it for one kind.",
-        choices=_ON_ERROR,
+        "What a record does that cannot be read, processed or written: `fail` stops the task, `continue` skips the "
+        "record with a warning, `dead_letter:TOPIC` writes it there. In Python also `dead_letter(TOPIC)`, "
+        "`retry(ERROR, ...)` or a function (error, record). The three settings below override it for one kind; a topic "
+        "or step with an `on_error` of its own overrides them.",
+        kind=on_error_of,
     )
-    deserialization_on_error: str = setting(None, "Records whose bytes cannot be read.", kind=str, choices=_ON_ERROR)
-    processing_on_error: str = setting(None, "Records that user code raised for.", kind=str, choices=_ON_ERROR)
-    production_on_error: str = setting(None, "Results that cannot be written.", kind=str, choices=_ON_ERROR)
+    deserialization_on_error: OnError = setting(None, "Records whose bytes cannot be read.", kind=on_error_of)  # noqa: RUF009
+    processing_on_error: OnError = setting(None, "Records that user code raised for.", kind=on_error_of)  # noqa: RUF009
+    production_on_error: OnError = setting(None, "Results that cannot be written.", kind=on_error_of)  # noqa: RUF009
+    errors_dead_letter_queue_topic_name: str | None = setting(
+        None, "Kafka's name for a topic to which all goes that `continue` would skip.", kind=str
+    )
+    uncaught: str = setting(
+        "stop_worker",
+        "What follows when a worker ends with an error: `replace_worker` by another one in this process, `stop_worker`, "
+        "or `stop_application`, which stops the other workers of the supervisor too. `@app.on_uncaught` decides per error.",
+        choices=("replace_worker", "stop_worker", "stop_application"),
+    )
     topology_optimization: str = setting(
         "none",
         "Rewrites of the graph: none, all, or some of reuse.ktable.source.topics, merge.repartition.topics, "
@@ -96,6 +108,12 @@ class StreamsConfig:
         "Block cache and write buffers of all stores of a process together.",
         kind="bytes",
         minimum=1024**2,
+    )
+    rocksdb_config_setter: Any = setting(  # noqa: RUF009  makes a field
+        None,
+        "Function (store name, options) that changes RocksDB's options of a store before it is opened; they are "
+        "rocksdict's, and already share block cache and write buffers.",
+        kind=object,
     )
     state_cleanup_delay_ms: int = setting(
         600_000, "How long the state of a task that moved away is kept.", kind="ms", minimum=0
@@ -177,6 +195,9 @@ class StreamsConfig:
     connect_timeout_ms: int = setting(
         10_000, "How long a start waits for a broker that does not answer.", kind="ms", minimum=0
     )
+    close_timeout_ms: int = setting(
+        10_000, "How long a stop waits for a broker that does not answer.", kind="ms", minimum=0
+    )
     fetch_max_bytes: int = setting(50 * 1024**2, "Most that one fetch brings.", kind="bytes", minimum=1024)
     max_partition_fetch_bytes: int = setting(
         1024**2, "Most that one fetch brings of one partition.", kind="bytes", minimum=1024
@@ -228,6 +249,13 @@ class StreamsConfig:
         values.setdefault("client_id", application_id)
         _derive(values)
         return cls(application_id=application_id, **values)
+
+    def changed(self, settings: Mapping[str, Any]) -> StreamsConfig:
+        """The same with other settings, as `of` takes them. Raises: ConfigError."""
+        values = {name: _parsed("", name, value) for name, value in settings.items()}
+        if "on_error" in values:
+            values = {f"{kind}_on_error": values["on_error"] for kind in ERROR_KINDS} | values
+        return replace(self, **values)
 
     @property
     def exactly_once(self) -> bool:
@@ -296,10 +324,12 @@ def _derive(values: dict[str, Any]) -> None:
     exactly_once = values.get("processing_guarantee") == EXACTLY_ONCE
     if values.get("commit_interval_ms") is None:
         values["commit_interval_ms"] = 100 if exactly_once else 30_000
-    on_error = values.get("on_error", "fail")
-    for kind in ("deserialization", "processing", "production"):
+    letters = values.get("errors_dead_letter_queue_topic_name")
+    values.setdefault("on_error", FAIL)
+    for kind in ERROR_KINDS:
         name = f"{kind}_on_error"
-        values[name] = values.get(name) or on_error
+        policy = values.get(name) or values["on_error"]
+        values[name] = dead_letter(letters) if letters and policy == CONTINUE else policy
     _check_place(values)
     timeout_ms = values.get("transaction_timeout_ms", 10_000)
     if exactly_once and timeout_ms < values["commit_interval_ms"]:

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
+from streams.asking import Question
 from streams.clients.base import Admin, Clients, Consumer, NewTopic
 from streams.config import StreamsConfig
 from streams.dsl.options import Topic
+from streams.durations import Duration, milliseconds
 from streams.reading import Point, Records
 from streams.record import TopicPartition
 from streams.serdes import serde_for
@@ -59,16 +61,22 @@ class Connection:
         self._partitions: dict[str, list[TopicPartition]] = {}
 
     def write(
-        self, topic: Topic | str, rows: Any, *, key: Field | None = None, timestamp: Field | int | None = None
+        self,
+        topic: Topic | str,
+        rows: Any,
+        *,
+        key: Field | None = None,
+        timestamp: Field | int | None = None,
+        partition: int | None = None,
     ) -> int:
-        """Write to a topic: `Record`s, (key, value) pairs, values with `key=`, or a DataFrame.
+        """Write to a topic: `Record`s, (key, value) pairs, values with `key=`, a DataFrame, or a file (`read_csv`).
 
         `key` and `timestamp` are a field of the value, or a function of it. Without `timestamp`, a record's own counts,
-        then the topic's `timestamp=`, then now.
+        then the topic's `timestamp=`, then now. All go to `partition` if one is named, else where their keys say.
         Shape: how many were written; they are acknowledged after `flush`.
         Raises: ProductionError for what the topic's types cannot hold.
         """
-        return self._writing().write(self._known(topic), rows, key=key, timestamp=timestamp)
+        return self._writing().write(self._known(topic), rows, key=key, timestamp=timestamp, partition=partition)
 
     def flush(self) -> None:
         """Wait until everything written is acknowledged. Raises: StreamsError for what was not."""
@@ -81,13 +89,41 @@ class Connection:
         end: Point = "latest",
         last: int | None = None,
         follow: bool = False,
+        partitions: Sequence[int] | None = None,
+        offset: int | None = None,
     ) -> Records:
         """Records of topics: those between two places, the `last` of each partition, or all there ever will be.
+
+        `partitions` are all unless some are named; `offset` begins there in each of them, instead of at `start`.
 
         Raises: ConfigError for a topic that is not there, DeserializationError while reading.
         """
         known = [self._known(topic) for topic in topics]
-        return Records(self.clients, known, self._default, start=start, end=end, last=last, follow=follow)
+        return Records(
+            self.clients,
+            known,
+            self._default,
+            start=start,
+            end=end,
+            last=last,
+            follow=follow,
+            partitions=partitions,
+            offset=offset,
+        )
+
+    def ask(
+        self, topic: Topic | str, value: Any, *, reply: Topic | str, key: Any = None, timeout: Duration = "30 s"
+    ) -> Any:
+        """Write a value to a topic, and wait for what the application writes to `reply` because of it: that value.
+
+        Raises: ConfigError when there is no such topic; StreamsError when nothing comes within `timeout`.
+        """
+        question = Question(key, value)
+        timeout_s = milliseconds(timeout, "timeout") / 1000
+        with self.read(reply, start="latest", follow=True) as replies:
+            self.write(topic, [question.record])
+            self.flush()
+            return question.answer(replies, timeout_s)
 
     def partition_of(self, topic: Topic | str, key: Any) -> int:
         """The partition that records with this key go to."""
@@ -126,9 +162,18 @@ class Connection:
             return None
         return self.lag_of(group, [partition for name in names for partition in self._partitions[name]])
 
+    def committed(self, group: str, topics: Iterable[str]) -> dict[TopicPartition, int]:
+        """What a group has committed of these topics; partitions without an offset are absent."""
+        counts = self.admin.describe(topics)
+        partitions = [TopicPartition(name, number) for name in counts for number in range(counts[name].partitions)]
+        return {each: entry.offset for each, entry in self._watcher(group).committed(partitions).items()}
+
+    def _watcher(self, group: str) -> Consumer:
+        return self._watchers.get(group) or self._watchers.setdefault(group, self.clients.consumer(group=group))
+
     def lag_of(self, group: str, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """The same for partitions that exist."""
-        consumer = self._watchers.get(group) or self._watchers.setdefault(group, self.clients.consumer(group=group))
+        consumer = self._watcher(group)
         # Commits first: what they wrote to topics in between is then counted by the ends, never missed.
         committed = consumer.committed(partitions)
         begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)

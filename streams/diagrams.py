@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+import msgspec
+
 from streams.svg_drawing import svg
 from streams.topology.nodes import SinkNode, SourceNode, TopologyNode
 from streams.topology.topology import Topology
@@ -38,7 +40,30 @@ def dot(topology: Topology) -> str:
     return "\n".join([*lines, "}"])
 
 
-FORMATS: Mapping[str, Callable[[Topology], str]] = {"text": text, "svg": svg, "mermaid": mermaid, "dot": dot}
+def json(topology: Topology) -> str:
+    """The parts as one line of JSON: nodes with their kind, children, topics and stores."""
+    parts = [
+        {"id": part.id, "nodes": [_plain(topology.nodes[name]) for name in part.nodes]}
+        for part in topology.subtopologies
+    ]
+    return msgspec.json.encode({"application": topology.application_id, "subtopologies": parts}).decode()
+
+
+def _plain(node: TopologyNode) -> dict[str, object]:
+    if isinstance(node, SourceNode):
+        return {"name": node.name, "kind": "source", "topics": node.topics, "children": node.children}
+    if isinstance(node, SinkNode):
+        return {"name": node.name, "kind": "sink", "topic": node.topic}
+    return {"name": node.name, "kind": "processor", "stores": node.stores, "children": node.children}
+
+
+FORMATS: Mapping[str, Callable[[Topology], str]] = {
+    "text": text,
+    "svg": svg,
+    "mermaid": mermaid,
+    "dot": dot,
+    "json": json,
+}
 
 
 def _nodes(topology: Topology) -> Iterator[TopologyNode]:

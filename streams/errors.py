@@ -8,12 +8,18 @@ StreamsError
 │   ├── DeserializationError    its bytes are not what the serde expects
 │   ├── ProcessingError         user code raised
 │   └── ProductionError         a result cannot be serialized, or the broker refuses it
-├── ClientError                 the broker cannot be reached, or answers with an error
+├── ClientError                 the broker answers with an error
+│   ├── BrokerUnreachable       it cannot be reached, or does not answer in time: it may come back
+│   ├── GroupOccupied          other applications, or Kafka Streams in Java, are members of the group
 │   └── OffsetOutOfRange        the next record to read exists no longer (retention), or not yet
 ├── TaskMigrated                the task now belongs to another worker: drop it and rejoin
 │   └── ProducerFenced          another producer has the transactional id, or the transaction timed out
 ├── TransactionAbortable        this transaction cannot be committed: abort it and go on with the next
 ├── RebalanceInProgress         nothing was committed, since the group is between two generations: commit later
+├── StoreNotReady               a store cannot be read now: its task is restored, or the worker has not started
+├── StoreMoved                  a store left this worker while it was being read
+├── Interrupted                 the worker was asked to stop while user code was being tried again
+├── ChangelogLost               a changelog was deleted or made anew, and state would begin empty
 └── TaskCorrupted               a store disagrees with its changelog: set it aside and restore
 
 Rules: a message says what was expected, what came, and what to do. Programmer errors are assertions.
@@ -23,9 +29,13 @@ Stores raise `state.errors.StateError` and its children, which this package pass
 from __future__ import annotations
 
 __all__ = [
+    "BrokerUnreachable",
+    "ChangelogLost",
     "ClientError",
     "ConfigError",
     "DeserializationError",
+    "GroupOccupied",
+    "Interrupted",
     "OffsetOutOfRange",
     "ProcessingError",
     "ProducerFenced",
@@ -33,6 +43,8 @@ __all__ = [
     "RebalanceInProgress",
     "RecordError",
     "SchemaError",
+    "StoreMoved",
+    "StoreNotReady",
     "StreamsError",
     "TaskCorrupted",
     "TaskMigrated",
@@ -98,6 +110,14 @@ class ClientError(StreamsError):
     """The broker cannot be reached, or answers with an error that will not go away by waiting."""
 
 
+class BrokerUnreachable(ClientError):  # noqa: N818  says what is the matter
+    """The broker cannot be reached, or did not answer in time: what was asked may be asked again when it is back."""
+
+
+class GroupOccupied(ClientError):  # noqa: N818  says what is the matter
+    """The group has members that divide partitions otherwise; those of Kafka Streams stay for a while after they ended."""
+
+
 class OffsetOutOfRange(ClientError):  # noqa: N818  Kafka's name
     """The next record to read exists no longer (retention), or not yet (a log that lost its end)."""
 
@@ -124,6 +144,29 @@ class TransactionAbortable(StreamsError):  # noqa: N818  Kafka's name
 
 class RebalanceInProgress(StreamsError):  # noqa: N818  Kafka's name
     """Nothing was committed, since the group is between two generations: still the owner; poll, and commit later."""
+
+
+class StoreNotReady(StreamsError):  # noqa: N818  says what is the matter
+    """A store cannot be read now, and can before long: ask again."""
+
+
+class StoreMoved(StreamsError):  # noqa: N818  Kafka: InvalidStateStoreException, "migrated to another instance"
+    """A store left this worker while it was being read: begin anew, or ask the worker that has it."""
+
+
+class Interrupted(StreamsError):  # noqa: N818  no error of anybody's
+    """The worker was asked to stop while a record was tried again: nothing is committed, it is done anew later."""
+
+
+class ChangelogLost(StreamsError):  # noqa: N818  says what is the matter
+    """A changelog was deleted or made anew, though its store has been in use: to go on would lose the state silently."""
+
+    def __init__(self, topic: str, store: str, reason: str) -> None:
+        super().__init__(
+            f"the changelog {topic} of store {store} {reason}: the store would begin empty in the middle of the input. "
+            "Bring the topic back from a copy; or begin anew with `streams reset`; or, to go on with an empty store, "
+            "delete its directory under state_dir"
+        )
 
 
 class TaskCorrupted(StreamsError):  # noqa: N818  Kafka's name

@@ -1,22 +1,25 @@
 """DataFrames and records: one row is one record.
 
-Rules: types are kept: times are UTC timestamps, whole numbers stay whole beside nulls (Int64), None is null and null is
-None. pandas is an extra: it is imported here and in no module that runs without it.
+Rules: types are kept: times are UTC timestamps, whole numbers stay whole beside nulls (Int64), enums and literals are
+categories, None is null and null is None. Where the values' type says what a field is, a column has the same dtype whatever
+rows came together. pandas is an extra: it is imported here and in no module that runs without it.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
 from streams.dsl.options import Topic
 from streams.errors import ConfigError, ProductionError, StreamsError
 from streams.record import NO_TIMESTAMP, Record, Windowed
-from streams.row_values import converted
+from streams.row_values import converted, fields_of
 
 KEY, VALUE, TIMESTAMP = "key", "value", "timestamp"
 WINDOW = ("window_start", "window_end")
@@ -48,13 +51,27 @@ def frame_of(records: Iterable[Record], *, places: bool = False) -> Any:
     Raises: StreamsError without pandas.
     """
     pd = pandas()
+    records = list(records)
     rows = [_row(record, places) for record in records]
     names = list(dict.fromkeys(name for row in rows for name in row)) or [KEY, VALUE, TIMESTAMP]
-    frame = pd.DataFrame({name: column(pd, [row.get(name) for row in rows]) for name in names})
+    fields = column_fields([record.value for record in records], names)
+    frame = pd.DataFrame({name: column(pd, [row.get(name) for row in rows], fields.get(name)) for name in names})
     for name in (*WINDOW, TIMESTAMP):
         if name in frame:
             frame[name] = pd.to_datetime(frame[name], unit="ms", utc=True)
     return frame
+
+
+def column_fields(values: list[Any], names: list[str]) -> dict[str, Any]:
+    """The types of columns, as far as the values' type tells; nothing where the values are of several types."""
+    kinds = {type(value) for value in values if value is not None}
+    kind: Any = next(iter(kinds)) if len(kinds) == 1 else None
+    fields = fields_of(kind)
+    return {
+        name: field.kind
+        for own, field in (fields or {}).items()
+        for name in (f"value_{own}" if f"value_{own}" in names else own,)
+    }
 
 
 def _row(record: Record, places: bool) -> dict[str, Any]:
@@ -78,7 +95,7 @@ def key_columns(key: Any) -> dict[str, Any]:
 
 def value_columns(value: Any) -> dict[str, Any]:
     """A value as columns: its fields if it has some, else `value`."""
-    plain = msgspec.to_builtins(value, builtin_types=(bytes, datetime), enc_hook=_as_is)
+    plain = msgspec.to_builtins(value, builtin_types=(bytes, datetime, date, timedelta), enc_hook=_as_is)
     if isinstance(plain, Mapping):
         return {str(name): entry for name, entry in plain.items()}
     return {VALUE: value}
@@ -88,12 +105,46 @@ def _as_is(value: Any) -> Any:
     return value.model_dump() if hasattr(value, "model_dump") else repr(value)
 
 
-def column(pd: Any, values: list[Any]) -> Any:
-    """A column whose whole numbers and truth values stay what they are beside nulls."""
+def column(pd: Any, values: list[Any], kind: Any = None) -> Any:
+    """A column of the dtype that `kind` says, or that its entries have: whole numbers and truth stay what they are beside
+    nulls.
+    """
+    known = _typed_column(pd, values, kind)
+    if known is not None:
+        return known
     kinds = {type(value) for value in values if value is not None}
     if None in values and kinds in ({int}, {bool}):
         return pd.array(values, dtype="Int64" if kinds == {int} else "boolean")
     return pd.Series(values, dtype=None if kinds else object)
+
+
+_DTYPES = {
+    int: ("int64", "Int64"),
+    bool: ("bool", "boolean"),
+    float: ("float64", "float64"),
+    timedelta: ("timedelta64[us]",) * 2,
+}
+"""dtypes of plain fields, and of those that may be null."""
+
+
+def _typed_column(pd: Any, values: list[Any], kind: Any) -> Any:
+    """A column by the type of its field, None where that does not tell or the entries are others."""
+    members = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    plain = [member for member in members if member is not NoneType]
+    if len(plain) != 1:
+        return None
+    only = plain[0]
+    try:
+        if get_origin(only) is Literal or (isinstance(only, type) and issubclass(only, Enum)):
+            choices = get_args(only) if get_origin(only) is Literal else [each.value for each in only]
+            return pd.Categorical(values, categories=list(choices))
+        if only is datetime:
+            return pd.to_datetime(pd.Series(values, dtype=object), utc=True).astype("datetime64[us, UTC]")
+        if only in _DTYPES:
+            return pd.array(values, dtype=_DTYPES[only][len(plain) < len(members) or None in values])
+    except (TypeError, ValueError):
+        pass
+    return None
 
 
 def rows_of(frame: Any, topic: Topic, key: Any, timestamp: Any) -> Iterator[Record]:
@@ -130,7 +181,11 @@ def _taken(frame: Any, name: Any, default: str) -> tuple[list[Any] | None, Any]:
 
 def values_of(frame: Any, kind: Any) -> list[Any]:
     """The rows of a DataFrame as values of a type. Raises: ValueError that names the row."""
-    columns = {str(name): plain_column(frame[name]) for name in frame.columns}
+    fields = fields_of(kind) or {}
+    columns = {
+        str(name): _moments(frame[name]) if _is_ms(fields.get(str(name)), frame[name]) else plain_column(frame[name])
+        for name in frame.columns
+    }
     if list(columns) == [VALUE]:
         return columns[VALUE]
     names = list(columns)
@@ -147,6 +202,17 @@ def _converted(row: dict[str, Any], number: int, kind: Any) -> Any:
         raise ValueError(f"row {number} of the DataFrame is no {getattr(kind, '__name__', kind)}: {problem}") from None
 
 
+def _is_ms(field: Any, series: Any) -> bool:
+    """Whether a column of times is to be a field of whole numbers."""
+    kind = getattr(field, "kind", None)
+    return series.dtype.kind == "M" and (kind is int or int in get_args(kind))
+
+
+def _moments(series: Any) -> list[int | None]:
+    """Times in ms since 1970; missing ones stay missing."""
+    return [None if moment is None else _ms(moment) for moment in plain_column(series)]
+
+
 def ms_column(series: Any) -> list[int]:
     """Times in ms since 1970; missing ones are NO_TIMESTAMP."""
     return [_ms(moment) for moment in plain_column(series)]
@@ -160,7 +226,9 @@ def plain_column(series: Any) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    return value.to_pydatetime() if hasattr(value, "to_pydatetime") else value
+    if hasattr(value, "to_pydatetime"):
+        return value.to_pydatetime()
+    return value.to_pytimedelta() if hasattr(value, "to_pytimedelta") else value
 
 
 def _ms(moment: Any) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
@@ -129,6 +130,37 @@ class BatchProcessor(Protocol):
 
     def close(self) -> None:
         """Called once, when the task lets go."""
+        ...
+
+
+class AheadProcessor(BatchProcessor, Protocol):
+    """A batch processor that can run records before they are processed, beside everything else: agents.
+
+    Its results count when `process_batch` is called with the records; until then, nothing has happened to them. `ahead`
+    says whether it may, `records_at_once` how many records it can do in a moment.
+    """
+
+    ahead: bool
+
+    @property
+    def records_at_once(self) -> int:
+        """How many records to begin with at once."""
+        ...
+
+    def begin(self, batch: Batch) -> Future[Any]:
+        """Start to run records; one batch at a time."""
+        ...
+
+    def ran(self, batch: Batch) -> int:
+        """How many of the first records of a batch were run already."""
+        ...
+
+    def settle(self, batch: Batch, results: Any) -> None:
+        """Take what the future came to; `process_batch` will ask for it."""
+        ...
+
+    def abandon(self) -> None:
+        """End what is in flight, and forget what came of it: the records will be read again, here or elsewhere."""
         ...
 
 

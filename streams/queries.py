@@ -1,62 +1,136 @@
-"""Reading an application's stores from outside its operators: `app.store(name)`.
+"""Reading an application's stores from outside its operators, from any thread: `app.store(name)`.
 
-A view joins the stores of that name of all tasks in this process; it reads live values, those not yet committed too.
-Rules: read only; values come without their timestamps, as Kafka's read-only stores give them; windowed keys come as
-`Windowed`. Call it on the processing thread (timers, agents' results, processors) or while nothing runs.
+A view joins the stores of that name of all tasks in this process. It reads live values, those not yet committed too, or
+with `isolation="committed"` what the last commit left, which is what another reader of the outputs may know. Rules:
+read only; values come without their timestamps, as Kafka's read-only stores give them; windowed keys come as
+`Windowed`; a scan shows all tasks as they were when it began, and comes in pages, so that it stops nobody for long.
+A task that is still being restored makes the view StoreNotReady, one that leaves during a scan StoreMoved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from itertools import islice
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from state.stores import Store, StoreKind, ValueAndTimestamp
-from streams.errors import StreamsError
-from streams.frames import WINDOW, column, key_columns, pandas, value_columns
+from streams.errors import StoreMoved, StreamsError
+from streams.frames import WINDOW, column, column_fields, key_columns, pandas, value_columns
+from streams.operators.folding import copied
 from streams.record import Windowed
 
-_WINDOWS = {StoreKind.WINDOW, StoreKind.TIMESTAMPED_WINDOW}
+T = TypeVar("T")
+
+LIVE, COMMITTED = "live", "committed"
+PAGE = 2_000
+"""Entries read at once: a millisecond or two of the processing thread."""
+
+_KEY_VALUE = (StoreKind.KEY_VALUE, StoreKind.TIMESTAMPED_KEY_VALUE)
+_WINDOWS = (StoreKind.WINDOW, StoreKind.TIMESTAMPED_WINDOW)
+
+
+class StoreSource(Protocol):
+    """Whoever has the open stores."""
+
+    @property
+    def store_names(self) -> Collection[str]:
+        """The names of all stores of the application."""
+        ...
+
+    def stores(self, name: str) -> list[Store]:
+        """The open stores of a name, called from inside `ask` only. Raises: StoreNotReady."""
+        ...
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """Call a function where the stores may be read. Raises: StoreNotReady."""
+        ...
+
+
+class _Scan(NamedTuple):
+    """Entries of one store that are being read."""
+
+    store: Store
+    entries: Iterator[tuple[Any, Any]]
 
 
 class StoreView:
-    """The entries of one store over all local tasks. `stores` is asked on every call, since tasks come and go."""
+    """The entries of one store over all local tasks; see the module. `source` is asked anew by every call."""
 
-    def __init__(self, name: str, stores: Callable[[], Sequence[Store]]) -> None:
+    def __init__(self, name: str, source: StoreSource, isolation: str = LIVE) -> None:
+        if isolation not in {LIVE, COMMITTED}:
+            raise StreamsError(f'isolation: expected "{LIVE}" or "{COMMITTED}", got {isolation!r}')
         self.name = name
-        self._stores = stores
+        self.isolation = isolation
+        self._source = source
 
     def get(self, key: Any) -> Any:
         """The value of a key, or of a `Windowed` key; None when there is none."""
-        for store in self._stores():
-            value = _get(store, key)
-            if value is not None:
-                return value
-        return None
+        return self._source.ask(lambda: copied(self._get(key)))
 
-    def fetch(self, key: Any, from_ms: int = 0, to_ms: int = 2**62) -> Iterator[tuple[Windowed, Any]]:
-        """One key's windows that start (sessions: that overlap) within [from_ms, to_ms], ascending."""
-        for store in self._stores():
-            yield from _fetch(store, key, from_ms, to_ms)
+    def fetch(
+        self, key: Any, from_ms: int = 0, to_ms: int = 2**62, *, reverse: bool = False
+    ) -> Iterator[tuple[Windowed, Any]]:
+        """One key's windows that start (sessions: that overlap) within [from_ms, to_ms], ascending unless `reverse`."""
+        return self._scan(lambda store: _fetch(store, key, from_ms, to_ms, reverse=reverse))
 
-    def range(self, first: Any, last: Any) -> Iterator[tuple[Any, Any]]:
-        """Entries with first <= key <= last in the order of their bytes, task by task."""
-        for store in self._stores():
-            _expect(store, StoreKind.KEY_VALUE, StoreKind.TIMESTAMPED_KEY_VALUE)
-            yield from ((key, _plain(value)) for key, value in _any(store).range(first, last))
+    def range(self, first: Any, last: Any, *, reverse: bool = False) -> Iterator[tuple[Any, Any]]:
+        """Entries with first <= key <= last in the order of their bytes, task by task; None is open."""
+        return self._scan(lambda store: _range(store, first, last, reverse=reverse))
 
-    def all(self) -> Entries:
+    def prefix_scan(self, prefix: bytes | str) -> Iterator[tuple[Any, Any]]:
+        """Entries whose keys' bytes begin with `prefix` (text as UTF-8), in the order of their bytes, task by task."""
+        data = prefix.encode() if isinstance(prefix, str) else prefix
+        return self._scan(lambda store: _prefixed(store, data))
+
+    def all(self, *, reverse: bool = False) -> Entries:
         """Every entry, task by task: iterate, or `to_pandas()`."""
-        return Entries(lambda: (entry for store in self._stores() for entry in _all(store)))
+        return Entries(lambda: self._scan(lambda store: _all(store, reverse=reverse)))
+
+    def count(self) -> int:
+        """How many entries there are, counted."""
+        return sum(1 for _ in self.all())
+
+    def approximate_count(self) -> int:
+        """Roughly how many entries there are, at once, without those that the record cache holds back.
+
+        Deleted and overwritten ones may count for a while.
+        """
+        return self._source.ask(lambda: sum(_approximate(store) for store in self._open()))
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         return iter(self.all())
 
     def __len__(self) -> int:
-        return sum(1 for _ in self.all())
+        return self.count()
 
     def to_pandas(self) -> Any:
         """All entries as a DataFrame; see `Entries.to_pandas`."""
         return self.all().to_pandas()
+
+    def _open(self) -> list[Store]:
+        stores = self._source.stores(self.name)
+        return [_any(store).committed() for store in stores] if self.isolation == COMMITTED else stores
+
+    def _get(self, key: Any) -> Any:
+        found = (_get(store, key) for store in self._open())
+        return next((value for value in found if value is not None), None)
+
+    def _scan(self, read: Callable[[Store], Iterator[tuple[Any, Any]]]) -> Iterator[tuple[Any, Any]]:
+        for scan in self._source.ask(lambda: self._begun(read)):
+            while page := self._source.ask(partial(self._page, scan)):
+                yield from page
+                if len(page) < PAGE:
+                    break
+
+    def _begun(self, read: Callable[[Store], Iterator[tuple[Any, Any]]]) -> list[_Scan]:
+        opened = zip(self._source.stores(self.name), self._open(), strict=True)
+        return [_Scan(store, read(view)) for store, view in opened]
+
+    def _page(self, scan: _Scan) -> list[tuple[Any, Any]]:
+        if not any(store is scan.store for store in self._source.stores(self.name)):
+            raise StoreMoved(f"a task with store {self.name} has left this worker during the scan: begin again")
+        return list(islice(scan.entries, PAGE))
 
 
 class Entries:
@@ -76,9 +150,11 @@ class Entries:
         Raises: StreamsError when pandas is not installed.
         """
         pd = pandas()
-        rows = [{**key_columns(key), **value_columns(value)} for key, value in self]
+        entries = list(self)
+        rows = [{**key_columns(key), **value_columns(value)} for key, value in entries]
         names = list(dict.fromkeys(name for row in rows for name in row))
-        frame = pd.DataFrame({name: column(pd, [row.get(name) for row in rows]) for name in names})
+        fields = column_fields([value for _, value in entries], names)
+        frame = pd.DataFrame({name: column(pd, [row.get(name) for row in rows], fields.get(name)) for name in names})
         for name in WINDOW:
             if name in frame:
                 frame[name] = pd.to_datetime(frame[name], unit="ms", utc=True)
@@ -94,11 +170,11 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, ValueAndTimestamp) else value
 
 
-def _expect(store: Store, *kinds: StoreKind) -> None:
+def _expect(store: Store, query: str, *kinds: StoreKind) -> None:
     if store.spec.kind not in kinds:
         raise StreamsError(
-            f"{store.name} is a {store.spec.kind.value} store, which has no such query; "
-            "windowed stores have fetch(key, from_ms, to_ms) and all(), others get, range and all"
+            f"{store.name} is a {store.spec.kind.value} store, which has no {query}; windowed stores have "
+            "fetch(key, from_ms, to_ms) and all(), others get, range, prefix_scan and all"
         )
 
 
@@ -120,24 +196,42 @@ def _expect_windowed(store: Store, key: Any) -> None:
         )
 
 
-def _fetch(store: Store, key: Any, from_ms: int, to_ms: int) -> Iterator[tuple[Windowed, Any]]:
-    _expect(store, *_WINDOWS, StoreKind.SESSION)
+def _fetch(store: Store, key: Any, from_ms: int, to_ms: int, *, reverse: bool) -> Iterator[tuple[Windowed, Any]]:
+    _expect(store, "fetch", *_WINDOWS, StoreKind.SESSION)
     if store.spec.kind is StoreKind.SESSION:
-        for start_ms, end_ms, value in _any(store).find_sessions(key, from_ms, to_ms):
-            yield Windowed(key, start_ms, end_ms), value
-        return
-    for start_ms, value in _any(store).fetch_range(key, from_ms, to_ms):
-        yield Windowed(key, start_ms, start_ms + store.spec.window_size_ms), _plain(value)
+        sessions = list(_any(store).find_sessions(key, from_ms, to_ms))
+        found = reversed(sessions) if reverse else iter(sessions)
+        return ((Windowed(key, start_ms, end_ms), value) for start_ms, end_ms, value in found)
+    fetch = _any(store).backward_fetch_range if reverse else _any(store).fetch_range
+    size_ms = store.spec.window_size_ms
+    return ((Windowed(key, start, start + size_ms), _plain(value)) for start, value in fetch(key, from_ms, to_ms))
 
 
-def _all(store: Store) -> Iterator[tuple[Any, Any]]:
-    kind = store.spec.kind
+def _range(store: Store, first: Any, last: Any, *, reverse: bool) -> Iterator[tuple[Any, Any]]:
+    _expect(store, "range", *_KEY_VALUE)
+    read = _any(store).reverse_range if reverse else _any(store).range
+    return ((key, _plain(value)) for key, value in read(first, last))
+
+
+def _prefixed(store: Store, prefix: bytes) -> Iterator[tuple[Any, Any]]:
+    _expect(store, "prefix_scan", *_KEY_VALUE)
+    return ((key, _plain(value)) for key, value in _any(store).prefix_scan(prefix))
+
+
+def _all(store: Store, *, reverse: bool) -> Iterator[tuple[Any, Any]]:
+    kind, size_ms = store.spec.kind, store.spec.window_size_ms
+    if reverse:
+        _expect(store, "all(reverse=True)", *_KEY_VALUE)
+        return ((key, _plain(value)) for key, value in _any(store).reverse_all())
     if kind in _WINDOWS:
-        for (key, start_ms), value in _any(store).all():
-            yield Windowed(key, start_ms, start_ms + store.spec.window_size_ms), _plain(value)
-    elif kind is StoreKind.SESSION:
-        for key, start_ms, end_ms, value in _any(store).all():
-            yield Windowed(key, start_ms, end_ms), value
-    else:
-        for key, value in _any(store).all():
-            yield key, _plain(value)
+        return (
+            (Windowed(key, start_ms, start_ms + size_ms), _plain(value)) for (key, start_ms), value in _any(store).all()
+        )
+    if kind is StoreKind.SESSION:
+        return ((Windowed(key, start_ms, end_ms), value) for key, start_ms, end_ms, value in _any(store).all())
+    return ((key, _plain(value)) for key, value in _any(store).all())
+
+
+def _approximate(store: Store) -> int:
+    _expect(store, "approximate_count", *_KEY_VALUE, StoreKind.VERSIONED_KEY_VALUE)
+    return int(_any(store).approximate_num_entries())

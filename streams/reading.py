@@ -42,6 +42,8 @@ class Records:
         end: Point = "latest",
         last: int | None = None,
         follow: bool = False,
+        partitions: Sequence[int] | None = None,
+        offset: int | None = None,
     ) -> None:
         self._release = ExitStack()
         self._read = {
@@ -51,12 +53,15 @@ class Records:
         self._consumer = clients.consumer(group=None, read_committed=True)
         self._release.callback(self._consumer.close)
         self._follow = follow
-        partitions = _partitions_of(clients, list(self._read))
-        self._ends = self._offsets(end, partitions)
-        starts = self._offsets(start, partitions) if last is None else self._before_the_end(last)
-        self._consumer.assign(partitions)
-        for partition, offset in starts.items():
-            self._consumer.seek(partition, offset)
+        chosen = _partitions_of(clients, list(self._read), partitions)
+        self._ends = self._offsets(end, chosen)
+        if offset is not None:
+            starts = self._from(offset)
+        else:
+            starts = self._offsets(start, chosen) if last is None else self._before_the_end(last)
+        self._consumer.assign(chosen)
+        for partition, place in starts.items():
+            self._consumer.seek(partition, place)
 
     @property
     def at_end(self) -> bool:
@@ -120,6 +125,14 @@ class Records:
         begins = self._consumer.beginning_offsets(list(self._ends))
         return {partition: max(begins[partition], end - last) for partition, end in self._ends.items()}
 
+    def _from(self, offset: int) -> dict[TopicPartition, int]:
+        """One offset in every partition, within what is there."""
+        begins = self._consumer.beginning_offsets(list(self._ends))
+        return {
+            partition: min(max(begins[partition], offset), max(end, begins[partition]))
+            for partition, end in self._ends.items()
+        }
+
     def _decoded(self, batch: RawBatch) -> list[Record]:
         columns = batch.columns()
         end = self._ends[TopicPartition(batch.topic, batch.partition)]
@@ -151,7 +164,7 @@ def _reader(serde: Serde[Any]) -> Callable[[bytes | None], Any]:
     return lambda data: None if data is None else deserialize(data)
 
 
-def _partitions_of(clients: Clients, topics: Sequence[str]) -> list[TopicPartition]:
+def _partitions_of(clients: Clients, topics: Sequence[str], chosen: Sequence[int] | None) -> list[TopicPartition]:
     admin = clients.admin()
     try:
         found = admin.describe(topics)
@@ -160,7 +173,12 @@ def _partitions_of(clients: Clients, topics: Sequence[str]) -> list[TopicPartiti
     for name in topics:
         if name not in found:
             raise ConfigError(f"there is no topic {name!r} on this broker; `streams topics` lists them")
-    return [TopicPartition(name, number) for name in topics for number in range(found[name].partitions)]
+        for number in chosen or ():
+            if number not in range(found[name].partitions):
+                raise ConfigError(
+                    f"the topic {name!r} has no partition {number}: it has 0 to {found[name].partitions - 1}"
+                )
+    return [TopicPartition(name, number) for name in topics for number in chosen or range(found[name].partitions)]
 
 
 def _unreadable(columns: Batch, keys: Callable[[Any], Any], values: Callable[[Any], Any]) -> DeserializationError:

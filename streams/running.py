@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
-from state.stores import Store
 from streams.clients.base import Clients, NewTopic
 from streams.config import KAFKA, StreamsConfig
 from streams.embedded import lease
 from streams.operators.observing import Observer
+from streams.runner import Runner, uncaught_of
 from streams.timers import Timed, call
 from streams.topology.topology import SinkNode, Topology
 
@@ -44,8 +44,11 @@ class Application:
     start_functions: Sequence[Callable[[], Any]] = ()
     stop_functions: Sequence[Callable[[], Any]] = ()
     new_topics: Sequence[NewTopic] = ()
-    serve_stores: Callable[[Callable[[str], list[Store]] | None], None] = lambda _find: None
+    state_functions: Sequence[Callable[[Any, Any], Any]] = ()
+    uncaught_functions: Sequence[Callable[[BaseException], Any]] = ()
+    serve_stores: Callable[[Any], None] = lambda _source: None
     observer: Observer | None = None
+    serve_locations: Callable[[Callable[[], Any] | None], None] = lambda _locations: None
 
 
 class Listener:
@@ -55,7 +58,7 @@ class Listener:
         """The broker was found; nothing has been read yet. `application.config.broker` is its kafka:// address."""
 
     def running(self, worker: Any) -> None:
-        """The worker exists and is about to run."""
+        """A worker exists and is about to run; `worker` is the Runner, whose worker may be another one later."""
 
     def stopping(self) -> None:
         """A signal came, or the worker ended."""
@@ -72,20 +75,20 @@ def run(application: Application, listener: Listener | None = None) -> None:
         application = replace(application, config=config)
         register_schemas(application.topology)
         listener.starting(application)
-        clients = _clients(config)
-        stack.callback(clients.close)
-        create_topics(application, clients)
-        worker = _worker(application, clients)
-        application.serve_stores(worker.stores)
+        runner = runner_of(application)
+        stack.callback(runner.close)
+        application.serve_stores(runner)
         stack.callback(application.serve_stores, None)
-        stack.enter_context(_signals(worker.stop))
-        listener.running(worker)
+        application.serve_locations(lambda: runner.locations)
+        stack.callback(application.serve_locations, None)
+        stack.enter_context(_signals(runner.stop))
+        listener.running(runner)
         stack.callback(listener.stopping)
         for function in application.start_functions:
             call(function)
         stack.enter_context(seldom_collected())
         try:
-            worker.run()
+            runner.run()
         finally:
             for function in application.stop_functions:
                 call(function)
@@ -126,21 +129,34 @@ def with_broker(config: StreamsConfig, stack: ExitStack) -> StreamsConfig:
     return replace(config, broker=f"{KAFKA}{held.address}")
 
 
-def _clients(config: StreamsConfig) -> Clients:
+def runner_of(application: Application) -> Runner:
+    """What runs the application's worker, and the next one."""
     from streams.clients.kafka import KafkaClients
-
-    return KafkaClients(config)
-
-
-def _worker(application: Application, clients: Clients) -> Any:
     from streams.runtime.worker import Worker
 
-    return Worker(
-        application.topology,
-        application.config,
-        clients,
-        timers=application.timers,
-        observer=application.observer,
+    config = application.config
+
+    def changed(new: Any, old: Any) -> None:
+        for function in application.state_functions:
+            function(new, old)
+
+    def worker(clients: Clients) -> Worker:
+        return Worker(
+            application.topology,
+            config,
+            clients,
+            timers=application.timers,
+            observer=application.observer,
+            prepare=lambda: create_topics(application, clients),
+            on_state=changed,
+        )
+
+    return Runner(
+        worker,
+        lambda: KafkaClients(config),
+        store_names=application.topology.stores.keys(),
+        uncaught=uncaught_of(config.uncaught),
+        on_uncaught=application.uncaught_functions,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field
 from difflib import get_close_matches
+from types import FunctionType
 from typing import Any
 
 from streams.durations import milliseconds
@@ -22,8 +23,8 @@ _FALSE = {"false", "no", "off", "0"}
 class Setting:
     """What a setting means and what it accepts.
 
-    `kind` is str, int, float, bool, "ms" (a duration), "bytes" (a size), dict (names and values of their own) or
-    object (anything, given in Python only). `empty` says that None is a value too.
+    `kind` is str, int, float, bool, "ms" (a duration), "bytes" (a size), dict (names and values of their own), object
+    (anything, given in Python only) or a function of its own from what was given to the value. `empty` says that None is a value too.
     """
 
     doc: str
@@ -63,7 +64,7 @@ def parse(name: str, value: Any, wanted: Setting) -> Any:
     """
     if wanted.empty and (value is None or value == ""):
         return None
-    parser = _PARSERS.get(wanted.kind)
+    parser = wanted.kind if isinstance(wanted.kind, FunctionType) else _PARSERS.get(wanted.kind)
     try:
         result = parser(value) if parser else value
     except (TypeError, ValueError) as problem:

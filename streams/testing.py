@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from state import RecordCacheBudget, RocksDBResources, open_store
 from state.serde import Serde
@@ -28,6 +28,7 @@ from streams.config import StreamsConfig
 from streams.durations import Duration, milliseconds
 from streams.errors import TopologyError
 from streams.input_order import InputOrder
+from streams.mock_processor_context import MockProcessorContext
 from streams.queries import StoreView
 from streams.record import NO_TIMESTAMP, Batch, Headers, Record, TopicPartition
 from streams.running import Application
@@ -38,9 +39,11 @@ from streams.timers import Timers, call
 from streams.topology.compile import compile_global, compile_task
 from streams.topology.topology import SinkNode, SourceNode, Topology
 
-__all__ = ["TestInputTopic", "TestOutputTopic", "TopologyTestDriver"]
+__all__ = ["MockProcessorContext", "TestInputTopic", "TestOutputTopic", "TopologyTestDriver"]
 
 ALL = 1 << 40
+
+T = TypeVar("T")
 
 
 class Builder(Protocol):
@@ -183,7 +186,7 @@ class TopologyTestDriver:
         self._timers = Timers(self._application.timers, self.now_ms)
         self._broker = MemoryBroker(create_topics=True)
         self._directory = directory
-        self._resources = RocksDBResources() if directory else None
+        self._resources = RocksDBResources(configure=self.config.rocksdb_config_setter) if directory else None
         self._cache = RecordCacheBudget(self.config.statestore_cache_max_bytes)
         self._topics = tuple(topics)
         self._global_topics = frozenset(each.topic for each in self.topology.global_stores)
@@ -195,7 +198,8 @@ class TopologyTestDriver:
         self._handed_over: dict[str, int] = {}
         self._global = self._global_task()
         self._task = self._main_task(self._global.stores if self._global else {})
-        self._application.serve_stores(self._find)
+        self._views = _Stores(self)
+        self._application.serve_stores(self._views)
         for function in self._application.start_functions:
             call(function)
 
@@ -235,7 +239,7 @@ class TopologyTestDriver:
     def store(self, name: str) -> StoreView:
         """What is in the store of that name, global ones included. Raises: TopologyError when there is none."""
         self._task.store(name)
-        return StoreView(name, lambda: self._find(name))
+        return StoreView(name, self._views)
 
     def stores(self) -> Mapping[str, Store]:
         """The stores themselves by name, with the verbs of their kind."""
@@ -288,10 +292,6 @@ class TopologyTestDriver:
 
     # Within
 
-    def _find(self, name: str) -> list[Store]:
-        store = self.stores().get(name)
-        return [] if store is None else [store]
-
     def _global_task(self) -> Task | None:
         topology = self.topology
         if not topology.global_stores:
@@ -322,11 +322,7 @@ class TopologyTestDriver:
             producer=_Producer(self._broker, self._note_written),
             clock=lambda: self.now_ms,
             open_store=self._open_store,
-            handlers=ErrorHandlers(
-                deserialization=config.deserialization_on_error,
-                processing=config.processing_on_error,
-                production=config.production_on_error,
-            ),
+            handlers=ErrorHandlers.of(self.topology, config),
             max_task_idle_ms=config.max_task_idle_ms,
             emit_throttle_ms=0,
             global_stores=global_stores,
@@ -415,6 +411,23 @@ class TopologyTestDriver:
             reader.add(batch)
 
 
+class _Stores:
+    """The driver's stores as views find them, all on one thread. A `StoreSource`."""
+
+    def __init__(self, driver: TopologyTestDriver) -> None:
+        self._driver = driver
+        self.store_names = driver.topology.stores.keys()
+
+    def stores(self, name: str) -> list[Store]:
+        """The store of that name."""
+        store = self._driver.stores().get(name)
+        return [] if store is None else [store]
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """Nothing runs meanwhile."""
+        return question()
+
+
 class _Producer(MemoryProducer):
     """A producer that notes which topics it wrote to."""
 
@@ -430,10 +443,11 @@ class _Producer(MemoryProducer):
         values: Sequence[bytes | None],
         timestamps: Sequence[int],
         headers: Sequence[Headers] | None = None,
-    ) -> None:
+    ) -> Sequence[int]:
         """Append records to a partition."""
         super().send(topic, partition, keys, values, timestamps, headers)
         self._note(topic)
+        return ()
 
 
 def application_of(
@@ -442,11 +456,11 @@ def application_of(
     """What to run, under settings that may differ from the program's own."""
     if isinstance(program, Topology):
         config = config or StreamsConfig.of(program.application_id)
-        return Application(topology=program, config=replace(config, **settings))
+        return Application(topology=program, config=config.changed(settings))
     application = program.application()
     if config is None and not settings:
         return application
-    config = replace(config or application.config, **settings)
+    config = (config or application.config).changed(settings)
     return replace(application, topology=program.builder.build(config), config=config)
 
 

@@ -7,7 +7,6 @@ arguments are called everywhere.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -60,6 +59,8 @@ def call(function: Callable[[], Any]) -> None:
     try:
         result = function()
         if inspect.iscoroutine(result):
+            import asyncio  # costs as much as all of ours together, and most programs never come here
+
             asyncio.run(result)
     except (StreamsError, StateError):
         raise

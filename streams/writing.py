@@ -45,8 +45,19 @@ class Writer:
         self._default = default
         self._next_unkeyed = 0
 
-    def write(self, topic: Topic, rows: Iterable[Any], *, key: Field | None, timestamp: Field | int | None) -> int:
-        """Write rows. Shape: how many. Raises: ProductionError for what the topic's types cannot hold."""
+    def write(
+        self,
+        topic: Topic,
+        rows: Iterable[Any],
+        *,
+        key: Field | None,
+        timestamp: Field | int | None,
+        partition: int | None = None,
+    ) -> int:
+        """Write rows, to one partition if it is named. Shape: how many.
+
+        Raises: ProductionError for what the topic's types cannot hold; ConfigError for a partition that is not there.
+        """
         from streams.frames import is_frame, rows_of
 
         if isinstance(rows, CheckedSource):
@@ -56,7 +67,7 @@ class Writer:
             given = rows_of(rows, topic, key, timestamp) if is_frame(rows) else _records(rows, _getter(key), timestamp)
         written = 0
         while chunk := list(islice(given, CHUNK)):
-            self._send(topic, chunk)
+            self._send(topic, chunk, partition)
             written += len(chunk)
         return written
 
@@ -70,13 +81,13 @@ class Writer:
         """Wait until all is acknowledged. Raises: StreamsError for what was not."""
         self._producer.flush()
 
-    def _send(self, topic: Topic, records: Sequence[Record]) -> None:
+    def _send(self, topic: Topic, records: Sequence[Record], only: int | None) -> None:
         keys = _serialized([record.key for record in records], topic.key_serde or self._default, topic, "key")
         values = _serialized([record.value for record in records], topic.value_serde or self._default, topic, "value")
         timestamps = _timestamps(records, topic)
-        for partition, chosen in self._places(topic.name, keys).items():
+        for partition, chosen in self._places(topic.name, keys, only).items():
             headers = [records[index].headers for index in chosen]
-            self._producer.send(
+            too_large = self._producer.send(
                 topic.name,
                 partition,
                 [keys[index] for index in chosen],
@@ -84,10 +95,21 @@ class Writer:
                 [timestamps[index] for index in chosen],
                 headers if any(headers) else None,
             )
+            if too_large:
+                index = chosen[too_large[0]]
+                raise ProductionError(
+                    f"a record for {topic.name} is too large: raise max_request_size, and the topic's max.message.bytes",
+                    node="writer",
+                    value=records[index].value,
+                )
 
-    def _places(self, topic: str, keys: Sequence[bytes | None]) -> dict[int, list[int]]:
+    def _places(self, topic: str, keys: Sequence[bytes | None], only: int | None) -> dict[int, list[int]]:
         """Indexes by partition."""
         count = self._producer.partition_count(topic)
+        if only is not None:
+            if only not in range(count):
+                raise ConfigError(f"the topic {topic!r} has no partition {only}: it has 0 to {count - 1}")
+            return {only: list(range(len(keys)))}
         keyed = iter(partitions_for([key for key in keys if key is not None], count))
         places: dict[int, list[int]] = {}
         for index, key in enumerate(keys):

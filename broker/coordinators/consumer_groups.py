@@ -35,12 +35,14 @@ class ConsumerGroups:
         self._groups: dict[str, ConsumerGroup] = {}
         self._membership = ConsumerMembership(timers, topics, timeouts, max_size, self._write_silently)
 
-    def replay(self, record: StateRecord) -> bool:
-        """Take in a stored record; whether it was about a consumer group."""
+    def replay(self, record: StateRecord, living: frozenset[str] = frozenset()) -> bool:
+        """Take in a stored record, but of groups that live already; whether it was about a consumer group."""
         key = parse_consumer_key(record.key)
         if key is None:
             return False
         group_id, kind, member_id = key
+        if group_id in living:
+            return True
         if record.value is None and kind is Kind.GROUP:
             self._groups.pop(group_id, None)
         elif record.value is not None or group_id in self._groups:

@@ -8,14 +8,13 @@ Must not know records, versions or sockets.
 import asyncio
 import dataclasses
 import logging
-import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from broker.coordinators.assignors import ASSIGNORS, check_assignor
+from broker.coordinators.assignors import ASSIGNORS
 from broker.coordinators.consumer_group import (
     LEFT_FOR_NOW,
     ConsumerGroup,
@@ -26,6 +25,7 @@ from broker.coordinators.consumer_group import (
     Subscription,
 )
 from broker.coordinators.membership import Timers
+from broker.coordinators.patterns import matcher
 from broker.errors import BrokerError, ErrorCode
 
 logger = logging.getLogger(__name__)
@@ -113,12 +113,12 @@ class ConsumerMembership:
         """Take in what a member says; its group notes what changed. Raises: BrokerError."""
         if request.epoch < 0:
             return self._leave(group, request)
-        check_assignor(request.assignor)
-        check_regex(request.regex)
+        epoch = group.epoch
         member = self._member(group, request)
+        matcher(request.regex or "")
         before = member.assigned
         self._subscribe(group, member, request)
-        self._look_at_topics(group)
+        self._look_at_topics(group, bumped=group.epoch > epoch)
         if group.epoch > group.assignment_epoch:
             self._assign(group)
         group.reconcile(member, request.owned)
@@ -196,20 +196,20 @@ class ConsumerMembership:
             return
         member.subscription = now
         group.note(Kind.MEMBER, member.member_id)
-        if (now.topics, now.regex) != (was.topics, was.regex) and group.epoch == group.assignment_epoch:
+        if (now.topics, now.regex) != (was.topics, was.regex):
             group.bump()
 
     # ---- topics and targets
 
-    def _look_at_topics(self, group: ConsumerGroup) -> None:
-        """Topics that came, went or grew call for a new target."""
+    def _look_at_topics(self, group: ConsumerGroup, *, bumped: bool) -> None:
+        """Topics that came, went or grew call for a new target; one epoch is enough for all that a heartbeat changes."""
         names = sorted(set().union(*(self._subscribed(member) for member in group.members.values())))
         shapes = [(name, self._topics[name].topic_id.hex, self._topics[name].count) for name in names]
         found = zlib.crc32(repr(shapes).encode()) if shapes else 0
         if found != group.metadata_hash:
             group.metadata_hash = found
             group.note(Kind.GROUP)
-            if group.epoch == group.assignment_epoch:
+            if not bumped:
                 group.bump()
 
     def _subscribed(self, member: ConsumerMember) -> frozenset[str]:
@@ -217,8 +217,8 @@ class ConsumerMembership:
         named = frozenset(name for name in member.subscription.topics if name in self._topics)
         if member.subscription.regex is None:
             return named
-        pattern = re.compile(member.subscription.regex)
-        return named | {name for name, topic in self._topics.items() if not topic.internal and pattern.fullmatch(name)}
+        matches = matcher(member.subscription.regex)
+        return named | {name for name, topic in self._topics.items() if not topic.internal and matches(name)}
 
     def _assign(self, group: ConsumerGroup) -> None:
         subscriptions = {member_id: self._subscribed(member) for member_id, member in group.members.items()}
@@ -328,13 +328,3 @@ def _is_current(member: ConsumerMember, request: Heartbeat) -> bool:
     if request.epoch == member.epoch:
         return True
     return request.epoch == member.previous_epoch and request.owned is not None and request.owned <= member.assigned
-
-
-def check_regex(regex: str | None) -> None:
-    """Raises: BrokerError with INVALID_REGULAR_EXPRESSION."""
-    try:
-        re.compile(regex or "")
-    except re.error as error:
-        raise BrokerError(
-            ErrorCode.INVALID_REGULAR_EXPRESSION, f"SubscribedTopicRegex `{regex}` is not a valid expression: {error}."
-        ) from error

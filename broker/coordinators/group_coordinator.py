@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from broker.config import BrokerConfig
+from broker.coordinators.assignors import check_assignor
 from broker.coordinators.consumer_group import ConsumerGroup
 from broker.coordinators.consumer_groups import BeatReply, ConsumerGroups
 from broker.coordinators.consumer_membership import Heartbeat, TopicShape
@@ -83,6 +84,7 @@ class GroupCoordinator:
         self._offsets = Offsets()
         self._runtime = Runtime(logs, self._replay, when_committed, clock_ms, self._offsets.end)
         self._settings_of = settings_of
+        self._living: frozenset[str] = frozenset()
         self._consumers = ConsumerGroups(self._runtime, timers, topics, self._timeouts, config.group_consumer_max_size)
 
     def load(self) -> None:
@@ -93,10 +95,27 @@ class GroupCoordinator:
         consumers = self._consumers.start()
         logger.info("loaded %d groups from %d records", len(self._groups) + consumers, count)
 
+    def taken_back(self, log: PartitionLog) -> None:
+        """What a disk refused to sync never happened: offsets are again as the log has them.
+
+        Groups that live stay as they are: their members are told of the failure, and write their state down again.
+        """
+        self._living = frozenset(self._groups) | self._consumers.group_ids()
+        try:
+            self._runtime.taken_back(log, self._forget)
+        finally:
+            self._living = frozenset()
+
+    def _forget(self, partition: int) -> None:
+        self._offsets.forget_groups(lambda group_id: self._runtime.partition_of(group_id) == partition)
+        self._offsets.forget_pending(partition)
+
     def _replay(self, record: StateRecord, origin: Origin) -> None:
-        if self._consumers.replay(record):
+        if self._consumers.replay(record, self._living):
             return
         key = parse_key(record.key)
+        if isinstance(key, GroupKey) and key.group in self._living:
+            return
         if isinstance(key, OffsetKey):
             self._offsets.replay(key, None if record.value is None else parse_offset(record.value), origin)
         elif isinstance(key, GroupKey) and record.value is None:
@@ -166,6 +185,7 @@ class GroupCoordinator:
 
     def consumer_heartbeat(self, group_id: str, request: Heartbeat, reply: BeatReply) -> None:
         """A heartbeat of the new protocol; an empty classic group becomes a consumer group. Raises: BrokerError."""
+        check_assignor(request.assignor)
         classic = self._groups.get(group_id)
         if classic is not None and self._consumers.get(group_id) is None:
             if classic.members or classic.pending_members or request.epoch != 0:
@@ -215,7 +235,8 @@ class GroupCoordinator:
         group = self._groups.get(group_id)
         if group is None:
             if who.generation >= 0:
-                raise BrokerError(ErrorCode.ILLEGAL_GENERATION)
+                stored = self._offsets.of_group(group_id)
+                raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID if stored else ErrorCode.ILLEGAL_GENERATION)
             return
         if group.state is GroupState.DEAD:
             raise BrokerError(ErrorCode.COORDINATOR_NOT_AVAILABLE)
@@ -279,6 +300,8 @@ class GroupCoordinator:
         self, group_id: str, where: Sequence[TopicPartition], done: Callable[[dict[TopicPartition, ErrorCode]], None]
     ) -> None:
         """Forget offsets of topics the group is not subscribed to. Raises: BrokerError."""
+        if not group_id:
+            raise BrokerError(ErrorCode.INVALID_GROUP_ID)
         group = self._groups.get(group_id)
         if group is None and not self._offsets.of_group(group_id) and self._consumers.get(group_id) is None:
             raise BrokerError(ErrorCode.GROUP_ID_NOT_FOUND)
@@ -310,9 +333,16 @@ class GroupCoordinator:
         """Every group: those with members or a generation, and those that only stored offsets."""
         return sorted(self._groups.keys() | set(self._offsets.groups()) | self._consumers.group_ids())
 
+    def has_new_members(self, group_id: str) -> bool:
+        """Whether members of the new protocol are in a group, which commit at epochs."""
+        consumer = self._consumers.get(group_id)
+        return consumer is not None and bool(consumer.members)
+
     def exists(self, group_id: str) -> bool:
         """Whether there is such a group, of either kind."""
-        return group_id in self._groups or self._consumers.get(group_id) is not None or self.describe(group_id) is not None
+        return (
+            group_id in self._groups or self._consumers.get(group_id) is not None or self.describe(group_id) is not None
+        )
 
     def describe(self, group_id: str) -> Group | None:
         """The classic group, for reading; a group of mere offsets is Empty, one that nobody knows None."""
@@ -331,7 +361,7 @@ class GroupCoordinator:
             return
         group = self.describe(group_id)
         if group is None:
-            done(ErrorCode.GROUP_ID_NOT_FOUND if group_id else ErrorCode.INVALID_GROUP_ID)
+            done(ErrorCode.GROUP_ID_NOT_FOUND)
         elif group.members or group.pending_members:
             done(ErrorCode.NON_EMPTY_GROUP)
         else:

@@ -5,7 +5,7 @@ was committed inside a transaction is pending until its marker. Whether somebody
 coordinator's business.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from broker.coordinators.group_records import CommittedOffset, OffsetKey, offset_key, offset_value
 from broker.coordinators.runtime import Origin, StateRecord
@@ -32,6 +32,14 @@ class Offsets:
         for key, offset in self._pending.pop(origin, ()):
             if commit:
                 self._apply(key, offset)
+
+    def forget_groups(self, is_theirs: Callable[[str], bool]) -> None:
+        """Drop all that is known of some groups, to be told anew."""
+        self._groups = {group: offsets for group, offsets in self._groups.items() if not is_theirs(group)}
+
+    def forget_pending(self, partition: int) -> None:
+        """Drop what open transactions have in a partition, to be told anew."""
+        self._pending = {origin: kept for origin, kept in self._pending.items() if origin.partition != partition}
 
     def pending(self, group: str) -> frozenset[TopicPartition]:
         """Partitions for which a transaction that is still open has offsets of a group."""

@@ -85,6 +85,19 @@ class Runtime:
         """Replay everything that is stored; the number of records."""
         return sum(self._load_partition(log) for log in self._logs)
 
+    def taken_back(self, log: PartitionLog, forget: Callable[[int], None]) -> None:
+        """The disk refused what was appended to a partition, and it is gone: memory goes back to what the log says.
+
+        `forget` drops what memory knows of the partition; what is stored is then replayed.
+        """
+        if log not in self._logs:
+            return
+        logger.warning(
+            "%s: the disk refused coordinator records; going back to offset %d", log.name, log.log_end_offset
+        )
+        forget(log.partition)
+        self._load_partition(log)
+
     def _load_partition(self, log: PartitionLog) -> int:
         count, offset = 0, log.log_start_offset
         while offset < log.high_watermark:

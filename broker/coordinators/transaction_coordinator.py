@@ -59,14 +59,28 @@ class TransactionCoordinator:
         self._new_producer_id = new_producer_id
         self._write_marker = write_marker
         self._transactions: dict[str, Transaction] = {}
+        self._finishing: set[str] = set()
 
     def load(self) -> None:
         """Read all transactional ids from the log, and finish what was prepared."""
         self._runtime.load()
+        self._finish_prepared()
+
+    def _finish_prepared(self) -> None:
+        """Finish what was prepared and nobody is at: after a start, or where a disk refused the record of the end."""
         for transaction in list(self._transactions.values()):
-            if transaction.state in COMPLETED_BY:
+            if transaction.state in COMPLETED_BY and transaction.transactional_id not in self._finishing:
                 logger.info("transaction %s: finishing %s", transaction.transactional_id, transaction.state.shown)
                 self._finish(transaction, _nobody_asked)
+
+    def taken_back(self, log: PartitionLog) -> None:
+        """What a disk refused to sync never happened: transactional ids are again as the log has them."""
+        self._runtime.taken_back(log, self._forget)
+
+    def _forget(self, partition: int) -> None:
+        self._transactions = {
+            name: known for name, known in self._transactions.items() if self._runtime.partition_of(name) != partition
+        }
 
     def _replay(self, record: StateRecord, origin: Origin) -> None:
         del origin
@@ -268,6 +282,7 @@ class TransactionCoordinator:
         commit = prepared.state is TransactionState.PREPARE_COMMIT
         marker = Marker(*prepared.producer, commit, self.coordinator_epoch)
         outstanding = len(prepared.partitions)
+        self._finishing.add(prepared.transactional_id)
 
         def written(_: ErrorCode) -> None:
             nonlocal outstanding
@@ -289,13 +304,14 @@ class TransactionCoordinator:
             partitions=(),
             producer=ProducerEpoch(self._new_producer_id(), 0) if exhausted else None,
         )
-        self._write(completed, lambda _: None)
+        self._write(completed, lambda _: self._finishing.discard(completed.transactional_id))
         done(completed)
 
     # ---- time
 
     def abort_timed_out(self) -> int:
-        """Abort and fence transactions that took longer than their timeout; how many."""
+        """Abort and fence transactions that took longer than their timeout; how many. Finishes what was left prepared."""
+        self._finish_prepared()
         now_ms = self._clock_ms()
         late = [
             transaction

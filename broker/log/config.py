@@ -23,7 +23,8 @@ THROTTLED = r"\*|\d+:\d+"
 @dataclass(frozen=True, slots=True)
 class TopicSetting:
     """One row: Kafka's name, kind (bool, int, float, str, list), default, what it does, bounds,
-    choices, and the form of a list's parts."""
+    choices, and the form of a list's parts.
+    """
 
     name: str
     kind: str
@@ -143,6 +144,8 @@ class LogConfig:
             if setting is None:
                 raise ConfigError(unknown_setting(name))
             values[setting.attribute] = setting.parse(text)
+        if values.get("remote_storage_enable"):
+            raise ConfigError("remote.storage.enable must be false: this broker keeps its logs on its own disk alone")
         return replace(base or cls(), **values)
 
     @property

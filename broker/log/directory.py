@@ -64,6 +64,7 @@ class LogDirectory:
         self.recovered = False
         self.missing: dict[tuple[str, int], int] = {}  # partitions that once reached an offset and have no folder now
         self.on_advance: Callable[[PartitionLog], None] | None = None
+        self.on_taken_back: Callable[[PartitionLog], None] | None = None
         self._lock = lock
         self._defaults = defaults
         self._committer: Committer = CommitAtOnce()
@@ -130,11 +131,16 @@ class LogDirectory:
     def _add(self, log: PartitionLog) -> None:
         log.committer = self._committer
         log.on_advance = self._advanced
+        log.on_taken_back = self._taken_back
         self._logs[log.topic, log.partition] = log
 
     def _advanced(self, log: PartitionLog) -> None:
         if self.on_advance is not None:
             self.on_advance(log)
+
+    def _taken_back(self, log: PartitionLog) -> None:
+        if self.on_taken_back is not None:
+            self.on_taken_back(log)
 
     def use_committer(self, committer: Committer) -> None:
         """Let every log, present and to come, report its appends to `committer`."""

@@ -26,7 +26,7 @@ from broker.log.retention import SegmentAge, expired
 from broker.log.segment import MAX_RELATIVE_OFFSET, Segment
 from broker.log.segments import Segments, new_segment
 from broker.log.snapshots import write_snapshot
-from broker.log.stored_form import check_keys, stored_form
+from broker.log.stored_form import check_keys, stored_form, with_records
 from broker.log.transaction_index import AbortedTransaction
 from broker.protocol.primitives import Buffer
 from broker.protocol.record_batch import (
@@ -44,7 +44,10 @@ _PREFIX_BYTES = LOG_OVERHEAD_BYTES + 4
 
 
 class AppendResult(NamedTuple):
-    """Where a batch went; `log_append_time_ms` is -1 unless the topic stamps records itself."""
+    """Where a batch went; `log_append_time_ms` is -1 unless the topic stamps records itself.
+
+    For a duplicate it is the time of the batch that was stored, as in Kafka.
+    """
 
     base_offset: int
     last_offset: int
@@ -116,6 +119,7 @@ class PartitionLog:
         self.checkpointed = 0  # the recovery point that was written down last
         self.committer: Committer = CommitAtOnce()
         self.on_advance: Listener = _nobody
+        self.on_taken_back: Listener = _nobody
         self.directory_dirty = True
         self.deleted = False
         self._reader = LogReader(segments)
@@ -180,7 +184,10 @@ class PartitionLog:
         Raises: BrokerError with the code a client is to get.
         """
         if client:
-            header = check_client_batch(records, self._rules, now_ms)
+            try:
+                header = check_client_batch(records, self._rules, now_ms)
+            except BrokerError as error:
+                raise with_records(error, records, self._config, now_ms) from error
             if self._checks_records:
                 check_keys(records, header, self._config, now_ms)
             if header.producer_id >= 0:
@@ -228,8 +235,9 @@ class PartitionLog:
         return AppendResult(base, last, stamp, self.log_start_offset, duplicate=False)
 
     def _as_before(self, batch: CachedBatch) -> AppendResult:
-        stamp = batch.timestamp if self._rules.log_append_time else NO_TIMESTAMP
-        return AppendResult(batch.base_offset, batch.last_offset, stamp, self.log_start_offset, duplicate=True)
+        return AppendResult(
+            batch.base_offset, batch.last_offset, batch.timestamp, self.log_start_offset, duplicate=True
+        )
 
     def _end_transaction(self, header: BatchHeader, offset: int, *, commit: bool, coordinator_epoch: int) -> None:
         completed = self.producers.append_marker(header, offset, committed=commit, coordinator_epoch=coordinator_epoch)
@@ -296,6 +304,7 @@ class PartitionLog:
         self.producers.committed_up_to(end)
         self._reader.forget()
         self._committed = self.end_mark()
+        self.on_taken_back(self)
         self.on_advance(self)
 
     def segments_since(self, offset: int) -> list[Segment]:

@@ -40,6 +40,18 @@ def check_keys(records: Buffer, header: BatchHeader, config: LogConfig, now_ms: 
             raise BrokerError(ErrorCode.INVALID_TIMESTAMP, f"{len(stale)} records are older than {oldest}", errors)
 
 
+def with_records(error: BrokerError, records: Buffer, config: LogConfig, now_ms: int) -> BrokerError:
+    """The error with the records it is about, where it is about some: those too far ahead of the broker's clock."""
+    if error.code is not ErrorCode.INVALID_TIMESTAMP or error.record_errors:
+        return error
+    latest = now_ms + config.message_timestamp_after_max_ms
+    decoded = decode_records(records, parse_header(records))
+    late = tuple(
+        (index, f"Timestamp is later than {latest}.") for index, item in enumerate(decoded) if item.timestamp > latest
+    )
+    return BrokerError(error.code, error.message, late)
+
+
 def stored_form(records: Buffer, header: BatchHeader, config: LogConfig, now_ms: int) -> tuple[Buffer, BatchHeader]:
     """The batch as the topic stores it: with the topic's codec, and the broker's time if it asks for that."""
     codec = CODECS.get(config.compression_type)

@@ -181,16 +181,8 @@ def check_client_batch(records: Buffer, rules: Rules, now_ms: int) -> BatchHeade
     Raises: BrokerError with Kafka's code for the first rule it breaks.
     Source: Kafka ProduceRequest.validateRecords, UnifiedLog.analyzeAndValidateRecords, LogValidator.validateBatch.
     """
+    header = check_shape(records)
     size = len(records)
-    if size < HEADER_BYTES:
-        raise BrokerError(ErrorCode.INVALID_RECORD, f"{size} bytes hold no record batch, whose header alone has 61")
-    header = parse_header(records)
-    if header.magic != MAGIC:
-        raise BrokerError(ErrorCode.INVALID_RECORD, f"batch format (magic) 2 is accepted, {header.magic} came")
-    if header.length < MIN_LENGTH or header.size > size:
-        raise BrokerError(ErrorCode.CORRUPT_MESSAGE, f"a batch announces {header.size} bytes where {size} came")
-    if header.size < size:
-        raise BrokerError(ErrorCode.INVALID_RECORD, "more than one record batch for a partition in one request")
     if header.base_offset != 0:
         raise BrokerError(ErrorCode.INVALID_RECORD, f"a client's batch begins at offset 0, not {header.base_offset}")
     _check_sizes(size, rules)
@@ -198,6 +190,27 @@ def check_client_batch(records: Buffer, rules: Rules, now_ms: int) -> BatchHeade
         raise BrokerError(ErrorCode.CORRUPT_MESSAGE, "the batch does not match its CRC-32C")
     _check_fields(header)
     _check_timestamps(header, rules, now_ms)
+    return header
+
+
+def check_shape(records: Buffer | None) -> BatchHeader:
+    """The header of the one batch that came for a partition.
+
+    Raises: BrokerError, if it is not one batch of the format in use.
+    """
+    size = len(records or b"")
+    if records is None or size < HEADER_BYTES:
+        raise BrokerError(ErrorCode.INVALID_RECORD, f"{size} bytes hold no record batch, whose header alone has 61")
+    header = parse_header(records)
+    if header.length < MIN_LENGTH:
+        raise BrokerError(ErrorCode.CORRUPT_MESSAGE, f"a batch announces {header.size} bytes, its header alone has 61")
+    if header.size > size:
+        raise BrokerError(ErrorCode.INVALID_RECORD, f"a batch announces {header.size} bytes where {size} came")
+    if header.magic != MAGIC:
+        code = ErrorCode.INVALID_RECORD if header.magic < MAGIC else ErrorCode.CORRUPT_MESSAGE
+        raise BrokerError(code, f"batch format (magic) 2 is accepted, {header.magic} came")
+    if header.size < size:
+        raise BrokerError(ErrorCode.INVALID_RECORD, "more than one record batch for a partition in one request")
     return header
 
 

@@ -22,6 +22,7 @@ from broker.log.cleaner import Cleaner
 from broker.log.config import LogConfig
 from broker.log.directory import LogDirectory
 from broker.log.flusher import Flusher
+from broker.log.partition_log import PartitionLog
 from broker.metadata import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Catalog, Topic
 from broker.protocol.records import build_marker
 from broker.server.delayed import Delayed
@@ -72,6 +73,7 @@ class Broker:
         self.dynamic.open()
         self.config = config = config.with_values(self.dynamic.settings_of(config.node_id))
         self.directory.on_advance = self.delayed.advanced
+        self.directory.on_taken_back = self._taken_back
         self.flusher = Flusher(self.directory, loop, mode=config.log_flush, interval_ms=config.log_flush_interval_ms)
         self.catalog = Catalog(config, self.directory)
         self.catalog.open()
@@ -175,6 +177,13 @@ class Broker:
                     epoch = min(producer.epoch + 1, MAX_EPOCH + 1)
                     coordinator_epoch = max(self.transactions.coordinator_epoch, producer.coordinator_epoch)
                     self.write_marker(where, Marker(producer_id, epoch, False, coordinator_epoch), lambda _: None)
+
+    def _taken_back(self, log: PartitionLog) -> None:
+        """Coordinators must not know more than their log, before anybody hears that the disk refused."""
+        if log.topic == OFFSETS_TOPIC:
+            self.groups.taken_back(log)
+        elif log.topic == TRANSACTIONS_TOPIC:
+            self.transactions.taken_back(log)
 
     def _topic_deleted(self, topic: Topic) -> None:
         self.groups.forget_topic(topic.name)

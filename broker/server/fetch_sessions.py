@@ -76,10 +76,10 @@ class FetchSessions:
         self._sessions: dict[int, Session] = {}
 
     def begin(self, wanted: Iterable[Wanted], *, by_id: bool) -> Session | None:
-        """A new session; None where there is no room, or nothing to read."""
+        """A new session; None where there is no room."""
         session = Session(self._new_id(), by_id, used_at=self._clock())
         session.update(wanted)
-        if not session.wanted or not self._make_room():
+        if not self._make_room():
             return None
         self._sessions[session.session_id] = session
         return session

@@ -16,6 +16,9 @@ from examples.retail.messages import PriceChange, Reorder, Shipment, Stock
 from examples.retail.topology import Topics
 from streams import Connection, Record
 
+REASON = "__streams.errors.message"
+"""The header of a dead letter that says why."""
+
 
 def expected(path: Path) -> tuple[dict[str, int], Counter[str]]:
     """Of each product sold minus returned; and of each reason how many lines are rejected."""
@@ -37,7 +40,7 @@ def differences(path: Path, connection: Connection, topics: Topics, opening: int
     sold, rejected = expected(path)
     stock: dict[str, Stock] = {record.key: record.value for record in connection.read(topics.stock)}
     found = list(connection.read(topics.rejected))
-    reasons = Counter((record.headers[-1][1] or b"").decode() for record in found)
+    reasons = Counter((dict(record.headers)[REASON] or b"").decode() for record in found)
     wrong = [] if reasons == rejected else [f"rejected: {dict(reasons)} instead of {dict(rejected)}"]
     delivered: Counter[str] = Counter()
     closed: Counter[str] = Counter()

@@ -24,6 +24,10 @@ HIGHEST, LOWEST = 1.3, 0.7
 LONG_COVER_DAYS = 60
 
 
+class RejectedError(ValueError):
+    """A line that does not count; the message says why."""
+
+
 def complaint(line: Line) -> str | None:
     """Why a line does not count, None when it does. A missing customer is no reason: the goods are gone."""
     if not line.product[:1].isdigit():
@@ -38,7 +42,9 @@ def complaint(line: Line) -> str | None:
 
 
 def sale(line: Line) -> Sale:
-    """What of a line matters to the stock."""
+    """What of a line matters to the stock. Raises: RejectedError for a line that does not count."""
+    if reason := complaint(line):
+        raise RejectedError(reason)
     return Sale(line.row, line.quantity, line.price, line.at_ms)
 
 

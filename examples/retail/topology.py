@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from examples.retail import rules
 from examples.retail.messages import Line, PriceChange, Reorder, Sale, Shipment, Stock
-from streams import App, FixedKeyProcessor, Processor, ProcessorContext, Record, Topic, key_value_store
+from streams import App, Processor, ProcessorContext, Record, Topic, dead_letter, key_value_store
 
 PARTITIONS = 2
 SETTINGS: dict[str, Any] = {
@@ -60,9 +60,7 @@ def program(name: str, **settings: Any) -> tuple[App, Topics]:
 def shop(**settings: Any) -> App:
     """Keeps the stock of every product, reorders, and changes prices. `settings` are the App's."""
     app, topics = program("retail-shop", **settings)
-    lines = app.stream(topics.lines)
-    lines.filter(lambda _, line: rules.complaint(line) is not None).process_values(Reasons).to(topics.rejected)
-    sales = lines.filter(lambda _, line: rules.complaint(line) is None).map_values(rules.sale)
+    sales = app.stream(topics.lines).map_values(rules.sale).on_error(dead_letter(topics.rejected))
     decisions = sales.merge(app.stream(topics.shipments)).process(
         Shelf, stores=[key_value_store("stock", key=str, value=Stock)], name="shelf"
     )
@@ -80,20 +78,6 @@ def supplier(**settings: Any) -> App:
         return rules.shipments(product, order)
 
     return app
-
-
-class Reasons(FixedKeyProcessor):
-    """Puts the reason into the headers of a rejected line."""
-
-    def process(self, record: Record) -> None:
-        """Forward the line as it came, with its reason."""
-        reason = rules.complaint(record.value) or ""
-        self.context.forward(replace_headers(record, (("reason", reason.encode()),)))
-
-
-def replace_headers(record: Record, headers: tuple[tuple[str, bytes | None], ...]) -> Record:
-    """The record with more headers."""
-    return Record(record.key, record.value, record.timestamp, (*record.headers, *headers))
 
 
 class Shelf(Processor):

@@ -30,7 +30,6 @@ def revenue(version: int, counts: Callable[[Sale], bool], directory: Path) -> Ap
         f"revenue-v{version}",
         broker=f"embedded://{directory}",
         state_dir=str(directory / "state"),
-        commit_interval_ms=200,
     )
     sales = app.topic("sales", key=str, value=Sale, partitions=1)
     total = app.topic(f"revenue_v{version}", key=str, value=float)

@@ -49,7 +49,7 @@ def _csv_rows(path: Path) -> Iterator[Row]:
                     layout,
                     [None if place is None else cells[place] for place in places],
                 )
-            if ends.seem_cut and not _ends_with_newline(path):
+            if ends.seem_cut and not ends_with_newline(path):
                 raise TripsError(
                     f"{path}, line {reader.line_num}: ends without a line end, after {ends.last!r} in column "
                     f"{header[-1]}. The file seems cut there: fetch it again, or add the line end if it is whole."
@@ -83,7 +83,8 @@ class LineEnds:
         return self.last is not None and (new or not self.last)
 
 
-def _ends_with_newline(path: Path) -> bool:
+def ends_with_newline(path: Path) -> bool:
+    """Whether the last line of a file that is not empty is a whole one."""
     with path.open("rb") as file:
         file.seek(-1, os.SEEK_END)
         return file.read(1) in b"\r\n"

@@ -1,7 +1,8 @@
 """The `streams` command: dispatches, sets up logging, and turns errors into one clear message and an exit code.
 
-Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings, 130 interrupted. `streams broker` becomes the
-broker by exec before anything else is imported. The commands themselves are in `streams.cli.commands`.
+Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings, 3 failed such that all workers are to stop,
+130 interrupted. `streams broker` becomes the broker by exec before anything else is imported. The commands themselves
+are in `streams.cli.commands`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
+from state.errors import StateError
 from streams.errors import (
     ConfigError,
     DeserializationError,
@@ -20,9 +22,11 @@ from streams.errors import (
     StreamsError,
     TopologyError,
 )
+from streams.runner import StopApplication
 
 FAILED = 1
 WRONG_USAGE = 2
+STOP_ALL = 3
 INTERRUPTED = 130
 
 OUTSIDE = {"reader", "writer"}
@@ -57,18 +61,20 @@ def _guarded(arguments: list[str], app: Any) -> int:
         return FAILED
     except (ConfigError, TopologyError, SchemaError) as error:
         return _told(error, WRONG_USAGE)
-    except StreamsError as error:
+    except StopApplication as error:
+        return _told(error, STOP_ALL)
+    except (StreamsError, StateError) as error:
         return _told(error, FAILED)
 
 
-def _told(error: StreamsError, code: int) -> int:
+def _told(error: Exception, code: int) -> int:
     """Say what went wrong; an error of the user's own code is shown with its traceback before."""
     cause = error.__cause__
     if cause is not None and (isinstance(error, ProcessingError) or type(error) is StreamsError):
         sys.stderr.write("".join(traceback.format_exception(cause)))
     sys.stderr.write(f"error: {error}\n")
     if isinstance(error, RecordError) and error.node not in OUTSIDE:
-        sys.stderr.write(f"  {_cure(error)}, or skip such records with a warning: --set on_error=continue\n")
+        sys.stderr.write(f"  {_cure(error)}, or set such records aside: --set on_error=dead_letter:TOPIC\n")
     return code
 
 

@@ -11,15 +11,18 @@ from typing import Annotated, Any
 
 import typer
 
+from streams.cli.bench import bench
 from streams.cli.dev import dev
+from streams.cli.examples import epilog, help_of
 from streams.cli.new import new
-from streams.cli.target import THIS_APP, Bound, BrokerOption, SettingsOption, TargetArgument, app_of
-from streams.cli.topic_commands import consume, describe, groups, produce, reset, topics
+from streams.cli.record_commands import consume, produce
+from streams.cli.target import THIS_APP, Bound, BrokerOption, JsonOption, SettingsOption, TargetArgument, app_of
+from streams.cli.topic_commands import describe, groups, health, reset, topics
 from streams.errors import ConfigError
 
 LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
 
-TAKE_AN_APP = {"run", "dev", "topology", "reset"}
+TAKE_AN_APP = {"run", "dev", "topology", "health", "reset"}
 """Commands whose first argument is MODULE:APP."""
 
 
@@ -28,18 +31,19 @@ def command_line(arguments: list[str], app: Any = None) -> int:
     cli = typer.Typer(
         add_completion=app is None,
         no_args_is_help=app is None,
-        help="Kafka Streams for Python, broker included.",
+        help="Kafka Streams for Python, broker included.\n\nExit codes: 0 done, 1 failed while running, 2 wrong usage, settings "
+        "or input, 130 interrupted.",
+        epilog=epilog(),
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
     cli.callback()(options)
-    for command in (run, dev, topology, reset, topics, describe, groups, produce, consume):
-        cli.command()(command)
+    for command in (run, dev, topology, health, reset, topics, describe, groups, produce, consume, bench):
+        cli.command(help=help_of(command), epilog=epilog(command.__name__))(command)
     if app is None:
-        cli.command()(new)
-        cli.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(
-            broker
-        )
+        cli.command(help=help_of(new), epilog=epilog("new"))(new)
+        passing_on = {"ignore_unknown_options": True, "allow_extra_args": True}
+        cli.command(add_help_option=False, context_settings=passing_on)(broker)
     else:
         Bound.app = app
         arguments = _with_target(arguments)
@@ -64,7 +68,7 @@ def options(
         bool, typer.Option("--version", help="Print the version and leave.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Kafka Streams for Python, broker included."""
+    """Every command's --help ends with examples."""
 
 
 def _with_target(arguments: list[str]) -> list[str]:
@@ -172,13 +176,20 @@ def broker(context: typer.Context) -> None:
 def topology(
     target: TargetArgument,
     *,
-    form: Annotated[str, typer.Option("--format", help="text (as Kafka prints it), svg, mermaid or dot.")] = "text",
+    form: Annotated[
+        str, typer.Option("--format", help="text (as Kafka prints it), svg, mermaid, dot or json.")
+    ] = "text",
+    json: JsonOption = False,
     settings: SettingsOption = [],  # noqa: B006  typer's way to say: none given
 ) -> None:
-    """Print the topology of an application."""
+    """Print the topology of an application: its sub-topologies, sources, processors, stores and sinks.
+
+    Nothing is started for it. Pictures go to standard output: streams topology taxi:app --format svg > taxi.svg
+    """
     from streams.diagrams import FORMATS
     from streams.settings import nearest
 
+    form = "json" if json else form
     if form not in FORMATS:
         raise ConfigError(f"--format: expected one of {', '.join(FORMATS)}, got {form!r}{nearest(form, FORMATS)}")
     typer.echo(FORMATS[form](app_of(target, None, settings).build()).rstrip("\n"))

@@ -16,8 +16,10 @@ from pathlib import Path
 from string import Template
 from typing import Annotated
 
+import msgspec
 import typer
 
+from streams.cli.target import JsonOption
 from streams.errors import ConfigError
 
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
@@ -35,6 +37,8 @@ _FILES = {
 
 def new(
     name: Annotated[str, typer.Argument(help="The project, as in page-visits; also its directory and application id.")],
+    *,
+    json: JsonOption = False,
 ) -> None:
     """Make a project: an application with state, its tests, a sample of its input."""
     module = checked_module(name)
@@ -45,12 +49,11 @@ def new(
         made = Path(scratch) / name
         write_project(made, name, module)
         shutil.move(made, home)
-    typer.echo(
-        f"made {home}: {', '.join(target.format(module=module) for target in _FILES.values())}\n"
-        f"  cd {home}\n"
-        "  python -m pytest\n"
-        f"  streams dev {module}:app"
-    )
+    made_files = [target.format(module=module) for target in _FILES.values()]
+    if json:
+        typer.echo(msgspec.json.encode({"project": name, "app": f"{module}:app", "files": made_files}))
+        return
+    typer.echo(f"made {home}: {', '.join(made_files)}\n  cd {home}\n  python -m pytest\n  streams dev {module}:app")
 
 
 def checked_module(name: str) -> str:

@@ -6,7 +6,11 @@ be a long, a double or a time, and a guess would be a lie. Windowed keys are obj
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
+from functools import partial
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import msgspec
@@ -134,6 +138,48 @@ def line_of(record: Record) -> str:
     return msgspec.json.encode(line, enc_hook=str).decode() + "\n"
 
 
+_TOKENS: Mapping[str, Callable[[Record], str]] = {
+    "t": lambda record: str(record.topic),
+    "p": lambda record: str(record.partition),
+    "o": lambda record: str(record.offset),
+    "k": lambda record: _as_text(record.key),
+    "s": lambda record: _as_text(record.value),
+    "T": lambda record: str(record.timestamp),
+    "h": lambda record: ",".join(f"{name}={_as_text(data)}" for name, data in record.headers),
+    "%": lambda _record: "%",
+}
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\"}
+
+
+def formatter(form: str) -> Callable[[Record], str]:
+    """A function that prints records as kcat's --format says. Raises: ConfigError for a token that is none."""
+    parts: list[Callable[[Record], str]] = []
+    at = 0
+    for match in re.finditer(r"%(.?)|\\(.)", form):
+        parts.append(partial(_literal, form[at : match.start()]))
+        at = match.end()
+        if match[2] is not None:
+            parts.append(partial(_literal, _ESCAPES.get(match[2], match[0])))
+        elif match[1] in _TOKENS:
+            parts.append(_TOKENS[match[1]])
+        else:
+            raise ConfigError(f"--format: expected one of {' '.join(f'%{each}' for each in _TOKENS)}, got {match[0]!r}")
+    parts.append(partial(_literal, form[at:]))
+    return lambda record: "".join(part(record) for part in parts)
+
+
+def _literal(text: str, _record: Record) -> str:
+    return text
+
+
+def _as_text(value: Any) -> str:
+    """Text as it is, null as nothing, everything else as JSON."""
+    if value is None:
+        return ""
+    shown = AUTO_KEY.deserialize(value) if isinstance(value, bytes) else value
+    return shown if isinstance(shown, str) else msgspec.json.encode(plain(shown), enc_hook=str).decode()
+
+
 def plain(value: Any) -> Any:
     """A value as JSON can say it."""
     if isinstance(value, bytes):
@@ -148,4 +194,7 @@ def plain(value: Any) -> Any:
 
 
 def _fields(value: Any) -> Any:
+    if hasattr(value, "DESCRIPTOR"):
+        forms: Any = import_module("google.protobuf.json_format")
+        return forms.MessageToDict(value, preserving_proto_field_name=True)
     return value.model_dump() if hasattr(value, "model_dump") else str(value)

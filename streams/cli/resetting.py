@@ -26,6 +26,11 @@ class Reset:
     topics: tuple[str, ...]
     state: Path | None
 
+    def row(self, *, done: bool) -> dict[str, object]:
+        """The same for programs."""
+        state = None if self.state is None else str(self.state)
+        return {"group": self.group, "done": done, "offsets": self.offsets, "topics": self.topics, "state": state}
+
     def lines(self) -> list[str]:
         """What it comes to, a line per thing."""
         lines = [f"offset of {place} forgotten: read from its beginning" for place in self.offsets]

@@ -1,8 +1,9 @@
 """`streams run --workers N`: one process per worker, watched by this one.
 
-Rules: a worker that dies is started again after a pause that doubles up to half a minute, and the log says how it
-died; one that rejects its settings (exit code 2) or keeps dying right after its start ends the whole. A signal is
-passed on, and the supervisor ends when all workers have.
+Rules: a worker that dies is started again after a pause that doubles up to half a minute, and the log says how and
+why it died; one that rejects its settings (exit code 2), says that all are to stop (3) or keeps dying right after its
+start ends the whole. What workers write to stderr is passed on. So is a signal, and the supervisor ends when all
+workers have.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import threading
 import time
 from collections.abc import Sequence
 from types import FrameType
+from typing import TextIO
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +27,11 @@ HEALTHY_S = 30.0
 """A worker that ran this long starts with a short pause again."""
 PATIENCE = 5
 """Deaths in a row, none after a healthy while, that end the supervisor."""
+RELAY_S = 1.0
+ERROR = "error: "
 REJECTED = 2
+STOP_ALL = 3
+"""Exit code of a worker whose policy is `stop_application`."""
 
 
 class Supervised:
@@ -37,13 +43,28 @@ class Supervised:
         self._deaths = 0
         self._started = 0.0
         self._due = 0.0
-        self.process: subprocess.Popen[bytes] | None = None
+        self._reason = ""
+        self._relay: threading.Thread | None = None
+        self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         """Start the process."""
         self._started = time.monotonic()
-        self.process = subprocess.Popen(self._command)  # noqa: S603  our own command
+        self._reason = ""
+        self.process = subprocess.Popen(  # noqa: S603  our own command
+            self._command, stderr=subprocess.PIPE, text=True, errors="replace"
+        )
+        self._relay = threading.Thread(target=self._pass_on, args=(self.process.stderr,), daemon=True)
+        self._relay.start()
         log.info("worker %d runs as process %d", self.number, self.process.pid)
+
+    def _pass_on(self, lines: TextIO) -> None:
+        """Pass on what the process says, and remember what it said was wrong."""
+        with lines:
+            for line in lines:
+                sys.stderr.write(line)
+                if line.startswith(ERROR):
+                    self._reason = line.removeprefix(ERROR).strip()
 
     def look(self) -> int | None:
         """Start again what died and has paused long enough. Shape: an exit code that must end everything, or None."""
@@ -64,8 +85,11 @@ class Supervised:
         if time.monotonic() - self._started > HEALTHY_S:
             self._deaths = 0
         self._deaths += 1
+        if self._relay is not None:
+            self._relay.join(RELAY_S)
         cause = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        if code == REJECTED or self._deaths >= PATIENCE:
+        cause += f" ({self._reason})" if self._reason else ""
+        if code in {REJECTED, STOP_ALL} or self._deaths >= PATIENCE:
             log.error("worker %d %s; stopping the others", self.number, cause)
             return code if code > 0 else 1
         pause = min(FIRST_PAUSE_S * 2 ** (self._deaths - 1), LONGEST_PAUSE_S)
@@ -81,6 +105,8 @@ class Supervised:
     def wait(self) -> int:
         """Wait for its end after `stop`. Shape: the exit code; 0 also for one that had not begun to listen to signals."""
         code = self.process.wait() if self.process is not None else 0
+        if self._relay is not None:
+            self._relay.join(RELAY_S)
         return 0 if code == -signal.SIGTERM else abs(code)
 
 

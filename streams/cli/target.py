@@ -14,7 +14,9 @@ import typer
 from streams.config import StreamsConfig
 from streams.settings import assignments
 
-BrokerOption = Annotated[str | None, typer.Option(help="kafka://host:port or embedded://DIR, instead of the App's.")]
+BrokerOption = Annotated[
+    str | None, typer.Option("--broker", "-b", help="kafka://host:port or embedded://DIR, instead of the App's.")
+]
 SettingsOption = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A setting; may be repeated.")]
 AppOption = Annotated[
     str | None, typer.Option("--app", metavar="MODULE:APP", help="Take broker and types of topics from this App.")

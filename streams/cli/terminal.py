@@ -17,9 +17,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from streams.runner import Runner
 from streams.running import Application, Listener
 from streams.runtime.node_counts import NodeCounts
-from streams.runtime.worker import Worker, WorkerStatus
+from streams.runtime.worker_states import WorkerStatus
 
 log = logging.getLogger("streams")
 
@@ -60,7 +61,7 @@ class Screen(Listener):
             for line in start_lines(application):
                 log.info(line)
 
-    def running(self, worker: Worker) -> None:
+    def running(self, worker: Runner) -> None:
         """Follow the worker with a line of its rate and lag."""
         follow = self._status_line if self._console.is_terminal else self._log_lines
         self._thread = threading.Thread(target=follow, args=(worker,), name="status", daemon=True)
@@ -74,7 +75,7 @@ class Screen(Listener):
         if self._counts is not None:
             self._console.print(count_table(self._counts))
 
-    def _status_line(self, worker: Worker) -> None:
+    def _status_line(self, worker: Runner) -> None:
         rate = Rate()
         while not self._over.is_set():
             if worker.status().restoring:
@@ -82,7 +83,7 @@ class Screen(Listener):
             else:
                 self._follow(worker, rate)
 
-    def _follow(self, worker: Worker, rate: Rate) -> None:
+    def _follow(self, worker: Runner, rate: Rate) -> None:
         """One line, drawn anew once a second, while nothing is restored."""
         # A program whose output goes to a file or pipe must keep it: only a terminal is shared with the line.
         with Live(
@@ -93,7 +94,7 @@ class Screen(Listener):
                 shown = line if self._counts is None else Group(count_table(self._counts), line)
                 live.update(shown, refresh=True)
 
-    def _log_lines(self, worker: Worker) -> None:
+    def _log_lines(self, worker: Runner) -> None:
         rate = Rate()
         while not self._over.wait(LOG_EVERY_S):
             log.info(rate.line(worker.status()))
@@ -129,7 +130,11 @@ class Rate:
             f"{status.processed:,} records",
             f"{len(status.tasks)} task{'' if len(status.tasks) == 1 else 's'}",
         ]
-        left_out = {"skipped": status.skipped, "dropped": status.dropped}
+        left_out = {
+            "skipped": status.skipped - status.dead_letters,
+            "dead letters": status.dead_letters,
+            "dropped": status.dropped,
+        }
         parts += [f"{count:,} {name}" for name, count in left_out.items() if count]
         return ", ".join(parts)
 

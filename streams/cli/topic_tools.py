@@ -7,21 +7,22 @@ JSON. Nothing is kept in memory while lines are written.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from state.serde import Serde
+from state.serde import Serde, serializer
 from streams.clients.kafka.admin import KafkaAdmin
 from streams.clients.kafka.groups import KafkaGroups
 from streams.connection import Connection
 from streams.dsl.options import Topic
 from streams.errors import ConfigError, ProductionError, shown
-from streams.record import NO_TIMESTAMP, Record, TopicPartition, Windowed
+from streams.record import NO_TIMESTAMP, Headers, Record, TopicPartition, Windowed
 from streams.serdes import Float32, Int16, Int32
+from streams.serdes.registered import RegisteredSerde
 
 CHUNK = 1000
 
@@ -108,23 +109,76 @@ def table(rows: list[Row], nothing: str) -> Iterator[str]:
         yield "  ".join(aligned).rstrip()
 
 
-def write_lines(connection: Connection, topic: Topic, lines: Iterable[str]) -> int:
-    """Write JSON lines to a topic. Shape: how many. Raises: ConfigError that names the line."""
-    numbered = ((number, line.strip()) for number, line in enumerate(lines, 1) if line.strip())
+@dataclass(frozen=True, slots=True)
+class LineForm:
+    """How lines are records: JSON, or with a `delimiter` key and value; what every record gets besides."""
+
+    fixed_key: str | None = None
+    delimiter: str | None = None
+    headers: Headers = ()
+    empty_is_null: bool = False
+
+    def record(self, line: str, number: int, topic: Topic) -> Record:
+        """A line as a record of JSON's types; keys and values that are text stay text. Raises: ConfigError."""
+        if self.delimiter is not None:
+            key, found, text = line.partition(self.delimiter)
+            if not found:
+                raise ConfigError(f"line {number}: expected a key, {self.delimiter!r} and a value, got {shown(line)}")
+            value = None if not text and self.empty_is_null else _parsed_as(text, topic.value_serde)
+            record = Record(_parsed_as(key, topic.key_serde), value)
+        else:
+            record = _record(line, number)
+        if self.fixed_key is not None:
+            record = replace(record, key=_parsed_as(self.fixed_key, topic.key_serde))
+        return replace(record, headers=self.headers) if self.headers else record
+
+
+JSON_LINES = LineForm()
+
+
+def write_lines(
+    connection: Connection,
+    topic: Topic,
+    lines: Iterable[str],
+    form: LineForm = JSON_LINES,
+    partition: int | None = None,
+) -> int:
+    """Write lines to a topic. Shape: how many. Raises: ConfigError that names the line."""
     written = 0
-    while chunk := list(islice(numbered, CHUNK)):
-        records = [_of_types(_record(line, number), number, topic) for number, line in chunk]
+    for chunk, records in _chunks(lines, topic, form):
         try:
-            written += connection.write(topic, records)
+            written += connection.write(topic, records, partition=partition)
         except ProductionError:
             raise _wrong_line(connection, topic, chunk, records) from None
     connection.flush()
     return written
 
 
-def _wrong_line(
-    connection: Connection, topic: Topic, chunk: list[tuple[int, str]], records: list[Record]
-) -> ConfigError:
+def check_lines(connection: Connection, topic: Topic, lines: Iterable[str], form: LineForm) -> None:
+    """See that every line can be written. Raises: ConfigError that names the one that cannot."""
+    for chunk, records in _chunks(lines, topic, form):
+        try:
+            for serde, column in (
+                (topic.key_serde, [record.key for record in records if record.key is not None]),
+                (topic.value_serde, [record.value for record in records if record.value is not None]),
+            ):
+                if serde is not None:
+                    serializer(serde)(column)
+        except (TypeError, ValueError):
+            raise _wrong_line(connection, topic, chunk, records) from None
+
+
+Numbered = list[tuple[int, str]]
+
+
+def _chunks(lines: Iterable[str], topic: Topic, form: LineForm) -> Iterator[tuple[Numbered, list[Record]]]:
+    """Lines with their numbers, and what they say, some at a time."""
+    numbered = ((number, line.strip()) for number, line in enumerate(lines, 1) if line.strip())
+    while chunk := list(islice(numbered, CHUNK)):
+        yield chunk, [_of_types(form.record(line, number, topic), number, topic) for number, line in chunk]
+
+
+def _wrong_line(connection: Connection, topic: Topic, chunk: Numbered, records: list[Record]) -> ConfigError:
     """Which line of a chunk it was; none of the chunk was written."""
     for (number, _), record in zip(chunk, records, strict=True):
         for serde, part in ((topic.key_serde, record.key), (topic.value_serde, record.value)):
@@ -149,17 +203,28 @@ def _of_type(value: Any, serde: Serde[Any] | None, number: int) -> Any:
     if serde is None or value is None or getattr(serde, "type", object) in _PLAIN:
         return value
     try:
+        if isinstance(serde, RegisteredSerde):
+            return serde.from_plain(value)
         return serde.deserialize(msgspec.json.encode(value))
     except ValueError as problem:
         raise ConfigError(f"line {number}: {problem}; --key and --value choose other types") from None
 
 
+def _parsed_as(text: str, serde: Serde[Any] | None) -> Any:
+    return text if getattr(serde, "type", None) is str else _parsed(text)
+
+
+def _parsed(text: str) -> Any:
+    """JSON as what it says, anything else as the text itself."""
+    try:
+        return msgspec.json.decode(text)
+    except ValueError:
+        return text
+
+
 def _record(line: str, number: int) -> Record:
     """A line as a record; one that is no such object is the value itself."""
-    try:
-        parsed = msgspec.json.decode(line)
-    except ValueError:
-        parsed = line
+    parsed = _parsed(line)
     if not isinstance(parsed, dict) or "value" not in parsed or parsed.keys() - {"key", "value", "timestamp", *PLACE}:
         return Record(None, parsed)
     timestamp = parsed.get("timestamp", NO_TIMESTAMP)

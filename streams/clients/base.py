@@ -254,8 +254,11 @@ class Producer(Protocol):
         values: Sequence[bytes | None],
         timestamps: Sequence[int],
         headers: Sequence[Headers] | None = None,
-    ) -> None:
-        """Append records to a partition. Blocks only while the buffers are full."""
+    ) -> Sequence[int]:
+        """Append records to a partition, but for those that are too large to be written: the answer is their indices.
+
+        Blocks only while the buffers are full.
+        """
         ...
 
     def partition_count(self, topic: str) -> int:
@@ -302,8 +305,12 @@ class Producer(Protocol):
         """Drop what was sent in this transaction, and wait until it is aborted; errors of its writes are forgotten."""
         ...
 
-    def close(self) -> None:
-        """Flush and disconnect; an open transaction is aborted."""
+    def close(self, *, abandon: bool = False) -> None:
+        """Flush and disconnect; an open transaction is aborted.
+
+        With `abandon` the broker is not waited for: what was not acknowledged may or may not arrive, and a transaction
+        is left to whoever takes over the id, or to its timeout.
+        """
         ...
 
 
@@ -338,8 +345,12 @@ class Admin(Protocol):
 class Clients(Protocol):
     """Makes the clients of one worker, all on one network thread."""
 
-    def consumer(self, *, group: str | None, read_committed: bool = False) -> Consumer:
-        """A consumer of its own; without a group it can only `assign`."""
+    def consumer(self, *, group: str | None, read_committed: bool = False, returns_as: str | None = None) -> Consumer:
+        """A consumer of its own; without a group it can only `assign`.
+
+        `returns_as` is the name under which a member that was killed takes its own place in the group again, at once and
+        unnoticed by the others. One that closes leaves the group all the same.
+        """
         ...
 
     def producer(self, *, transactional_id: str | None = None, transaction_timeout_ms: int | None = None) -> Producer:
@@ -351,6 +362,10 @@ class Clients(Protocol):
 
     def admin(self) -> Admin:
         """An admin client."""
+        ...
+
+    def give_up(self) -> None:
+        """End all waiting for the broker that is under way, with BrokerUnreachable; from any thread."""
         ...
 
     def close(self) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from state.serde import Serde
+from state.serde import Serde, serializer
 from streams.connect.row_shape import RowShape
 from streams.dsl.options import Topic, ValueTimestamp
 from streams.errors import ConfigError, shown
 from streams.record import NO_TIMESTAMP, Record
+
+CHUNK = 1_000
 
 Place = str
 """Where in its file a row stands, as in "line 7"."""
@@ -40,23 +43,27 @@ class FileSource:
 
         Raises: ConfigError with the place of what does not fit, and for a file without rows.
         """
-        keys, values = topic.key_serde or default, topic.value_serde or default
-        of_value = topic.timestamp.of_value if isinstance(topic.timestamp, ValueTimestamp) else None
         count = 0
-        for place, record in self._placed(topic, key=key, timestamp=timestamp):
-            count += 1
+        rows = self._placed(topic, key=key, timestamp=timestamp)
+        while chunk := list(islice(rows, CHUNK)):
+            count += len(chunk)
+            records = [record for _, record in chunk]
             try:
-                if record.key is not None:
-                    keys.serialize(record.key)
-                if record.value is not None:
-                    values.serialize(record.value)
-                if record.timestamp == NO_TIMESTAMP and of_value and record.value is not None:
-                    _expect_time(of_value(record.value))
-            except Exception as problem:
-                raise self.wrong(place, f"{problem}; nothing was written") from problem
+                _try(records, topic, default)
+            except Exception:
+                self._blame(chunk, topic, default)
+                raise
         if not count:
             raise ConfigError(f"{self.path} holds no rows: nothing was written; is it the right file, and complete?")
         return count
+
+    def _blame(self, chunk: list[tuple[Place, Record]], topic: Topic, default: Serde[Any]) -> None:
+        """Raises: ConfigError for the first row of a chunk that cannot be written."""
+        for place, record in chunk:
+            try:
+                _try([record], topic, default)
+            except Exception as problem:
+                raise self.wrong(place, f"{problem}; nothing was written") from problem
 
     def wrong(self, place: Place, problem: str) -> ConfigError:
         """The error for something at a place of this file."""
@@ -73,6 +80,17 @@ class FileSource:
         if double:
             raise ConfigError(f"{self.path} has several columns called {min(double)!r}: rename all but one")
         return RowShape.of(topic, columns, key=key, timestamp=timestamp, file=str(self.path), textual=self.textual)
+
+
+def _try(records: list[Record], topic: Topic, default: Serde[Any]) -> None:
+    """Do what writing does, without writing. Raises: what serdes and the topic's timestamp= raise."""
+    serializer(topic.key_serde or default)([record.key for record in records if record.key is not None])
+    serializer(topic.value_serde or default)([record.value for record in records if record.value is not None])
+    if isinstance(topic.timestamp, ValueTimestamp):
+        of_value = topic.timestamp.of_value
+        for record in records:
+            if record.timestamp == NO_TIMESTAMP and record.value is not None:
+                _expect_time(of_value(record.value))
 
 
 def _expect_time(found: Any) -> None:

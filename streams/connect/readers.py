@@ -65,7 +65,7 @@ class ParquetSource(FileSource):
             shape = self._shape(topic, file.schema_arrow.names, key=key, timestamp=timestamp)
             number = 0
             try:
-                for batch in file.iter_batches(batch_size=ROWS, columns=list(shape.columns or ())):
+                for batch in file.iter_batches(batch_size=ROWS, columns=list(shape.columns)):
                     for row in batch.to_pylist():
                         number += 1
                         yield f"row {number}", self._record(shape, row, number)

@@ -30,16 +30,20 @@ Row = dict[str, Any]
 class RowShape:
     """See the module. `textual` says that every entry is text (CSV), so that numbers are read out of it.
 
-    `columns` are those to read, None when every row tells its own.
+    `columns` are those to read, `value_columns` those of the value. Of these, times in `moments` become ms, and empty cells
+    in `blanks` null, or what the type says (`defaulted`).
     """
 
     value_kind: Any
     key_kind: Any
     key: str | None
     timestamp: str | None
-    columns: tuple[str, ...] | None
-    value_columns: tuple[str, ...] | None
+    columns: tuple[str, ...]
+    value_columns: tuple[str, ...]
     textual: bool
+    moments: tuple[str, ...] = ()
+    blanks: tuple[str, ...] = ()
+    defaulted: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -64,7 +68,19 @@ class RowShape:
         key = key or (KEY if KEY in taken else None)
         timestamp = timestamp or (TIMESTAMP if TIMESTAMP in taken else None)
         wanted = tuple(name for name in columns if name in {*rest, key, timestamp})
-        return cls(kind, getattr(topic.key_serde, "type", None), key, timestamp, wanted, rest, textual)
+        kinds = {name: fields[name].kind for name in rest} if fields is not None else {}
+        return cls(
+            value_kind=kind,
+            key_kind=getattr(topic.key_serde, "type", None),
+            key=key,
+            timestamp=timestamp,
+            columns=wanted,
+            value_columns=rest,
+            textual=textual,
+            moments=() if textual else tuple(name for name in kinds if _holds(kinds[name], int)),
+            blanks=tuple(name for name in kinds if textual and not _holds(kinds[name], str)),
+            defaulted=frozenset(name for name in kinds if fields is not None and not fields[name].required),
+        )
 
     def record(self, row: Row) -> Record:
         """A row as a record. Raises: ValueError or TypeError that says which field differs."""
@@ -73,22 +89,19 @@ class RowShape:
         return Record(key, self._value(row), moment)
 
     def _value(self, row: Row) -> Any:
-        names = self.value_columns or ()
-        if names == (VALUE,) and fields_of(self.value_kind) is None:
+        names = self.value_columns
+        if names == (VALUE,) and not self.moments and not self.blanks and fields_of(self.value_kind) is None:
             return _entry(row[VALUE], self.value_kind, textual=self.textual)
-        fields = fields_of(self.value_kind)
-        if fields is None:
-            return converted({name: row[name] for name in names}, self.value_kind, strict=not self.textual)
-        fitted = {}
-        for name in names:
-            entry, field = row[name], fields[name]
-            if self.textual and entry == "" and not _holds(field.kind, str):
-                if not field.required:
-                    continue  # an empty cell of a CSV file: the field's own default
-                entry = None
-            elif isinstance(entry, datetime) and _holds(field.kind, int):
-                entry = moment_ms(entry, name)
-            fitted[name] = entry
+        fitted = {name: row[name] for name in names}
+        for name in self.moments:
+            if isinstance(fitted[name], datetime):
+                fitted[name] = moment_ms(fitted[name], name)
+        for name in self.blanks:
+            if fitted[name] == "":
+                if name in self.defaulted:
+                    del fitted[name]
+                else:
+                    fitted[name] = None
         return converted(fitted, self.value_kind, strict=not self.textual)
 
 

@@ -51,6 +51,7 @@ class Pace:
     def __init__(self, concurrency: int) -> None:
         self._least = concurrency
         self.records_at_once = concurrency
+        self._began = 0.0
 
     @contextmanager
     def timed(self) -> Iterator[None]:
@@ -59,12 +60,56 @@ class Pace:
         yield
         self.note(time.monotonic() - begin)
 
+    def begin(self) -> None:
+        """A batch begins that ends later, with `end`."""
+        self._began = time.monotonic()
+
+    def end(self) -> None:
+        """The batch is done."""
+        self.note(time.monotonic() - self._began)
+
     def note(self, seconds: float) -> None:
         """A batch took so long: take more the next time, or fewer."""
         if seconds < QUICK_S:
             self.records_at_once = min(self.records_at_once * 2, 1 << 20)
         elif seconds > SLOW_S:
             self.records_at_once = max(self._least, self.records_at_once // 2)
+
+
+class RunAhead:
+    """Results of records that were run before they were taken for processing, by their place in the topic."""
+
+    def __init__(self) -> None:
+        self._results: dict[tuple[str | None, int, int], list[Any]] = {}
+
+    def add(self, batch: Batch, results: Iterable[tuple[int, Any]]) -> None:
+        """Keep what a batch gave; a record may give several results, or none."""
+        places = _places(batch)
+        self._results.update((place, []) for place in places)
+        for index, result in results:
+            self._results[places[index]].append(result)
+
+    def take(self, batch: Batch) -> list[tuple[int, Any]] | None:
+        """The results of a batch, None unless all of it was run; they are forgotten here."""
+        if not self._results or batch.offsets is None:
+            return None
+        places = _places(batch)
+        if not all(place in self._results for place in places):
+            return None
+        return [(index, result) for index, place in enumerate(places) for result in self._results.pop(place)]
+
+    def ran(self, batch: Batch) -> int:
+        """How many of the first records of a batch were run already."""
+        places = _places(batch) if self._results else []
+        return next((at for at, place in enumerate(places) if place not in self._results), len(places))
+
+    def clear(self) -> None:
+        """Forget all: the records will be read again."""
+        self._results.clear()
+
+
+def _places(batch: Batch) -> list[tuple[str | None, int, int]]:
+    return [(batch.topic, batch.partition, offset) for offset in batch.offsets or ()]
 
 
 def lanes_of(keys: list[Any]) -> Iterable[list[int]]:

@@ -11,8 +11,6 @@ from typing import Any
 
 from streams.dsl.agent_results import Expected
 from streams.dsl.agent_tables import AgentTable, WindowedAgentTable, tables_of
-from streams.dsl.agents import RecordAgent, StreamAgent
-from streams.dsl.blocking import TableFunction, ThreadedFunction
 from streams.dsl.signatures import UserFunction
 from streams.errors import TopologyError
 
@@ -20,16 +18,26 @@ Table = AgentTable | WindowedAgentTable
 
 
 def agent_supplier(
-    user: UserFunction, concurrency: int, timeout_ms: int | None, expected: Sequence[Expected]
+    user: UserFunction,
+    concurrency: int,
+    timeout_ms: int | None,
+    expected: Sequence[Expected],
+    *,
+    ahead: bool,
 ) -> Callable[[], Any]:
-    """Makes the processor of an asynchronous function, in whichever form it is."""
+    """Makes the processor of an asynchronous function, in whichever form it is.
+
+    `ahead`: it may run before its records are processed, because it writes nothing that is part of a commit.
+    """
+    from streams.dsl.agents import RecordAgent, StreamAgent  # asyncio comes with the first agent
+
     if user.reads_stream:
         if timeout_ms is not None:
             raise TopologyError(
                 f"{user.where} loops over its stream, so it decides itself how long a record may take: leave timeout= out, "
                 "and use asyncio.timeout around what may hang"
             )
-        return lambda: StreamAgent(user.function, concurrency=concurrency, expected=expected)
+        return lambda: StreamAgent(user.function, concurrency=concurrency, expected=expected, ahead=ahead)
     user.expect_parameters(1, 2, meaning="(value), (key, value) or (stream)")
     if inspect.isasyncgenfunction(user.function):
         raise TopologyError(
@@ -41,11 +49,14 @@ def agent_supplier(
         with_key=user.with_key,
         timeout_ms=timeout_ms,
         expected=expected,
+        ahead=ahead,
     )
 
 
 def blocking_supplier(user: UserFunction, threads: int | None, expected: Sequence[Expected]) -> Callable[[], Any]:
     """Makes the processor of a plain function that has threads of its own, or uses tables."""
+    from streams.dsl.blocking import TableFunction, ThreadedFunction
+
     if threads is None:
         return lambda: TableFunction(user.function, with_key=user.with_key, many=user.many, expected=expected)
     if threads < 1:

@@ -14,13 +14,15 @@ import inspect
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from streams.dsl.agent_results import Expected, Failure, Pace, collected, lanes_of
+from streams.dsl.agent_results import Expected, Failure, Pace, RunAhead, collected, lanes_of
 from streams.dsl.agent_tables import hold, let_go
 from streams.errors import ProcessingError
 from streams.processor import ProcessorContext
 from streams.record import Batch, Record
+from streams.waiting import result_of
 
 T = TypeVar("T")
 
@@ -56,11 +58,18 @@ class AgentLoop:
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine there, and wait for its result here."""
+        return result_of(self.start(coroutine))
+
+    def start(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start a coroutine there."""
         assert self._loop is not None, "acquire comes first"
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
 
 AGENT_LOOP = AgentLoop()
+
+LAST_WORDS_S = 5.0
+"""How long a cancelled function may take to end."""
 
 
 class RecordAgent:
@@ -77,7 +86,11 @@ class RecordAgent:
         with_key: bool,
         timeout_ms: int | None = None,
         expected: Iterable[Expected] = (),
+        ahead: bool = False,
     ) -> None:
+        self.ahead = ahead
+        self._ahead = RunAhead()
+        self._flying: asyncio.Task[Any] | None = None
         self._function = function
         self._concurrency = concurrency
         self._with_key = with_key
@@ -100,12 +113,38 @@ class RecordAgent:
         """Let the loop go."""
         AGENT_LOOP.release()
 
-    def process_batch(self, batch: Batch) -> Batch | None:
-        """Run all records; results in the order of their records."""
+    def begin(self, batch: Batch) -> Future[Any]:
+        """Run records that will be processed later; see `streams.processor.AheadProcessor`."""
+        self._pace.begin()
         assert self._context is not None
-        with self._pace.timed():
-            results = AGENT_LOOP.run(self._run(batch, self._context))
-        return collected(self._context, batch, enumerate(results), self._expected)
+        return AGENT_LOOP.start(self._fly(batch, self._context))
+
+    def ran(self, batch: Batch) -> int:
+        """How many of the first records of a batch were run already."""
+        return self._ahead.ran(batch)
+
+    def settle(self, batch: Batch, results: Any) -> None:
+        """Keep what `begin` came to, until its records are processed."""
+        self._pace.end()
+        self._ahead.add(batch, enumerate(results))
+
+    def abandon(self) -> None:
+        """Cancel what is in flight, and forget what came of it."""
+        self._ahead.clear()
+        AGENT_LOOP.run(cancelled([self._flying] if self._flying else []))
+
+    def process_batch(self, batch: Batch) -> Batch | None:
+        """Run all records unless that was done ahead; results in the order of their records."""
+        assert self._context is not None
+        results = self._ahead.take(batch)
+        if results is None:
+            with self._pace.timed():
+                results = list(enumerate(AGENT_LOOP.run(self._run(batch, self._context))))
+        return collected(self._context, batch, results, self._expected)
+
+    async def _fly(self, batch: Batch, context: ProcessorContext) -> list[Any]:
+        self._flying = asyncio.current_task()
+        return await self._run(batch, context)
 
     async def _run(self, batch: Batch, context: ProcessorContext) -> list[Any]:
         results: list[Any] = [None] * len(batch)
@@ -137,6 +176,15 @@ class RecordAgent:
             if not limit.expired():
                 raise  # the function's own
             raise TimeoutError(f"it took longer than its timeout of {self._timeout_ms:,} ms") from None
+
+
+async def cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks, and wait until they are done, as long as they do not refuse to be."""
+    waiting = [task for task in tasks if not task.done()]
+    for task in waiting:
+        task.cancel()
+    if waiting:
+        await asyncio.wait(waiting, timeout=LAST_WORDS_S)
 
 
 class Inbox:
@@ -192,7 +240,7 @@ class Feed:
         self._records: deque[tuple[int, Record]] = deque()
         self._done = asyncio.Event()
         self.results: list[tuple[int, Any]] = []
-        self.broken: Exception | None = None
+        self.broken: BaseException | None = None
 
     @property
     def ready(self) -> bool:
@@ -224,7 +272,7 @@ class Feed:
             await sleeper
         return self._records.popleft()
 
-    def break_off(self, error: Exception) -> None:
+    def break_off(self, error: BaseException) -> None:
         """A copy cannot go on: whoever waits for the batch gets the error."""
         self.broken = error
         self._done.set()
@@ -233,7 +281,16 @@ class Feed:
 class StreamAgent:
     """Runs an agent of Faust's form: `concurrency` copies of it live as long as the task does."""
 
-    def __init__(self, function: Callable[..., Any], *, concurrency: int, expected: Iterable[Expected] = ()) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        concurrency: int,
+        expected: Iterable[Expected] = (),
+        ahead: bool = False,
+    ) -> None:
+        self.ahead = ahead
+        self._ahead = RunAhead()
         self._function = function
         self._copies = concurrency
         self._expected = tuple(expected)
@@ -258,11 +315,32 @@ class StreamAgent:
         AGENT_LOOP.run(self._stop())
         AGENT_LOOP.release()
 
+    def begin(self, batch: Batch) -> Future[Any]:
+        """Run records that will be processed later; see `streams.processor.AheadProcessor`."""
+        self._pace.begin()
+        return AGENT_LOOP.start(self._run(batch))
+
+    def ran(self, batch: Batch) -> int:
+        """How many of the first records of a batch were run already."""
+        return self._ahead.ran(batch)
+
+    def settle(self, batch: Batch, results: Any) -> None:
+        """Keep what `begin` came to, until its records are processed."""
+        self._pace.end()
+        self._ahead.add(batch, results)
+
+    def abandon(self) -> None:
+        """Cancel the copies with what they have in hand; new ones begin with the next batch."""
+        self._ahead.clear()
+        AGENT_LOOP.run(self._stop())
+
     def process_batch(self, batch: Batch) -> Batch | None:
-        """Run all records; results in the order of their records."""
+        """Run all records unless that was done ahead; results in the order of their records."""
         assert self._context is not None
-        with self._pace.timed():
-            results = AGENT_LOOP.run(self._run(batch))
+        results = self._ahead.take(batch)
+        if results is None:
+            with self._pace.timed():
+                results = AGENT_LOOP.run(self._run(batch))
         return collected(self._context, batch, results, self._expected)
 
     async def _run(self, batch: Batch) -> list[tuple[int, Any]]:
@@ -296,6 +374,7 @@ class StreamAgent:
             feed.results.append((inbox.index, result))
 
     async def _stop(self) -> None:
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        if self._feed is not None:
+            self._feed.break_off(asyncio.CancelledError())
+        await cancelled(self._running)
+        self._running, self._feed = [], None

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from streams.dsl.agent_results import Expected, Failure, Pace, collected, lanes_of
+from streams.dsl.agent_results import Expected, Failure, Pace, RunAhead, collected, lanes_of
 from streams.dsl.agent_tables import hold, let_go
 from streams.processor import ProcessorContext
 from streams.record import Batch
+from streams.waiting import result_of
 
 
 class TableFunction:
@@ -70,6 +71,10 @@ class ThreadedFunction(TableFunction):
         expected: Iterable[Expected] = (),
     ) -> None:
         super().__init__(function, with_key=with_key, many=many, expected=expected)
+        self.ahead = True
+        self._ahead = RunAhead()
+        self._abandoned = threading.Event()
+        self._running: list[Future[None]] = []
         self._threads = threads
         self._pool: ThreadPoolExecutor | None = None
         self._pace = Pace(threads)
@@ -89,15 +94,16 @@ class ThreadedFunction(TableFunction):
         if self._pool is not None:
             self._pool.shutdown()
 
-    def process_batch(self, batch: Batch) -> Batch | None:
-        """Run all records; results in the order of their records."""
+    def begin(self, batch: Batch) -> Future[Any]:
+        """Run records that will be processed later; see `streams.processor.AheadProcessor`."""
+        self._pace.begin()
         assert self._pool is not None
-        assert self._context is not None
         found: list[list[tuple[int, Any]]] = [[] for _ in range(len(batch))]
-        lanes, guard = iter(lanes_of(batch.keys)), threading.Lock()
+        lanes, guard, abandoned = iter(lanes_of(batch.keys)), threading.Lock(), self._abandoned
+        whole: Future[Any] = Future()
 
         def work() -> None:
-            while True:
+            while not abandoned.is_set():
                 with guard:
                     lane = next(lanes, None)
                 if lane is None:
@@ -105,7 +111,40 @@ class ThreadedFunction(TableFunction):
                 for index in lane:
                     found[index] = self._results(batch, index)
 
-        with self._pace.timed():
-            for running in [self._pool.submit(work) for _ in range(min(self._threads, len(batch)))]:
-                running.result()
-        return collected(self._context, batch, (each for one in found for each in one), self._expected)
+        def finished(_one: Future[None]) -> None:
+            with guard:
+                left[0] -= 1
+                last = not left[0]
+            if last:
+                whole.set_result([each for one in found for each in one])
+
+        left = [min(self._threads, len(batch))]
+        self._running = [self._pool.submit(work) for _ in range(left[0])]
+        for running in self._running:
+            running.add_done_callback(finished)
+        return whole
+
+    def ran(self, batch: Batch) -> int:
+        """How many of the first records of a batch were run already."""
+        return self._ahead.ran(batch)
+
+    def settle(self, batch: Batch, results: Any) -> None:
+        """Keep what `begin` came to, until its records are processed."""
+        self._pace.end()
+        self._ahead.add(batch, results)
+
+    def abandon(self) -> None:
+        """Begin no further record, wait for those in threads, which nothing can end, and forget what came of them."""
+        self._ahead.clear()
+        self._abandoned.set()
+        wait(self._running)
+        self._abandoned = threading.Event()
+
+    def process_batch(self, batch: Batch) -> Batch | None:
+        """Run all records unless that was done ahead; results in the order of their records."""
+        assert self._context is not None
+        results = self._ahead.take(batch)
+        if results is None:
+            with self._pace.timed():
+                results = result_of(self.begin(batch))
+        return collected(self._context, batch, results, self._expected)

@@ -59,6 +59,7 @@ class StreamsBuilder:
             pattern=topic.pattern if isinstance(topic, re.Pattern) else None,
             timestamp=topics[0].timestamp if topics else extractor(timestamp),
             offset_reset=checked_reset(offset_reset),
+            on_error=next((each.on_error for each in topics if each.on_error), None),
         )
         self.program.add(node)
         return KStream(self.program, node.name, serdes)
@@ -126,6 +127,7 @@ class StreamsBuilder:
             topic=topic.name,
             timestamp=topic.timestamp,
             offset_reset=offset_reset,
+            on_error=topic.on_error,
         )
 
     def add_state_store(self, store: StoreSpec) -> StreamsBuilder:
@@ -160,6 +162,7 @@ class StreamsBuilder:
                 added_stores=(replace(store, logged=False, cached=False),),
                 global_topic=source.name,
                 timestamp=source.timestamp,
+                on_error=source.on_error,
             )
         )
         return self

@@ -67,6 +67,8 @@ class Decorators:
         self.timers: list[Timer] = []
         self.start_functions: list[Callable[[], Any]] = []
         self.stop_functions: list[Callable[[], Any]] = []
+        self.state_functions: list[Callable[[Any, Any], Any]] = []
+        self.uncaught_functions: list[Callable[[BaseException], Any]] = []
         self._uses: Counter[str] = Counter()
         self._owners: dict[str, UserFunction] = {}
         self._tables: dict[str, KTable] = {}
@@ -83,6 +85,7 @@ class Decorators:
         batch: str | None = None,
         threads: int | None = None,
         tables: Iterable[Table] = (),
+        on_error: Any = None,
     ) -> Callable[[F], F]:
         """Call the function for each value of `source`, or each (key, value) if it takes two parameters.
 
@@ -91,7 +94,8 @@ class Decorators:
         DataFrame of many records at once, and may return one: see `streams.dsl.frame_processor`. With `threads=N` it runs
         in up to N threads of its own, because it blocks: records of one key one after another, results and commits in
         order. `tables` that it uses (`app.table(..., default=...)`) are found by their names in its code.
-        Is `stream(source).map_values(f).filter(not None).to(to)`, or `.flat_map_values`, or `.for_each`.
+        `on_error` says what becomes of a value that the function raises for: "continue", `dead_letter(TOPIC)`, ...
+        Is `stream(source).map_values(f).on_error(on_error).filter(not None).to(to)`, or `.flat_map_values`, or `.for_each`.
         """
 
         def decorate(function: F) -> F:
@@ -99,33 +103,41 @@ class Decorators:
             used = tables_used(user, tables, threads)
             with placed(user):
                 if batch is not None:
+                    if on_error is not None:
+                        raise TopologyError("on_error is for single records; a function of DataFrames has none")
                     self._process_frames(source, to, batch, user)
                 elif user.asynchronous:
                     expect_no_threads(user, threads)
-                    self._run_agent(source, user, [to] if to is not None else [], used)
+                    self._run_agent(source, user, [to] if to is not None else [], used, on_error=on_error)
                 elif threads is not None or used:
-                    self._run_blocking(source, user, to, threads, used)
+                    self._run_blocking(source, user, to, threads, used, on_error)
                 else:
-                    self._process(source, user, to)
+                    self._process(source, user, to, on_error)
             return function
 
         return decorate
 
-    def _process(self, source: Source, user: UserFunction, to: Topic | str | None) -> None:
+    def _process(self, source: Source, user: UserFunction, to: Topic | str | None, on_error: Any) -> None:
         function = user.function
         user.expect_parameters(1, 2, meaning="(value) or (key, value)")
         stream, name = self._read(source, user), self._step(function)
         if to is None:
             user.expect_no_result()
-            stream.for_each(function if user.with_key else _without_key(function), name=name)
+            stream.for_each(function if user.with_key else _without_key(function), name=name, on_error=on_error)
         elif user.many:
-            self._write(stream.flat_map_values(function, name=name), to, user)
+            self._write(stream.flat_map_values(function, name=name).on_error(on_error), to, user)
         else:
-            results = stream.map_values(function, name=name)
+            results = stream.map_values(function, name=name).on_error(on_error)
             self._write(results.filter(lambda _key, value: value is not None), to, user)
 
     def _run_blocking(
-        self, source: Source, user: UserFunction, to: Topic | str | None, threads: int | None, tables: list[Table]
+        self,
+        source: Source,
+        user: UserFunction,
+        to: Topic | str | None,
+        threads: int | None,
+        tables: list[Table],
+        on_error: Any,
     ) -> None:
         """A plain function as a processor of batches: it blocks, or uses tables."""
         user.expect_parameters(1, 2, meaning="(value) or (key, value)")
@@ -136,6 +148,7 @@ class Decorators:
         results = self._read(source, user).process_values(
             supplier, stores=[each.spec for each in tables], name=self._step(user.function)
         )
+        results.on_error(on_error)
         if to is not None:
             self._write(results, to, user)
 
@@ -148,6 +161,7 @@ class Decorators:
         concurrency: int = 1,
         timeout: Duration | None = None,
         tables: Iterable[Table] = (),
+        on_error: Any = None,
     ) -> Callable[[F], F]:
         """Run an `async def` over `source`, up to `concurrency` at a time, results and commits in order.
 
@@ -155,7 +169,8 @@ class Decorators:
         `async for value in stream` and may `yield`. Results other than None go to the topic `to` and to every `sink`,
         which are topics or functions. A record that takes longer than `timeout` is cancelled and fails, as one that
         raises does. `tables` that it uses are found by their names in its code.
-        Is `stream(source).process_values(agent).to(to)`.
+        `on_error` says what becomes of a record that the function raises for.
+        Is `stream(source).process_values(agent).on_error(on_error).to(to)`.
         """
         if concurrency < 1:
             raise TopologyError(f"@app.agent: expected a concurrency of at least 1, got {concurrency}")
@@ -168,7 +183,7 @@ class Decorators:
             targets = [*([to] if to is not None else []), *sink]
             with placed(user):
                 used = tables_used(user, tables, None)
-                self._run_agent(source, user, targets, used, concurrency, timeout_ms)
+                self._run_agent(source, user, targets, used, concurrency, timeout_ms, on_error)
             return function
 
         return decorate
@@ -181,13 +196,15 @@ class Decorators:
         tables: list[Table],
         concurrency: int = 1,
         timeout_ms: int | None = None,
+        on_error: Any = None,
     ) -> None:
         if not targets and not user.reads_stream:
             user.expect_no_result()
         stream = self._read(source, user)
-        supplier = agent_supplier(user, concurrency, timeout_ms, self._expected(user, targets))
+        expected = self._expected(user, targets)
+        supplier = agent_supplier(user, concurrency, timeout_ms, expected, ahead=not tables)
         stores = [each.spec for each in tables]
-        results = stream.process_values(supplier, stores=stores, name=self._step(user.function))
+        results = stream.process_values(supplier, stores=stores, name=self._step(user.function)).on_error(on_error)
         for target in targets:
             if isinstance(target, str | Topic):
                 self._write(results, target, user)
@@ -271,6 +288,7 @@ class Decorators:
         merge: Callable[[Any, Any, Any], Any] | None = None,
         retract: Callable[..., Any] | None = None,
         key: Any = None,
+        on_error: Any = None,
     ) -> Callable[[F], F]:
         """Fold the values of a key, and of a window, with `f(total, value)` or `f(key, total, value)`.
 
@@ -278,7 +296,7 @@ class Decorators:
         made by `initial`, else by the class that annotates `total`. Sessions need `merge(key, total, total)`. The rows of
         a table need `retract(total, value)`, or (key, total, value), which takes the old value of a changed row out
         again. `name` is the store's, by default the function's; `to` a topic for the updates. `key` is the type of the
-        key, where `by` does not tell it.
+        key, where `by` does not tell it; `on_error` what becomes of a value that the function raises for.
         Is `stream(source).group_by(by).windowed_by(window).aggregate(initial, f, name=name).to_stream().to(to)`.
         """
 
@@ -303,6 +321,7 @@ class Decorators:
                     if merge is not None:
                         options["merge"] = merge
                     table = windowed.aggregate(first, aggregator(user), **options)
+                table.on_error(on_error)
                 if to is not None:
                     updates = table.to_stream()
                     updates.to(self._typed(to, updates))
@@ -345,6 +364,22 @@ class Decorators:
         """Call the function once on each worker, after the last commit."""
         _expect_no_parameters(function, "on_stop")
         self.stop_functions.append(function)
+        return function
+
+    def on_state(self, function: F) -> F:
+        """Call `function(new, old)` whenever the worker's state changes: `WorkerState`s, with Kafka's names."""
+        _expect_parameters(function, "on_state", ("new", "old"))
+        self.state_functions.append(function)
+        return function
+
+    def on_uncaught(self, function: F) -> F:
+        """Ask `function(error)` what follows when a worker ends with an error.
+
+        It answers "replace_worker", "stop_worker" or "stop_application" (Kafka's StreamsUncaughtExceptionHandler), or
+        None to leave it to the setting `uncaught`.
+        """
+        _expect_parameters(function, "on_uncaught", ("error",))
+        self.uncaught_functions.append(function)
         return function
 
     def _process_frames(self, source: Source, to: Topic | str | None, batch: str, user: UserFunction) -> None:
@@ -432,6 +467,11 @@ def _duration(interval: Duration, decorator: str) -> int:
     if interval_ms < 1:
         raise TopologyError(f"@app.{decorator}: expected an interval of at least 1 ms, got {interval!r}")
     return interval_ms
+
+
+def _expect_parameters(function: Callable[..., Any], decorator: str, names: tuple[str, ...]) -> None:
+    user = UserFunction.of(function, decorator)
+    user.expect_parameters(len(names), meaning=f"({', '.join(names)})")
 
 
 def _expect_no_parameters(function: Callable[..., Any], decorator: str) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from streams.dsl.options import Function, arity, callable_or_error
 from streams.dsl.program import Program
 from streams.errors import TopologyError
 from streams.graph.names import checked_name
 from streams.graph.nodes import Serdes
+from streams.on_error import OnError, on_error_of
 
-__all__ = ["Handle", "processor_name", "takes_key"]
+__all__ = ["Handle", "checked_on_error", "processor_name", "takes_key"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +26,15 @@ class Handle:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.node})"
 
+    def on_error(self, policy: Any) -> Self:
+        """What becomes of a record that this step cannot handle: read (a topic's first step) or process.
+
+        "fail", "continue", `dead_letter(TOPIC)`, `retry(ERROR, ...)` or a function (error, record); the application's
+        `on_error` without it. Shape: this handle again.
+        """
+        self.program.set_on_error(self.node, checked_on_error(policy, self.node))
+        return self
+
     def named(self, name: str | None, prefix: str) -> str:
         """The name of a new node: the user's, or one drawn with `prefix`."""
         return self.program.names.named(name, prefix)
@@ -33,6 +43,14 @@ class Handle:
         """Raises: TopologyError when `other` was made by another App."""
         if other.program is not self.program:
             raise TopologyError(f"{self.node}: cannot {what} {other.node}, which belongs to another App")
+
+
+def checked_on_error(policy: Any, where: str) -> OnError | None:
+    """A policy, if there is one. Raises: TopologyError that says what was expected."""
+    try:
+        return None if policy is None else on_error_of(policy)
+    except (TypeError, ValueError) as problem:
+        raise TopologyError(f"{where}: on_error: {problem}") from None
 
 
 def processor_name(name: str | None) -> str | None:

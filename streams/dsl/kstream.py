@@ -73,10 +73,10 @@ class KStream(Handle):
         expect_arity(action, "key, value", "peek")
         return self._same(Verb.PEEK, "KSTREAM-PEEK-", action, name)
 
-    def for_each(self, action: Function, *, name: str | None = None) -> None:
-        """Call `action(key, value)`: the end of a stream in Python."""
+    def for_each(self, action: Function, *, name: str | None = None, on_error: Any = None) -> None:
+        """Call `action(key, value)`: the end of a stream in Python. `on_error` as other steps have it."""
         expect_arity(action, "key, value", "for_each")
-        self._same(Verb.FOR_EACH, "KSTREAM-FOREACH-", action, name)
+        self._same(Verb.FOR_EACH, "KSTREAM-FOREACH-", action, name).on_error(on_error)
 
     def print(self, label: str | None = None, *, file: TextIO | None = None, name: str | None = None) -> None:
         """Write each record as `[label]: key, value`; `label` is this step's name unless given."""
@@ -203,6 +203,7 @@ class KStream(Handle):
                 chooser=chooser,
                 partitioner=partitioner,
                 send=Serdes(given.key or self.serdes.key, given.value or self.serdes.value),
+                on_error=target.on_error if target else None,
             )
         )
 

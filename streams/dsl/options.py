@@ -17,6 +17,7 @@ from streams.durations import Duration, milliseconds
 from streams.errors import TopologyError
 from streams.graph.names import Names, checked_name
 from streams.graph.nodes import Materialization, Serdes
+from streams.on_error import OnError
 from streams.record import Record
 from streams.serdes import serde_for
 from streams.serdes.inference import UNKNOWN, returned_type
@@ -51,12 +52,16 @@ class ValueTimestamp:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic with the serdes of its records, and where their time is found (None: the record's own timestamp)."""
+    """A topic with the serdes of its records, and where their time is found (None: the record's own timestamp).
+
+    `on_error` is what becomes of records that cannot be read from it or written to it; None: what the application says.
+    """
 
     name: str
     key_serde: Serde[Any] | None = None
     value_serde: Serde[Any] | None = None
     timestamp: Function | None = None
+    on_error: OnError | None = None
 
     @classmethod
     def of(cls, topic: Topic | str, *, key: Any = None, value: Any = None, timestamp: Function | None = None) -> Topic:
@@ -73,6 +78,7 @@ class Topic:
             serde_of(key) or topic.key_serde,
             serde_of(value) or topic.value_serde,
             extractor(timestamp) or topic.timestamp,
+            topic.on_error,
         )
 
     @property

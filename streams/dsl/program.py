@@ -15,6 +15,7 @@ from streams.graph.graph import Graph
 from streams.graph.names import Names
 from streams.graph.nodes import Node, Repartition, Serdes
 from streams.graph.repartitions import repartition_node
+from streams.on_error import OnError
 
 __all__ = ["Program"]
 
@@ -35,6 +36,10 @@ class Program:
         """Append a node. Raises: TopologyError for a name that is taken."""
         self.graph = self.graph.add(node)
         return node
+
+    def set_on_error(self, name: str, policy: OnError | None) -> None:
+        """Say what becomes of records that a node cannot handle."""
+        self.graph = self.graph.update(name, on_error=policy)
 
     def add_store(self, spec: StoreSpec) -> None:
         """Add a store that processors use by name. Raises: TopologyError when there is another one of this name."""

@@ -122,6 +122,7 @@ class TopologyBuilder:
                 chooser=chooser,
                 partitioner=partitioner,
                 send=target.serdes if target else Serdes(serde_of(key), serde_of(value)),
+                on_error=target.on_error if target else None,
             )
         )
         return self

@@ -18,6 +18,7 @@ from typing import Any
 from state.serde import Serde
 from state.stores import StoreKind, StoreSpec
 from streams.graph.windows import EmitStrategy, JoinWindows, Windows
+from streams.on_error import OnError
 
 __all__ = [
     "Aggregate",
@@ -125,12 +126,14 @@ class Materialization:
 class Node:
     """What all nodes have: a name that is unique in the graph, parents by name, and the serdes of what comes out.
 
-    `serdes` are what is known of the key and value that this node passes on.
+    `serdes` are what is known of the key and value that this node passes on; `on_error` is what becomes of a record it
+    cannot handle, None: what the configuration says.
     """
 
     name: str
     parents: tuple[str, ...] = ()
     serdes: Serdes = Serdes()
+    on_error: OnError | None = None
 
     @property
     def fed_by(self) -> tuple[str, ...]:

@@ -124,7 +124,7 @@ class StreamAggregate:
         store, keys = self._store, batch.keys
         if batch.headers or not store.holds_updates:
             return
-        known, add, initial = store.known, self._fold.add, self._fold.initial
+        known, add, initial, pure = store.known, self._fold.add, self._fold.initial, self._fold.pure
         held: dict[Any, tuple[Any, int]] = {}
         get = held.get
         row = self._row
@@ -143,7 +143,7 @@ class StreamAggregate:
                     first = row
                     stored = self._lookup(key)
                 old, before = (initial(), timestamp) if stored is None else stored
-                new = add(key, value, old if old.__class__ in IMMUTABLE else copied(old))
+                new = add(key, value, old if pure or old.__class__ in IMMUTABLE else copied(old))
                 latest = before if before > timestamp else timestamp  # noqa: FURB136  max() is four times slower
                 if not alone and new is not None:
                     held[key] = new, latest

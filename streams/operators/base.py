@@ -63,8 +63,11 @@ class OperatorContext(Protocol):
         timestamps: Sequence[int],
         headers: Sequence[Headers] | None,
         partitions: Sequence[int] | None = None,
-    ) -> None:
-        """Write records to a topic; without `partitions`, Kafka's partitioner chooses by the key's bytes."""
+    ) -> Sequence[int]:
+        """Write records to a topic; without `partitions`, Kafka's partitioner chooses by the key's bytes.
+
+        Shape: the rows of those that are too large and were left out; the caller decides what that means.
+        """
         ...
 
     def partition_count(self, topic: str) -> int:
@@ -88,6 +91,10 @@ class OperatorContext(Protocol):
 
     def deserialization_failed(self, node: str, record: Record, error: Exception) -> None:
         """The bytes of a source's record cannot be read. Returns to skip it. Raises: DeserializationError otherwise."""
+        ...
+
+    def attempted(self, node: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function of a node with the retries that its policy asks for; the function itself where it asks for none."""
         ...
 
     def remember(self, key: str, number: int) -> None:

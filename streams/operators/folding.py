@@ -24,16 +24,17 @@ _SHALLOW: dict[type, bool] = {}
 class Fold:
     """How a value is taken in: `add(key, value, aggregate)`, begun with `initial()`.
 
-    An initial None means that the first value is taken as it is (`reduce`).
+    An initial None means that the first value is taken as it is (`reduce`). `pure`: what `add` is given never changes.
     """
 
     initial: Callable[[], Any]
     add: Callable[[Any, Any, Any], Any]
+    pure: bool = False
 
 
 def count_fold() -> Fold:
     """Counts."""
-    return Fold(lambda: 0, lambda _key, _value, count: count + 1)
+    return Fold(lambda: 0, lambda _key, _value, count: count + 1, pure=True)
 
 
 def reduce_fold(reducer: Callable[[Any, Any], Any]) -> Fold:

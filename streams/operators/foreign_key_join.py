@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from state.serde import Serde
+from streams.errors import ProductionError
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.columns import UNHANDLED, Output, report, rows_of
 from streams.operators.getters import Getter
@@ -272,6 +273,16 @@ class Resolve(_RecordByRecord):
         self._output.add(row, primary, result, timestamp)
 
 
+def expect_written(topic: str, left_out: Sequence[int]) -> None:
+    """Raises: ProductionError when the join cannot hear of a row, because its message is too large."""
+    if left_out:
+        raise ProductionError(
+            f"{len(left_out):,} message(s) between the sides of a foreign-key join are too large for {topic}: raise "
+            "max_request_size, and max.message.bytes of the topic, or join smaller rows",
+            node=topic,
+        )
+
+
 def subscription_sink(context: OperatorContext, topic: str, key: Serde[Any], partitioner: Partitioner | None) -> Emit:
     """Writes subscriptions, by the bytes of the foreign key or as `partitioner(topic, key, value, count)` says."""
 
@@ -284,7 +295,9 @@ def subscription_sink(context: OperatorContext, topic: str, key: Serde[Any], par
                 chosen_partitions(partitioner(topic, foreign, None, count), data, count, topic)[0]
                 for foreign, data in zip(keys, batch.keys, strict=True)
             ]
-        context.send(topic, batch.keys, batch.values, batch.timestamps, batch.headers, partitions)
+        expect_written(
+            topic, context.send(topic, batch.keys, batch.values, batch.timestamps, batch.headers, partitions)
+        )
 
     return stage
 
@@ -295,6 +308,6 @@ def response_sink(context: OperatorContext, topic: str) -> Emit:
     def stage(batch: Batch) -> None:
         partitions = [target.partition for target in batch.values]
         values = [target.data for target in batch.values]
-        context.send(topic, batch.keys, values, batch.timestamps, batch.headers, partitions)
+        expect_written(topic, context.send(topic, batch.keys, values, batch.timestamps, batch.headers, partitions))
 
     return stage

@@ -188,10 +188,11 @@ class Process:
         self._context = context
         self._own = NodeContext(context, self._node, self._children, self._stores, fixed_key=self._fixed_key)
         self._processor.init(self._own)
+        self._process = context.attempted(self._node, self._processor.process)
 
     def process(self, batch: Batch) -> None:
         """Hand the records to the processor, one by one."""
-        own, process = self._own, self._processor.process
+        own, process = self._own, self._process
         for row in range(len(batch)):
             record = batch.record(row)
             own.begin(record, record.timestamp)

@@ -98,7 +98,15 @@ class RecordSink:
         if self._plain_key is not None and (count := context.partition_count(topic)) > 1:
             plain = self._plain_key.serialize
             partitions = [0 if key is None else partitions_for((plain(key.key),), count)[0] for key in batch.keys]
-        context.send(topic, keys, values, batch.timestamps, batch.headers, partitions)
+        for row in context.send(topic, keys, values, batch.timestamps, batch.headers, partitions):
+            self._refused(topic, batch, row, keys[row], values[row])
+
+    def _refused(self, topic: str, batch: Batch, row: int, key: bytes | None, value: bytes | None) -> None:
+        size = len(key or b"") + len(value or b"")
+        too_large = ValueError(
+            f"{size:,} bytes are too large: raise max_request_size, and the topic's max.message.bytes"
+        )
+        self._context.production_failed(self._node, topic, batch.record(row), too_large)
 
     def _send_partitioned(self, topic: str, batch: Batch, keys: list[bytes | None], values: list[bytes | None]) -> None:
         """Send where the sink's own partitioner says: a record may go to several partitions, or to none."""
@@ -115,7 +123,7 @@ class RecordSink:
             rows.extend([row] * len(chosen))
             partitions.extend(chosen)
         if rows:
-            self._context.send(
+            left_out = self._context.send(
                 topic,
                 [keys[row] for row in rows],
                 [values[row] for row in rows],
@@ -123,6 +131,8 @@ class RecordSink:
                 batch.headers and [batch.headers[row] for row in rows],
                 partitions,
             )
+            for row in dict.fromkeys(rows[at] for at in left_out):
+                self._refused(topic, batch, row, keys[row], values[row])
 
 
 def chosen_partitions(choice: int | Iterable[int] | None, key: bytes | None, count: int, topic: str) -> list[int]:

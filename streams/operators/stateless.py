@@ -34,6 +34,7 @@ Function = Callable[..., Any]
 
 def filtering(context: OperatorContext, node: str, predicate: Function, emit: Emit, *, negate: bool = False) -> Emit:
     """Passes on the records for which predicate(key, value) holds, or with `negate` does not."""
+    predicate = context.attempted(node, predicate)
 
     def stage(batch: Batch) -> None:
         verdicts, failed = mapped(context, node, batch, predicate, batch.keys, batch.values)
@@ -69,6 +70,7 @@ def filter_keys(context: OperatorContext, node: str, emit: Emit) -> Emit:
 
 def mapping_values(context: OperatorContext, node: str, function: Function, emit: Emit, *, with_key: bool) -> Emit:
     """Replaces each value by function(value), or function(key, value)."""
+    function = context.attempted(node, function)
 
     def stage(batch: Batch) -> None:
         columns = (batch.keys, batch.values) if with_key else (batch.values,)
@@ -82,6 +84,7 @@ def mapping_values(context: OperatorContext, node: str, function: Function, emit
 
 def select_key(context: OperatorContext, node: str, function: Function, emit: Emit) -> Emit:
     """Replaces each key by function(key, value)."""
+    function = context.attempted(node, function)
 
     def stage(batch: Batch) -> None:
         keys, failed = mapped(context, node, batch, function, batch.keys, batch.values)
@@ -94,9 +97,10 @@ def select_key(context: OperatorContext, node: str, function: Function, emit: Em
 
 def mapping(context: OperatorContext, node: str, function: Function, emit: Emit) -> Emit:
     """Replaces each record's key and value by the pair function(key, value)."""
+    paired = context.attempted(node, pair_of(function, node))
 
     def stage(batch: Batch) -> None:
-        pairs, failed = mapped(context, node, batch, pair_of(function, node), batch.keys, batch.values)
+        pairs, failed = mapped(context, node, batch, paired, batch.keys, batch.values)
         batch = kept(batch, failed)
         if not batch.keys:
             return
@@ -121,7 +125,7 @@ def pair_of(function: Function, node: str) -> Function:
 
 def flat_mapping_values(context: OperatorContext, node: str, function: Function, emit: Emit, *, with_key: bool) -> Emit:
     """Replaces each record by one per value of the iterable function(value), or function(key, value)."""
-    listed = listed_by(function, node)
+    listed = context.attempted(node, listed_by(function, node))
 
     def stage(batch: Batch) -> None:
         columns = (batch.keys, batch.values) if with_key else (batch.values,)
@@ -133,7 +137,7 @@ def flat_mapping_values(context: OperatorContext, node: str, function: Function,
 
 def flat_mapping(context: OperatorContext, node: str, function: Function, emit: Emit) -> Emit:
     """Replaces each record by one per pair of the iterable function(key, value)."""
-    listed = listed_by(function, node, pairs=True)
+    listed = context.attempted(node, listed_by(function, node, pairs=True))
 
     def stage(batch: Batch) -> None:
         lists, failed = mapped(context, node, batch, listed, batch.keys, batch.values)
@@ -192,6 +196,7 @@ def repeated(column: Sequence[Any], counts: list[int]) -> list[Any]:
 
 def peeking(context: OperatorContext, node: str, function: Function, emit: Emit) -> Emit:
     """Shows each record to function(key, value) and passes it on unchanged."""
+    function = context.attempted(node, function)
 
     def stage(batch: Batch) -> None:
         _, failed = mapped(context, node, batch, function, batch.keys, batch.values)
@@ -204,6 +209,7 @@ def peeking(context: OperatorContext, node: str, function: Function, emit: Emit)
 
 def for_each(context: OperatorContext, node: str, function: Function) -> Emit:
     """Hands each record to function(key, value); nothing follows."""
+    function = context.attempted(node, function)
 
     def stage(batch: Batch) -> None:
         mapped(context, node, batch, function, batch.keys, batch.values)
@@ -222,8 +228,10 @@ def splitting(
                 return index
         return -1
 
+    choose = context.attempted(node, branch_of)
+
     def stage(batch: Batch) -> None:
-        chosen, _ = mapped(context, node, batch, branch_of, batch.keys, batch.values)
+        chosen, _ = mapped(context, node, batch, choose, batch.keys, batch.values)
         for index, branch in enumerate(branches):
             pass_selected(batch, [choice == index for choice in chosen], branch)
 

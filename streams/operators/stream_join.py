@@ -94,6 +94,8 @@ class StreamJoinSide:
         self.node = node
         self._other_name = other_store
         self._joiner = joiner
+        self.joined: Joiner = joiner if from_left else swapped(joiner)
+        """function(key, this side's value, the other's) -> the joiner's result"""
         self._emit = emit
         self._from_left = from_left
         self.before_ms = before_ms
@@ -134,10 +136,6 @@ class StreamJoinSide:
         if dropped:
             self._context.dropped(self.node, dropped, NOTHING_TO_JOIN)
         self._output.pass_on(batch, self._emit)
-
-    def joined(self, key: Any, mine: Any, other: Any) -> Any:
-        """The joiner's result, its arguments in order."""
-        return self._joiner(key, mine, other) if self._from_left else self._joiner(key, other, mine)
 
     def _meet(self, row: int, key: Any, value: Any, timestamp: int) -> None:
         if self._pending and timestamp == self.time.stream_time:
@@ -191,6 +189,11 @@ class StreamJoinSide:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def swapped(joiner: Joiner) -> Joiner:
+    """A joiner that is given the right side's value first."""
+    return lambda key, right, left: joiner(key, left, right)
 
 
 class SelfJoin:

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 NAME = "headrace"
 UNKNOWN_LAG = 1 << 60
+HOSTS_BYTES = 640 << 10
+"""Most of what a broker takes as one record (message.max.bytes, 1 MiB), in which it keeps a group with all members."""
 
 Ends = Callable[[Iterable[TopicPartition]], Mapping[TopicPartition, int]]
 """End offsets; called beside the processing thread."""
@@ -157,7 +159,7 @@ class TaskAssignor:
         for task, names in made.standbys.items():
             for name in names:
                 standbys[name].append(task)
-        hosts = packed_hosts(_hosts(made, standbys, infos))
+        hosts = _fitting(packed_hosts(_hosts(made, standbys, infos)), len(infos))
         withheld = _withheld(made, tasks, members)
         for name, waiting in withheld.items():
             standbys[name] += [task for task in waiting if self._changelogs[task.subtopology]]
@@ -224,6 +226,18 @@ def _hosts(
             before = found.get(info.address, HostTasks(frozenset(), frozenset()))
             found[info.address] = HostTasks(before.running.union(running[name]), before.standbys.union(standbys[name]))
     return found
+
+
+def _fitting(hosts: bytes, members: int) -> bytes:
+    """The hosts, if the group's record can take them once per member; else nobody is told, and the group works on."""
+    if len(hosts) * members <= HOSTS_BYTES:
+        return hosts
+    log.warning(
+        "%d members with %d bytes of addresses each do not fit into one message: nobody is told who has which key",
+        members,
+        len(hosts),
+    )
+    return b""
 
 
 def _say(made: Plan, tasks: int, members: int, *, complete: bool) -> None:

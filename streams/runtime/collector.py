@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import Any, Protocol, cast
 
 from streams.clients.partitioner import partitions_for
+from streams.errors import ProductionError
 from streams.record import Headers
 
 
@@ -26,8 +27,8 @@ class Output(Protocol):
         values: Sequence[bytes | None],
         timestamps: Sequence[int],
         headers: Sequence[Headers] | None = None,
-    ) -> None:
-        """Append records to a partition."""
+    ) -> Sequence[int]:
+        """Append records to a partition; the answer is the indices of those that are too large."""
         ...
 
     def partition_count(self, topic: str) -> int:
@@ -54,8 +55,17 @@ class ChangelogPartition:
         timestamps: Sequence[int],
         headers: Sequence[Headers] | None = None,
     ) -> None:
-        """Append changes; None deletes."""
-        self._producer.send(self.topic, self.partition, keys, values, timestamps, headers)
+        """Append changes; None deletes. Raises: ProductionError for one that is too large: state must not lose it."""
+        refused = self._producer.send(self.topic, self.partition, keys, values, timestamps, headers)
+        if refused:
+            at = refused[0]
+            size = len(keys[at]) + len(values[at] or b"")
+            raise ProductionError(
+                f"a change of {size:,} bytes is too large for the changelog {self.topic}: keep less under one key, or "
+                "raise max_request_size, and max.message.bytes of the topic",
+                node="changelog",
+                value=keys[at],
+            )
 
 
 class Collector:
@@ -73,21 +83,26 @@ class Collector:
         timestamps: Sequence[int],
         headers: Sequence[Headers] | None,
         partitions: Sequence[int] | None = None,
-    ) -> None:
-        """Write records; without `partitions`, Kafka's partitioner chooses by the key's bytes."""
+    ) -> Sequence[int]:
+        """Write records; without `partitions`, Kafka's partitioner chooses by the key's bytes.
+
+        Shape: the indices of those that are too large and were left out.
+        """
         count = self.producer.partition_count(topic)
         if count == 1 and partitions is None:
-            self.producer.send(topic, 0, keys, values, timestamps, headers)
-            return
+            return self.producer.send(topic, 0, keys, values, timestamps, headers)
         chosen = self._partitions(keys, count) if partitions is None else partitions
+        refused: list[int] = []
         for partition, indices in _by_partition(chosen).items():
             if len(indices) == len(keys):
-                self.producer.send(topic, partition, keys, values, timestamps, headers)
-                return
+                return self.producer.send(topic, partition, keys, values, timestamps, headers)
             pick = _picker(indices)
-            self.producer.send(
+            left_out = self.producer.send(
                 topic, partition, pick(keys), pick(values), pick(timestamps), pick(headers) if headers else None
             )
+            if left_out:
+                refused += [indices[at] for at in left_out]
+        return refused
 
     def changelog(self, topic: str, partition: int) -> ChangelogPartition:
         """The writer of one store's changelog."""

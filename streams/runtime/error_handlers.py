@@ -1,7 +1,8 @@
-"""What happens to a record that cannot be handled: the task stops with an error that tells all, or it is skipped.
+"""What happens to a record that cannot be handled: the task stops with an error that tells all, or it goes on.
 
-Rules: `fail` raises the RecordError with the cause chained; `continue` counts and warns, at most one warning per node
-and kind in ten seconds, so that a bad topic cannot flood the log. Nothing here knows what a task is.
+Rules: a node's own policy counts, else that of the kind of error. `fail` raises the RecordError with the cause chained;
+to go on counts and warns, at most one warning per node and kind in ten seconds, so that a bad topic cannot flood the
+log. Nothing here knows what a task is: a decision for dead letters is returned, and the task writes the letter.
 """
 
 from __future__ import annotations
@@ -9,55 +10,139 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping
+from copy import copy
+from typing import Any, NamedTuple
 
-from streams.errors import DeserializationError, ProcessingError, ProductionError, RecordError
+from streams.config import StreamsConfig
+from streams.errors import ConfigError, DeserializationError, ProcessingError, ProductionError, RecordError
+from streams.on_error import FAIL, Decision, OnError, on_error_of
 from streams.record import Record
+from streams.topology.topology import Topology
 
 log = logging.getLogger(__name__)
 
 WARN_EVERY_S = 10.0
 
-FAIL = "fail"
-CONTINUE = "continue"
+
+class DeadLetter(NamedTuple):
+    """Where a record goes, and why."""
+
+    topic: str
+    error: RecordError
 
 
 class ErrorHandlers:
-    """The decisions of one worker, and what they were; `skipped` counts records by kind of error."""
+    """The decisions of one worker, and what they were.
 
-    def __init__(self, *, deserialization: str = FAIL, processing: str = FAIL, production: str = FAIL) -> None:
+    `skipped` counts the records it went on without, by kind of error; `dead_letters` those among them that were written
+    to a topic, by topic. `steps` are the policies of single nodes.
+    """
+
+    def __init__(
+        self,
+        *,
+        deserialization: OnError = FAIL,
+        processing: OnError = FAIL,
+        production: OnError = FAIL,
+        steps: Mapping[str, OnError] | None = None,
+    ) -> None:
         self.skipped: Counter[str] = Counter()
+        self.dead_letters: Counter[str] = Counter()
         self._deserialization = deserialization
         self._processing = processing
         self._production = production
+        self._steps = steps or {}
+        self._writes_letters = True
         self._warned: dict[tuple[str, str], float] = {}
 
-    def deserialization(self, node: str, record: Record, error: Exception) -> None:
-        """Skip a record whose bytes cannot be read, or raise DeserializationError."""
-        message = f"a record of {record.topic} cannot be read: {error}"
-        self._decide(self._deserialization, _error(DeserializationError, message, node, record), error)
+    @classmethod
+    def of(cls, topology: Topology, config: StreamsConfig) -> ErrorHandlers:
+        """Those of an application. Raises: ConfigError for retries that would outlast `max_poll_interval_ms`."""
+        handlers = cls(
+            deserialization=config.deserialization_on_error,
+            processing=config.processing_on_error,
+            production=config.production_on_error,
+            steps={name: node.node.on_error for name, node in topology.nodes.items() if node.node.on_error is not None},
+        )
+        for name, policy in (("processing_on_error", handlers._processing), *handlers._steps.items()):
+            waited_ms = sum(policy.retry.pauses_ms()) if policy.retry else 0
+            if waited_ms >= config.max_poll_interval_ms:
+                raise ConfigError(
+                    f"{name}: its retries wait up to {waited_ms:,} ms, and after max_poll_interval_ms "
+                    f"({config.max_poll_interval_ms:,}) the task is given to another worker: retry less, or raise that"
+                )
+        return handlers
 
-    def processing(self, node: str, record: Record, error: Exception) -> None:
-        """Skip a record that user code raised for, or raise ProcessingError."""
+    def without_letters(self) -> ErrorHandlers:
+        """The same, for global tables: each worker reads their topics, and would write every letter once more."""
+        handlers = copy(self)
+        handlers._writes_letters = False
+        return handlers
+
+    @property
+    def dead_letter_topics(self) -> tuple[str, ...]:
+        """The topics of dead letters that are known from the start."""
+        policies = (self._deserialization, self._processing, self._production, *self._steps.values())
+        return tuple(dict.fromkeys(policy.topic for policy in policies if policy.topic))
+
+    def deserialization(self, node: str, record: Record, error: Exception) -> DeadLetter | None:
+        """Go on without a record whose bytes cannot be read, or raise DeserializationError."""
+        message = f"a record of {record.topic} cannot be read: {error}"
+        return self._decide(self._deserialization, _error(DeserializationError, message, node, record), record, error)
+
+    def processing(self, node: str, record: Record, error: Exception) -> DeadLetter | None:
+        """Go on without a record that user code raised for, or raise ProcessingError."""
         if isinstance(error, RecordError):
             raise error
         message = f"the code of {node} raised {type(error).__name__}: {error}"
-        self._decide(self._processing, _error(ProcessingError, message, node, record), error)
+        return self._decide(self._processing, _error(ProcessingError, message, node, record), record, error)
 
-    def production(self, node: str, topic: str, record: Record, error: Exception) -> None:
-        """Skip a result that cannot be written, or raise ProductionError."""
+    def production(self, node: str, topic: str, record: Record, error: Exception) -> DeadLetter | None:
+        """Go on without a result that cannot be written, or raise ProductionError."""
         message = f"a result for {topic} cannot be written: {error}"
-        self._decide(self._production, _error(ProductionError, message, node, record), error)
+        return self._decide(self._production, _error(ProductionError, message, node, record), record, error)
+
+    def attempted(self, node: str, function: Callable[..., Any], wait_s: Callable[[float], None]) -> Callable[..., Any]:
+        """The function with the retries of its node around it; the function itself where there are none."""
+        retry = self._steps.get(node, self._processing).retry
+        if retry is None:
+            return function
+
+        def attempt(*arguments: Any) -> Any:
+            for pause_ms in retry.pauses_ms():
+                try:
+                    return function(*arguments)
+                except retry.errors as error:
+                    kind = type(error).__name__
+                    self._warn(
+                        node, f"retried {kind}", "%s raised %s: %s; once more in %d ms", node, kind, error, pause_ms
+                    )
+                    wait_s(pause_ms / 1000)
+            return function(*arguments)
+
+        return attempt
 
     def dropped(self, task: str, node: str, count: int, reason: str) -> None:
         """Say once in a while that Kafka's rules drop records."""
         self._warn(node, reason, "task %s: %s drops %d record(s): %s", task, node, count, reason)
 
-    def _decide(self, decision: str, error: RecordError, cause: Exception) -> None:
-        if decision == FAIL:
+    def _decide(self, default: OnError, error: RecordError, record: Record, cause: Exception) -> DeadLetter | None:
+        error.__cause__ = cause
+        policy = self._steps.get(error.node, default)
+        if policy.handler is not None:
+            policy = _asked(policy.handler, error, record)
+        if policy.decision is Decision.FAIL:
             raise error from cause
         kind = type(error).__name__
         self.skipped[kind] += 1
-        self._warn(error.node, kind, "skipping a record (%d so far): %s", self.skipped[kind], error)
+        if policy.topic is None or not self._writes_letters:
+            self._warn(error.node, kind, "skipping a record (%d so far): %s", self.skipped[kind], error)
+            return None
+        self.dead_letters[policy.topic] += 1
+        so_far = self.dead_letters[policy.topic]
+        self._warn(error.node, kind, "a record goes to %s (%d so far): %s", policy.topic, so_far, error)
+        return DeadLetter(policy.topic, error)
 
     def _warn(self, node: str, kind: str, message: str, *values: object) -> None:
         now = time.monotonic()
@@ -65,6 +150,21 @@ class ErrorHandlers:
         if last is None or now - last >= WARN_EVERY_S:
             self._warned[node, kind] = now
             log.warning(message, *values)
+
+
+def _asked(handler: Callable[[RecordError, Record], Any], error: RecordError, record: Record) -> OnError:
+    """What the user's handler decides. Raises: ConfigError when that is no decision."""
+    answer = handler(error, record)
+    try:
+        policy = on_error_of(answer)
+    except (TypeError, ValueError):
+        policy = None
+    if policy is None or policy.handler is not None or policy.retry is not None:
+        name = getattr(handler, "__qualname__", repr(handler))
+        raise ConfigError(
+            f'the error handler {name} returns "fail", "continue" or dead_letter(TOPIC), got {answer!r}'
+        ) from error
+    return policy
 
 
 def _error(kind: type[RecordError], message: str, node: str, record: Record) -> RecordError:

@@ -43,7 +43,12 @@ class GlobalState:
             GLOBAL_TASK,
             lambda context: compile_global(topology, context),
             self._inputs,
-            dataclasses.replace(environment, open_store=_in_memory, max_task_idle_ms=-1),
+            dataclasses.replace(
+                environment,
+                open_store=_in_memory,
+                max_task_idle_ms=-1,
+                handlers=environment.handlers.without_letters(),
+            ),
         )
 
     @property

@@ -14,6 +14,8 @@ from streams.runtime.process_id import ProcessId
 from streams.runtime.task import TaskId
 from streams.topology.topology import Topology
 
+FIRST_PAUSE_S = 1.0
+
 Lag = Callable[[TaskId], int | None]
 
 
@@ -42,6 +44,9 @@ class GroupView:
         self._probing_interval_s = probing_interval_s
         self._clock = clock
         self._warmups: frozenset[TaskId] = frozenset()
+        self._were_warm: frozenset[TaskId] = frozenset()
+        self._pause_s = FIRST_PAUSE_S
+        self._warm_from = 0.0
         self._probe_at: float | None = None
         self._round = 0
 
@@ -75,12 +80,21 @@ class GroupView:
         self.copies = self._warmups.union(map(task_named, info.standbys))
         self.hosts = unpacked_hosts(info.hosts)
         self._probe_at = self._clock() + self._probing_interval_s if info.probe else None
+        if self._warmups != self._were_warm:
+            self._warm_from, self._pause_s = 0.0, FIRST_PAUSE_S
 
     def probe_due(self, lag: Lag) -> bool:
-        """Whether it is time for the group to look again: once per assignment."""
-        due = self._probe_at is not None and self._clock() >= self._probe_at
-        if not due and not (self._warmups and all(self._is_warm(lag(task)) for task in self._warmups)):
+        """Whether it is time for the group to look again: once per assignment.
+
+        A copy that was warm here and not in the leader's eyes is given longer and longer: a busy changelog runs ahead.
+        """
+        now = self._clock()
+        warm = self._warmups and now >= self._warm_from and all(self._is_warm(lag(task)) for task in self._warmups)
+        if not warm and not (self._probe_at is not None and now >= self._probe_at):
             return False
+        if warm:
+            self._were_warm, self._warm_from = self._warmups, now + self._pause_s
+            self._pause_s = min(2 * self._pause_s, self._probing_interval_s)
         self._probe_at, self._warmups = None, frozenset()
         self._round += 1
         return True

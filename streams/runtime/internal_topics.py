@@ -9,30 +9,47 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from streams.clients.base import Admin, NewTopic
+from streams.clients.base import Admin, NewTopic, TopicDescription
 from streams.config import StreamsConfig
-from streams.errors import TopologyError
+from streams.errors import ChangelogLost, TopologyError
 from streams.runtime.assignor import TaskInputs
 from streams.runtime.collector import Output
 from streams.topology.internal_topics import partition_counts
-from streams.topology.topology import Topology
+from streams.topology.topology import InternalTopic, SubTopology, Topology
 
 log = logging.getLogger(__name__)
 
 
-def ensure_topics(topology: Topology, config: StreamsConfig, admin: Admin, producer: Output) -> dict[str, int]:
+def ensure_topics(
+    topology: Topology,
+    config: StreamsConfig,
+    admin: Admin,
+    producer: Output,
+    on_disk: Callable[[str], bool] = lambda _store: False,
+) -> dict[str, int]:
     """Make what is missing; the answer is the partition count of every topic that tasks read.
 
-    Raises: ClientError for a missing source topic, TopologyError for a wrong number of partitions.
+    `on_disk(store)` tells whether state of that store lies on this machine.
+    Raises: ClientError for a missing source topic, TopologyError for an internal topic that does not fit, ChangelogLost
+    for one that is gone.
     """
     known = _known(topology, admin, producer)
     internal = partition_counts(known, topology.subtopologies, topology.repartition_topics, topology.copartition_groups)
     counts = {**known, **internal}
     wanted = {**internal, **changelog_counts(topology, counts)}
-    _create(topology, config, admin, wanted)
+    _create(topology, config, admin, wanted, on_disk)
     return counts
+
+
+def ensure_dead_letters(topics: Iterable[str], config: StreamsConfig, admin: Admin) -> None:
+    """Make the topics of dead letters that are missing, with the broker's number of partitions."""
+    wanted = dict.fromkeys(topics)
+    missing = [name for name in wanted if name not in admin.describe(wanted)] if wanted else []
+    if missing:
+        log.info("creating topics for dead letters: %s", ", ".join(missing))
+        admin.create(NewTopic(name, -1, config.replication_factor, {}) for name in missing)
 
 
 def changelog_counts(topology: Topology, counts: Mapping[str, int]) -> dict[str, int]:
@@ -42,6 +59,30 @@ def changelog_counts(topology: Topology, counts: Mapping[str, int]) -> dict[str,
         tasks = max((counts.get(topic, 0) for topic in part.source_topics), default=0)
         found |= {topic: tasks for topic in part.changelogs.values() if topic in topology.changelog_topics}
     return found
+
+
+def expect_changelogs(part: SubTopology, partition: int, changelogs: Mapping[str, int]) -> None:
+    """Raises: TopologyError for a task beyond its changelogs: a source topic has grown under a stateful part."""
+    for store, topic in part.changelogs.items():
+        if partition >= changelogs.get(topic, partition + 1):
+            raise TopologyError(
+                f"task {part.id}_{partition} is new, since {' or '.join(part.source_topics)} has grown, and the changelog "
+                f"{topic} of store {store} has only {changelogs[topic]} partition(s): with more partitions, keys go to "
+                "other tasks than those that have their state. Give the topic its old size back by moving the records to "
+                "a new topic, or begin anew with `streams reset`"
+            )
+
+
+def expect_state(topology: Topology, missing: Iterable[str], on_disk: Callable[[str], bool]) -> None:
+    """Look at changelogs that are missing, before they are made.
+
+    Raises: ChangelogLost for one whose store lies on this disk, `on_disk(store)`: it has been in use.
+    """
+    gone = set(missing)
+    for part in topology.subtopologies:
+        for store, topic in part.changelogs.items():
+            if topic in gone and on_disk(store):
+                raise ChangelogLost(topic, store, "does not exist, and the store lies on this disk")
 
 
 def matching_topics(topology: Topology, admin: Admin) -> dict[str, int]:
@@ -81,20 +122,60 @@ def _known(topology: Topology, admin: Admin, producer: Output) -> dict[str, int]
     }
 
 
-def _create(topology: Topology, config: StreamsConfig, admin: Admin, wanted: Mapping[str, int]) -> None:
+def _create(
+    topology: Topology,
+    config: StreamsConfig,
+    admin: Admin,
+    wanted: Mapping[str, int],
+    on_disk: Callable[[str], bool],
+) -> None:
     existing = admin.describe(wanted)
-    for name, description in existing.items():
-        if description.partitions != wanted[name]:
-            raise TopologyError(
-                f"internal topic {name} has {description.partitions} partition(s), and {wanted[name]} are needed: its "
-                "source topics have changed. Reset the application (`streams reset`), or give it another name"
-            )
     topics = {**topology.repartition_topics, **topology.changelog_topics}
+    for name, description in existing.items():
+        expect_fitting(description, topics[name], wanted[name])
     missing = [
         NewTopic(name, count, config.replication_factor, topics[name].config)
         for name, count in wanted.items()
         if name not in existing
     ]
+    expect_state(topology, (topic.name for topic in missing), on_disk)
     if missing:
         log.info("creating internal topics: %s", ", ".join(f"{topic.name} ({topic.partitions})" for topic in missing))
         admin.create(missing)
+
+
+def expect_fitting(found: TopicDescription, topic: InternalTopic, partitions: int) -> None:
+    """Look at an internal topic that exists.
+
+    Raises: TopologyError for another number of partitions, or a policy that would lose state; a name and a cure are in
+    it. Other settings are the operator's to change, and only told.
+    """
+    if found.partitions != partitions:
+        raise TopologyError(
+            f"internal topic {found.name} has {found.partitions} partition(s), and {partitions} are needed: its "
+            "source topics have changed, or somebody made it anew. Reset the application (`streams reset`), or give "
+            "it another name"
+        )
+    wanted = topic.config.get("cleanup.policy", "delete")
+    policy = found.config.get("cleanup.policy", wanted)
+    if _policies(policy) != _policies(wanted):
+        harm = (
+            "state would be deleted by its age" if "compact" in wanted else "all but a key's last record would be lost"
+        )
+        raise TopologyError(
+            f"internal topic {found.name} has cleanup.policy={policy}, and {wanted} is needed: {harm}. Set it back "
+            f"(kafka-configs --alter --topic {found.name} --add-config cleanup.policy={wanted})"
+        )
+    kept, needed = (int(config.get("retention.ms", -1)) for config in (found.config, topic.config))
+    if "delete" in wanted and kept >= 0 and (needed < 0 or kept < needed):
+        raise TopologyError(
+            f"internal topic {found.name} has retention.ms={kept}, and {needed} is needed: records that still count would "
+            f"be deleted. Raise it (kafka-configs --alter --topic {found.name} --add-config retention.ms={needed})"
+        )
+    for name, value in topic.config.items():
+        if name not in {"cleanup.policy", "retention.ms"} and found.config.get(name, value) != value:
+            log.info("internal topic %s has %s=%s, not %s: left as it is", found.name, name, found.config[name], value)
+
+
+def _policies(text: str) -> set[str]:
+    return {each.strip() for each in text.split(",")}

@@ -8,13 +8,14 @@ empty, `max_task_idle_ms` says how long the others wait for it. Nothing here kno
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import accumulate, chain
 from typing import NamedTuple
 
 from streams.clients.base import RawBatch
-from streams.record import NO_TIMESTAMP, Batch, TopicPartition
+from streams.record import NO_TIMESTAMP, Batch, Record, TopicPartition
 
 Deserialize = Callable[[Batch, int], Batch]
 """Raw columns and the partition time before them; the answer may hold fewer records."""
@@ -49,6 +50,8 @@ class PartitionQueue:
         self._deserialize = deserialize
         self._raw: deque[RawBatch] = deque()
         self._front: Batch | None = None
+        self._origin: Batch | None = None
+        """What was decoded last, as it was read: where dead letters come from."""
         self._cursor = 0
         self._latest = NO_TIMESTAMP
         self._after_front = 0
@@ -79,21 +82,38 @@ class PartitionQueue:
 
         The head record is always taken; the caller has checked that there is one.
         """
+        front, stop = self._cut_front(limit, bound, due)
+        whole = self._cursor == 0 and stop == len(front)
+        batch = front if whole else front.slice(self._cursor, stop)
+        self.partition_time = max(self.partition_time, self._latest if whole else max(batch.timestamps))
+        self._advance(front, stop)
+        return batch
+
+    def peek(self, limit: int, bound: int, due: int) -> Batch:
+        """What `take` would give; it stays."""
+        front, stop = self._cut_front(limit, bound, due)
+        return front.slice(self._cursor, stop)
+
+    def _cut_front(self, limit: int, bound: int, due: int) -> tuple[Batch, int]:
         front = self._front
         assert front is not None, "take from an empty queue"
         start, stop = self._cursor, min(len(front), self._cursor + limit)
         if self._latest > bound or self._latest >= due:
             stop = _cut(front.timestamps, start, stop, bound, due)
-        whole = start == 0 and stop == len(front)
-        batch = front if whole else front.slice(start, stop)
-        self.partition_time = max(self.partition_time, self._latest if whole else max(batch.timestamps))
-        self._advance(front, stop)
-        return batch
+        return front, stop
 
-    def waiting_timestamps(self) -> list[int]:
-        """Those of the records that are decoded and not taken yet."""
+    def waiting_timestamps(self, limit: int) -> list[int]:
+        """Those of the next records that are decoded and not taken yet, at most `limit`."""
         assert self._front is not None, "asked of an empty queue"
-        return self._front.timestamps[self._cursor :]
+        return self._front.timestamps[self._cursor : self._cursor + limit]
+
+    def as_read(self, offset: int) -> Record | None:
+        """A record in hand as it was fetched, in bytes; None when it is not among those decoded last."""
+        origin = self._origin
+        if origin is None or not origin.offsets:
+            return None
+        at = bisect_left(origin.offsets, offset)
+        return origin.record(at) if at < len(origin) and origin.offsets[at] == offset else None
 
     def clear(self) -> None:
         """Forget all that waits (the consumer goes back to another offset)."""
@@ -118,8 +138,8 @@ class PartitionQueue:
     def _decode(self) -> None:
         """Decode the next record batches; those whose every record was dropped only move the position."""
         columns = self._join()
-        self._after_front, self._front_size = columns[1], columns[2]
-        front = self._deserialize(columns[0], self.partition_time)
+        self._origin, self._after_front, self._front_size = columns
+        front = self._deserialize(self._origin, self.partition_time)
         self._front, self._cursor = front, 0
         if not len(front):
             self.skipped = True
@@ -193,6 +213,11 @@ class PartitionGroup:
             return None
         return queue, queue.take(limit, bound, ALL if due is None else due)
 
+    def peek(self, limit: int, due: int | None = None) -> tuple[PartitionQueue, Batch] | None:
+        """What `take` would give; it stays."""
+        queue, bound = self._earliest()
+        return None if queue is None else (queue, queue.peek(limit, bound, ALL if due is None else due))
+
     def take_interleaved(self, limit: int, due: int | None = None) -> Interleaved | None:
         """The next batches of a group of two queues in one; None unless both have records and take turns.
 
@@ -201,7 +226,8 @@ class PartitionGroup:
         first, second = self._ordered
         if first.head_timestamp() is None or second.head_timestamp() is None:
             return None
-        turns = _turns(first.waiting_timestamps(), second.waiting_timestamps(), limit, ALL if due is None else due)
+        waiting = first.waiting_timestamps(limit), second.waiting_timestamps(limit)
+        turns = _turns(*waiting, limit, ALL if due is None else due)
         counts = turns.count(0), turns.count(1)
         if not all(counts):
             return None

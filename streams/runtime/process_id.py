@@ -1,11 +1,12 @@
-"""Which worker this is, over restarts: the base of its transactional id.
+"""Which worker this is, over restarts: the base of its transactional id, and its name in the group.
 
     <state_dir>/<application_id>/process-id       a random id of this state directory
     <state_dir>/<application_id>/worker-<n>.lock  held by a running worker
 
 Rules: a worker has the first number that no living worker holds, and the kernel frees it however the worker ends. So a
-worker that was killed comes back under the same id, and the broker undoes its open transaction at once instead of when
-its time is over; while one that is merely stopped keeps its number, and another takes the next.
+worker that was killed comes back under the same id: the broker undoes its open transaction at once instead of when its
+time is over, and the group gives it its place back instead of waiting for its session to end. One that is merely
+stopped keeps its number, and another takes the next.
 """
 
 from __future__ import annotations
@@ -30,7 +31,12 @@ class ProcessId:
 
     def transactional_id(self, application_id: str) -> str:
         """`<application.id>-<uuid>-<n>`, as Kafka Streams names them."""
-        return f"{application_id}-{self.uuid}-{self.number}"
+        return f"{application_id}-{self.name}"
+
+    @property
+    def name(self) -> str:
+        """What the worker is called in its group: no other living worker is, and it is again after a crash."""
+        return f"{self.uuid}-{self.number}"
 
     def close(self) -> None:
         """Let the number go."""

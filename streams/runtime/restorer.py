@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from streams.clients.base import Consumer, RawBatch
-from streams.errors import ClientError, OffsetOutOfRange, TaskCorrupted
+from streams.errors import ChangelogLost, ClientError, OffsetOutOfRange, TaskCorrupted
 from streams.record import TopicPartition
 from streams.runtime.task import Changelog, Task, TaskId
 
@@ -106,6 +106,9 @@ class Restorer:
         for partition, changelog in changelogs.items():
             end = ends.get(partition, found.get(partition, 0))
             position = changelog.store.position
+            if position and partition in found and not found[partition]:
+                reason = f"is empty, and the store has taken in its records up to offset {position:,}"
+                raise ChangelogLost(partition.topic, changelog.store.name, reason)
             if position is not None and position > found.get(partition, position) + self._markers:
                 corrupt.append(_ahead(task.id, changelog, position, end))
             elif (start := max(position or 0, first[partition])) < end:

@@ -92,6 +92,7 @@ class StandbyTasks:
         self._logged = logged
         self._decided = decided
         self._wanted: set[TaskId] = set()
+        self._filling: set[TaskId] = set()
         self._copies: dict[TopicPartition, _Copy] = {}
         self._limits: dict[TopicPartition, int] = {}
         self._limits_due = 0.0
@@ -127,8 +128,7 @@ class StandbyTasks:
         """Apply what has arrived for `slice_s`, after waiting up to `timeout_s` for it."""
         now = time.monotonic()
         if now >= self._open_due:
-            self._open_wanted()
-            self._open_due = now + OPEN_RETRY_S
+            self._open_due = now + (OPEN_RETRY_S if self._open_wanted() else 0.0)
         if not self._copies:
             return
         self._raise_limits(now)
@@ -143,6 +143,9 @@ class StandbyTasks:
         self.busy = bool(touched)
         for task in touched:
             self._stores.note(task, self._stores_of(task))
+        for task in [task for task in self._filling if self.lag(task) == 0]:
+            self._filling.discard(task)
+            log.info("standby of task %s is complete", task)
 
     def positions(self) -> dict[TaskId, int]:
         """By task, how far its stores have come: the sum of their changelog offsets."""
@@ -173,7 +176,8 @@ class StandbyTasks:
 
     # Opening and closing
 
-    def _open_wanted(self) -> None:
+    def _open_wanted(self) -> bool:
+        """Open one standby that can be opened, since that takes a while; the answer is whether none was left."""
         for task in sorted(self._wanted - self.tasks):
             try:
                 opened = self._opened(task)
@@ -182,7 +186,10 @@ class StandbyTasks:
                 continue
             log.info("standby of task %s is open", task)
             self._copies |= opened
+            self._filling.add(task)
             self._assign(opened)
+            return False
+        return True
 
     def _opened(self, task: TaskId) -> dict[TopicPartition, _Copy]:
         opened: dict[TopicPartition, _Copy] = {}
@@ -211,6 +218,7 @@ class StandbyTasks:
     def _forget(self, task: TaskId) -> list[_Copy]:
         """Read a task's changelogs no longer."""
         gone = {partition: copy for partition, copy in self._copies.items() if copy.task == task}
+        self._filling.discard(task)
         for partition in gone:
             del self._copies[partition]
             self._limits.pop(partition, None)

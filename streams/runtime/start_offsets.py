@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from streams.clients.base import Clock, Consumer, OffsetAndMetadata
 from streams.errors import ClientError
 from streams.record import TopicPartition
+from streams.topology.topology import Topology
 
 log = logging.getLogger(__name__)
 
@@ -72,3 +73,14 @@ class StartOffsets:
             f"{partitions[0]} has no committed offset to begin at, and auto_offset_reset is {reset!r}: "
             "set it to 'earliest' or 'latest'"
         )
+
+
+def reset_rules(topology: Topology) -> dict[str, Reset]:
+    """By full name, the rules of the topics whose source has one of its own."""
+    return {
+        topology.full_name(topic): source.offset_reset
+        for part in topology.subtopologies
+        for source in part.sources
+        for topic in source.topics
+        if source.offset_reset is not None
+    }

@@ -39,11 +39,14 @@ class StreamsProducer:
         values: Sequence[bytes | None],
         timestamps: Sequence[int],
         headers: Sequence[Headers] | None = None,
-    ) -> None:
-        """Append records to a partition, in the transaction if there are transactions."""
+    ) -> Sequence[int]:
+        """Append records to a partition, in the transaction if there are transactions.
+
+        Shape: the indices of those that are too large and were left out.
+        """
         if self.transactional:
             self._begin()
-        self._producer.send(topic, partition, keys, values, timestamps, headers)
+        return self._producer.send(topic, partition, keys, values, timestamps, headers)
 
     def partition_count(self, topic: str) -> int:
         """How many partitions the topic has."""
@@ -96,9 +99,9 @@ class StreamsProducer:
             self._close_quietly()
             self._producer = self._make()
 
-    def close(self) -> None:
-        """Undo what was not committed, and disconnect."""
-        self._producer.close()
+    def close(self, *, abandon: bool = False) -> None:
+        """Undo what was not committed, and disconnect; with `abandon` without a word to the broker."""
+        self._producer.close(abandon=abandon)
 
     def _begin(self) -> None:
         if not self._producer.in_transaction:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
@@ -25,10 +26,12 @@ from streams.operators.interleaved_join import InterleavedJoin
 from streams.record import Batch, Headers, Record, TopicPartition
 from streams.runtime import offset_metadata
 from streams.runtime.collector import Collector, Output
-from streams.runtime.error_handlers import ErrorHandlers
+from streams.runtime.dead_letters import letter
+from streams.runtime.error_handlers import DeadLetter, ErrorHandlers
 from streams.runtime.offset_metadata import PartitionMetadata
 from streams.runtime.partition_group import Interleaved, Lag, PartitionGroup, PartitionQueue, no_lag
 from streams.runtime.punctuation import PunctuationQueue, Punctuator
+from streams.runtime.running_ahead import RunningAhead
 from streams.topology.compile import SourceProgram, TaskProgram
 
 log = logging.getLogger(__name__)
@@ -63,6 +66,10 @@ TRANSITIONS: Mapping[TaskState, frozenset[TaskState]] = {
 }
 
 
+def do_not_wait(_seconds: float) -> None:
+    """For whoever has all the time there is (the TopologyTestDriver)."""
+
+
 Compile = Callable[[OperatorContext], TaskProgram]
 OpenStore = Callable[[StoreSpec, TaskId, ChangelogWriter | None], Store]
 KeepStore = Callable[[TaskId, Store], None]
@@ -72,7 +79,9 @@ KeepStore = Callable[[TaskId, Store], None]
 class TaskEnvironment:
     """What a worker, or the driver, lends to its tasks.
 
-    `lag` tells what the broker still has of an input. `record_cache` is what `open_store` gives to cached stores.
+    `lag` tells what the broker still has of an input; `wait_s` lets time pass between two attempts. `record_cache` is what
+    `open_store` gives to cached stores. `wake`, from any thread, has the worker look at its tasks; without it, agents run
+    when their records are processed.
     """
 
     application_id: str
@@ -81,10 +90,12 @@ class TaskEnvironment:
     open_store: OpenStore
     handlers: ErrorHandlers
     lag: Lag = no_lag
+    wait_s: Callable[[float], None] = do_not_wait
     max_task_idle_ms: int = 0
     emit_throttle_ms: int = 1000
     global_stores: Mapping[str, Store] = field(default_factory=dict)
     record_cache: RecordCacheBudget = field(default_factory=lambda: RecordCacheBudget(0))
+    wake: Callable[[], None] | None = None
 
 
 class Changelog(NamedTuple):
@@ -121,6 +132,8 @@ class Task:
         self._dirty = False
         self._program = compile_program(self)
         self._sources = {topic: source for source in self._program.sources for topic in source.topics}
+        ahead = environment.wake is not None and any(source.ahead for source in self._program.sources)
+        self._ahead = RunningAhead(environment.wake) if ahead and environment.wake else None
         self._interleaved = self._program.interleaved if len(self.inputs) == 2 else None
         self._group = PartitionGroup(
             [PartitionQueue(partition, self._sources[partition.topic].deserialize) for partition in self.inputs],
@@ -143,6 +156,10 @@ class Task:
             self._close_stores()
             raise
         self._move_to(TaskState.RESTORING)
+
+    def has_store(self, name: str) -> bool:
+        """Whether the task has a store of that name, open or not."""
+        return any(spec.name == name for spec in self._program.stores)
 
     def changelogs(self) -> list[Changelog]:
         """The stores that can be restored, and from where; a reused source topic counts."""
@@ -172,6 +189,7 @@ class Task:
         self._move_to(TaskState.CLOSED)
         try:
             if started:
+                self._abandon()
                 self._program.close()
         finally:
             self._close_stores(keep)
@@ -197,15 +215,18 @@ class Task:
 
     def ready(self, now_ms: int) -> bool:
         """Whether `process` would handle a record now."""
-        return self._group.ready(now_ms)
+        return not (self._ahead and self._ahead.busy) and self._group.ready(now_ms)
 
     def process(self, now_ms: int, max_records: int) -> int:
         """Process up to `max_records` in the order of their timestamps; the answer is how many."""
         done = 0
-        group, punctuators = self._group, self._stream_punctuators
+        punctuators = self._stream_punctuators
         max_records = self._program.records_at_once(max_records)
-        while done < max_records and group.ready(now_ms):
-            count = self._process_next(max_records - done, punctuators.due)
+        while done < max_records and self.ready(now_ms):
+            limit = max_records - done
+            if self._ahead and not (limit := self._ahead.reached(self._group, self._sources, limit, punctuators.due)):
+                break
+            count = self._process_next(limit, punctuators.due)
             if not count:
                 break
             done += count
@@ -350,9 +371,9 @@ class Task:
         timestamps: Sequence[int],
         headers: Sequence[Headers] | None,
         partitions: Sequence[int] | None = None,
-    ) -> None:
-        """Write records to a topic."""
-        self._collector.send(topic, keys, values, timestamps, headers, partitions)
+    ) -> Sequence[int]:
+        """Write records to a topic; the answer is the rows of those that are too large and were left out."""
+        return self._collector.send(topic, keys, values, timestamps, headers, partitions)
 
     def partition_count(self, topic: str) -> int:
         """How many partitions a topic has."""
@@ -373,22 +394,37 @@ class Task:
         self._handlers.dropped(self.task_id, node, count, reason)
 
     def failed(self, node: str, record: Record, error: Exception) -> None:
-        """User code raised; returns to skip the record. Raises: ProcessingError."""
-        self._handlers.processing(node, record, error)
+        """User code raised; returns to go on without the record. Raises: ProcessingError."""
+        self._bury(self._handlers.processing(node, record, error), record)
 
     def production_failed(self, node: str, topic: str, record: Record, error: Exception) -> None:
-        """A result cannot be serialized; returns to skip it. Raises: ProductionError."""
-        self._handlers.production(node, topic, record, error)
+        """A result cannot be written; returns to go on without it. Raises: ProductionError."""
+        self._bury(self._handlers.production(node, topic, record, error), record)
 
     def deserialization_failed(self, node: str, record: Record, error: Exception) -> None:
-        """A record's bytes are not what the serde expects; returns to skip it. Raises: DeserializationError."""
-        self._handlers.deserialization(node, record, error)
+        """A record's bytes are not what the serde expects; returns to go on without it. Raises: DeserializationError."""
+        self._bury(self._handlers.deserialization(node, record, error), record)
+
+    def attempted(self, node: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function with the retries that its node's policy asks for."""
+        return self._handlers.attempted(node, function, self._environment.wait_s)
 
     def emit_throttle_ms(self) -> int:
         """How long stream joins and emit-on-close wait between two scans."""
         return self._environment.emit_throttle_ms
 
     # Within
+
+    def _bury(self, dead: DeadLetter | None, record: Record) -> None:
+        """Write a dead letter, if one was decided on, like any other output: it is part of the commit."""
+        if dead is None:
+            return
+        queue = self._group.queues.get(TopicPartition(record.topic or "", record.partition))
+        read = None if queue is None else queue.as_read(record.offset)
+        buried = letter(read, record, dead.error)
+        self._dirty = True
+        if self.send(dead.topic, [buried.key], [buried.value], [buried.timestamp], [buried.headers]):
+            raise dead.error  # too large to be set aside: the letter is the record, and some headers
 
     def _run_interleaved(self, join: InterleavedJoin, both: Interleaved) -> None:
         """Run both inputs of a join, left and right as the join has them."""
@@ -420,14 +456,18 @@ class Task:
         return self._collector.changelog(topic, self.partition) if topic and topic not in self._sources else None
 
     def _close_stores(self, keep: KeepStore | None = None) -> None:
-        for store in self.stores.values():
-            if keep is None:
-                store.close()
-            else:
-                keep(self.id, store)
+        """All of them, also after one that could not be closed well. Raises: the first StateError."""
+        with ExitStack() as closings:
+            for store in self.stores.values():
+                closings.callback(*((store.close,) if keep is None else (keep, self.id, store)))
         self.stores.clear()
 
+    def _abandon(self) -> None:
+        if self._ahead is not None:
+            self._ahead.abandon()
+
     def _forget_input(self) -> None:
+        self._abandon()
         for queue in self._group.queues.values():
             queue.clear()
 

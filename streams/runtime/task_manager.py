@@ -22,6 +22,7 @@ from streams.errors import (
     ClientError,
     ProducerFenced,
     RebalanceInProgress,
+    StoreNotReady,
     StreamsError,
     TaskMigrated,
     TransactionAbortable,
@@ -43,6 +44,7 @@ MakeTask = Callable[[TaskId, Sequence[TopicPartition]], Task]
 UNDONE = (TaskMigrated, TransactionAbortable)
 """Errors after which nothing since the last commit counts, and the worker goes on."""
 LOCK_RETRY_S = 0.1
+OPEN_SLICE_S = 0.05
 MIN_BUFFER_BYTES = 1 << 20
 
 
@@ -97,6 +99,8 @@ class TaskManager:
         self._unopened: dict[TaskId, _Waiting] = {}
         self.between_assignments = False
         """Partitions were given back, and none assigned since."""
+        self.commit_postponed = False
+        """The last commit met a group between two generations: nothing was committed, and it is to be tried again soon."""
 
     # The group
 
@@ -107,6 +111,7 @@ class TaskManager:
         for task in self.tasks.values():
             if task.state is TaskState.RESTORING:
                 positions[str(task.id)] = sum(store.position or 0 for store, _ in task.changelogs())
+        log.info("joining a new generation with %d task(s) running and state of %d more", len(running), len(positions))
         return self.group.introduced(sorted(running), positions)
 
     def revoked(self, partitions: frozenset[TopicPartition]) -> None:
@@ -172,6 +177,8 @@ class TaskManager:
         due = {task_id: waiting for task_id, waiting in self._unopened.items() if now >= waiting.retry_at}
         self._place([self.tasks[task_id] for task_id, waiting in due.items() if not waiting.placed])
         for task_id in due:
+            if time.monotonic() > now + OPEN_SLICE_S:
+                break  # tasks that run have waited enough for RocksDB
             waiting, task = self._unopened[task_id], self.tasks[task_id]
             try:
                 if not waiting.placed:
@@ -304,10 +311,12 @@ class TaskManager:
 
     def commit(self) -> int:
         """Commit all running tasks; the answer is how many had something to commit. A failure is recovered from."""
+        self.commit_postponed = False
         try:
             done = self._committer.commit(self._running())
         except RebalanceInProgress as error:
             log.debug("commit later: %s", error)
+            self.commit_postponed = True
         except UNDONE as error:
             self.recover(error)
         else:
@@ -341,8 +350,13 @@ class TaskManager:
         self._start_offsets.reset(self._consumer, partition, offset)
 
     def stores(self, name: str) -> list[Store]:
-        """The open stores of that name, one per running task that has it."""
-        return [task.stores[name] for task in self._running() if name in task.stores]
+        """The open stores of that name, one per task that has it. Raises: StoreNotReady while one of them does not run."""
+        having = [task for task in self.tasks.values() if task.has_store(name)]
+        waiting = [task.task_id for task in having if task.state is not TaskState.RUNNING]
+        if waiting or self.between_assignments or not self.rebalances:
+            reason = f"task {', '.join(waiting)} is being restored" if waiting else "the group is assigning its tasks"
+            raise StoreNotReady(f"store {name} cannot be read yet: {reason}; ask again")
+        return [task.stores[name] for task in having]
 
     def close_all(self) -> None:
         """Let go of all tasks without a commit; the first error is raised when all are closed."""

@@ -33,7 +33,7 @@ class TaskStores:
     def __init__(self, config: StreamsConfig) -> None:
         self._directory = StateDirectory(Path(config.state_dir), config.application_id)
         self._owner = f"{config.client_id} on {socket.gethostname()}"
-        self._total_bytes = config.rocksdb_total_bytes
+        self._total_bytes, self._configure = config.rocksdb_total_bytes, config.rocksdb_config_setter
         self._resources: RocksDBResources | None = None
         self.record_cache = RecordCacheBudget(config.statestore_cache_max_bytes)
         self._owned: dict[TaskId, TaskDirectory] = {}
@@ -137,5 +137,5 @@ class TaskStores:
 
     def _shared(self) -> RocksDBResources:
         if self._resources is None:
-            self._resources = RocksDBResources(total_bytes=self._total_bytes)
+            self._resources = RocksDBResources(total_bytes=self._total_bytes, configure=self._configure)
         return self._resources

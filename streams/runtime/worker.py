@@ -10,37 +10,55 @@ thread or signal handler; then all is committed and let go. Whatever fails ends 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
+from state import StateDirectory
 from state.stores import Store
-from streams.clients.base import Admin, Clients, Clock, Consumer
+from streams.clients.base import Clients, Clock, Consumer
 from streams.config import StreamsConfig
-from streams.errors import ClientError, OffsetOutOfRange
+from streams.errors import BrokerUnreachable, GroupOccupied, Interrupted, OffsetOutOfRange, StoreNotReady, StreamsError
 from streams.operators.observing import Observer
 from streams.record import TopicPartition
-from streams.runtime.assignor import TaskAssignor, TaskInputs
+from streams.runtime.assignor import TaskInputs
 from streams.runtime.committer import CommitHook, Committer
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.global_state import GlobalState
 from streams.runtime.group_view import GroupView
-from streams.runtime.internal_topics import ensure_topics, matching_topics, task_inputs
-from streams.runtime.placement import PlacementRules
+from streams.runtime.inquiries import Inquiries
+from streams.runtime.internal_topics import (
+    changelog_counts,
+    ensure_dead_letters,
+    ensure_topics,
+    matching_topics,
+    task_inputs,
+)
 from streams.runtime.process_id import ProcessId
+from streams.runtime.purging import Purging
 from streams.runtime.restore_progress import restore_listener
 from streams.runtime.restorer import RestoreListener, Restorer
-from streams.runtime.standby_tasks import StandbyTasks, changelog_ends, logged_stores
-from streams.runtime.start_offsets import StartOffsets
+from streams.runtime.standby_tasks import StandbyTasks, logged_stores
+from streams.runtime.start_offsets import StartOffsets, reset_rules
+from streams.runtime.store_locations import StoreLocations
 from streams.runtime.streams_producer import StreamsProducer
-from streams.runtime.task import Task, TaskEnvironment, TaskId
+from streams.runtime.task import TaskEnvironment
 from streams.runtime.task_manager import LOCK_RETRY_S, UNDONE, TaskManager
 from streams.runtime.task_stores import TaskStores
+from streams.runtime.worker_parts import Parts, assignor_of, quietly, task_maker
+from streams.runtime.worker_states import (
+    TRANSITIONS,
+    Health,
+    Progress,
+    StateListener,
+    WorkerState,
+    WorkerStatus,
+    wall_clock_ms,
+)
 from streams.timers import Timed, Timers
-from streams.topology.compile import compile_task
 from streams.topology.topology import Topology
 
 log = logging.getLogger(__name__)
@@ -50,62 +68,12 @@ ROUND_S = 0.05
 STANDBY_S = ROUND_S / 10
 """How long standbys may apply records in a turn while tasks have work."""
 RESTORE_POLL_S = 0.05
+RESTART_PAUSE_S = 0.5
+OCCUPIED_PAUSE_S, OCCUPIED_MARGIN_S = 2.0, 15.0  # Java's members do not leave when they end: the group has to notice
+UNDONE_RECORD = "the worker stops before a record was done: it is processed anew at the next start"
+LOOK_EVERY_S = 0.05
 CLEAN_EVERY_MS = 1_000
-
-
-class WorkerState(Enum):
-    """Where a worker is in its life; Kafka's names."""
-
-    CREATED = "created"
-    REBALANCING = "rebalancing"
-    RUNNING = "running"
-    PENDING_SHUTDOWN = "pending shutdown"
-    NOT_RUNNING = "not running"
-    ERROR = "error"
-
-
-TRANSITIONS: Mapping[WorkerState, frozenset[WorkerState]] = {
-    WorkerState.CREATED: frozenset({WorkerState.REBALANCING, WorkerState.PENDING_SHUTDOWN, WorkerState.ERROR}),
-    WorkerState.REBALANCING: frozenset({WorkerState.RUNNING, WorkerState.PENDING_SHUTDOWN, WorkerState.ERROR}),
-    WorkerState.RUNNING: frozenset({WorkerState.REBALANCING, WorkerState.PENDING_SHUTDOWN, WorkerState.ERROR}),
-    WorkerState.PENDING_SHUTDOWN: frozenset({WorkerState.NOT_RUNNING, WorkerState.ERROR}),
-    WorkerState.NOT_RUNNING: frozenset(),
-    WorkerState.ERROR: frozenset(),
-}
-
-StateListener = Callable[[WorkerState, WorkerState], None]
-"""Told of (new, old), on the processing thread."""
-
-
-class WorkerStatus(NamedTuple):
-    """What a worker shows of itself; `lag` counts records that the broker has and no task was given yet."""
-
-    state: WorkerState
-    tasks: tuple[str, ...]
-    restoring: bool
-    processed: int
-    lag: int
-    skipped: int
-    dropped: int
-
-
-def wall_clock_ms() -> int:
-    """Wall-clock time in ms since 1970."""
-    return time.time_ns() // 1_000_000
-
-
-@dataclass(kw_only=True)
-class _Parts:
-    """What a worker has from its start to its end."""
-
-    consumer: Consumer
-    producer: StreamsProducer
-    admin: Admin
-    tasks: TaskManager
-    restorer: Restorer
-    committer: Committer
-    stores: TaskStores
-    globals: GlobalState | None = None
+COMMIT_RETRY_MS = 50
 
 
 class Worker:
@@ -120,6 +88,7 @@ class Worker:
         timers: Sequence[Timed] = (),
         observer: Observer | None = None,
         clock: Clock = wall_clock_ms,
+        prepare: Callable[[], None] = lambda: None,
         on_state: StateListener | None = None,
         restore_progress: RestoreListener | None = None,
         after_commit_step: CommitHook = lambda _step: None,
@@ -131,45 +100,115 @@ class Worker:
         self._clients = clients
         self._observer = observer
         self._clock = clock
+        self._prepare = prepare
         self._on_state = on_state
         self._restore_progress = restore_progress or restore_listener()
         self._after_commit_step = after_commit_step
-        self._handlers = ErrorHandlers(
-            deserialization=config.deserialization_on_error,
-            processing=config.processing_on_error,
-            production=config.production_on_error,
-        )
+        self._handlers = ErrorHandlers.of(topology, config)
         now = clock()
         self._timers = Timers(timers, now)
         self._stopping = False
+        self._giving_up: threading.Timer | None = None
+        self.inquiries = Inquiries(self._wake)
+        self._progress = Progress()
+        self._processed_before = 0
+        self._abandoning = True
         self._consumer: Consumer | None = None
         self._process_id: ProcessId | None = None
-        self._parts: _Parts | None = None
+        self._parts: Parts | None = None
         self._commit_due_ms = now + config.commit_interval_ms
-        self._purge_due_ms = now + config.repartition_purge_interval_ms
+        self._purging = Purging(topology, config, clock)
         self._clean_due_ms = now + max(config.state_cleanup_delay_ms, CLEAN_EVERY_MS)
 
     def run(self) -> None:
         """Work until `stop`, or until something fails. Raises: StreamsError, StateError, or what user code raised."""
         try:
-            self._parts = self._start()
-            while not self._stopping:
-                self._turn(self._parts)
+            self._serve()
+        except Interrupted as interruption:
+            log.warning("%s", interruption)
             self._move_to(WorkerState.PENDING_SHUTDOWN)
-            self._parts.tasks.commit()
+            self._close(abandon=isinstance(interruption.__cause__, BrokerUnreachable))
         except BaseException as error:
             self.error = error
-            self._close()
+            self._close(abandon=isinstance(error, BrokerUnreachable))
             self._move_to(WorkerState.ERROR)
             raise
         self._close()
         self._move_to(WorkerState.NOT_RUNNING)
 
+    def _serve(self) -> None:
+        """Start, turn and turn, and commit in the end; after an outage everything is taken up anew."""
+        patience_ms = self._config.connect_timeout_ms
+        occupied_until = time.monotonic() + self._config.session_timeout_ms / 1000 + OCCUPIED_MARGIN_S
+        while True:
+            parts = self._parts = self._started(patience_ms / 1000)
+            try:
+                self.inquiries.open()
+                while not self._stopping:
+                    self._turn(parts)
+                self._move_to(WorkerState.PENDING_SHUTDOWN)
+                parts.tasks.commit()
+            except GroupOccupied as error:
+                if time.monotonic() > occupied_until:
+                    raise
+                log.warning("waiting for the group's members of another kind to be gone: %s", error)
+                self._close(abandon=True)
+                self._wait_s(OCCUPIED_PAUSE_S, "the worker stops before it had joined")
+            except BrokerUnreachable as error:
+                if self._stopping:
+                    raise Interrupted(f"what was not committed is done again at the next start: {error}") from error
+                log.warning("starting anew from what is committed, since the broker is away: %s", error)
+                self._close(abandon=True)
+                self._move_to(WorkerState.REBALANCING)
+                patience_ms = self._config.task_timeout_ms
+            else:
+                return
+
+    def _started(self, patience_s: float) -> Parts:
+        """Start, as often as the broker goes away meanwhile. Raises: BrokerUnreachable when patience is over."""
+        until = time.monotonic() + patience_s
+        while True:
+            with ExitStack() as made:
+                try:
+                    return self._start(made)
+                except BrokerUnreachable as error:
+                    if self._stopping:
+                        raise Interrupted("stopped before it had started") from error
+                    if time.monotonic() >= until:
+                        raise
+                    log.warning("cannot start yet: %s", error)
+            self._wait_s(RESTART_PAUSE_S, "the worker stops before it had started")
+
+    def commit_soon(self) -> None:
+        """Commit with the next turn instead of when the interval is over; from any thread."""
+        self._commit_due_ms = 0
+        self._wake()
+
     def stop(self) -> None:
-        """End the run: commit, leave the group, let go. From any thread, and from signal handlers."""
-        self._stopping = True
+        """End the run: commit, leave the group, let go. From any thread, and from signal handlers.
+
+        A broker that does not answer is not waited for longer than `close_timeout_ms`, before the start not at all.
+        """
+        first, self._stopping = not self._stopping, True
+        self._wake()
+        if first and self.state is not WorkerState.NOT_RUNNING:
+            # On a thread of its own: a signal handler may have interrupted whoever holds the clients' locks.
+            patience_s = 0.0 if self._parts is None else self._config.close_timeout_ms / 1000
+            self._giving_up = threading.Timer(patience_s, self._clients.give_up)
+            self._giving_up.daemon = True
+            self._giving_up.start()
+
+    def _wake(self) -> None:
         if self._consumer is not None:
             self._consumer.wake()
+
+    def _wait_s(self, seconds: float, interrupted: str = UNDONE_RECORD) -> None:
+        """Let time pass between two attempts of user code. Raises: Interrupted when the worker is asked to stop."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._stopping:
+            time.sleep(min(left, LOOK_EVERY_S))
+        if self._stopping:
+            raise Interrupted(interrupted)
 
     def status(self) -> WorkerStatus:
         """What this worker does, from any thread."""
@@ -181,14 +220,20 @@ class Worker:
             bool(tasks and tasks.restoring),
             self.processed,
             tasks.lag if tasks else 0,
-            sum(self._handlers.skipped.values()),
+            self._handlers.skipped.total(),
             sum(sum(task.dropped_records.values()) for task in running),
+            self._handlers.dead_letters.total(),
         )
+
+    def health(self) -> Health:
+        """Whether this worker is well, from any thread: lagging but not progressing is unhealthy."""
+        return self._progress.health(self.status())
 
     @property
     def processed(self) -> int:
         """Records processed so far; from any thread."""
-        return self._parts.tasks.processed if self._parts else 0
+        parts = self._parts
+        return self._processed_before + (parts.tasks.processed if parts else 0)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -196,44 +241,74 @@ class Worker:
         return self.status().tasks
 
     def stores(self, name: str) -> list[Store]:
-        """The open stores of that name: one per running task that has it, or the global one."""
+        """The open stores of that name: one per task that has it, or the global one. On the processing thread only.
+
+        Raises: StoreNotReady while one of these tasks does not run, or the group is between two assignments.
+        """
         if self._parts is None:
-            return []
+            raise StoreNotReady(f"store {name} can be read when the worker has started")
         if self._parts.globals and name in self._parts.globals.stores:
             return [self._parts.globals.stores[name]]
         return self._parts.tasks.stores(name)
 
+    @property
+    def locations(self) -> StoreLocations:
+        """Which worker holds what; from any thread. Raises: StreamsError before the start."""
+        if self._parts is None:
+            raise StreamsError("who holds what is known when the worker has joined its group: ask again in a moment")
+        return self._parts.locations
+
     # Start and end
 
-    def _start(self) -> _Parts:
-        """Make clients, topics and global tables, and join the group."""
+    def _start(self, made: ExitStack) -> Parts:
+        """Make clients, topics and global tables, and join the group.
+
+        What was made is closed with `made` if this fails; else it is the parts' to close.
+        """
+        self._prepare()
         self._process_id = ProcessId(Path(self._config.state_dir), self._config.application_id)
-        producer, admin = self._producer(), self._clients.admin()
-        counts = ensure_topics(self._topology, self._config, admin, producer)
+        made.callback(self._close_process_id)
+        producer = self._producer()
+        made.callback(quietly, lambda: producer.close(abandon=self._abandoning))
+        admin = self._clients.admin()
+        made.callback(quietly, admin.close)
+        on_disk = StateDirectory(Path(self._config.state_dir), self._config.application_id).holds
+        counts = ensure_topics(self._topology, self._config, admin, producer, on_disk)
+        ensure_dead_letters(self._handlers.dead_letter_topics, self._config, admin)
         consumer = self._consumer = self._clients.consumer(
-            group=self._config.application_id, read_committed=self._config.exactly_once
+            group=self._config.application_id,
+            read_committed=self._config.exactly_once,
+            returns_as=self._process_id.name,
         )
+        made.callback(quietly, consumer.close)
         stores = TaskStores(self._config)
         matched = matching_topics(self._topology, admin)
         counts |= matched
         environment = self._environment(producer, consumer, stores)
         global_state = self._global_state(counts, environment)
         if global_state is not None:
+            made.callback(quietly, global_state.close)
             environment = replace(environment, global_stores=global_state.stores)
+        made.callback(quietly, stores.close)
         restorer = Restorer(
             self._reader,
             self._restore_progress,
             stall_s=self._config.task_timeout_ms / 1000,
             transactional=self._config.exactly_once,
         )
+        made.callback(quietly, restorer.close)
         committer = Committer(consumer, producer, self._after_commit_step)
         inputs = task_inputs(self._topology, matched)
-        tasks = self._task_manager(consumer, committer, restorer, stores, environment, inputs)
+        tasks = self._task_manager(consumer, committer, restorer, stores, environment, inputs, counts)
         self._move_to(WorkerState.REBALANCING)
+        made.callback(quietly, tasks.standbys.close)
+        made.callback(quietly, tasks.close_all)
         topics = sorted({topic for part in inputs for topic in part.topics})
         if topics:
-            consumer.subscribe(topics, self._assignor(consumer, tasks, inputs), tasks)
-        return _Parts(
+            consumer.subscribe(topics, assignor_of(self._topology, self._config, consumer, tasks, inputs), tasks)
+        closings = made.pop_all()
+        self._abandoning = False
+        return Parts(
             consumer=consumer,
             producer=producer,
             admin=admin,
@@ -241,16 +316,9 @@ class Worker:
             restorer=restorer,
             committer=committer,
             stores=stores,
+            locations=StoreLocations(self._topology, counts, tasks.group, lambda: self.tasks),
             globals=global_state,
-        )
-
-    def _assignor(self, consumer: Consumer, tasks: TaskManager, inputs: Sequence[TaskInputs]) -> TaskAssignor:
-        return TaskAssignor(
-            inputs,
-            tasks.member_info,
-            told=tasks.group.told,
-            ends=changelog_ends(self._topology, consumer),
-            rules=PlacementRules.of(self._config),
+            closings=closings,
         )
 
     def _producer(self) -> StreamsProducer:
@@ -273,8 +341,10 @@ class Worker:
             open_store=stores.open,
             handlers=self._handlers,
             lag=consumer.lag,
+            wait_s=self._wait_s,
             max_task_idle_ms=self._config.max_task_idle_ms,
             record_cache=stores.record_cache,
+            wake=consumer.wake,
         )
 
     def _global_state(self, counts: Mapping[str, int], environment: TaskEnvironment) -> GlobalState | None:
@@ -292,27 +362,10 @@ class Worker:
         stores: TaskStores,
         environment: TaskEnvironment,
         inputs: Sequence[TaskInputs],
+        counts: Mapping[str, int],
     ) -> TaskManager:
         assert self._process_id is not None, "made at the start"
-        topology, observer = self._topology, self._observer
-        parts = {part.id: part for part in topology.subtopologies}
-        resets = {
-            topology.full_name(topic): source.offset_reset
-            for part in topology.subtopologies
-            for source in part.sources
-            for topic in source.topics
-            if source.offset_reset is not None
-        }
-
-        def make_task(task_id: TaskId, read: Sequence[TopicPartition]) -> Task:
-            part = parts[task_id.subtopology]
-            return Task(
-                task_id,
-                lambda context: compile_task(topology, [part], context, [each.topic for each in read], observer),
-                read,
-                environment,
-            )
-
+        topology = self._topology
         return TaskManager(
             consumer=consumer,
             committer=committer,
@@ -320,36 +373,29 @@ class Worker:
             stores=stores,
             standbys=StandbyTasks(self._reader, stores, logged_stores(topology), consumer.decided),
             group=GroupView.of(topology, self._config, self._process_id),
-            start_offsets=StartOffsets(resets, self._config.auto_offset_reset, self._clock),
-            make_task=make_task,
+            start_offsets=StartOffsets(reset_rules(topology), self._config.auto_offset_reset, self._clock),
+            make_task=task_maker(topology, environment, changelog_counts(topology, counts), self._observer),
             subtopology_of={topic: part.subtopology for part in inputs for topic in part.topics},
             buffer_bytes=self._config.buffered_max_bytes,
             lock_timeout_s=self._config.task_timeout_ms / 1000,
         )
 
-    def _close(self) -> None:
+    def _close(self, *, abandon: bool = False) -> None:
         """Let go of everything that was made; what fails on the way is logged, for the run already has its end."""
-        if self._parts is not None:
-            self._close_parts(self._parts)
+        if self._stopping and self._giving_up is not None:
+            self._giving_up.cancel()
+        self.inquiries.close()
+        parts, self._parts = self._parts, None
+        if parts is not None:
+            self._processed_before += parts.tasks.processed
+            self._abandoning = abandon
+            parts.closings.close()
+        self._close_process_id()
+
+    def _close_process_id(self) -> None:
         if self._process_id is not None:
             self._process_id.close()
-
-    def _close_parts(self, parts: _Parts) -> None:
-        tasks = parts.tasks
-        closings: list[Callable[[], None]] = [
-            tasks.close_all,
-            tasks.standbys.close,
-            parts.stores.close,
-            parts.restorer.close,
-        ]
-        if parts.globals is not None:
-            closings.append(parts.globals.close)
-        closings += [parts.consumer.close, parts.producer.close, parts.admin.close]
-        for closing in closings:
-            try:
-                closing()
-            except Exception as error:
-                log.warning("while closing: %s", error)
+            self._process_id = None
 
     def _move_to(self, state: WorkerState) -> None:
         if state is self.state:
@@ -362,7 +408,7 @@ class Worker:
 
     # The loop
 
-    def _turn(self, parts: _Parts) -> None:
+    def _turn(self, parts: Parts) -> None:
         """Poll once, and do all that can be done with what has come."""
         tasks = parts.tasks
         try:
@@ -376,8 +422,9 @@ class Worker:
         self._commit_if_due(parts)
         self._keep_up(parts)
         self._move_to(self._phase(tasks))
+        self._progress.note(self.processed, idle=not tasks.lag and not tasks.ready(self._clock()))
 
-    def _work(self, parts: _Parts) -> None:
+    def _work(self, parts: Parts) -> None:
         """Restore, process, and fire what is due."""
         tasks = parts.tasks
         if tasks.restoring:
@@ -385,20 +432,24 @@ class Worker:
         if parts.globals is not None:
             parts.globals.step(0)
         self._process(parts)
+        self.inquiries.answer()
         tasks.punctuate(self._clock())
-        self._timers.fire(self._clock())
+        if self.state is WorkerState.RUNNING:  # what a timer looks at is complete then
+            self._timers.fire(self._clock())
         if tasks.standbys.active:
             ready = tasks.ready(self._clock())
             tasks.standbys.step(0, STANDBY_S if ready else ROUND_S)
 
-    def _process(self, parts: _Parts) -> None:
+    def _process(self, parts: Parts) -> None:
         """Rounds over the tasks, until nothing is left or the group wants to hear from us."""
         until = time.monotonic() + ROUND_S
         while parts.tasks.process(self._clock(), self._config.max_poll_records):
+            if self.inquiries.waiting:
+                self.inquiries.answer()
             if time.monotonic() >= until or self._stopping or self._must_commit(parts):
                 return
 
-    def _poll_s(self, parts: _Parts) -> float:
+    def _poll_s(self, parts: Parts) -> float:
         """How long to wait for records: not at all while there is work, else until the next deadline."""
         tasks, now = parts.tasks, self._clock()
         if parts.restorer.active or tasks.standbys.busy or tasks.ready(now):
@@ -413,7 +464,7 @@ class Worker:
         longest = self._config.poll_ms / 1000 if looks else LONGEST_POLL_S
         return max(0.0, min([longest, *waits]))
 
-    def _must_commit(self, parts: _Parts) -> bool:
+    def _must_commit(self, parts: Parts) -> bool:
         tasks = parts.tasks
         return (
             self._clock() >= self._commit_due_ms
@@ -421,34 +472,21 @@ class Worker:
             or tasks.uncommitted_bytes > self._config.statestore_uncommitted_max_bytes
         )
 
-    def _commit_if_due(self, parts: _Parts) -> None:
+    def _commit_if_due(self, parts: Parts) -> None:
         if self._must_commit(parts):
             parts.tasks.commit()
-            self._commit_due_ms = self._clock() + self._config.commit_interval_ms
-            self._purge_if_due(parts)
+            interval_ms = self._config.commit_interval_ms
+            postponed = parts.tasks.commit_postponed
+            self._commit_due_ms = self._clock() + (min(interval_ms, COMMIT_RETRY_MS) if postponed else interval_ms)
+            self._purging.purge_if_due(parts.committer, parts.admin)
 
-    def _keep_up(self, parts: _Parts) -> None:
+    def _keep_up(self, parts: Parts) -> None:
         """What is due once in a while: the group looks again at warm-ups, state that moved away is removed."""
         parts.tasks.probe_if_due()
         delay_ms = self._config.state_cleanup_delay_ms
         if self._clock() >= self._clean_due_ms:
             self._clean_due_ms = self._clock() + max(delay_ms, CLEAN_EVERY_MS)
             parts.stores.clean(delay_ms)
-
-    def _purge_if_due(self, parts: _Parts) -> None:
-        """Delete what was processed and committed from repartition topics."""
-        if self._clock() < self._purge_due_ms or not self._topology.repartition_topics:
-            return
-        self._purge_due_ms = self._clock() + self._config.repartition_purge_interval_ms
-        before = {
-            partition: entry.offset
-            for partition, entry in parts.committer.take_committed().items()
-            if partition.topic in self._topology.repartition_topics
-        }
-        try:
-            parts.admin.delete_records(before)
-        except ClientError as error:
-            log.warning("repartition topics are not purged: %s", error)
 
     def _phase(self, tasks: TaskManager) -> WorkerState:
         settled = tasks.rebalances and not tasks.restoring and not tasks.between_assignments

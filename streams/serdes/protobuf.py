@@ -8,6 +8,7 @@ Confluent's own Python serializer registers it.
 from __future__ import annotations
 
 import base64
+from importlib import import_module
 from typing import Any
 
 from streams.errors import TopologyError, shown
@@ -37,6 +38,14 @@ class Protobuf(RegisteredSerde):
         self._indexes = _written_indexes(_indexes_of(descriptor))
         text = base64.b64encode(descriptor.file.serialized_pb).decode()
         super().__init__(message, Schema(text, PROTOBUF), registry, subject)
+
+    def from_plain(self, value: Any) -> Any:
+        """A message out of Protobuf's JSON form. Raises: ValueError."""
+        forms: Any = import_module("google.protobuf.json_format")
+        try:
+            return forms.ParseDict(value, self.type())
+        except forms.ParseError as problem:
+            raise ValueError(f"expected {self.type.DESCRIPTOR.full_name} as Protobuf's JSON: {problem}") from None
 
     def _encode(self, value: Any) -> bytes:
         if not isinstance(value, self.type):

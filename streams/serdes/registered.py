@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from streams.errors import TopologyError, shown
+from streams.row_values import converted
 from streams.serdes.json import type_name
 from streams.serdes.schema_registry import Schema, SchemaRegistry, registry_at
 
@@ -72,6 +73,10 @@ class RegisteredSerde:
             )
         (_, schema_id) = _HEAD.unpack_from(data)
         return self._decode(data, schema_id)
+
+    def from_plain(self, value: Any) -> Any:
+        """A value of this serde's type out of what JSON holds. Raises: ValueError that says where it differs."""
+        return converted(value, None if self.type is dict else self.type)
 
     def _named_subject(self) -> str:
         if self.subject is None:

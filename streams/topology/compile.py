@@ -23,6 +23,7 @@ from streams.operators.process import takes_batches
 from streams.operators.sink import RecordSink, choosing_sink, sink
 from streams.operators.source import Decode, source_decoder
 from streams.operators.stream_join import JoinWindow, StreamJoinSide
+from streams.processor import AheadProcessor
 from streams.serdes.primitives import BYTES
 from streams.topology.interleaving import joined_pair
 from streams.topology.join_makers import JOIN_MAKERS, make_foreign_key_sink
@@ -41,7 +42,8 @@ ALL_MAKERS = {**MAKERS, **JOIN_MAKERS}
 class SourceProgram:
     """One source node: what reads its records, and what runs them through all that follows.
 
-    `topics` are full names. `one_by_one`: `process` wants batches of one record.
+    `topics` are full names. `one_by_one`: `process` wants batches of one record. `ahead` are processors right behind it that
+    can run its records before they are processed.
     """
 
     node: str
@@ -49,6 +51,7 @@ class SourceProgram:
     one_by_one: bool
     deserialize: Decode
     process: Emit
+    ahead: tuple[AheadProcessor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,13 @@ class _Compiler:
             one_by_one=node.name in self._one_by_one,
             deserialize=decode,
             process=process,
+            ahead=self._ahead(node),
         )
+
+    def _ahead(self, node: SourceNode) -> tuple[AheadProcessor, ...]:
+        """The processors right behind a source that can run its records ahead."""
+        behind: list[Any] = [self._making.processors.get(child) for child in node.children]
+        return tuple(each for each in behind if getattr(each, "ahead", False))
 
     def _never_reads_values(self, node: SourceNode) -> bool:
         """Whether values may stay bytes: they are our own, on a repartition topic, and all that follows is counting.

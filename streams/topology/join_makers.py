@@ -14,7 +14,6 @@ from streams.operators.table import TableSource
 from streams.operators.table_join import StreamTableJoin, TableJoinMerge, TableJoinSide
 from streams.topology.making import Made, Maker, Making
 from streams.topology.nodes import ProcessorNode, Role, SinkNode
-from streams.topology.value_getters import joiner_of
 
 __all__ = ["JOIN_MAKERS", "make_foreign_key_sink"]
 
@@ -39,7 +38,7 @@ def make_stream_join(making: Making, node: ProcessorNode, emit: Emit, _children:
     return StreamJoinSide(
         node.name,
         (logical.right_store if from_left else logical.left_store).store,
-        joiner_of(logical.joiner, with_key=logical.with_key),
+        making.joiner(node, logical),
         emit,
         from_left=from_left,
         before_ms=before if from_left else after,
@@ -68,7 +67,7 @@ def make_self_join(making: Making, node: ProcessorNode, emit: Emit, _children: C
     return SelfJoin(
         node.name,
         logical.left_store.store,
-        joiner_of(logical.joiner, with_key=logical.with_key),
+        making.joiner(node, logical),
         emit,
         before_ms=logical.windows.before_ms,
         after_ms=logical.windows.after_ms,
@@ -84,8 +83,9 @@ def make_stream_table_join(making: Making, node: ProcessorNode, emit: Emit, _chi
     left = logical.kind is not JoinKind.INNER
     if logical.with_mapped_key:
         mapper = logical.key_mapper
-        return StreamTableJoin(node.name, getter, logical.joiner, emit, left=left, mapper=mapper, with_mapped_key=True)
-    joiner = joiner_of(logical.joiner, with_key=logical.with_key)
+        joiner = making.context.attempted(node.name, logical.joiner)
+        return StreamTableJoin(node.name, getter, joiner, emit, left=left, mapper=mapper, with_mapped_key=True)
+    joiner = making.joiner(node, logical)
     if logical.grace_ms is None or logical.buffer is None:
         return StreamTableJoin(node.name, getter, joiner, emit, left=left, mapper=logical.key_mapper)
     serdes = making.table_serdes(logical.parents[0])
@@ -104,7 +104,7 @@ def make_table_join_side(making: Making, node: ProcessorNode, emit: Emit, _child
     return TableJoinSide(
         node.name,
         making.getter(right if from_left else left),
-        joiner_of(logical.joiner, with_key=logical.with_key),
+        making.joiner(node, logical),
         emit,
         from_left=from_left,
         alone=keeps_left if from_left else keeps_right,
@@ -175,7 +175,7 @@ def make_resolve(making: Making, node: ProcessorNode, emit: Emit, _children: Chi
         making.getter(logical.parents[0]),
         making.complete(logical.left_serdes),
         making.complete(logical.right_serdes).value,
-        joiner_of(logical.joiner, with_key=logical.with_key),
+        making.joiner(node, logical),
         emit,
         left_join=logical.kind is JoinKind.LEFT,
     )

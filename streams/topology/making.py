@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.graph.nodes import Process, Serdes
+from streams.graph.nodes import ForeignKeyJoin, Process, Serdes, StreamJoin, TableJoin
 from streams.operators.base import Emit, Operator, OperatorContext
 from streams.operators.foreign_key_join import TableSerdes
 from streams.operators.getters import Getter
@@ -18,7 +18,7 @@ from streams.operators.pending_joins import JoinTime
 from streams.operators.suppress import Suppress
 from streams.topology.nodes import ProcessorNode
 from streams.topology.topology import Topology
-from streams.topology.value_getters import getter_of
+from streams.topology.value_getters import getter_of, joiner_of
 
 __all__ = ["Made", "Maker", "Making"]
 
@@ -48,6 +48,12 @@ class Making:
     def getter(self, table: str) -> Getter:
         """A getter of the table of that logical node."""
         return getter_of(self.topology.graph, self.topology.stores, self.suppresses, table)
+
+    def joiner(
+        self, node: ProcessorNode, join: StreamJoin | TableJoin | ForeignKeyJoin
+    ) -> Callable[[Any, Any, Any], Any]:
+        """The joiner of a node as function(key, left, right), with its retries."""
+        return self.context.attempted(node.name, joiner_of(join.joiner, with_key=join.with_key))
 
     def join_time(self, node: str) -> JoinTime:
         """The time that both sides of a stream join share."""

@@ -162,8 +162,14 @@ def make_repartition_filter(making: Making, node: ProcessorNode, emit: Emit, _ch
     return emit if logical.keep_null_keys else stateless.filter_keys(making.context, node.name, emit)
 
 
-def fold_of(node: Aggregate, index: int) -> Fold:
+def fold_of(making: Making, node: ProcessorNode, logical: Aggregate) -> Fold:
     """How one input of an aggregate is taken in."""
+    fold = plain_fold(logical, node.index)
+    return Fold(fold.initial, making.context.attempted(node.name, fold.add))
+
+
+def plain_fold(node: Aggregate, index: int) -> Fold:
+    """The same, without retries."""
     add = node.aggregators[index].add
     if node.kind is Aggregation.COUNT:
         return count_fold()
@@ -174,11 +180,11 @@ def fold_of(node: Aggregate, index: int) -> Fold:
     return Fold(node.initializer, add)
 
 
-def make_aggregate(_making: Making, node: ProcessorNode, emit: Emit, _children: Mapping[str, Emit]) -> Made:
+def make_aggregate(making: Making, node: ProcessorNode, emit: Emit, _children: Mapping[str, Emit]) -> Made:
     """An aggregate of streams, by its windows; or of a grouped table."""
     logical = node.node
     assert isinstance(logical, Aggregate)
-    fold, store = fold_of(logical, node.index), logical.materialized.store
+    fold, store = fold_of(making, node, logical), logical.materialized.store
     if logical.table:
         return TableAggregate(node.name, store, fold, remove_of(logical), emit, send_old_values=logical.send_old_values)
     if logical.windows is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.apache_kafka.libraries import java
 
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
-READY_SECONDS = 90
+READY_SECONDS = 240
 STOP_SECONDS = 30
 PROPERTIES = {
     "process.roles": "broker,controller",

@@ -18,6 +18,7 @@ SETTINGS = {
     "commit_interval_ms": "100",
     "transaction_timeout_ms": "4000",
     "connect_timeout_ms": "60000",
+    "num_standby_replicas": "1",
 }
 
 

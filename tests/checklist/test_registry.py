@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.checklist import test_folds, test_streams, test_tables_and_joins
-from tests.checklist.rows import ELSEWHERE
+from tests.checklist.rows import ELSEWHERE, NOT_HERE
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-LANGUAGE = range(1, 138)
-"""Builder, streams, folds, windows, tables, joins, processors."""
+LANGUAGE = {*range(1, 160), *range(193, 201)}
+"""Builder, streams, folds, windows, tables, joins, processors, stores, state directories and test tools."""
 
 
 def functions(path: Path) -> dict[str, str]:
@@ -35,8 +35,8 @@ def rows_proved() -> set[int]:
 
 
 def test_the_whole_language_is_proved() -> None:
-    """No row of the language is left without a test."""
-    assert not set(LANGUAGE) - rows_proved()
+    """No row of the language is left without a test, but those that say what is not here; and these have none."""
+    assert LANGUAGE - rows_proved() == set(NOT_HERE)
 
 
 @pytest.mark.parametrize("row", ELSEWHERE)

@@ -16,7 +16,8 @@ KEYS: dict[str, tuple[Any, ...]] = {
     "long": (0, 1, 2, 3, -1),
     "double": (0.5, 1.5, 2.0),
 }
-RARE_KEYS = ("null", "NULL", "é中")
+RARE_KEYS = ("null", "NULL", "é中", "", "a", "abc")
+RARE_PAIRS = ("v||zz", "|ab", "v|", "|", "v|ac|bc")
 TODAY_MS = 1_700_000_000_123
 FOREIGN_KEYS = ("ab", "ac", "bc", "zz")
 
@@ -37,13 +38,15 @@ def value(random: Random, topic: Handle, number: int) -> Any:
     if topic.types.value == "double":
         return random.choice((-1.5, 0.5, 2.0, 7.25))
     if topic.types.value != "string":
-        return random.choice((0, 1, 2, 3, 4, 7))
+        return random.choice((0, 1, 2, 3, 4, 7)) if random.random() < 0.9 else random.choice((-1, -3, -4, 1_000_000))
     match topic.flavour:
         case "letters":
             return random.choice("abc")
         case "digits":
-            return str(random.randint(0, 9))
+            return str(random.randint(0, 9)) if random.random() < 0.95 else random.choice(("-3", "12", "007"))
         case "pairs":
+            if random.random() < 0.06:
+                return random.choice(RARE_PAIRS)
             return f"v{number}|{random.choice(FOREIGN_KEYS)}" if random.random() < 0.9 else f"v{number}"
         case _:
             return "" if random.random() < 0.02 else f"v{number}"

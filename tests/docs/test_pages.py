@@ -18,8 +18,25 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/tutorial.md", "docs/files.md", "examples/small/README.md"]
-LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ [A-Z]+ ")
+PAGES = [
+    "README.md",
+    "docs/index.md",
+    "docs/tutorial.md",
+    "docs/concepts.md",
+    "docs/windows.md",
+    "docs/joins.md",
+    "docs/exactly-once.md",
+    "docs/testing.md",
+    "docs/from-kafka-streams.md",
+    "docs/from-pandas.md",
+    "docs/files.md",
+    "docs/functions.md",
+    "docs/values.md",
+    "docs/developing.md",
+    "docs/from-faust.md",
+    "examples/small/README.md",
+]
+LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ [A-Z]+ |task \d+_\d+: ")
 
 
 class Reader:
@@ -86,9 +103,17 @@ def test_page(page: str, tmp_path: Path) -> None:
     text = (ROOT / page).read_text()
     reader = Reader(tmp_path)
     blocks = list(re.finditer(r"^```(python|json|console)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
-    assert len(blocks) >= 3
+    assert blocks
     for block in blocks:
         reader.follow(block[1], block[2], text[block.end() :])
+
+
+def test_the_picture_is_what_the_command_draws(tmp_path: Path) -> None:
+    """The drawing on the page of concepts is that of the program beside it."""
+    program = re.search(r"```python\n# words.py\n(.*?)```", (ROOT / "docs" / "concepts.md").read_text(), re.DOTALL)
+    assert program
+    (tmp_path / "words.py").write_text(program[1])
+    Reader(tmp_path).type("streams topology words:app --format svg", (ROOT / "docs/pictures/words.svg").read_text())
 
 
 def test_every_page_with_code_is_followed() -> None:

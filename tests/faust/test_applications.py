@@ -146,6 +146,8 @@ def test_steps(running: World) -> None:
 def test_exactly_once(running: World) -> None:
     """Under exactly_once each payment counts once, also for who reads after the worker was stopped and started."""
     running.read("balances", lambda rows: [row.json for row in rows] == [5, 12, 10], "accounts")
+    # A Faust worker leaves the transaction open in which it is stopped, so it is stopped between two.
+    running.read("accounts-balances-changelog", lambda rows: last_of(rows) == {b'"a"': b"10"}, "accounts")
     running.stop("accounts")
     running.write("payments", [Row(b"a", {"account": "a", "amount": 1})])
     running.start("accounts")

@@ -35,6 +35,21 @@ def test_columns_are_as_good_as_single_puts(bench, batches):
     assert logs[0].rows == logs[1].rows
 
 
+def test_what_nobody_can_read_any_more_is_logged_and_not_written(bench):
+    """Of what was appended since the last commit, only entries within retention reach the engine; all reach the log."""
+    log = bench.changelog()
+    store = bench.open(spec_of(bench), changelog=log)
+    for time in (0, 5_000, RETENTION_MS + 4_000):
+        store.put("a", time, time)
+    assert store.uncommitted_bytes > 0
+    store.drain()
+    store.commit(3)
+    assert [time for _, _, time in log.rows] == [0, 5_000, RETENTION_MS + 4_000]
+    assert len(list(store._engine.scan(None, None))) == 2
+    assert [start for start, _ in store.fetch_range("a", 0, 10**9)] == [5_000, RETENTION_MS + 4_000]
+    assert [value for _, value in store.committed().fetch_range("a", 0, 10**9)] == [5_000, RETENTION_MS + 4_000]
+
+
 def test_after_a_restart_reads_reach_back_before_it(bench):
     """What an earlier run kept is found in the engine, and joined by what came since."""
     directory, spec = bench.task(), spec_of(bench)

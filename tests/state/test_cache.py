@@ -174,8 +174,8 @@ def test_it_evicts_as_a_plain_lru_list_does(puts, room):
     below = {}
 
     def release(updates):
-        released.append([entry for entry, *_ in updates])
-        below.update({entry: value for entry, value, *_ in updates})
+        released.append(updates.entries)
+        below.update(zip(updates.entries, updates.values, strict=True))
 
     cache = RecordCache(
         RecordCacheBudget(room * 46), below=below.get, release=release, size=lambda *_: 1, keep_reads=True
@@ -227,7 +227,7 @@ UPDATES = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 9)), min_
 def test_many_known_entries_are_put_as_if_one_by_one(warm, flushed, updates, headers):
     """`put_known` leaves values, both orders, times, headers and sizes as single puts of the same updates do."""
     caches = [
-        RecordCache(RecordCacheBudget(1 << 20), below={}.get, release=list, size=lambda *_: 1, keep_reads=True)
+        RecordCache(RecordCacheBudget(1 << 20), below={}.get, release=len, size=lambda *_: 1, keep_reads=True)
         for _ in range(2)
     ]
     for cache in caches:

@@ -1,5 +1,7 @@
 """Directories of tasks: one owner at a time, by name."""
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,3 +77,33 @@ def test_setting_aside_keeps_what_was_there(tmp_path):
         assert moved.name == f"s.corrupt-{number}"
         assert moved.is_dir()
     assert not store_path(tmp_path, "s").exists()
+
+
+def test_noted_positions_can_be_read_by_others(tasks):
+    """How complete a task's stores are, without opening them, and whoever owns them; nothing noted is nothing known."""
+    with tasks.open_task("0_1", owner="w") as task:
+        assert tasks.noted_positions("0_1") == {}
+        task.note_positions({"a store": 7, "b": 0})
+        task.note_positions({"a store": 9, "b": 1})
+        assert tasks.noted_positions("0_1") == {"a store": 9, "b": 1}
+    assert tasks.noted_positions("9_9") == {}
+
+
+def test_a_directory_is_idle_since_its_last_write(tasks):
+    """By the files of its stores and by when it was last owned."""
+    with tasks.open_task("0_1", owner="w") as task:
+        path = store_path(task.path, "s")
+        path.mkdir(parents=True)
+    for old in (path, task.path / ".lock"):
+        os.utime(old, (1_000, 1_000))
+    assert tasks.idle_s("0_1") > 1_000_000
+    (path / "file").touch()
+    assert tasks.idle_s("0_1") < 1_000
+
+
+def test_the_lock_of_a_removed_directory_is_worth_nothing(tasks):
+    """Whoever opened the lock file just before it was removed owns the new directory, not the old file."""
+    with tasks.open_task("0_1", owner="w") as task:
+        shutil.rmtree(task.path)
+        with tasks.open_task("0_1", owner="another"), pytest.raises(StoreLocked, match="belongs to another"):
+            tasks.open_task("0_1", owner="a third")

@@ -45,6 +45,16 @@ def test_a_read_is_a_use(store):
     assert evicted[0] == ("a", 10)
 
 
+def test_looking_backward_uses_all_of_the_segment(store):
+    """Windows before the range are no result, but Kafka's search goes through them: they are evicted last."""
+    store.put("a", 12, 10)
+    assert list(store.backward_fetch_range("a", 5, 100)) == [(10, ValueAndTimestamp(12, 10))]
+    evicted = []
+    store.set_flush_listener(lambda flushed: evicted.extend(flushed.keys), send_old_values=False)
+    store.put("a", 13, 20)
+    assert evicted[0] == ("a", 10)
+
+
 @pytest.mark.parametrize("backward", [False, True])
 def test_the_cache_counts_and_hides(backward):
     """Of an entry in both, the cache's value; nothing where the cache holds a deletion."""

@@ -132,7 +132,7 @@ def test_wrong_reads_say_so() -> None:
             app.store("totals")
         with pytest.raises(StreamsError, match="windowed holds windows: get"):
             app.store("windowed").get("a")
-        with pytest.raises(StreamsError, match="total is a timestamped-key-value store, which has no such query"):
+        with pytest.raises(StreamsError, match="total is a timestamped-key-value store, which has no fetch"):
             list(app.store("total").fetch("a"))
     with pytest.raises(StreamsError, match="does not"):
         app.store("total")

@@ -49,8 +49,20 @@ def test_patience_has_an_end(streams_broker: RunningBroker, tmp_path: Path) -> N
     app = doubling("patient", streams_broker, tmp_path)
     app.configure({"commit_interval_ms": "60000"})
     app.write("patient-numbers", [("x", 1)])
-    with pytest.raises(StreamsError, match=r"patient did not catch up in 0\.1 s"), app.running() as run:
-        run.catch_up(timeout_s=0.1)
+    with pytest.raises(StreamsError, match=r"patient did not catch up in 0 s"), app.running() as run:
+        run.catch_up(timeout_s=0)
+
+
+@pytest.mark.broker
+def test_catching_up_does_not_wait_for_the_commit_interval(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """With an interval of an hour, all is committed as soon as it is done, on both sides of a repartition topic."""
+    app = App("hourly", broker=streams_broker.url, state_dir=str(tmp_path), commit_interval_ms=3_600_000)
+    words = app.stream("hourly-words", key=str, value=str).group_by(lambda _, word: word, key=str)
+    words.count(name="counts").to_stream().to("hourly-counts")
+    app.write("hourly-words", [(None, word) for word in ("in", "out", "in")])
+    with app.running() as run:
+        run.catch_up()
+        assert {record.key: record.value for record in app.read("hourly-counts")} == {"in": 2, "out": 1}
 
 
 def test_a_start_that_fails_is_raised(tmp_path: Path) -> None:
@@ -76,3 +88,19 @@ def test_an_embedded_brokers_data_can_be_removed(tmp_path: Path) -> None:
         app.remove_data()
     with pytest.raises(ConfigError, match="are not ours to delete"):
         App("elsewhere", broker="kafka://host:1").remove_data()
+
+
+@pytest.mark.broker
+def test_an_application_knows_where_its_keys_are(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """By the address that the worker gave itself; while it does not run, the question is refused."""
+    app = App("placed", broker=streams_broker.url, state_dir=str(tmp_path), application_server="here.example:7001")
+    app.topic("placed-numbers", key=str, value=int, partitions=2)
+    app.stream("placed-numbers").group_by_key().count(name="placed-counts")
+    with pytest.raises(StreamsError, match="placed does not"):
+        app.metadata_for_key("placed-counts", "a")
+    with app.running() as run:
+        app.write("placed-numbers", [("a", 1), ("b", 2)])
+        run.catch_up()
+        assert app.metadata_for_key("placed-counts", "a").active == "here.example:7001"
+        (here,) = app.metadata_for_store("placed-counts")
+        assert (here.partitions, here.standby_partitions) == ((0, 1), ())

@@ -7,6 +7,7 @@ import pytest
 
 from streams.config import SETTINGS, StreamsConfig, markdown
 from streams.errors import ConfigError
+from streams.on_error import CONTINUE, FAIL
 from streams.settings import assignments
 
 
@@ -68,8 +69,8 @@ def test_broker_addresses() -> None:
 def test_one_handler_for_all_kinds() -> None:
     """on_error holds for every kind of failure unless one of them is set."""
     made = config(on_error="continue", production_on_error="fail")
-    assert (made.deserialization_on_error, made.processing_on_error) == ("continue", "continue")
-    assert made.production_on_error == "fail"
+    assert (made.deserialization_on_error, made.processing_on_error) == (CONTINUE, CONTINUE)
+    assert made.production_on_error == FAIL
 
 
 @pytest.mark.parametrize(

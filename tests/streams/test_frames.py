@@ -1,6 +1,8 @@
 """DataFrames into topics and out of them, types kept."""
 
-from datetime import UTC, datetime
+import enum
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal
 
 import msgspec
 import pandas as pd
@@ -9,7 +11,7 @@ import pytest
 from streams import App, ConfigError, Connection, Windowed
 from streams.clients.memory import MemoryBroker, MemoryClients
 from streams.errors import ProductionError
-from streams.frames import frame_of
+from streams.frames import frame_of, rows_of
 from streams.record import Record
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
@@ -101,3 +103,54 @@ def test_wrong_frames(connection: Connection, frame: pd.DataFrame, options: dict
     """A row of another type is told with its number, and a missing column with those that are there."""
     with pytest.raises((ConfigError, ProductionError), match=message):
         connection.write("rides", frame, **options)
+
+
+class Kind(enum.Enum):
+    CASH = "cash"
+    CARD = "card"
+
+
+class Trip(msgspec.Struct):
+    kind: Kind
+    size: Literal["s", "l"] | None
+    seats: int | None
+    back: bool | None
+    at: datetime | None
+    took: timedelta
+    on: date
+    fare: float | None
+
+
+TRIP = Trip(Kind.CARD, "s", 2, True, AT, timedelta(minutes=5), date(2026, 1, 2), 2.5)
+DTYPES = ["category", "category", "Int64", "boolean", "datetime64[us, UTC]", "timedelta64[us]", "object", "float64"]
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_types_columns_do_not_depend_on_the_rows(empty: bool) -> None:
+    """Enums and literals are categories, nullable fields nullable dtypes, with nulls in the batch or without."""
+    trip = msgspec.structs.replace(TRIP, size=None, seats=None, back=None, at=None, fare=None) if empty else TRIP
+    frame = frame_of([Record("k", trip, 0)])
+    names = list(Trip.__struct_fields__)
+    assert [str(frame[name].dtype) for name in names] == DTYPES
+    assert [list(frame[name].cat.categories) for name in ("kind", "size")] == [["cash", "card"], ["s", "l"]]
+    app = App("taxi")
+    (record,) = rows_of(frame, app.topic("trips", key=str, value=Trip), None, None)
+    assert (record.key, record.value, record.timestamp) == ("k", trip, 0)
+
+
+def test_times_fit_whole_numbers() -> None:
+    """A column of times is ms where the field is a whole number, missing ones null."""
+
+    class Stamped(msgspec.Struct):
+        at: int | None
+
+    frame = pd.DataFrame({"at": pd.to_datetime(["1970-01-01T00:00:01Z", None])})
+    found = rows_of(frame, App("taxi").topic("stamped", value=Stamped), None, None)
+    assert [record.value for record in found] == [Stamped(1_000), Stamped(None)]
+
+
+def test_categories_go_in_as_what_they_name() -> None:
+    """A categorical column is written as its entries, numbers and text."""
+    frame = pd.DataFrame({"zone": pd.Categorical([7, None]), "fare": [1.0, 2.0], "driver": pd.Categorical(["x", None])})
+    found = rows_of(frame, App("taxi").topic("rides", value=Ride), None, None)
+    assert [record.value for record in found] == [Ride(7, 1.0, driver="x"), Ride(None, 2.0)]

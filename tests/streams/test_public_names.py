@@ -33,7 +33,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 @pytest.mark.parametrize("statement", ["import streams", "from streams import App, TimeWindows"])
 def test_importing_stays_light(statement: str) -> None:
     """Neither clients, terminal nor pandas are imported before they are needed."""
-    heavy = ("aiokafka", "typer", "rich", "pandas", "kio", "broker", "pytest", "pydantic")
+    heavy = ("aiokafka", "typer", "rich", "pandas", "kio", "broker", "pytest", "pydantic", "asyncio")
     program = f"{statement}\nimport sys\nprint([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -55,6 +55,15 @@ def test_output_is_read_once() -> None:
             counts.read_record()
 
 
+def test_headers_go_in_and_come_out() -> None:
+    """Those of the record that a result came of, through a repartition topic too."""
+    with TopologyTestDriver(taxi()) as driver:
+        driver.input("zones").send("z", "Zoo", 0, [("table", b"no")])
+        driver.input("rides").send("1", Ride("z", 5.0), 1_000, [("trace", b"7"), ("empty", None)])
+        for topic in ("named", "counts"):
+            assert driver.output(topic).read_record().headers == (("trace", b"7"), ("empty", None))
+
+
 def test_without_a_timestamp_a_record_has_the_driver_clocks() -> None:
     """The wall clock stands still until it is advanced."""
     with TopologyTestDriver(taxi(), start_ms=70_000) as driver:
@@ -135,3 +144,18 @@ def test_timers_and_start_functions_of_an_app_are_called() -> None:
         driver.input("zones").send("z", "Zoo", 0)
         driver.advance_wall_clock("5 s")
     assert seen == ["start", "Zoo", "stop"]
+
+
+def test_rocksdbs_options_may_be_set(tmp_path: Path) -> None:
+    """Store by store, before it is opened; what was set is what RocksDB then runs with."""
+    told = []
+
+    def setter(store: str, options: Any) -> None:
+        told.append(store)
+        options.set_max_open_files(77)
+
+    with TopologyTestDriver(taxi(rocksdb_config_setter=setter), directory=tmp_path) as driver:
+        driver.input("zones").send("z", "Zoo", 0)
+    assert sorted(told) == ["takings", "zones"]
+    written = next(tmp_path.rglob("zones/OPTIONS-*")).read_text()
+    assert "max_open_files=77" in written

@@ -39,13 +39,14 @@ def metadata(broker: Broker, exchange: Exchange, request: Any) -> Body | None:
     asked = None if everything else tuple((topic.name, getattr(topic, "topic_id", None)) for topic in wanted)
     if asked and may_create:
         _create_missing(broker, [name for name, topic_id in asked if name is not None and topic_id is None])
-    key = (version, asked, operations)
+    of_cluster = bool(getattr(request, "include_cluster_authorized_operations", False))
+    key = (version, asked, operations, of_cluster)
     cache = broker.metadata_frames
     if cache.version != broker.catalog.version or len(cache.frames) > MAX_CACHED:
         cache.start(broker.catalog.version)
     frame = cache.frames.get(key)
     if frame is None:
-        body = _metadata_body(broker, asked, operations=operations)
+        body = _metadata_body(broker, asked, operations=operations, of_cluster=of_cluster)
         frame = cache.frames[key] = encode_response(exchange.api_key, version, 0, body)
     exchange.answer_frame([frame[:4], exchange.correlation_id.to_bytes(4, "big", signed=True), frame[8:]])
     return None
@@ -63,7 +64,9 @@ def _create_missing(broker: Broker, names: list[str]) -> None:
                     raise
 
 
-def _metadata_body(broker: Broker, asked: tuple[tuple[str | None, Any], ...] | None, *, operations: bool) -> Body:
+def _metadata_body(
+    broker: Broker, asked: tuple[tuple[str | None, Any], ...] | None, *, operations: bool, of_cluster: bool
+) -> Body:
     topics = broker.catalog.topics.values()
     described = (
         [_topic_body(broker, topic, operations=operations) for topic in topics]
@@ -75,7 +78,7 @@ def _metadata_body(broker: Broker, asked: tuple[tuple[str | None, Any], ...] | N
         "cluster_id": broker.directory.cluster_id,
         "controller_id": broker.config.node_id,
         "topics": described,
-        "cluster_authorized_operations": CLUSTER_OPERATIONS if operations else OPERATIONS_NOT_ASKED,
+        "cluster_authorized_operations": CLUSTER_OPERATIONS if of_cluster else OPERATIONS_NOT_ASKED,
     }
 
 
@@ -120,12 +123,15 @@ def _topic_body(broker: Broker, topic: Topic, *, operations: bool) -> Body:
 # ---- the rest
 
 
+BROKERS, CONTROLLERS = 1, 2
+
+
 def find_coordinator(broker: Broker, exchange: Exchange, request: Any) -> Body:
     """Always this broker."""
     kind = getattr(request, "key_type", 0)
     known = 0 <= kind < COORDINATOR_KINDS
     error = ErrorCode.NONE if known else ErrorCode.INVALID_REQUEST
-    message = None if known else f"coordinator type {kind} is not known"
+    message = ("NONE" if exchange.version < 4 else "") if known else f"coordinator type {kind} is not known"
     node = _node(broker) if known else {"node_id": -1, "host": "", "port": -1}
     where = {name: node[name] for name in ("node_id", "host", "port")}
     if exchange.version < 4:
@@ -140,8 +146,11 @@ def find_coordinator(broker: Broker, exchange: Exchange, request: Any) -> Body:
 def describe(broker: Broker, _: Exchange, request: Any) -> Body:
     """The cluster: one broker, which is also the controller."""
     endpoint_type = getattr(request, "endpoint_type", 1)
-    if endpoint_type != 1:
-        raise BrokerError(ErrorCode.MISMATCHED_ENDPOINT_TYPE)
+    if endpoint_type != BROKERS:
+        code = (
+            ErrorCode.MISMATCHED_ENDPOINT_TYPE if endpoint_type == CONTROLLERS else ErrorCode.UNSUPPORTED_ENDPOINT_TYPE
+        )
+        raise BrokerError(code, f"this is a broker's endpoint (1), not one of type {endpoint_type}")
     node = {name: value for name, value in _node(broker).items() if name != "node_id"}
     operations = request.include_cluster_authorized_operations
     return {

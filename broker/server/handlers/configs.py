@@ -34,7 +34,9 @@ MAX_INT = 2**31 - 1
 UNSET_UNLESS_GIVEN = frozenset({"retention.ms", "segment.ms"})
 """Topic settings whose broker setting in ms Kafka leaves unset, taking the one in hours."""
 SHOWN_SYNONYMS: dict[str, list[dict[str, Any]]] = {
-    name: [{"name": synonym, "value": TOPIC_SETTINGS[name].shown(TOPIC_SETTINGS[name].default), "source": SOURCE_DEFAULT}]
+    name: [
+        {"name": synonym, "value": TOPIC_SETTINGS[name].shown(TOPIC_SETTINGS[name].default), "source": SOURCE_DEFAULT}
+    ]
     for name, synonym in (
         ("compression.gzip.level", "compression.gzip.level"),
         ("compression.lz4.level", "compression.lz4.level"),

@@ -101,10 +101,13 @@ def describe(broker: Broker, _: Exchange, request: Any) -> Body:
     """Epochs, members, what they have and what they shall have."""
     operations = GROUP_OPERATIONS if request.include_authorized_operations else OPERATIONS_NOT_ASKED
     names = {topic.topic_id: name for name, topic in broker.catalog.topics.items()}
-    groups = []
+    groups: list[Body] = []
     for group_id in request.group_ids:
         group = broker.groups.consumer_group(group_id)
-        if group is None:
+        if not group_id:
+            described: Body = {"error_code": ErrorCode.INVALID_GROUP_ID, "error_message": None, "group_id": ""}
+            groups.append({**described, "authorized_operations": OPERATIONS_NOT_ASKED})
+        elif group is None:
             groups.append({**_unknown(broker, group_id), "authorized_operations": OPERATIONS_NOT_ASKED})
         else:
             groups.append({**_described(group, names), "authorized_operations": operations})

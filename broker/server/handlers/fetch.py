@@ -21,9 +21,7 @@ logger = logging.getLogger(__name__)
 
 BY_ID = 13
 SESSIONS_FROM = 7
-UNKNOWN = frozenset(
-    {ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.UNKNOWN_TOPIC_ID, ErrorCode.INCONSISTENT_TOPIC_ID}
-)
+UNKNOWN = frozenset({ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.UNKNOWN_TOPIC_ID, ErrorCode.INCONSISTENT_TOPIC_ID})
 """Errors beside which the list of aborted transactions is empty, not null."""
 
 Answers = list[tuple[Any, list[FetchedPartition]]]

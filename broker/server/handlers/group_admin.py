@@ -10,8 +10,8 @@ from broker.server.broker import Broker
 from broker.server.exchange import Exchange
 
 OPERATIONS_NOT_ASKED = -(2**31)
-GROUP_OPERATIONS = sum(1 << code for code in (3, 6, 8))
-"""read, delete, describe."""
+GROUP_OPERATIONS = sum(1 << code for code in (3, 6, 8, 10, 11))
+"""read, delete, describe, describe and alter settings."""
 CLASSIC = "classic"
 CONSUMER = "consumer"
 UNKNOWN_GROUP_IS_AN_ERROR = 6
@@ -105,9 +105,10 @@ def _collector(exchange: Exchange, group_id: str, results: list[Body], count: in
 def delete_offsets(broker: Broker, exchange: Exchange, request: Any) -> None:
     """Forget a group's offsets of topics it does not read. Raises: BrokerError."""
     where = [(topic.name, item.partition_index) for topic in request.topics for item in topic.partitions]
+    missing = {place: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION for place in where if broker.directory.get(*place) is None}
     try:
         broker.groups.delete_offsets(
-            request.group_id, where, lambda errors: exchange.answer(_deleted(request.topics, errors))
+            request.group_id, where, lambda errors: exchange.answer(_deleted(request.topics, {**errors, **missing}))
         )
     except BrokerError as error:
         exchange.answer({"error_code": error.code})

@@ -1,7 +1,4 @@
-"""WriteTxnMarkers: an administrator aborts a transaction that hangs in a partition.
-
-Commits are the transaction coordinator's alone, which writes its markers itself.
-"""
+"""WriteTxnMarkers: an administrator ends a transaction that hangs in a partition; the coordinator writes its own markers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -47,10 +44,7 @@ def _write_one(broker: Broker, item: Any, where: TopicPartition, done: Callable[
     except BrokerError as error:
         done(error.code)
         return
-    if item.transaction_result:
-        done(ErrorCode.INVALID_REQUEST)
-        return
-    marker = Marker(item.producer_id, item.producer_epoch, False, item.coordinator_epoch)
+    marker = Marker(item.producer_id, item.producer_epoch, item.transaction_result, item.coordinator_epoch)
     broker.write_marker(where, marker, done)
 
 

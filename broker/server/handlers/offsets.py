@@ -15,6 +15,7 @@ from broker.server.exchange import Exchange, topic_part
 
 BY_ID = 10
 KNOWS_MISSING_GROUPS = 9
+KNOWS_MEMBER_EPOCHS = 9
 GROUPS_IN_BATCHES = 8
 NOTHING_COMMITTED = CommittedOffset(-1, -1, "", -1)
 
@@ -38,10 +39,14 @@ def commit(broker: Broker, exchange: Exchange, request: Any) -> None:
         request.member_id, getattr(request, "group_instance_id", None), request.generation_id_or_member_epoch
     )
     try:
-        if not request.group_id and who.generation >= 0:
-            raise BrokerError(ErrorCode.INVALID_GROUP_ID)
-        if who.generation >= 0 and exchange.version >= KNOWS_MISSING_GROUPS and not broker.groups.exists(request.group_id):
+        if (
+            who.generation >= 0
+            and exchange.version >= KNOWS_MISSING_GROUPS
+            and not broker.groups.exists(request.group_id)
+        ):
             raise BrokerError(ErrorCode.GROUP_ID_NOT_FOUND)
+        if exchange.version < KNOWS_MEMBER_EPOCHS and broker.groups.has_new_members(request.group_id):
+            raise BrokerError(ErrorCode.UNSUPPORTED_VERSION)
         broker.groups.commit(request.group_id, who, accepted, done)
     except BrokerError as error:
         done(error.code)

@@ -13,7 +13,7 @@ from broker.errors import BrokerError, ErrorCode, MalformedRequest
 from broker.log.partition_log import AppendResult, PartitionLog
 from broker.metadata import INTERNAL_TOPICS
 from broker.protocol.hot import ProducedPartition, produce_response
-from broker.protocol.record_batch import HEADER_BYTES, TRANSACTIONAL_BIT, parse_header
+from broker.protocol.record_batch import HEADER_BYTES, TRANSACTIONAL_BIT, check_shape, parse_header
 from broker.server.broker import Broker, now_ms
 from broker.server.exchange import Exchange, topic_part
 from broker.server.handlers.transactions import fenced
@@ -38,6 +38,8 @@ WITHOUT_START = frozenset(
     }
 )
 """Errors beside which Kafka does not say where a log begins."""
+EXPLAINED = frozenset({ErrorCode.INVALID_TXN_STATE, ErrorCode.NOT_ENOUGH_REPLICAS, ErrorCode.TRANSACTION_ABORTABLE})
+"""Errors that Kafka puts into words though they are not about single records."""
 
 
 class _Refused(NamedTuple):
@@ -45,6 +47,7 @@ class _Refused(NamedTuple):
 
     error: BrokerError
     log_start_offset: int
+    explained: bool = False
 
 
 Partition = tuple[int, AppendResult | _Refused]
@@ -54,27 +57,35 @@ def produce(broker: Broker, exchange: Exchange, request: Any) -> None:
     """Append every batch, then answer once all of them are committed."""
     pending = _Pending(broker, exchange)
     joining = _Joining(broker, exchange.version, request, pending) if exchange.version >= ADDS_PARTITIONS_FROM else None
-    refusal = _refusal(exchange.version, request)
+    refusal = _refusal(request)
+    log: PartitionLog | None
+    reached: PartitionLog | None
     for topic in request.topic_data:
         where = topic.topic_id if exchange.version >= BY_ID else topic.name
         results: list[Partition] = []
         for partition in topic.partition_data:
-            log = None
+            log, reached, looked_at = None, None, False
             try:
                 if refusal is not None and refusal.code is ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
                     raise refusal
                 log = _log(broker, exchange.version, where, partition.index)
-                if refusal is not None:
-                    raise refusal
+                check_shape(partition.records)
+                looked_at = True
                 _check(broker, exchange.version, request, log, partition.records)
                 if joining is not None:
                     joining.join(partition.records)
+                if refusal is not None:
+                    raise refusal
+                if log.topic in INTERNAL_TOPICS:
+                    raise BrokerError(ErrorCode.INVALID_TOPIC, f"{log.topic} is the broker's own")
+                reached = log
                 result = log.append(partition.records, now_ms=pending.now_ms)
                 pending.wait_for(log, result.last_offset + 1)
                 results.append((partition.index, result))
             except BrokerError as error:
-                start = -1 if log is None or error.code in WITHOUT_START else log.log_start_offset
-                results.append((partition.index, _Refused(error, start)))
+                start = -1 if reached is None or error.code in WITHOUT_START else reached.log_start_offset
+                torn = error.code is ErrorCode.CORRUPT_MESSAGE and log is not None and not looked_at
+                results.append((partition.index, _Refused(error, start, explained=torn or error.code in EXPLAINED)))
             except OSError as error:
                 refused = BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, f"the disk refused: {error.strerror}")
                 results.append((partition.index, _Refused(refused, -1)))
@@ -85,7 +96,7 @@ def produce(broker: Broker, exchange: Exchange, request: Any) -> None:
         pending.begin()
 
 
-def _refusal(version: int, request: Any) -> BrokerError | None:
+def _refusal(request: Any) -> BrokerError | None:
     """What keeps a whole request out."""
     if request.transactional_id is None and any(
         len(partition.records or b"") > ATTRIBUTES_BYTE and partition.records[ATTRIBUTES_BYTE] & TRANSACTIONAL_BIT
@@ -102,10 +113,8 @@ def _log(broker: Broker, version: int, where: Any, partition: int) -> PartitionL
     return broker.catalog.log(where, partition)
 
 
-def _check(broker: Broker, version: int, request: Any, log: PartitionLog, records: bytes | None) -> None:
+def _check(broker: Broker, version: int, request: Any, log: PartitionLog, records: bytes) -> None:
     """What depends on the request rather than on the batch. Raises: BrokerError."""
-    if records is None or len(records) <= ATTRIBUTES_BYTE:
-        raise BrokerError(ErrorCode.INVALID_RECORD, "a partition came without a record batch")
     if records[ATTRIBUTES_BYTE] & CODEC_MASK == ZSTD and version < ZSTD_FROM:
         raise BrokerError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce version 7 or later")
     if request.acks == ALL and log.config.min_insync_replicas > 1 and not broker.config.replication_factor_clamp:
@@ -113,8 +122,6 @@ def _check(broker: Broker, version: int, request: Any, log: PartitionLog, record
             ErrorCode.NOT_ENOUGH_REPLICAS,
             f"min.insync.replicas is {log.config.min_insync_replicas}, there is one broker",
         )
-    if log.topic in INTERNAL_TOPICS:
-        raise BrokerError(ErrorCode.INVALID_TOPIC, f"{log.topic} is the broker's own")
     if records[ATTRIBUTES_BYTE] & TRANSACTIONAL_BIT and version < ADDS_PARTITIONS_FROM:
         _check_transaction(broker, version, request.transactional_id, log, records)
 
@@ -256,7 +263,7 @@ def _written(index: int, result: AppendResult | _Refused) -> ProducedPartition:
             error.code,
             log_start_offset=result.log_start_offset,
             record_errors=error.record_errors,
-            error_message=(error.message or None) if error.record_errors else None,
+            error_message=(error.message or None) if error.record_errors or result.explained else None,
         )
     return ProducedPartition(
         index, ErrorCode.NONE, result.base_offset, result.log_append_time_ms, result.log_start_offset

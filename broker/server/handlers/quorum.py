@@ -30,17 +30,22 @@ def describe(broker: Broker, exchange: Exchange, request: Any) -> Body:
             }
             for topic in request.topics
         ],
-        "nodes": [{"node_id": broker.config.node_id, "listeners": [listener]}],
+        "nodes": request.topics and [{"node_id": broker.config.node_id, "listeners": [listener]}],
     }
     if exchange.version >= MESSAGES_FROM:
-        body["error_message"] = None
+        body["error_message"] = ""
     return body
 
 
 def _partition(broker: Broker, topic: Any, item: Any) -> Body:
     if topic.topic_name != METADATA_TOPIC or item.partition_index != 0:
         error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-        return {"partition_index": item.partition_index, "error_code": error, "error_message": None, "leader_id": -1}
+        return {
+            "partition_index": item.partition_index,
+            "error_code": error,
+            "error_message": error.name,
+            "leader_id": 0,
+        }
     end, now = broker.catalog.version, now_ms()
     voter = {
         "replica_id": broker.config.node_id,
@@ -50,7 +55,7 @@ def _partition(broker: Broker, topic: Any, item: Any) -> Body:
     }
     return {
         "partition_index": 0,
-        "error_message": None,
+        "error_message": "",
         "leader_id": broker.config.node_id,
         "leader_epoch": 1,
         "high_watermark": end,

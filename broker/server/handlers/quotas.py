@@ -26,6 +26,8 @@ def describe(broker: Broker, _: Exchange, request: Any) -> Body:
         if component.match_type not in {EXACT, DEFAULT, ANY}:
             return _refused(f"there is no way to match numbered {component.match_type}")
         wanted[component.entity_type] = component
+    if "ip" in wanted and len(wanted) > 1:
+        return _refused("quotas of an ip are for nothing else beside it")
     entries = [
         {
             "entity": [{"entity_type": kind, "entity_name": name} for kind, name in entity],

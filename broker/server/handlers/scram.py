@@ -21,7 +21,7 @@ MAX_ITERATIONS = 16_384
 def describe(broker: Broker, _: Exchange, request: Any) -> Body:
     """Mechanisms and iterations of the users asked for, or of all."""
     credentials = broker.dynamic.credentials
-    asked = Counter(user.name for user in request.users or ()) or Counter(credentials)
+    asked = Counter(user.name for user in request.users or ()) or Counter(list(credentials))
     results = []
     for user, times in asked.items():
         result: dict[str, Any] = {"user": user, "error_message": "", "credential_infos": ()}

@@ -20,6 +20,8 @@ def describe(broker: Broker, _: Exchange, request: Any) -> Body:
     if cursor is not None:
         if cursor.partition_index < 0:
             return {"topics": (), "next_cursor": None}
+        if request.topics and cursor.topic_name not in names:
+            return {"topics": [{"error_code": ErrorCode.INVALID_REQUEST, "name": name} for name in names]}
         names = [name for name in names if name >= cursor.topic_name]
     left = min(max(request.response_partition_limit, 1), MAX_PARTITIONS)
     topics: list[Body] = []

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from broker.errors import BrokerError, ErrorCode
-from broker.metadata import Topic
+from broker.metadata import Topic, check_growth
 from broker.protocol.bodies import Body
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange
@@ -28,9 +28,11 @@ def _failed(error: BrokerError) -> dict[str, Any]:
 def create(broker: Broker, _: Exchange, request: Any) -> Body:
     """Create topics, or only check that they could be created."""
     twice = _each(request.topics, lambda topic: topic.name)
+    partitions = sum(len(topic.assignments) or max(topic.num_partitions, 0) for topic in request.topics)
     results = []
     for wanted in {topic.name: topic for topic in request.topics}.values():
         try:
+            check_growth(partitions)
             if wanted.name in twice:
                 raise BrokerError(ErrorCode.INVALID_REQUEST, "the topic is named twice in one request")
             results.append(_create_one(broker, wanted, validate_only=request.validate_only))
@@ -121,6 +123,8 @@ def delete(broker: Broker, exchange: Exchange, request: Any) -> Body:
 def _to_delete(broker: Broker, name: str | None, topic_id: Any) -> Topic:
     if not broker.config.delete_topic_enable:
         raise BrokerError(ErrorCode.TOPIC_DELETION_DISABLED, "delete.topic.enable is false")
+    if name is not None and topic_id is not None:
+        raise BrokerError(ErrorCode.INVALID_REQUEST, "a topic to delete has a name or an id, not both")
     if name is None:
         topic = broker.catalog.by_id.get(topic_id)
         if topic is None:
@@ -143,7 +147,8 @@ def create_partitions(broker: Broker, _: Exchange, request: Any) -> Body:
                 raise BrokerError(ErrorCode.INVALID_REQUEST, "the topic is named twice in one request")
             _grow(broker, wanted, validate_only=request.validate_only)
         except BrokerError as error:
-            result.update(_failed(error))
+            unknown = error.code is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            result.update(error_code=error.code, error_message=None if unknown else error.message)
         results.append(result)
     return {"results": results}
 

@@ -1,19 +1,21 @@
 """AddPartitionsToTxn, AddOffsetsToTxn, TxnOffsetCommit, EndTxn, and what administrators may ask about transactions."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from broker.coordinators.group_coordinator import Committer
+from broker.coordinators.patterns import matcher
 from broker.coordinators.runtime import Done
 from broker.coordinators.transaction import ProducerEpoch, Transaction, TransactionState
 from broker.errors import BrokerError, ErrorCode
-from broker.metadata import OFFSETS_TOPIC
+from broker.metadata import INTERNAL_TOPICS, OFFSETS_TOPIC
 from broker.protocol.bodies import Body
 from broker.server.broker import Broker, now_ms
 from broker.server.exchange import Exchange
 from broker.server.handlers.offsets import outcome, sort_offsets
 
 FENCED_FROM = 2
+BATCHED_FROM = 4
 STATES = frozenset(state.shown for state in TransactionState)
 END_BUMPS_FROM = 5
 COMMIT_KNOWS_ABORTABLE = 4
@@ -33,26 +35,75 @@ def _producer(request: Any) -> ProducerEpoch:
 
 
 def add_partitions(broker: Broker, exchange: Exchange, request: Any) -> None:
-    """All partitions or none: one that does not exist keeps the others out (55)."""
-    topics = request.v3_and_below_topics
-    wanted = [(topic.name, partition) for topic in topics for partition in topic.partitions]
-    unknown = {where for where in wanted if not _exists(broker, where)}
+    """All partitions or none: one that does not exist keeps the others out (55). From version 4 for many producers."""
+    if exchange.version >= BATCHED_FROM:
+        _add_for_many(broker, exchange, request.transactions)
+        return
+    wanted = _Wanted(
+        request.v3_and_below_transactional_id,
+        ProducerEpoch(request.v3_and_below_producer_id, request.v3_and_below_producer_epoch),
+        request.v3_and_below_topics,
+        verify_only=False,
+    )
+    knows_fenced = exchange.version >= FENCED_FROM
+    _add(broker, wanted, knows_fenced, lambda topics: exchange.answer({"results_by_topic_v3_and_below": topics}))
+
+
+class _Wanted(NamedTuple):
+    """What one producer asks to be added, or only to be told of."""
+
+    transactional_id: str
+    producer: ProducerEpoch
+    topics: Sequence[Any]
+    verify_only: bool
+
+
+def _add_for_many(broker: Broker, exchange: Exchange, transactions: Sequence[Any]) -> None:
+    results: list[Body] = []
+
+    def collector(transactional_id: str) -> Callable[[list[Body]], None]:
+        def done(topics: list[Body]) -> None:
+            results.append({"transactional_id": transactional_id, "topic_results": topics})
+            if len(results) == len(transactions):
+                exchange.answer({"results_by_transaction": results})
+
+        return done
+
+    if not transactions:
+        exchange.answer({"results_by_transaction": ()})
+    for item in transactions:
+        producer = ProducerEpoch(item.producer_id, item.producer_epoch)
+        wanted = _Wanted(item.transactional_id, producer, item.topics, item.verify_only)
+        _add(broker, wanted, True, collector(item.transactional_id))
+
+
+def _add(broker: Broker, wanted: _Wanted, knows_fenced: bool, answer: Callable[[list[Body]], None]) -> None:
+    places = [(topic.name, partition) for topic in wanted.topics for partition in topic.partitions]
+    refused = {
+        (name, index): ErrorCode.TOPIC_AUTHORIZATION_FAILED
+        if name in INTERNAL_TOPICS
+        else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        for name, index in places
+        if name in INTERNAL_TOPICS or not _exists(broker, (name, index))
+    }
 
     def done(error: ErrorCode) -> None:
-        exchange.answer({"results_by_topic_v3_and_below": _added(topics, unknown, error)})
+        answer(_added(wanted.topics, refused, error))
 
-    if unknown:
+    if refused:
         done(ErrorCode.OPERATION_NOT_ATTEMPTED)
         return
     try:
-        broker.transactions.add_partitions(
-            request.v3_and_below_transactional_id,
-            ProducerEpoch(request.v3_and_below_producer_id, request.v3_and_below_producer_epoch),
-            wanted,
-            done,
-        )
+        if wanted.verify_only:
+            for place in places:
+                broker.transactions.verify(
+                    wanted.transactional_id, wanted.producer, place, ErrorCode.TRANSACTION_ABORTABLE
+                )
+            done(ErrorCode.NONE)
+        else:
+            broker.transactions.add_partitions(wanted.transactional_id, wanted.producer, places, done)
     except BrokerError as error:
-        done(fenced(error.code, exchange.version >= FENCED_FROM))
+        done(fenced(error.code, knows_fenced))
 
 
 def _exists(broker: Broker, where: tuple[str, int]) -> bool:
@@ -60,15 +111,14 @@ def _exists(broker: Broker, where: tuple[str, int]) -> bool:
     return topic is not None and 0 <= where[1] < len(topic.partitions)
 
 
-def _added(topics: Iterable[Any], unknown: set[tuple[str, int]], error: ErrorCode) -> list[Body]:
-    missing = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+def _added(topics: Iterable[Any], refused: Mapping[tuple[str, int], ErrorCode], error: ErrorCode) -> list[Body]:
     return [
         {
             "name": topic.name,
             "results_by_partition": [
                 {
                     "partition_index": partition,
-                    "partition_error_code": missing if (topic.name, partition) in unknown else error,
+                    "partition_error_code": refused.get((topic.name, partition), error),
                 }
                 for partition in topic.partitions
             ],
@@ -122,6 +172,8 @@ def commit_offsets(broker: Broker, exchange: Exchange, request: Any) -> None:
         getattr(request, "generation_id", -1),
     )
     try:
+        if not request.group_id:
+            raise BrokerError(ErrorCode.INVALID_GROUP_ID)
         done = _take_part(broker, exchange.version, request, answer)
         broker.groups.check_commit(request.group_id, who, transactional=True)
         broker.groups.store(request.group_id, accepted, done, producer=_producer(request))
@@ -181,7 +233,7 @@ def describe(broker: Broker, _: Exchange, request: Any) -> Body:
 def _described(broker: Broker, transactional_id: str) -> Body:
     transaction = broker.transactions.describe(transactional_id)
     if transaction is None:
-        error = ErrorCode.TRANSACTIONAL_ID_NOT_FOUND
+        error = ErrorCode.TRANSACTIONAL_ID_NOT_FOUND if transactional_id else ErrorCode.INVALID_REQUEST
         return {"error_code": error, "transactional_id": transactional_id, "transaction_start_time": 0}
     by_topic: dict[str, list[int]] = {}
     for topic, partition in sorted(transaction.partitions):
@@ -206,6 +258,7 @@ def _summary(transaction: Transaction) -> dict[str, Any]:
 def list_transactions(broker: Broker, _: Exchange, request: Any) -> Body:
     """All transactional ids, or those in some states, of some producers, or open for long."""
     found = []
+    matcher(getattr(request, "transactional_id_pattern", None) or "")
     for name in broker.transactions.transactional_ids():
         transaction = broker.transactions.describe(name)
         assert transaction is not None
@@ -220,8 +273,11 @@ def _is_wanted(transaction: Transaction, request: Any) -> bool:
         return False
     if request.producer_id_filters and transaction.producer.producer_id not in request.producer_id_filters:
         return False
+    pattern = getattr(request, "transactional_id_pattern", None)
+    if pattern and not matcher(pattern)(transaction.transactional_id):
+        return False
     open_for_ms = getattr(request, "duration_filter", -1)
-    return open_for_ms < 0 or (transaction.start_ms >= 0 and now_ms() - transaction.start_ms > open_for_ms)
+    return open_for_ms < 0 or now_ms() - transaction.start_ms > open_for_ms
 
 
 def describe_producers(broker: Broker, _: Exchange, request: Any) -> Body:
@@ -241,7 +297,9 @@ def _producers(broker: Broker, topic: str, index: int) -> Body:
     try:
         log = broker.catalog.log(topic, index)
     except BrokerError as error:
-        return {"partition_index": index, "error_code": error.code, "error_message": None}
+        message = None if topic in broker.catalog.topics else error.message
+        code = broker.catalog.name_error(topic) or error.code
+        return {"partition_index": index, "error_code": code, "error_message": message}
     return {
         "partition_index": index,
         "error_message": None,

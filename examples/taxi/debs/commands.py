@@ -8,7 +8,7 @@ import hashlib
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from examples.taxi.debs import computation
 from examples.taxi.debs.generator import write_trips
 from examples.taxi.debs.source import open_source
+from examples.taxi.debs.watching import run_dashboard
 from streams import StreamsError
 
 
@@ -28,17 +29,19 @@ def parser(prog: str) -> argparse.ArgumentParser:
     options.add_argument("--output", type=Path, required=True, help="where the lists go, a line each")
     options.add_argument("--workers", type=_positive, default=1, help="processes to run (default: 1)")
     options.add_argument("--rate", type=_rate, help="trips per second (default: as fast as it goes)")
-    options.add_argument("--dir", type=Path, help="where topics and state lie meanwhile (default: below .streams)")
+    options.add_argument(
+        "--dir", type=Path, default=Path(".streams"), help="where topics and state lie meanwhile (default: %(default)s)"
+    )
     return options
 
 
 def run_debs(arguments: list[str], console: Console, prog: str) -> int:
     """A query over a file, start to end. Returns: the exit code. Raises: TripsError, StreamsError, OSError."""
     options = parser(prog).parse_args(arguments)
-    computation.refuse_output(options.output)
+    computation.refuse_output(options.output, options.trips)
     source = open_source(options.trips)
     query = computation.QUERIES[options.query]
-    directory = options.dir or Path(".streams") / f"debs-{options.query}-{_fingerprint(options.trips)}"
+    directory = options.dir / f"debs-{options.query}-{_fingerprint(options.trips)}"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: workers stop, and a later run continues
     with _alone(directory), _bar(console, source.count) as show:
         began = time.monotonic()
@@ -48,6 +51,8 @@ def run_debs(arguments: list[str], console: Console, prog: str) -> int:
         seconds = time.monotonic() - began
     computation.forget(query, directory)
     directory.with_suffix(".lock").unlink(missing_ok=True)
+    with suppress(OSError):  # others may still use it
+        directory.parent.rmdir()
     console.print(summary(progress, seconds, options.output), highlight=False, soft_wrap=True)
     return 0
 
@@ -121,4 +126,4 @@ def _bar(console: Console, total: int) -> Iterator[computation.Show]:
         yield lambda progress: bar.update(task, completed=progress.done, lists=len(progress.delays))
 
 
-COMMANDS = {"debs": run_debs, "debs-trips": run_debs_trips}
+COMMANDS = {"debs": run_debs, "debs-trips": run_debs_trips, "dashboard": run_dashboard}

@@ -164,8 +164,10 @@ def forget(query: Query, directory: Path) -> None:
         query.app.remove_data()
 
 
-def refuse_output(output: Path) -> None:
-    """Raises: TripsError when nothing can be written there."""
+def refuse_output(output: Path, trips: Path | None = None) -> None:
+    """Raises: TripsError when nothing can be written there, or it would replace the trips."""
+    if trips is not None and output.exists() and trips.exists() and output.samefile(trips):
+        raise TripsError(f"{output} holds the trips, and would be replaced. Name another file with --output.")
     if output.is_dir() or not output.parent.is_dir():
         what = "is a directory" if output.is_dir() else f"cannot be written: there is no directory {output.parent}"
         raise TripsError(f"{output} {what}. Name a file with --output.")

@@ -16,7 +16,7 @@ from streams import Processor, ProcessorContext, Record, key_value_store
 TRIPS = "trips"
 PLACE = "place"
 NEXT = "next"
-STORES = (key_value_store(TRIPS, int, Located), key_value_store(PLACE, str, int))
+STORES = (key_value_store(TRIPS, int, Located), key_value_store(PLACE, str, int, cached=True))
 MINUTE_MS = 60_000
 
 

@@ -71,5 +71,14 @@ def profitable_areas(**settings: Any) -> App:
     return _query(app, lists(app, "profitable_areas", Areas), QUARTER_KILOMETRE, ProfitableAreas)
 
 
+def onlooker(**settings: Any) -> App:
+    """An application that processes nothing: it fills topics and reads them, and so knows all of them."""
+    app = App("debs", **{**SETTINGS, **settings})
+    trips(app)
+    lists(app, "frequent_routes", Routes)
+    lists(app, "profitable_areas", Areas)
+    return app
+
+
 routes = frequent_routes()
 areas = profitable_areas()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from examples.taxi.debs.messages import DOLLAR, Trip
 from examples.taxi.layouts import TripsError
+from examples.taxi.trip_file import ends_with_newline
 
 COLUMNS = (
     "medallion", "hack_license", "pickup_datetime", "dropoff_datetime", "trip_time_in_secs", "trip_distance",
@@ -36,7 +37,7 @@ def trips(path: Path) -> Iterator[Trip]:
             f"{path} {what}. Name a file in the format of the DEBS 2015 challenge, or make one: "
             "python -m examples.taxi debs-trips --count 100000 --output trips.csv"
         )
-    number, latest_ms = 0, 0
+    number, latest_ms, fewest, decimals = 0, 0, 99, 99
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, strict=True)
         try:
@@ -51,6 +52,12 @@ def trips(path: Path) -> Iterator[Trip]:
                     )
                 yield trip
                 number, latest_ms = number + 1, trip.dropped_off_ms
+                fewest, decimals = min(fewest, decimals), len(cells[-1].partition(".")[2])
+            if decimals < fewest < 99 and not ends_with_newline(path):
+                raise TripsError(
+                    f"{path}, line {reader.line_num}: ends without a line end, and its last number is shorter than those "
+                    "above it. The file seems cut there: fetch it again, or add the line end if it is whole."
+                )
         except (csv.Error, UnicodeDecodeError) as error:
             raise TripsError(
                 f"{path}, line {reader.line_num + 1}: not a CSV file of UTF-8 text ({error}). Fetch it again."
@@ -87,7 +94,7 @@ def _trip(where: str, number: int, cells: list[str]) -> Trip:
             time.time_ns() // 1_000_000,
         )
     except (ValueError, TypeError, OverflowError) as error:
-        if number == 0 and cells[0].lower() == COLUMNS[0]:
+        if number == 0 and cells[0].strip().lower() == COLUMNS[0]:
             raise TripsError(f"{where}: a header, which the challenge's files do not have. Delete the line.") from error
         expected = "time such as 2013-01-01 00:02:00" if column < 4 else "number"
         raise TripsError(

@@ -44,16 +44,26 @@ class KafkaClients:
         _quiet()
         self._config = config
         self._network = NetworkThread(config.client_id)
+        self._given_up = False
         self._made: list[KafkaConsumer | KafkaProducer | KafkaAdmin] = []
 
-    def consumer(self, *, group: str | None, read_committed: bool = False) -> KafkaConsumer:
-        """A consumer of its own; without a group it can only `assign`. Raises: ClientError when no broker answers."""
+    def consumer(
+        self, *, group: str | None, read_committed: bool = False, returns_as: str | None = None
+    ) -> KafkaConsumer:
+        """A consumer of its own; without a group it can only `assign`. Raises: ClientError when no broker answers.
+
+        `returns_as` makes it a static member of that name, unless `group_instance_id` names it; see `Clients.consumer`.
+        """
         config = self._config
         fetching = FetchSettings(
             config.fetch_max_bytes, config.max_partition_fetch_bytes, config.buffered_max_bytes, read_committed
         )
         consumer = KafkaConsumer(
-            self._network, self._connect(), fetching, self._group(group) if group else None, timeout_s=self._timeout_s
+            self._network,
+            self._connect(),
+            fetching,
+            self._group(group, returns_as) if group else None,
+            timeout_s=self._timeout_s,
         )
         self._made.append(consumer)
         return consumer
@@ -65,6 +75,7 @@ class KafkaClients:
         config = self._config
         settings = ProducerSettings(
             batch_bytes=min(BATCH_BYTES, config.max_request_size),
+            record_bytes=config.max_request_size,
             buffer_bytes=config.buffer_memory,
             linger_s=config.linger_ms / 1000,
             compression=config.compression_type,
@@ -83,6 +94,14 @@ class KafkaClients:
         self._made.append(admin)
         return admin
 
+    def give_up(self) -> None:
+        """End all waiting for the broker that is under way, with BrokerUnreachable; from any thread."""
+        self._given_up = True
+        for client in self._made:
+            if isinstance(client, KafkaProducer):
+                client.give_up()
+        self._network.give_up()
+
     def close(self) -> None:
         """Disconnect what is still connected, without a flush, and end the network thread."""
         for client in self._made:
@@ -98,11 +117,12 @@ class KafkaClients:
         """How long a call that retries by itself may take: one request, and some time to find a new leader."""
         return self._config.request_timeout_ms / 1000 + MARGIN_S
 
-    def _group(self, group: str) -> GroupSettings:
+    def _group(self, group: str, returns_as: str | None) -> GroupSettings:
         config = self._config
         return GroupSettings(
             group,
-            config.group_instance_id,
+            config.group_instance_id or returns_as,
+            config.group_instance_id is not None,
             config.session_timeout_ms,
             config.heartbeat_interval_ms,
             config.max_poll_interval_ms,
@@ -119,6 +139,7 @@ class KafkaClients:
                 config.bootstrap_servers.split(","),
                 client_id=config.client_id,
                 timeout_s=config.connect_timeout_ms / 1000,
+                given_up=lambda: self._given_up,
                 **settings,
             )
         )

@@ -16,7 +16,7 @@ from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
 
 from streams.clients.kafka.codes import Code, name_of
 from streams.clients.kafka.network import described
-from streams.errors import ClientError
+from streams.errors import BrokerUnreachable
 
 RETRY_S = 0.1
 SHORT_RETRY_S = 0.02
@@ -65,7 +65,7 @@ class Coordinator:
     ) -> Answer:
         """Ask until the answer is one to act upon; codes in `also` are waited for, too.
 
-        Raises: ClientError when there is none in time.
+        Raises: BrokerUnreachable when there is none in time.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within_s
@@ -85,7 +85,9 @@ class Coordinator:
                 reason = name_of(code)
                 pause_s = RETRY_S if code in PASSING else SHORT_RETRY_S
             if loop.time() + pause_s >= deadline:
-                raise ClientError(f"the coordinator of {self._key!r} did not take it within {within_s:g} s: {reason}")
+                raise BrokerUnreachable(
+                    f"the coordinator of {self._key!r} did not take it within {within_s:g} s: {reason}"
+                )
             await asyncio.sleep(pause_s)
 
     async def ask_once(self, request: Any, *, line: Line = Line.REQUESTS, timeout_s: float | None = None) -> Any:

@@ -109,7 +109,7 @@ class GroupMember:
         if code == Code.NONE:
             return
         if code == Code.REBALANCE_IN_PROGRESS:
-            self._needed.set()
+            self._called()
             raise RebalanceInProgress("not committed: the group forms a new generation")
         if code in (Code.ILLEGAL_GENERATION, Code.UNKNOWN_MEMBER_ID):
             if code == Code.ILLEGAL_GENERATION and self._between_generations(member):
@@ -143,7 +143,7 @@ class GroupMember:
         return self.metadata
 
     async def close(self) -> None:
-        """Leave the group; a static member keeps its place until its session ends."""
+        """Leave the group; a static member that stays keeps its place until its session ends."""
         await self._cancel()
         if self._state is not MemberState.ENDED:
             await self._leave()
@@ -304,7 +304,7 @@ class GroupMember:
         if code == Code.NONE:
             return
         if code == Code.REBALANCE_IN_PROGRESS:
-            self._needed.set()
+            self._called()
         elif code in (Code.UNKNOWN_MEMBER_ID, Code.ILLEGAL_GENERATION):
             self._dropped(member, code)
         elif code in MOVED:
@@ -319,9 +319,9 @@ class GroupMember:
         self._dropped(member, Code.UNKNOWN_MEMBER_ID)
 
     async def _leave(self) -> None:
-        """Say goodbye once, and do not insist; a static member does not."""
+        """Say goodbye once, and do not insist; a static member that stays does not."""
         member = self.metadata
-        if member.member_id and member.instance_id is None:
+        if member.member_id and not self._settings.stays:
             with contextlib.suppress(kafka_errors.KafkaError, TimeoutError):
                 await asyncio.wait_for(self._coordinator.ask_once(requests.leave(member)), LEAVE_S)
         self._become(NO_GENERATION, "")
@@ -342,6 +342,11 @@ class GroupMember:
         now = self.metadata
         joining = self._state in (MemberState.JOINING, MemberState.SYNCING)
         return now.member_id == member.member_id and (joining or now.generation > member.generation)
+
+    def _called(self) -> None:
+        """The group forms a new generation. A member on its way to it knows that; to join once more would begin another."""
+        if self._state is MemberState.STABLE:
+            self._needed.set()
 
     def _become(self, generation: int, member_id: str) -> None:
         self.metadata = self.metadata._replace(generation=generation, member_id=member_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streams.clients.kafka.codes import Code, name_of
-from streams.errors import ClientError
+from streams.errors import ClientError, GroupOccupied
 
 REMEDIES = {
     Code.INCONSISTENT_GROUP_PROTOCOL: (
@@ -27,5 +27,6 @@ REMEDIES = {
 
 def refusal(group: str, code: int, what: str) -> ClientError:
     """The error for a code; `what` names the request, as in "be joined"."""
+    kind = GroupOccupied if code == Code.INCONSISTENT_GROUP_PROTOCOL else ClientError
     remedy = REMEDIES.get(Code(code)) if code in Code._value2member_map_ else None
-    return ClientError(f"group {group!r} cannot {what}: {remedy or 'the broker answers'} ({name_of(code)})")
+    return kind(f"group {group!r} cannot {what}: {remedy or 'the broker answers'} ({name_of(code)})")

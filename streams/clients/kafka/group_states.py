@@ -32,10 +32,11 @@ class Rebalance(NamedTuple):
 
 
 class GroupSettings(NamedTuple):
-    """Times in ms."""
+    """Times in ms. A static member (with an `instance_id`) that `stays` keeps its place in the group when it closes."""
 
     group: str
     instance_id: str | None
+    stays: bool
     session_timeout_ms: int
     heartbeat_interval_ms: int
     max_poll_interval_ms: int

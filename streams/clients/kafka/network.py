@@ -11,7 +11,8 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
 from aiokafka.client import AIOKafkaClient
@@ -25,7 +26,7 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 
-from streams.errors import ClientError, TaskMigrated
+from streams.errors import BrokerUnreachable, ClientError, TaskMigrated
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ T = TypeVar("T")
 FENCED = (CommitFailedError, IllegalGenerationError, InvalidProducerEpoch, ProducerFenced, UnknownMemberIdError)
 RETRY_EVERY_S = 0.1
 OUTAGE_EVERY_S = 10.0
+WAITING_EVERY_S = 2.0
 
 
 class NetworkThread:
@@ -41,6 +43,7 @@ class NetworkThread:
 
     def __init__(self, name: str) -> None:
         self.loop = asyncio.new_event_loop()
+        self._calls: set[Future[Any]] = set()
         self._thread = threading.Thread(target=self._run, name=f"{name}-network", daemon=True)
         self._thread.start()
 
@@ -48,12 +51,22 @@ class NetworkThread:
         """Run a coroutine there and wait for its result. Raises: ClientError, TaskMigrated."""
         assert threading.current_thread() is not self._thread, "the network thread must not wait for itself"
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        self._calls.add(future)
         with translated():
             try:
                 return future.result(timeout_s)
             except TimeoutError:
                 future.cancel()
-                raise ClientError(f"the broker did not answer within {timeout_s:g} s") from None
+                raise BrokerUnreachable(f"the broker did not answer within {timeout_s:g} s") from None
+            except CancelledError:
+                raise BrokerUnreachable("the broker has not answered, and nobody waits for it any more") from None
+            finally:
+                self._calls.discard(future)
+
+    def give_up(self) -> None:
+        """End the calls that wait, with BrokerUnreachable; from any thread."""
+        for future in list(self._calls):
+            future.cancel()
 
     def soon(self, callback: Any, *values: Any) -> None:
         """Run a plain function there, without waiting for it; nothing happens once the thread has ended."""
@@ -111,8 +124,10 @@ def translated() -> Iterator[None]:
     except FENCED as error:
         raise TaskMigrated(f"the broker no longer accepts this member: {described(error)}") from error
     except KafkaConnectionError as error:
-        raise ClientError(f"the connection to the broker failed: {described(error)}") from error
+        raise BrokerUnreachable(f"the connection to the broker failed: {described(error)}") from error
     except KafkaError as error:
+        if getattr(error, "retriable", False):
+            raise BrokerUnreachable(f"the broker has no better answer than: {described(error)}") from error
         raise ClientError(f"the broker answered: {described(error)}") from error
 
 
@@ -123,23 +138,34 @@ def described(error: Exception) -> str:
     return text if name in text else f"{name} {text}".strip()
 
 
-async def connect(bootstrap: Sequence[str], *, client_id: str, timeout_s: float, **settings: Any) -> AIOKafkaClient:
-    """A client that has met a broker, tried for up to `timeout_s`.
+async def connect(
+    bootstrap: Sequence[str], *, client_id: str, timeout_s: float, given_up: Callable[[], bool], **settings: Any
+) -> AIOKafkaClient:
+    """A client that has met a broker, tried for up to `timeout_s`, or until it is given up.
 
     Raises: ClientError that names the addresses.
     """
     client = AIOKafkaClient(bootstrap_servers=list(bootstrap), client_id=client_id, **settings)
-    deadline = time.monotonic() + timeout_s
+    begun = said = time.monotonic()
     while True:
         try:
             await client.bootstrap()
+        except asyncio.CancelledError:
+            await client.close()
+            raise
         except KafkaConnectionError as error:
-            if time.monotonic() >= deadline:
+            now = time.monotonic()
+            if now >= begun + timeout_s or given_up():
                 await client.close()
-                raise ClientError(
+                raise BrokerUnreachable(
                     f"no broker answers at {', '.join(bootstrap)} (tried for {timeout_s:g} s): is it running? "
                     "Start one with `streams broker`, or correct the broker address"
                 ) from error
+            if now - said >= WAITING_EVERY_S:
+                said = now
+                log.warning(
+                    "waiting for a broker at %s, for %.0f of %g s", ", ".join(bootstrap), now - begun, timeout_s
+                )
             await asyncio.sleep(RETRY_EVERY_S)
         else:
             return client

@@ -10,7 +10,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.offset import OffsetRequest
 
-from streams.errors import ClientError
+from streams.errors import BrokerUnreachable
 from streams.record import TopicPartition
 
 EARLIEST, LATEST = -2, -1
@@ -27,7 +27,7 @@ async def list_offsets(
 ) -> dict[TopicPartition, int]:
     """The offset of each partition at a timestamp in ms, or EARLIEST or LATEST; -1 when all records are older.
 
-    Raises: ClientError when a partition stays unknown, or its leader away, for `timeout_s`.
+    Raises: BrokerUnreachable when a partition stays unknown, or its leader away, for `timeout_s`.
     """
     missing = set(partitions)
     found: dict[TopicPartition, int] = {}
@@ -41,7 +41,7 @@ async def list_offsets(
                     await asyncio.sleep(RETRY_S)
     except TimeoutError:
         first = min(missing)
-        raise ClientError(f"no offset of {first} to be had within {timeout_s:g} s: {last_error}") from None
+        raise BrokerUnreachable(f"no offset of {first} to be had within {timeout_s:g} s: {last_error}") from None
     return found
 
 

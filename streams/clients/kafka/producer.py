@@ -12,6 +12,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from aiokafka.client import AIOKafkaClient
@@ -21,13 +22,19 @@ from streams.clients.base import GroupMetadata, OffsetAndMetadata
 from streams.clients.kafka.network import NetworkThread
 from streams.clients.kafka.sender import Batch, Sender, SendSettings
 from streams.clients.kafka.transactions import Transactions
-from streams.errors import ClientError, ProducerFenced, StreamsError
+from streams.errors import BrokerUnreachable, ClientError, ProducerFenced, StreamsError
 from streams.record import Headers, TopicPartition
 
 MAGIC = 2
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 NO_HEADERS: list[Any] = []
 UNSET = -1
+BATCH_OVERHEAD, HEADER_OVERHEAD = 90, 8
+"""Bytes around the first record of a batch, and around a header, at most."""
+
+Entry = tuple[bytes | None, bytes | None, int, Headers]
+"""Key, value, timestamp and headers of a record."""
+
 LOOK_EVERY_S = 1.0
 TOPIC_RETRY_S = 0.1
 
@@ -36,6 +43,7 @@ class ProducerSettings(NamedTuple):
     """Sizes in bytes, times in seconds unless they say otherwise; `compression` is a name of CODECS."""
 
     batch_bytes: int
+    record_bytes: int
     buffer_bytes: int
     linger_s: float
     compression: str
@@ -101,17 +109,32 @@ class KafkaProducer:
         values: Sequence[bytes | None],
         timestamps: Sequence[int],
         headers: Sequence[Headers] | None = None,
-    ) -> None:
-        """Append records to a partition. Blocks only while the buffers are full."""
+    ) -> Sequence[int]:
+        """Append records to a partition, but for those too large for any batch, whose indices are the answer.
+
+        Blocks only while the buffers are full.
+        """
         assert self._transactions is None or self.in_transaction, "no transaction has begun"
         target = TopicPartition(topic, partition)
+        refused: list[int] = []
         with self._changed:
             self._wait_for_room()
-            if headers is None:
-                self._append(target, zip(keys, values, timestamps, strict=True))
-            else:
-                self._append_with_headers(target, zip(keys, values, timestamps, headers, strict=True))
+            records = zip(
+                keys, values, timestamps, repeat(()) if headers is None else headers, strict=headers is not None
+            )
+            append = self._append if headers is None else self._append_with_headers
+            at, count = 0, len(keys)
+            while at < count:
+                # Only the first record of a batch may be larger than a batch, so only those have to be looked at.
+                if self._too_large(keys[at], values[at], headers[at] if headers else ()):
+                    next(records)
+                else:
+                    at += append(target, records)
+                if at < count:
+                    refused.append(at)
+                    at += 1
             self._hand_over()
+        return refused
 
     def partition_count(self, topic: str) -> int:
         """How many partitions the topic has. Raises: ClientError when it stays unknown."""
@@ -211,10 +234,14 @@ class KafkaProducer:
 
     # The end
 
-    def close(self) -> None:
-        """Flush and disconnect; an open transaction is aborted, if this producer still may."""
+    def give_up(self) -> None:
+        """End the waiting of `send` and `flush`, with BrokerUnreachable; from any thread."""
+        self._failed(BrokerUnreachable("the broker has not acknowledged all writes, and nobody waits for it any more"))
+
+    def close(self, *, abandon: bool = False) -> None:
+        """Flush and disconnect; an open transaction is aborted, if this producer still may. `abandon`: disconnect only."""
         try:
-            if self._ended or self._unusable:
+            if self._ended or self._unusable or abandon:
                 return
             if self.in_transaction and not isinstance(self._error, ProducerFenced):
                 self.abort_transaction()
@@ -239,30 +266,47 @@ class KafkaProducer:
             self._changed.wait(LOOK_EVERY_S)
             self._raise_error()
 
-    def _append(self, target: TopicPartition, records: Iterable[tuple[bytes | None, bytes | None, int]]) -> None:
+    def _append(self, target: TopicPartition, records: Iterable[Entry]) -> int:
+        """Append until one is too large, which is taken from `records` too; the answer is how many were appended."""
         batch = self._open.get(target) or self._new_batch(target)
         append, count = batch.builder.append, batch.count
-        for key, value, timestamp in records:
+        before = -count
+        for key, value, timestamp, _ in records:
             if append(count, timestamp, key, value, NO_HEADERS) is None:
                 batch.count = count
+                if self._too_large(key, value, ()):
+                    break
                 self._close_batch(target)
                 batch = self._new_batch(target)
+                before += count
                 append, count = batch.builder.append, 0
                 append(0, timestamp, key, value, NO_HEADERS)
             count += 1
         batch.count = count
+        return before + count
 
-    def _append_with_headers(
-        self, target: TopicPartition, records: Iterable[tuple[bytes | None, bytes | None, int, Headers]]
-    ) -> None:
+    def _append_with_headers(self, target: TopicPartition, records: Iterable[Entry]) -> int:
+        """The same, headers included."""
         batch = self._open.get(target) or self._new_batch(target)
+        done = 0
         for key, value, timestamp, headers in records:
             entries = list(headers)
             if batch.builder.append(batch.count, timestamp, key, value, entries) is None:
+                if self._too_large(key, value, headers):
+                    break
                 self._close_batch(target)
                 batch = self._new_batch(target)
                 batch.builder.append(0, timestamp, key, value, entries)
             batch.count += 1
+            done += 1
+        return done
+
+    def _too_large(self, key: bytes | None, value: bytes | None, headers: Headers) -> bool:
+        """Whether a batch of this record alone would be larger than what may be written at once."""
+        size = BATCH_OVERHEAD + len(key or b"") + len(value or b"")
+        for name, data in headers:
+            size += HEADER_OVERHEAD + len(name) + len(data or b"")
+        return size > self._settings.record_bytes
 
     def _new_batch(self, target: TopicPartition) -> _OpenBatch:
         batch = self._open[target] = _OpenBatch(

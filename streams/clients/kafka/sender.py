@@ -23,7 +23,14 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 from streams.clients.kafka.codes import Code, name_of
 from streams.clients.kafka.network import Outage, described, translated
 from streams.clients.kafka.transactions import FENCED, NOBODY, Transactions, refusal
-from streams.errors import ClientError, ProducerFenced, ProductionError, StreamsError, TransactionAbortable
+from streams.errors import (
+    BrokerUnreachable,
+    ClientError,
+    ProducerFenced,
+    ProductionError,
+    StreamsError,
+    TransactionAbortable,
+)
 from streams.record import TopicPartition
 
 log = logging.getLogger(__name__)
@@ -164,7 +171,7 @@ class Sender:
                 error = str(failure) or type(failure).__name__
             await asyncio.sleep(RETRY_S)
             await self._client.force_metadata_update()
-        raise ClientError(f"the broker gives no producer id: {error}")
+        raise BrokerUnreachable(f"the broker gives no producer id: {error}")
 
     def _launch(self) -> float | None:
         """Send what can be sent; the answer is when to look again, None: when told."""
@@ -319,10 +326,13 @@ class Sender:
     def _expire(self, batch: Batch, reason: str) -> None:
         if self._loop.time() <= batch.deadline:
             return
-        late = _refused(batch, f"not acknowledged within {self._settings.delivery_timeout_s:g} s: {reason}")
+        late = (
+            f"{batch.count:,} record(s) for {batch.partition} are not acknowledged within "
+            f"{self._settings.delivery_timeout_s:g} s: {reason}"
+        )
         if self._transactions is not None:
-            raise TransactionAbortable(str(late)) from late
-        raise late
+            raise TransactionAbortable(late)
+        raise BrokerUnreachable(late)
 
 
 def _identity_request() -> Any:

@@ -69,8 +69,11 @@ class MemoryClients:
     def __init__(self, broker: MemoryBroker) -> None:
         self.broker = broker
 
-    def consumer(self, *, group: str | None, read_committed: bool = False) -> MemoryConsumer:
-        """A consumer of its own; without a group it can only `assign`."""
+    def consumer(
+        self, *, group: str | None, read_committed: bool = False, returns_as: str | None = None
+    ) -> MemoryConsumer:
+        """A consumer of its own; without a group it can only `assign`. Nobody is killed here, so nobody returns."""
+        del returns_as
         return MemoryConsumer(self.broker, group, read_committed=read_committed)
 
     def producer(
@@ -82,6 +85,9 @@ class MemoryClients:
     def admin(self) -> MemoryAdmin:
         """An admin client."""
         return MemoryAdmin(self.broker)
+
+    def give_up(self) -> None:
+        """Nobody ever waits."""
 
     def close(self) -> None:
         """Nothing to let go of."""

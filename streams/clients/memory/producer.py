@@ -37,14 +37,15 @@ class MemoryProducer:
         values: Sequence[bytes | None],
         timestamps: Sequence[int],
         headers: Sequence[Headers] | None = None,
-    ) -> None:
-        """Append records to a partition. Raises: ProducerFenced."""
+    ) -> Sequence[int]:
+        """Append records to a partition; none is too large. Raises: ProducerFenced."""
         target = TopicPartition(topic, partition)
         columns = Batch(list(keys), list(values), list(timestamps), list(headers) if headers is not None else None)
         if self._transaction is None:
             self._ends[target] = self._broker.append(target, columns)
         elif len(columns):
             self._send_in_transaction(target, columns)
+        return ()
 
     def partition_count(self, topic: str) -> int:
         """How many partitions the topic has."""
@@ -77,9 +78,9 @@ class MemoryProducer:
         """Drop what was sent in this transaction. Raises: ProducerFenced."""
         self._end(commit=False)
 
-    def close(self) -> None:
-        """Abort what is open, if this producer still may."""
-        if self._transaction is not None and self.in_transaction:
+    def close(self, *, abandon: bool = False) -> None:
+        """Abort what is open, if this producer still may and is not told to leave it."""
+        if not abandon and self._transaction is not None and self.in_transaction:
             self.in_transaction = False
             with self._broker.changed:
                 if self._broker.transactions.is_current(self._transaction):

@@ -8,13 +8,14 @@ what is not is told in docs/from-faust.md; a name that is not here says so when 
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 from streams.compat.faust import cli, serializers
 from streams.compat.faust.agents import Agent
 from streams.compat.faust.app import App
 from streams.compat.faust.errors import FaustError, ImproperlyConfigured, NotHere, ValidationError, not_here
 from streams.compat.faust.models import FieldDescriptor, Record
-from streams.compat.faust.streams import Skip
+from streams.compat.faust.streams import Skip, Stream
 from streams.compat.faust.tables import Table
 from streams.compat.faust.topics import Channel, Event, Topic
 from streams.compat.faust.windowed import current_event
@@ -24,7 +25,9 @@ __all__ = [
     "Agent",
     "App",
     "Channel",
+    "ChannelT",
     "Event",
+    "EventT",
     "FaustError",
     "FieldDescriptor",
     "HoppingWindow",
@@ -32,14 +35,26 @@ __all__ = [
     "NotHere",
     "Record",
     "Skip",
+    "Stream",
+    "StreamT",
     "Table",
     "Topic",
+    "TopicT",
     "TumblingWindow",
     "ValidationError",
     "cli",
     "current_event",
     "serializers",
+    "uuid",
 ]
+
+ChannelT, EventT, StreamT, TopicT = Channel, Event, Stream, Topic
+"""The names that annotations use."""
+
+
+def uuid() -> str:
+    """A random id."""
+    return str(uuid4())
 
 
 def __getattr__(name: str) -> Any:

@@ -219,7 +219,7 @@ class Agent:
 
     def tables(self) -> list[Table]:
         """The tables it uses, its sinks included."""
-        functions = [self.fun, *(sink for sink in self.sinks if inspect.isfunction(sink))]
+        functions: list[Callable[..., Any]] = [self.fun, *(sink for sink in self.sinks if inspect.isfunction(sink))]
         return list({table.name: table for each in functions for table in tables_of(each)}.values())
 
     def steps(self) -> list[Step]:

@@ -24,7 +24,6 @@ from streams.compat.faust.loop import Looking, Loop
 from streams.compat.faust.models import FieldDescriptor
 from streams.compat.faust.replies import Replies
 from streams.compat.faust.sending import Sender
-from streams.compat.faust.serializers import FaustSerde
 from streams.compat.faust.settings import Conf
 from streams.compat.faust.streams import Skip, Step
 from streams.compat.faust.tables import Table
@@ -32,9 +31,9 @@ from streams.compat.faust.topics import Channel, Sent, Topic
 from streams.config import StreamsConfig
 from streams.dsl.builder import StreamsBuilder
 from streams.dsl.kstream import KStream
+from streams.errors import StoreNotReady
+from streams.queries import StoreSource
 from streams.running import Application, run
-
-FindStores = Callable[[str], list[Store]]
 
 
 class App:
@@ -51,7 +50,7 @@ class App:
         self.clock = Clock(self)
         self.config: StreamsConfig = self.conf.streams_config()
         self._feeds: dict[str, Feed] = {}
-        self._find_stores: FindStores | None = None
+        self._stores: StoreSource | None = None
         self._built: StreamsBuilder | None = None
         self._new_topics: dict[str, NewTopic] = {}
 
@@ -98,7 +97,7 @@ class App:
             if over is None or isinstance(over, str):
                 own = over is None
                 over = self.topic(
-                    f"{self.conf.id}-{called}" if own else over,
+                    over or f"{self.conf.id}-{called}",
                     key_type=key_type,
                     value_type=value_type,
                     partitions=options.pop("partitions", self.conf.topic_partitions if own else None),
@@ -119,8 +118,7 @@ class App:
             return made
 
         if callable(channel) and not isinstance(channel, Topic | Channel):
-            function, channel = channel, None
-            return decorate(function)  # type: ignore[return-value]  # @app.agent without parentheses
+            raise ImproperlyConfigured(f"app.agent is called first: write @app.agent() above {channel.__name__}")
         return decorate
 
     def Table(self, name: str, *, default: Callable[[], Any] | None = None, **options: Any) -> Table:  # noqa: N802
@@ -132,19 +130,31 @@ class App:
         return made
 
     def timer(
-        self, interval: Any, on_leader: bool = False, traced: bool = True, name: str | None = None, **_options: Any  # noqa: ARG002
+        self,
+        interval: Any,
+        on_leader: bool = False,
+        **_options: Any,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Call the function every `interval` seconds."""
         return self.clock.timer(interval, on_leader=on_leader)
 
     def crontab(
-        self, cron_format: str, *, timezone: Any = None, on_leader: bool = False, traced: bool = True  # noqa: ARG002
+        self,
+        cron_format: str,
+        *,
+        timezone: Any = None,
+        on_leader: bool = False,
+        traced: bool = True,  # noqa: ARG002
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Call the function by a cron expression; a sixth field is seconds."""
         return self.clock.crontab(cron_format, timezone, on_leader=on_leader)
 
     def task(
-        self, function: Callable[..., Any] | None = None, *, on_leader: bool = False, traced: bool = True  # noqa: ARG002
+        self,
+        function: Callable[..., Any] | None = None,
+        *,
+        on_leader: bool = False,
+        traced: bool = True,  # noqa: ARG002
     ) -> Any:
         """Call the function once, when the worker runs."""
         decorate = self.clock.task(on_leader=on_leader)
@@ -165,7 +175,7 @@ class App:
     async def send(self, channel: Any, key: Any = None, value: Any = None, **options: Any) -> Sent:
         """Send to a topic, by its name or handle, to a channel or to an agent."""
         target = self.topic(channel) if isinstance(channel, str) else channel
-        return await target.send(key=key, value=value, **options)  # type: ignore[no-any-return]
+        return await target.send(key=key, value=value, **options)
 
     def is_leader(self) -> bool:
         """Whether this worker is the one of several that does what only one should do: it has the first partition."""
@@ -230,7 +240,14 @@ class App:
 
     def stores_of(self, table: str) -> Callable[[], list[Any]]:
         """The parts of a table that this worker has, asked when called."""
-        return lambda: list(self._find_stores(table)) if self._find_stores is not None else []
+
+        def open_stores() -> list[Store]:
+            try:
+                return self._stores.stores(table) if self._stores is not None else []
+            except StoreNotReady:
+                return []
+
+        return open_stores
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Call a function of the application on its loop, from the worker, to its end."""
@@ -252,8 +269,8 @@ class App:
 
     # Within
 
-    def _serve_stores(self, find: FindStores | None) -> None:
-        self._find_stores = find
+    def _serve_stores(self, source: StoreSource | None) -> None:
+        self._stores = source
 
     def _start(self) -> None:
         self.loop_of_app.start()
@@ -285,19 +302,29 @@ class App:
         for agent in self.agents.values():
             if isinstance(agent.channel, Channel):
                 continue
-            stream = read(agent.channel)
-            topic = agent.channel
+            topic, stream = agent.channel, read(agent.channel)
             for step in agent.steps():
                 stream = _prepared(stream, step)
-                if step.through is not None:
-                    topic = step.through if isinstance(step.through, Topic) else self.topic(step.through)
-                    stream.to(topic.name, key=agent.channel.key_serde, value=agent.channel.value_serde)
-                    stream = read(topic)
+                if step.by is not None:
+                    stream = stream.select_key(_chooser(step))
+                    before, topic = topic, self._regrouped(agent, topic, step)
                 else:
-                    stream = _grouped(stream, step, topic)
+                    before, topic = topic, step.through if isinstance(step.through, Topic) else self.topic(step.through)
+                stream.to(topic.name, key=(topic if step.by else before).key_serde, value=before.value_serde)
+                stream = read(topic)
             tables = agent.tables()
             stream.process(_supplier(agent, tables), stores=[table.name for table in tables], name=agent.name)
         return builder
+
+    def _regrouped(self, agent: Agent, topic: Topic, step: Step) -> Topic:
+        """The topic of a `group_by`, under the name that Faust gives it."""
+        kind = step.by.type if isinstance(step.by, FieldDescriptor) else str
+        return topic.derive(
+            f"{agent.name}-{topic.name}-{step.name}-repartition",
+            key_type=kind,
+            key_serializer="raw" if kind in {str, bytes} else "json",
+            partitions=step.partitions or self.conf.topic_partitions,
+        )
 
     def _new_topic(self, name: str, topic: Topic) -> NewTopic:
         count = topic.partitions or self.conf.topic_partitions
@@ -341,15 +368,13 @@ def _at_once(value: Any) -> Any:
     raise ImproperlyConfigured("what stands before group_by or through must not wait: do it after, in the agent's loop")
 
 
-def _grouped(stream: KStream, step: Step, topic: Topic) -> KStream:
+def _chooser(step: Step) -> Callable[[Any, Any], Any]:
+    """What gives a record its new key: (key, value) -> key."""
     by = step.by
-    kind = by.type if isinstance(by, FieldDescriptor) else None
-    choose = by.getattr if isinstance(by, FieldDescriptor) else lambda value: _at_once(by(value))
-    form = "raw" if kind in {str, bytes, None} else "json"
-    key = FaustSerde(form, str if kind is None else kind)
-    name = f"{topic.name}-{step.name}"
-    keyed = stream.select_key(lambda _key, value: choose(value), key=key)
-    return keyed.repartition(name=name, partitions=step.partitions, key=key, value=topic.value_serde)
+    if isinstance(by, FieldDescriptor):
+        field = by.getattr
+        return lambda _key, value: field(value)
+    return lambda _key, value: _at_once(by(value))
 
 
 def _module_of(function: Callable[..., Any]) -> str:

@@ -130,7 +130,7 @@ class Clock:
 
     async def _when_ready(self, run: Callable[[], Awaitable[None]]) -> None:
         until = time.monotonic() + WITHOUT_TASKS_S
-        while not self._has_task.is_set() and time.monotonic() < until:
+        while not self._has_task.is_set() and time.monotonic() < until:  # noqa: ASYNC110  it is set on another thread
             await asyncio.sleep(_LOOK_EVERY_S)
         await run()
 

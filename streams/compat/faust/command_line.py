@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -73,7 +72,7 @@ def command_line(app: Any) -> click.Group:
         params=[
             click.Option(["--datadir", "-D"], help="Where stores are kept."),
             click.Option(["--loglevel", "-l", "loglevel"], default=None, help="debug, info, warning or error."),
-            click.Option(["--app", "-A"], help="Accepted: the application is this one."),
+            click.Option(["--app", "-A", "application"], help="Accepted: the application is this one."),
             click.Option(["--debug/--no-debug"], default=False),
             click.Option(["--quiet/--no-quiet", "-q"], default=False),
         ],
@@ -94,7 +93,7 @@ def _settings(app: Any, datadir: str | None, loglevel: str | None, **_accepted: 
 
 
 def _set_up_logging(level: str) -> None:
-    from streams import terminal
+    from streams.cli import terminal
 
     terminal.set_up_logging(level, terminal.stderr())
 
@@ -112,7 +111,8 @@ def _worker(app: Any) -> click.Command:
     ]
 
     def worker(loglevel: str, with_web: bool | None, **_accepted: Any) -> None:
-        from streams import running, terminal
+        from streams import running
+        from streams.cli import terminal
 
         _set_up_logging(loglevel)
         if with_web:

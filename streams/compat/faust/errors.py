@@ -28,7 +28,6 @@ ELSEWHERE = {
     "Sensor": "the worker logs what it does; broker and groups are shown by `streams groups` and `streams topics`",
     "Monitor": "the worker logs what it does; broker and groups are shown by `streams groups` and `streams topics`",
     "monitor": "the worker logs what it does; broker and groups are shown by `streams groups` and `streams topics`",
-    "Stream": "streams are what agents are given: write an @app.agent",
     "stream": "streams are what agents are given: write an @app.agent(topic) in place of app.stream(topic)",
     "Schema": "give key_type, value_type, key_serializer and value_serializer to app.topic",
     "SASLCredentials": "give the broker's address alone: the client settings of a secured cluster are not passed on yet",
@@ -45,7 +44,7 @@ class FaustError(StreamsError):
     """Base of the errors of this package."""
 
 
-class ImproperlyConfigured(FaustError):
+class ImproperlyConfigured(FaustError):  # noqa: N818  Faust's name
     """A setting is unknown, wrong, or not supported."""
 
 
@@ -53,7 +52,7 @@ class ValidationError(FaustError, ValueError):
     """A value does not fit a field of a Record."""
 
 
-class NotHere(FaustError, AttributeError):
+class NotHere(FaustError, AttributeError):  # noqa: N818  it says what is the matter
     """A feature of Faust that is outside of the subset."""
 
 

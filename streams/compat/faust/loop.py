@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from streams.compat.faust.errors import FaustError
+from streams.waiting import result_of
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class Loop:
         future.add_done_callback(lambda _: self._wishes.put(None))
         while (wish := self._wishes.get()) is not None:
             wish()
-        return future.result()
+        return result_of(future)
 
     def serve(self) -> None:
         """Read tables for those who asked since the last batch."""

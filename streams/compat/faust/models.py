@@ -9,7 +9,6 @@ application that has moved over should not need what it left, and a decoder made
 
 from __future__ import annotations
 
-import sys
 import typing
 from collections.abc import Callable, Mapping
 from operator import attrgetter
@@ -138,7 +137,9 @@ class Record:
         if isinstance(data, Record):
             return data  # type: ignore[return-value]  # Faust takes any model here
         if not isinstance(data, Mapping):
-            raise TypeError(f"{cls.__name__}: expected an object with the fields {', '.join(cls._shape.fields)}, got {data!r}")
+            raise TypeError(
+                f"{cls.__name__}: expected an object with the fields {', '.join(cls._shape.fields)}, got {data!r}"
+            )
         self = cls.__new__(cls)
         self.__dict__.update(_values_of(cls, data))
         self.__post_init__()
@@ -221,9 +222,8 @@ class Record:
 
 def _declare(cls: type[Record]) -> None:
     """Find the fields of a class, with what converts each, and put a descriptor for each on it."""
-    module = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
     try:
-        hints = get_type_hints(cls, module, {cls.__name__: cls})
+        hints = get_type_hints(cls, None, {cls.__name__: cls})
     except NameError as problem:
         raise TypeError(f"{cls.__name__}: the type of a field is not known when the class is made: {problem}") from None
     fields = {name: kind for name, kind in hints.items() if not _inner(name, kind)}

@@ -27,7 +27,7 @@ class Sender:
 
     async def send(self, outgoing: Outgoing) -> RecordMetadata:
         """Send, and wait until it is safe. Raises: StreamsError."""
-        sent = asyncio.get_running_loop().create_future()
+        sent: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
         self._waiting.append((outgoing, sent))
         if self._at_work is None or self._at_work.done():
             self._at_work = asyncio.create_task(self._work())

@@ -69,7 +69,7 @@ _READERS: dict[Any, Callable[[Any], Any]] = {
     int: lambda value: int(_text(value)),
     float: lambda value: float(_text(value)),
     Decimal: lambda value: Decimal(_text(value)),
-    str: lambda value: _text(value),
+    str: lambda value: _text(value),  # noqa: PLW0108  defined below
     bytes: lambda value: value if isinstance(value, bytes) else str(value).encode(),
     list: list,
     dict: dict,

@@ -17,11 +17,12 @@ from streams.settings import nearest
 
 GUARANTEES = {"at_least_once": "at_least_once", "exactly_once": "exactly_once_v2"}
 
-WITHOUT_EFFECT = ("web_", "stream_", "consumer_", "producer_", "broker_", "logging_", "loghandlers", "worker_", "debug")
-WITHOUT_EFFECT += ("agent_supervisor", "cache", "canonical_url", "livecheck_", "quiet", "tabledir", "timezone", "url")
-WITHOUT_EFFECT += ("Monitor", "node_hostname", "recovery_", "ssl_context", "topic_allow_declare", "reply_")
-WITHOUT_EFFECT += ("topic_disable_leader", "table_key_index_size", "blocking_timeout", "env_prefix", "store_check_exists")
-WITHOUT_EFFECT += ("table_standby_replicas",)
+WITHOUT_EFFECT: tuple[str, ...] = (
+    *("web_", "stream_", "consumer_", "producer_", "broker_", "logging_", "loghandlers", "worker_", "debug", "quiet"),
+    *("agent_supervisor", "cache", "canonical_url", "livecheck_", "tabledir", "timezone", "url", "Monitor", "reply_"),
+    *("node_hostname", "recovery_", "ssl_context", "topic_allow_declare", "topic_disable_leader", "blocking_timeout"),
+    *("table_key_index_size", "table_standby_replicas", "env_prefix", "store_check_exists"),
+)
 """Settings, or beginnings of their names, that shape only how Faust itself works."""
 
 REFUSED = ("broker_credentials", "ssl_context")
@@ -95,7 +96,11 @@ class Conf:
 
 def address(broker: Any) -> str:
     """The runtime's address of a broker, from what Faust takes: a URL, several in a list or with `;`, any scheme of it."""
-    given = [str(each) for each in broker] if isinstance(broker, Sequence) and not isinstance(broker, str) else [str(broker)]
+    given = (
+        [str(each) for each in broker]
+        if isinstance(broker, Sequence) and not isinstance(broker, str)
+        else [str(broker)]
+    )
     if len(given) == 1 and given[0].startswith(EMBEDDED):
         return given[0]
     hosts = [part for each in given for part in each.replace(",", ";").split(";") if part]

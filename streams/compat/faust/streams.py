@@ -179,6 +179,10 @@ class Stream:
     def __and__(self, other: Any) -> Any:
         raise not_here("stream", "combine")
 
+    def __class_getitem__(cls, _kind: Any) -> type[Stream]:
+        """For annotations: `stream: faust.Stream[Ride]`."""
+        return cls
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)

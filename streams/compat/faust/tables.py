@@ -88,9 +88,7 @@ class Table(MutableMapping[Any, Any]):
         form = "raw" if key_type is bytes else "json"
         self._key = FaustSerde(key_serializer or form, None if key_type in {list, tuple} else key_type, hashable=True)
         own = value_type._options.serializer if hasattr(value_type, "__is_model__") else None
-        self._value = FaustSerde(
-            value_serializer or own or ("raw" if value_type is bytes else "json"), value_type
-        )
+        self._value = FaustSerde(value_serializer or own or ("raw" if value_type is bytes else "json"), value_type)
         self._expiries: dict[int, Expiry] = {}
 
     # Windows

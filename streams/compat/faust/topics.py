@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -50,9 +50,9 @@ class Sent:
         """Where it went."""
         return self.metadata
 
-    def __await__(self) -> Any:
+    def __await__(self) -> Generator[None, None, RecordMetadata]:
+        yield from ()
         return self.metadata
-        yield
 
 
 class Message(NamedTuple):

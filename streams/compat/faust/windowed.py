@@ -102,7 +102,7 @@ class WindowWrapper:
     @property
     def name(self) -> str:
         """The table's name."""
-        return self.table.name  # type: ignore[no-any-return]
+        return str(self.table.name)
 
     # Whose time
 
@@ -144,7 +144,7 @@ class WindowWrapper:
         found = self._relative(event or current_event())
         if isinstance(found, str):
             found = datetime.fromisoformat(found)
-        return found.timestamp() if isinstance(found, datetime) else found  # type: ignore[no-any-return]
+        return found.timestamp() if isinstance(found, datetime) else found
 
     def now_time(self) -> float:
         """The end of the latest window of the partition in hand, where windows expire; else the system's time."""
@@ -220,9 +220,7 @@ class WindowWrapper:
 class WindowedView:
     """Keys, values or items of a windowed table in one window."""
 
-    def __init__(
-        self, wrapper: WindowWrapper, shape: Callable[[Any, Any], Any], event: Event | None = None
-    ) -> None:
+    def __init__(self, wrapper: WindowWrapper, shape: Callable[[Any, Any], Any], event: Event | None = None) -> None:
         self._wrapper = wrapper
         self._shape = shape
         self._event = event
@@ -270,7 +268,9 @@ def event_time(event: Event | None) -> float:
     return copy.timestamp  # type: ignore[no-any-return]
 
 
-def ansi_table(items: Any, title: str, *, key: str = "Key", value: str = "Value", sort: bool = False, **_style: Any) -> str:
+def ansi_table(
+    items: Any, title: str, *, key: str = "Key", value: str = "Value", sort: bool = False, **_style: Any
+) -> str:
     """Two columns as text."""
     rows = [(str(name), str(content)) for name, content in (sorted(items, key=str) if sort else items)]
     width = max([len(key), *(len(name) for name, _ in rows)])

@@ -66,6 +66,7 @@ class Groups:
     def open(self) -> None:
         self.directory = LogDirectory.open(self.path, LogConfig(), on_message=print)
         self.directory.on_advance = self.delayed.advanced
+        self.directory.on_taken_back = lambda log: self.coordinator.taken_back(log)
         log = self.directory.get("__consumer_offsets", 0)
         if log is None:
             compacted = LogConfig(cleanup_policy=("compact",))

@@ -86,9 +86,9 @@ def consumers(groups: Any, clock: Any) -> Consumers:
 
 
 def test_first_member_gets_everything(consumers: Consumers) -> None:
-    """Who joins alone has all partitions at epoch 1, and the group is stable."""
+    """Who joins alone has all partitions at epoch 2, since a new group begins at 1, and the group is stable."""
     beat = consumers.join("a")
-    assert (beat.epoch, indexes(beat), beat.interval_ms) == (1, {0, 1, 2, 3}, 5_000)
+    assert (beat.epoch, indexes(beat), beat.interval_ms) == (2, {0, 1, 2, 3}, 5_000)
     assert consumers.state is ConsumerGroupState.STABLE
 
 
@@ -96,12 +96,12 @@ def test_partition_changes_hands_only_when_let_go(consumers: Consumers) -> None:
     """The second member gets its half when the first has said that it let go of it, and not before."""
     consumers.join("a")
     joined = consumers.join("b")
-    assert (joined.epoch, indexes(joined)) == (2, set())
-    kept = indexes(consumers.beat("a", 1, {0, 1, 2, 3}))
+    assert (joined.epoch, indexes(joined)) == (3, set())
+    kept = indexes(consumers.beat("a", 2, {0, 1, 2, 3}))
     assert len(kept) == 2
-    assert consumers.beat("b", 2).assignment is None
-    assert consumers.beat("a", 1, kept).epoch == 2
-    assert indexes(consumers.beat("b", 2)) == {0, 1, 2, 3} - kept
+    assert consumers.beat("b", 3).assignment is None
+    assert consumers.beat("a", 2, kept).epoch == 3
+    assert indexes(consumers.beat("b", 3)) == {0, 1, 2, 3} - kept
     assert consumers.state is ConsumerGroupState.STABLE
 
 
@@ -110,7 +110,7 @@ def test_leaving_gives_partitions_back(consumers: Consumers) -> None:
     consumers.join("a")
     consumers.join("b")
     assert consumers.beat("a", -1).epoch == -1
-    assert indexes(consumers.beat("b", 2, set())) == {0, 1, 2, 3}
+    assert indexes(consumers.beat("b", 3, set())) == {0, 1, 2, 3}
     consumers.beat("b", -1)
     assert consumers.state is ConsumerGroupState.EMPTY
 
@@ -119,33 +119,33 @@ def test_silence_ends_a_session(consumers: Consumers) -> None:
     """A member that says nothing for its session is gone; its next heartbeat learns so."""
     consumers.join("a")
     consumers.clock.advance(44)
-    consumers.beat("a", 1)
+    consumers.beat("a", 2)
     consumers.clock.advance(44)
     assert consumers.state is ConsumerGroupState.STABLE
     consumers.clock.advance(2)
     assert consumers.state is ConsumerGroupState.EMPTY
-    assert refusal(lambda: consumers.beat("a", 1)) is ErrorCode.UNKNOWN_MEMBER_ID
+    assert refusal(lambda: consumers.beat("a", 2)) is ErrorCode.UNKNOWN_MEMBER_ID
 
 
 def test_member_that_does_not_let_go_is_fenced(consumers: Consumers) -> None:
     """Heartbeats alone do not keep a member that holds on to what it must revoke."""
     consumers.join("a", rebalance_timeout_ms=10_000)
     consumers.join("b")
-    consumers.beat("a", 1)
+    consumers.beat("a", 2)
     consumers.clock.advance(11)
-    assert refusal(lambda: consumers.beat("a", 1)) is ErrorCode.UNKNOWN_MEMBER_ID
-    assert indexes(consumers.beat("b", 2, set())) == {0, 1, 2, 3}
+    assert refusal(lambda: consumers.beat("a", 2)) is ErrorCode.UNKNOWN_MEMBER_ID
+    assert indexes(consumers.beat("b", 3, set())) == {0, 1, 2, 3}
 
 
 def test_epochs_fence(consumers: Consumers) -> None:
     """An epoch that is not the member's is refused, but the one before counts while the answer may be lost."""
     consumers.join("a")
     consumers.join("b")
-    kept = indexes(consumers.beat("a", 1, {0, 1, 2, 3}))
-    consumers.beat("a", 1, kept)
-    assert consumers.beat("a", 1, kept).epoch == 2
-    assert refusal(lambda: consumers.beat("a", 1)) is ErrorCode.FENCED_MEMBER_EPOCH
-    assert refusal(lambda: consumers.beat("a", 3, kept)) is ErrorCode.FENCED_MEMBER_EPOCH
+    kept = indexes(consumers.beat("a", 2, {0, 1, 2, 3}))
+    consumers.beat("a", 2, kept)
+    assert consumers.beat("a", 2, kept).epoch == 3
+    assert refusal(lambda: consumers.beat("a", 2)) is ErrorCode.FENCED_MEMBER_EPOCH
+    assert refusal(lambda: consumers.beat("a", 4, kept)) is ErrorCode.FENCED_MEMBER_EPOCH
 
 
 def test_static_member_comes_back(consumers: Consumers) -> None:
@@ -154,16 +154,16 @@ def test_static_member_comes_back(consumers: Consumers) -> None:
     assert refusal(lambda: consumers.join("b", instance_id="i")) is ErrorCode.UNRELEASED_INSTANCE_ID
     assert consumers.beat("a", -2, instance_id="i").epoch == -2
     back = consumers.join("b", instance_id="i")
-    assert (back.epoch, indexes(back)) == (1, {0, 1, 2, 3})
-    assert refusal(lambda: consumers.beat("a", 1, instance_id="i")) is ErrorCode.FENCED_INSTANCE_ID
+    assert (back.epoch, indexes(back)) == (2, {0, 1, 2, 3})
+    assert refusal(lambda: consumers.beat("a", 2, instance_id="i")) is ErrorCode.FENCED_INSTANCE_ID
 
 
 def test_topic_that_grows_is_assigned(consumers: Consumers) -> None:
     """New partitions reach the group with the next heartbeat."""
     consumers.join("a")
     consumers.topics["topic"].count = 6
-    beat = consumers.beat("a", 1)
-    assert (beat.epoch, len(indexes(beat))) == (2, 6)
+    beat = consumers.beat("a", 2)
+    assert (beat.epoch, len(indexes(beat))) == (3, 6)
 
 
 def test_pattern(consumers: Consumers) -> None:
@@ -172,8 +172,15 @@ def test_pattern(consumers: Consumers) -> None:
     beat = consumers.join("a", topics=None, regex="top.*|.*internal")
     assert len(indexes(beat)) == 4
     consumers.topics["top2"] = Shape(uuid4(), 1)
-    assert len(consumers.beat("a", 1).assignment or ()) == 5
+    assert len(consumers.beat("a", 2).assignment or ()) == 5
     assert refusal(lambda: consumers.join("b", regex="(")) is ErrorCode.INVALID_REGULAR_EXPRESSION
+    assert refusal(lambda: consumers.join("b", regex="(?<=a)b")) is ErrorCode.INVALID_REGULAR_EXPRESSION
+
+
+def test_nasty_pattern_takes_no_time(consumers: Consumers) -> None:
+    """A pattern that makes a backtracking matcher run for ever is matched in time linear in the name."""
+    consumers.topics["a" * 60 + "b"] = Shape(uuid4(), 1)
+    assert indexes(consumers.join("a", topics=None, regex="(a|aa)+$")) == set()
 
 
 def test_unknown_assignor(consumers: Consumers) -> None:
@@ -186,10 +193,10 @@ def test_restart_keeps_everything(consumers: Consumers) -> None:
     """After a restart members go on at their epochs with what they had, and what was half done is finished."""
     consumers.join("a")
     consumers.join("b", instance_id="i", rack_id="r")
-    kept = indexes(consumers.beat("a", 1, {0, 1, 2, 3}))
+    kept = indexes(consumers.beat("a", 2, {0, 1, 2, 3}))
     consumers.reopen()
-    assert consumers.beat("a", 1, kept).epoch == 2
-    assert indexes(consumers.beat("b", 2, set(), instance_id="i")) == {0, 1, 2, 3} - kept
+    assert consumers.beat("a", 2, kept).epoch == 3
+    assert indexes(consumers.beat("b", 3, set(), instance_id="i")) == {0, 1, 2, 3} - kept
     assert consumers.state is ConsumerGroupState.STABLE
 
 
@@ -197,10 +204,10 @@ def test_commits_carry_the_epoch(consumers: Consumers) -> None:
     """Only a member at its epoch commits; a transaction is told so by the old name of the error."""
     consumers.join("a")
     check = consumers.coordinator.check_commit
-    check("group", Committer("a", None, 1))
-    assert refusal(lambda: check("group", Committer("a", None, 0))) is ErrorCode.STALE_MEMBER_EPOCH
-    assert refusal(lambda: check("group", Committer("x", None, 1))) is ErrorCode.UNKNOWN_MEMBER_ID
-    stale = Committer("a", None, 0)
+    check("group", Committer("a", None, 2))
+    assert refusal(lambda: check("group", Committer("a", None, 1))) is ErrorCode.STALE_MEMBER_EPOCH
+    assert refusal(lambda: check("group", Committer("x", None, 2))) is ErrorCode.UNKNOWN_MEMBER_ID
+    stale = Committer("a", None, 1)
     assert refusal(lambda: check("group", stale, transactional=True)) is ErrorCode.ILLEGAL_GENERATION
 
 
@@ -214,7 +221,7 @@ def test_empty_groups_convert(consumers: Consumers) -> None:
     assert consumers.coordinator.consumer_group("group") is None
     assert refusal(lambda: consumers.join("a")) is ErrorCode.GROUP_ID_NOT_FOUND
     consumers.coordinator.leave("group", joined.member_id, None)
-    assert consumers.join("a").epoch == 1
+    assert consumers.join("a").epoch == 2
     consumers.reopen()
     assert consumers.coordinator.consumer_group("group") is not None
     assert consumers.coordinator.describe("group") is None

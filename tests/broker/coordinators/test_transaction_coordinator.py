@@ -25,11 +25,19 @@ from broker.coordinators.transaction_coordinator import TransactionCoordinator
 from broker.errors import BrokerError, ErrorCode
 from broker.log.config import LogConfig
 from broker.log.directory import LogDirectory
+from broker.log.partition_log import PartitionLog
 from broker.protocol.records import build_pairs
 from broker.server.delayed import Delayed
 
 A, B = ("topic", 0), ("topic", 1)
 TOPICS = st.tuples(st.text(min_size=1, max_size=9), st.integers(0, 99))
+
+
+class Refusing:
+    """A disk that never says whether it has what was appended."""
+
+    def appended(self, log: PartitionLog) -> None:
+        """Nothing is committed."""
 
 
 class Transactions:
@@ -47,6 +55,7 @@ class Transactions:
         self.directory = LogDirectory.open(self.path, LogConfig(), on_message=print)
         delayed = Delayed(self.clock)
         self.directory.on_advance = delayed.advanced
+        self.directory.on_taken_back = lambda log: self.coordinator.taken_back(log)
         log = self.directory.get("__transaction_state", 0)
         if log is None:
             log = self.directory.create("__transaction_state", 0, uuid4(), LogConfig(cleanup_policy=("compact",)))
@@ -281,3 +290,39 @@ def test_record_round_trip(partitions: frozenset[TopicPartition], state: Transac
         update_ms=at_ms,
     )
     assert parse_transaction("id", transaction_value(transaction)) == transaction
+
+
+def test_an_end_that_was_not_synced_can_be_asked_for_again(transactions) -> None:
+    """The disk refuses the record of a commit: the client is told, the transaction goes on, and the retry ends it."""
+    producer = transactions.init()
+    transactions.add(producer, A)
+    committer, transactions.log.committer = transactions.log.committer, Refusing()
+    answers: list[ErrorCode] = []
+    transactions.coordinator.end("id", producer, lambda error, _: answers.append(error), commit=True)
+    transactions.log.take_back()
+    assert answers == [ErrorCode.COORDINATOR_NOT_AVAILABLE]
+    assert transactions.coordinator.describe("id").state is TransactionState.ONGOING
+    assert transactions.markers == []
+    transactions.log.committer = committer
+    transactions.coordinator.end("id", producer, lambda error, _: answers.append(error), commit=True)
+    assert answers[-1] is ErrorCode.NONE
+    assert [where for where, _ in transactions.markers] == [A]
+
+
+def test_a_lost_completion_is_made_up_for(transactions) -> None:
+    """Markers are written but the disk refuses the note of it: the next look at timeouts finishes the transaction."""
+    producer = transactions.init()
+    transactions.add(producer, A)
+    transactions.held = []
+    answers: list[ErrorCode] = []
+    transactions.coordinator.end("id", producer, lambda error, _: answers.append(error), commit=True)
+    committer, transactions.log.committer = transactions.log.committer, Refusing()
+    held, transactions.held = transactions.held, None
+    for done in held:
+        done(ErrorCode.NONE)
+    transactions.log.take_back()
+    assert answers == [ErrorCode.NONE]
+    assert transactions.coordinator.describe("id").state is TransactionState.PREPARE_COMMIT
+    transactions.log.committer = committer
+    transactions.coordinator.abort_timed_out()
+    assert transactions.coordinator.describe("id").state is TransactionState.COMPLETE_COMMIT

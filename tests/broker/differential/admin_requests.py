@@ -288,8 +288,13 @@ def security(draw: Draw) -> Request:
     """What a cluster without an authorizer, and a listener without SASL, refuse."""
     acl = {"resource_type_filter": 2, "pattern_type_filter": 1, "operation": 2, "permission_type": 2}
     creation = {
-        **{"resource_type": 2, "resource_name": "x", "resource_pattern_type": 3, "principal": "User:x"},
-        **{"host": "*", "operation": 3, "permission_type": 3},
+        "resource_type": 2,
+        "resource_name": "x",
+        "resource_pattern_type": 3,
+        "principal": "User:x",
+        "host": "*",
+        "operation": 3,
+        "permission_type": 3,
     }
     choices: list[tuple[ApiKey, dict[str, Any]]] = [
         (ApiKey.DESCRIBE_ACLS, acl),
@@ -315,8 +320,11 @@ def scram(draw: Draw) -> Request:
         return draw.request(ApiKey.DESCRIBE_USER_SCRAM_CREDENTIALS, {"users": users})
     user = draw.often(draw.topics[0], draw.topics[1], "")
     upsertion = {
-        **{"name": user, "mechanism": draw.often(draw.one(1, 2), 0, 3), "iterations": draw.often(8192, 1, 20_000)},
-        **{"salt": b"salt", "salted_password": draw.often(b"password" * 4, b"")},
+        "name": user,
+        "mechanism": draw.often(draw.one(1, 2), 0, 3),
+        "iterations": draw.often(8192, 1, 20_000),
+        "salt": b"salt",
+        "salted_password": draw.often(b"password" * 4, b""),
     }
     deletion = {"name": draw.often(user, "nobody"), "mechanism": draw.one(1, 2)}
     values = {"upsertions": draw.one([upsertion], []), "deletions": draw.one([deletion], [], [])}

@@ -31,7 +31,17 @@ TIMES = frozenset(
 MESSAGES = frozenset(("error_message", "batch_index_error_message"))
 IDENTITIES = (
     *("name", "topic_name", "topic", "topic_id", "resource_name", "group_id", "member_id", "transactional_id"),
-    *("partition_index", "partition", "partition_id", "index", "key", "api_key", "error_code", "feature", "producer_id"),
+    *(
+        "partition_index",
+        "partition",
+        "partition_id",
+        "index",
+        "key",
+        "api_key",
+        "error_code",
+        "feature",
+        "producer_id",
+    ),
     *("node_id", "broker_id", "replica_id", "entity", "user", "config_source", "resource_type"),
 )
 NOBODY = "nobody we know"

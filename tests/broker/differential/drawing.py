@@ -56,6 +56,11 @@ class Draw:
             return self.random.choice([*self.topics, self.compacted])
         return self.missing if share < 0.93 else self.random.choice((*BAD_NAMES, *INTERNAL))
 
+    def topic_to_read(self) -> str:
+        """A topic's name, of none that holds a coordinator's records: how many each broker writes is its own affair."""
+        name = self.topic()
+        return self.missing if name in INTERNAL else name
+
     def partition(self) -> int:
         return self.often(self.one(0, 1), 0, 2, 7, -1)
 

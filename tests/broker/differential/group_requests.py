@@ -165,7 +165,11 @@ def consumer_heartbeat(draw: Draw) -> Request:
     values: dict[str, Any] = {
         "group_id": draw.often(label.partition("/")[0], "", "no-such-group", *draw.groups),
         "member_id": draw.often(f"member-{label[-1]}", "", "stranger"),
-        "member_epoch": 0 if joins else draw.one(-1, -2) if leaves else draw.often(Symbol("member epoch", label), 9, -3),
+        "member_epoch": 0
+        if joins
+        else draw.one(-1, -2)
+        if leaves
+        else draw.often(Symbol("member epoch", label), 9, -3),
         "instance_id": draw.often(None, f"instance-{label[-1]}", ""),
         "rack_id": draw.often(None, "rack"),
         "rebalance_timeout": draw.often(60_000, -1) if joins else draw.often(-1, 60_000),

@@ -11,7 +11,6 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 TRANSACTIONAL = 0x10
 CONTROL = 0x20
-LOG_APPEND = 0x08
 
 
 def plain_batch(draw: Draw, *, producer: str | None = None, sequence: int = -1, attributes: int = 0) -> Batch:
@@ -33,7 +32,6 @@ def odd_batch(draw: Draw) -> Any:
     one = ((b"k", b"v", draw.now_ms),)
     key_missing = ((b"k", b"v", draw.now_ms), (None, b"v", draw.now_ms), (None, b"w", draw.now_ms))
     return draw.one(
-        None,
         b"",
         b"short",
         Batch(good.records, damage=((17, b"\0\0\0\0"),), seal_again=False),
@@ -46,9 +44,7 @@ def odd_batch(draw: Draw) -> Any:
         Batch(one, damage=((57, b"\0\0\0\0"),)),
         Batch(one, damage=((23, b"\0\0\0\x01"),)),
         Batch(one, attributes=CONTROL),
-        Batch(one, attributes=LOG_APPEND),
         Batch(one, attributes=0x80),
-        Batch(one, attributes=7),
         Batch(((b"k", b"v", draw.now_ms + 2 * HOUR_MS),)),
         Batch(((b"k", b"v", draw.now_ms), (b"k", b"v", draw.now_ms + 2 * HOUR_MS))),
         Batch(((b"k", b"v", -1),)),
@@ -56,7 +52,6 @@ def odd_batch(draw: Draw) -> Any:
         Batch(key_missing),
         Batch(((b"k", b"v" * 1_100_000, draw.now_ms),)),
         Batch(good.records, tail=Batch(one).built({})),
-        Batch(good.records, tail=b"\0" * 5),
         Batch(one, producer=draw.producer(), sequence=-1),
         Batch(one, producer=draw.producer(), sequence=-1, attributes=TRANSACTIONAL),
         Batch(one, attributes=TRANSACTIONAL),
@@ -96,7 +91,7 @@ def produce_idempotently(draw: Draw) -> Request:
 
 def fetch(draw: Draw) -> Request:
     def topic() -> dict[str, Any]:
-        name = draw.topic()
+        name = draw.topic_to_read()
         return {"topic": name, "topic_id": draw.by_id(name), "partitions": [partition()]}
 
     def partition() -> dict[str, Any]:
@@ -109,6 +104,7 @@ def fetch(draw: Draw) -> Request:
             "partition_max_bytes": draw.often(1 << 20, 1, 0, 100),
         }
 
+    topics = {item["topic"]: item for item in draw.some(topic, 0, 3)}
     label = draw.one("session-a", "session-b")
     begins = draw.chance(0.6)
     values = {
@@ -120,7 +116,7 @@ def fetch(draw: Draw) -> Request:
         "replica_id": -1,
         "session_id": 0 if begins else draw.often(Symbol("session", label), 77),
         "session_epoch": draw.one(-1, 0) if begins else draw.one(1, 2, -1, 5),
-        "topics": draw.some(topic, 0, 3),
+        "topics": list(topics.values()),
         "forgotten_topics_data": [],
         "rack_id": "",
     }
@@ -135,7 +131,7 @@ def list_offsets(draw: Draw) -> Request:
             "timestamp": draw.one(-1, -2, -3, -4, -5, -6, -7, 0, draw.now_ms, draw.now_ms + HOUR_MS),
         }
 
-    topics = [{"name": draw.topic(), "partitions": draw.some(partition)}]
+    topics = [{"name": draw.topic_to_read(), "partitions": draw.some(partition)}]
     values = {"replica_id": draw.often(-1, -2, 1), "isolation_level": draw.one(0, 0, 1), "topics": topics}
     return draw.request(ApiKey.LIST_OFFSETS, {**values, "timeout": WAIT_MS})
 
@@ -148,7 +144,7 @@ def for_leader_epoch(draw: Draw) -> Request:
             "leader_epoch": draw.one(-1, 0, 1, 9),
         }
 
-    topics = [{"topic": draw.topic(), "partitions": draw.some(partition)}]
+    topics = [{"topic": draw.topic_to_read(), "partitions": draw.some(partition)}]
     return draw.request(ApiKey.OFFSET_FOR_LEADER_EPOCH, {"replica_id": draw.one(-1, -2), "topics": topics})
 
 
@@ -156,12 +152,12 @@ def delete_records(draw: Draw) -> Request:
     def partition() -> dict[str, Any]:
         return {"partition_index": draw.partition(), "offset": draw.one(-1, 0, 1, 2, 3, -2, 100_000)}
 
-    topics = [{"name": draw.topic(), "partitions": [partition()]}]
+    topics = [{"name": draw.topic_to_read(), "partitions": [partition()]}]
     return draw.request(ApiKey.DELETE_RECORDS, {"topics": topics, "timeout": WAIT_MS})
 
 
 def describe_producers(draw: Draw) -> Request:
-    topics = [{"name": draw.topic(), "partition_indexes": [draw.partition()]}]
+    topics = [{"name": draw.topic_to_read(), "partition_indexes": [draw.partition()]}]
     return draw.request(ApiKey.DESCRIBE_PRODUCERS, {"topics": topics})
 
 

@@ -121,10 +121,9 @@ def learn(request: Request, answer: dict[str, Any], known: dict[Symbol, Any]) ->
         known[Symbol("member epoch", request.label)] = answer["member_epoch"]
         if answer.get("assignment") is not None:
             known[Symbol("owned", request.label)] = answer["assignment"]["topic_partitions"]
-    elif key == ApiKey.INIT_PRODUCER_ID and answer["error_code"] == 0:
-        known[Symbol("producer", request.label)] = answer["producer_id"]
-        known[Symbol("epoch", request.label)] = answer["producer_epoch"]
-    elif key == ApiKey.END_TXN and answer.get("producer_id", -1) >= 0:
+    elif (key == ApiKey.INIT_PRODUCER_ID and answer["error_code"] == 0) or (
+        key == ApiKey.END_TXN and answer.get("producer_id", -1) >= 0
+    ):
         known[Symbol("producer", request.label)] = answer["producer_id"]
         known[Symbol("epoch", request.label)] = answer["producer_epoch"]
     elif key == ApiKey.FETCH and answer.get("session_id"):

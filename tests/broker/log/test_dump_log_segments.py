@@ -1,7 +1,5 @@
 """Kafka's own DumpLogSegments reads our files without a complaint."""
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,14 +9,11 @@ from broker.log.config import LogConfig
 from broker.log.directory import LogDirectory
 from broker.protocol.compression import Codec
 from broker.protocol.records import build_marker
+from tests.apache_kafka.libraries import KafkaMissingError, java
 
 from .conftest import NOW_MS, TOPIC_ID, batch
 
-LIBS = os.environ.get("KAFKA_LIBS", "")
-pytestmark = [
-    pytest.mark.kafka,
-    pytest.mark.skipif(not LIBS or not shutil.which("java"), reason="needs java, and KAFKA_LIBS naming Kafka's jars"),
-]
+pytestmark = [pytest.mark.kafka, pytest.mark.tools]
 COMPLAINTS = ("Mismatch", "mismatch", "Exception", "Invalid", "should", "isvalid: false")
 
 
@@ -54,7 +49,10 @@ def test_every_file_is_read(tmp_path: Path) -> None:
     suffixes = {".log", ".index", ".timeindex", ".txnindex", ".snapshot"}
     files = sorted(str(file) for file in folder.iterdir() if file.suffix in suffixes)
     main = "org.apache.kafka.tools.DumpLogSegments"
-    command = ["java", "-cp", f"{LIBS}/*", main, "--deep-iteration", "--print-data-log", "--files", ",".join(files)]
+    try:
+        command = java(main, "--deep-iteration", "--print-data-log", "--files", ",".join(files))
+    except KafkaMissingError as missing:
+        pytest.skip(str(missing))
     outcome = subprocess.run(command, capture_output=True, text=True, check=False)
     assert outcome.returncode == 0, outcome.stderr
     lines = outcome.stdout.splitlines() + outcome.stderr.splitlines()

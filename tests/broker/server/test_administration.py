@@ -49,7 +49,7 @@ def test_quorum_of_one(wire) -> None:
 def test_features_stay(wire, feature: str, level: int, code: int) -> None:
     """A feature can be set to the level it has, and to no other."""
     updates = [{"feature": feature, "max_version_level": level}]
-    assert wire.call(FEATURES, 1, feature_updates=updates).results[0].error_code == code
+    assert wire.call(FEATURES, 1, feature_updates=updates).error_code == code
     assert wire.call(FEATURES, 2, feature_updates=updates).error_code == code
 
 

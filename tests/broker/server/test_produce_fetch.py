@@ -120,7 +120,7 @@ def test_leader_epochs(wire) -> None:
 @pytest.mark.parametrize(
     ("records", "options", "code"),
     [
-        (batch(b"x")[:-1], {}, 2),
+        (batch(b"x")[:-1], {}, 87),
         (batch(b"x")[:-1] + b"\xff", {}, 2),
         (batch(b"x") + batch(b"y"), {}, 87),
         (None, {}, 87),

@@ -51,7 +51,7 @@ def test_created_topic_is_described(wire) -> None:
         ("bad/name", {}, 17),
         ("", {}, 17),
         ("x" * 250, {}, 17),
-        ("__consumer_offsets", {}, 17),
+        ("__consumer_offsets", {}, 36),
         ("fine", {"num_partitions": 0}, 37),
         ("fine", {"replication_factor": 3}, 38),
         ("fine", {"configs": [{"name": "retention.mss", "value": "1"}]}, 40),

@@ -1,4 +1,5 @@
-// franz-go against a broker: franz-go HOST:PORT. Prints one line of JSON: what held, by name.
+// franz-go against a broker: client HOST:PORT prints one line of JSON, what held, by name;
+// client HOST:PORT member GROUP TOPIC prints the values a member of a group reads.
 package main
 
 import (
@@ -124,7 +125,19 @@ func transactions(ctx context.Context) error {
 	return err
 }
 
+func member(group, topic string) {
+	reader := client(kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.SessionTimeout(6*time.Second),
+		kgo.HeartbeatInterval(time.Second), kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	for {
+		reader.PollFetches(context.Background()).EachRecord(func(record *kgo.Record) { fmt.Println(string(record.Value)) })
+		reader.CommitUncommittedOffsets(context.Background())
+	}
+}
+
 func main() {
+	if len(os.Args) > 2 {
+		member(os.Args[3], os.Args[4])
+	}
 	holds("admin", admin)
 	holds("idempotent", codec(kgo.NoCompression()))
 	holds("gzip", codec(kgo.GzipCompression()))

@@ -1,4 +1,5 @@
-// kafkajs against a broker: node client.js HOST:PORT. Prints one line of JSON: what held, by name.
+// kafkajs against a broker: node client.js HOST:PORT prints one line of JSON, what held, by name;
+// node client.js HOST:PORT member GROUP TOPIC prints the values a member of a group reads.
 const { Kafka, CompressionTypes, logLevel } = require("kafkajs");
 
 const kafka = new Kafka({ brokers: [process.argv[2]], logLevel: logLevel.NOTHING });
@@ -33,6 +34,13 @@ async function readGroup(groupId, topic, count, options = {}) {
   });
   await consumer.disconnect();
   return values;
+}
+
+async function member(groupId, topic) {
+  const consumer = kafka.consumer({ groupId, sessionTimeout: 6000, heartbeatInterval: 1000 });
+  await consumer.connect();
+  await consumer.subscribe({ topic, fromBeginning: true });
+  await consumer.run({ autoCommitThreshold: 1, eachMessage: async ({ message }) => console.log(message.value.toString()) });
 }
 
 async function main() {
@@ -77,9 +85,13 @@ async function main() {
   await admin.disconnect();
 }
 
-main()
-  .catch((error) => (results.client = String(error)))
-  .finally(() => {
-    console.log(JSON.stringify(results));
-    process.exit(0);
-  });
+if (process.argv[3] === "member") {
+  member(process.argv[4], process.argv[5]);
+} else {
+  main()
+    .catch((error) => (results.client = String(error)))
+    .finally(() => {
+      console.log(JSON.stringify(results));
+      process.exit(0);
+    });
+}

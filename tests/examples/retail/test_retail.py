@@ -34,8 +34,8 @@ def test_a_sale_that_empties_the_shelf() -> None:
         assert driver.output("retail_price_changes").read_values() == [PriceChange("order 1: sold out", 2.0, 2.1)]
         driver.input("retail_shipments").send("20001", Shipment(1, 228, 2, last=True, at_ms=5_000))
         assert driver.store("stock").get("20001").on_hand == 100 - 120 + 228
-        (rejected,) = driver.output("retail_rejected").read()
-        assert (rejected.key, rejected.headers) == ("POST", (("reason", b"no product"),))
+        (rejected,) = driver.output("retail_rejected", key=str, value=Line).read()
+        assert (rejected.key, dict(rejected.headers)["__streams.errors.message"]) == ("POST", b"no product")
 
 
 def test_generated_lines_are_dirty_and_always_the_same(tmp_path: Path) -> None:

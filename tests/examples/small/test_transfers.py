@@ -15,7 +15,7 @@ from streams import Connection
 from streams.testing import TopologyTestDriver
 
 ROOT = Path(__file__).parents[3]
-QUICK = ("session_timeout_ms=6000", "heartbeat_interval_ms=500")
+QUICK = ("heartbeat_interval_ms=500",)
 ACCOUNTS = [f"account {number}" for number in range(8)]
 
 

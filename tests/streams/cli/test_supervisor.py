@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from streams.cli.supervisor import PATIENCE, REJECTED, Supervised
+from streams.cli.supervisor import PATIENCE, REJECTED, STOP_ALL, Supervised
 
 
 def worker(program: str) -> Supervised:
@@ -21,7 +21,7 @@ def ended(program: str) -> Supervised:
     return supervised
 
 
-@pytest.mark.parametrize(("code", "verdict"), [(REJECTED, REJECTED), (0, 0)])
+@pytest.mark.parametrize(("code", "verdict"), [(REJECTED, REJECTED), (STOP_ALL, STOP_ALL), (0, 0)])
 def test_rejected_settings_and_a_regular_end_stop_everything(code: int, verdict: int) -> None:
     """A worker that says its settings are wrong would say so again; one that is done is done."""
     assert ended(f"raise SystemExit({code})").look() == verdict
@@ -34,6 +34,14 @@ def test_a_worker_that_dies_is_started_again(caplog: pytest.LogCaptureFixture) -
     assert "worker 0 was killed by SIGKILL; starting it again in 1 s" in caplog.text
     assert dead.look() is None
     assert dead.process is None, "the pause is not over"
+
+
+def test_why_a_worker_died_is_told(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    """What it wrote is passed on as it came, and its error stands beside its exit code."""
+    dead = ended("import sys; sys.exit('hello\\nerror: the zone 7 is unknown\\n  node: zones')")
+    assert dead.look() is None
+    assert "worker 0 ended with exit code 1 (the zone 7 is unknown); starting it again" in caplog.text
+    assert "hello\nerror: the zone 7 is unknown\n" in capfd.readouterr().err
 
 
 def test_a_worker_that_keeps_dying_ends_everything() -> None:

@@ -235,3 +235,123 @@ def test_a_running_application_is_not_reset(
     assert done.returncode == 1
     assert f"error: {program} is running ({program}" in done.stderr
     assert "stop it, then reset it" in done.stderr
+
+
+@pytest.mark.broker
+def test_a_reset_for_programs(command: Command, program: str) -> None:
+    """`--json` tells group, offsets, topics and state, of a dry run too."""
+    (row,) = rows(command("reset", "taxi:app", "--dry-run", "--json"))
+    assert row == {"group": program, "done": False, "offsets": [], "topics": [], "state": None}
+
+
+@pytest.mark.broker
+def test_kcats_letters_of_produce(command: Command) -> None:
+    """-K, -k, -p, -H and -Z, and what is wrong with them."""
+    command("produce", "letters", "-K", ":", "-Z", "-H", "a=1", "-H", "b", lines="1:x\n2:\n3:y:z\n")
+    read = rows(command("consume", "letters"))
+    assert [(row["key"], row["value"]) for row in read] == [("1", "x"), ("2", None), ("3", "y:z")]
+    assert read[0]["headers"] == {"a": "1", "b": None}
+    (told,) = rows(command("produce", "letters", "-k", "7", "-p", "0", "--json", lines='"v"\n"w"\n'))
+    assert told == {"topic": "letters", "written": 2}
+    assert [row["key"] for row in rows(command("consume", "letters", "-o", "-2"))] == ["7", "7"]
+    for options, lines, message in (
+        (("-K", ":"), "a:1\nb\n", "line 2: expected a key, ':' and a value, got 'b'"),
+        (("-p", "5"), "1\n", "the topic 'letters' has no partition 5: it has 0 to 0"),
+        (("-Z",), "1\n", "-Z is for lines with -K"),
+        (("-H", "=x"), "1\n", "--header =x: expected NAME=TEXT"),
+    ):
+        done = command("produce", "letters", *options, lines=lines)
+        assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+    assert len(rows(command("consume", "letters"))) == 5
+
+
+@pytest.mark.broker
+def test_a_file_with_a_wrong_line_writes_nothing(command: Command) -> None:
+    """A file is checked to its end before its first line is written."""
+    done = command("produce", "checked", "--value", "int", lines="1\n" * 1500 + "x\n")
+    assert (done.returncode, "line 1501: expected an int of 64 bits, got 'x'" in done.stderr) == (2, True)
+    assert "checked" not in {row["name"]: row for row in rows(command("topics", "--json")) if row["records"]}
+
+
+@pytest.mark.broker
+def test_kcats_letters_of_consume(command: Command, streams_broker: RunningBroker) -> None:
+    """-o in all its forms, -p, -c and -f; places and tokens that are none are said."""
+    app = App("letters", broker=streams_broker.url)
+    words = app.topic("places", key=str, value=str, partitions=2)
+    with app.connect() as connection:
+        for partition, letters in enumerate(("abc", "xyz")):
+            records = [Record(letter, letter, 1000 * n, headers=(("h", b"1"),)) for n, letter in enumerate(letters)]
+            connection.write(words, records, partition=partition)
+        connection.flush()
+
+    def read(*options: str) -> str:
+        return "".join(sorted(command("consume", "places", "-f", "%s", *options).stdout))
+
+    assert [read(*options) for options in (("-o", "beginning"), ("-o", "end"), ("-o", "2"), ("-o", "-1"))] == [
+        "abcxyz",
+        "",
+        "cz",
+        "cz",
+    ]
+    assert [read("-o", "s@1000"), read("-o", "e@1000"), read("-p", "1"), read("-p", "0", "-c", "2", "-e")] == [
+        "bcyz",
+        "ax",
+        "xyz",
+        "ab",
+    ]
+    line = command("consume", "places", "-p", "1", "-o", "2", "-f", r"%t %p %o %k %s %T %h 100%%\t\n").stdout
+    assert line == "places 1 2 z z 2000 h=1 100%\t\n"
+    for options, message in (
+        (("-o", "middle"), "--offset: expected beginning, end, N, -N, s@MS or e@MS, got 'middle'"),
+        (("-p", "2"), "the topic 'places' has no partition 2: it has 0 to 1"),
+        (("-f", "%x"), "--format: expected one of %t %p %o %k %s %T %h %%, got '%x'"),
+        (("-f", "%s", "-J"), "--format and --json are two ways"),
+        (("-e", "--follow"), "-e leaves at the end and --follow waits there"),
+    ):
+        done = command("consume", "places", *options)
+        assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.broker
+def test_a_group_is_moved(command: Command, program: str, tmp_path: Path, streams_broker: RunningBroker) -> None:
+    """--to moves a group by name, number, distance or time, within what is there; a dry run only tells."""
+    app = totals_of(program, tmp_path, streams_broker)
+    topic = f"{program}-rides"
+    app.write(topic, [Record("a", {"zone": 7, "fare": 1.0}, at) for at in (1_000, 2_000, 3_000)])
+    run_through(app)
+
+    def moved(*options: str) -> list[tuple[int, int]]:
+        found = rows(command("groups", program, "--json", "--topic", topic, *options))
+        return [(row["from"], row["to"]) for row in found if row["from"] or row["to"]]
+
+    def lag() -> int:
+        return sum(row["lag"] for row in rows(command("groups", program, "--json", "-t", topic)))
+
+    assert (moved("--to", "earliest", "--dry-run"), lag()) == ([(3, 0)], 0)
+    assert (moved("--to", "earliest"), lag()) == ([(3, 0)], 3)
+    assert (moved("--to", "+2"), lag()) == ([(0, 2)], 1)
+    assert (moved("--to", "1"), moved("--to", "1970-01-01T00:00:03+00:00"), moved("--to", "+9")) == (
+        [(2, 1)],
+        [(1, 2)],
+        [(2, 3)],
+    )
+    for arguments, message in (
+        ((program, "--to", "soon"), "--to: expected earliest, latest, an offset, +N, -N or a time such as"),
+        ((program, "--to", "latest", "--topic", "none"), "there is no topic 'none' on this broker"),
+        (("--to", "latest"), "--to and --topic are for one group"),
+    ):
+        done = command("groups", *arguments)
+        assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+    with app.running() as run:
+        run.catch_up()
+        done = command("groups", program, "--to", "earliest")
+    assert (done.returncode, "has members" in done.stderr, "stop them, then move it" in done.stderr) == (1, True, True)
+
+
+@pytest.mark.broker
+def test_bench_measures_and_leaves_nothing(command: Command) -> None:
+    """Rows for writing and reading, and no topic afterwards."""
+    found = rows(command("bench", "--records", "2500", "--size", "10", "--json"))
+    assert [(row["what"], row["records"]) for row in found] == [("write", 2500), ("read", 2500)]
+    assert all(row["records/s"] > 0 for row in found)
+    assert not [row for row in rows(command("topics", "--json")) if row["name"].startswith("streams-bench")]

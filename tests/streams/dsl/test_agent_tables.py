@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from streams import App, StreamsError, TopologyError
 from streams.errors import ProcessingError
+from streams.pytest_plugin import RunningBroker
 from streams.testing import TopologyTestDriver
 
 Use = Callable[[str, Any], Any]
@@ -173,3 +175,30 @@ def test_nowhere_else(lines: Callable[[Any], Lines]) -> None:
         table["k"]
     with pytest.raises(TopologyError, match=r"not connected to a store 'other'.*say tables=\[...\] in the decorator"):
         run(lambda key, _: other[key])
+
+
+@pytest.mark.broker
+def test_a_table_outlives_its_worker(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """What agents wrote is in the changelog: a worker with no state of its own goes on where the last commit was."""
+
+    def run(state: str, words: list[tuple[str, int]]) -> dict[str, int]:
+        app = App(
+            "agent-tables",
+            broker=streams_broker.url,
+            processing_guarantee="exactly_once_v2",
+            state_dir=str(tmp_path / state),
+        )
+        table = app.table("sums", key=str, value=int, default=int)
+        topic = app.topic("agent-tables-in", key=str, value=int, partitions=2)
+
+        @app.agent(topic, concurrency=4)
+        async def add(key: str, value: int) -> None:
+            table[key] += value
+
+        app.write(topic, words)
+        with app.running() as running:
+            running.catch_up()
+            return dict(app.store("sums").all())
+
+    assert run("one", [("a", 1), ("b", 2), ("a", 3)]) == {"a": 4, "b": 2}
+    assert run("two", [("a", 10), ("c", 1)]) == {"a": 14, "b": 2, "c": 1}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from state import RecordCacheBudget, open_store
 from streams.clients.memory import MemoryBroker, MemoryProducer
 from streams.config import StreamsConfig
 from streams.dsl.builder import StreamsBuilder
+from streams.on_error import CONTINUE
 from streams.record import Batch, TopicPartition
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.task import Task, TaskEnvironment, TaskId
@@ -87,9 +88,27 @@ class Cutter:
         return {**topics, **stores, "dropped": self.task.dropped_records}
 
 
+def cut_matters(topology: Topology, chunks: Sequence[Sequence[Input]], cache_bytes: int) -> str | None:
+    """How batches of two, seven and all differ from single records, as in Kafka; None when they do not.
+
+    There is a commit after each chunk.
+    """
+    reference: dict[str, Any] = {}
+    for size in (1, 2, 7, 1_000):
+        cutter = Cutter(topology, size, cache_bytes)
+        for chunk in chunks:
+            cutter.feed([record for record in chunk if record[0] in cutter.topics])
+        seen = cutter.seen()
+        reference = reference or seen
+        for part in seen.keys() | reference.keys():
+            if seen.get(part) != reference.get(part):
+                return f"{part} in batches of {size}: {seen.get(part)}\n  one by one: {reference.get(part)}"
+    return None
+
+
 def skipping() -> ErrorHandlers:
     """Handlers that leave out what cannot be handled."""
-    return ErrorHandlers(deserialization="continue", processing="continue", production="continue")
+    return ErrorHandlers(deserialization=CONTINUE, processing=CONTINUE, production=CONTINUE)
 
 
 def texts(topic: str, *records: tuple[str | None, str | None, int]) -> list[Input]:

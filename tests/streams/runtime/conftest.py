@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.streams.runtime.processes import Process, Topics
 
 
 class QuickBroker:
@@ -50,3 +53,25 @@ def quick_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickBrok
 def broker_url(quick_broker: QuickBroker) -> str:
     """The address of the broker."""
     return quick_broker.url
+
+
+@pytest.fixture
+def topics(broker_url: str, request: pytest.FixtureRequest) -> Iterator[Topics]:
+    made = Topics(broker_url, re.sub(r"\W+", "-", request.node.name))
+    yield made
+    made.producer.close()
+    made.clients.close()
+
+
+@pytest.fixture
+def start(broker_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Process]]:
+    """Starts a worker with a state directory of that name; all are killed at the end."""
+    made: list[Process] = []
+
+    def starting(state: str, *settings: str) -> Process:
+        made.append(Process(broker_url, re.sub(r"\W+", "-", request.node.name), tmp_path / state, settings))
+        return made[-1]
+
+    yield starting
+    for process in made:
+        process.kill()

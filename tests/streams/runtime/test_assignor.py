@@ -114,6 +114,14 @@ def test_everybody_learns_who_has_what() -> None:
     assert {str(task) for task in views[0]["two:2"].standbys} == set(info(given["b"]).standbys)
 
 
+def test_addresses_that_do_not_fit_are_left_out() -> None:
+    """The group is one record on the broker: with too many tasks and members it works on without addresses."""
+    members = [subscription(f"m{number:03}", address=f"host-{number}:1") for number in range(300)]
+    given = assigned(members, {}, count=5_000)
+    assert {info(each).hosts for each in given.values()} == {b""}
+    assert sum(len(each.partitions) for each in given.values()) == 5_000
+
+
 class Newer(msgspec.Struct, array_like=True):
     """A message of a version to come: the fields of this one, and one more."""
 

@@ -144,7 +144,7 @@ def finish(program: Program, topics: Topics, words: list[str]) -> list[str]:
                 if not counted_once(words) - topics.results():
                     break
             process.send_signal(signal.SIGTERM)
-            out, _ = process.communicate(timeout=20)
+            out, _ = process.communicate(timeout=60)
         finally:
             process.kill()
     assert process.returncode == 0, out
@@ -155,7 +155,7 @@ def cut_short(program: Program, step: CommitStep) -> None:
     """Run until the first commit is cut after a step."""
     with program.start(f"cut={step.value}:1") as process:
         try:
-            out, _ = process.communicate(timeout=20)
+            out, _ = process.communicate(timeout=60)
         finally:
             process.kill()
     assert process.returncode == -signal.SIGKILL, out

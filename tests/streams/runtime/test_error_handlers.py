@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from streams.errors import DeserializationError, ProcessingError, ProductionError
+from streams.on_error import CONTINUE
 from streams.record import Record
 from streams.runtime.error_handlers import ErrorHandlers
 
@@ -33,7 +34,7 @@ def test_user_code_and_results_have_their_own_errors() -> None:
 
 def test_continue_counts_all_and_warns_once(caplog: pytest.LogCaptureFixture) -> None:
     """A flood of bad records is one line in the log and a number."""
-    handlers = ErrorHandlers(deserialization="continue")
+    handlers = ErrorHandlers(deserialization=CONTINUE)
     with caplog.at_level(logging.WARNING):
         for _ in range(100):
             handlers.deserialization("SOURCE-1", RECORD, ValueError("expected JSON"))

@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from state import StateDirectory, StoreLocked
-from streams.clients.base import NewTopic
+from streams.clients.base import GroupMetadata, NewTopic, OffsetAndMetadata
 from streams.clients.memory import MemoryBroker, MemoryClients
-from streams.config import StreamsConfig
-from streams.errors import ClientError, DeserializationError, TopologyError
+from streams.errors import ChangelogLost, ClientError, DeserializationError, TopologyError
 from streams.record import TopicPartition
-from streams.runtime.restorer import SilentListener
-from streams.runtime.worker import Worker, WorkerState
+from streams.runtime.worker import Worker
+from streams.runtime.worker_states import WorkerState
 from streams.serdes import serde_for
-
-_spec = importlib.util.spec_from_file_location("counting_app", Path(__file__).with_name("counting_app.py"))
-counting_app = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(counting_app)
-
-WORDS = ["to", "be", "or", "not", "to", "be", "that", "is"]
-GROUP = "words-app"
-
-
-class Restores(SilentListener):
-    """Counts what was restored."""
-
-    def __init__(self) -> None:
-        self.records = 0
-
-    def ended(self, store: str, partition: TopicPartition, records: int) -> None:
-        self.records += records
+from tests.streams.runtime.workers import GROUP, WORDS, Restores, caught_up, latest, running, say, until, worker
 
 
 @pytest.fixture
@@ -47,71 +27,6 @@ def broker() -> MemoryBroker:
     broker.create(NewTopic("words", 2))
     broker.create(NewTopic("counts", 2))
     return broker
-
-
-def say(broker: MemoryBroker, words: list[str]) -> None:
-    producer = MemoryClients(broker).producer()
-    for at, word in enumerate(words):
-        producer.send("words", at % 2, [None], [word.encode()], [1_000 + at])
-
-
-def worker(broker: MemoryBroker, state_dir: Path, progress: Any = None, *, timers: Any = (), **settings: Any) -> Worker:
-    given = {"broker": "kafka://memory:1", "state_dir": str(state_dir), "commit_interval_ms": 20} | settings
-    config = StreamsConfig.of(GROUP, given)
-    topology = counting_app.topology(config)
-
-    def changed(*_states: WorkerState) -> None:
-        with broker.changed:
-            broker.changed.notify_all()
-
-    return Worker(
-        topology,
-        config,
-        MemoryClients(broker),
-        timers=timers,
-        restore_progress=progress or SilentListener(),
-        on_state=changed,
-    )
-
-
-@contextmanager
-def running(*workers: Worker) -> Iterator[None]:
-    """Run workers on threads of their own, and stop those that still run."""
-    threads = [threading.Thread(target=each.run) for each in workers]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        for each in workers:
-            each.stop()
-        for thread in threads:
-            thread.join()
-
-
-def until(broker: MemoryBroker, holds: Callable[[], bool]) -> None:
-    """Wait until something holds, looking whenever the broker changes."""
-    with broker.changed:
-        assert broker.changed.wait_for(holds, timeout=20)
-
-
-def latest(broker: MemoryBroker) -> dict[str, int]:
-    """The last count of each word in the output."""
-    return {record.key.decode(): serde_for(int).deserialize(record.value) for record in broker.records("counts")}
-
-
-def caught_up(broker: MemoryBroker) -> bool:
-    """Whether every record of every input is committed."""
-    offsets = broker.groups[GROUP].offsets
-    inputs = [
-        TopicPartition(topic, number)
-        for topic in broker.topics()
-        if topic == "words" or topic.endswith("-repartition")
-        for number in range(len(broker.partitions(topic)))
-    ]
-    return len(broker.topics()) > 2 and all(
-        broker.partition(part).end == (offsets[part].offset if part in offsets else 0) for part in inputs
-    )
 
 
 def test_counts_words_and_commits(broker: MemoryBroker, tmp_path: Path) -> None:
@@ -344,13 +259,43 @@ def test_a_directory_that_stays_locked_is_an_error(broker: MemoryBroker, tmp_pat
 
 
 def test_a_store_ahead_of_its_changelog_is_set_aside(broker: MemoryBroker, tmp_path: Path) -> None:
-    """The changelog was made anew: the old store gets another name, and the new one follows the changelog."""
+    """The changelog has lost its end: the old store gets another name, and the new one follows the changelog."""
     say(broker, WORDS)
     with running(worker(broker, tmp_path)):
         until(broker, lambda: caught_up(broker))
-    broker.delete(f"{GROUP}-counts-changelog")
+    changelog = f"{GROUP}-counts-changelog"
+    broker.delete(changelog)
+    broker.create(NewTopic(changelog, 2, config={"cleanup.policy": "compact"}))
+    for partition in range(2):
+        MemoryClients(broker).producer().send(changelog, partition, [b"old"], [serde_for(int).serialize(1)], [0])
     say(broker, ["be"])
     with running(worker(broker, tmp_path)):
         until(broker, lambda: caught_up(broker))
     assert latest(broker)["be"] == 1
     assert list(tmp_path.glob("*/1_*/rocksdb/*corrupt-1"))
+
+
+def test_a_changelog_that_is_gone_stops_the_worker(broker: MemoryBroker, tmp_path: Path) -> None:
+    """With the store on this disk, to make the topic anew would be to lose the state in silence."""
+    say(broker, WORDS)
+    with running(worker(broker, tmp_path)):
+        until(broker, lambda: caught_up(broker))
+    broker.delete(f"{GROUP}-counts-changelog")
+    with pytest.raises(ChangelogLost, match="does not exist, and the store lies on this disk"):
+        worker(broker, tmp_path).run()
+
+
+def test_an_open_transaction_of_a_last_owner_holds_up_its_task_alone(broker: MemoryBroker, tmp_path: Path) -> None:
+    """Its offsets are not known before the transaction ends; the other tasks process and commit meanwhile."""
+    last_owner = MemoryClients(broker).producer(transactional_id="gone")
+    last_owner.begin()
+    last_owner.send_offsets({TopicPartition("words", 0): OffsetAndMetadata(1)}, GroupMetadata(GROUP))
+    say(broker, ["lost", "b", "a", "b"])
+    work = worker(broker, tmp_path)
+    with running(work):
+        until(broker, lambda: latest(broker) == {"b": 2})
+        until(broker, lambda: TopicPartition("words", 1) in broker.groups[GROUP].offsets)
+        assert work.state is WorkerState.REBALANCING
+        last_owner.commit_transaction()
+        until(broker, lambda: latest(broker) == {"b": 2, "a": 1})
+        until(broker, lambda: work.state is WorkerState.RUNNING)

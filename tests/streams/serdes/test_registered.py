@@ -17,6 +17,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from streams import App, Avro, JsonSchema, Protobuf, TopologyError
+from streams.cli.readable import plain
 from streams.errors import ClientError, ConfigError, SchemaError
 from streams.serdes.schema_registry import FileRegistry, Schema, registry_at
 from streams.testing import TopologyTestDriver
@@ -343,6 +344,16 @@ def test_what_cannot_be(make: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error) as caught:
         make()
     assert text in str(caught.value)
+
+
+def test_what_json_says_as_values() -> None:
+    """What the command line reads from JSON becomes values of the type, and messages are printed as JSON."""
+    kind = message(("fare", 1, DOUBLE))
+    assert Avro(Small).from_plain({"fare": 2.5}) == Small(2.5)
+    assert Protobuf(kind).from_plain({"fare": 2.5}) == kind(fare=2.5)
+    assert plain(kind(fare=2.5)) == {"fare": 2.5}
+    with pytest.raises(ValueError, match="expected t.Small as Protobuf's JSON"):
+        Protobuf(kind).from_plain({"far": 2.5})
 
 
 def test_values_that_do_not_fit(registry: FileRegistry) -> None:

@@ -52,13 +52,22 @@ class Run:
             process = self._start()  # killed, or ended by a kill of its broker: the same command continues
 
     def _start(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "examples.taxi", "debs", "--query", str(self.query), "--trips", str(self.trips)]
+        command = [
+            sys.executable,
+            "-m",
+            "examples.taxi",
+            "debs",
+            "--query",
+            str(self.query),
+            "--trips",
+            str(self.trips),
+        ]
         command += ["--output", str(self.output), "--dir", str(self.directory), "--workers", str(self.workers)]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def _kill(self, kind: str) -> bool:
         """SIGKILL one process of a kind that works in this directory, once the run has results."""
-        if not any((self.directory / "state").glob("*/1_0")):
+        if not any(self.directory.glob("debs-*/state/*/1_0")):
             return False
         listed = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
         found = [line for line in listed.splitlines() if MARKS[kind] in line and str(self.directory) in line]

@@ -214,6 +214,11 @@ def test_a_commit_between_generations_is_for_later(make: MakeClients, topic: str
     until(lambda: len(other.log.said) > heard, leader, other)
     other.consumer.commit(offsets)
     assert "lost" not in other.heard
+    generation = other.consumer.group_metadata().generation
+    for _ in range(20):
+        leader.consumer.poll(0.02)
+        other.consumer.poll(0.02)
+    assert other.consumer.group_metadata().generation == generation, "a refused commit is no reason to join once more"
 
 
 def test_a_transaction_between_generations_takes_offsets(make: MakeClients, topic: str) -> None:

@@ -151,12 +151,22 @@ def test_deleted_records_are_gone(make: MakeClients, topic: str) -> None:
 
 def test_a_record_that_is_too_large_surfaces_in_flush(make: MakeClients, topic: str) -> None:
     """The broker's refusal names the topic and the setting, and the producer stays failed."""
-    producer = make().producer()
+    producer = make(max_request_size=3_000_000).producer()
     producer.send(topic, 0, [None], [b"x" * 2_000_000], [0])
     with pytest.raises(ProductionError, match=r"(?s)max\.message\.bytes.*record: "):
         producer.flush()
     with pytest.raises(ProductionError):
         producer.send(topic, 0, [None], [b"x"], [0])
+
+
+@pytest.mark.parametrize("headers", [None, [(("name", b"value"),)] * 6])
+def test_records_larger_than_max_request_size_are_left_out(make: MakeClients, topic: str, headers: Any) -> None:
+    """First, last and two in a row: the answer is their indices, and the others arrive in order."""
+    producer = make(max_request_size=2_048).producer()
+    values = [b"x" * 3_000, b"a", b"y" * 3_000, b"z" * 3_000, b"b", b"w" * 3_000]
+    assert list(producer.send(topic, 0, [None] * 6, values, [0] * 6, headers)) == [0, 2, 3, 5]
+    producer.flush()
+    assert read(assigned(make, TopicPartition(topic, 0)), 2) == [(0, b"a"), (1, b"b")]
 
 
 def test_full_buffers_hold_the_sender_back(make: MakeClients, topic: str) -> None:

@@ -1,0 +1,145 @@
+"""What a person sees: busiest routes and most profitable areas beside each other, and how fast it all goes.
+
+Rules: everything is shown from what the topics say; the board itself counts nothing but time. It fits a terminal of 80
+columns and uses the room of a wider one for names.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from examples.taxi.debs.messages import Area, Areas, Route, Routes
+from examples.taxi.debs.ranking import BEST
+from examples.taxi.zones import ZONES
+
+_SECONDS = 5.0
+"""Throughput is that of the last ones."""
+
+
+@dataclass
+class Board:
+    """All that is shown. `lag` is in trips, by query; `state_bytes` is what lies on disk."""
+
+    total: int
+    read: int = 0
+    lag: dict[str, int] = field(default_factory=dict)
+    state_bytes: int = 0
+    delay_ms: int = 0
+    lists: int = 0
+    now_ms: int = 0
+    routes: list[Route] = field(default_factory=list)
+    areas: list[Area] = field(default_factory=list)
+    places: dict[Route, int] = field(default_factory=dict)
+    _read: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def take(self, change: Routes | Areas, delay_ms: int) -> None:
+        """A new list came."""
+        self.lists += 1
+        self.delay_ms = delay_ms
+        self.now_ms = max(self.now_ms, change.dropped_off_ms)
+        if isinstance(change, Routes):
+            self.places = {route: place for place, route in enumerate(self.routes)}
+            self.routes = change.ten
+        else:
+            self.areas = change.ten
+
+    def measure(self, seconds: float, lag: dict[str, int], state_bytes: int) -> None:
+        """How things stand at a time."""
+        self.lag, self.state_bytes = lag, state_bytes
+        self._read.append((seconds, self.read - max(lag.values(), default=0)))
+        while self._read[-1][0] - self._read[0][0] > _SECONDS:
+            self._read.popleft()
+
+    @property
+    def throughput(self) -> float:
+        """Trips per second through both queries, of late."""
+        (begin, before), (end, after) = (self._read[0], self._read[-1]) if self._read else ((0.0, 0), (0.0, 0))
+        return (after - before) / (end - begin) if end > begin else 0.0
+
+    def __rich__(self) -> RenderableType:
+        tables = Table.grid(expand=True, padding=(0, 1, 0, 0))
+        tables.add_column(ratio=1)
+        tables.add_column(ratio=1)
+        tables.add_row(self._routes(), self._areas())
+        return Group(self._status(), tables)
+
+    def _status(self) -> Panel:
+        clock = (
+            datetime.fromtimestamp(self.now_ms / 1000, UTC).strftime("%a %d %b %Y  %H:%M:%S") if self.now_ms else "…"
+        )
+        lag = "  ".join(f"{name} {trips:,}" for name, trips in self.lag.items()) or "…"
+        facts = Table.grid(expand=True)
+        for _ in range(4):
+            facts.add_column(ratio=1)
+        facts.add_row(
+            _fact("trips", f"{self.read:,}"),
+            _fact("per second", f"{self.throughput:,.0f}"),
+            _fact("lists", f"{self.lists:,}"),
+            _fact("delay", f"{self.delay_ms:,} ms"),
+        )
+        below = Table.grid(expand=True)
+        below.add_column(ratio=3)
+        below.add_column(ratio=1)
+        below.add_row(_fact("lag", lag), _fact("state", _size(self.state_bytes)))
+        bar = ProgressBar(total=max(1, self.total), completed=self.read)
+        return Panel(Group(facts, below, bar), title=f"[bold]New York taxis[/]  {clock}", box=box.ROUNDED)
+
+    def _routes(self) -> Table:
+        table = _table("Busiest routes", "30 min")
+        table.add_column("", justify="right", width=2)
+        table.add_column("from", ratio=1, no_wrap=True, overflow="ellipsis")
+        table.add_column("to", ratio=1, no_wrap=True, overflow="ellipsis")
+        table.add_column("", width=3, no_wrap=True)
+        for place, route in enumerate(self.routes):
+            table.add_row(f"{place + 1}", *map(_name, route), self._moved(route, place))
+        for place in range(len(self.routes), BEST):
+            table.add_row(f"{place + 1}", *["[dim]·[/]"] * 2, "")
+        return table
+
+    def _moved(self, route: Route, place: int) -> str:
+        before = self.places.get(route)
+        if before is None:
+            return "[green]new[/]"
+        if before == place:
+            return ""
+        return f"[green]▲{before - place}[/]" if before > place else f"[red]▼{place - before}[/]"
+
+    def _areas(self) -> Table:
+        table = _table("Most profitable areas", "15 min")
+        table.add_column("", justify="right", width=2)
+        table.add_column("area", ratio=1, no_wrap=True, overflow="ellipsis")
+        table.add_column("empty", justify="right", width=5)
+        table.add_column("median", justify="right", width=6)
+        table.add_column("$/taxi", justify="right", width=6, style="bold")
+        for place, (area, empty, median, profitability) in enumerate(self.areas):
+            table.add_row(f"{place + 1}", _name(area), f"{empty:,}", f"{median:,.2f}", f"{profitability:,.2f}")
+        for place in range(len(self.areas), BEST):
+            table.add_row(f"{place + 1}", *["[dim]·[/]"] * 4)
+        return table
+
+
+def _table(title: str, what: str) -> Table:
+    return Table(title=f"[bold]{title}[/] [dim]{what}[/]", title_justify="left", box=box.SIMPLE_HEAD, expand=True, pad_edge=False,
+                 title_style="", padding=(0, 1, 0, 0))  # fmt: skip
+
+
+def _fact(name: str, value: str) -> Text:
+    return Text.assemble((f"{name} ", "dim"), (value, "bold"))
+
+
+def _name(place: str) -> str:
+    zone = ZONES.get(int(place)) if place.isdigit() else None
+    return zone.name if zone else place
+
+
+def _size(count: int) -> str:
+    return f"{count / 1024**2:,.1f} MiB" if count >= 1024**2 else f"{count / 1024:,.0f} KiB"

@@ -1,0 +1,87 @@
+"""What a worker has from its start to its end, and how it is let go of.
+
+Rules: parts are closed in the reverse of the order in which they were made; what fails on the way is told, and the rest
+is closed all the same, for the run already has its end.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from streams.clients.base import Admin, Consumer
+from streams.config import StreamsConfig
+from streams.operators.observing import Observer
+from streams.record import TopicPartition
+from streams.runtime.assignor import TaskAssignor, TaskInputs
+from streams.runtime.committer import Committer
+from streams.runtime.global_state import GlobalState
+from streams.runtime.internal_topics import expect_changelogs
+from streams.runtime.placement import PlacementRules
+from streams.runtime.restorer import Restorer
+from streams.runtime.standby_tasks import changelog_ends
+from streams.runtime.store_locations import StoreLocations
+from streams.runtime.streams_producer import StreamsProducer
+from streams.runtime.task import Task, TaskEnvironment, TaskId
+from streams.runtime.task_manager import TaskManager
+from streams.runtime.task_stores import TaskStores
+from streams.topology.compile import compile_task
+from streams.topology.topology import Topology
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Parts:
+    """See the module; `closings` closes them all."""
+
+    consumer: Consumer
+    producer: StreamsProducer
+    admin: Admin
+    tasks: TaskManager
+    restorer: Restorer
+    committer: Committer
+    stores: TaskStores
+    locations: StoreLocations
+    closings: ExitStack
+    globals: GlobalState | None = None
+
+
+def assignor_of(
+    topology: Topology, config: StreamsConfig, consumer: Consumer, tasks: TaskManager, inputs: Sequence[TaskInputs]
+) -> TaskAssignor:
+    """What speaks for a worker in its group."""
+    return TaskAssignor(
+        inputs,
+        tasks.member_info,
+        told=tasks.group.told,
+        ends=changelog_ends(topology, consumer),
+        rules=PlacementRules.of(config),
+    )
+
+
+def task_maker(
+    topology: Topology, environment: TaskEnvironment, changelogs: Mapping[str, int], observer: Observer | None
+) -> Callable[[TaskId, Sequence[TopicPartition]], Task]:
+    """What makes a worker's tasks, each from its id and the partitions it reads; `changelogs` are partition counts."""
+    parts = {part.id: part for part in topology.subtopologies}
+
+    def make_task(task_id: TaskId, read: Sequence[TopicPartition]) -> Task:
+        part = parts[task_id.subtopology]
+        expect_changelogs(part, task_id.partition, changelogs)
+        topics = [each.topic for each in read]
+        return Task(
+            task_id, lambda context: compile_task(topology, [part], context, topics, observer), read, environment
+        )
+
+    return make_task
+
+
+def quietly(closing: Callable[[], object]) -> None:
+    """Close something at the end of a run: what fails on the way is told, and the rest is closed all the same."""
+    try:
+        closing()
+    except Exception as error:
+        log.warning("while closing: %s", error)

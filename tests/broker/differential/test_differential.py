@@ -1,0 +1,57 @@
+"""A short run of the differential; `make differential-broker` goes on as long as one likes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.apache_kafka.libraries import KafkaMissingError
+from tests.apache_kafka.node import ApacheKafka
+from tests.broker.differential.__main__ import KAFKA_SETTINGS, SETTINGS
+from tests.broker.differential.campaign import Campaign
+from tests.broker.differential.comparison import View, differences
+from tests.broker.differential.requests import Batch, Symbol
+from tests.broker.process import BrokerProcess
+
+SEED = 11
+COUNT = 300
+
+
+@pytest.fixture
+def campaign(tmp_path: Path) -> Iterator[Campaign]:
+    """Both brokers, each with a new directory."""
+    kafka = ApacheKafka(tmp_path / "kafka", KAFKA_SETTINGS)
+    try:
+        kafka.start()
+    except KafkaMissingError as missing:
+        pytest.skip(str(missing))
+    ours = BrokerProcess(tmp_path / "data", *SETTINGS).start()
+    yield Campaign(ours.port, kafka.port)
+    ours.stop()
+    kafka.kill()
+
+
+@pytest.mark.broker
+@pytest.mark.kafka
+@pytest.mark.tools
+@pytest.mark.timeout(600)
+def test_answers_are_equal(campaign: Campaign) -> None:
+    """The same requests get the same answers from Apache Kafka and from us, but for what is known to differ."""
+    found = [f"{one.request}: {one.signature}" for one in campaign.run(SEED, COUNT)]
+    assert not found
+    assert campaign.sent >= COUNT
+
+
+def test_masks_ids_and_nothing_else() -> None:
+    """Ids of each broker's own are equal where they mean the same, and a different code or offset is not."""
+    known = [{Symbol("producer", "p"): number} for number in (7, 4000)]
+    batches = [Batch(((b"k", b"v", 5),), producer="p", sequence=0).built(each) for each in known]
+    answers = [
+        {"producer_id": each[Symbol("producer", "p")], "error_code": 0, "records": batch, "throttle_time": index}
+        for index, (each, batch) in enumerate(zip(known, batches, strict=True))
+    ]
+    ours, theirs = (View(each).of(answer) for each, answer in zip(known, answers, strict=True))
+    assert list(differences(ours, theirs)) == []
+    assert [one.path for one in differences({**ours, "error_code": 3}, theirs)] == [".error_code"]
+    other = View(known[1]).of({**answers[1], "records": Batch(((b"k", b"w", 5),)).built(known[1])})
+    assert any(".records" in one.path for one in differences(ours, other))

@@ -1,0 +1,91 @@
+"""The command `python -m examples.taxi debs`, as a user runs it: on the real broker, with kills, on bad input."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from examples.taxi.debs.generator import write_trips
+from tests.examples.taxi.debs.campaign import ROOT, Run, difference
+
+SHARED = ROOT.parent / "shared" / "data"
+
+
+def taxi(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "examples.taxi", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
+
+
+@pytest.mark.broker
+@pytest.mark.crash
+@pytest.mark.parametrize(("query", "victims"), [(1, ["worker"]), (2, ["broker"])])
+def test_two_workers_and_a_kill_in_the_middle(tmp_path: Path, query: int, victims: list[str]) -> None:
+    """Every list but its delay is as recomputed, and nothing is left behind but the output."""
+    write_trips(tmp_path / "trips.csv", 3_000, seed=query, taxis=20)
+    run = Run(tmp_path / "trips.csv", tmp_path / "out.csv", tmp_path / "run", query, workers=2, victims=victims)
+    run.pause_s = (0.3, 0.5)
+    assert "3,000 trips in" in run.go(timeout_s=110)
+    equal, problem = difference(tmp_path / "trips.csv", query, tmp_path / "out.csv")
+    assert not problem
+    assert equal > 300
+    assert {path.name for path in tmp_path.iterdir()} == {"trips.csv", "out.csv"}
+
+
+@pytest.mark.broker
+def test_the_commissions_trips_with_zones(tmp_path: Path) -> None:
+    """Real trips, which know zones and no taxis, give lists of zones in order of drop-off."""
+    source = SHARED / "rides.csv"
+    if not source.is_file():
+        pytest.skip("the sample of real trips is not on this machine")
+    done = taxi("debs", "--query", 1, "--trips", source, "--output", tmp_path / "out.csv", "--dir", tmp_path / "run")
+    assert done.returncode == 0, done
+    rows = [line.split(",") for line in (tmp_path / "out.csv").read_text().splitlines()]
+    assert len(rows) > 100
+    assert [row[1] for row in rows] == sorted(row[1] for row in rows)
+    assert {len(row) for row in rows} == {23}
+    assert all(cell == "NULL" or 1 <= int(cell) <= 263 for row in rows for cell in row[2:-1])
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "does not exist. Name a file"),
+        ("", "is empty: expected a trip a line"),
+        ("1,2,3\n", "expected the 17 columns of the DEBS 2015 challenge, found 3"),
+        ("tpep_pickup_datetime,tpep_dropoff_datetime\n2024,2025\n", "has other columns than trips have"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path: Path, content: str | None, sentence: str) -> None:
+    """A file that cannot be used ends the command with code 2 before anything is started; an old output stays."""
+    if content is not None:
+        (tmp_path / "trips.csv").write_text(content)
+    (tmp_path / "out.csv").write_text("old")
+    options = ("--trips", tmp_path / "trips.csv", "--output", tmp_path / "out.csv", "--dir", tmp_path / "run")
+    done = taxi("debs", "--query", 1, *options)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert (tmp_path / "out.csv").read_text() == "old"
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
+    """A directory that is not there is told before anything is read."""
+    done = taxi("debs", "--query", 2, "--trips", tmp_path / "t.csv", "--output", tmp_path / "nowhere" / "out.csv")
+    assert done.returncode == 2
+    assert "there is no directory" in done.stderr
+
+
+def test_the_trips_are_not_replaced(tmp_path: Path) -> None:
+    """An output over the input is refused."""
+    write_trips(tmp_path / "trips.csv", 5, seed=1)
+    done = taxi("debs", "--query", 1, "--trips", tmp_path / "trips.csv", "--output", tmp_path / "trips.csv")
+    assert done.returncode == 2
+    assert "holds the trips, and would be replaced" in done.stderr
+
+
+def test_trips_are_made_by_a_command(tmp_path: Path) -> None:
+    """As many as asked for, in 17 columns."""
+    assert taxi("debs-trips", "--count", 50, "--output", tmp_path / "trips.csv").returncode == 0
+    assert [line.count(",") for line in (tmp_path / "trips.csv").read_text().splitlines()] == [16] * 50

@@ -1,0 +1,36 @@
+"""The memory that all stores of a process share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from state.rocksdb import RocksDBEngine, RocksDBResources
+
+TOTAL = 8 << 20
+
+
+def test_write_buffers_of_many_stores_stay_within_the_bound(tmp_path: Path) -> None:
+    """Twelve stores that are written in turn, each with less than fills its buffer: the fullest are written out."""
+    resources = RocksDBResources(total_bytes=TOTAL)
+    engines = [RocksDBEngine(tmp_path / str(number), resources) for number in range(12)]
+    entries = {os.urandom(16): os.urandom(1_000) for _ in range(500)}
+    for _ in range(4):
+        for engine in engines:
+            engine.write(entries)
+            assert resources.write_buffers.get_usage() <= TOTAL
+    assert all(engine.get(key) == value for engine in engines for key, value in list(entries.items())[:10])
+    for engine in engines:
+        engine.close()
+
+
+def test_a_closed_store_has_no_buffers(tmp_path: Path) -> None:
+    """Whoever looks for the fullest one passes it over."""
+    resources = RocksDBResources(total_bytes=TOTAL)
+    closed, open_ = (RocksDBEngine(tmp_path / name, resources) for name in ("a", "b"))
+    closed.write({b"k": b"v" * 100_000})
+    closed.close()
+    open_.write({b"k": b"v"})
+    resources.relieve()
+    assert (closed.buffered_bytes(), open_.get(b"k")) == (0, b"v")
+    open_.close()

@@ -1,0 +1,191 @@
+"""Faust applications in the TopologyTestDriver: agents, tables, repartitions, expiry, failures, and what is not here."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from streams.compat import faust
+from streams.testing import TopologyTestDriver
+
+
+class Ride(faust.Record):
+    vendor: str
+    amount: float
+
+
+@pytest.fixture
+def app() -> faust.App:
+    """An empty application."""
+    return faust.App("app", broker="kafka://unused:9092", topic_partitions=1)
+
+
+def test_a_table_counts_and_its_changelog_is_fausts(app: faust.App) -> None:
+    """`table[key] += 1` inside an agent; the changelog has Faust's name, keys and values."""
+    rides = app.topic("rides", value_type=Ride)
+    counts = app.Table("counts", default=int)
+
+    @app.agent(rides)
+    async def count(stream: Any) -> None:
+        async for ride in stream:
+            counts[ride.vendor] += 1
+
+    with TopologyTestDriver(app) as driver:
+        for vendor in "121":
+            driver.input("rides").send(None, Ride(vendor, 1.0))
+        changes = driver.output("app-counts-changelog", key=bytes, value=bytes).read_key_values()
+        assert changes == [(b'"1"', b"1"), (b'"2"', b"1"), (b'"1"', b"2")]
+        assert dict(driver.store("counts")) == {"1": 2, "2": 1}
+
+
+def test_group_by_goes_through_a_topic_of_fausts_name(app: faust.App) -> None:
+    """What stands before `group_by` becomes steps; records meet by their new key; processors after it run in the agent."""
+    rides = app.topic("rides", value_type=Ride)
+    totals = app.Table("totals", default=float)
+
+    @app.agent(rides, name="total")
+    async def total(stream: Any) -> None:
+        costly = stream.filter(lambda ride: ride.amount > 2)
+        async for key, ride in costly.group_by(Ride.vendor).items():
+            totals[key] += ride.amount
+
+    with TopologyTestDriver(app) as driver:
+        for vendor, amount in (("1", 5.0), ("2", 1.0), ("1", 2.5)):
+            driver.input("rides").send(None, Ride(vendor, amount))
+        topic = driver.output("total-rides-Ride.vendor-repartition", key=str, value=bytes)
+        assert [record.key for record in topic.read()] == ["1", "1"]
+        assert dict(driver.store("totals")) == {"1": 7.5}
+
+
+def test_windows_expire(app: faust.App) -> None:
+    """A window is deleted when it is older than `expires`, and its end is told with its value."""
+    closed: list[Any] = []
+    table = app.Table("minutes", default=int, on_window_close=lambda key, value: closed.append((key, value)))
+    minutes = table.tumbling(60, expires=120)
+
+    @app.agent(app.topic("rides", value_type=Ride))
+    async def count(stream: Any) -> None:
+        async for ride in stream:
+            minutes[ride.vendor] += 1
+
+    with TopologyTestDriver(app, start_ms=60_000) as driver:
+        driver.input("rides").send(None, Ride("1", 1.0), timestamp=61_000)
+        driver.advance_wall_clock("30 s")
+        assert [value for _, value in driver.store("minutes")] == [1]
+        driver.advance_wall_clock("5 minutes")
+        assert not list(driver.store("minutes"))
+    assert closed == [(("1", (60.0, 119.9)), 1)]
+
+
+def test_an_agent_that_raises_goes_on_with_the_next_record(app: faust.App) -> None:
+    """As in Faust: the record in hand is skipped, `on_error` is called, tables keep what was written."""
+    told: list[str] = []
+    sums = app.Table("sums", default=int)
+
+    async def tell(_agent: Any, error: Exception) -> None:
+        told.append(str(error))
+
+    @app.agent(app.topic("numbers", value_type=int), on_error=tell)
+    async def add(stream: faust.Stream[int]) -> None:
+        async for number in stream:
+            if number == 2:
+                raise ValueError("not two")
+            sums["all"] += number
+
+    with TopologyTestDriver(app) as driver:
+        for number in (1, 2, 3):
+            driver.input("numbers").send(None, number)
+        assert dict(driver.store("sums")) == {"all": 4}
+    assert told == ["not two"]
+
+
+def test_concurrent_copies_share_records_and_results(app: faust.App) -> None:
+    """Copies take turns; what they yield goes to topics, functions and other agents."""
+    seen: list[int] = []
+    numbers = app.topic("numbers", value_type=int)
+
+    @app.agent(name="last", value_type=int)
+    async def last(stream: Any) -> None:
+        async for number in stream:
+            seen.append(number)  # noqa: PERF401  the stream never ends
+
+    @app.agent(numbers, concurrency=3, sink=[app.topic("doubled"), last])
+    async def double(stream: Any) -> AsyncIterator[int]:
+        async for number in stream:
+            yield number * 2
+
+    with TopologyTestDriver(app) as driver:
+        for number in range(4):
+            driver.input("numbers").send(None, number)
+        assert driver.output("doubled", value=bytes).read_values() == [b"0", b"2", b"4", b"6"]
+    assert seen == [0, 2, 4, 6]
+
+
+def test_tables_are_found_through_functions_and_attributes(app: faust.App) -> None:
+    """A table that an agent uses by way of a function, an object or a list is one of its stores."""
+    first, second, third = (app.Table(name, default=int) for name in ("first", "second", "third"))
+
+    class Kept:
+        table = second
+
+    holder = {"third": third}
+
+    def note(key: str) -> None:
+        first[key] += 1
+        Kept.table[key] += 1
+        holder["third"][key] += 1
+
+    @app.agent(app.topic("words", value_type=str))
+    async def count(stream: Any) -> None:
+        async for word in stream:
+            note(word)
+
+    assert {table.name for table in count.tables()} == {"first", "second", "third"}
+
+
+def test_a_table_is_written_in_agents_only(app: faust.App) -> None:
+    """As in Faust; the message says where to do it."""
+    with pytest.raises(TypeError, match="cannot modify the table t from outside of stream iteration"):
+        app.Table("t")["a"] = 1
+
+
+NOT_HERE: list[tuple[Callable[[faust.App], Any], str]] = [
+    (lambda app: app.web, "app.web of Faust is not in"),
+    (lambda app: app.page("/"), "there is no web server"),
+    (lambda _app: faust.livecheck, "TopologyTestDriver"),
+    (lambda app: app.GlobalTable("t"), "native app.global_table"),
+    (lambda app: app.SetTable("t"), "app.Table"),
+    (lambda app: app.stream("t"), "write an @app.agent"),
+    (lambda app: app.topic("t").stream(), "write an @app.agent"),
+    (lambda app: app.topic(pattern="a.*"), "app.topic.pattern"),
+    (lambda app: app.agent(isolated_partitions=True), "isolated_partitions"),
+    (lambda _app: faust.SASLCredentials, "secured cluster"),
+]
+
+
+@pytest.mark.parametrize(("use", "message"), NOT_HERE)
+def test_what_is_not_here_says_so(app: faust.App, use: Callable[[faust.App], Any], message: str) -> None:
+    """A feature outside of the subset is named at once, with what to do instead."""
+    with pytest.raises(faust.NotHere, match=message):
+        use(app)
+
+
+def test_settings_are_checked() -> None:
+    """An unknown setting, guarantee, store or broker is an error that says what was expected."""
+    for settings, message in [
+        ({"brokr": "kafka://a"}, "no setting 'brokr'"),
+        ({"processing_guarantee": "twice"}, "expected one of at_least_once, exactly_once"),
+        ({"broker": "amqp://a"}, "expected kafka://host:port"),
+    ]:
+        with pytest.raises(faust.ImproperlyConfigured, match=message):
+            faust.App("app", **settings)
+    with pytest.raises(faust.ImproperlyConfigured, match="memory:// or rocksdb://"):
+        faust.App("app", store="aerospike://").Table("t")
+
+
+def test_settings_mean_what_they_mean_in_faust() -> None:
+    """Version, guarantee, commit interval and brokers arrive in the runtime's own settings."""
+    app = faust.App("app", version=2, broker="kafka://a;b:9093", processing_guarantee="exactly_once", web_port=6066)
+    config = app.config
+    assert (config.application_id, config.broker) == ("app-v2", "kafka://a:9092,b:9093")
+    assert (config.exactly_once, config.commit_interval_ms) == (True, 2800)
