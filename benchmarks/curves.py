@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -137,6 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--points", type=int, action="append", help="a point of the curve (default: the usual ones)")
     parser.add_argument("--into", type=Path, default=RESULTS, help="folder of the file (default: benchmarks/results)")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))  # so that broker and worker are stopped too
     console = Console(width=None if sys.stdout.isatty() else 160)
     about = machine.describe()
 

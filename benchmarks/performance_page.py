@@ -34,10 +34,10 @@ What Headrace does per second and per CPU-second, beside Kafka Streams and the s
 goal is five times Kafka Streams per CPU-second in every row, and ahead of it in wall time with one worker; what falls
 short is said below, row by row.
 
-```
-make bench-peers                            # sets everything up, measures, resumes where it was stopped
-make bench-peers ARGS='--broker kafka'      # the same against Apache Kafka
-make performance                            # this page, from what was measured
+```console
+$ make bench-peers                            # sets everything up, measures, resumes where it was stopped
+$ make bench-peers ARGS='--broker kafka'      # the same against Apache Kafka
+$ make performance                            # this page, from what was measured
 ```
 """
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -62,7 +63,7 @@ class Workload:
 
         `closed_only` asks for no more than the windows that are closed for certain.
         """
-        expected, written = self.expected(inputs), self.written(clients, self.outputs[0])
+        expected, written = answer(self, tuple(inputs)), self.written(clients, self.outputs[0])
         if closed_only and self.window_ms:
             expected, written = self._closed(expected, inputs), self._closed(written, inputs)
         if not expected:
@@ -72,7 +73,7 @@ class Workload:
 
     def outputs_of(self, inputs: Sequence[Input], *, closed_only: bool) -> int:
         """How many records the output must have from a system that writes one for each update, or for each window."""
-        expected = self.expected(inputs)
+        expected = answer(self, tuple(inputs))
         if closed_only and self.window_ms:
             return len(self._closed(expected, inputs))
         return expected.records if isinstance(expected, Bag) else inputs[0].records
@@ -82,6 +83,12 @@ class Workload:
         assert isinstance(answer, dict)
         last = START_MS + inputs[0].records - self.window_ms - CLOSED_MS
         return {key: value for key, value in answer.items() if int.from_bytes(key[8:], "big") < last}
+
+
+@lru_cache(maxsize=4)
+def answer(workload: Workload, inputs: tuple[Input, ...]) -> Bag | Table:
+    """The right answer, kept for the systems that are asked the same next: it takes longer than some of their runs."""
+    return workload.expected(inputs)
 
 
 def difference(expected: Bag | Table, written: Bag | Table) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ GUARANTEES = {"at-least-once": [AT_LEAST_ONCE], "exactly-once": [EXACTLY_ONCE], 
 def main(arguments: list[str] | None = None) -> int:
     """Measure what was asked for. Returns the exit code: 0, or 1 when a run failed or wrote wrong results."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))  # so that brokers and systems are stopped too
     console = Console(width=None if sys.stdout.isatty() else 160)
     chosen, versions = _prepared(console, peers(options.libraries), options.system)
     about = {

@@ -127,6 +127,7 @@ class _Row:
         self._folder, self._broker, self._address = folder, broker, address
         self._clients = connect(address)
         self._loaded: set[str] = set()
+        self._made: dict[int, list[Input]] = {}
         self.broken = False
 
     def run(self, system: System) -> dict[str, Any]:
@@ -160,10 +161,12 @@ class _Row:
         """The first records of the same input, in topics of their own where it is not all of it."""
         whole = self._plan.records
         records = round(whole * share)
-        return [
-            source if records == whole or source.compacted else replace(source, topic=f"{source.topic}-{records}")
-            for source in self._workload.inputs(records)
-        ]
+        if records not in self._made:
+            self._made[records] = [
+                source if records == whole or source.compacted else replace(source, topic=f"{source.topic}-{records}")
+                for source in self._workload.inputs(records)
+            ]
+        return self._made[records]
 
     def _clear(self) -> None:
         """Delete every topic but the inputs, and wait until they are gone; a broker that keeps them ends the row."""

@@ -9,10 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.measure import connect
 from benchmarks.peers.environments import JavaEnvironment
 from benchmarks.processes import BenchmarkError, Watched, running
-from streams.errors import ClientError
 
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
 READY_SECONDS = 90.0
@@ -47,26 +45,23 @@ def apache_kafka(folder: Path, environment: JavaEnvironment) -> Iterator[tuple[W
     if done.returncode:
         raise BenchmarkError(f"Apache Kafka's folder was not made: {(done.stdout + done.stderr)[-2000:]}")
     with running("kafka", [*java, "kafka.Kafka", str(properties)], folder) as watched:
-        address = f"127.0.0.1:{port}"
-        _wait(watched, address)
-        yield watched, address
+        _wait(watched, port)
+        yield watched, f"127.0.0.1:{port}"
 
 
-def _wait(watched: Watched, address: str) -> None:
+def _wait(watched: Watched, port: int) -> None:
+    """Until it takes connections; what it answers at first is waited for by every client."""
     deadline = time.monotonic() + READY_SECONDS
     while True:
         watched.check()
-        clients = connect(address)
         try:
-            clients.admin().topics()
-        except ClientError:
+            socket.create_connection(("127.0.0.1", port), 1.0).close()
+        except OSError:
             if time.monotonic() > deadline:
                 raise BenchmarkError(f"Apache Kafka was not ready within {READY_SECONDS:.0f} s") from None
-            time.sleep(0.5)
+            time.sleep(0.2)
         else:
             return
-        finally:
-            clients.close()
 
 
 def _free_ports(number: int) -> list[int]:
