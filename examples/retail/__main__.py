@@ -1,4 +1,7 @@
-"""`python -m examples.retail`: a year of a shop in seconds, and its books at the end."""
+"""`python -m examples.retail`: a year of a shop in a minute, its books and its report at the end.
+
+The run has both programs inside. `shop` and `suppliers` start one more worker of either, in a terminal of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from examples.retail import rules, topology
+from examples.retail import topology
 from examples.retail.messages import Line
-from examples.retail.rows import RowsError, read_lines, write_rows
+from examples.retail.rows import SUPPLIERS, RowsError, catalogue, read_lines, write_rows
 from streams import ConfigError, Connection, Running, StreamsError
 
 BAD_INPUT = 2
@@ -19,12 +22,16 @@ BAD_INPUT = 2
 def main(arguments: list[str] | None = None) -> int:
     """Run the shop. Returns: the exit code: 0, 1 when the books are wrong, 2 for input that cannot be used."""
     options = _parser().parse_args(arguments)
+    settings = {"broker": f"embedded://{options.dir}", "state_dir": str(options.dir / f"state-{options.worker}")}
     try:
+        if options.part in ("shop", "suppliers"):
+            getattr(topology, options.part)(**settings).run()
+            return 0
         if options.part == "clean":
-            removed = topology.shop(**settings_of(options.dir)).remove_data()
+            removed = topology.shop(**settings).remove_data()
             print(f"{options.dir} removed" if removed else f"nothing is stored in {options.dir}")
             return 0
-        return run(options)
+        return run(options, settings)
     except (RowsError, StreamsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT if isinstance(error, RowsError | ConfigError) else 1
@@ -32,45 +39,56 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m examples.retail", description=__doc__)
-    parser.add_argument("part", nargs="?", default="run", choices=("run", "clean"))
+    parser.add_argument("part", nargs="?", default="run", choices=("run", "shop", "suppliers", "clean"))
     parser.add_argument("--lines", type=Path, help="CSV file of invoice lines (default: generated)")
-    parser.add_argument("--count", type=int, default=5_000, help="lines to generate (%(default)s)")
+    parser.add_argument("--count", type=_above_0, default=5_000, help="lines to generate (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the generator (%(default)s)")
-    parser.add_argument("--steps", type=int, default=12, help="parts of the year, one after the other (%(default)s)")
+    parser.add_argument("--steps", type=_above_0, default=52, help="parts of the year, one by one (%(default)s)")
     parser.add_argument("--dir", type=Path, default=Path(".streams/retail"), help="where all is stored (%(default)s)")
+    parser.add_argument("--worker", default="1", help="name of this process, each with state of its own (%(default)s)")
+    parser.add_argument("--plot", type=Path, help="where to draw the report (default: report.png in --dir)")
     return parser
 
 
-def settings_of(directory: Path) -> dict[str, Any]:
-    """What leads both programs to the broker."""
-    return {"broker": f"embedded://{directory}"}
+def _above_0(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return int(text)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Produce the lines, run shop and supplier until all is done, and compare the books."""
+def run(options: argparse.Namespace, settings: dict[str, Any]) -> int:
+    """Produce the lines, run shop and suppliers until all is done, compare the books, and tell of the year."""
     try:
-        from examples.retail import books
+        from examples.retail import books, report
     except ImportError:
         raise ConfigError("the books are computed with pandas: pip install 'headrace[pandas]'") from None
-    settings = settings_of(options.dir)
     path = options.lines
     if path is None:
-        options.dir.mkdir(parents=True, exist_ok=True)
-        path = options.dir / f"lines-{options.seed}.csv"
-        write_rows(path, options.count, options.seed)
+        path = options.dir / f"lines-{options.count}-{options.seed}.csv"
+        if not path.exists():
+            write_rows(path, options.count, options.seed)
     lines = read_lines(path)
-    shop, supplier = topology.shop(**settings), topology.supplier(**settings)
     _, topics = topology.program("retail", **settings)
+    shop, suppliers = topology.shop(**settings), topology.suppliers(**settings)
     with shop.connect() as connection:
         missing = not_stored(lines, connection)
-        with shop.running() as first, supplier.running() as second:
+        print(f"{len(lines):,} lines, {len(missing):,} of them to do", flush=True)
+        with shop.running() as first, suppliers.running() as second:
+            write_catalogue(lines, connection, topics)
             for part in batched(missing, ceil(len(missing) / options.steps)):
-                connection.write(topics.lines, part, key="product")
+                connection.write(topics.lines, part, key=lambda line: line.key)
                 connection.flush()
-                work_off([first, second])
-        print(f"{len(missing):,} lines of {len(lines):,} produced\n")
-        print(books.report(path, connection, topics), "\n", sep="")
-        wrong = books.differences(path, connection, topics, rules.OPENING)
+                work_off([first, second], connection); import time; print(time.monotonic(), flush=True)
+        told = report.report(path, connection, topics)
+        print(report.told(told), "\n")
+        picture = options.plot or options.dir / "report.png"
+        try:
+            report.draw(told, picture)
+        except ImportError:
+            print("no picture: it is drawn with matplotlib, pip install 'headrace[plot]'")
+        else:
+            print(f"picture: {picture}")
+        wrong = books.differences(path, connection, topics)
     print("books, recomputed by pandas: " + ("equal" if not wrong else "; ".join(wrong)))
     return 1 if wrong else 0
 
@@ -85,22 +103,32 @@ def not_stored(lines: list[Line], connection: Connection) -> list[Line]:
     return [line for line in lines if line.row not in stored]
 
 
+def write_catalogue(lines: list[Line], connection: Connection, topics: topology.Topics) -> None:
+    """Suppliers and products, as of the first line, unless they are there."""
+    began_ms = lines[0].at_ms
+    for topic, wanted in ((topics.suppliers, SUPPLIERS), (topics.products, catalogue(lines))):
+        known = {record.key for record in connection.read(topic)}
+        rows = [(key, value) for key, value in wanted.items() if key not in known]
+        connection.write(topic, rows, timestamp=began_ms)
+    connection.flush()
+
+
 def batched(lines: list[Line], size: int) -> list[list[Line]]:
     """The lines in parts of a size; at least one part, so that what an earlier run left is worked off."""
     return [lines[at : at + size] for at in range(0, len(lines), size or 1)] or [[]]
 
 
-def work_off(programs: list[Running]) -> None:
-    """Wait until none has anything left to do, looked at twice: they feed each other."""
+def work_off(programs: list[Running], connection: Connection) -> None:
+    """Wait until nothing is left to do, looked at twice: the programs feed each other, and others may work on them."""
     before = None
-    while (now := _done(programs)) is None or now != before:
+    while (now := _done(programs, connection)) is None or now != before:
         before = now
 
 
-def _done(programs: list[Running]) -> list[int] | None:
-    """How much each has processed, when none has anything left to read; else None."""
+def _done(programs: list[Running], connection: Connection) -> list[Any] | None:
+    """What the topics hold, when no program has anything left to read; else None."""
     idle = all(program.lag() == 0 for program in programs)
-    return [program.status().processed for program in programs] if idle else None
+    return [topic for topic in connection.topics() if topic.name.startswith("retail")] if idle else None
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The books: what lies in the topics, beside the same figures computed by pandas from the file.
 
 Rules: the figures of the file are computed from its columns alone, without a line of the shop's rules. What cannot be
-computed from the file (shipments depend on when they came) is held to invariants instead.
+computed from the file (how suppliers answered, and when) is held to invariants instead.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from streams import Connection, Record
 
 REASON = "__streams.errors.message"
 """The header of a dead letter that says why."""
+SLACK_MS = 8 * 86_400_000
+"""Goods that should have come this long before the last line did come: every partition's time is as late as that."""
 
 
-def expected(path: Path) -> tuple[dict[str, int], Counter[str]]:
-    """Of each product sold minus returned; and of each reason how many lines are rejected."""
+def expected(path: Path) -> tuple[pd.DataFrame, Counter[str]]:
+    """Of each product the lines that count, what is sold and what is returned; of each reason the rejected lines."""
     rows = pd.read_csv(path, dtype={"InvoiceNo": str, "StockCode": str})
     reason = pd.Series("", index=rows.index, dtype=object)
     for name, applies in (
@@ -31,68 +33,83 @@ def expected(path: Path) -> tuple[dict[str, int], Counter[str]]:
         ("no price", (rows.Quantity > 0) & (rows.UnitPrice <= 0)),
     ):
         reason[applies & (reason == "")] = name
-    sold = rows[reason == ""].groupby("StockCode").Quantity.sum()
-    return {str(product): int(quantity) for product, quantity in sold.items()}, Counter(reason[reason != ""])
+    counted = rows[reason == ""].groupby("StockCode").Quantity
+    columns = {
+        "lines": counted.size(),
+        "sold": counted.agg(lambda each: each.clip(lower=0).sum()),
+        "returned": counted.agg(lambda each: -each.clip(upper=0).sum()),
+    }
+    return pd.DataFrame(columns), Counter(reason[reason != ""])
 
 
-def differences(path: Path, connection: Connection, topics: Topics, opening: int) -> list[str]:
+def differences(path: Path, connection: Connection, topics: Topics) -> list[str]:
     """Everything that is not as it must be, a sentence each; empty when the books are right."""
-    sold, rejected = expected(path)
-    stock: dict[str, Stock] = {record.key: record.value for record in connection.read(topics.stock)}
-    found = list(connection.read(topics.rejected))
-    reasons = Counter((dict(record.headers)[REASON] or b"").decode() for record in found)
+    figures, rejected = expected(path)
+    reasons = Counter((dict(each.headers)[REASON] or b"").decode() for each in connection.read(topics.rejected))
     wrong = [] if reasons == rejected else [f"rejected: {dict(reasons)} instead of {dict(rejected)}"]
+    shipments, receipts = list(connection.read(topics.shipments)), list(connection.read(topics.receipts))
+    last_ms = max((record.timestamp for record in connection.read(topics.lines)), default=0)
+    wrong += _goods(shipments, receipts, last_ms)
     delivered: Counter[str] = Counter()
-    closed: Counter[str] = Counter()
-    for record in connection.read(topics.shipments):
-        shipment: Shipment = record.value
-        delivered[record.key] += shipment.delivered
-        closed[record.key] += shipment.last
-    wrong += [f"stock of products {sorted(sold.keys() ^ stock.keys())}"] if sold.keys() != stock.keys() else []
-    for product, quantity in sold.items():
-        must_be = opening + delivered[product] - quantity
-        if product in stock and stock[product].on_hand != must_be:
-            wrong.append(f"stock of {product}: {stock[product].on_hand} instead of {must_be}")
-    wrong += _orders(list(connection.read(topics.reorders)), closed)
-    wrong += _prices(list(connection.read(topics.prices)))
+    for record in receipts:
+        delivered[record.value.product] += record.value.quantity - record.value.damaged
+    stock: dict[str, Stock] = {record.key: record.value for record in connection.read(topics.stock)}
+    wrong += [f"stock of {sorted(set(figures.index) ^ stock.keys())}"] if set(figures.index) != stock.keys() else []
+    for product, lines, sold, returned in figures.itertuples():
+        must_be = (lines, delivered[product] - sold + returned)
+        if product in stock and (stock[product].lines, stock[product].change) != must_be:
+            wrong.append(f"stock of {product}: {stock[product]} instead of {must_be[0]} lines, change {must_be[1]}")
+    orders = list(connection.read(topics.reorders))
+    wrong += _orders(orders, shipments)
+    wrong += _prices(list(connection.read(topics.prices)), orders)
     return wrong
 
 
-def _orders(records: list[Record], closed: Counter[str]) -> Iterator[str]:
-    """Every product's orders are numbered 1, 2, 3; each was made when all before had come; all are closed."""
-    orders: Counter[str] = Counter()
+def _goods(shipments: list[Record], receipts: list[Record], last_ms: int) -> Iterator[str]:
+    """What came had been sent, and came once; what should be there by now is there."""
+    sent: dict[str, Shipment] = {record.key: record.value for record in shipments}
+    came: dict[str, Shipment] = {record.key: record.value for record in receipts}
+    if len(sent) != len(shipments) or len(came) != len(receipts):
+        yield f"{len(shipments) - len(sent)} shipments were sent twice, {len(receipts) - len(came)} came twice"
+    yield from (f"{key} came as {shipment}" for key, shipment in came.items() if sent.get(key) != shipment)
+    for key in sent.keys() - came.keys():
+        if sent[key].arrives_ms < last_ms - SLACK_MS:
+            yield f"{key} was sent but did not come"
+
+
+def _orders(records: list[Record], shipments: list[Record]) -> Iterator[str]:
+    """Orders are numbered 1, 2, 3, each made when all before had come in full; urging follows the order it urges."""
+    sent: Counter[tuple[str, int]] = Counter()
+    for record in shipments:
+        sent[record.value.product, record.value.order] += record.value.quantity
+    newest: dict[str, Reorder] = {}
     for record in records:
-        order: Reorder = record.value
-        orders[record.key] += 1
-        if (order.number, order.closed) != (orders[record.key], orders[record.key] - 1):
-            yield f"order {order.number} of {record.key} was made while another was open"
-    yield from (f"orders of {product}: {orders[product]}, closed {closed[product]}" for product in orders - closed)
+        order, before = record.value, newest.get(record.key)
+        if order.urged:
+            if before is None or (order.number, order.urged) != (before.number, before.urged + 1):
+                yield f"{record.key}: {order} was urged after {before}"
+        elif (order.number, order.before) != (
+            (before.number + 1, before.before + before.quantity) if before else (1, 0)
+        ):
+            yield f"{record.key}: {order} was made after {before}"
+        elif before and sent[record.key, before.number] != before.quantity:
+            yield f"{record.key}: order {order.number} was made while order {before.number} was open"
+        newest[record.key] = order
 
 
-def _prices(records: list[Record]) -> Iterator[str]:
-    """Every change goes on from the price before, and no cause counts twice."""
+def _prices(records: list[Record], orders: list[Record]) -> Iterator[str]:
+    """Every change is caused by an order, goes on from the price before, is one step, and no cause counts twice."""
+    known = {(record.key, f"order {record.value.number}") for record in orders}
     causes: Counter[tuple[str, str]] = Counter()
     prices: dict[str, float] = {}
     for record in records:
         change: PriceChange = record.value
         causes[record.key, change.cause] += 1
+        if (record.key, change.cause.partition(":")[0]) not in known:
+            yield f"the price of {record.key} changed for {change.cause}, which never was"
         if prices.setdefault(record.key, change.old) != change.old:
             yield f"the price of {record.key} went on from {change.old}, but was {prices[record.key]}"
+        if abs(change.new - change.old) > 0.05 * change.old + 0.01:
+            yield f"the price of {record.key} jumped from {change.old} to {change.new}"
         prices[record.key] = change.new
     yield from (f"{product}: two price changes for {cause}" for (product, cause), count in causes.items() if count > 1)
-
-
-def report(path: Path, connection: Connection, topics: Topics) -> str:
-    """The year in figures: what the busiest products took, and what was done about them."""
-    lines = pd.read_csv(path, dtype={"InvoiceNo": str, "StockCode": str})
-    lines = lines[lines.StockCode.str.match(r"\d") & (lines.UnitPrice > 0)]
-    takings = (lines.Quantity * lines.UnitPrice).groupby(lines.StockCode).sum().rename("revenue")
-    names = lines.groupby("StockCode").Description.first().str.strip().rename("description")
-    counts = {
-        name: Counter(record.key for record in connection.read(topic))
-        for name, topic in (("orders", topics.reorders), ("price changes", topics.prices))
-    }
-    frame = pd.concat([names, takings], axis="columns").nlargest(10, "revenue")
-    for name, by_product in counts.items():
-        frame[name] = [by_product[str(product)] for product in frame.index]
-    return str(frame.to_string(float_format=lambda number: f"{number:,.2f}"))

@@ -1,6 +1,6 @@
-"""What travels through the shop: the values of its topics. Every topic is keyed by product.
+"""What travels through the shop: the values of its topics.
 
-Rules: times are ms since 1970; money is in pounds.
+Rules: times are ms since 1970, in fields that end in `_ms`; money is in pounds; quantities are pieces.
 """
 
 from __future__ import annotations
@@ -21,62 +21,112 @@ class Line(msgspec.Struct, frozen=True):
     country: str
     at_ms: int
 
+    @property
+    def key(self) -> str:
+        """What the line is known by: a line that comes again takes the place of the one before."""
+        return f"{self.invoice}/{self.row}"
 
-class Sale(msgspec.Struct, frozen=True):
-    """A line that counts; returns (cancelled invoices) have a quantity below zero."""
 
-    row: int
-    quantity: int
+class Product(msgspec.Struct, frozen=True):
+    """What the shop sells, by product code, and who supplies it."""
+
+    description: str
+    supplier: str
     price: float
-    at_ms: int
 
 
-class Reorder(msgspec.Struct, frozen=True):
-    """An order to the supplier, the product's `number`-th; `closed` of those before it had arrived in full."""
+class Supplier(msgspec.Struct, frozen=True):
+    """A supplier's terms, by supplier."""
 
-    number: int
-    quantity: int
-    closed: int
-    at_ms: int
+    lead_days: int
+    least_order: int
 
 
-class Shipment(msgspec.Struct, frozen=True):
-    """Goods that arrive for an order; `damaged` ones are not taken into stock, and `last` closes the order."""
+class Terms(msgspec.Struct, frozen=True):
+    """A product with the terms of its supplier."""
 
-    order: int
-    delivered: int
-    damaged: int
-    last: bool
-    at_ms: int
-
-
-class PriceChange(msgspec.Struct, frozen=True):
-    """A step of a product's price, and the one thing that caused it."""
-
-    cause: str
-    old: float
-    new: float
+    product: Product
+    supplier: Supplier
 
 
 class Stock(msgspec.Struct, frozen=True):
-    """A product in the shop. `demand` is what was sold on each of the last days, by day since 1970."""
+    """What came in and went out of a product, by the lines counted and the goods received."""
 
-    opening: int = 0
+    lines: int = 0
     sold: int = 0
     returned: int = 0
     delivered: int = 0
+    damaged: int = 0
+
+    @property
+    def change(self) -> int:
+        """By how much there is more on the shelf: shipments - sales + returns."""
+        return self.delivered - self.sold + self.returned
+
+    @property
+    def received(self) -> int:
+        """What suppliers have sent of their orders, in whatever state."""
+        return self.delivered + self.damaged
+
+
+class Movement(msgspec.Struct, frozen=True):
+    """A line that counts, or goods received: what changes in a product's stock."""
+
+    product: str
+    change: Stock
+    at_ms: int
+
+
+class Demand(msgspec.Struct, frozen=True):
+    """What was sold in a window of time; `at_ms` is the last sale in it."""
+
+    quantity: int = 0
+    at_ms: int = 0
+
+
+class Reorder(msgspec.Struct, frozen=True):
+    """A product's `number`-th order; all `before` pieces of earlier ones had come. `urged`: how often it was escalated."""
+
+    number: int
+    quantity: int
+    before: int
+    supplier: str
+    lead_days: int
+    at_ms: int
+    due_ms: int
+    urged: int = 0
+
+
+class Shipment(msgspec.Struct, frozen=True):
+    """A part of an order on its way; `damaged` of its pieces are not taken into stock."""
+
+    product: str
+    order: int
+    part: int
+    quantity: int
+    damaged: int
+    arrives_ms: int
+    at_ms: int
+
+    @property
+    def key(self) -> str:
+        """What the shipment is known by."""
+        return f"{self.product}/{self.order}/{self.part}"
+
+
+class PriceChange(msgspec.Struct, frozen=True):
+    """A step of a product's price, the one thing that caused it, and how many days the stock would last then."""
+
+    cause: str
+    cover_days: float
+    old: float
+    new: float
+    at_ms: int
+
+
+class Account(msgspec.Struct, frozen=True):
+    """What the buyer knows of a product: its price, and how many orders of how many pieces were made."""
+
+    price: float
     orders: int = 0
-    closed: int = 0
-    list_price: float = 0.0
-    price: float = 0.0
-    demand: dict[int, int] = {}
-
-    @property
-    def on_hand(self) -> int:
-        """What lies on the shelf; below zero it is owed to customers."""
-        return self.opening - self.sold + self.returned + self.delivered
-
-    @property
-    def awaiting(self) -> bool:
-        """Whether an order is open."""
-        return self.orders > self.closed
+    ordered: int = 0

@@ -12,12 +12,18 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from examples.retail.messages import Line
+from examples.retail.messages import Line, Product, Supplier
 
 COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
 CODES = ("POST", "M", "D", "AMAZONFEE", "BANK CHARGES")
 THINGS = ("CAKESTAND", "LANTERN", "DOORSTOP", "LUNCH BAG", "CUTLERY SET", "TEA TOWEL", "WALL CLOCK", "HANGING HEART")
 COLOURS = ("RED", "WHITE", "VINTAGE", "BLUE", "PINK", "SPACEBOY")
+SUPPLIERS = {
+    "Lantern & Co": Supplier(lead_days=7, least_order=48),
+    "Northern Glass": Supplier(lead_days=10, least_order=96),
+    "Ceramica": Supplier(lead_days=14, least_order=120),
+    "Ningbo Export": Supplier(lead_days=21, least_order=240),
+}
 
 
 class RowsError(Exception):
@@ -60,6 +66,16 @@ def _lines(path: Path, rows: Iterator[list[str]]) -> Iterator[Line]:
             ) from None
 
 
+def catalogue(lines: list[Line]) -> dict[str, Product]:
+    """Every product of the lines with its first price; who supplies it is left to chance, always the same."""
+    products: dict[str, Product] = {}
+    for line in lines:
+        if line.product not in products and line.price > 0 and line.product[:1].isdigit():
+            supplier = random.Random(line.product).choice(sorted(SUPPLIERS))
+            products[line.product] = Product(line.description, supplier, line.price)
+    return products
+
+
 def write_rows(path: Path, count: int, seed: int) -> None:
     """Generate a file: a year of a shop, with cancellations, adjustments, charges, zero prices and missing customers."""
     chance = random.Random(seed)
@@ -68,6 +84,7 @@ def write_rows(path: Path, count: int, seed: int) -> None:
         for number in range(60)
     ]
     start = datetime(2010, 12, 1, 8, tzinfo=UTC)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)

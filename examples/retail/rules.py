@@ -1,4 +1,4 @@
-"""The shop's rules, as plain functions: which lines count, when to reorder, when to change a price.
+"""The shop's rules, as plain functions: which lines count, when to reorder, to urge, to change a price.
 
 Rules: nothing here knows of topics, so everything can be called in a test. Each function gives new values and changes
 none.
@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
-from examples.retail.messages import Line, PriceChange, Reorder, Sale, Shipment, Stock
+from examples.retail.messages import Account, Demand, Line, Movement, PriceChange, Reorder, Shipment, Stock, Terms
 
 DAY_MS = 86_400_000
 OPENING = 100
 WINDOW_DAYS = 14
-LEAD_DAYS = 5
 SAFETY = 20
-LEAST_ORDER = 50
+GRACE_DAYS = 3
 STEP = 0.05
 HIGHEST, LOWEST = 1.3, 0.7
 LONG_COVER_DAYS = 60
@@ -26,6 +26,24 @@ LONG_COVER_DAYS = 60
 
 class RejectedError(ValueError):
     """A line that does not count; the message says why."""
+
+
+class Position(NamedTuple):
+    """A product as the buyer sees it."""
+
+    stock: Stock
+    terms: Terms
+    demand: Demand
+
+    @property
+    def on_hand(self) -> int:
+        """What lies on the shelf; below zero it is owed to customers."""
+        return OPENING + self.stock.change
+
+    @property
+    def cover_days(self) -> float:
+        """How long it lasts, if what was sold in the last two weeks goes on."""
+        return round(max(0, self.on_hand) / (max(1, self.demand.quantity) / WINDOW_DAYS), 1)
 
 
 def complaint(line: Line) -> str | None:
@@ -41,62 +59,84 @@ def complaint(line: Line) -> str | None:
     return None
 
 
-def sale(line: Line) -> Sale:
-    """What of a line matters to the stock. Raises: RejectedError for a line that does not count."""
+def movement(line: Line) -> Movement:
+    """What a line does to the stock. Raises: RejectedError for a line that does not count."""
     if reason := complaint(line):
         raise RejectedError(reason)
-    return Sale(line.row, line.quantity, line.price, line.at_ms)
+    change = Stock(lines=1, sold=max(0, line.quantity), returned=max(0, -line.quantity))
+    return Movement(line.product, change, line.at_ms)
 
 
-def sold(stock: Stock, sale: Sale) -> Stock:
-    """The stock after a sale or a return."""
-    if not stock.list_price and sale.quantity > 0:
-        stock = replace(stock, list_price=sale.price, price=sale.price)
-    if sale.quantity < 0:
-        return replace(stock, returned=stock.returned - sale.quantity)
-    day = sale.at_ms // DAY_MS
-    newest = max(day, *stock.demand, 0)
-    demand = {**stock.demand, day: stock.demand.get(day, 0) + sale.quantity}
-    recent = {each: quantity for each, quantity in demand.items() if each > newest - WINDOW_DAYS}
-    return replace(stock, sold=stock.sold + sale.quantity, demand=recent)
+def receipt(shipment: Shipment) -> Movement:
+    """What goods do to the stock when they arrive."""
+    change = Stock(delivered=shipment.quantity - shipment.damaged, damaged=shipment.damaged)
+    return Movement(shipment.product, change, shipment.arrives_ms)
 
 
-def arrived(stock: Stock, shipment: Shipment) -> Stock:
-    """The stock after a shipment."""
-    return replace(stock, delivered=stock.delivered + shipment.delivered, closed=stock.closed + shipment.last)
+def book(_product: str, movement: Movement, stock: Stock) -> Stock:
+    """The stock with a movement."""
+    return Stock(**{name: value + getattr(movement.change, name) for name, value in asdict(stock).items()})
 
 
-def reorder(stock: Stock, at_ms: int) -> Reorder | None:
-    """An order, when the stock is below what is sold until it could arrive, and none is open."""
-    recent = sum(stock.demand.values())
-    if stock.awaiting or stock.on_hand >= SAFETY + recent * LEAD_DAYS // WINDOW_DAYS:
+def take_back(_product: str, movement: Movement, stock: Stock) -> Stock:
+    """The stock without a movement: its line was taken back, or comes again with other figures."""
+    return Stock(**{name: value - getattr(movement.change, name) for name, value in asdict(stock).items()})
+
+
+def wanted(_product: str, movement: Movement, demand: Demand) -> Demand:
+    """The demand of a window with one more sale."""
+    return Demand(demand.quantity + movement.change.sold, max(demand.at_ms, movement.at_ms))
+
+
+def reorder(account: Account, position: Position, at_ms: int) -> Reorder | None:
+    """An order, when there is less than is sold until it could arrive. Only asked for while no order is open."""
+    terms, fortnight = position.terms.supplier, position.demand.quantity
+    if position.on_hand >= SAFETY + fortnight * terms.lead_days // WINDOW_DAYS:
         return None
-    return Reorder(stock.orders + 1, max(LEAST_ORDER, 2 * recent) + max(0, -stock.on_hand), stock.closed, at_ms)
+    quantity = max(terms.least_order, 2 * fortnight) + max(0, -position.on_hand)
+    due_ms = at_ms + (terms.lead_days + GRACE_DAYS) * DAY_MS
+    supplier = position.terms.product.supplier
+    return Reorder(account.orders + 1, quantity, account.ordered, supplier, terms.lead_days, at_ms, due_ms)
 
 
-def dearer(stock: Stock, order: Reorder) -> PriceChange | None:
-    """A step up, when the shelf was empty before the order was made."""
-    return _step(stock, 1 + STEP, f"order {order.number}: sold out") if stock.on_hand <= 0 else None
+def urged(order: Reorder, at_ms: int) -> Reorder:
+    """An overdue order once more, with more weight; it has half the time, from now on."""
+    due_ms = at_ms + (order.lead_days // 2 + GRACE_DAYS) * DAY_MS
+    return replace(order, urged=order.urged + 1, at_ms=at_ms, due_ms=due_ms)
 
 
-def cheaper(stock: Stock, shipment: Shipment) -> PriceChange | None:
-    """A step down, when the order that is now complete lasts longer than two months."""
-    daily = sum(stock.demand.values()) / WINDOW_DAYS
-    long = shipment.last and stock.on_hand > daily * LONG_COVER_DAYS
-    return _step(stock, 1 - STEP, f"order {shipment.order}: overstocked") if long else None
+def dearer(account: Account, position: Position, order: Reorder) -> PriceChange | None:
+    """A step up, when what is left lasts for less than half the time the order takes."""
+    scarce = position.cover_days < order.lead_days / 2
+    return _step(account, position, 1 + STEP, f"order {order.number}: scarce", order.at_ms) if scarce else None
 
 
-def _step(stock: Stock, factor: float, cause: str) -> PriceChange | None:
-    new = round(min(stock.list_price * HIGHEST, max(stock.list_price * LOWEST, stock.price * factor)), 2)
-    return PriceChange(cause, stock.price, new) if new != stock.price else None
+def cheaper(account: Account, position: Position, order: Reorder, at_ms: int) -> PriceChange | None:
+    """A step down, when with the order that is now complete the stock lasts for months."""
+    plenty = position.cover_days > LONG_COVER_DAYS
+    return _step(account, position, 1 - STEP, f"order {order.number}: plenty", at_ms) if plenty else None
 
 
-def shipments(product: str, order: Reorder) -> Iterator[Shipment]:
-    """What the supplier makes of an order: in one or two parts, after some days, with a little damage."""
+def _step(account: Account, position: Position, factor: float, cause: str, at_ms: int) -> PriceChange | None:
+    first = position.terms.product.price
+    new = round(min(first * HIGHEST, max(first * LOWEST, account.price * factor)), 2)
+    return PriceChange(cause, position.cover_days, account.price, new, at_ms) if new != account.price else None
+
+
+def shipments(product: str, order: Reorder) -> Iterator[tuple[str, Shipment]]:
+    """What a supplier makes of an order: one or two parts, early or late, a little damage; some he forgets until urged.
+
+    The same order is always answered in the same way.
+    """
     chance = random.Random(f"{product} {order.number}")
-    left, at_ms = order.quantity, order.at_ms
-    parts = [left // 2, left - left // 2] if chance.random() < 0.3 else [left]
-    for number, part in enumerate(parts, 1):
-        at_ms += chance.randint(1, 2 * LEAD_DAYS) * DAY_MS
-        damaged = part // 20 if chance.random() < 0.2 else 0
-        yield Shipment(order.number, part - damaged, damaged, number == len(parts), at_ms)
+    first = order.quantity // 2 if chance.random() < 0.3 else order.quantity
+    quantities = [first, order.quantity - first] if first < order.quantity else [first]
+    forgets = chance.random() < 0.2
+    days = 0
+    for part, quantity in enumerate(quantities, 1):
+        days += chance.randint(order.lead_days // 2 + 1, order.lead_days + 1)
+        damaged = chance.randint(0, quantity // 10) if chance.random() < 0.2 else 0
+        if (forgets and part == len(quantities)) == (order.urged == 1) and order.urged < 2:
+            arrives_ms = order.at_ms + (days // 2 if order.urged else days) * DAY_MS
+            shipment = Shipment(product, order.number, part, quantity, damaged, arrives_ms, order.at_ms)
+            yield shipment.key, shipment

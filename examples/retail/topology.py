@@ -1,30 +1,56 @@
-"""The two programs: the shop, which keeps stock, reorders and prices, and its supplier. The loop goes through the log.
+"""The two programs: the shop, which keeps stock, reorders and prices, and its suppliers. The loop goes through the log.
 
-    lines ──► shop ──► reorders ──► supplier
-      rejected ◄─┤ └─► price_changes    │
-               ▲ └────► stock           │
-               └──────── shipments ◄────┘
+    lines ──► movements ──► stock ──────► buyer ──► reorders ──► suppliers
+      │ └──► rejected         demand ──►    └──► price_changes       │
+      ▼                       terms ───►                             │
+     dock ──► receipts ──► movements                                 │
+      ▲                                                              │
+      └───────────────────────── shipments ◄─────────────────────────┘
 
-Rules: all topics are keyed by product and have the same number of partitions, so that everything about a product meets
-in one task, one thing after the other.
+Rules: time is the time of the lines, so a year may pass in a minute. What lies in one topic has one key: lines and goods
+their own, everything else the product.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from examples.retail import rules
-from examples.retail.messages import Line, PriceChange, Reorder, Sale, Shipment, Stock
-from streams import App, Processor, ProcessorContext, Record, Topic, dead_letter, key_value_store
+from examples.retail.messages import (
+    Account,
+    Demand,
+    Line,
+    Movement,
+    PriceChange,
+    Product,
+    Reorder,
+    Shipment,
+    Stock,
+    Supplier,
+    Terms,
+)
+from streams import (
+    App,
+    KTable,
+    Processor,
+    ProcessorContext,
+    PunctuationType,
+    Record,
+    SlidingWindows,
+    Topic,
+    dead_letter,
+    key_value_store,
+)
 
 PARTITIONS = 2
 SETTINGS: dict[str, Any] = {
     "broker": "embedded://.streams/retail",
     "embedded_idle_ms": 3_000,
-    "commit_interval_ms": 200,
+    "commit_interval_ms": 100,
+    "processing_guarantee": "exactly_once_v2",
+    "statestore_cache_max_bytes": 0,
 }
 
 
@@ -33,8 +59,11 @@ class Topics(NamedTuple):
 
     lines: Topic
     rejected: Topic
-    shipments: Topic
+    products: Topic
+    suppliers: Topic
     reorders: Topic
+    shipments: Topic
+    receipts: Topic
     prices: Topic
     stock: Topic
 
@@ -50,64 +79,139 @@ def program(name: str, **settings: Any) -> tuple[App, Topics]:
     return app, Topics(
         topic("lines", Line),
         topic("rejected", Line),
-        topic("shipments", Shipment),
+        topic("products", Product),
+        topic("suppliers", Supplier),
         topic("reorders", Reorder),
+        topic("shipments", Shipment),
+        app.topic(
+            "retail_receipts",
+            key=str,
+            value=Shipment,
+            timestamp=lambda shipment: shipment.arrives_ms,
+            partitions=PARTITIONS,
+        ),
         topic("price_changes", PriceChange),
         topic("stock", Stock),
     )
 
 
 def shop(**settings: Any) -> App:
-    """Keeps the stock of every product, reorders, and changes prices. `settings` are the App's."""
+    """Keeps the stock of every product, reorders, urges, and changes prices. `settings` are the App's."""
     app, topics = program("retail-shop", **settings)
-    sales = app.stream(topics.lines).map_values(rules.sale).on_error(dead_letter(topics.rejected))
-    decisions = sales.merge(app.stream(topics.shipments)).process(
-        Shelf, stores=[key_value_store("stock", key=str, value=Stock)], name="shelf"
+    lines = app.stream(topics.lines)
+    arrived = lines.merge(app.stream(topics.shipments)).process(
+        Dock, stores=[key_value_store("under-way", str, Shipment)], key=str, value=Shipment, name="dock"
     )
-    for kind, topic in ((Reorder, topics.reorders), (PriceChange, topics.prices), (Stock, topics.stock)):
-        decisions.filter(lambda _, each, kind=kind: isinstance(each, kind)).to(topic)
+    arrived.to(topics.receipts)
+
+    counted = lines.map_values(rules.movement).on_error(dead_letter(topics.rejected))
+    received = app.stream(topics.receipts).map_values(rules.receipt)
+    stock = (
+        counted.merge(received)
+        .to_table(name="movements", key=str, value=Movement)
+        .group_by(lambda _, each: (each.product, each), key=str, value=Movement, name="of-product")
+        .aggregate(Stock, rules.book, rules.take_back, value=Stock, name="stock")
+    )
+    stock.to_stream().to(topics.stock)
+    demand = (
+        counted.filter(lambda _, each: each.change.sold > 0)
+        .group_by(lambda _, each: each.product, key=str, value=Movement, name="sold")
+        .windowed_by(SlidingWindows.of("14 days", grace="30 days"))
+        .aggregate(Demand, rules.wanted, value=Demand, name="sold-in-14-days")
+        .to_stream()
+        .filter(lambda window, demand: window.end_ms == demand.at_ms)
+        .select_key(lambda window, _: window.key, key=str)
+        .to_table(name="demand", value=Demand)
+    )
+    _buy(topics, stock, demand, terms(app, topics))
     return app
 
 
-def supplier(**settings: Any) -> App:
-    """Answers every order with shipments."""
-    app, topics = program("retail-supplier", **settings)
+def terms(app: App, topics: Topics) -> KTable:
+    """Every product with its supplier's terms: they follow when either changes."""
+    products, suppliers = app.table(topics.products, name="products"), app.table(topics.suppliers, name="suppliers")
+    return products.join(suppliers, Terms, on=lambda product: product.supplier, value=Terms, name="terms")
 
-    @app.process(topics.reorders, to=topics.shipments)
-    def ship(product: str, order: Reorder) -> Iterator[Shipment]:
-        return rules.shipments(product, order)
 
+def _buy(topics: Topics, stock: KTable, demand: KTable, terms: KTable) -> None:
+    decisions = (
+        stock.join(terms, lambda stock, terms: rules.Position(stock, terms, Demand()))
+        .left_join(demand, lambda position, demand: position._replace(demand=demand or Demand()))
+        .to_stream()
+        .process(
+            Buyer,
+            stores=[key_value_store("accounts", str, Account), key_value_store("open-orders", str, Reorder)],
+            name="buyer",
+        )
+    )
+    decisions.filter(lambda _, each: isinstance(each, Reorder)).to(topics.reorders)
+    decisions.filter(lambda _, each: isinstance(each, PriceChange)).to(topics.prices)
+
+
+def suppliers(**settings: Any) -> App:
+    """Answer every order with shipments."""
+    app, topics = program("retail-suppliers", **settings)
+    app.stream(topics.reorders).flat_map(rules.shipments, key=str, value=Shipment).to(topics.shipments)
     return app
 
 
-class Shelf(Processor):
-    """One product after the other: its stock after each sale and shipment, and what is decided then."""
+class Dock(Processor):
+    """Goods under way wait here, and are let in on the day they arrive; what the time is, the lines tell."""
 
     def init(self, context: ProcessorContext) -> None:
-        """Find the store."""
+        """Find the store, and look every morning."""
         super().init(context)
-        self.stock = context.store("stock")
+        self.under_way = context.store("under-way")
+        context.schedule("1 day", PunctuationType.STREAM_TIME, self.let_in)
 
     def process(self, record: Record) -> None:
-        """Bring the stock up to date, then reorder if need be, and change the price if there is a cause."""
-        stock: Stock = self.stock.get(record.key) or Stock(opening=rules.OPENING)
-        event: Sale | Shipment = record.value
-        if isinstance(event, Shipment):
-            stock = rules.arrived(stock, event)
-            stock = self._priced(record, stock, rules.cheaper(stock, event))
-        else:
-            stock = rules.sold(stock, event)
-        if order := rules.reorder(stock, record.timestamp):
-            stock = self._priced(record, replace(stock, orders=order.number), rules.dearer(stock, order))
-            self._forward(record, order)
-        self.stock.put(record.key, stock)
-        self._forward(record, stock)
+        """Keep what is under way, by the time it arrives; what is told too late is let in at once."""
+        if isinstance(record.value, Shipment):
+            self.under_way.put(f"{record.value.arrives_ms:015}/{record.key}", record.value)
+            self.let_in(self.context.stream_time_ms())
 
-    def _priced(self, record: Record, stock: Stock, change: PriceChange | None) -> Stock:
+    def let_in(self, now_ms: int) -> None:
+        """Everything that has arrived by now."""
+        for key, shipment in list(self.under_way.range(None, f"{now_ms:015}")):
+            self.under_way.delete(key)
+            self.context.forward(Record(shipment.key, shipment, shipment.arrives_ms))
+
+
+class Buyer(Processor):
+    """One product after the other: whether an order is complete, whether to order, and what that means for the price."""
+
+    def init(self, context: ProcessorContext) -> None:
+        """Find the stores, and look for overdue orders every morning."""
+        super().init(context)
+        self.accounts, self.open_orders = context.store("accounts"), context.store("open-orders")
+        context.schedule("1 day", PunctuationType.STREAM_TIME, self.urge)
+
+    def process(self, record: Record) -> None:
+        """Close the order that is complete; order if need be and none is open."""
+        product, position, now_ms = record.key, record.value, self.context.stream_time_ms()
+        account: Account = self.accounts.get(product) or Account(position.terms.product.price)
+        order: Reorder | None = self.open_orders.get(product)
+        if order is not None and position.stock.received >= order.before + order.quantity:
+            self.open_orders.delete(product)
+            account = self._priced(product, account, rules.cheaper(account, position, order, now_ms))
+            order = None
+        if order is None and (order := rules.reorder(account, position, now_ms)):
+            self.open_orders.put(product, order)
+            self.context.forward(Record(product, order, now_ms))
+            account = replace(account, orders=order.number, ordered=order.before + order.quantity)
+            account = self._priced(product, account, rules.dearer(account, position, order))
+        self.accounts.put(product, account)
+
+    def urge(self, now_ms: int) -> None:
+        """Escalate the orders that are overdue."""
+        for product, order in list(self.open_orders.all()):
+            if order.due_ms < now_ms:
+                urged = rules.urged(order, now_ms)
+                self.open_orders.put(product, urged)
+                self.context.forward(Record(product, urged, now_ms))
+
+    def _priced(self, product: str, account: Account, change: PriceChange | None) -> Account:
         if change is None:
-            return stock
-        self._forward(record, change)
-        return replace(stock, price=change.new)
-
-    def _forward(self, record: Record, decision: Reorder | PriceChange | Stock) -> None:
-        self.context.forward(Record(record.key, decision, record.timestamp))
+            return account
+        self.context.forward(Record(product, change, change.at_ms))
+        return replace(account, price=change.new)
