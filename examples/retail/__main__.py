@@ -78,7 +78,9 @@ def run(options: argparse.Namespace, settings: dict[str, Any]) -> int:
             for part in batched(missing, ceil(len(missing) / options.steps)):
                 connection.write(topics.lines, part, key=lambda line: line.key)
                 connection.flush()
-                work_off([first, second], connection); import time; print(time.monotonic(), flush=True)
+                work_off([first, second], connection)
+                print(".", end="", flush=True)
+        print("\n")
         told = report.report(path, connection, topics)
         print(report.told(told), "\n")
         picture = options.plot or options.dir / "report.png"
@@ -121,14 +123,15 @@ def batched(lines: list[Line], size: int) -> list[list[Line]]:
 def work_off(programs: list[Running], connection: Connection) -> None:
     """Wait until nothing is left to do, looked at twice: the programs feed each other, and others may work on them."""
     before = None
-    while (now := _done(programs, connection)) is None or now != before:
+    while (now := _settled(programs, connection)) != before:
         before = now
 
 
-def _done(programs: list[Running], connection: Connection) -> list[Any] | None:
-    """What the topics hold, when no program has anything left to read; else None."""
-    idle = all(program.lag() == 0 for program in programs)
-    return [topic for topic in connection.topics() if topic.name.startswith("retail")] if idle else None
+def _settled(programs: list[Running], connection: Connection) -> list[Any]:
+    """What the topics hold, when every program has seen its own to the end."""
+    for program in programs:
+        program.catch_up()
+    return [topic for topic in connection.topics() if topic.name.startswith("retail")]
 
 
 if __name__ == "__main__":

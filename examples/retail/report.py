@@ -133,7 +133,7 @@ def _draw_shelf(axes: Any, report: Report) -> None:
 
 def _draw_sold_out(axes: Any, report: Report) -> None:
     top = report.products.head(10).iloc[::-1]
-    names = [str(name).capitalize()[:26] for name in top.description]
+    names = [f"{name.capitalize()[:22]} {code}" for code, name in top.description.items()]
     without = top["sold out"] + top.avoided
     axes.barh(names, without, color=MUTED, alpha=0.45, label="without reorders")
     axes.barh(names, top["sold out"], color=RED, alpha=0.85, label="as it was")

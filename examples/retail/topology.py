@@ -48,7 +48,7 @@ PARTITIONS = 2
 SETTINGS: dict[str, Any] = {
     "broker": "embedded://.streams/retail",
     "embedded_idle_ms": 3_000,
-    "commit_interval_ms": 100,
+    "commit_interval_ms": 50,
     "processing_guarantee": "exactly_once_v2",
     "statestore_cache_max_bytes": 0,
 }
