@@ -59,8 +59,10 @@ def complaint(line: Line) -> str | None:
     return None
 
 
-def movement(line: Line) -> Movement:
-    """What a line does to the stock. Raises: RejectedError for a line that does not count."""
+def movement(line: Line | None) -> Movement | None:
+    """What a line does to the stock; nothing any more if it was deleted. Raises: RejectedError if it does not count."""
+    if line is None:
+        return None
     if reason := complaint(line):
         raise RejectedError(reason)
     change = Stock(lines=1, sold=max(0, line.quantity), returned=max(0, -line.quantity))

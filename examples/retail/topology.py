@@ -50,6 +50,9 @@ SETTINGS: dict[str, Any] = {
     "embedded_idle_ms": 3_000,
     "commit_interval_ms": 50,
     "processing_guarantee": "exactly_once_v2",
+    "session_timeout_ms": 6_000,
+    "heartbeat_interval_ms": 1_000,
+    "transaction_timeout_ms": 5_000,
     "statestore_cache_max_bytes": 0,
 }
 
@@ -114,7 +117,7 @@ def shop(**settings: Any) -> App:
     )
     stock.to_stream().to(topics.stock)
     demand = (
-        counted.filter(lambda _, each: each.change.sold > 0)
+        counted.filter(lambda _, each: each is not None and each.change.sold > 0)
         .group_by(lambda _, each: each.product, key=str, value=Movement, name="sold")
         .windowed_by(SlidingWindows.of("14 days", grace="30 days"))
         .aggregate(Demand, rules.wanted, value=Demand, name="sold-in-14-days")

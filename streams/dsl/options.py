@@ -46,8 +46,13 @@ class ValueTimestamp:
     of_value: Callable[[Any], int]
 
     def __call__(self, record: Record, _partition_time: int) -> int:
-        """The timestamp of a record, whose value is the only thing that counts."""
-        return self.of_value(record.value)
+        """The timestamp of a record by its value; a deletion that has none keeps its own."""
+        try:
+            return self.of_value(record.value)
+        except Exception:
+            if record.value is None:
+                return record.timestamp
+            raise
 
 
 @dataclass(frozen=True, slots=True)

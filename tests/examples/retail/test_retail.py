@@ -1,41 +1,24 @@
-"""The shop: its topology under the driver, its command, and its books."""
+"""The shop as a command: its files, its books, kills in the middle, its report."""
 
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from examples.retail import topology
-from examples.retail.messages import Line, PriceChange, Reorder, Shipment
-from examples.retail.rows import COLUMNS, RowsError, read_lines, write_rows
-from streams.testing import TopologyTestDriver
+from examples.retail import rules
+from examples.retail.rows import COLUMNS, RowsError, catalogue, read_lines, write_rows
+from tests.examples.retail.campaign import Run
 
 ROOT = Path(__file__).parents[3]
 REAL = ROOT.parent / "shared" / "data" / "online_retail.csv"
+EQUAL = "books, recomputed by pandas: equal"
 
 
 def retail(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "examples.retail", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
-
-
-def line(row: int, quantity: int, product: str = "20001") -> Line:
-    return Line(row, "500000", product, "LANTERN", quantity, 2.0, "", "United Kingdom", row * 1_000)
-
-
-def test_a_sale_that_empties_the_shelf() -> None:
-    """It is followed by one order and one step up; the shipment fills the shelf, and rejected lines say why."""
-    with TopologyTestDriver(topology.shop()) as driver:
-        lines = driver.input("retail_lines")
-        for each in (line(1, 110), line(2, 10), line(3, 1, "POST")):
-            lines.send(each.product, each)
-        assert driver.output("retail_reorders").read_values() == [Reorder(1, 230, 0, 1_000)]
-        assert driver.output("retail_price_changes").read_values() == [PriceChange("order 1: sold out", 2.0, 2.1)]
-        driver.input("retail_shipments").send("20001", Shipment(1, 228, 2, last=True, at_ms=5_000))
-        assert driver.store("stock").get("20001").on_hand == 100 - 120 + 228
-        (rejected,) = driver.output("retail_rejected", key=str, value=Line).read()
-        assert (rejected.key, dict(rejected.headers)["__streams.errors.message"]) == ("POST", b"no product")
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
 
 
 def test_generated_lines_are_dirty_and_always_the_same(tmp_path: Path) -> None:
@@ -44,9 +27,11 @@ def test_generated_lines_are_dirty_and_always_the_same(tmp_path: Path) -> None:
         write_rows(tmp_path / name, 2_000, seed=3)
     assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
     lines = read_lines(tmp_path / "one.csv")
-    reasons = {topology.rules.complaint(each) for each in lines}
+    reasons = {rules.complaint(each) for each in lines}
     assert reasons == {None, "no product", "no price", "adjustment without cancellation"}
+    assert {each.customer == "" for each in lines} == {True, False}
     assert [each.at_ms for each in lines] == sorted(each.at_ms for each in lines)
+    assert {each.product for each in lines if rules.complaint(each) is None} == catalogue(lines).keys()
 
 
 @pytest.mark.parametrize(
@@ -75,20 +60,28 @@ def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.broker
-@pytest.mark.parametrize("source", ["generated", "real"])
-def test_the_books_are_equal(tmp_path: Path, source: str) -> None:
-    """A year, and a second run over the same lines, which adds nothing: pandas comes to the same figures."""
+@pytest.mark.crash
+def test_a_year_with_kills(tmp_path: Path) -> None:
+    """A worker, the broker and the command are killed on the way: the books are right, and a second run adds nothing."""
     path = tmp_path / "lines.csv"
-    if source == "real":
-        if not REAL.exists():
-            pytest.skip("the sample of real lines is not on this machine")
-        path.write_text("".join(REAL.read_text().splitlines(keepends=True)[:3_001]))
-    else:
-        write_rows(path, 2_000, seed=5)
-    arguments = ("--lines", path, "--dir", tmp_path / "retail", "--steps", 4)
-    first, second = retail(*arguments), retail(*arguments)
-    assert "books, recomputed by pandas: equal" in first.stdout, first
-    assert "books, recomputed by pandas: equal" in second.stdout, second
-    assert second.stdout.startswith("0 lines of")
-    assert retail("--lines", path, "--dir", tmp_path / "retail", "clean").returncode == 0
+    write_rows(path, 1_200, seed=5)
+    run = Run(path, tmp_path / "retail", 4, ["worker", "broker", "command"], Random(5), (0.3, 1.5))
+    assert EQUAL in run.go(100)
+    assert "command" in run.killed
+    again = retail("--lines", path, "--dir", tmp_path / "retail")
+    assert "1,200 lines, 0 of them to do" in again.stdout, again
+    assert EQUAL in again.stdout
+    assert (tmp_path / "retail" / "report.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.broker
+def test_real_lines(tmp_path: Path) -> None:
+    """Lines of the real shop, dirty as they are: the books are right; `clean` leaves nothing."""
+    if not REAL.exists():
+        pytest.skip("the sample of real lines is not on this machine")
+    path = tmp_path / "lines.csv"
+    path.write_text("".join(REAL.read_text().splitlines(keepends=True)[:1_501]))
+    done = retail("--lines", path, "--dir", tmp_path / "retail", "--steps", 3)
+    assert EQUAL in done.stdout, done
+    assert retail("--dir", tmp_path / "retail", "clean").returncode == 0
     assert not (tmp_path / "retail").exists()
