@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: taxi taxi-clean debs test check format bench bench-faust nexmark plan docs dist differential cut chaos crash-broker \
+.PHONY: taxi taxi-clean debs retail test check format bench bench-faust nexmark plan docs dist differential cut chaos crash-broker \
 	fuzz-broker differential-broker kafka-tools clients clean help
 
 help:
 	@echo 'make taxi        set up, then run the taxi pipeline on the embedded broker'
 	@echo 'make taxi-clean  forget what make taxi stored'
 	@echo 'make debs        the DEBS 2015 queries over a million trips, with kills, against a recomputation (ARGS="--count 20000")'
+	@echo 'make retail      a year of the shop over many lines, with kills, and its books (ARGS="--lines FILE.csv" for real ones)'
 	@echo 'make test        set up, then run the tests (ARGS="-k windows" to choose)'
 	@echo 'make check       formatting, lint, types, import contracts, tests'
 	@echo 'make bench       measure (ARGS="--records 200000" for a quick look)'
@@ -47,6 +48,9 @@ taxi-clean: $(STAMP)
 
 debs: $(STAMP)
 	@$(BIN)/python -m tests.examples.taxi.debs $(ARGS)
+
+retail: $(STAMP)
+	@$(BIN)/python -m tests.examples.retail $(ARGS)
 
 test: $(STAMP)
 	$(BIN)/pytest $(ARGS)

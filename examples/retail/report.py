@@ -87,7 +87,7 @@ def draw(report: Report, path: Path) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    style = {
+    style: Any = {
         "font.size": 9,
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -118,7 +118,7 @@ def _draw_revenue(axes: Any, report: Report) -> None:
 
 
 def _draw_shelf(axes: Any, report: Report) -> None:
-    code = report.products.orders.fillna(0).idxmax()
+    code = str(report.products.orders.fillna(0).idxmax())
     shelf, came = report.shelf[code], report.receipts[report.receipts.StockCode == code]
     axes.axhline(0, color=INK, linewidth=0.8)
     axes.fill_between(shelf.index, shelf, 0, where=shelf <= 0, step="post", color=RED, alpha=0.35, label="sold out")

@@ -124,7 +124,7 @@ def shop(**settings: Any) -> App:
         .to_stream()
         .filter(lambda window, demand: window.end_ms == demand.at_ms)
         .select_key(lambda window, _: window.key, key=str)
-        .to_table(name="demand", value=Demand)
+        .to_table(name="demand", value=Demand, processor="demand-of-product")
     )
     _buy(topics, stock, demand, terms(app, topics))
     return app
@@ -133,7 +133,9 @@ def shop(**settings: Any) -> App:
 def terms(app: App, topics: Topics) -> KTable:
     """Every product with its supplier's terms: they follow when either changes."""
     products, suppliers = app.table(topics.products, name="products"), app.table(topics.suppliers, name="suppliers")
-    return products.join(suppliers, Terms, on=lambda product: product.supplier, value=Terms, name="terms")
+    return products.join(
+        suppliers, Terms, on=lambda product: product.supplier, value=Terms, name="terms", processor="terms-of-product"
+    )
 
 
 def _buy(topics: Topics, stock: KTable, demand: KTable, terms: KTable) -> None:

@@ -60,8 +60,9 @@ class Run:
         command = [sys.executable, "-m", "examples.retail", part, "--lines", str(self.lines), "--worker", worker]
         command += ["--dir", str(self.directory), "--steps", str(self.steps)]
         self.directory.parent.mkdir(parents=True, exist_ok=True)
+        said = subprocess.PIPE if part == "run" else subprocess.DEVNULL
         with self._log.open("a") as log:
-            return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
+            return subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=log, text=True)
 
     @property
     def _log(self) -> Path:
@@ -74,7 +75,7 @@ class Run:
         """SIGKILL one process of a kind that works in this directory, once orders were made."""
         if not any(self.directory.glob("state-*/*/3_*")) or not any(self.directory.glob("broker/retail_shipments-*")):
             return False
-        listed = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run(["ps", "-eww", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout
         found = [line for line in listed.splitlines() if MARKS[kind] in line and str(self.directory) in line]
         if not found:
             return False

@@ -1,5 +1,6 @@
 """The shop's programs under the driver: stock, lead times, urging, terms, prices, rejected lines."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -103,7 +104,7 @@ def test_a_forgotten_part_comes_when_the_order_is_urged(shop: Shop) -> None:
     made = [order for order in shop.orders if not order.urged]
     assert [order.number for order in made] == list(range(1, len(made) + 1))
     assert any(order.urged for order in shop.orders)
-    for before, order in zip(made, made[1:], strict=False):
+    for before, order in itertools.pairwise(made):
         urged = [each.at_ms for each in shop.orders if each.urged and each.number == before.number]
         assert all(before.due_ms < at_ms <= order.at_ms for at_ms in urged)
         came = [each for each in shop.shipments if each.order == before.number and each.arrives_ms <= order.at_ms]
@@ -126,7 +127,7 @@ def test_every_price_change_has_its_own_cause(shop: Shop) -> None:
     assert len(changes) == len({change.cause for change in changes}) > 1
     assert changes[0].old == 2.0
     assert {change.cause.split()[-1] for change in changes} == {"scarce", "plenty"}
-    for before, after in zip(changes, changes[1:], strict=False):
+    for before, after in itertools.pairwise(changes):
         assert after.old == before.new
     for change in changes:
         assert abs(change.new - change.old) <= 0.05 * change.old + 0.01

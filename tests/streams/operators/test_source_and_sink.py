@@ -40,6 +40,17 @@ def test_the_value_may_tell_the_time() -> None:
     assert [timestamp for *_, timestamp in cutter.written("out")] == [7, 5]
 
 
+def test_a_deletion_keeps_its_own_time() -> None:
+    """A function of the value has nothing to read there; one that knows what to do without a value is asked."""
+    for function, expected in (
+        (lambda value: value["at"], [7, 2]),
+        (lambda value: value["at"] if value else 9, [7, 9]),
+    ):
+        cutter = Cutter(topology_of(lambda builder, of=function: numbers(builder, timestamp=of).to("out")))
+        cutter.feed(texts("in", ("a", '{"at":7}', 1), ("b", None, 2)))
+        assert [timestamp for *_, timestamp in cutter.written("out")] == expected
+
+
 def test_an_extractor_gets_the_time_of_its_partition() -> None:
     """The highest time of the records before, -1 at first."""
     times = []
