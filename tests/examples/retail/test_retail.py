@@ -59,6 +59,26 @@ def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "retail").exists()
 
 
+def test_what_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    """A file where a directory should be, and a picture in no directory: told before anything is started."""
+    (tmp_path / "file").write_text("")
+    for arguments, sentence in (
+        (("--dir", tmp_path / "file" / "retail"), "Name another directory with --dir"),
+        (("--dir", tmp_path / "retail", "--plot", tmp_path / "nowhere" / "a.png"), "is no directory: name a file"),
+    ):
+        done = retail(*arguments)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done
+        assert sentence in done.stderr
+    assert not (tmp_path / "retail").exists()
+
+
+def test_both_forms_of_dates(tmp_path: Path) -> None:
+    """The original file writes American dates; they are the same moments."""
+    for name, date in (("one.csv", "2010-12-01 08:26:00"), ("two.csv", "12/1/2010 8:26")):
+        (tmp_path / name).write_text(",".join(COLUMNS) + f"\n536365,85123A,LANTERN,6,{date},2.55,17850,UK\n")
+    assert read_lines(tmp_path / "one.csv") == read_lines(tmp_path / "two.csv")
+
+
 @pytest.mark.broker
 @pytest.mark.crash
 def test_a_year_with_kills(tmp_path: Path) -> None:
