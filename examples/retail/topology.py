@@ -102,7 +102,7 @@ def shop(**settings: Any) -> App:
     )
     arrived.to(topics.receipts)
 
-    counted = lines.map_values(rules.movement).on_error(dead_letter(topics.rejected))
+    counted = lines.map_values(rules.movement, name="counted").on_error(dead_letter(topics.rejected))
     received = app.stream(topics.receipts).map_values(rules.receipt)
     stock = (
         counted.merge(received)
