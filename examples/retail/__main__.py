@@ -62,11 +62,10 @@ def run(options: argparse.Namespace, settings: dict[str, Any]) -> int:
         from examples.retail import books, report
     except ImportError:
         raise ConfigError("the books are computed with pandas: pip install 'headrace[pandas]'") from None
-    path = options.lines
-    if path is None:
-        path = options.dir / f"lines-{options.count}-{options.seed}.csv"
-        if not path.exists():
-            write_rows(path, options.count, options.seed)
+    picture = options.plot or options.dir / "report.png"
+    if options.plot and not options.plot.parent.is_dir():
+        raise RowsError(f"{options.plot.parent} is no directory: name a file in one that exists with --plot.")
+    path = options.lines or generated(options)
     lines = read_lines(path)
     _, topics = topology.program("retail", **settings)
     shop, suppliers = topology.shop(**settings), topology.suppliers(**settings)
@@ -83,7 +82,6 @@ def run(options: argparse.Namespace, settings: dict[str, Any]) -> int:
         print("\n")
         told = report.report(path, connection, topics)
         print(report.told(told), "\n")
-        picture = options.plot or options.dir / "report.png"
         try:
             report.draw(told, picture)
         except ImportError:
@@ -93,6 +91,18 @@ def run(options: argparse.Namespace, settings: dict[str, Any]) -> int:
         wrong = books.differences(path, connection, topics)
     print("books, recomputed by pandas: " + ("equal" if not wrong else "; ".join(wrong)))
     return 1 if wrong else 0
+
+
+def generated(options: argparse.Namespace) -> Path:
+    """The file of generated lines, made unless it is there. Raises: RowsError when it cannot be written."""
+    path: Path = options.dir / f"lines-{options.count}-{options.seed}.csv"
+    try:
+        options.dir.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            write_rows(path, options.count, options.seed)
+    except OSError as problem:
+        raise RowsError(f"{path} cannot be written: {problem.strerror}. Name another directory with --dir.") from None
+    return path
 
 
 def not_stored(lines: list[Line], connection: Connection) -> list[Line]:

@@ -54,7 +54,8 @@ def report(path: Path, connection: Connection, topics: Topics) -> Report:
     orders = [(each.key, each.value.urged) for each in connection.read(topics.reorders)]
     ordered = pd.DataFrame(orders, columns=["StockCode", "urged"]).groupby("StockCode").urged
     sold = lines[lines.Quantity > 0].groupby("StockCode").Quantity.sum()
-    prices = {each.key: each.value.new for each in connection.read(topics.prices)}
+    prices = {each.key: each.value.price for each in connection.read(topics.products)}
+    prices |= {each.key: each.value.new for each in connection.read(topics.prices)}
     frame = pd.DataFrame(index=pd.Index(products, name="StockCode"))
     frame["description"] = lines.groupby("StockCode").Description.first().str.strip()
     frame["revenue"] = lines.groupby("StockCode").revenue.sum()
@@ -78,7 +79,7 @@ def told(report: Report) -> str:
         f"{products.turns.median():.1f}\n"
         f"days sold out, over all products: {sold_out:,}; without reorders {sold_out + avoided:,}, so {avoided:,} avoided\n"
         f"orders {int(products.orders.sum()):,}, urged {int(products.urged.sum()):,} times\n\n"
-        + top.to_string(float_format=lambda number: f"{number:,.2f}", na_rep="-")
+        + top.to_string(float_format=lambda number: f"{number:,.2f}")
     )
 
 

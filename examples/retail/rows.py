@@ -44,11 +44,12 @@ def read_lines(path: Path) -> list[Line]:
 def _lines(path: Path, rows: Iterator[list[str]]) -> Iterator[Line]:
     header = next(rows, [])
     if tuple(header) != COLUMNS:
-        raise RowsError(f"{path}: expected the columns {', '.join(COLUMNS)}, got {', '.join(header) or 'nothing'}.")
+        got = ", ".join(header)[:120] or "nothing"
+        raise RowsError(f"{path}: expected the columns {', '.join(COLUMNS)}, got {got}. Name another with --lines.")
     for number, row in enumerate(rows, 1):
         try:
             invoice, product, description, quantity, date, price, customer, country = row
-            moment = datetime.fromisoformat(date).replace(tzinfo=UTC)
+            moment = _moment(date)
             yield Line(
                 row=number,
                 invoice=invoice,
@@ -64,6 +65,13 @@ def _lines(path: Path, rows: Iterator[list[str]]) -> Iterator[Line]:
             raise RowsError(
                 f"{path}, line {number + 1}: {problem}. Is the file cut? Fetch it again, or name another with --lines."
             ) from None
+
+
+def _moment(text: str) -> datetime:
+    """As the sample has it, or as the original file has it: 12/1/2010 8:26."""
+    if "/" in text:
+        return datetime.strptime(text, "%m/%d/%Y %H:%M").replace(tzinfo=UTC)
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def catalogue(lines: list[Line]) -> dict[str, Product]:
@@ -84,13 +92,14 @@ def write_rows(path: Path, count: int, seed: int) -> None:
         for number in range(60)
     ]
     start = datetime(2010, 12, 1, 8, tzinfo=UTC)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
+    half = path.with_suffix(".half")
+    with half.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for number in range(count):
             moment = start + timedelta(minutes=chance.randint(0, 365 * 24 * 60))
             writer.writerow(_row(chance, 500_000 + number, moment, products))
+    half.replace(path)
 
 
 def _row(chance: random.Random, invoice: int, moment: datetime, products: list[tuple[str, str, float]]) -> list[str]:

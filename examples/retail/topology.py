@@ -75,8 +75,9 @@ def program(name: str, **settings: Any) -> tuple[App, Topics]:
     """An application, and the topics as it knows them."""
     app = App(name, **{**SETTINGS, **settings})
 
-    def topic(name: str, value: type) -> Topic:
-        at_ms = (lambda each: each.at_ms) if "at_ms" in value.__annotations__ else None
+    def topic(name: str, value: type, time: str = "at_ms") -> Topic:
+        known = time in value.__annotations__
+        at_ms = (lambda each: getattr(each, time)) if known else None
         return app.topic(f"retail_{name}", key=str, value=value, timestamp=at_ms, partitions=PARTITIONS)
 
     return app, Topics(
@@ -86,13 +87,7 @@ def program(name: str, **settings: Any) -> tuple[App, Topics]:
         topic("suppliers", Supplier),
         topic("reorders", Reorder),
         topic("shipments", Shipment),
-        app.topic(
-            "retail_receipts",
-            key=str,
-            value=Shipment,
-            timestamp=lambda shipment: shipment.arrives_ms,
-            partitions=PARTITIONS,
-        ),
+        topic("receipts", Shipment, "arrives_ms"),
         topic("price_changes", PriceChange),
         topic("stock", Stock),
     )
@@ -107,7 +102,7 @@ def shop(**settings: Any) -> App:
     )
     arrived.to(topics.receipts)
 
-    counted = lines.map_values(rules.movement).on_error(dead_letter(topics.rejected))
+    counted = lines.map_values(rules.movement, name="counted").on_error(dead_letter(topics.rejected))
     received = app.stream(topics.receipts).map_values(rules.receipt)
     stock = (
         counted.merge(received)
