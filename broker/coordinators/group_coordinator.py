@@ -138,7 +138,8 @@ class GroupCoordinator:
             group = self._group_to_join(group_id, request)
             self._membership.join(group, request, reply)
         except BrokerError as error:
-            reply(JoinResult(error.code, member_id=request.member_id))
+            mixed = error.code is ErrorCode.INCONSISTENT_GROUP_PROTOCOL and self.has_new_members(group_id)
+            reply(JoinResult(error.code, member_id="" if mixed else request.member_id))
 
     def _group_to_join(self, group_id: str, request: JoinRequest) -> Group:
         if not group_id:
@@ -149,7 +150,7 @@ class GroupCoordinator:
         group = self._groups.get(group_id)
         if group is None:
             self._make_classic(group_id)
-            if request.member_id:
+            if request.member_id and not self._offsets.of_group(group_id):
                 raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID)
             group = self._groups[group_id] = Group(group_id, self._clock_ms())
         return group
@@ -365,7 +366,7 @@ class GroupCoordinator:
         group = self.describe(group_id)
         if group is None:
             done(ErrorCode.GROUP_ID_NOT_FOUND)
-        elif group.members or group.pending_members:
+        elif group.members:
             done(ErrorCode.NON_EMPTY_GROUP)
         else:
             self._runtime.write(group_id, list(self._tombstones(group)), done)

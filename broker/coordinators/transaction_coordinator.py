@@ -8,6 +8,7 @@ Fencing is reported as PRODUCER_FENCED; older request versions get INVALID_PRODU
 Must not know versions, responses or sockets, nor what lies in the partitions.
 """
 
+import dataclasses
 import logging
 from collections.abc import Callable, Collection, Sequence
 
@@ -262,6 +263,8 @@ class TransactionCoordinator:
     ) -> None:
         state = TransactionState.PREPARE_COMMIT if commit else TransactionState.PREPARE_ABORT
         prepared = transaction.become(state, self._clock_ms(), producer=producer)
+        if transaction.state is not TransactionState.ONGOING:  # ended without having begun
+            prepared = dataclasses.replace(prepared, start_ms=prepared.update_ms)
 
         def stored(error: ErrorCode) -> None:
             if error:

@@ -23,6 +23,9 @@ from broker.protocol.primitives import INT16, INT64, Buffer
 HEADER_BYTES = 61
 LOG_OVERHEAD_BYTES = 12  # base offset and length, which `length` does not count
 MIN_LENGTH = HEADER_BYTES - LOG_OVERHEAD_BYTES
+OLDEST_MIN_LENGTH = 14  # of formats before this one, which Kafka still steps over
+LENGTH_BYTE = 8
+MAGIC_BYTE = 16
 CRC_OFFSET = 17
 ATTRIBUTES_OFFSET = 21
 MAX_TIMESTAMP_OFFSET = 35
@@ -212,6 +215,16 @@ def check_shape(records: Buffer | None) -> BatchHeader:
     if header.size < size:
         raise BrokerError(ErrorCode.INVALID_RECORD, "more than one record batch for a partition in one request")
     return header
+
+
+def is_torn(records: Buffer) -> bool:
+    """Whether a batch cannot even be stepped over: its length or its format is none there is."""
+    size = len(records)
+    if size < LOG_OVERHEAD_BYTES:
+        return False
+    if int.from_bytes(records[LENGTH_BYTE:LOG_OVERHEAD_BYTES], signed=True) < OLDEST_MIN_LENGTH:
+        return True
+    return size > MAGIC_BYTE and records[MAGIC_BYTE] > MAGIC
 
 
 def _check_sizes(size: int, rules: Rules) -> None:

@@ -126,15 +126,18 @@ class Member:
         self.process = subprocess.Popen(
             command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1
         )
-        threading.Thread(target=self._follow, daemon=True).start()
+        self._reader = threading.Thread(target=self._follow, daemon=True)
+        self._reader.start()
 
     def _follow(self) -> None:
         assert self.process.stdout is not None
-        self.values.extend(line.strip() for line in self.process.stdout)
+        with self.process.stdout as lines:
+            self.values.extend(line.strip() for line in lines)
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+        self._reader.join()
 
 
 def until(condition: object, what: str) -> None:
@@ -162,7 +165,7 @@ def fill(address: str, topic: str, first: int) -> set[str]:
 def test_two_members_and_a_kill(served: Served, client: Expected) -> None:
     """Two members share a topic; one is killed with SIGKILL, and the other reads on where it stood."""
     command = command_of(client)
-    topic = f"shared-{client.name}"
+    topic = f"shared-{client.name.replace(' ', '-')}"
     admin = AdminClient({"bootstrap.servers": served.address})  # kept: its answers go with it
     admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(10)
     members = [

@@ -18,7 +18,7 @@ OPERATIONS_NOT_ASKED = -(2**31)
 TOPIC_OPERATIONS = sum(1 << code for code in (3, 4, 5, 6, 7, 8, 10, 11))
 """read, write, create, delete, alter, describe, describe configs, alter configs: without an authorizer, all of them."""
 CLUSTER_OPERATIONS = sum(1 << code for code in (5, 7, 8, 9, 10, 11, 12))
-COORDINATOR_KINDS = 3
+COORDINATOR_KINDS = 2
 MAX_CACHED = 256
 
 
@@ -96,7 +96,7 @@ def _asked_topic(broker: Broker, name: str | None, topic_id: Any, *, operations:
         "error_code": error,
         "name": name if name is not None or topic_id is not None else "",
         "topic_id": topic_id,
-        "topic_authorized_operations": OPERATIONS_NOT_ASKED,
+        "topic_authorized_operations": TOPIC_OPERATIONS if operations and name is not None else OPERATIONS_NOT_ASKED,
     }
 
 

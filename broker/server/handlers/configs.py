@@ -11,6 +11,7 @@ from typing import Any
 from broker.config import DYNAMIC, GROUP_DEFAULTS, SETTINGS, TOPIC_DEFAULTS
 from broker.errors import BrokerError, ConfigError, ErrorCode
 from broker.log.config import TOPIC_SETTINGS, TopicSetting, unknown_setting
+from broker.metadata import Topic
 from broker.protocol.bodies import Body
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange
@@ -183,7 +184,7 @@ def _entry(
 
 def alter(broker: Broker, _: Exchange, request: Any) -> Body:
     """Replace all settings of each resource."""
-    return _altered(broker, request, lambda _, resource: _given(resource))
+    return _altered(broker, request, _given)
 
 
 def alter_incrementally(broker: Broker, _: Exchange, request: Any) -> Body:
@@ -200,6 +201,7 @@ def _altered(broker: Broker, request: Any, settings_of: SettingsOf) -> Body:
             "resource_name": resource.resource_name,
         }
         try:
+            _check_changes(resource)
             apply = _changer(broker, resource, settings_of)
             if not request.validate_only:
                 apply()
@@ -213,33 +215,35 @@ def _changer(broker: Broker, resource: Any, settings_of: SettingsOf) -> Callable
     """What makes the change, which was found to be possible. Raises: BrokerError."""
     name = resource.resource_name
     if resource.resource_type == TOPIC:
-        topic = broker.catalog.get(name)
+        topic = _topic(broker, name)
         settings = settings_of(topic.settings, resource)
         broker.catalog.log_config(settings)
         return lambda: broker.catalog.alter(topic.name, settings)
     if resource.resource_type == BROKER:
         _check_broker_name(broker, name)
         settings = settings_of(broker.dynamic.brokers.get(name, {}), resource)
-        _check_settings(broker, settings, {key: key for key in DYNAMIC}, "a setting that can change while running")
+        _check_settings(broker, settings, {key: key for key in DYNAMIC}, ErrorCode.INVALID_REQUEST)
         return lambda: broker.reconfigure(name, settings)
     if resource.resource_type == GROUP:
         if not name:
             raise BrokerError(ErrorCode.INVALID_REQUEST, "a group has a name")
         settings = settings_of(broker.dynamic.groups.get(name, {}), resource)
-        _check_settings(broker, settings, GROUP_DEFAULTS, "a setting of groups")
+        _check_settings(broker, settings, GROUP_DEFAULTS, ErrorCode.INVALID_CONFIG)
         return lambda: _alter_group(broker, name, settings)
+    if not resource.configs and name and (resource.resource_type, settings_of) in NOTHING_TO_CHANGE:
+        return lambda: None
     raise BrokerError(ErrorCode.INVALID_REQUEST, f"resources of type {resource.resource_type} have no settings here")
 
 
-def _check_settings(broker: Broker, settings: Mapping[str, str], known: Mapping[str, str], what: str) -> None:
-    """`known` maps what may be set to the broker's setting of the same type."""
+def _check_settings(broker: Broker, settings: Mapping[str, str], known: Mapping[str, str], code: ErrorCode) -> None:
+    """`known` maps what may be set to the broker's setting of the same type; `code` is Kafka's for what may not."""
     for name, text in settings.items():
         if name not in known:
-            raise BrokerError(ErrorCode.INVALID_REQUEST, f"{name!r} is not {what}: {', '.join(sorted(known))}")
+            raise BrokerError(code, f"{name!r} cannot be set here; these can: {', '.join(sorted(known))}")
         try:
             broker.config.with_value(known[name], text)
         except ConfigError as error:
-            raise BrokerError(ErrorCode.INVALID_CONFIG, str(error)) from error
+            raise BrokerError(code, str(error)) from error
 
 
 def _alter_group(broker: Broker, group_id: str, settings: dict[str, str]) -> None:
@@ -249,28 +253,42 @@ def _alter_group(broker: Broker, group_id: str, settings: dict[str, str]) -> Non
     broker.dynamic.write()
 
 
-def _given(resource: Any) -> dict[str, str]:
+def _topic(broker: Broker, name: str) -> Topic:
+    error = broker.catalog.name_error(name)
+    if error is not None:
+        raise BrokerError(error, f"{name!r} is no name of a topic")
+    return broker.catalog.get(name)
+
+
+def _check_changes(resource: Any) -> None:
+    """What is wrong with a request whatever it is about. Raises: BrokerError."""
+    names = [item.name for item in resource.configs]
+    if len(set(names)) != len(names):
+        raise BrokerError(ErrorCode.INVALID_REQUEST, "a setting is named twice in one request")
     for item in resource.configs:
-        if item.value is None:
+        if item.value is None and getattr(item, "config_operation", SET) != DELETE:
             raise BrokerError(ErrorCode.INVALID_REQUEST, f"{item.name} has no value")
+
+
+def _given(settings: Mapping[str, str], resource: Any) -> dict[str, str]:
+    del settings
     return {item.name: item.value for item in resource.configs}
 
 
 def _changed(settings: Mapping[str, str], resource: Any) -> dict[str, str]:
     changed = dict(settings)
-    names = [item.name for item in resource.configs]
-    if len(set(names)) != len(names):
-        raise BrokerError(ErrorCode.INVALID_REQUEST, "a setting is named twice in one request")
     for item in resource.configs:
         if item.config_operation == DELETE:
             changed.pop(item.name, None)
-        elif item.value is None:
-            raise BrokerError(ErrorCode.INVALID_REQUEST, f"{item.name} has no value")
         elif item.config_operation == SET:
             changed[item.name] = item.value
         else:
             changed[item.name] = _list_changed(changed, item)
     return changed
+
+
+NOTHING_TO_CHANGE = ((CLIENT_METRICS, _given), (CLIENT_METRICS, _changed), (BROKER_LOGGER, _changed))
+"""What has no settings here, and by which requests one may change none of them, as Kafka's."""
 
 
 def _list_changed(settings: Mapping[str, str], item: Any) -> str:

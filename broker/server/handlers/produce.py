@@ -13,7 +13,7 @@ from broker.errors import BrokerError, ErrorCode, MalformedRequest
 from broker.log.partition_log import AppendResult, PartitionLog
 from broker.metadata import INTERNAL_TOPICS
 from broker.protocol.hot import ProducedPartition, produce_response
-from broker.protocol.record_batch import HEADER_BYTES, TRANSACTIONAL_BIT, check_shape, parse_header
+from broker.protocol.record_batch import HEADER_BYTES, TRANSACTIONAL_BIT, check_shape, is_torn, parse_header
 from broker.server.broker import Broker, now_ms
 from broker.server.exchange import Exchange, topic_part
 from broker.server.handlers.transactions import fenced
@@ -58,19 +58,17 @@ def produce(broker: Broker, exchange: Exchange, request: Any) -> None:
     pending = _Pending(broker, exchange)
     joining = _Joining(broker, exchange.version, request, pending) if exchange.version >= ADDS_PARTITIONS_FROM else None
     refusal = _refusal(request)
-    log: PartitionLog | None
     reached: PartitionLog | None
     for topic in request.topic_data:
         where = topic.topic_id if exchange.version >= BY_ID else topic.name
         results: list[Partition] = []
         for partition in topic.partition_data:
-            log, reached, looked_at = None, None, False
+            reached = None
             try:
-                if refusal is not None and refusal.code is ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+                if refusal is not None and refusal.code is not ErrorCode.INVALID_REQUIRED_ACKS:
                     raise refusal
                 log = _log(broker, exchange.version, where, partition.index)
                 check_shape(partition.records)
-                looked_at = True
                 _check(broker, exchange.version, request, log, partition.records)
                 if joining is not None:
                     joining.join(partition.records)
@@ -84,8 +82,8 @@ def produce(broker: Broker, exchange: Exchange, request: Any) -> None:
                 results.append((partition.index, result))
             except BrokerError as error:
                 start = -1 if reached is None or error.code in WITHOUT_START else reached.log_start_offset
-                torn = error.code is ErrorCode.CORRUPT_MESSAGE and log is not None and not looked_at
-                results.append((partition.index, _Refused(error, start, explained=torn or error.code in EXPLAINED)))
+                explained = error is refusal or (refusal is None and error.code in EXPLAINED)
+                results.append((partition.index, _Refused(error, start, explained=explained)))
             except OSError as error:
                 refused = BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, f"the disk refused: {error.strerror}")
                 results.append((partition.index, _Refused(refused, -1)))
@@ -97,13 +95,16 @@ def produce(broker: Broker, exchange: Exchange, request: Any) -> None:
 
 
 def _refusal(request: Any) -> BrokerError | None:
-    """What keeps a whole request out."""
-    if request.transactional_id is None and any(
-        len(partition.records or b"") > ATTRIBUTES_BYTE and partition.records[ATTRIBUTES_BYTE] & TRANSACTIONAL_BIT
-        for topic in request.topic_data
-        for partition in topic.partition_data
-    ):
-        return BrokerError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    """What keeps a whole request out; one torn batch is enough, as Kafka looks for a transaction's before all else."""
+    for topic in request.topic_data:
+        for partition in topic.partition_data:
+            records = partition.records or b""
+            if is_torn(records):
+                return BrokerError(ErrorCode.CORRUPT_MESSAGE, f"partition {partition.index} came with a torn batch")
+            if len(records) > ATTRIBUTES_BYTE and records[ATTRIBUTES_BYTE] & TRANSACTIONAL_BIT:
+                if request.transactional_id is None:
+                    return BrokerError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+                break
     return None if request.acks in {-1, 0, 1} else BrokerError(ErrorCode.INVALID_REQUIRED_ACKS)
 
 

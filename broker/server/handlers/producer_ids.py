@@ -22,6 +22,8 @@ def init(broker: Broker, exchange: Exchange, request: Any) -> None:
         exchange.answer({"error_code": error, "producer_id": given.producer_id, "producer_epoch": given.epoch})
 
     try:
+        if (getattr(request, "producer_id", -1) < 0) != (getattr(request, "producer_epoch", -1) < 0):
+            raise BrokerError(ErrorCode.INVALID_REQUEST, "a producer's id and its epoch come together")
         timeout_ms = request.transaction_timeout
         broker.transactions.init(request.transactional_id, timeout_ms, _expected(request), done)
     except BrokerError as error:

@@ -116,10 +116,17 @@ def _check_level(update: Any) -> None:
 def elect(broker: Broker, _: Exchange, request: Any) -> Body:
     """No election is ever needed: each partition is led by its only replica."""
     kind = getattr(request, "election_type", PREFERRED)
-    if kind not in {PREFERRED, UNCLEAN}:
-        return {"error_code": ErrorCode.INVALID_REQUEST}
-    if request.topic_partitions is None:
+    if not request.topic_partitions:
         return {"replica_election_results": ()}
+    if kind not in {PREFERRED, UNCLEAN}:
+        refused = BrokerError(ErrorCode.INVALID_REQUEST, f"there is no election of type {kind}")
+        return {
+            "error_code": refused.code,
+            "replica_election_results": [
+                {"topic": topic.topic, "partition_result": [_not_elected(index, refused) for index in topic.partitions]}
+                for topic in request.topic_partitions
+            ],
+        }
     return {
         "replica_election_results": [
             {
@@ -137,6 +144,10 @@ def _elected(broker: Broker, topic: str, index: int) -> Body:
         broker.catalog.log(topic, index)
     except BrokerError as unknown:
         error = unknown
+    return _not_elected(index, error)
+
+
+def _not_elected(index: int, error: BrokerError) -> Body:
     return {"partition_id": index, "error_code": error.code, "error_message": error.message}
 
 
@@ -145,6 +156,8 @@ def _elected(broker: Broker, topic: str, index: int) -> Body:
 
 def reassign(broker: Broker, _: Exchange, request: Any) -> Body:
     """A partition may be assigned to this broker, where it is."""
+    if not request.topics:
+        return {"error_message": "", "allow_replication_factor_change": True}
     return {
         "error_message": None,
         "allow_replication_factor_change": getattr(request, "allow_replication_factor_change", True),

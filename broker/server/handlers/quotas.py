@@ -25,6 +25,8 @@ def describe(broker: Broker, _: Exchange, request: Any) -> Body:
             return _refused(f"{component.entity_type!r} is named twice")
         if component.match_type not in {EXACT, DEFAULT, ANY}:
             return _refused(f"there is no way to match numbered {component.match_type}")
+        if (component.match is None) is (component.match_type == EXACT):
+            return _refused("a name is for a match of one name, and for nothing else")
         wanted[component.entity_type] = component
     if "ip" in wanted and len(wanted) > 1:
         return _refused("quotas of an ip are for nothing else beside it")
@@ -59,10 +61,11 @@ def alter(broker: Broker, _: Exchange, request: Any) -> Body:
     """Set and remove limits; each entity succeeds or fails by itself."""
     entries, changed = [], False
     for entry in request.entries:
-        named = [{"entity_type": item.entity_type, "entity_name": item.entity_name} for item in entry.entity]
+        names = {item.entity_type: item.entity_name for item in entry.entity}  # the last of each type counts
+        named = [{"entity_type": kind, "entity_name": name} for kind, name in names.items()]
         result: dict[str, Any] = {"error_message": None, "entity": named}
         try:
-            entity = _entity(entry.entity)
+            entity = _entity(names)
             _check(entity, entry.ops)
             if not request.validate_only:
                 values = {op.key: op.value for op in entry.ops if not op.remove}
@@ -76,19 +79,18 @@ def alter(broker: Broker, _: Exchange, request: Any) -> Body:
     return {"entries": entries}
 
 
-def _entity(items: Any) -> Entity:
-    entity = frozenset((item.entity_type, item.entity_name) for item in items)
-    kinds = {kind for kind, _ in entity}
-    if not kinds or not kinds <= ENTITY_TYPES or len(kinds) != len(items) or ("ip" in kinds and len(kinds) > 1):
-        raise BrokerError(
-            ErrorCode.INVALID_REQUEST, "a quota is for a user, a client-id, both, or an ip; each named once"
-        )
-    if any(name == "" for _, name in entity):
+def _entity(names: dict[str, str | None]) -> Entity:
+    kinds = names.keys()
+    if not kinds or not kinds <= ENTITY_TYPES or ("ip" in kinds and len(kinds) > 1):
+        raise BrokerError(ErrorCode.INVALID_REQUEST, "a quota is for a user, a client-id, both, or an ip")
+    if "" in names.values():
         raise BrokerError(ErrorCode.INVALID_REQUEST, "an entity's name is not empty; the default of a type is null")
-    return entity
+    return frozenset(names.items())
 
 
 def _check(entity: Entity, ops: Any) -> None:
+    if len({op.key for op in ops}) != len(ops):
+        raise BrokerError(ErrorCode.INVALID_REQUEST, "a quota is named twice for one entity")
     allowed = IP_KEYS if any(kind == "ip" for kind, _ in entity) else CLIENT_KEYS
     for op in ops:
         if op.key not in allowed:

@@ -45,9 +45,9 @@ def alter(broker: Broker, _: Exchange, request: Any) -> Body:
     errors: dict[str, BrokerError | None] = {}
     for item in changes:
         try:
+            _check(broker, item)
             if twice[item.name, item.mechanism] > 1:
                 raise BrokerError(ErrorCode.DUPLICATE_RESOURCE, "a credential is altered twice in one request")
-            _check(broker, item)
         except BrokerError as error:
             errors[item.name] = errors.get(item.name) or error
         else:

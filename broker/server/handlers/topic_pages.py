@@ -18,10 +18,9 @@ def describe(broker: Broker, _: Exchange, request: Any) -> Body:
     names = sorted({topic.name for topic in request.topics} or broker.catalog.topics)
     cursor = request.cursor
     if cursor is not None:
-        if cursor.partition_index < 0:
-            return {"topics": (), "next_cursor": None}
-        if request.topics and cursor.topic_name not in names:
-            return {"topics": [{"error_code": ErrorCode.INVALID_REQUEST, "name": name} for name in names]}
+        if cursor.partition_index < 0 or (request.topics and cursor.topic_name not in names):
+            refused = names if request.topics else ()
+            return {"topics": [{"error_code": ErrorCode.INVALID_REQUEST, "name": name} for name in refused]}
         names = [name for name in names if name >= cursor.topic_name]
     left = min(max(request.response_partition_limit, 1), MAX_PARTITIONS)
     topics: list[Body] = []
@@ -44,7 +43,7 @@ def describe(broker: Broker, _: Exchange, request: Any) -> Body:
 
 def _unknown(broker: Broker, name: str) -> Body:
     error = broker.catalog.name_error(name) or ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-    return {"error_code": error, "name": name}
+    return {"error_code": error, "name": name, "topic_authorized_operations": TOPIC_OPERATIONS}
 
 
 def _described(broker: Broker, topic: Topic, page: Sequence[Any]) -> Body:

@@ -63,15 +63,22 @@ def _create_one(broker: Broker, wanted: Any, *, validate_only: bool) -> dict[str
 
 
 def _settings(broker: Broker, wanted: Any) -> dict[str, str]:
-    settings = {item.name: item.value for item in wanted.configs if item.value is not None}
+    unset = [item.name for item in wanted.configs if item.value is None]
+    if unset:
+        raise BrokerError(
+            ErrorCode.INVALID_CONFIG, f"settings of a topic have values; none came for {', '.join(unset)}"
+        )
+    settings = {item.name: item.value for item in wanted.configs}
     broker.catalog.log_config(settings)
     return settings
 
 
 def _partition_count(broker: Broker, wanted: Any) -> int:
     if not wanted.assignments:
-        count = wanted.num_partitions
-        return broker.config.num_partitions if count == DEFAULT else count
+        count = broker.config.num_partitions if wanted.num_partitions == DEFAULT else wanted.num_partitions
+        if count < 1:
+            raise BrokerError(ErrorCode.INVALID_PARTITIONS, f"a topic has at least one partition, not {count}")
+        return count
     if wanted.num_partitions != DEFAULT or wanted.replication_factor != DEFAULT:
         raise BrokerError(ErrorCode.INVALID_REQUEST, "give either counts or an assignment of replicas, not both")
     indexes = sorted(item.partition_index for item in wanted.assignments)
@@ -128,7 +135,7 @@ def _to_delete(broker: Broker, name: str | None, topic_id: Any) -> Topic:
     if name is None:
         topic = broker.catalog.by_id.get(topic_id)
         if topic is None:
-            raise BrokerError(ErrorCode.UNKNOWN_TOPIC_ID)
+            raise BrokerError(ErrorCode.UNKNOWN_TOPIC_ID, f"there is no topic with the id {topic_id}")
     else:
         topic = broker.catalog.get(name)
     if topic.internal:

@@ -66,7 +66,7 @@ class Campaign:
         self.versions = common_versions(ours, theirs)
         self.kinds: Counter[tuple[ApiKey, int]] = Counter()
         self.sent = 0
-        self.salt = salt
+        self.salt, self.prefix = salt, ""
         for port in (ours, theirs):
             wake_coordinators(port)
 
@@ -82,6 +82,7 @@ class Campaign:
     def episode(self, seed: str, theme: tuple[list[tuple[int, Kind]], ...]) -> Found | None:
         """One episode; what differed first, if anything did."""
         draw = Draw(seed, self.versions, self.salt)
+        self.prefix = draw.prefix
         choices, weights = kinds(*theme)
         before: list[Request] = []
         try:
@@ -116,27 +117,39 @@ class Campaign:
         return found
 
     def _answers(self, request: Request) -> list[Difference]:
-        for attempt in range(RETRIES):
-            found = self._pair(request, ANSWER_SECONDS if attempt else HELD_SECONDS)
-            found = [one for one in found if not known_difference(request, one)]
-            if not found or not any(one.theirs in NOT_YET for one in found if isinstance(one.theirs, int)):
+        mine, other = self._both(request.connection, HELD_SECONDS)
+        for _ in range(RETRIES):
+            found = [one for one in self._compared(mine, other) if not known_difference(request, one)]
+            if not any(one.theirs in NOT_YET for one in found if isinstance(one.theirs, int)):
                 return found
             time.sleep(SETTLE_SECONDS / 2)
-            for side in (self.ours, self.theirs):
-                side.begin(request)
+            self.theirs.begin(request)
+            other = self.theirs.answer(request.connection, ANSWER_SECONDS)
         return found
 
     def _pair(self, request: Request, seconds: float) -> list[Difference]:
+        return self._compared(*self._both(request.connection, seconds))
+
+    def _both(self, connection: str, seconds: float) -> tuple[Any, Any]:
         """Both answers; neither is a difference, one alone is if it stays so."""
-        connection = request.connection
         mine = self.ours.answer(connection, seconds)
         other = self.theirs.answer(connection, ANSWER_SECONDS if mine is not None else seconds)
         if mine is None and other is not None:
             mine = self.ours.answer(connection, ANSWER_SECONDS)
+        return mine, other
+
+    def _compared(self, mine: Any, other: Any) -> list[Difference]:
         if all(isinstance(answer, dict) and "unreadable" in answer for answer in (mine, other)):
             return []  # times below zero, which kio does not read, beside producer ids of each broker's own
+        mine, other = self._of_the_episode(mine), self._of_the_episode(other)
         masked = View(self.ours.known).of(mine), View(self.theirs.known).of(other)
         return list(differences(*masked))
+
+    def _of_the_episode(self, answer: Any) -> Any:
+        """An answer without groups of episodes before, which live on as each ended."""
+        if not isinstance(answer, dict) or not all("group_id" in item for item in answer.get("groups", ({},))):
+            return answer
+        return {**answer, "groups": [item for item in answer["groups"] if item["group_id"].startswith(self.prefix)]}
 
 
 def opening(draw: Draw) -> Request:

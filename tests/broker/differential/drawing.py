@@ -21,14 +21,14 @@ class Draw:
     def __init__(self, seed: str, versions: dict[int, tuple[int, int]], salt: str = "e") -> None:
         self.random = random.Random(seed)
         self.versions = versions
-        prefix = f"{salt}{seed.replace(':', '-')}"
-        self.topics = [f"{prefix}-{letter}" for letter in "abc"]
-        self.compacted = f"{prefix}-compacted"
-        self.missing = f"{prefix}-missing"
-        self.groups = [f"{prefix}-group-{number}" for number in range(3)]
-        self.consumers = [f"{prefix}-consumers-{number}" for number in range(2)]
-        self.producers = [f"{prefix}-producer-{number}" for number in range(3)]
-        self.transactional = [f"{prefix}-txn-{number}" for number in range(3)]
+        self.prefix = prefix = f"{salt}{seed.replace(':', '-')}-"
+        self.topics = [f"{prefix}{letter}" for letter in "abc"]
+        self.compacted = f"{prefix}compacted"
+        self.missing = f"{prefix}missing"
+        self.groups = [f"{prefix}group-{number}" for number in range(3)]
+        self.consumers = [f"{prefix}consumers-{number}" for number in range(2)]
+        self.producers = [f"{prefix}producer-{number}" for number in range(3)]
+        self.transactional = [f"{prefix}txn-{number}" for number in range(3)]
         self.now_ms = time.time_ns() // 1_000_000
         self.sequences: dict[tuple[str, str, int], int] = {}
 

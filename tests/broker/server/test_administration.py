@@ -133,7 +133,7 @@ def test_dynamic_settings_of_the_broker(wire) -> None:
     assert alter(wire, BROKER, "", log_retention_bytes=None) == 0
     assert setting(wire, TOPIC, topic, "retention.bytes") == ("-1", 5)
     assert alter(wire, BROKER, "0", node_id="7") == 42
-    assert alter(wire, BROKER, "0", log_retention_bytes="many") == 40
+    assert alter(wire, BROKER, "0", log_retention_bytes="many") == 42
 
 
 def test_settings_of_groups(wire) -> None:
