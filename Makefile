@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: taxi taxi-clean debs test check format bench bench-faust nexmark plan docs dist differential cut chaos crash-broker \
+.PHONY: taxi taxi-clean debs test check format bench bench-broker bench-faust nexmark plan docs dist differential cut chaos crash-broker \
 	fuzz-broker differential-broker kafka-tools clients clean help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo 'make test        set up, then run the tests (ARGS="-k windows" to choose)'
 	@echo 'make check       formatting, lint, types, import contracts, tests'
 	@echo 'make bench       measure (ARGS="--records 200000" for a quick look)'
+	@echo 'make bench-broker  the broker measured (ARGS="--against kafka": beside Apache Kafka; ARGS="--scale 0.01" for a quick look)'
 	@echo 'make nexmark     the Nexmark queries, checked against DuckDB and measured (ARGS="--query q5" for one)'
 	@echo 'make docs        build the documentation into site/, with warnings as errors'
 	@echo 'make bench-faust  the same applications on Faust and on streams.compat.faust'
@@ -64,6 +65,9 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-broker: $(STAMP)
+	@$(BIN)/python -m benchmarks.broker $(ARGS)
 
 nexmark: $(STAMP)
 	@$(BIN)/python -m benchmarks.nexmark $(ARGS)
