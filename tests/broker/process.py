@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-START_SECONDS = 20
+START_SECONDS = 60
 
 
 class BrokerProcess:
