@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,9 +69,10 @@ def running(name: str, command: Sequence[str], directory: Path) -> Iterator[Watc
 
 
 @contextmanager
-def broker(directory: Path) -> Iterator[tuple[Watched, str]]:
-    """The bundled broker on a free port, and its address."""
+def broker(directory: Path, settings: Mapping[str, str] | None = None) -> Iterator[tuple[Watched, str]]:
+    """The bundled broker on a free port, and its address. `settings` are by Kafka's names."""
     command = [sys.executable, "-m", "broker", "--data-dir", str(directory / "broker"), "--listen", "127.0.0.1:0"]
+    command += [f"--set={name}={value}" for name, value in (settings or {}).items()]
     with running("broker", command, directory) as watched:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:

@@ -50,6 +50,9 @@ class BrokerConfig:
         choices=("group-commit", "interval", "os"),
     )
     log_flush_interval_ms: int = _setting(1_000, "Time between syncs when log.flush=interval.", low=1, high=MAX_INT)
+    log_flush_offset_checkpoint_interval_ms: int = _setting(
+        60_000, "Time between two notes of how far the logs are synced; a crash has what is behind checked.", low=1
+    )
     log_segment_bytes: int = _setting(1 << 30, "Size at which a segment is closed.", low=14, high=MAX_INT)
     log_roll_ms: int = _setting(604_800_000, "Age at which a segment is closed.", low=1)
     log_index_interval_bytes: int = _setting(4_096, "Bytes of log between two index entries.", low=0, high=MAX_INT)

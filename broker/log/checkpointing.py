@@ -11,9 +11,15 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from broker.log.checkpoints import HIGH_WATERMARKS, LEADER_EPOCHS, RECOVERY_POINTS, sync_file, write_offsets
+from broker.log.checkpoints import (
+    HIGH_WATERMARKS,
+    RECOVERY_POINTS,
+    sync_file,
+    sync_partition_directory,
+    write_offsets,
+)
 from broker.log.partition_log import PartitionLog
-from broker.log.snapshots import keep_snapshots, write_snapshot
+from broker.log.snapshots import keep_snapshots, snapshot_path, write_snapshot
 
 Offsets = dict[tuple[str, int], int]
 
@@ -24,6 +30,7 @@ class Checkpoint:
     def __init__(self, directory: Path, logs: Iterable[PartitionLog]) -> None:
         self._directory = directory
         self._files: list[Path] = []
+        self._directories: list[Path] = []
         self._reached: list[tuple[PartitionLog, int]] = []
         self._points: Offsets = {}
         self._high_watermarks: Offsets = {}
@@ -36,9 +43,10 @@ class Checkpoint:
         if point > log.checkpointed:
             for segment in log.segments_since(log.checkpointed):
                 segment.flush_indexes()
-                self._files += [segment.path, *segment.index_paths]
-            self._files.append(log.directory / LEADER_EPOCHS)
-            write_snapshot(log.directory, log.producers, log.log_end_offset)
+                rolled = snapshot_path(log.directory, segment.base_offset)
+                self._files += [segment.path, *segment.index_paths, rolled]
+            self._files.append(write_snapshot(log.directory, log.producers, log.log_end_offset))
+            self._directories.append(log.directory)
             keep_snapshots(log.directory, {segment.base_offset for segment in log.segments})
             self._reached.append((log, point))
         self._points[key] = point
@@ -49,6 +57,9 @@ class Checkpoint:
         for path in self._files:
             with suppress(FileNotFoundError):
                 sync_file(path)
+        for directory in self._directories:
+            with suppress(FileNotFoundError):
+                sync_partition_directory(directory)
         write_offsets(self._directory / RECOVERY_POINTS, self._points)
         write_offsets(self._directory / HIGH_WATERMARKS, self._high_watermarks)
 

@@ -10,6 +10,7 @@ Source: Kafka's OffsetCheckpointFile, LeaderEpochCheckpointFile, PartitionMetada
 import base64
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -52,6 +53,14 @@ def sync_file(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_partition_directory(path: Path) -> None:
+    """Make durable which files a partition has, with the small ones that are written without a sync."""
+    for name in (PARTITION_METADATA, LEADER_EPOCHS):
+        with suppress(FileNotFoundError):
+            sync_file(path / name)
+    sync_directory(path)
 
 
 def names_in(path: Path) -> list[str]:

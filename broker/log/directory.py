@@ -32,6 +32,7 @@ from broker.log.checkpoints import (
     read_properties,
     read_topic_id,
     sync_directory,
+    sync_partition_directory,
     uuid_text,
     write_atomically,
     write_offsets,
@@ -123,7 +124,9 @@ class LogDirectory:
             self.recovered = True
             seconds = time.monotonic() - began
             on_message(f"the last stop was not clean: checked {len(self._logs)} partitions in {seconds:.2f} s")
-        marker.unlink(missing_ok=True)
+        if clean:
+            marker.unlink()
+            sync_directory(self.path)  # or a power failure brings it back, and what it vouches for is no more
 
     def _origin(self, folder: Path, topic: str, partition: int, topic_id: UUID, config: LogConfig) -> Origin:
         return Origin(folder, topic, partition, topic_id, config, self.files)
@@ -220,6 +223,8 @@ class LogDirectory:
         """Sync and close everything and leave the mark of a clean stop; the lock goes last."""
         for log in self._logs.values():
             log.close()
+            if log.directory_dirty:
+                sync_partition_directory(log.directory)
         self.checkpoint()
         self.save_start_offsets()
         for log in self._logs.values():

@@ -22,7 +22,7 @@ from typing import NamedTuple, Protocol
 
 from broker.errors import BrokerError, ErrorCode
 from broker.log.checkpointing import Checkpoint
-from broker.log.checkpoints import PARTITION_METADATA, sync_directory, sync_file
+from broker.log.checkpoints import sync_partition_directory
 from broker.log.log_reader import Mark
 from broker.log.partition_log import Committer, PartitionLog
 from broker.log.segment import Segment
@@ -143,6 +143,7 @@ class Flusher:
             )
             behind, self._dirty = self._dirty, {}  # what is appended in answer to the failure is for the next round
             for log in {part.log: None for part in work} | behind:
+                log.directory_dirty = True  # whatever of it was lost
                 log.take_back()
         self._settle(error)
 
@@ -202,8 +203,7 @@ def _sync(descriptors: Sequence[int], directories: Sequence[Path]) -> None:
         os.fdatasync(descriptor)
     for directory in directories:
         with suppress(FileNotFoundError):  # deleted meanwhile
-            sync_file(directory / PARTITION_METADATA)  # written without, when the partition was made
-            sync_directory(directory)
+            sync_partition_directory(directory)
 
 
 def _look_at_failure(future: asyncio.Future[None]) -> None:

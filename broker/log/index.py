@@ -14,6 +14,7 @@ from pathlib import Path
 from struct import Struct
 from typing import ClassVar
 
+from broker.log.checkpoints import sync_file
 from broker.log.open_files import OpenFiles
 
 OFFSET_ENTRY = Struct(">ii")
@@ -75,6 +76,8 @@ class _EntryFile:
         if data is None:
             if not self.path.exists():
                 self.path.touch()
+            if sync:
+                sync_file(self.path)
             return
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o644)
         try:
@@ -96,6 +99,15 @@ class _EntryFile:
     def forget(self) -> None:
         """The file changes or goes: what was read of it counts no more."""
         self._files.forget_contents(self.path)
+
+    def keep_ascending(self) -> None:
+        """After a crash: drop everything from the first entry on that does not ascend, as zeros do not."""
+        before, kept = (-1, -1), 0
+        for first, second in self.entry.iter_unpack(self._loaded()):
+            if first <= before[0] or second < before[1]:
+                break
+            before, kept = (first, second), kept + 1
+        self.keep(kept)
 
     def reset(self) -> None:
         """Begin anew, in memory; the next flush replaces the file."""

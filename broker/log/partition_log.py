@@ -226,6 +226,7 @@ class PartitionLog:
         segment.append(prefix, memoryview(records)[_PREFIX_BYTES:], last, header.max_timestamp)
         if self.leader_epoch > self.epochs.latest:
             self.epochs.assign(self.leader_epoch, base)
+            self.directory_dirty = True
         self.log_end_offset = last + 1
         if marker is not None:
             self._end_transaction(header, base, commit=marker.commit, coordinator_epoch=marker.coordinator_epoch)
@@ -417,9 +418,13 @@ class PartitionLog:
     def close(self) -> None:
         """Make the indexes and producer state on disk complete; a checkpoint syncs them."""
         for segment in self.segments:
+            entries = len(segment.time_index)
             segment.time_index.append(segment.max_timestamp, segment.max_timestamp_offset)
+            if len(segment.time_index) > entries:  # behind the last checkpoint's back
+                self.checkpointed = min(self.checkpointed, segment.base_offset)
             segment.flush_indexes()
-        write_snapshot(self.directory, self.producers, self.log_end_offset)
+        if self.log_end_offset > self.checkpointed:  # or that of the last checkpoint is there, and synced
+            write_snapshot(self.directory, self.producers, self.log_end_offset)
 
     def release(self) -> None:
         """Close all files."""

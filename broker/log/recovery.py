@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from broker.errors import CorruptLog
+from broker.log.checkpoints import LEADER_EPOCHS, sync_partition_directory
 from broker.log.config import LogConfig
 from broker.log.leader_epochs import LeaderEpochs
 from broker.log.open_files import OpenFiles
@@ -24,7 +26,7 @@ from broker.log.producer_loading import load_producers
 from broker.log.scan import Damage, mapped, sound_batches
 from broker.log.segment import Segment
 from broker.log.segments import Segments, new_segment
-from broker.log.snapshots import keep_snapshots
+from broker.log.snapshots import drop_broken_snapshots, keep_snapshots
 from broker.log.swap import finish_swaps, segment_bases
 
 SET_ASIDE_SUFFIX = ".damaged"
@@ -54,7 +56,7 @@ def open_log(origin: Origin, on_message: Message) -> PartitionLog:
     """
     finish_swaps(origin.directory)
     segments = _load_segments(origin)
-    epochs = LeaderEpochs(origin.directory)
+    epochs = LeaderEpochs(origin.directory) if origin.clean else _epochs_after_crash(origin, segments, on_message)
     rescan = _believe if origin.clean else _rescan
     rescanned_from = rescan(origin, segments, epochs, on_message)
     end = _end_offset(segments.active)
@@ -63,6 +65,8 @@ def open_log(origin: Origin, on_message: Message) -> PartitionLog:
         end = origin.log_start_offset
     epochs.cut_at(end)
     rescanned_from = min(rescanned_from, end)
+    if not origin.clean:
+        drop_broken_snapshots(origin.directory)
     producers = load_producers(origin.directory, segments, up_to=rescanned_from, end=end)
     keep_snapshots(origin.directory, {segment.base_offset for segment in segments})
     start = max(origin.log_start_offset, segments.first.base_offset)
@@ -81,6 +85,23 @@ def open_log(origin: Origin, on_message: Message) -> PartitionLog:
     )
     log.directory_dirty = False
     return log
+
+
+def _epochs_after_crash(origin: Origin, segments: Segments, on_message: Message) -> LeaderEpochs:
+    """The leader epochs; from the batches that were synced, if the file was not."""
+    try:
+        epochs = LeaderEpochs(origin.directory)
+        if epochs.latest >= 0 or not origin.recovery_point:
+            return epochs
+    except CorruptLog:
+        (origin.directory / LEADER_EPOCHS).unlink()
+        epochs = LeaderEpochs(origin.directory)
+    on_message(f"{origin.directory / LEADER_EPOCHS}: did not reach the disk whole and is rebuilt from the log")
+    for segment in segments:
+        for _, header in segment.headers():
+            if header.base_offset < origin.recovery_point:
+                epochs.assign(header.leader_epoch, header.base_offset, save=False)
+    return epochs
 
 
 def _load_segments(origin: Origin) -> Segments:
@@ -141,11 +162,15 @@ def _rescan(origin: Origin, segments: Segments, epochs: LeaderEpochs, on_message
             _set_aside(segments, segment, on_message)
             break
     epochs.save(sync=False)
+    if _end_offset(segments.active) > origin.recovery_point:  # served from now on, so their files' names must stay
+        sync_partition_directory(origin.directory)
     return began_at
 
 
 def _trusted_start(segment: Segment, recovery_point: int) -> tuple[int, int]:
     """(position, offset) from which a segment has to be checked: that of the last indexed batch that was synced."""
+    segment.index.keep_ascending()
+    segment.time_index.keep_ascending()
     trusted = [entry for entry in segment.index.entries() if entry[0] < recovery_point and entry[1] < segment.size]
     if not trusted:
         segment.index.reset()

@@ -1,7 +1,7 @@
 """The producer snapshots of a partition: `<offset>.snapshot` holds the producers as they were before that offset.
 
-Written when a segment is rolled, at checkpoints and when the log is closed. A snapshot is found whole by its CRC, so it is
-not synced: after a crash an older one and a longer replay do as well.
+Written when a segment is rolled, at checkpoints and when the log is closed; only checkpoints, and with them a clean stop,
+sync it. A snapshot is found whole by its CRC: after a crash an older one and a longer replay do as well.
 
 Rules: files only; what is in them is `producer_state`'s.
 """
@@ -25,9 +25,21 @@ def snapshot_offsets(directory: Path) -> list[int]:
     return sorted(int(stem) for stem in stems if stem.isdigit())
 
 
-def write_snapshot(directory: Path, producers: ProducerState, offset: int) -> None:
-    """Store the state before `offset`."""
-    snapshot_path(directory, offset).write_bytes(producers.snapshot())
+def write_snapshot(directory: Path, producers: ProducerState, offset: int) -> Path:
+    """Store the state before `offset`; the file."""
+    path = snapshot_path(directory, offset)
+    path.write_bytes(producers.snapshot())
+    return path
+
+
+def drop_broken_snapshots(directory: Path) -> None:
+    """After a crash: snapshots that never reached the disk whole are of no use, and would be passed over for ever."""
+    for offset in snapshot_offsets(directory):
+        path = snapshot_path(directory, offset)
+        try:
+            ProducerState.from_snapshot(path.read_bytes())
+        except ValueError:
+            path.unlink()
 
 
 def latest_snapshot(directory: Path, *, up_to: int) -> tuple[ProducerState, int] | None:

@@ -50,6 +50,7 @@ def _complete(directory: Path, base: int, replaced: list[int]) -> None:
     for old in replaced:
         for suffix in reversed(LOG_SUFFIXES):
             _file(directory, old, suffix).unlink(missing_ok=True)
+    sync_directory(directory)  # or a power failure could bring back an old segment beside the new one that replaced it
     for suffix in reversed(LOG_SUFFIXES):
         path = _file(directory, base, suffix + SWAP)
         if path.exists():

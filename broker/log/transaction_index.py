@@ -12,6 +12,8 @@ from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 
+from broker.log.checkpoints import write_atomically
+
 _ENTRY = Struct(">hqqqq")
 _VERSION = 0
 
@@ -38,8 +40,8 @@ class TransactionIndex:
     def entries(self) -> list[AbortedTransaction]:
         """All entries, by ascending marker offset."""
         if self._entries is None:
-            self._entries = self._read()
-            self._written = len(self._entries)
+            self._entries, torn = self._read()
+            self._written = -1 if torn else len(self._entries)
         return self._entries
 
     def append(self, transaction: AbortedTransaction) -> None:
@@ -66,18 +68,37 @@ class TransactionIndex:
             return
         if not self._entries:
             self.path.unlink(missing_ok=True)
+        elif self._written < 0:
+            write_atomically(self.path, _packed(self._entries))
         else:
-            with self.path.open("wb") as file:
-                file.write(b"".join(_ENTRY.pack(_VERSION, *entry) for entry in self._entries))
-                file.flush()
-                if sync:
-                    os.fsync(file.fileno())
+            self._extend(self._entries[self._written :], sync=sync)
         self._written = len(self._entries)
 
-    def _read(self) -> list[AbortedTransaction]:
+    def _extend(self, entries: list[AbortedTransaction], *, sync: bool) -> None:
+        """Write behind what is there: a power failure must not take with it what was synced before."""
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o644)
+        try:
+            os.ftruncate(descriptor, self._written * _ENTRY.size)
+            os.pwrite(descriptor, _packed(entries), self._written * _ENTRY.size)
+            if sync:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _read(self) -> tuple[list[AbortedTransaction], bool]:
+        """The sound entries, and whether more follows: what cannot be an entry, as zeros cannot, never reached the disk."""
         try:
             data = self.path.read_bytes()
         except FileNotFoundError:
-            return []
-        whole = len(data) // _ENTRY.size * _ENTRY.size
-        return [AbortedTransaction(*fields[1:]) for fields in _ENTRY.iter_unpack(data[:whole])]
+            return [], False
+        entries: list[AbortedTransaction] = []
+        for fields in _ENTRY.iter_unpack(data[: len(data) // _ENTRY.size * _ENTRY.size]):
+            entry = AbortedTransaction(*fields[1:])
+            if entry.last_offset <= max(entry.first_offset, entries[-1].last_offset if entries else -1):
+                break
+            entries.append(entry)
+        return entries, len(entries) * _ENTRY.size < len(data)
+
+
+def _packed(entries: list[AbortedTransaction]) -> bytes:
+    return b"".join(_ENTRY.pack(_VERSION, *entry) for entry in entries)

@@ -31,7 +31,6 @@ from broker.server.housekeeping import Housekeeping
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT_INTERVAL_MS = 60_000
 EXPIRY_INTERVAL_MS = 600_000
 MARKER_RETRY_SECONDS = 1.0
 RETRIED_MARKERS = frozenset({ErrorCode.KAFKA_STORAGE_ERROR, ErrorCode.COORDINATOR_NOT_AVAILABLE})
@@ -193,7 +192,7 @@ class Broker:
     def _keep_house(self) -> None:
         config, every = self.config, self._housekeeping.every
         every(config.log_retention_check_interval_ms, "retention", self._apply_retention)
-        every(CHECKPOINT_INTERVAL_MS, "checkpoint", self.flusher.checkpoint)
+        every(config.log_flush_offset_checkpoint_interval_ms, "checkpoint", self.flusher.checkpoint)
         every(config.offsets_retention_check_interval_ms, "expiry of offsets", self.groups.expire)
         every(
             config.transaction_abort_timed_out_transaction_cleanup_interval_ms,

@@ -4,11 +4,16 @@ import fcntl
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).parent
 FETCHED = HERE / "build" / "libs"
 FETCH_SECONDS = 600
+FRUGAL = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""Quick to start and content with little: for tests."""
+FAST = ("-Xms1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35")
+"""As kafka-server-start.sh has them: for measurements."""
 WANTED = ("kafka_2.13-*.jar", "kafka-tools-*.jar", "kafka-streams-*-test.jar", "log4j-core-*.jar", "hamcrest-*.jar")
 
 
@@ -41,8 +46,8 @@ def _fetch() -> None:
         raise KafkaMissingError(f"Maven did not fetch Kafka's jars: {(done.stdout + done.stderr)[-1000:]}")
 
 
-def java(main: str, *arguments: str, memory: str = "512m") -> list[str]:
+def java(main: str, *arguments: str, memory: str = "512m", options: Sequence[str] = FRUGAL) -> list[str]:
     """The command that runs one of Kafka's programs. Raises: KafkaMissingError."""
-    options = [f"-Xmx{memory}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    options = [f"-Xmx{memory}", *options]
     settings = f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"
     return ["java", *options, settings, "-cp", f"{libraries()}/*", main, *arguments]

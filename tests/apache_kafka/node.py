@@ -3,9 +3,10 @@
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from tests.apache_kafka.libraries import java
+from tests.apache_kafka.libraries import FRUGAL, java
 
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
 READY_SECONDS = 240
@@ -32,10 +33,11 @@ def free_port() -> int:
 
 
 class ApacheKafka:
-    """One node with its data in `folder`. `settings` are broker settings by Kafka's names."""
+    """One node with its data in `folder`. `settings` are broker settings by Kafka's names, `options` Java's."""
 
-    def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, settings: dict[str, str] | None = None, options: Sequence[str] = FRUGAL) -> None:
         self.folder = folder
+        self._options = options
         self.port, controller = free_port(), free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._properties = folder / "server.properties"
@@ -59,13 +61,18 @@ class ApacheKafka:
         """What it wrote on stderr, over all its starts."""
         return (self.folder / "kafka.log").read_text()
 
+    def format(self) -> None:
+        """Make the data directory, if it is not there yet. Raises: KafkaMissingError."""
+        if not (self.folder / "data").exists():
+            options = ("format", "-t", CLUSTER_ID, "-c", str(self._properties))
+            with (self.folder / "kafka.log").open("ab") as log:
+                subprocess.run(java("kafka.tools.StorageTool", *options), stdout=log, stderr=log, check=True)
+
     def start(self) -> "ApacheKafka":
         """Returns when it serves. Raises: KafkaMissingError, RuntimeError."""
+        self.format()
         with (self.folder / "kafka.log").open("ab") as log:
-            if not (self.folder / "data").exists():
-                options = ("format", "-t", CLUSTER_ID, "-c", str(self._properties))
-                subprocess.run(java("kafka.tools.StorageTool", *options), stdout=log, stderr=log, check=True)
-            command = java("kafka.Kafka", str(self._properties), memory="1g")
+            command = java("kafka.Kafka", str(self._properties), memory="1g", options=self._options)
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.monotonic() + READY_SECONDS
         while not self._serves():

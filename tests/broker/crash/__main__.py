@@ -13,9 +13,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="crash", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--power", action="store_true", help="lose what was not synced at every death")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="headrace-crash-"))
-    campaign = Campaign(folder, arguments.seed)
+    campaign = Campaign(folder, arguments.seed, power=arguments.power)
     began = time.monotonic()
     try:
         for line in campaign.run(arguments.rounds):

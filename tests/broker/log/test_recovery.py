@@ -194,3 +194,80 @@ def test_segments_behind_a_damaged_one_are_set_aside(tmp_path: Path) -> None:
     assert paths[2].with_name(paths[2].name + ".damaged").read_bytes() == bytes_before
     assert len(messages) == 2
     log.segments.active.release_file()
+
+
+def synced_log(folder: Path) -> list[str]:
+    """Twelve batches, two aborted transactions among them, closed; offsets below 8 count as written down."""
+    folder.mkdir()
+    log = reopen(folder, [], clean=True)
+    for number in range(6):
+        transactional = number in {1, 4}
+        producer = (9, 0, number // 3) if transactional else (-1, -1, -1)
+        stamp = NOW_MS + number
+        log.append(batch(f"v{number}", timestamp=stamp, producer=producer, transactional=transactional), now_ms=NOW_MS)
+        if transactional:
+            marker = build_marker(9, 0, commit=False, coordinator_epoch=0, timestamp_ms=stamp)
+            log.append(marker, now_ms=NOW_MS, client=False)
+    log.close()
+    values = values_from(log, committed=True)
+    log.release()
+    return values
+
+
+@pytest.mark.parametrize("suffix", ["index", "timeindex", "txnindex"])
+def test_zeros_behind_what_was_synced(tmp_path: Path, suffix: str) -> None:
+    """Sectors of zeros, which a power failure leaves behind an index's synced entries, are no entries."""
+    folder = tmp_path / "log"
+    synced_log(folder)
+    path = (folder / FILE).with_suffix(f".{suffix}")
+    before = path.read_bytes()
+    path.write_bytes(before + bytes(340))
+    log = reopen(folder, [], point=log_end(folder))
+    log.close()
+    assert path.read_bytes() == before
+    assert log.offset_of_max_timestamp() == (NOW_MS + 5, 7)
+    assert [entry.first_offset for entry in log.aborted_transactions(0, 8)] == [1, 5]
+
+
+def log_end(folder: Path) -> int:
+    return reopen(folder, [], clean=True).log_end_offset
+
+
+def test_aborted_transactions_are_written_behind_those_that_are_safe(tmp_path: Path) -> None:
+    """An index of aborted transactions grows in place: at no moment is less of it on the disk than was synced."""
+    folder = tmp_path / "log"
+    synced_log(folder)
+    path = (folder / FILE).with_suffix(".txnindex")
+    before, inode = path.read_bytes(), path.stat().st_ino
+    log = reopen(folder, [], clean=True)
+    with path.open("rb") as seen:
+        log.append(batch("x", producer=(9, 0, 2), transactional=True), now_ms=NOW_MS)
+        marker = build_marker(9, 0, commit=False, coordinator_epoch=0, timestamp_ms=NOW_MS)
+        log.append(marker, now_ms=NOW_MS, client=False)
+        log.close()
+        grown = seen.read()
+    assert (path.stat().st_ino, grown[: len(before)]) == (inode, before)
+    assert len(grown) > len(before)
+
+
+@pytest.mark.parametrize("contents", [b"", bytes(30), b"0\n1\n"])
+def test_leader_epochs_that_did_not_reach_the_disk(tmp_path: Path, contents: bytes) -> None:
+    """A file of leader epochs that is empty, zero or half is rebuilt from the log, and the next epoch is a new one."""
+    folder = tmp_path / "log"
+    synced_log(folder)
+    (folder / "leader-epoch-checkpoint").write_bytes(contents)
+    messages: list[str] = []
+    log = reopen(folder, messages, point=8)
+    assert (log.epochs.entries, log.leader_epoch) == ([(0, 0)], 1)
+    assert "rebuilt" in messages[0]
+
+
+def test_broken_snapshots_go(tmp_path: Path) -> None:
+    """A producer snapshot that never reached the disk whole is removed, and the state comes from the log."""
+    folder = tmp_path / "log"
+    synced_log(folder)
+    (snapshot,) = folder.glob("*.snapshot")
+    snapshot.write_bytes(bytes(snapshot.stat().st_size))
+    log = reopen(folder, [], point=8)
+    assert not snapshot.exists()
+    assert log.producers.producers.keys() == {9}

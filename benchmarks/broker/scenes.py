@@ -1,0 +1,113 @@
+"""The scenes: an empty broker, one with many partitions, one with a large log; what is measured in each."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.broker import loads
+from benchmarks.broker.loads import Figures
+from benchmarks.broker.sides import Served, serving
+from benchmarks.processes import BenchmarkError
+
+Measured = dict[str, Figures]
+SETTLE_SECONDS = 1.0
+SEGMENT_BYTES = 1 << 20
+GIGABYTE = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is done: records and seconds, and what makes up the large scenes."""
+
+    small_records: int = 1_000_000
+    large_records: int = 400_000
+    single_records: int = 40_000
+    latency_seconds: float = 10.0
+    many_partitions: int = 2_000
+    partitions: int = 1_000
+    connections: int = 200
+    gigabytes: int = 50
+
+    def times(self, factor: float) -> Size:
+        """A smaller or larger run; nothing becomes nothing."""
+        return Size(*[type(value)(max(value * factor, 1)) for value in vars(self).values()])
+
+
+def throughput(served: Served, size: Size, prefix: str = "") -> Measured:
+    """Batches of small and of larger records, produced and consumed."""
+    measured: Measured = {}
+    for name, each, records in (("100 B", 100, size.small_records), ("1 KB", 1_000, size.large_records)):
+        topic = f"{prefix}batches-{each}"
+        loads.make_topic(served, topic)
+        measured[f"produce {name}"] = loads.produce(served, topic, each, records)
+        measured[f"consume {name}"] = loads.consume(served, topic, each, records)
+    return measured
+
+
+def empty(side: str, mode: str, folder: Path, size: Size) -> Measured:
+    """Everything, on a broker that has nothing to begin with."""
+    with serving(side, mode, folder, {}) as served:
+        time.sleep(SETTLE_SECONDS)
+        measured: Measured = {"start": {"ready s": served.ready_seconds, "MB idle": served.watched.usage().resident_mb}}
+        measured |= throughput(served, size)
+        loads.make_topic(served, "single", loads.PRODUCERS)
+        measured["one record per batch"] = loads.single_records(served, "single", size.single_records)
+        loads.make_topic(served, "paced")
+        measured["end to end"] = loads.latency(served, "paced", size.latency_seconds)
+        measured["end to end beside compaction"] = loads.latency_beside_compaction(
+            served, "beside", size.latency_seconds
+        )
+    with serving(side, mode, folder.with_name("loaded"), {}) as served:
+        measured["loaded"] = loads.loaded_memory(served, size.partitions, size.connections)
+    return measured
+
+
+def many_partitions(side: str, mode: str, folder: Path, size: Size) -> Measured:
+    """The batches again, with other partitions beside them: ten, then many."""
+    measured: Measured = {}
+    with serving(side, mode, folder, {}) as served:
+        for count in (10, size.many_partitions):
+            loads.make_topic(served, f"others-{count}", count)
+            for name, figures in throughput(served, size, f"beside-{count}-").items():
+                measured[f"{name}, {count} partitions"] = figures
+    return measured
+
+
+def large_log(side: str, mode: str, folder: Path, size: Size) -> Measured:
+    """The batches again, into a topic whose log is 1 GB and then tens of GB: its closed segments are made sparse files."""
+    measured: Measured = {}
+    topic = "batches-1000"
+    with serving(side, mode, folder, {}) as served:
+        loads.make_topic(served, topic, segment_bytes=str(SEGMENT_BYTES), retention_bytes="-1")
+        filled = loads.Sender(served, loads.BATCHED)
+        filled.send(topic, bytes(1_000), (size.gigabytes + 1) * SEGMENT_BYTES // 1_000)
+        data = served.data / f"{topic}-0"
+    for gigabytes in (1, size.gigabytes):
+        _swell(data, gigabytes)
+        with serving(side, mode, folder, {}) as served:
+            name = f"{gigabytes} GB"
+            measured[f"start, {name}"] = {"ready s": served.ready_seconds}
+            measured[f"produce 1 KB, {name}"] = loads.produce(served, topic, 1_000, size.large_records)
+            loads.make_topic(served, f"paced-{gigabytes}")
+            measured[f"end to end, {name}"] = loads.latency(served, f"paced-{gigabytes}", size.latency_seconds)
+    return measured
+
+
+def _swell(data: Path, gigabytes: int) -> None:
+    """Lengthen closed segments by holes until the log is that large. Raises: BenchmarkError."""
+    closed = sorted(data.glob("*.log"))[:-1]
+    if len(closed) < gigabytes:
+        raise BenchmarkError(f"{data} has {len(closed)} closed segments, too few for {gigabytes} GB")
+    for path in closed[:gigabytes]:
+        os.truncate(path, max(GIGABYTE, path.stat().st_size))
+
+
+SCENES: Mapping[str, Callable[[str, str, Path, Size], Measured]] = {
+    "empty": empty,
+    "partitions": many_partitions,
+    "log": large_log,
+}
