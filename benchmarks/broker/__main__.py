@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -26,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.document:
         report.document(options.document)
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # or the brokers would go on alone
     sides = [OURS, *([KAFKA] if options.against else [])]
     if options.against:
         try:
