@@ -342,6 +342,11 @@ class GroupCoordinator:
         consumer = self._consumers.get(group_id)
         return consumer is not None and bool(consumer.members)
 
+    def is_new_member(self, group_id: str, member_id: str) -> bool:
+        """Whether somebody is a member of the new protocol, who commits at epochs."""
+        consumer = self._consumers.get(group_id)
+        return consumer is not None and member_id in consumer.members
+
     def exists(self, group_id: str) -> bool:
         """Whether there is such a group, of either kind."""
         return (

@@ -268,6 +268,8 @@ def _check_changes(resource: Any) -> None:
     for item in resource.configs:
         if item.value is None and getattr(item, "config_operation", SET) != DELETE:
             raise BrokerError(ErrorCode.INVALID_REQUEST, f"{item.name} has no value")
+        if getattr(item, "config_operation", SET) not in {SET, DELETE, APPEND, SUBTRACT}:
+            raise BrokerError(ErrorCode.INVALID_REQUEST, f"there is no operation {item.config_operation} on a setting")
 
 
 def _given(settings: Mapping[str, str], resource: Any) -> dict[str, str]:

@@ -45,7 +45,7 @@ def commit(broker: Broker, exchange: Exchange, request: Any) -> None:
             and not broker.groups.exists(request.group_id)
         ):
             raise BrokerError(ErrorCode.GROUP_ID_NOT_FOUND)
-        if exchange.version < KNOWS_MEMBER_EPOCHS and broker.groups.has_new_members(request.group_id):
+        if exchange.version < KNOWS_MEMBER_EPOCHS and broker.groups.is_new_member(request.group_id, who.member_id):
             raise BrokerError(ErrorCode.UNSUPPORTED_VERSION)
         broker.groups.commit(request.group_id, who, accepted, done)
     except BrokerError as error:

@@ -38,7 +38,7 @@ WITHOUT_START = frozenset(
     }
 )
 """Errors beside which Kafka does not say where a log begins."""
-EXPLAINED = frozenset({ErrorCode.INVALID_TXN_STATE, ErrorCode.NOT_ENOUGH_REPLICAS, ErrorCode.TRANSACTION_ABORTABLE})
+EXPLAINED = frozenset({ErrorCode.INVALID_TXN_STATE, ErrorCode.NOT_ENOUGH_REPLICAS})
 """Errors that Kafka puts into words though they are not about single records."""
 
 
@@ -82,7 +82,7 @@ def produce(broker: Broker, exchange: Exchange, request: Any) -> None:
                 results.append((partition.index, result))
             except BrokerError as error:
                 start = -1 if reached is None or error.code in WITHOUT_START else reached.log_start_offset
-                explained = error is refusal or (refusal is None and error.code in EXPLAINED)
+                explained = error is refusal or error.code in EXPLAINED
                 results.append((partition.index, _Refused(error, start, explained=explained)))
             except OSError as error:
                 refused = BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, f"the disk refused: {error.strerror}")

@@ -19,8 +19,7 @@ def describe(broker: Broker, _: Exchange, request: Any) -> Body:
     cursor = request.cursor
     if cursor is not None:
         if cursor.partition_index < 0 or (request.topics and cursor.topic_name not in names):
-            refused = names if request.topics else ()
-            return {"topics": [{"error_code": ErrorCode.INVALID_REQUEST, "name": name} for name in refused]}
+            return {"topics": [{"error_code": ErrorCode.INVALID_REQUEST, "name": item.name} for item in request.topics]}
         names = [name for name in names if name >= cursor.topic_name]
     left = min(max(request.response_partition_limit, 1), MAX_PARTITIONS)
     topics: list[Body] = []

@@ -13,8 +13,8 @@ from tests.broker.differential.comparison import View, differences
 from tests.broker.differential.requests import Batch, Symbol
 from tests.broker.process import BrokerProcess
 
-SEED = 11
-COUNT = 300
+SEED = 12
+COUNT = 250
 
 
 @pytest.fixture

@@ -126,6 +126,7 @@ class Requests:
             "bool": lambda: self.random.random() < 0.5,
             "bytes": lambda: self.random.randbytes(self.random.randrange(30)),
             "float64": self.random.random,
+            "uint16": lambda: self.random.randrange(1 << 16),
             "uuid": lambda: self.random.choice(IDS),
             "records": self.records,
         }
