@@ -1,7 +1,8 @@
 """Which tables are versioned, and which operators must know: history passes through steps that keep no store.
 
 Rules: a table with a store is versioned when the store has a history; one without is versioned when all its parents
-are, unless it was given a Materialized without a name. Suppress is not possible on versioned tables. A stream join that waits (grace) needs a versioned table.
+are, unless it was given a Materialized without a name. A windowed cogroup has a store, but says nothing of it, and
+counts as one without. Suppress is not possible on versioned tables. A stream join that waits (grace) needs a versioned table.
 Source: Kafka's InternalStreamsBuilder.enableVersionedSemantics.
 """
 
@@ -37,8 +38,10 @@ def is_versioned(graph: Graph, name: str) -> bool:
     match node:
         case TableSource() | ForeignKeyJoin():
             return _has_history(node.materialized)
-        case Aggregate():
-            return node.windows is None and _has_history(node.materialized)
+        case Aggregate() if node.windows is None:
+            return _has_history(node.materialized)
+        case Aggregate(cogrouped=False):
+            return False
         case Stateless() | Process() if node.materialized is not None:
             return _has_history(node.materialized)
         case Stateless(ends_history=True) | Process(ends_history=True):

@@ -4,6 +4,7 @@ import pytest
 
 from streams.dsl.options import Materialized
 from streams.dsl.suppressed import until_time_limit
+from streams.dsl.windows import TimeWindows
 from streams.errors import TopologyError
 
 
@@ -52,4 +53,16 @@ def test_grace_must_fit_into_the_history(builder, build):
     """Rows from before the history cannot be joined."""
     builder.stream("s", key=str).join(versioned(builder), lambda a, b: a, grace="11 s").to("out")
     with pytest.raises(TopologyError, match=r"its grace of 11,000 ms is longer than the history .* \(10,000 ms\)"):
+        build()
+
+
+def test_a_windowed_cogroup_hands_the_history_on(builder, build):
+    """As in Kafka: suppress is refused below windows of a cogroup over a versioned table's changes; below others not."""
+    changes = versioned(builder).to_stream().group_by_key()
+    windows = TimeWindows.of("10 ms")
+    changes.windowed_by(windows).count().suppress(until_time_limit("1 s"))
+    build()
+    cogrouped = changes.cogroup(lambda k, v, total: total).windowed_by(windows).aggregate(lambda: 0, value=int)
+    cogrouped.suppress(until_time_limit("1 s"))
+    with pytest.raises(TopologyError, match="suppress is not possible on a versioned table, and COGROUPKSTREAM"):
         build()
