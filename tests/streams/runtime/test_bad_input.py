@@ -184,12 +184,12 @@ def test_offsets_out_of_range_follow_the_rule_and_are_told(
     each.say(["lost"] * 50)
     partitions = [TopicPartition(each.words, number) for number in range(2)]
     each.admin.delete_records(each._clients.consumer(group=None).end_offsets(partitions))
-    each.say(["kept"])
+    each.say(["kept", "lost"])  # one to each partition, so that there is something to read behind what is gone
     with pytest.raises(ClientError, match="gone-words-. .*auto_offset_reset is 'none'"):
         each.run(each.program(auto_offset_reset="none"))
     each.run()
     assert "any more: going on at" in caplog.text
-    assert each.counts() == Counter([*WORDS, "kept"])
+    assert each.counts() == Counter([*WORDS, "kept", "lost"])
 
 
 def test_a_transaction_timeout_below_the_commit_interval(counting: Callable[..., Counting]) -> None:
