@@ -30,13 +30,13 @@ def regrouped(builder: StreamsBuilder) -> None:
 
 
 def joined(builder: StreamsBuilder) -> None:
-    left, right = builder.stream("left"), builder.stream("right")
+    left, right = builder.stream("left", key=str), builder.stream("right", key=str)
     both = left.left_join(right, lambda one, other: one, within=JoinWindows.of(10))
-    both.join(builder.global_table("names"), lambda value, name: name, on=lambda key, value: key).to("out")
+    both.join(builder.global_table("names", key=str), lambda value, name: name, on=lambda key, value: key).to("out")
 
 
 def foreign(builder: StreamsBuilder) -> None:
-    left, right = builder.table("orders"), builder.table("customers")
+    left, right = builder.table("orders", key=str), builder.table("customers", key=str)
     left.join(right, lambda one, other: one, on=lambda value: value).to_stream().to("out")
 
 

@@ -162,14 +162,14 @@ def test_a_source_topic_that_grew_under_nothing(
 ) -> None:
     """Without state there is nothing to lose: the new partition is read as well."""
     quick = {"commit_interval_ms": 50, "metadata_max_age_ms": 200}
-    app = App("copy", broker=streams_broker.url, state_dir=str(tmp_path), **quick)
-    copied = app.topic("copied", key=str, value=str, partitions=1)
-    app.stream(app.topic("source", key=str, value=str, partitions=1)).to(copied)
+    app = App("growing-copy", broker=streams_broker.url, state_dir=str(tmp_path), **quick)
+    copied = app.topic("growing-copied", key=str, value=str, partitions=1)
+    app.stream(app.topic("growing-source", key=str, value=str, partitions=1)).to(copied)
     with app.running() as run:
-        app.write("source", [("a", "x")])
-        counting("grower").grow("source", 4)
+        app.write("growing-source", [("a", "x")])
+        counting("grower").grow("growing-source", 4)
         until_stopped(run, lambda: len(run.status().tasks) == 4)
-        app.write("source", [(f"k{number}", "x") for number in range(20)])
+        app.write("growing-source", [(f"k{number}", "x") for number in range(20)])
         until_stopped(run, lambda: run.status().processed == 21)
     assert len(list(app.read(copied))) == 21
 
