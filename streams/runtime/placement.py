@@ -75,8 +75,8 @@ def plan(
     every = sorted(tasks)
     with_state = [task for task in every if task in stateful]
     copies = _copies(workers, set(with_state))
-    quota = _Quota(sorted(worker.name for worker in workers))
     running = _running(workers)
+    quota = _Quota(sorted(worker.name for worker in workers), busy=set(running.values()))
     targets = _distribute(with_state, quota, running, copies, rules.acceptable_lag)
     owners, warmups, settled = _moved(targets, running, copies, rules)
     owners |= _distribute([task for task in every if task not in stateful], quota, running, {}, 0)
@@ -170,10 +170,12 @@ def _holders(copies: Sequence[tuple[int, str]], target: str, acceptable_lag: int
 class _Quota:
     """How many tasks each worker may have: all the same, but for some that take one of the rest.
 
-    Kinds of tasks are added one after the other; what was given out before counts.
+    Kinds of tasks are added one after the other; what was given out before counts. Of equals, those that are not `busy`
+    come first, so that nobody who stays gives a task to another.
     """
 
-    def __init__(self, workers: Sequence[str]) -> None:
+    def __init__(self, workers: Sequence[str], busy: Collection[str]) -> None:
+        self._busy = busy
         self._loads = dict.fromkeys(workers, 0)
         self._parts: Counter[tuple[str, int]] = Counter()
         self._total = 0
@@ -197,12 +199,15 @@ class _Quota:
 
     def hand_out(self, subtopology: int, tasks: list[TaskId]) -> dict[TaskId, str]:
         """Give tasks of one sub-topology to whoever has least, and least of it."""
-        heap = [(load, self._parts[worker, subtopology], worker) for worker, load in self._loads.items()]
+        heap = [
+            (load, self._parts[worker, subtopology], worker in self._busy, worker)
+            for worker, load in self._loads.items()
+        ]
         heapq.heapify(heap)
         owners: dict[TaskId, str] = {}
         for task in tasks:
-            load, part, worker = heap[0]
-            heapq.heapreplace(heap, (load + 1, part + 1, worker))
+            load, part, busy, worker = heap[0]
+            heapq.heapreplace(heap, (load + 1, part + 1, busy, worker))
             owners[task] = worker
             self._loads[worker] = load + 1
             self._parts[worker, subtopology] = part + 1
