@@ -119,10 +119,16 @@ def _distribute(
     def leaves_easily(task: TaskId) -> bool:
         return any(lag <= acceptable_lag and name != running.get(task) for lag, name in copies.get(task, ()))
 
-    # What a worker keeps is a mix of sub-topologies; what it gives up first is what is warm elsewhere.
-    for task in sorted(tasks, key=lambda task: (leaves_easily(task), task.partition, task.subtopology)):
-        if (name := running.get(task)) is not None and quota.take(name, task):
-            owners[task] = name
+    # What a worker keeps is a mix of sub-topologies; what it gives up first is what is warm elsewhere. One task more than
+    # others is kept by who runs least in all: the others give to a newcomer what they cannot keep, and not to this one.
+    loads = Counter(running.values())
+    runs = [(leaves_easily(task), task.partition, task.subtopology, task) for task in tasks if task in running]
+    for *_, task in sorted(runs):
+        if quota.take(running[task], task, beyond=0):
+            owners[task] = running[task]
+    for _, _, _, _, task in sorted((easily, loads[running[task]], *rest, task) for easily, *rest, task in runs):
+        if task not in owners and quota.take(running[task], task):
+            owners[task] = running[task]
     for task in tasks:
         if task not in owners and (taker := next((n for _, n in copies.get(task, ()) if quota.take(n, task)), None)):
             owners[task] = taker
@@ -187,10 +193,10 @@ class _Quota:
         self._base, self._rest = divmod(self._total, len(self._loads))
         self._rest -= sum(load > self._base for load in self._loads.values())
 
-    def take(self, worker: str, task: TaskId) -> bool:
-        """Count one more task for a worker, unless it has enough."""
+    def take(self, worker: str, task: TaskId, beyond: int = 1) -> bool:
+        """Count one more task for a worker, unless it has enough: the same as all, and so many `beyond` if there is a rest."""
         load = self._loads[worker]
-        if load > self._base or (load == self._base and self._rest <= 0):
+        if load >= self._base + beyond or (load == self._base and self._rest <= 0):
             return False
         self._rest -= load == self._base
         self._loads[worker] = load + 1

@@ -224,7 +224,9 @@ def test_a_commit_between_generations_is_for_later(make: MakeClients, topic: str
 def test_a_transaction_between_generations_takes_offsets(make: MakeClients, topic: str) -> None:
     """A cooperative member owns what it owns while the leader divides: its offsets count under either generation."""
     slow = SlowLeader()
-    leader, other = Member(make, topic, assignor=slow), Member(make, topic, cooperative=True)
+    leader = Member(make, topic, assignor=slow)
+    share(leader)
+    other = Member(make, topic, cooperative=True)
     share(leader, other)
     offsets = {part: OffsetAndMetadata(1) for part in other.log.owned}
     stale = other.consumer.group_metadata()
