@@ -56,7 +56,7 @@ retail: $(STAMP)
 	@$(BIN)/python -m tests.examples.retail $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -74,13 +75,19 @@ def damage(directory, pattern):
     path.write_bytes(data)
 
 
+def read_all(bench, directory):
+    """Open a store, read it and close it, whatever comes of that."""
+    with closing(bench.open(bench.spec(StoreKind.KEY_VALUE), directory=directory)) as store:
+        list(store.all())
+
+
 @pytest.mark.parametrize("pattern", ["*.sst", "MANIFEST*", "CURRENT"])
 def test_a_damaged_store_says_so_and_can_be_set_aside(bench, pattern):
     """Opening or reading it raises CorruptStore; set aside, a new store takes its place."""
     directory = filled(bench)
     damage(directory, pattern)
     with pytest.raises(CorruptStore, match="set it aside and restore it"):
-        list(bench.open(bench.spec(StoreKind.KEY_VALUE), directory=directory).all())
+        read_all(bench, directory)
     assert set_aside(directory, "s") is not None
     fresh = bench.open(bench.spec(StoreKind.KEY_VALUE), directory=directory)
     assert (fresh.position, list(fresh.all())) == (None, [])
@@ -93,4 +100,4 @@ def test_a_store_missing_its_files_says_so(bench):
     for path in store_path(directory, "s").glob("*.sst"):
         path.unlink()
     with pytest.raises(CorruptStore):
-        list(bench.open(bench.spec(StoreKind.KEY_VALUE), directory=directory).all())
+        read_all(bench, directory)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.broker.fuzz.campaign import Campaign
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
 
 def test_three_thousand_requests(tmp_path) -> None:
