@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from inspect import GEN_CLOSED, getgeneratorstate
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -185,6 +186,8 @@ class RocksDBEngine:
             yield b"", b""  # for `close`; whoever goes on reading gets the error
             raise
         except Exception as error:
+            # The traceback holds this frame, and with it the cursor, for as long as somebody looks at the error.
+            del cursor, valid, key, value, step, options
             raise _translated(error, self._path) from error
 
     def write(
@@ -258,7 +261,7 @@ class RocksDBEngine:
 
         Raises: StateError when RocksDB could not write all; it is closed all the same.
         """
-        for scan in list(self._scans):
+        for scan in [scan for scan in self._scans if getgeneratorstate(scan) != GEN_CLOSED]:
             scan.throw(StoreClosed(f"store {self._path} was closed while it was being read"))
         self._metadata_handle = None
         self._closed = True

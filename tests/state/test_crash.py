@@ -94,6 +94,21 @@ def test_a_damaged_store_says_so_and_can_be_set_aside(bench, pattern):
     fresh.close()
 
 
+def test_a_store_is_closed_after_a_scan_that_failed(bench):
+    """The error, and the scan that raised it, are still looked at: the place is free nevertheless."""
+    directory = filled(bench)
+    damage(directory, "*.sst")
+    store = bench.open(bench.spec(StoreKind.KEY_VALUE), directory=directory)
+    scan = store.all()
+    with pytest.raises(CorruptStore) as raised:
+        list(scan)
+    store.close()
+    assert set_aside(directory, "s") is not None
+    bench.open(bench.spec(StoreKind.KEY_VALUE), directory=directory).close()
+    assert raised.value is not None
+    assert list(scan) == []
+
+
 def test_a_store_missing_its_files_says_so(bench):
     """A directory whose table files were removed is corrupt, not empty."""
     directory = filled(bench)
