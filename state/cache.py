@@ -146,6 +146,8 @@ class RecordCache:
         """Entries that were read and not put since, and so count no cause; known when values are of one length."""
         self._unmeasured: list[Any] = []
         """Entries of updates that were not measured yet; kept when values are of several lengths."""
+        self.looks_first = False
+        """Whether those who put look at the entry first, as Kafka's tables do: what they read is kept, and needs room."""
         self._may_skip = 1 if fixed_size else min(_UNMEASURED, budget.max_bytes // 2 // _GROWTH_BYTES)
 
     def get(self, entry: Any) -> Any:
@@ -184,6 +186,8 @@ class RecordCache:
             if not self._fixed_size:
                 self._unmeasured.append(entry)
         else:
+            if self.looks_first and not budget.roomy and entry not in entries:
+                self.read(entry)
             size = self._size(entry, value) + budget.cause_bytes + _OVERHEAD
             if headers:
                 size += _headers_size(headers)

@@ -56,6 +56,11 @@ class _KeyValueLayers(LayeredStore):
             self.get = lambda key: read(identity(key))
             self.lookup = lambda key: front[identity(key)]
 
+    def look_before_puts(self) -> None:
+        """Have each put read what it replaces first, for what that does to a record cache with little room."""
+        if self._cache is not None:
+            self._cache.looks_first = True
+
     def preload(self, keys: Iterable[Any]) -> None:
         """Look up at once those of the keys that are not in memory: half the price of one by one. Nobody can tell."""
         live, cached = self._live, () if self._cache is None else self._cache.entries
