@@ -5,7 +5,9 @@ topologies, tasks, topics or clients; changes leave it through `ChangelogWriter`
 """
 
 from state.cache import RecordCacheBudget
+from state.custom import StateStore
 from state.directory import StateDirectory, TaskDirectory, set_aside
+from state.engine import Engine
 from state.errors import CorruptStore, StateError, StoreClosed, StoreLocked
 from state.opening import open_store
 from state.rocksdb import RocksDBResources
@@ -14,11 +16,13 @@ from state.stores import ChangelogWriter, Flushed, StoreKind, StoreSpec, ValueAn
 __all__ = [
     "ChangelogWriter",
     "CorruptStore",
+    "Engine",
     "Flushed",
     "RecordCacheBudget",
     "RocksDBResources",
     "StateDirectory",
     "StateError",
+    "StateStore",
     "StoreClosed",
     "StoreKind",
     "StoreLocked",

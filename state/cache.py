@@ -115,7 +115,7 @@ class RecordCache:
     """Kafka's record cache of one store.
 
     `below` answers for the store under the cache, `release` takes what is let go. `size` gives the bytes of an entry
-    key and live value. `keep_reads`: values read from below are kept too, clean (Kafka: in key-value stores only).
+    key and live value, `sizes` those of many. `keep_reads`: values read from below are kept too, clean (Kafka: in key-value stores only).
     `fixed_size`: values are as long as each other, so that an update is as long as the one that it replaces.
     """
 
@@ -126,6 +126,7 @@ class RecordCache:
         below: Callable[[Any], Any],
         release: Release,
         size: Callable[[Any, Any], int],
+        sizes: Callable[[list[Any], list[Any]], list[int]] | None = None,
         keep_reads: bool,
         fixed_size: bool = False,
     ) -> None:
@@ -133,6 +134,7 @@ class RecordCache:
         self._below = below
         self._release = release
         self._size = size
+        self._sizes_of = sizes or (lambda entries, values: list(map(size, entries, values)))
         self._keep_reads = keep_reads
         self._fixed_size = fixed_size
         self.entries = CachedEntries(self.read)
@@ -146,6 +148,8 @@ class RecordCache:
         """Entries that were read and not put since, and so count no cause; known when values are of one length."""
         self._unmeasured: list[Any] = []
         """Entries of updates that were not measured yet; kept when values are of several lengths."""
+        self.looks_first = False
+        """Whether those who put look at the entry first, as Kafka's tables do: what they read is kept, and needs room."""
         self._may_skip = 1 if fixed_size else min(_UNMEASURED, budget.max_bytes // 2 // _GROWTH_BYTES)
 
     def get(self, entry: Any) -> Any:
@@ -180,19 +184,26 @@ class RecordCache:
             and not (self._read and entry in self._read)
             and len(self._unmeasured) < self._may_skip
         ):
-            size = 0
+            dirty.pop(entry, None)
+            dirty[entry] = timestamp
+            if self._headers:
+                self._headers[entry] = headers
+            entries[entry] = value
+            entries.move_to_end(entry)
             if not self._fixed_size:
                 self._unmeasured.append(entry)
-        else:
-            size = self._size(entry, value) + budget.cause_bytes + _OVERHEAD
-            if headers:
-                size += _headers_size(headers)
-            self._note_measured(entry, headers)
+            return
+        if self.looks_first and not budget.roomy and entry not in entries:
+            self.read(entry)
+        size = self._size(entry, value) + budget.cause_bytes + _OVERHEAD
+        if headers:
+            size += _headers_size(headers)
+        self._note_measured(entry, headers)
         dirty.pop(entry, None)
         dirty[entry] = timestamp
         if headers or self._headers:
             self._headers[entry] = headers
-        if not size or (self._sizes.get(entry) == size and budget.used <= budget.max_bytes):
+        if self._sizes.get(entry) == size and budget.used <= budget.max_bytes:
             entries[entry] = value
             entries.move_to_end(entry)
         else:
@@ -214,18 +225,29 @@ class RecordCache:
 
     def _measure(self) -> None:
         """Count what updates that were not measured have made of their entries' sizes."""
-        sizes, entries, more = self._sizes, self.entries, 0
-        for entry in filter(sizes.__contains__, dict.fromkeys(self._unmeasured)):  # others were deleted since
-            try:
-                size = self._size(entry, entries[entry]) + self._cause_bytes + _OVERHEAD
-            except Exception:  # noqa: S112  raised again by the flush: the record in process has no part in it
-                continue
-            more += size - sizes[entry]
-            sizes[entry] = size
+        sizes, more = self._sizes, 0
+        entries = list(filter(sizes.__contains__, dict.fromkeys(self._unmeasured)))  # others were deleted since
+        values = list(map(self.entries.__getitem__, entries))
+        try:
+            parts = [(entries, self._sizes_of(entries, values))]
+        except Exception:  # raised again by the flush: the record in process has no part in it
+            found = map(self._size_if_any, entries, values)
+            parts = [([entry], size) for entry, size in zip(entries, found, strict=True) if size]
+        for measured, plain in parts:
+            counted = [size + self._cause_bytes + _OVERHEAD for size in plain]
+            more += sum(counted) - sum(map(sizes.__getitem__, measured))
+            sizes.update(zip(measured, counted, strict=True))
         self._unmeasured.clear()
         self._bytes += more
         self._budget.add(more)
         self._cause_bytes = self._budget.cause_bytes
+
+    def _size_if_any(self, entry: Any, value: Any) -> list[int]:
+        """The size of an entry as a column; empty when it cannot be told."""
+        try:
+            return self._sizes_of([entry], [value])
+        except Exception:
+            return []
 
     @property
     def roomy(self) -> bool:

@@ -17,7 +17,6 @@ from state.keys import after_prefix, pack_long
 from state.layers import LayeredStore
 from state.layouts import plain
 from state.ordered import overlay
-from state.serde import serializer
 from state.stores import ChangelogWriter, StoreSpec, ValueAndTimestamp
 
 _new_tuple = tuple.__new__
@@ -41,8 +40,6 @@ class _KeyValueLayers(LayeredStore):
         super().__init__(spec, engine, changelog, cache)
         self._by_value = spec.key_serde.by_value
         self._identity = self._layout.identity
-        self._write_keys = serializer(spec.key_serde) if self._by_value else list
-        self._write_values = serializer(spec.value_serde)
         self._known_size = _known_size(spec, stored=len(self._layout.stored(b"", 0)))
         self._known_class = spec.value_serde.type if self._known_size else None  # type: ignore[attr-defined]  # numbers
         front: dict[Any, Any] = self._live if self._cache is None else self._cache.entries
@@ -55,6 +52,11 @@ class _KeyValueLayers(LayeredStore):
         else:
             self.get = lambda key: read(identity(key))
             self.lookup = lambda key: front[identity(key)]
+
+    def look_before_puts(self) -> None:
+        """Have each put read what it replaces first, for what that does to a record cache with little room."""
+        if self._cache is not None:
+            self._cache.looks_first = True
 
     def preload(self, keys: Iterable[Any]) -> None:
         """Look up at once those of the keys that are not in memory: half the price of one by one. Nobody can tell."""
@@ -85,6 +87,7 @@ class _KeyValueLayers(LayeredStore):
             below=self._live.__getitem__,
             release=self._release,
             size=self._size,
+            sizes=self._sizes,
             keep_reads=True,
             fixed_size=hasattr(self.spec.value_serde, "size_bytes"),
         )

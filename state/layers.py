@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Self
 
-from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates
+from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates, any_none
 from state.changelog import Changes
 from state.engine import Engine, KeyRange
 from state.errors import StoreClosed
@@ -23,6 +23,7 @@ from state.keys import pack_long
 from state.layouts import TIMESTAMPED, Layout, layout_of
 from state.ordered import OrderedBytes, overlay
 from state.position import POSITION, packed_number, read_number
+from state.serde import serializer
 from state.stores import ChangelogWriter, Flushed, FlushListener, StoreSpec
 
 LIVE_ENTRIES = 100_000
@@ -35,9 +36,13 @@ _ABSENT = object()
 class LayeredStore:
     """A store of any kind; children add the verbs.
 
+    `_key_overhead` is what entry keys count in a record cache besides the user's key: times, and the segment.
+
     `record_timestamp` is the time in ms logged for writes that carry none: that of the record in process, set by whoever
     processes it. `cached` says whether a record cache is in front: then results are forwarded from the flush listener.
     """
+
+    _key_overhead = 0
 
     def __init__(
         self, spec: StoreSpec, engine: Engine, changelog: ChangelogWriter | None, cache: RecordCacheBudget | None
@@ -49,6 +54,9 @@ class LayeredStore:
         self._key_bytes = self._layout.key_bytes
         self._serialize = spec.value_serde.serialize
         self._timestamped = spec.kind in TIMESTAMPED
+        self._write_keys = serializer(spec.key_serde) if spec.key_serde.by_value else list
+        self._write_values = serializer(spec.value_serde)
+        self._value_overhead = len(self._layout.stored(b"", 0))
         self._engine = engine
         self._changes = Changes(changelog, spec.changelog_headers) if changelog is not None and spec.logged else None
         self._uncommitted = OrderedBytes()
@@ -70,15 +78,34 @@ class LayeredStore:
             below=self._below,
             release=self._release,
             size=self._size,
+            sizes=self._sizes,
             keep_reads=False,
             fixed_size=hasattr(self.spec.value_serde, "size_bytes"),
         )
 
     def _size(self, entry: Any, value: Any) -> int:
         """Bytes of an entry as Kafka's cache counts them."""
-        layout = self._layout
-        key_size = len(layout.key_bytes(entry))
-        return key_size if value is None else key_size + len(layout.stored(layout.value_bytes(value), 0))
+        key_size = len(self._raw_key(entry)) + self._key_overhead
+        if value is None:
+            return key_size
+        return key_size + len(self._serialize(value[0] if self._timestamped else value)) + self._value_overhead
+
+    def _sizes(self, entries: list[Any], values: list[Any]) -> list[int]:
+        """`_size` of many."""
+        if any_none(values):
+            return list(map(self._size, entries, values))
+        keys = self._write_keys(self._raw_parts(entries))
+        plain = [value[0] for value in values] if self._timestamped else values
+        overhead = self._key_overhead + self._value_overhead
+        return [len(key) + len(data) + overhead for key, data in zip(keys, self._write_values(plain), strict=True)]
+
+    def _raw_key(self, entry: Any) -> bytes:
+        """The bytes of the user's key in an entry key."""
+        return self._layout.raw_key(entry)
+
+    def _raw_parts(self, entries: list[Any]) -> list[Any]:
+        """What entry keys hold of the users' keys."""
+        return entries
 
     # What a commit calls
 

@@ -8,6 +8,7 @@ from typing import Any
 from state.appended import AppendedWindowStore
 from state.bounded import BoundedKeyValueStore
 from state.cache import RecordCacheBudget
+from state.custom import CustomLayers, HeldStore
 from state.directory import store_path
 from state.engine import Engine
 from state.key_value import PlainKeyValueStore, TimestampedStore
@@ -26,6 +27,7 @@ _STORES: dict[StoreKind, type[LayeredStore]] = {
     StoreKind.WINDOW: SegmentedWindowStore,
     StoreKind.TIMESTAMPED_WINDOW: SegmentedWindowStore,
     StoreKind.SESSION: SegmentedSessionStore,
+    StoreKind.CUSTOM: CustomLayers,
 }
 
 
@@ -60,6 +62,9 @@ def _is_appended(spec: StoreSpec) -> bool:
 
 
 def _engine(spec: StoreSpec, directory: Path | None, resources: RocksDBResources | None) -> Engine:
-    if directory is None or not spec.persistent:
-        return MemoryEngine(spec.name)
-    return RocksDBEngine(store_path(directory, spec.name), resources or RocksDBResources())
+    if spec.custom is not None:
+        return HeldStore(spec.name, spec.custom())
+    path = store_path(directory, spec.name) if directory is not None and spec.persistent else None
+    if spec.engine is not None:
+        return spec.engine(spec.name, path)
+    return MemoryEngine(spec.name) if path is None else RocksDBEngine(path, resources or RocksDBResources())

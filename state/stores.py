@@ -10,12 +10,36 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from state.engine import Engine
 from state.serde import Serde
 
 Headers = tuple[tuple[str, bytes | None], ...]
+
+OpenEngine = Callable[[str, Path | None], Engine]
+"""(name of the store, its path or None) -> what keeps its bytes."""
+
+
+class CustomStore(Protocol):
+    """A store of a user's own class, as the runtime sees it; see `state.custom`."""
+
+    def init(self, log: Callable[[bytes, bytes | None], None]) -> None:
+        """Begin empty. `log(key, value)` writes a change to the changelog; None deletes."""
+        ...
+
+    def restore(self, key: bytes, value: bytes | None, timestamp: int) -> None:
+        """Take in a change that was logged before."""
+        ...
+
+    def flush(self) -> None:
+        """Log what was held back: a commit follows."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything."""
+        ...
 
 
 class StoreKind(Enum):
@@ -27,6 +51,7 @@ class StoreKind(Enum):
     WINDOW = "window"
     TIMESTAMPED_WINDOW = "timestamped-window"
     SESSION = "session"
+    CUSTOM = "custom"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +63,8 @@ class StoreSpec:
     `time_ordered`: a window store for emit on close, whose single windows Kafka can read 1 ms longer than others.
     `max_entries`: a key-value store in memory that drops what was not used for longest.
     `persistent=False` keeps the store in memory. `logged=False` gives it no changelog; `changelog_headers` go with
-    its records, deletions excepted.
+    its records, deletions excepted. `engine` opens what lies below, from the store's name and its path (None: in
+    memory), in the place of RocksDB and of a dictionary; `custom` makes a store of the user's own class.
     """
 
     name: str
@@ -55,6 +81,8 @@ class StoreSpec:
     max_entries: int | None = None
     topic_config: Mapping[str, str] = field(default_factory=dict)
     changelog_headers: Headers = ()
+    engine: OpenEngine | None = None
+    custom: Callable[[], CustomStore] | None = None
 
 
 class ValueAndTimestamp(NamedTuple):
@@ -62,6 +90,14 @@ class ValueAndTimestamp(NamedTuple):
 
     value: Any
     timestamp: int
+
+
+class Version(NamedTuple):
+    """A value of a versioned store, and the times in ms from which and until which it is valid (None: it still is)."""
+
+    value: Any
+    valid_from_ms: int
+    valid_to_ms: int | None
 
 
 class Flushed(NamedTuple):
@@ -227,6 +263,10 @@ class VersionedKeyValueStore(Store, Protocol):
 
     def put(self, key: Any, value: Any, timestamp: int, headers: Any = None) -> int:
         """Returns the time of the next version, `versioned.LATEST` (-1) if none, `versioned.NOT_PUT` if too old."""
+        ...
+
+    def versions(self, key: Any, from_ms: int, to_ms: int) -> list[Version]:
+        """The values valid at some time in [from, to], ascending."""
         ...
 
     def delete(self, key: Any, timestamp: int) -> ValueAndTimestamp | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from state.cache import RecordCache, RecordCacheBudget, Updates
@@ -46,9 +47,13 @@ class TimedStore(LayeredStore):
         self.read_downstream = False
         """Whether those who are told of flushes read this store then: each write may make other entries expire."""
         self._slack_ms = int(spec.time_ordered)
+        self._key_overhead = _PREFIX + self._suffix + self._slack_ms  # time-ordered keys have a byte before them
 
-    def _size(self, entry: Any, value: Any) -> int:
-        return _PREFIX + self._slack_ms + super()._size(entry, value)  # time-ordered keys have a byte before them
+    def _raw_key(self, entry: Any) -> bytes:
+        return self._layout.raw_key(entry[0])
+
+    def _raw_parts(self, entries: list[Any]) -> list[Any]:
+        return list(map(_first, entries))
 
     # Writing
 
@@ -256,5 +261,4 @@ def _times(entry: Any) -> Any:
     return entry[1:]
 
 
-def _first(pair: tuple[bytes, bytes | None]) -> bytes:
-    return pair[0]
+_first = itemgetter(0)

@@ -14,7 +14,7 @@ from state.cache import RecordCacheBudget
 from state.engine import Engine
 from state.layers import LayeredStore
 from state.position import STREAM_TIME, packed_number, read_number
-from state.stores import ChangelogWriter, StoreSpec, ValueAndTimestamp
+from state.stores import ChangelogWriter, StoreSpec, ValueAndTimestamp, Version
 from state.versions import LATEST, Versions, from_bytes, to_bytes
 
 __all__ = ["LATEST", "NOT_PUT", "VersionedStore"]
@@ -76,6 +76,15 @@ class VersionedStore(LayeredStore):
             return None
         found = versions.at(as_of)
         return None if found is None else ValueAndTimestamp(*found)
+
+    def versions(self, key: Any, from_ms: int, to_ms: int) -> list[Version]:
+        """The values valid at some time in [from, to], ascending. Before the history there is the latest value alone."""
+        versions: Versions | None = self._live[self._layout.identity(key)]
+        if versions is None:
+            return []
+        oldest = self._stream_time - self.spec.retention_ms
+        found = (Version(*version) for version in versions.between(max(from_ms, oldest), to_ms))
+        return [version for version in found if to_ms >= oldest or version.valid_to_ms is None]
 
     def all(self) -> Iterator[tuple[Any, ValueAndTimestamp]]:
         """(key, latest value) of all keys that have one, by key bytes."""

@@ -43,6 +43,18 @@ class Versions:
         value = self.values[index]
         return None if value is None else (value, self.starts[index])
 
+    def between(self, from_ms: int, to_ms: int) -> list[tuple[Any, int, int | None]]:
+        """(value, valid from, until when; None: still) of the versions valid at some time in [from, to], ascending."""
+        ends = [*self.starts[1:], self.end]
+        found: list[tuple[Any, int, int | None]] = [
+            (value, start, end)
+            for value, start, end in zip(self.values, self.starts, ends, strict=True)
+            if value is not None and start <= to_ms and end > from_ms and end > start
+        ]
+        if self.latest is not None and self.latest_from <= to_ms:
+            found.append((self.latest, self.latest_from, None))
+        return found
+
     def put(self, value: Any, time: int) -> int:
         """Set what is valid from `time` on (None: nothing); returns until when it is valid, or LATEST."""
         if self.latest is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from state.cache import RecordCacheBudget
+from state.cache import RecordCache, RecordCacheBudget
 from state.engine import Engine
 from state.keys import LONG_MAX, WINDOW_SUFFIX, time_of_window
 from state.layouts import plain
@@ -90,8 +90,23 @@ class SegmentedWindowStore(TimedStore):
         Kafka's stores for emit-on-close read one ms further back than others: store time - retention.
         """
         raw, oldest = self._layout.raw_key, self._segments.oldest_readable - 1
+        if self._cache is not None:
+            self._use_by_start(self._cache, from_ms, to_ms)
         found = sorted(self._scan_times(from_ms, to_ms, oldest), key=lambda item: (item[0][1], raw(item[0][0])))
         return self._windowed(iter(found))
+
+    def _use_by_start(self, cache: RecordCache, from_ms: int, to_ms: int) -> None:
+        """Count as used what a read by start looks at: the cached windows of its range, and the one that ends it.
+
+        Source: Kafka's TimeOrderedCachingWindowStore, which reads on to the first start behind the range, in its segment.
+        """
+        raw, interval = self._layout.raw_key, self._segments.interval_ms
+        end_ms = to_ms - to_ms % interval + interval
+        looked_at = [entry for entry in cache.entries if from_ms <= entry[1] < end_ms]
+        for entry in sorted(looked_at, key=lambda entry: (entry[1], raw(entry[0]))):
+            cache.get(entry)
+            if entry[1] > to_ms:
+                break
 
     def all(self) -> Iterator[tuple[tuple[Any, int], Any]]:
         """Everything that can be read, by segment and then by key bytes."""

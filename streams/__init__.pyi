@@ -12,7 +12,10 @@ from streams.dsl.kstream import KTable as KTable
 from streams.dsl.ktable import GlobalKTable as GlobalKTable
 from streams.dsl.options import Materialized as Materialized
 from streams.dsl.options import Topic as Topic
+from streams.dsl.stores import Engine as Engine
+from streams.dsl.stores import StateStore as StateStore
 from streams.dsl.stores import bounded_key_value_store as bounded_key_value_store
+from streams.dsl.stores import custom_store as custom_store
 from streams.dsl.stores import key_value_store as key_value_store
 from streams.dsl.stores import session_store as session_store
 from streams.dsl.stores import timestamped_key_value_store as timestamped_key_value_store

@@ -150,10 +150,11 @@ class App(Decorators):
         """The topology of all that was said so far. Raises: TopologyError."""
         return self.builder.build(self.config)
 
-    def store(self, name: str, *, isolation: str = "live") -> StoreView:
+    def store(self, name: str, *, isolation: str = "live", timestamps: bool = False) -> StoreView:
         """A read-only view of a store over all tasks of this process, from any thread; see `streams.queries`.
 
-        `isolation="committed"` shows what the last commit left. Raises: StreamsError while the application does not
+        `isolation="committed"` shows what the last commit left; with `timestamps`, values come as ValueAndTimestamp,
+        where the store has their time. Raises: StreamsError while the application does not
         run, or for a store it does not have.
         """
         source = self._stores
@@ -164,7 +165,7 @@ class App(Decorators):
             raise StreamsError(
                 f"{self.name} has no store {name!r} (stores: {known}): they have the name that name= gave them"
             )
-        return StoreView(name, source, isolation)
+        return StoreView(name, source, isolation, timestamps=timestamps)
 
     def serve_stores(self, source: StoreSource | None) -> None:
         """Whoever runs this application says where its open stores are, and says None when it stops."""

@@ -69,20 +69,25 @@ class Running(Listener):
 
         Raises: what stopped it.
         """
-        self.check()
-        if self._worker is None:
-            raise StreamsError("the application does not run yet: enter `with app.running():`")
-        return self._worker.status()
+        return self._begun().status()
 
     def health(self) -> Any:
         """Whether it is well: `healthy`, `ready`, `reason`, `stalled_s` (a Health); lagging without progress is not.
 
         Raises: what stopped it.
         """
-        self.check()
-        if self._worker is None:
-            raise StreamsError("the application does not run yet: enter `with app.running():`")
-        return self._worker.health()
+        return self._begun().health()
+
+    def pause(self) -> None:
+        """Process no records and fire no punctuators until `resume`; it stays in its group, and stores can be read.
+
+        Source: KafkaStreams.pause.
+        """
+        self._begun().pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._begun().pause(paused=False)
 
     def lag(self) -> int | None:
         """Records in its topics that it has not committed yet, all its workers together; None before the topics exist.
@@ -116,6 +121,13 @@ class Running(Listener):
         """Commit, leave and wait until it has. Raises: what stopped it before, if anything did."""
         self._stop()
         self.check()
+
+    def _begun(self) -> Any:
+        """Its runner. Raises: what stopped it; StreamsError before it runs."""
+        self.check()
+        if self._worker is None:
+            raise StreamsError("the application does not run yet: enter `with app.running():`")
+        return self._worker
 
     def _stop(self) -> None:
         self._release.close()

@@ -2,8 +2,8 @@
 
 A view joins the stores of that name of all tasks in this process. It reads live values, those not yet committed too, or
 with `isolation="committed"` what the last commit left, which is what another reader of the outputs may know. Rules:
-read only; values come without their timestamps, as Kafka's read-only stores give them; windowed keys come as
-`Windowed`; a scan shows all tasks as they were when it began, and comes in pages, so that it stops nobody for long.
+read only; values come without their timestamps, as Kafka's read-only stores give them, or with `timestamps=True` as
+ValueAndTimestamp; windowed keys come as `Windowed`; a scan shows all tasks as they were when it began, and comes in pages, so that it stops nobody for long.
 A task that is still being restored makes the view StoreNotReady, one that leaves during a scan StoreMoved.
 """
 
@@ -14,7 +14,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from state.stores import Store, StoreKind, ValueAndTimestamp
+from state.stores import Store, StoreKind, ValueAndTimestamp, Version
 from streams.errors import StoreMoved, StreamsError
 from streams.frames import WINDOW, column, column_fields, key_columns, pandas, value_columns
 from streams.operators.folding import copied
@@ -27,6 +27,7 @@ PAGE = 2_000
 """Entries read at once: a millisecond or two of the processing thread."""
 
 _KEY_VALUE = (StoreKind.KEY_VALUE, StoreKind.TIMESTAMPED_KEY_VALUE)
+_TIMESTAMPED = (StoreKind.TIMESTAMPED_KEY_VALUE, StoreKind.TIMESTAMPED_WINDOW, StoreKind.VERSIONED_KEY_VALUE)
 _WINDOWS = (StoreKind.WINDOW, StoreKind.TIMESTAMPED_WINDOW)
 
 
@@ -57,35 +58,55 @@ class _Scan(NamedTuple):
 class StoreView:
     """The entries of one store over all local tasks; see the module. `source` is asked anew by every call."""
 
-    def __init__(self, name: str, source: StoreSource, isolation: str = LIVE) -> None:
+    def __init__(self, name: str, source: StoreSource, isolation: str = LIVE, *, timestamps: bool = False) -> None:
         if isolation not in {LIVE, COMMITTED}:
             raise StreamsError(f'isolation: expected "{LIVE}" or "{COMMITTED}", got {isolation!r}')
         self.name = name
         self.isolation = isolation
         self._source = source
+        self._timestamps = timestamps
+        self._value: Callable[[Any], Any] = _whole if timestamps else _plain
 
-    def get(self, key: Any) -> Any:
-        """The value of a key, or of a `Windowed` key; None when there is none."""
-        return self._source.ask(lambda: copied(self._get(key)))
+    def get(self, key: Any, *, as_of: int | None = None) -> Any:
+        """The value of a key, or of a `Windowed` key; None when there is none. `as_of` (ms): in a versioned store, then."""
+        return self._source.ask(lambda: _copied(self._get(key, as_of)))
+
+    def versions(self, key: Any, from_ms: int = 0, to_ms: int = 2**62, *, reverse: bool = False) -> list[Version]:
+        """What a versioned store knows of a key within [from_ms, to_ms], ascending unless `reverse`.
+
+        Shape: `Version(value, valid_from_ms, valid_to_ms)`, until None when it is still valid.
+        """
+        found = self._source.ask(
+            lambda: [version for store in self._open() for version in _versions(store, key, from_ms, to_ms)]
+        )
+        return found[::-1] if reverse else found
+
+    def each(self, question: Callable[[Any], T]) -> list[T]:
+        """What `question(store)` answers about the store of each local task: for stores of your own class.
+
+        It is called on the processing thread, and must not change the store.
+        """
+        return self._source.ask(lambda: [question(_custom(store)) for store in self._source.stores(self.name)])
 
     def fetch(
         self, key: Any, from_ms: int = 0, to_ms: int = 2**62, *, reverse: bool = False
     ) -> Iterator[tuple[Windowed, Any]]:
         """One key's windows that start (sessions: that overlap) within [from_ms, to_ms], ascending unless `reverse`."""
-        return self._scan(lambda store: _fetch(store, key, from_ms, to_ms, reverse=reverse))
+        value_of = self._value
+        return self._scan(lambda store: _fetch(store, key, from_ms, to_ms, value_of, reverse=reverse))
 
     def range(self, first: Any, last: Any, *, reverse: bool = False) -> Iterator[tuple[Any, Any]]:
         """Entries with first <= key <= last in the order of their bytes, task by task; None is open."""
-        return self._scan(lambda store: _range(store, first, last, reverse=reverse))
+        return self._scan(lambda store: _range(store, first, last, self._value, reverse=reverse))
 
     def prefix_scan(self, prefix: bytes | str) -> Iterator[tuple[Any, Any]]:
         """Entries whose keys' bytes begin with `prefix` (text as UTF-8), in the order of their bytes, task by task."""
         data = prefix.encode() if isinstance(prefix, str) else prefix
-        return self._scan(lambda store: _prefixed(store, data))
+        return self._scan(lambda store: _prefixed(store, data, self._value))
 
     def all(self, *, reverse: bool = False) -> Entries:
         """Every entry, task by task: iterate, or `to_pandas()`."""
-        return Entries(lambda: self._scan(lambda store: _all(store, reverse=reverse)))
+        return Entries(lambda: self._scan(lambda store: _all(store, self._value, reverse=reverse)))
 
     def count(self) -> int:
         """How many entries there are, counted."""
@@ -110,10 +131,15 @@ class StoreView:
 
     def _open(self) -> list[Store]:
         stores = self._source.stores(self.name)
+        for store in stores:
+            if store.spec.kind is StoreKind.CUSTOM:
+                raise StreamsError(f"{self.name} is a store of your own class: ask it by each(function)")
+            if self._timestamps and store.spec.kind not in _TIMESTAMPED:
+                raise StreamsError(f"{self.name} is a {store.spec.kind.value} store, whose values have no timestamps")
         return [_any(store).committed() for store in stores] if self.isolation == COMMITTED else stores
 
-    def _get(self, key: Any) -> Any:
-        found = (_get(store, key) for store in self._open())
+    def _get(self, key: Any, as_of: int | None) -> Any:
+        found = (_get(store, key, as_of, self._value) for store in self._open())
         return next((value for value in found if value is not None), None)
 
     def _scan(self, read: Callable[[Store], Iterator[tuple[Any, Any]]]) -> Iterator[tuple[Any, Any]]:
@@ -170,6 +196,26 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, ValueAndTimestamp) else value
 
 
+def _whole(value: Any) -> Any:
+    return value
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, ValueAndTimestamp):
+        return ValueAndTimestamp(copied(value.value), value.timestamp)
+    return copied(value)
+
+
+def _versions(store: Store, key: Any, from_ms: int, to_ms: int) -> list[Version]:
+    _expect(store, "versions", StoreKind.VERSIONED_KEY_VALUE)
+    return [Version(copied(value), since, until) for value, since, until in _any(store).versions(key, from_ms, to_ms)]
+
+
+def _custom(store: Store) -> Any:
+    _expect(store, "each", StoreKind.CUSTOM)
+    return _any(store).custom
+
+
 def _expect(store: Store, query: str, *kinds: StoreKind) -> None:
     if store.spec.kind not in kinds:
         raise StreamsError(
@@ -178,15 +224,18 @@ def _expect(store: Store, query: str, *kinds: StoreKind) -> None:
         )
 
 
-def _get(store: Store, key: Any) -> Any:
+def _get(store: Store, key: Any, as_of: int | None, value_of: Callable[[Any], Any]) -> Any:
     kind = store.spec.kind
+    if as_of is not None:
+        _expect(store, "get(key, as_of=...)", StoreKind.VERSIONED_KEY_VALUE)
+        return value_of(_any(store).get(key, as_of))
     if kind in _WINDOWS:
         _expect_windowed(store, key)
-        return _plain(_any(store).fetch(key.key, key.start_ms))
+        return value_of(_any(store).fetch(key.key, key.start_ms))
     if kind is StoreKind.SESSION:
         _expect_windowed(store, key)
         return _any(store).fetch_session(key.key, key.start_ms, key.end_ms)
-    return _plain(_any(store).get(key))
+    return value_of(_any(store).get(key))
 
 
 def _expect_windowed(store: Store, key: Any) -> None:
@@ -196,7 +245,9 @@ def _expect_windowed(store: Store, key: Any) -> None:
         )
 
 
-def _fetch(store: Store, key: Any, from_ms: int, to_ms: int, *, reverse: bool) -> Iterator[tuple[Windowed, Any]]:
+def _fetch(
+    store: Store, key: Any, from_ms: int, to_ms: int, value_of: Callable[[Any], Any], *, reverse: bool
+) -> Iterator[tuple[Windowed, Any]]:
     _expect(store, "fetch", *_WINDOWS, StoreKind.SESSION)
     if store.spec.kind is StoreKind.SESSION:
         sessions = list(_any(store).find_sessions(key, from_ms, to_ms))
@@ -204,32 +255,35 @@ def _fetch(store: Store, key: Any, from_ms: int, to_ms: int, *, reverse: bool) -
         return ((Windowed(key, start_ms, end_ms), value) for start_ms, end_ms, value in found)
     fetch = _any(store).backward_fetch_range if reverse else _any(store).fetch_range
     size_ms = store.spec.window_size_ms
-    return ((Windowed(key, start, start + size_ms), _plain(value)) for start, value in fetch(key, from_ms, to_ms))
+    return ((Windowed(key, start, start + size_ms), value_of(value)) for start, value in fetch(key, from_ms, to_ms))
 
 
-def _range(store: Store, first: Any, last: Any, *, reverse: bool) -> Iterator[tuple[Any, Any]]:
+def _range(
+    store: Store, first: Any, last: Any, value_of: Callable[[Any], Any], *, reverse: bool
+) -> Iterator[tuple[Any, Any]]:
     _expect(store, "range", *_KEY_VALUE)
     read = _any(store).reverse_range if reverse else _any(store).range
-    return ((key, _plain(value)) for key, value in read(first, last))
+    return ((key, value_of(value)) for key, value in read(first, last))
 
 
-def _prefixed(store: Store, prefix: bytes) -> Iterator[tuple[Any, Any]]:
+def _prefixed(store: Store, prefix: bytes, value_of: Callable[[Any], Any]) -> Iterator[tuple[Any, Any]]:
     _expect(store, "prefix_scan", *_KEY_VALUE)
-    return ((key, _plain(value)) for key, value in _any(store).prefix_scan(prefix))
+    return ((key, value_of(value)) for key, value in _any(store).prefix_scan(prefix))
 
 
-def _all(store: Store, *, reverse: bool) -> Iterator[tuple[Any, Any]]:
+def _all(store: Store, value_of: Callable[[Any], Any], *, reverse: bool) -> Iterator[tuple[Any, Any]]:
     kind, size_ms = store.spec.kind, store.spec.window_size_ms
     if reverse:
         _expect(store, "all(reverse=True)", *_KEY_VALUE)
-        return ((key, _plain(value)) for key, value in _any(store).reverse_all())
+        return ((key, value_of(value)) for key, value in _any(store).reverse_all())
     if kind in _WINDOWS:
         return (
-            (Windowed(key, start_ms, start_ms + size_ms), _plain(value)) for (key, start_ms), value in _any(store).all()
+            (Windowed(key, start_ms, start_ms + size_ms), value_of(value))
+            for (key, start_ms), value in _any(store).all()
         )
     if kind is StoreKind.SESSION:
         return ((Windowed(key, start_ms, end_ms), value) for key, start_ms, end_ms, value in _any(store).all())
-    return ((key, _plain(value)) for key, value in _any(store).all())
+    return ((key, value_of(value)) for key, value in _any(store).all())
 
 
 def _approximate(store: Store) -> int:

@@ -68,7 +68,7 @@ class Runner:
         self._uncaught = uncaught
         self._on_uncaught = on_uncaught
         self._pause_s = pause_s
-        self._stopping = False
+        self._stopping = self._pausing = False
         self._worker: Any = None
         self._clients: Clients | None = None
         self._begin()
@@ -76,6 +76,8 @@ class Runner:
     def _begin(self) -> None:
         self._clients = self._make_clients()
         self._worker = self._make_worker(self._clients)
+        if self._pausing:
+            self._worker.pause()
 
     def run(self) -> None:
         """Work until `stop`.
@@ -109,6 +111,11 @@ class Runner:
         """End the run: commit, leave the group, let go. From any thread, and from signal handlers."""
         self._stopping = True
         self._worker.stop()
+
+    def pause(self, *, paused: bool = True) -> None:
+        """Process nothing, or go on; from any thread. The next worker does the same."""
+        self._pausing = paused
+        self._worker.pause(paused=paused)
 
     def commit_soon(self) -> None:
         """Commit with the next turn instead of when the interval is over; from any thread."""

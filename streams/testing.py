@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -101,7 +102,10 @@ class TestInputTopic:
 
 
 class TestOutputTopic:
-    """Reads what the program wrote to one topic, each record once; what the test itself sent there is left out."""
+    """Reads what the program wrote to one topic; what the test itself sent there is left out.
+
+    A record is read once: all readers of a topic share what is left of it, as in Kafka.
+    """
 
     __test__ = False
 
@@ -110,24 +114,17 @@ class TestOutputTopic:
         self._driver = driver
         self._key = key
         self._value = value
-        self._position = 0
-        self._count = 0
 
     def read(self) -> list[Record]:
         """All records since the last read, oldest first; where they lie (topic, offset) is left out."""
-        raw = self._waiting()
-        if raw:
-            self._position = raw[-1].offset + 1
-            self._count += len(raw)
-        return [self._decoded(record) for record in raw]
+        return [self._decoded(record) for record in self._driver.read(self.topic)]
 
     def read_record(self) -> Record:
         """The next record. Raises: LookupError when there is none."""
-        raw = self._waiting()
+        raw = self._driver.read(self.topic, 1)
         if not raw:
-            raise LookupError(f"topic {self.topic} has no more records: {self._count} were read")
-        self._position = raw[0].offset + 1
-        self._count += 1
+            count = self._driver.read_count(self.topic)
+            raise LookupError(f"topic {self.topic} has no more records: {count} were read")
         return self._decoded(raw[0])
 
     def read_values(self) -> list[Any]:
@@ -145,10 +142,7 @@ class TestOutputTopic:
     @property
     def empty(self) -> bool:
         """Whether everything was read."""
-        return not self._waiting()
-
-    def _waiting(self) -> list[Record]:
-        return [record for record in self._driver.written(self.topic, self._position) if not self._driver.sent(record)]
+        return not self._driver.unread(self.topic)
 
     def _decoded(self, raw: Record) -> Record:
         return Record(
@@ -190,9 +184,11 @@ class TopologyTestDriver:
         self._cache = RecordCacheBudget(self.config.statestore_cache_max_bytes)
         self._topics = tuple(topics)
         self._global_topics = frozenset(each.topic for each in self.topology.global_stores)
-        self._read = self._source_topics()
+        self._sources = self._source_topics()
         self._waiting = InputOrder()
         self._written: list[str] = []
+        self._read_up_to: dict[str, int] = {}
+        self._read_counts: Counter[str] = Counter()
         self._sent: set[tuple[str | None, int]] = set()
         self._known: dict[str, int] = {}
         self._handed_over: dict[str, int] = {}
@@ -218,13 +214,13 @@ class TopologyTestDriver:
         """
         source = self._source(topic)
         if source is None:
-            known = ", ".join(self._read) or "none"
+            known = ", ".join(self._sources) or "none"
             raise TopologyError(f"no source of the topology reads topic {topic!r} (it reads: {known})")
         serdes = source.serdes
         return TestInputTopic(self, topic, _serde(key, serdes.key), _serde(value, serdes.value))
 
     def output(self, topic: str, key: Any = None, value: Any = None) -> TestOutputTopic:
-        """A topic to read from its first record on. By default with the serdes of the sink that writes it."""
+        """A topic to read, from the first record on that was not read yet. By default with the serdes of its sink."""
         serdes = self._written_with(topic)
         return TestOutputTopic(self, topic, _serde(key, serdes[0]), _serde(value, serdes[1]))
 
@@ -236,10 +232,13 @@ class TopologyTestDriver:
         self._commit()
         self._process_all()
 
-    def store(self, name: str) -> StoreView:
-        """What is in the store of that name, global ones included. Raises: TopologyError when there is none."""
+    def store(self, name: str, *, timestamps: bool = False) -> StoreView:
+        """What is in the store of that name, global ones included, as `app.store` shows it.
+
+        Raises: TopologyError when there is none.
+        """
         self._task.store(name)
-        return StoreView(name, self._views)
+        return StoreView(name, self._views, timestamps=timestamps)
 
     def stores(self) -> Mapping[str, Store]:
         """The stores themselves by name, with the verbs of their kind."""
@@ -278,9 +277,22 @@ class TopologyTestDriver:
         self._written.append(topic)
         self._process_all()
 
-    def sent(self, record: Record) -> bool:
-        """Whether the test wrote that record itself."""
-        return (record.topic, record.offset) in self._sent
+    def read(self, topic: str, limit: int | None = None) -> list[Record]:
+        """The next records of a topic that were not read yet, as bytes; they count as read."""
+        records = self.unread(topic)[:limit]
+        if records:
+            self._read_up_to[topic] = records[-1].offset + 1
+            self._read_counts[topic] += len(records)
+        return records
+
+    def unread(self, topic: str) -> list[Record]:
+        """The records of a topic that the program wrote and nobody read yet, as bytes."""
+        written = self.written(topic, self._read_up_to.get(topic, 0))
+        return [record for record in written if (record.topic, record.offset) not in self._sent]
+
+    def read_count(self, topic: str) -> int:
+        """How many records of a topic were read."""
+        return self._read_counts[topic]
 
     def written(self, topic: str, position: int) -> list[Record]:
         """The records of a topic from `position` on, as bytes."""
@@ -304,7 +316,7 @@ class TopologyTestDriver:
 
     def _main_task(self, global_stores: Mapping[str, Store]) -> Task:
         topology, topics = self.topology, self._topics
-        inputs = [TopicPartition(topic, 0) for topic in self._read if topic not in self._global_topics]
+        inputs = [TopicPartition(topic, 0) for topic in self._sources if topic not in self._global_topics]
         task = Task(
             TaskId(0, 0),
             lambda context: compile_task(topology, topology.subtopologies, context, topics=topics),
@@ -393,7 +405,7 @@ class TopologyTestDriver:
         """Have records wait that were written to source topics, in the order in which they were first written to."""
         written, self._written = dict.fromkeys(self._written), []
         for topic in written:
-            if topic not in self._read:
+            if topic not in self._sources:
                 continue
             if topic in self._global_topics:
                 self._hand_over(topic, ALL)

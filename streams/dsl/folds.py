@@ -1,4 +1,4 @@
-"""What grouped handles of a kind share: the folds of streams, with and without windows, and of cogrouped ones.
+"""What grouped handles share: the folds of streams, with and without windows, of tables, and of cogrouped streams.
 
 Children say over which windows (`_over`); sessions add how those that meet are merged. `TableT` is the table that folds
 give (`KTable`); naming it by a parameter keeps this module below `kstream`.
@@ -16,7 +16,7 @@ from streams.dsl.options import Function, Materialized, resulting_serde, serde_o
 from streams.dsl.program import Program
 from streams.graph.nodes import Aggregate, Aggregation, Serdes
 
-__all__ = ["CogroupFolds", "MakeTable", "StreamFolds", "TableT", "fold_of", "made"]
+__all__ = ["CogroupFolds", "GroupFolds", "MakeTable", "StreamFolds", "TableT", "fold_of", "made"]
 
 TableT = TypeVar("TableT")
 MakeTable = Callable[[Program, str, Serdes], TableT]
@@ -35,8 +35,8 @@ def made(node: Aggregate, program: Program, make_table: MakeTable[TableT]) -> Ta
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StreamFolds(Generic[TableT]):
-    """The folds of one grouped stream."""
+class GroupFolds(Generic[TableT]):
+    """What the folds of one group share, be it of a stream's records or of a table's rows."""
 
     group: Group
     make_table: MakeTable[TableT] = field(repr=False)
@@ -44,8 +44,26 @@ class StreamFolds(Generic[TableT]):
     def count(
         self, *, name: str | None = None, store: Materialized | str | None = None, processor: str | None = None
     ) -> TableT:
-        """How many records each key has, window by window if there are windows. Source: KGroupedStream.count."""
+        """How many records (of a table: rows) each key has, window by window if there are windows."""
         return self._table(fold_of(Aggregation.COUNT, name, store, processor, value=LONG))
+
+    def _append(self, fold: Fold) -> Aggregate:
+        """The node that folds this group."""
+        raise NotImplementedError
+
+    def _table(self, fold: Fold) -> TableT:
+        return made(self._append(fold), self.group.program, self.make_table)
+
+
+def aggregate_serde(initializer: Function, aggregator: Function, value: Any, role: str = "the aggregator") -> Any:
+    """The serde of an aggregate: declared, or by the first annotation that tells it."""
+    expect_arity(aggregator, "key, value, aggregate", f"aggregate: {role}")
+    return resulting_serde(value, aggregator, ()) or resulting_serde(None, initializer, ())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamFolds(GroupFolds[TableT]):
+    """The folds of one grouped stream."""
 
     def reduce(
         self,
@@ -75,24 +93,18 @@ class StreamFolds(Generic[TableT]):
         None as an aggregate deletes the key. `value` is the type of the aggregate, where the functions' annotations do
         not tell it.
         """
-        serde = self._aggregate_serde(initializer, aggregator, value)
+        serde = aggregate_serde(initializer, aggregator, value)
         fold = fold_of(
             Aggregation.AGGREGATE, name, store, processor, value=serde, add=aggregator, initializer=initializer
         )
         return self._table(fold)
 
-    @staticmethod
-    def _aggregate_serde(initializer: Function, aggregator: Function, value: Any) -> Any:
-        """The serde of an aggregate: declared, or by the first annotation that tells it."""
-        expect_arity(aggregator, "key, value, aggregate", "aggregate: the aggregator")
-        return resulting_serde(value, aggregator, ()) or resulting_serde(None, initializer, ())
-
     def _over(self, fold: Fold) -> Fold:
         """The fold over this handle's windows."""
         return fold
 
-    def _table(self, fold: Fold) -> TableT:
-        return made(append_aggregate(self.group, self._over(fold)), self.group.program, self.make_table)
+    def _append(self, fold: Fold) -> Aggregate:
+        return append_aggregate(self.group, self._over(fold))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Generic
+from dataclasses import dataclass
+from typing import Any
 
-from streams.dsl.aggregates import LONG, Fold, Group, append_table_aggregate
-from streams.dsl.folds import CogroupFolds, MakeTable, StreamFolds, TableT, fold_of, made
+from streams.dsl.aggregates import Fold, append_table_aggregate
+from streams.dsl.folds import CogroupFolds, GroupFolds, StreamFolds, TableT, aggregate_serde, fold_of
 from streams.dsl.handle import expect_arity
-from streams.dsl.options import Function, Materialized, resulting_serde
+from streams.dsl.options import Function, Materialized
 from streams.dsl.windowed import (
     SessionWindowedCogroupedKStream,
     SessionWindowedKStream,
@@ -17,7 +17,7 @@ from streams.dsl.windowed import (
     is_windows,
 )
 from streams.errors import TopologyError
-from streams.graph.nodes import Aggregation
+from streams.graph.nodes import Aggregate, Aggregation
 from streams.graph.windows import SessionWindows, Windows
 
 __all__ = ["CogroupedKStream", "KGroupedStream", "KGroupedTable"]
@@ -65,17 +65,8 @@ class CogroupedKStream(CogroupFolds[TableT]):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class KGroupedTable(Generic[TableT]):
+class KGroupedTable(GroupFolds[TableT]):
     """A table grouped by another key. Aggregates take the old value of a changed row out before they add the new."""
-
-    group: Group
-    make_table: MakeTable[TableT] = field(repr=False)
-
-    def count(
-        self, *, name: str | None = None, store: Materialized | str | None = None, processor: str | None = None
-    ) -> TableT:
-        """How many rows each key has."""
-        return self._table(fold_of(Aggregation.COUNT, name, store, processor, value=LONG))
 
     def reduce(
         self,
@@ -105,11 +96,10 @@ class KGroupedTable(Generic[TableT]):
         processor: str | None = None,
     ) -> TableT:
         """Fold rows by `adder(key, value, aggregate)`, and undo it by `subtractor(key, value, aggregate)`."""
-        expect_arity(adder, "key, value, aggregate", "aggregate: the adder")
+        serde = aggregate_serde(initializer, adder, value, "the adder")
         expect_arity(subtractor, "key, value, aggregate", "aggregate: the subtractor")
-        serde = resulting_serde(value, adder, ()) or resulting_serde(None, initializer, ())
         functions = {"add": adder, "remove": subtractor, "initializer": initializer}
         return self._table(fold_of(Aggregation.AGGREGATE, name, store, processor, value=serde, **functions))
 
-    def _table(self, fold: Fold) -> TableT:
-        return made(append_table_aggregate(self.group, fold), self.group.program, self.make_table)
+    def _append(self, fold: Fold) -> Aggregate:
+        return append_table_aggregate(self.group, fold)

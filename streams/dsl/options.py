@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args, get_origin
 
 from state.serde import Serde
-from state.stores import StoreKind
+from state.stores import OpenEngine, StoreKind
 from streams.durations import Duration, milliseconds
 from streams.errors import TopologyError
 from streams.graph.names import Names, checked_name
@@ -119,7 +119,8 @@ class Materialized:
 
     `name` makes it queryable, and its changelog independent of other steps. `cached=False` forwards every update;
     `logged=False` keeps no changelog; `persistent=False` keeps it in memory; `retention` of windows may only be raised;
-    `history` makes a table versioned. `topic_config` are Kafka's settings for the changelog.
+    `history` makes a table versioned. `topic_config` are Kafka's settings for the changelog. `engine` keeps the store's
+    bytes in a place of your own: a function (name, path or None) -> `streams.Engine`.
     """
 
     name: str | None = None
@@ -131,6 +132,7 @@ class Materialized:
     retention: Duration | None = None
     history: Duration | None = None
     topic_config: Mapping[str, str] = field(default_factory=dict)
+    engine: OpenEngine | None = None
 
     @classmethod
     def of(
@@ -146,16 +148,13 @@ class Materialized:
         given = store or cls()
         if name is not None and given.name not in {None, name}:
             raise TopologyError(f"a store has one name, but got {name!r} and {given.name!r}: leave one out")
-        return cls(
+        if given.engine is not None:
+            callable_or_error(given.engine, "engine")
+        return replace(
+            given,
             name=name or given.name,
             key=key if given.key is None else given.key,
             value=value if given.value is None else given.value,
-            cached=given.cached,
-            logged=given.logged,
-            persistent=given.persistent,
-            retention=given.retention,
-            history=given.history,
-            topic_config=given.topic_config,
         )
 
     def materialization(
@@ -173,6 +172,7 @@ class Materialized:
             retention_ms=None if self.retention is None else _positive(self.retention, "retention"),
             history_ms=None if self.history is None else _positive(self.history, "history"),
             topic_config=dict(self.topic_config),
+            engine=self.engine,
         )
 
 

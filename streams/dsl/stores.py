@@ -5,10 +5,12 @@ Shape: each function gives a StoreSpec; `key` and `value` are types or serdes, d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from state.stores import StoreKind, StoreSpec
+from state.custom import StateStore
+from state.engine import Engine
+from state.stores import CustomStore, OpenEngine, StoreKind, StoreSpec
 from streams.durations import Duration
 from streams.errors import TopologyError
 from streams.graph.names import checked_name
@@ -16,7 +18,10 @@ from streams.graph.windows import checked
 from streams.serdes import serde_for
 
 __all__ = [
+    "Engine",
+    "StateStore",
     "bounded_key_value_store",
+    "custom_store",
     "key_value_store",
     "session_store",
     "timestamped_key_value_store",
@@ -32,6 +37,7 @@ class _Kept(NamedTuple):
     cached: bool = False
     logged: bool = True
     topic_config: Mapping[str, str] | None = None
+    engine: OpenEngine | None = None
 
 
 def key_value_store(
@@ -43,9 +49,10 @@ def key_value_store(
     cached: bool = False,
     logged: bool = True,
     topic_config: Mapping[str, str] | None = None,
+    engine: OpenEngine | None = None,
 ) -> StoreSpec:
-    """Plain values by key."""
-    kept = _Kept(persistent, cached, logged, topic_config)
+    """Plain values by key. `engine` keeps their bytes in a place of your own, in all kinds of stores; see `Engine`."""
+    kept = _Kept(persistent, cached, logged, topic_config, engine)
     return _spec(name, StoreKind.KEY_VALUE, key, value, kept)
 
 
@@ -65,6 +72,20 @@ def bounded_key_value_store(
     return _spec(name, StoreKind.KEY_VALUE, key, value, kept, max_entries=max_entries)
 
 
+def custom_store(
+    name: str,
+    make: Callable[[], CustomStore],
+    *,
+    logged: bool = True,
+    topic_config: Mapping[str, str] | None = None,
+) -> StoreSpec:
+    """A store of your own class, for processors: `make()` gives one per task; see `StateStore`."""
+    if not callable(make):
+        raise TopologyError(f"{name}: expected a function that makes a StateStore, got {make!r}")
+    kept = _Kept(persistent=False, logged=logged, topic_config=topic_config)
+    return _spec(name, StoreKind.CUSTOM, bytes, bytes, kept, custom=make)
+
+
 def timestamped_key_value_store(
     name: str,
     key: Any,
@@ -74,9 +95,10 @@ def timestamped_key_value_store(
     cached: bool = False,
     logged: bool = True,
     topic_config: Mapping[str, str] | None = None,
+    engine: OpenEngine | None = None,
 ) -> StoreSpec:
     """Values by key, with the time of the record that made them: what tables use."""
-    kept = _Kept(persistent, cached, logged, topic_config)
+    kept = _Kept(persistent, cached, logged, topic_config, engine)
     return _spec(name, StoreKind.TIMESTAMPED_KEY_VALUE, key, value, kept)
 
 
@@ -88,10 +110,11 @@ def versioned_store(
     *,
     logged: bool = True,
     topic_config: Mapping[str, str] | None = None,
+    engine: OpenEngine | None = None,
 ) -> StoreSpec:
     """Values by key as they were at any time within `history`."""
     history_ms = checked(history, f"{name}: the history", 0)
-    kept = _Kept(logged=logged, topic_config=topic_config)
+    kept = _Kept(logged=logged, topic_config=topic_config, engine=engine)
     return _spec(name, StoreKind.VERSIONED_KEY_VALUE, key, value, kept, retention_ms=history_ms)
 
 
@@ -108,6 +131,7 @@ def window_store(
     cached: bool = False,
     logged: bool = True,
     topic_config: Mapping[str, str] | None = None,
+    engine: OpenEngine | None = None,
 ) -> StoreSpec:
     """Values by key and window start, kept for `retention`."""
     size_ms = checked(size, f"{name}: the window size", 0)
@@ -121,7 +145,7 @@ def window_store(
         StoreKind.TIMESTAMPED_WINDOW if timestamped else StoreKind.WINDOW,
         key,
         value,
-        _Kept(persistent, cached, logged, topic_config),
+        _Kept(persistent, cached, logged, topic_config, engine),
         retention_ms=retention_ms,
         window_size_ms=size_ms,
         retain_duplicates=retain_duplicates,
@@ -138,10 +162,11 @@ def session_store(
     cached: bool = False,
     logged: bool = True,
     topic_config: Mapping[str, str] | None = None,
+    engine: OpenEngine | None = None,
 ) -> StoreSpec:
     """Values by key and session, kept for `retention`."""
     retention_ms = checked(retention, f"{name}: the retention", 0)
-    kept = _Kept(persistent, cached, logged, topic_config)
+    kept = _Kept(persistent, cached, logged, topic_config, engine)
     return _spec(name, StoreKind.SESSION, key, value, kept, retention_ms=retention_ms)
 
 
@@ -155,5 +180,6 @@ def _spec(name: str, kind: StoreKind, key: Any, value: Any, kept: _Kept, **bound
         cached=kept.cached,
         logged=kept.logged,
         topic_config=dict(kept.topic_config or {}),
+        engine=kept.engine,
         **bounds,
     )

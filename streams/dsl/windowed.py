@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from streams.dsl.aggregates import Fold
-from streams.dsl.folds import CogroupFolds, StreamFolds, TableT, fold_of
+from streams.dsl.folds import CogroupFolds, StreamFolds, TableT, aggregate_serde, fold_of
 from streams.dsl.handle import expect_arity
 from streams.dsl.options import Function, Materialized
 from streams.errors import TopologyError
@@ -87,7 +87,7 @@ class SessionWindowedKStream(StreamFolds[TableT]):
         processor: str | None = None,
     ) -> TableT:
         """Fold values by `aggregator(key, value, aggregate)`; sessions that meet by `merge(key, aggregate, aggregate)`."""
-        serde = self._aggregate_serde(initializer, aggregator, value)
+        serde = aggregate_serde(initializer, aggregator, value)
         functions = {"add": aggregator, "initializer": initializer, "merger": _checked_merge(merge)}
         return self._table(fold_of(Aggregation.AGGREGATE, name, store, processor, value=serde, **functions))
 

@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Any
 
 from state.serde import Serde
-from state.stores import StoreKind, StoreSpec
+from state.stores import OpenEngine, StoreKind, StoreSpec
 from streams.graph.windows import EmitStrategy, JoinWindows, Windows
 from streams.on_error import OnError
 
@@ -120,6 +120,7 @@ class Materialization:
     retention_ms: int | None = None
     history_ms: int | None = None
     topic_config: Mapping[str, str] = field(default_factory=dict)
+    engine: OpenEngine | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

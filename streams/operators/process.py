@@ -129,7 +129,8 @@ class NodeContext:
     def store(self, name: str) -> Any:
         """A store that is connected to the processor, or a global one. Raises: TopologyError."""
         if name in self._stores or name in self._global_stores:
-            return self._context.store(name)
+            found = self._context.store(name)
+            return getattr(found, "custom", found)
         names = ", ".join(self._stores) or "none"
         raise TopologyError(
             f"{self._node} is not connected to a store {name!r} (connected: {names}): "

@@ -26,25 +26,31 @@ Compute = Callable[[Any, Any], Any]
 
 
 class TableWriter:
-    """Puts a table's updates into its store, and passes them on; shared by all operators that store a table."""
+    """Puts a table's updates into its store, and passes them on; shared by all operators that store a table.
 
-    def __init__(self, store: str, emit: Emit, *, send_old_values: bool) -> None:
+    `looks_first`: Kafka's operator of this kind reads the row before it puts another.
+    """
+
+    def __init__(self, store: str, emit: Emit, *, send_old_values: bool, looks_first: bool) -> None:
         self._store_name = store
         self._emit = emit
         self._send_old_values = send_old_values
+        self._looks_first = looks_first
 
     def init(self, context: OperatorContext) -> None:
         """Take the store, and have its cache pass updates on."""
         self.store = context.store(self._store_name)
         self._cached = passes_on_itself(self.store, self._emit, old_values=self._send_old_values)
+        if self._cached and self._looks_first:
+            self.store.look_before_puts()
 
-    def write(self, batch: Batch, *, own_old_values: bool = False, skip_nothings: bool = False) -> None:
-        """Put a batch of updates. The old values passed on are the store's, or with `own_old_values` the batch's.
+    def write(self, batch: Batch, *, skip_nothings: bool = False) -> None:
+        """Put a batch of updates. The old values passed on are the store's, or the batch's where no row is looked at.
 
         `skip_nothings`: where there is no row and was none, nothing is put.
         """
         headers: Any = batch.headers or repeat(None)
-        reads = self._send_old_values and not own_old_values and (skip_nothings or not self._cached)
+        reads = self._send_old_values and self._looks_first and (skip_nothings or not self._cached)
         if reads:
             batch, codes = self._put_reading(batch, headers, skip_nothings=skip_nothings)
         else:
@@ -90,7 +96,9 @@ class TableSource:
     def __init__(self, node: str, store: str | None, emit: Emit, *, send_old_values: bool) -> None:
         self._node = node
         self._emit = emit
-        self._writer = None if store is None else TableWriter(store, emit, send_old_values=send_old_values)
+        self._writer = (
+            None if store is None else TableWriter(store, emit, send_old_values=send_old_values, looks_first=True)
+        )
 
     def init(self, context: OperatorContext) -> None:
         """Take the store, if there is one."""
@@ -156,7 +164,11 @@ class TableStateless:
         self._emit = emit
         self._send_old_values = send_old_values
         self._drops_nothings = drops_nothings
-        self._writer = None if store is None else TableWriter(store, emit, send_old_values=send_old_values)
+        self._writer = (
+            None
+            if store is None
+            else TableWriter(store, emit, send_old_values=send_old_values, looks_first=send_old_values)
+        )
 
     def init(self, context: OperatorContext) -> None:
         """Take the store, if there is one."""

@@ -173,7 +173,9 @@ class TableJoinMerge:
     def __init__(self, store: str | None, emit: Emit, *, send_old_values: bool) -> None:
         self._emit = emit
         self._send_old_values = send_old_values
-        self._writer = None if store is None else TableWriter(store, emit, send_old_values=send_old_values)
+        self._writer = (
+            None if store is None else TableWriter(store, emit, send_old_values=send_old_values, looks_first=False)
+        )
 
     def init(self, context: OperatorContext) -> None:
         """Take the store, if there is one."""
@@ -183,7 +185,7 @@ class TableJoinMerge:
     def process(self, batch: Batch) -> None:
         """Store a batch, and pass it on."""
         if self._writer:
-            self._writer.write(batch, own_old_values=True)
+            self._writer.write(batch)
             return
         if not self._send_old_values and batch.old_values is not None:
             latest = batch.latest

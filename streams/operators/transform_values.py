@@ -56,7 +56,11 @@ class TableTransform:
         self._transformer = transformer
         self._emit = emit
         self._send_old_values = send_old_values
-        self._writer = None if store is None else TableWriter(store, emit, send_old_values=send_old_values)
+        self._writer = (
+            None
+            if store is None
+            else TableWriter(store, emit, send_old_values=send_old_values, looks_first=send_old_values)
+        )
         self._output = Output()
 
     def init(self, context: OperatorContext) -> None:

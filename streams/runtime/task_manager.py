@@ -82,6 +82,8 @@ class TaskManager:
         self.tasks: dict[TaskId, Task] = {}
         self.rebalances = 0
         self.processed = 0
+        self.paused = False
+        """Whether running tasks process and punctuate nothing for now; they are committed and read all the same."""
         self._consumer = consumer
         self._committer = committer
         self._restorer = restorer
@@ -264,7 +266,7 @@ class TaskManager:
     def process(self, now_ms: int, max_records: int) -> int:
         """One round over all running tasks; the answer is how many records were processed."""
         done = 0
-        for task in self._running():
+        for task in self._working():
             done += task.process(now_ms, max_records)
         self.processed += done
         self._release_buffers()
@@ -272,11 +274,11 @@ class TaskManager:
 
     def punctuate(self, now_ms: int) -> int:
         """Fire wall-clock punctuators that are due."""
-        return sum(task.punctuate(now_ms) for task in self._running())
+        return sum(task.punctuate(now_ms) for task in self._working())
 
     def ready(self, now_ms: int) -> bool:
         """Whether some task has a record to process."""
-        return any(task.ready(now_ms) for task in self._running())
+        return any(task.ready(now_ms) for task in self._working())
 
     @property
     def waiting(self) -> bool:
@@ -291,7 +293,7 @@ class TaskManager:
     @property
     def next_punctuation_ms(self) -> int | None:
         """When the next wall-clock punctuation falls due."""
-        times = (task.next_punctuation_ms for task in self._running())
+        times = (task.next_punctuation_ms for task in self._working())
         return min((time for time in times if time is not None), default=None)
 
     @property
@@ -372,6 +374,9 @@ class TaskManager:
 
     def _running(self) -> Iterator[Task]:
         return (task for task in self.tasks.values() if task.state is TaskState.RUNNING)
+
+    def _working(self) -> Iterator[Task]:
+        return iter(()) if self.paused else self._running()
 
     def _close(self, task: Task, *, keep: bool = False) -> None:
         """Let go of a task; `keep` its engines and directory, for it becomes a standby."""

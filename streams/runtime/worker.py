@@ -107,7 +107,7 @@ class Worker:
         self._handlers = ErrorHandlers.of(topology, config)
         now = clock()
         self._timers = Timers(timers, now)
-        self._stopping = False
+        self._stopping = self._paused = False
         self._giving_up: threading.Timer | None = None
         self.inquiries = Inquiries(self._wake)
         self._progress = Progress()
@@ -182,6 +182,11 @@ class Worker:
     def commit_soon(self) -> None:
         """Commit with the next turn instead of when the interval is over; from any thread."""
         self._commit_due_ms = 0
+        self._wake()
+
+    def pause(self, *, paused: bool = True) -> None:
+        """Process and punctuate nothing, or go on; from any thread. The worker stays in its group, and restores."""
+        self._paused = paused
         self._wake()
 
     def stop(self) -> None:
@@ -411,6 +416,7 @@ class Worker:
     def _turn(self, parts: Parts) -> None:
         """Poll once, and do all that can be done with what has come."""
         tasks = parts.tasks
+        tasks.paused = self._paused
         try:
             tasks.add(parts.consumer.poll(self._poll_s(parts)))
         except OffsetOutOfRange as error:
@@ -422,7 +428,7 @@ class Worker:
         self._commit_if_due(parts)
         self._keep_up(parts)
         self._move_to(self._phase(tasks))
-        self._progress.note(self.processed, idle=not tasks.lag and not tasks.ready(self._clock()))
+        self._progress.note(self.processed, idle=tasks.paused or not (tasks.lag or tasks.ready(self._clock())))
 
     def _work(self, parts: Parts) -> None:
         """Restore, process, and fire what is due."""

@@ -117,6 +117,7 @@ class StoreDefaults:
             retain_duplicates=retain_duplicates,
             time_ordered=time_ordered,
             topic_config=stored.topic_config,
+            engine=stored.engine,
         )
 
 

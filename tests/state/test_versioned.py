@@ -123,3 +123,15 @@ def test_delete_answers_what_was_valid(store):
     assert store.delete("k", 7) == ValueAndTimestamp(1, 5)
     assert store.get("k", 8) is None
     assert store.get("k") == ValueAndTimestamp(2, 10)
+
+
+def test_all_versions_within_a_time(bench):
+    """Those valid at some time in it, the latest without an end; deletions leave gaps; the past ends with the history."""
+    store = bench.open(bench.spec(StoreKind.VERSIONED_KEY_VALUE, retention_ms=100))
+    for value, time in ((1, 10), (2, 20), (None, 30), (4, 40)):
+        store.put("k", value, time)
+    assert store.versions("k", 0, 1_000) == [(1, 10, 20), (2, 20, 30), (4, 40, None)]
+    assert store.versions("k", 20, 39) == [(2, 20, 30)]
+    assert store.versions("k", 30, 39) == store.versions("nobody", 0, 50) == []
+    store.put("other", 1, 200)
+    assert store.versions("k", 0, 50) == [(4, 40, None)]

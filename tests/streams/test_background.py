@@ -44,6 +44,21 @@ def test_what_stops_it_is_raised(streams_broker: RunningBroker, tmp_path: Path) 
 
 
 @pytest.mark.broker
+def test_a_pause_ends_with_resume(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """Meanwhile nothing is processed, and nothing is wrong with that; then everything is."""
+    app = doubling("pausing", streams_broker, tmp_path)
+    with app.running() as run:
+        run.pause()
+        app.write("pausing-numbers", [(str(number), number) for number in range(10)])
+        with pytest.raises(StreamsError, match="pausing did not catch up in 1 s: 10 records are left"):
+            run.catch_up(timeout_s=1)
+        assert (run.status().processed, run.health().healthy) == (0, True)
+        run.resume()
+        run.catch_up(timeout_s=30)
+        assert run.status().processed == 10
+
+
+@pytest.mark.broker
 def test_patience_has_an_end(streams_broker: RunningBroker, tmp_path: Path) -> None:
     """What is not committed within the time is told."""
     app = doubling("patient", streams_broker, tmp_path)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from streams import App, StreamsError, TimeWindows, Windowed
+from state import ValueAndTimestamp
+from streams import App, Materialized, Processor, StreamsError, TimeWindows, Windowed, key_value_store
 from streams.background import Running
 from streams.errors import StoreMoved, StoreNotReady
 from streams.pytest_plugin import RunningBroker
@@ -135,6 +136,38 @@ def test_agents_and_threads_may_ask_while_they_are_waited_for(
         app.write(questions, [("q", "a")])
         run.catch_up(timeout_s=25)
     assert [record.value for record in app.read(answers)] == [2]
+
+
+def test_values_may_come_with_their_times() -> None:
+    """From every verb; a store that keeps none says so."""
+    app = counting("timed", broker="kafka://nowhere:9092")
+    app.stream("in", key=str, value=str).process(Processor, stores=[key_value_store("plain", str, str)])
+    with TopologyTestDriver(app) as driver:
+        driver.input("timed-words").send("w", "x", 7)
+        total, windows = driver.store("total", timestamps=True), app.store("by-minute", timestamps=True)
+        assert total.get("w") == ValueAndTimestamp(1, 7)
+        assert list(total.all()) == list(total.range("a", "z")) == list(total.prefix_scan("w")) == [("w", (1, 7))]
+        window = Windowed("w", 0, 60_000)
+        assert windows.get(window) == (1, 7)
+        assert list(windows.fetch("w")) == list(windows.all()) == [(window, (1, 7))]
+        with pytest.raises(StreamsError, match="plain is a key-value store, whose values have no timestamps"):
+            driver.store("plain", timestamps=True).get("w")
+
+
+def test_a_versioned_store_knows_the_past() -> None:
+    """The value at a time, and all of a span; other stores say that they do not."""
+    app = counting("past", broker="kafka://nowhere:9092")
+    app.table("prices", key=str, value=int, store=Materialized(name="prices", history="1 hour"))
+    with TopologyTestDriver(app) as driver:
+        for time, price in ((10, 5), (20, 6)):
+            driver.input("prices").send("lamp", price, time)
+        prices = driver.store("prices")
+        assert [prices.get("lamp", as_of=time) for time in (9, 10, 19, 20)] == [None, 5, 5, 6]
+        assert driver.store("prices", timestamps=True).get("lamp", as_of=15) == (5, 10)
+        assert prices.versions("lamp") == [(5, 10, 20), (6, 20, None)]
+        assert prices.versions("lamp", 0, 19, reverse=True) == [(5, 10, 20)]
+        with pytest.raises(StreamsError, match=r"timestamped-key-value store, which has no get\(key, as_of=...\)"):
+            driver.store("total").get("w", as_of=1)
 
 
 def test_a_store_that_leaves_during_a_scan_is_told() -> None:

@@ -1,0 +1,106 @@
+"""Tests for streams.dsl.stores: stores of users' own classes and engines in a program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from state.memory import MemoryEngine
+from streams import App, Materialized, Record, StateStore, StreamsError, TopologyError, custom_store, key_value_store
+from streams.processor import Processor
+from streams.pytest_plugin import RunningBroker
+from streams.testing import MockProcessorContext, TopologyTestDriver
+
+
+class Longest(StateStore):
+    """The longest text."""
+
+    text = ""
+
+    def offer(self, text: str) -> bool:
+        """Whether it is the longest so far."""
+        if len(text) <= len(self.text):
+            return False
+        self.text = text
+        self.log(b"longest", text.encode())
+        return True
+
+    def restore(self, key: bytes, value: bytes | None, timestamp: int) -> None:
+        """The last change is all there is."""
+        self.text = (value or b"").decode()
+
+
+class Records(Processor):
+    """Passes on texts that are longer than all before."""
+
+    def process(self, record: Record) -> None:
+        if self.context.store("longest").offer(record.value):
+            self.context.forward(record)
+
+
+def records(name: str, **settings: Any) -> App:
+    """Texts that are longer than all before, by a store of this program's own."""
+    app = App(name, **settings)
+    texts = app.stream(app.topic(f"{name}-texts", key=str, value=str, partitions=1))
+    texts.process(Records, stores=[custom_store("longest", Longest)], key=str, value=str).to(f"{name}-records")
+    return app
+
+
+def test_a_processor_has_the_verbs_of_its_own_store() -> None:
+    """What it changes is logged; it is asked, from outside, by a function."""
+    with TopologyTestDriver(records("own", broker="kafka://nowhere:9092")) as driver:
+        for timestamp, text in enumerate(["ab", "a", "abc"]):
+            driver.input("own-texts").send("k", text, timestamp)
+        assert driver.output("own-records").read_values() == ["ab", "abc"]
+        changes = driver.output("own-longest-changelog", str, str).read()
+        assert changes == [Record("longest", "ab", 0), Record("longest", "abc", 2)]
+        assert driver.store("longest").each(lambda store: store.text) == ["abc"]
+        with pytest.raises(StreamsError, match=r"longest is a store of your own class: ask it by each\(function\)"):
+            driver.store("longest").get("k")
+
+
+@pytest.mark.broker
+def test_it_is_restored_with_its_task(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """From the changelog, in another state directory."""
+    for number, text in enumerate(["abc", "ab", "abcd"]):
+        app = records("kept", broker=streams_broker.url, state_dir=str(tmp_path / str(number)))
+        app.write("kept-texts", [("k", text)], timestamp=number)
+        with app.running() as run:
+            run.catch_up(timeout_s=30)
+            longest = app.store("longest").each(lambda store: store.text)
+        assert longest == ["abcd" if number == 2 else "abc"]
+    assert [record.value for record in app.read("kept-records")] == ["abc", "abcd"]
+
+
+def test_a_mock_context_has_it_too() -> None:
+    """By its name, with its verbs."""
+    context = MockProcessorContext(stores=[custom_store("longest", Longest)])
+    assert context.store("longest").offer("a")
+
+
+def test_tables_and_processors_may_keep_their_bytes_elsewhere() -> None:
+    """Where the program says: the engine gets what is committed."""
+    opened: dict[str, MemoryEngine] = {}
+
+    def engine(name: str, _path: Path | None) -> MemoryEngine:
+        opened[name] = MemoryEngine(name)
+        return opened[name]
+
+    app = App("elsewhere", broker="kafka://nowhere:9092")
+    app.table("rows", key=str, value=str, store=Materialized(name="rows", engine=engine))
+    app.stream("in", key=str, value=str).process(Processor, stores=[key_value_store("own", str, str, engine=engine)])
+    with TopologyTestDriver(app) as driver:
+        driver.input("rows").send("a", "1", 5)
+        assert opened.keys() == {"rows", "own"}
+        assert opened["rows"].get(b"a") == (5).to_bytes(8, "big") + b"1"
+
+
+def test_mistakes_are_told() -> None:
+    """What is no function cannot make a store or an engine."""
+    with pytest.raises(TopologyError, match="longest: expected a function that makes a StateStore, got 'no'"):
+        custom_store("longest", "no")  # type: ignore[arg-type]  # the mistake
+    app = App("wrong", broker="kafka://nowhere:9092")
+    with pytest.raises(TopologyError, match="engine: expected a function"):
+        app.table("rows", key=str, value=str, store=Materialized(name="rows", engine="rocks"))  # type: ignore[arg-type]
