@@ -7,8 +7,8 @@ store as it was when the range was asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import compress, repeat
-from operator import add, itemgetter
+from itertools import compress
+from operator import add
 from typing import Any, cast
 
 from state.cache import RecordCache, RecordCacheBudget, Updates, any_none
@@ -20,7 +20,6 @@ from state.ordered import overlay
 from state.stores import ChangelogWriter, StoreSpec, ValueAndTimestamp
 
 _new_tuple = tuple.__new__
-_time = itemgetter(1)
 
 FEW = 8
 """Below this many keys, looking them up at once saves nothing."""
@@ -30,22 +29,19 @@ class _KeyValueLayers(LayeredStore):
     """What both kinds share.
 
     `get` gives the value of a key, or None. `lookup` is the same for callers that put the same key next: it does not
-    count as a use. `known` is the same for the record cache alone: None says nothing of what lies below. They are made
-    once per store, as short as its layers allow: a dictionary's own method at best.
+    count as a use. They are made once per store, as short as its layers allow: a dictionary's own method at best.
     """
 
     def __init__(
         self, spec: StoreSpec, engine: Engine, changelog: ChangelogWriter | None, cache: RecordCacheBudget | None
     ) -> None:
         super().__init__(spec, engine, changelog, cache)
-        self._by_value = spec.key_serde.by_value
         self._identity = self._layout.identity
         self._known_size = _known_size(spec, stored=len(self._layout.stored(b"", 0)))
         self._known_class = spec.value_serde.type if self._known_size else None  # type: ignore[attr-defined]  # numbers
         front: dict[Any, Any] = self._live if self._cache is None else self._cache.entries
         read = self._live.__getitem__ if self._cache is None else self._cache.get
         identity = self._identity
-        self.known: Callable[[Any], Any] = _nothing if self._cache is None else self._cache.entries.get
         if self._by_value:
             self.get: Callable[[Any], Any] = read
             self.lookup: Callable[[Any], Any] = front.__getitem__
@@ -197,10 +193,6 @@ def _known_size(spec: StoreSpec, *, stored: int) -> int:
     return key + value + stored if key and value else 0
 
 
-def _nothing(_key: Any) -> None:
-    """Of a store without a record cache."""
-
-
 def _first(pair: tuple[bytes, bytes | None]) -> bytes:
     return pair[0]
 
@@ -242,20 +234,6 @@ class TimestampedStore(_KeyValueLayers):
         entry = key if self._by_value else self._identity(key)
         live = None if value is None else _new_tuple(ValueAndTimestamp, (value, timestamp))
         self._accept(entry, live, timestamp, headers)
-
-    @property
-    def holds_updates(self) -> bool:
-        """Whether updates of a key may replace each other before they are put, by `put_known`: nobody can tell.
-
-        So it is in front of a record cache with room to spare, whose entries go by the keys themselves.
-        """
-        return self._cache is not None and self._by_value and self._cache.roomy
-
-    def put_known(self, keys: Sequence[Any], updates: Sequence[tuple[Any, int]]) -> None:
-        """Set (value, time) of distinct keys that are all `known`, in this order, while the store `holds_updates`."""
-        assert self._cache is not None, "asked of a store without a record cache"
-        live = list(map(_new_tuple, repeat(ValueAndTimestamp), updates))
-        self._cache.put_known(keys, live, list(map(_time, updates)))
 
     def put_if_absent(self, key: Any, value: Any, timestamp: int) -> ValueAndTimestamp | None:
         """Set a value if there is none; returns the one that was there, or None."""

@@ -10,9 +10,10 @@ values may be dropped at any time. `commit` moves the bytes and the position int
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, repeat
+from operator import itemgetter
 from typing import Any, Self
 
 from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates, any_none
@@ -24,13 +25,15 @@ from state.layouts import TIMESTAMPED, Layout, layout_of
 from state.ordered import OrderedBytes, overlay
 from state.position import POSITION, packed_number, read_number
 from state.serde import serializer
-from state.stores import ChangelogWriter, Flushed, FlushListener, StoreSpec
+from state.stores import ChangelogWriter, Flushed, FlushListener, StoreSpec, ValueAndTimestamp
 
 LIVE_ENTRIES = 100_000
 _LIVE_BYTES = 48 << 20
 ENTRY_BYTES = 250
 _SAMPLE = 16
 _ABSENT = object()
+_new_tuple = tuple.__new__
+_time = itemgetter(1)
 
 
 class LayeredStore:
@@ -40,6 +43,8 @@ class LayeredStore:
 
     `record_timestamp` is the time in ms logged for writes that carry none: that of the record in process, set by whoever
     processes it. `cached` says whether a record cache is in front: then results are forwarded from the flush listener.
+    `known` gives the live value of an entry key in the record cache, uncounted as a use; None says nothing of what lies
+    below.
     """
 
     _key_overhead = 0
@@ -54,7 +59,8 @@ class LayeredStore:
         self._key_bytes = self._layout.key_bytes
         self._serialize = spec.value_serde.serialize
         self._timestamped = spec.kind in TIMESTAMPED
-        self._write_keys = serializer(spec.key_serde) if spec.key_serde.by_value else list
+        self._by_value = spec.key_serde.by_value
+        self._write_keys = serializer(spec.key_serde) if self._by_value else list
         self._write_values = serializer(spec.value_serde)
         self._value_overhead = len(self._layout.stored(b"", 0))
         self._engine = engine
@@ -69,6 +75,7 @@ class LayeredStore:
         self._cache = self._record_cache(cache) if cache is not None and spec.cached else None
         self.cached = self._cache is not None
         self._accept = self._write if self._cache is None else self._cache.put
+        self.known: Callable[[Any], Any] = _nothing if self._cache is None else self._cache.entries.get
 
     def _record_cache(self, budget: RecordCacheBudget) -> RecordCache | None:
         if budget.max_bytes <= 0:
@@ -127,6 +134,20 @@ class LayeredStore:
     def dirty(self) -> bool:
         """Whether the record cache holds updates that `flush` would let go."""
         return self._cache is not None and bool(self._cache.dirty)
+
+    @property
+    def holds_updates(self) -> bool:
+        """Whether updates of an entry may replace each other before they are put, by `put_known`: nobody can tell.
+
+        So it is in front of a record cache with room to spare, whose entries go by the keys themselves.
+        """
+        return self._cache is not None and self._timestamped and self._by_value and self._cache.roomy
+
+    def put_known(self, entries: Sequence[Any], updates: Sequence[tuple[Any, int]]) -> None:
+        """Set (value, time) of distinct entries that are all `known`, in this order, while the store `holds_updates`."""
+        assert self._cache is not None, "asked of a store without a record cache"
+        live = list(map(_new_tuple, repeat(ValueAndTimestamp), updates))
+        self._cache.put_known(entries, live, list(map(_time, updates)))
 
     def set_flush_listener(self, listener: FlushListener, *, send_old_values: bool) -> None:
         """Who gets what the record cache lets go; never called when `cached` is false."""
@@ -332,3 +353,7 @@ class LayeredStore:
             self._engine.scan(start, end, reverse=reverse),
             reverse=reverse,
         )
+
+
+def _nothing(_entry: Any) -> None:
+    """Of a store without a record cache."""

@@ -43,7 +43,6 @@ class TimedStore(LayeredStore):
         self._newest = NO_TIME
         self._value: Callable[[Any], Any] = self._below if self._cache is None else self._cache.get
         self._identity = self._layout.identity
-        self._by_value = spec.key_serde.by_value
         self.read_downstream = False
         """Whether those who are told of flushes read this store then: each write may make other entries expire."""
         self._slack_ms = int(spec.time_ordered)

@@ -7,7 +7,7 @@ apart by a sequence number, which is never reused while its store lives.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from state.cache import RecordCache, RecordCacheBudget
@@ -52,6 +52,13 @@ class SegmentedWindowStore(TimedStore):
         self._accept(entry, live, time, headers)
         if self._timelines is not None:
             self._index(entry)
+
+    def put_known(self, entries: Sequence[Any], updates: Sequence[tuple[Any, int]]) -> None:
+        """As for all stores; an entry is (key, window start)."""
+        super().put_known(entries, updates)
+        if self._timelines is not None:
+            for entry in entries:
+                self._index(entry)
 
     def fetch(self, key: Any, start_ms: int) -> Any:
         """The value of one window, or None (with duplicates: the first)."""

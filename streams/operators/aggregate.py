@@ -14,6 +14,7 @@ from state.stores import Flushed
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.columns import UNHANDLED, Output, Rows, report, rows_of
 from streams.operators.folding import IMMUTABLE, Fold, copied
+from streams.operators.held_updates import Held, put_held
 from streams.record import Batch
 
 __all__ = ["NOT_PUT", "StreamAggregate", "flushed_batch", "passes_on_itself"]
@@ -125,7 +126,7 @@ class StreamAggregate:
         if batch.headers or not store.holds_updates:
             return
         known, add, initial, pure = store.known, self._fold.add, self._fold.initial, self._fold.pure
-        held: dict[Any, tuple[Any, int]] = {}
+        held: Held = {}
         get = held.get
         row = self._row
         first = stop = row + 1
@@ -133,13 +134,13 @@ class StreamAggregate:
             for row, key, value, timestamp in rows:
                 if key is None or value is None:
                     self._nulls += 1
-                    self._put_held(keys[first:row], held)
+                    put_held(store, keys[first:row], held)
                     first = row + 1
                     continue
                 stored = get(key) or known(key)
                 alone = stored is None
                 if alone:
-                    self._put_held(keys[first:row], held)
+                    put_held(store, keys[first:row], held)
                     first = row
                     stored = self._lookup(key)
                 old, before = (initial(), timestamp) if stored is None else stored
@@ -148,7 +149,7 @@ class StreamAggregate:
                 if not alone and new is not None:
                     held[key] = new, latest
                     continue
-                self._put_held(keys[first:row], held)
+                put_held(store, keys[first:row], held)
                 first = row + 1
                 store.put(key, new, latest)
                 if not store.holds_updates:
@@ -156,15 +157,7 @@ class StreamAggregate:
             stop = row + 1
         finally:
             self._row = row
-            self._put_held(keys[first : max(stop, row)], held)
-
-    def _put_held(self, keys: list[Any], held: dict[Any, tuple[Any, int]]) -> None:
-        """Put the updates that were held back for these records, in the order of each key's last record."""
-        if held:
-            order = list(dict.fromkeys(reversed(keys)))
-            order.reverse()
-            self._store.put_known(order, [held[key] for key in order])
-            held.clear()
+            put_held(store, keys[first : max(stop, row)], held)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -6,7 +6,7 @@ one before is still in a store, in a batch on its way, or wanted as old value. W
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import copy, deepcopy
 from dataclasses import dataclass
 from typing import Any, get_type_hints
@@ -17,7 +17,7 @@ __all__ = ["IMMUTABLE", "Fold", "copied", "count_fold", "reduce_fold"]
 IMMUTABLE: set[type] = {type(None), bool, int, float, complex, str, bytes, UUID, frozenset, range}
 """Types whose objects never change."""
 
-_SHALLOW: dict[type, bool] = {}
+_COPIERS: dict[type, Callable[[Any], Any]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +45,41 @@ def reduce_fold(reducer: Callable[[Any, Any], Any]) -> Fold:
 def copied(value: Any) -> Any:
     """A copy of an aggregate that may be changed without changing the one given."""
     kind = value.__class__
+    copier = _COPIERS.get(kind)
+    if copier is None:
+        copier = _COPIERS[kind] = _copier_of(kind)
+    return copier(value)
+
+
+def _copier_of(kind: type) -> Callable[[Any], Any]:
+    """How objects of a class are copied: found out once, because a fold asks for every record."""
     if kind in IMMUTABLE:
-        return value
-    if kind is dict:
-        return dict(value) if _flat(value.values()) else deepcopy(value)
-    if kind is list:
-        return list(value) if _flat(value) else deepcopy(value)
-    if kind is tuple:
-        return value if _flat(value) else deepcopy(value)
-    shallow = _SHALLOW.get(kind)
-    if shallow is None:
-        shallow = _SHALLOW[kind] = _has_flat_fields(kind)
-    return copy(value) if shallow else deepcopy(value)
+        return _same
+    if kind in {dict, list, tuple}:
+        return {dict: _copied_dict, list: _copied_list, tuple: _copied_tuple}[kind]
+    if not _has_flat_fields(kind):
+        return deepcopy
+    own: Callable[[Any], Any] | None = getattr(kind, "__copy__", None)
+    return copy if own is None else own
 
 
-def _flat(values: Any) -> bool:
+def _same(value: Any) -> Any:
+    return value
+
+
+def _copied_dict(value: dict[Any, Any]) -> dict[Any, Any]:
+    return dict(value) if _flat(value.values()) else deepcopy(value)
+
+
+def _copied_list(value: list[Any]) -> list[Any]:
+    return list(value) if _flat(value) else deepcopy(value)
+
+
+def _copied_tuple(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    return value if _flat(value) else deepcopy(value)
+
+
+def _flat(values: Iterable[Any]) -> bool:
     return all(value.__class__ in IMMUTABLE for value in values)
 
 

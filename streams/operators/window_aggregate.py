@@ -15,6 +15,7 @@ from typing import Any
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.columns import Rows
 from streams.operators.folding import IMMUTABLE, Fold, copied
+from streams.operators.held_updates import Held, put_held
 from streams.operators.windowed_aggregate import WindowedAggregate, headers_of
 from streams.record import Batch, Windowed
 
@@ -58,6 +59,8 @@ class TimeWindowAggregate(WindowedAggregate):
 
     def _fold_rows(self, batch: Batch, rows: Rows) -> None:
         if self._size_ms == self._advance_ms and not self._on_close and not batch.headers:
+            if not self._emits:
+                self._fold_held(rows)
             self._fold_tumbling(rows)
         else:
             super()._fold_rows(batch, rows)
@@ -88,6 +91,54 @@ class TimeWindowAggregate(WindowedAggregate):
                     output(row, Windowed(key, start, start + size), new, latest, old)
         finally:
             self._row, self._observed = row, observed
+
+    def _fold_held(self, rows: Rows) -> None:
+        """As `_fold_tumbling`, as far as updates of a window may be held back (see `held_updates`)."""
+        store = self._store
+        if not store.holds_updates:
+            return
+        size, grace, observed = self._advance_ms, self._open_ms, self._observed
+        known, add, initial = store.known, self._fold.add, self._fold.initial
+        held: Held = {}
+        touched: list[Any] = []
+        get, touch = held.get, touched.append
+        row, entry = -1, None
+        try:
+            for row, key, value, timestamp in rows:  # noqa: B007  `row` tells which one failed
+                if key is None:
+                    self._nulls += 1
+                    continue
+                if timestamp > observed:  # noqa: PLR1730  as above
+                    observed = timestamp
+                start = timestamp - timestamp % size
+                if start + size <= observed - grace:
+                    self._late += 1
+                    continue
+                entry = key, start
+                stored = get(entry) or known(entry)
+                alone = stored is None
+                if alone:
+                    put_held(store, touched, held)
+                    stored = store.fetch(key, start)
+                old, before = (initial(), timestamp) if stored is None else stored
+                new = add(key, value, old if old.__class__ in IMMUTABLE else copied(old))
+                latest = before if before > timestamp else timestamp  # noqa: FURB136  as above
+                if not alone and new is not None:
+                    held[entry] = new, latest
+                    touch(entry)
+                    continue
+                put_held(store, touched, held)
+                store.put(key, new, start, latest)
+                if not store.holds_updates:
+                    return
+        except Exception:
+            put_held(store, touched, held)
+            if entry is not None:
+                store.fetch(*entry)  # no put follows, so this time it was a use
+            raise
+        finally:
+            self._row, self._observed = row, observed
+            put_held(store, touched, held)
 
     def _update(self, batch: Batch, row: int, key: Any, value: Any, timestamp: int) -> None:
         if self._size_ms is None:

@@ -7,6 +7,7 @@ nothing and run nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from streams.graph.nodes import (
     Aggregate,
@@ -165,7 +166,7 @@ def make_repartition_filter(making: Making, node: ProcessorNode, emit: Emit, _ch
 def fold_of(making: Making, node: ProcessorNode, logical: Aggregate) -> Fold:
     """How one input of an aggregate is taken in."""
     fold = plain_fold(logical, node.index)
-    return Fold(fold.initial, making.context.attempted(node.name, fold.add))
+    return replace(fold, add=making.context.attempted(node.name, fold.add))
 
 
 def plain_fold(node: Aggregate, index: int) -> Fold:

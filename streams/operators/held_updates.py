@@ -1,0 +1,25 @@
+"""Updates that replace each other within a batch before a store hears of them: what a fold may do unseen.
+
+In front of a record cache with room to spare only the last update of an entry can be told from the ones before, by its
+place in the order of all updates. So a fold keeps them here, and puts them when something else happens: an entry that
+the cache does not know, a deletion, a record that fails, the end of the batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["Held", "put_held"]
+
+Held = dict[Any, tuple[Any, int]]
+"""(value, time) by entry key."""
+
+
+def put_held(store: Any, touched: list[Any], held: Held) -> None:
+    """Put what is held, in the order of each entry's last update; `touched` are the entries, update by update."""
+    if held:
+        order = list(dict.fromkeys(reversed(touched)))
+        order.reverse()
+        store.put_known(order, [held[entry] for entry in order])
+        held.clear()
+    touched.clear()
