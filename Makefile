@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: taxi taxi-clean debs retail test check format bench bench-broker bench-faust bench-peers performance nexmark plan docs dist \
+.PHONY: taxi taxi-clean debs retail test check format bench bench-broker bench-faust bench-peers performance nexmark soak plan docs dist \
 	differential cut chaos crash-broker fuzz-broker differential-broker kafka-tools clients clean help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo 'make bench-peers  Kafka Streams, Quix, Bytewax, Faust and a loop by hand beside ours (ARGS="--broker kafka" for Apache Kafka; resumes)'
 	@echo 'make performance  docs/performance.md from the results that are kept'
 	@echo 'make bench-broker  the broker measured (ARGS="--against kafka": beside Apache Kafka; ARGS="--scale 0.01" for a quick look)'
+	@echo 'make soak MINUTES=60   an even load on broker and workers: memory, open files and latency must stay flat'
 	@echo 'make nexmark     the Nexmark queries, checked against DuckDB and measured (ARGS="--query q5" for one)'
 	@echo 'make docs        build the documentation into site/, with warnings as errors'
 	@echo 'make bench-faust  the same applications on Faust and on streams.compat.faust'
@@ -29,7 +30,7 @@ help:
 	@echo 'make dist        build the wheel'
 	@echo 'make differential SEED=1 COUNT=200   random programs, ours against Kafka Streams (needs java and mvn)'
 	@echo 'make cut SEED=1 COUNT=200            random programs in batches of one, two, seven and all'
-	@echo 'make chaos SEED=1 ROUNDS=3           workers and broker killed at random, exactly-once (AGAINST=kafka LIBRARIES=DIR: on Apache Kafka from the jars in DIR)'
+	@echo 'make chaos SEED=1 ROUNDS=3           workers and broker killed at random, exactly-once (AGAINST=kafka: on three nodes of Apache Kafka, its jars from LIBRARIES=DIR or Maven)'
 	@echo 'make crash-broker SEED=1 ROUNDS=3    the broker killed under load (POWER=1: and what it had not synced is lost)'
 	@echo 'make fuzz-broker SEED=1 COUNT=3000   garbage against a live broker'
 	@echo 'make differential-broker SEED=1 COUNT=2000   random requests to the broker and to Apache Kafka (needs java and mvn)'
@@ -78,6 +79,11 @@ bench-peers: $(STAMP)
 performance: $(STAMP)
 	@$(BIN)/python -m benchmarks.performance_page $(ARGS)
 
+MINUTES ?= 60
+
+soak: $(STAMP)
+	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(ARGS)
+
 bench-broker: $(STAMP)
 	@$(BIN)/python -m benchmarks.broker $(ARGS)
 
@@ -110,7 +116,7 @@ cut: $(STAMP)
 	@$(BIN)/python -m tests.differential.cutting --seed $(SEED) --count $(COUNT)
 
 chaos: $(STAMP)
-	@$(BIN)/python -m tests.chaos --seed $(SEED) --rounds $(ROUNDS) $(if $(AGAINST),--against $(AGAINST) --libraries $(LIBRARIES))
+	@$(BIN)/python -m tests.chaos --seed $(SEED) --rounds $(ROUNDS) $(if $(AGAINST),--against $(AGAINST)) $(if $(LIBRARIES),--libraries $(LIBRARIES))
 
 crash-broker: $(STAMP)
 	@$(BIN)/python -m tests.broker.crash --seed $(SEED) --rounds $(ROUNDS) $(if $(POWER),--power)

@@ -30,6 +30,7 @@ from streams.runtime.member_info import (
     packed_hosts,
     task_named,
 )
+from streams.runtime.orphans import Orphans
 from streams.runtime.placement import PlacementRules, Plan, WorkerView, plan
 from streams.runtime.task import TaskId
 
@@ -70,6 +71,7 @@ class TaskAssignor:
         told: Callable[[GroupInfo, bool], None] = lambda _info, _again: None,
         ends: Ends = lambda _partitions: {},
         rules: PlacementRules = PlacementRules(),  # noqa: B008  never changed
+        orphans: Orphans | None = None,
         version: int = VERSION,
         oldest: int = OLDEST,
     ) -> None:
@@ -79,6 +81,7 @@ class TaskAssignor:
         self._told = told
         self._ends = ends
         self._rules = rules
+        self._orphans = orphans
         self._version, self._oldest = version, oldest
         self._speaks = version
 
@@ -98,11 +101,17 @@ class TaskAssignor:
 
     def assign(self, partitions: Mapping[str, int], members: Sequence[Subscription]) -> Mapping[str, Assignment]:
         """Shape: `partitions` maps topic to partition count; the answer maps member id to assignment."""
-        tasks = tasks_of(self._inputs, partitions)
-        stateful = {task for task in tasks if self._changelogs[task.subtopology]}
         infos = {
             member.member_id: decode_member(member.user_data, member.member_id, self._version) for member in members
         }
+        if stopping := [name for name, info in infos.items() if info.stops]:
+            log.warning("all workers are to stop: %s asked for it", ", ".join(stopping))
+            message = encode(self._written(infos, stops=True))
+            return {member.member_id: Assignment(member.owned, message) for member in members}
+        if self._orphans is not None and all(info.process for info in infos.values()):
+            self._orphans.end({info.process for info in infos.values()})
+        tasks = tasks_of(self._inputs, partitions)
+        stateful = {task for task in tasks if self._changelogs[task.subtopology]}
         lags, complete = self._lags(infos, stateful)
         made = plan(tasks, stateful, [_view(name, infos[name], lags[name]) for name in infos], self._rules)
         _say(made, len(tasks), len(members), complete=complete)
@@ -167,21 +176,24 @@ class TaskAssignor:
         for task, name in made.warmups.items():
             warmups[name].append(str(task))
         prober = min(infos, default="")
-        written = min([self._version, *(info.version for info in infos.values())])
+        written = self._written(infos, hosts=hosts)
         return {
             name: encode(
-                GroupInfo(
-                    version=written,
-                    oldest=min(self._oldest, written),
-                    leader=self._version,
+                replace(
+                    written,
                     standbys=[str(task) for task in sorted(standbys[name])],
                     warmups=warmups[name],
                     probe=probes and name == prober,
-                    hosts=hosts,
                 )
             )
             for name in infos
         }
+
+    def _written(self, infos: Mapping[str, MemberInfo], *, hosts: bytes = b"", stops: bool = False) -> GroupInfo:
+        """What all are told, in a version that all can read."""
+        version = min([self._version, *(info.version for info in infos.values())])
+        oldest = min(self._oldest, version)
+        return GroupInfo(version=version, oldest=oldest, leader=self._version, hosts=hosts, stops=stops)
 
 
 def tasks_of(inputs: Iterable[TaskInputs], partitions: Mapping[str, int]) -> dict[TaskId, list[TopicPartition]]:

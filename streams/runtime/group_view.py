@@ -26,6 +26,7 @@ class GroupView:
         self,
         *,
         host: str,
+        process: str = "",
         address: str,
         tags: Mapping[str, str],
         acceptable_lag: int,
@@ -37,8 +38,13 @@ class GroupView:
         """The standbys and warm-ups that this worker is to have."""
         self.misunderstood = False
         """Whether the leader could not read what this worker said of itself, so that it must say it again."""
+        self.all_stop = False
+        """Whether the leader said that all workers are to stop."""
+        self.stops = False
+        """Whether this worker has asked for that."""
         self.address = address
         self._host = host
+        self._process = process
         self._tags = dict(tags)
         self._acceptable_lag = acceptable_lag
         self._probing_interval_s = probing_interval_s
@@ -56,6 +62,7 @@ class GroupView:
         persistent = any(spec.persistent for part in topology.subtopologies for spec in part.stores)
         return cls(
             host=str(process.uuid) if persistent else f"{process.uuid}-{process.number}",
+            process=process.name,
             address=config.application_server,
             tags=config.client_tags,
             acceptable_lag=config.acceptable_recovery_lag,
@@ -71,11 +78,18 @@ class GroupView:
             running=running,
             positions=dict(positions),
             round=self._round,
+            stops=self.stops,
+            process=self._process,
         )
+
+    def stop_all(self) -> None:
+        """Ask for the end of all workers with the next join."""
+        self.stops = True
 
     def told(self, info: GroupInfo, again: bool) -> None:
         """Hear what the leader says; `again`: it did not understand this worker."""
         self.misunderstood = again
+        self.all_stop = info.stops
         self._warmups = frozenset(map(task_named, info.warmups))
         self.copies = self._warmups.union(map(task_named, info.standbys))
         self.hosts = unpacked_hosts(info.hosts)

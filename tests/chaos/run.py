@@ -7,6 +7,7 @@ become complete.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,9 +21,10 @@ from streams.config import EXACTLY_ONCE, StreamsConfig
 from streams.record import TopicPartition
 from tests.chaos.application import INPUTS, ORDERS, OUTPUTS, configured, topology
 from tests.chaos.faults import FAULTS, Victims
-from tests.chaos.inputs import Inputs, Totals, send
+from tests.chaos.inputs import Input, Inputs, Totals, send
 from tests.chaos.outputs import Outputs
 from tests.chaos.processes import SETTINGS, BrokerProcess, WorkerProcess
+from tests.chaos.recomputed import recomputation_problems
 from tests.chaos.stores import changelog_problems, disk_problems
 
 PARTITIONS = 3
@@ -33,7 +35,7 @@ UNREACHABLE = "ClientError: the connection to the broker failed"
 
 
 class Plan(NamedTuple):
-    """What a run does. `settings` go to the workers."""
+    """What a run does. `settings` go to the workers; after `seconds` no further round begins."""
 
     seed: int
     rounds: int
@@ -41,6 +43,7 @@ class Plan(NamedTuple):
     orders_per_round: int = 2_000
     settings: dict[str, str] = {}  # noqa: RUF012  never changed
     faults: tuple[Callable[[Victims], None], ...] = tuple(FAULTS)
+    seconds: float = math.inf
 
 
 class Failed(Exception):  # noqa: N818  it says what happened
@@ -58,25 +61,29 @@ class Run:
         self._workers = [WorkerProcess(broker.url, self._name, folder, number, settings) for number in range(WORKERS)]
         self._config = configured(broker.url, self._name, str(folder / "none"), SETTINGS | settings)
         self._inputs, self._totals = Inputs(self._random), Totals()
+        self._written: list[Input] = []
         self._failure: BaseException | None = None
 
-    def run(self) -> None:
-        """Do it all. Raises: Failed."""
+    def run(self) -> int:
+        """Do it all. Shape: how many rounds that were. Raises: Failed."""
+        until, number = time.monotonic() + self._plan.seconds, 0
         self._broker.start()
         self._clients = KafkaClients(StreamsConfig.of(f"{self._name}-test", {"broker": self._broker.url}))
         try:
             self._prepare()
-            for number in range(1, self._plan.rounds + 1):
+            while number < self._plan.rounds and time.monotonic() < until:
+                number += 1
                 self._round(number)
                 if number % COMPARE_EVERY == 0:
                     self._settle()
             self._settle()
             self._compare_stores()
+            return number
         finally:
             for worker in self._workers:
                 worker.kill()
             self._clients.close()
-            self._broker.kill()
+            self._broker.close()
 
     def _prepare(self) -> None:
         admin = self._clients.admin()
@@ -87,7 +94,7 @@ class Run:
         reader = self._clients.consumer(group=None, read_committed=True)
         self._outputs = Outputs(reader, PARTITIONS, exactly_once=exactly_once)
         customers = self._inputs.customers()
-        self._totals.add(customers)
+        self._note(customers)
         send(self._producer, customers, PARTITIONS)
         for worker in self._workers:
             worker.start()
@@ -96,7 +103,7 @@ class Run:
         """Inputs and a fault at the same time."""
         fault = self._random.choice(self._plan.faults)
         inputs = self._inputs.next(self._plan.orders_per_round)
-        self._totals.add(inputs)
+        self._note(inputs)
         victims = Victims(self._broker, self._workers, Random(self._random.random()))
         self._say(f"round {number}: {fault.__name__.replace('_', ' ')}")
         writer = Thread(target=self._write, args=(inputs,))
@@ -107,7 +114,12 @@ class Run:
         self._read()
         self._check_alive()
 
-    def _write(self, inputs: list) -> None:  # type: ignore[type-arg]
+    def _note(self, inputs: list[Input]) -> None:
+        """What goes in counts from now on."""
+        self._totals.add(inputs)
+        self._written += inputs
+
+    def _write(self, inputs: list[Input]) -> None:
         try:
             for start in range(0, len(inputs), 100):
                 send(self._producer, inputs[start : start + 100], PARTITIONS)
@@ -153,6 +165,8 @@ class Run:
             if worker.leave() != 0:
                 raise Failed(f"seed {self._plan.seed}: worker {worker.number} did not end well:\n{worker.log_tail()}")
         self._read()
+        if self._plan.guarantee == EXACTLY_ONCE:
+            self._raise(recomputation_problems(self._written, self._outputs))
         self._raise(self._offset_problems())
         program = topology(self._config)
         committed_only = self._plan.guarantee == EXACTLY_ONCE

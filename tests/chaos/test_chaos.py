@@ -11,11 +11,14 @@ import pytest
 from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryClients
 from streams.serdes import serde_for
+from tests.apache_kafka.libraries import KafkaMissingError, libraries
 from tests.chaos.application import COUNTS, ENRICHED, ORDERS, OUTPUTS, SHIPPED, SUMS
 from tests.chaos.faults import kill_a_worker, kill_and_wipe, kill_the_broker
 from tests.chaos.inputs import Inputs, Totals
+from tests.chaos.kafka import KafkaBroker
 from tests.chaos.outputs import Outputs
 from tests.chaos.processes import BundledBroker
+from tests.chaos.recomputed import recomputation_problems
 from tests.chaos.run import Plan, Run
 
 PARTITIONS = 1
@@ -29,6 +32,22 @@ def test_every_input_counts_once_whatever_is_killed(tmp_path: Path) -> None:
     plan = Plan(seed=5, rounds=4, orders_per_round=500, faults=(kill_a_worker, kill_and_wipe, kill_the_broker))
     said: list[str] = []
     Run(plan, BundledBroker(tmp_path), tmp_path, said.append).run()
+    assert said[-1].startswith("changelogs are right")
+
+
+@pytest.mark.kafka
+@pytest.mark.tools
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_every_input_counts_once_on_three_nodes(tmp_path: Path) -> None:
+    """The same on Apache Kafka, whose nodes fall one or two at a time."""
+    try:
+        broker = KafkaBroker(tmp_path, libraries(), nodes=3, random=Random(6))
+    except KafkaMissingError as missing:
+        pytest.skip(str(missing))
+    plan = Plan(seed=6, rounds=3, orders_per_round=500, faults=(kill_a_worker, kill_the_broker))
+    said: list[str] = []
+    Run(plan, broker, tmp_path, said.append).run()
     assert said[-1].startswith("changelogs are right")
 
 
@@ -73,6 +92,7 @@ def test_right_results_have_no_problem() -> None:
     results.send_all()
     assert results.read() == []
     assert results.outputs.missing(results.totals) == []
+    assert recomputation_problems(results.made, results.outputs) == []
 
 
 def test_what_is_missing_is_noticed() -> None:
@@ -82,6 +102,12 @@ def test_what_is_missing_is_noticed() -> None:
     results.read()
     results.totals.add([next(each for each in results.made if each.topic == ORDERS)._replace(value=LATE)])
     assert [line.partition(":")[0] for line in results.outputs.missing(results.totals)] == [COUNTS, SUMS, ENRICHED]
+    results.made.append(results.made[-1]._replace(topic=ORDERS, key="c1", value=LATE))
+    assert [line.partition(":")[0] for line in recomputation_problems(results.made, results.outputs)] == [
+        COUNTS,
+        SUMS,
+        ENRICHED,
+    ]
 
 
 LATE = {"id": 9_999, "product": "p1", "amount": 1}
