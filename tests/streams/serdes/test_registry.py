@@ -99,7 +99,9 @@ def test_undeclared_values_must_survive_json() -> None:
             DYNAMIC.serialize(value)
 
 
-@pytest.mark.parametrize("kind", [5, len, Ride | Order, "floot", lambda: None], ids=["5", "len", "union", "floot", "lambda"])
+@pytest.mark.parametrize(
+    "kind", [5, len, Ride | Order, "floot", lambda: None], ids=["5", "len", "union", "floot", "lambda"]
+)
 def test_no_serde(kind: Any) -> None:
     """Something that is no type is refused with what may be given instead."""
     with pytest.raises(TopologyError, match=r"no serde is|must be one of"):
