@@ -122,6 +122,7 @@ class PartitionLog:
         self.on_taken_back: Listener = _nobody
         self.directory_dirty = True
         self.deleted = False
+        self.swapping = False  # closed segments are being replaced, and none may be removed
         self._reader = LogReader(segments)
         self._committed = Mark(log_end_offset, segments.active, segments.active.size)
         self.config = config
@@ -177,8 +178,8 @@ class PartitionLog:
 
     # ---- append
 
-    def append(self, records: Buffer, *, now_ms: int, client: bool = True) -> AppendResult:
-        """Store batches behind the last one; a client's is one batch, and checked.
+    def append(self, records: Buffer, *, now_ms: int, client: bool = True, joins: bool = False) -> AppendResult:
+        """Store batches behind the last one; a client's is one batch, and checked (`joins`: see ProducerState.check).
 
         A repeated batch of an idempotent producer is not stored again: its first place is returned.
         Raises: BrokerError with the code a client is to get.
@@ -191,7 +192,7 @@ class PartitionLog:
             if self._checks_records:
                 check_keys(records, header, self._config, now_ms)
             if header.producer_id >= 0:
-                duplicate = self.producers.check(header)
+                duplicate = self.producers.check(header, joins=joins)
                 if duplicate is not None:
                     return self._as_before(duplicate)
             result = self._store(records, header, now_ms)
@@ -371,7 +372,8 @@ class PartitionLog:
             )
         if target > self.log_start_offset:
             self._start_at(target)
-            self._drop(min(self._below(target), len(self.segments) - 1))
+            if not self.swapping:  # or retention drops them later
+                self._drop(min(self._below(target), len(self.segments) - 1))
         return self.log_start_offset
 
     def _below(self, offset: int) -> int:
@@ -379,6 +381,8 @@ class PartitionLog:
 
     def apply_retention(self, now_ms: int) -> int:
         """Remove the segments that are too old or too much; how many."""
+        if self.swapping:
+            return 0
         ages = [self._age(segment) for segment in self.segments]
         count = expired(
             ages, self._config, log_start=self.log_start_offset, committed=self.high_watermark, now_ms=now_ms
