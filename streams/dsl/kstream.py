@@ -121,8 +121,8 @@ class KStream(Handle):
             raise TopologyError(f"{self.node}: merge takes a stream, got {other!r}")
         self.expect_same_program(other, "merge")
         serdes = Serdes(
-            self.serdes.key if self.serdes.key is other.serdes.key else None,
-            self.serdes.value if self.serdes.value is other.serdes.value else None,
+            self.serdes.key if self.serdes.key == other.serdes.key else None,
+            self.serdes.value if self.serdes.value == other.serdes.value else None,
         )
         node = Merge(
             name=self.named(processor_name(name), "KSTREAM-MERGE-"),

@@ -28,6 +28,12 @@ class TimeWindowedSerde:
         self.size_ms = size_ms
         self.by_value = inner.by_value
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TimeWindowedSerde) and (other.inner, other.size_ms) == (self.inner, self.size_ms)
+
+    def __hash__(self) -> int:
+        return hash((TimeWindowedSerde, self.inner, self.size_ms))
+
     def serialize(self, value: Windowed) -> bytes:
         """Raises: TypeError for anything but Windowed."""
         try:
@@ -52,6 +58,12 @@ class SessionWindowedSerde:
     def __init__(self, inner: Serde[Any]) -> None:
         self.inner = inner
         self.by_value = inner.by_value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SessionWindowedSerde) and other.inner == self.inner
+
+    def __hash__(self) -> int:
+        return hash((SessionWindowedSerde, self.inner))
 
     def serialize(self, value: Windowed) -> bytes:
         """Raises: TypeError for anything but Windowed."""

@@ -9,7 +9,7 @@ import pytest
 from streams.dsl.builder import StreamsBuilder
 from streams.errors import TopologyError
 from streams.graph.nodes import Verb
-from streams.graph.windows import JoinWindows
+from streams.graph.windows import JoinWindows, SessionWindows, TimeWindows
 from streams.serdes import declared, serde_for
 
 
@@ -98,6 +98,18 @@ def test_serdes_follow_what_steps_keep(builder):
     assert stream.select_key(lambda k, v: v.borough).serdes.key is serde_for(str)
     assert stream.select_key(lambda k, v: v.zone + 1).serdes.key is None
     assert stream.select_key(lambda k, v: v.zone + 1, key=int).serdes.key is serde_for(int)
+
+
+def test_merged_streams_keep_the_types_they_share(builder):
+    """Keys in windows as well, when the windows are equal; a type that differs is not known."""
+    grouped = rides(builder).group_by_key()
+    hours, others = (grouped.windowed_by(TimeWindows.of(size)).count().to_stream() for size in ("1 hour", "1 minute"))
+    again = grouped.windowed_by(TimeWindows.of("1 hour")).count().to_stream()
+    sessions = [grouped.windowed_by(SessionWindows.with_inactivity_gap("1 s")).count().to_stream() for _ in range(2)]
+    assert hours.merge(again).serdes == hours.serdes
+    assert sessions[0].merge(sessions[1]).serdes == sessions[0].serdes
+    assert hours.merge(others).serdes.key is None
+    assert hours.merge(sessions[0]).serdes.key is None
 
 
 def test_map_takes_both_types_from_its_annotation(builder):
