@@ -82,7 +82,7 @@ class AppendedWindowStore(SegmentedWindowStore):
         latest = max(times)
         if self._segments.observe(latest) and self._uncommitted:
             self._uncommitted.discard_range(None, self._segments.expired_before())
-        self.recent.arrived(columns.identities)
+        self.recent.counted(len(times))
         sequences = self._next_sequences(len(times))
         suffixed = list(map(add, columns.keys, map(pack_window, times, sequences)))
         self._appended.append(Appended(latest, times, suffixed, columns.values))

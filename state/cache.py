@@ -23,6 +23,7 @@ _RELEASED_AT_ONCE = 4_096  # columns that fit a processor's cache
 _LARGE_BYTES = 64 * 1024
 _SEVERAL = -1  # lengths of topics' names
 _UNMEASURED = 4_096
+_UNPLACED = 65_536
 _GROWTH_BYTES = 1_024
 _OVERHEAD = 24 + 21  # Kafka: three references of a list node; dirty flag 1, timestamp 8, offset 8, partition 4
 
@@ -138,7 +139,10 @@ class RecordCache:
         self._keep_reads = keep_reads
         self._fixed_size = fixed_size
         self.entries = CachedEntries(self.read)
-        self.dirty: dict[Any, int] = {}
+        self._dirty: dict[Any, int] = {}
+        self._unplaced: list[Any] = []
+        """Entries that `put_known` replaced, update by update: they get their places in both orders when somebody asks."""
+        self._unplaced_times: dict[Any, int] = {}
         self._headers: dict[Any, Any] = {}
         self._sizes: dict[Any, int] = {}
         self._bytes = 0
@@ -152,8 +156,17 @@ class RecordCache:
         """Whether those who put look at the entry first, as Kafka's tables do: what they read is kept, and needs room."""
         self._may_skip = 1 if fixed_size else min(_UNMEASURED, budget.max_bytes // 2 // _GROWTH_BYTES)
 
+    @property
+    def dirty(self) -> dict[Any, int]:
+        """The times of the updates that wait here, in the order of each entry's last one."""
+        if self._unplaced:
+            self._place_known()
+        return self._dirty
+
     def get(self, entry: Any) -> Any:
         """The value here or below; counts as a use."""
+        if self._unplaced:
+            self._place_known()
         value = self.entries.get(entry, _ABSENT)
         if value is _ABSENT:
             return self.read(entry)
@@ -166,6 +179,8 @@ class RecordCache:
         if self._keep_reads and value is not None:
             if self._fixed_size:
                 self._read.add(entry)
+            if self._unplaced:
+                self._place_known()
             self._place(entry, value, self._size(entry, value) + _OVERHEAD)
         return value
 
@@ -174,7 +189,9 @@ class RecordCache:
 
         Raises: what the serdes raise; nothing has changed then.
         """
-        entries, dirty, budget = self.entries, self.dirty, self._budget
+        entries, dirty, budget = self.entries, self._dirty, self._budget
+        if self._unplaced:
+            self._place_known()
         if (
             self._cause_bytes == budget.cause_bytes
             and budget.roomy
@@ -254,26 +271,40 @@ class RecordCache:
         """Whether evictions are far away: then `put_known` may be used."""
         return self._budget.roomy
 
-    def put_known(self, entries: Sequence[Any], values: Sequence[Any], timestamps: Sequence[int]) -> None:
-        """Replace updates of distinct entries that have values here, by values: as `put` one by one.
+    def put_known(
+        self, touched: Sequence[Any], entries: Sequence[Any], values: Sequence[Any], timestamps: Sequence[int]
+    ) -> None:
+        """Replace updates of distinct `entries` that have values here, by values: as `put` one by one.
 
-        While the cache is `roomy` only. At the speed of C where sizes stay; where they may not, all are measured.
+        `touched` are the same entries update by update: the last one of each gives its place. While the cache is `roomy`
+        only. At the speed of C, and without both orders, which nobody sees before the next commit.
         """
         assert self._budget.roomy, "puts count one by one when room is short"
         if self._cause_bytes != self._budget.cause_bytes or (self._read and not self._read.isdisjoint(entries)):
-            for update in zip(entries, values, timestamps, repeat(None)):
-                self.put(*update)
+            updates = dict(zip(entries, zip(values, timestamps, strict=True), strict=True))
+            for entry in by_last(touched):
+                self.put(entry, *updates[entry], None)
             return
-        dirty = self.dirty
-        _each(map(dirty.pop, entries, repeat(None)))
-        dirty.update(zip(entries, timestamps, strict=True))
+        self.entries.update(zip(entries, values, strict=True))
+        self._unplaced += touched
+        self._unplaced_times.update(zip(entries, timestamps, strict=True))
         if self._headers:
             self._headers.update(zip(entries, repeat(None)))
-        self.entries.update(zip(entries, values, strict=True))
-        _each(map(self.entries.move_to_end, entries))
         if not self._fixed_size:
-            self._unmeasured += entries
-            self._evict_excess()
+            self._unmeasured += touched
+            if len(self._unmeasured) >= self._may_skip:
+                self._evict_excess()
+        if len(self._unplaced) >= _UNPLACED:
+            self._place_known()
+
+    def _place_known(self) -> None:
+        """Give what `put_known` replaced its places among the updates and among the uses."""
+        order, times, dirty = by_last(self._unplaced), self._unplaced_times, self._dirty
+        _each(map(dirty.pop, order, repeat(None)))
+        dirty.update(zip(order, map(times.__getitem__, order), strict=True))
+        _each(map(self.entries.move_to_end, order))
+        self._unplaced.clear()
+        times.clear()
 
     def _place(self, entry: Any, value: Any, size: int) -> None:
         """Put an entry of `size` bytes in front, and evict what is too much."""
@@ -303,11 +334,13 @@ class RecordCache:
 
     def _evict(self) -> None:
         """Drop the least recently used; if it is dirty, everything dirty goes, it first, as in Kafka."""
+        if self._unplaced:
+            self._place_known()
         entry, value = self.entries.popitem(last=False)
         self._bytes -= self._sizes.pop(entry)
         self._read.discard(entry)
-        if entry in self.dirty:
-            time, headers = self.dirty.pop(entry), self._headers.pop(entry, None)
+        if entry in self._dirty:
+            time, headers = self._dirty.pop(entry), self._headers.pop(entry, None)
             self._let_go(Updates([entry], [value], [time], [headers] if headers else None))
 
     def flush(self) -> None:
@@ -335,20 +368,29 @@ class RecordCache:
 
     def _drop(self, entry: Any) -> None:
         """Forget a deletion that was let go; until everything it set off was done, it took its room, as in Kafka."""
-        if self.entries.get(entry, _ABSENT) is None and entry not in self.dirty:
+        if self.entries.get(entry, _ABSENT) is None and entry not in self._dirty:
             del self.entries[entry]
             self._bytes -= self._sizes.pop(entry)
 
     def clear(self) -> None:
         """Forget everything, dirty or not."""
         self.entries.clear()
-        self.dirty.clear()
+        self._dirty.clear()
+        self._unplaced.clear()
+        self._unplaced_times.clear()
         self._headers.clear()
         self._budget.add(-self._bytes)
         self._bytes = 0
         self._sizes.clear()
         self._read.clear()
         self._unmeasured.clear()
+
+
+def by_last(updates: Sequence[Any]) -> list[Any]:
+    """What is among `updates`, each once, in the order of the last of each."""
+    order = list(dict.fromkeys(reversed(updates)))
+    order.reverse()
+    return order
 
 
 def _each(calls: Iterable[Any]) -> None:

@@ -10,7 +10,7 @@ values may be dropped at any time. `commit` moves the bytes and the position int
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, repeat
 from operator import itemgetter
@@ -143,11 +143,15 @@ class LayeredStore:
         """
         return self._cache is not None and self._timestamped and self._by_value and self._cache.roomy
 
-    def put_known(self, entries: Sequence[Any], updates: Sequence[tuple[Any, int]]) -> None:
-        """Set (value, time) of distinct entries that are all `known`, in this order, while the store `holds_updates`."""
+    def put_known(self, touched: Sequence[Any], updates: Mapping[Any, tuple[Any, int]]) -> None:
+        """Set (value, time) of entries that are all `known`, while the store `holds_updates`.
+
+        `touched` are the same entries, update by update: the last update of each counts, and gives its place.
+        """
         assert self._cache is not None, "asked of a store without a record cache"
-        live = list(map(_new_tuple, repeat(ValueAndTimestamp), updates))
-        self._cache.put_known(entries, live, list(map(_time, updates)))
+        pairs = updates.values()
+        live = list(map(_new_tuple, repeat(ValueAndTimestamp), pairs))
+        self._cache.put_known(touched, list(updates), live, list(map(_time, pairs)))
 
     def set_flush_listener(self, listener: FlushListener, *, send_old_values: bool) -> None:
         """Who gets what the record cache lets go; never called when `cached` is false."""

@@ -7,7 +7,7 @@ apart by a sequence number, which is never reused while its store lives.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from state.cache import RecordCache, RecordCacheBudget
@@ -53,11 +53,11 @@ class SegmentedWindowStore(TimedStore):
         if self._timelines is not None:
             self._index(entry)
 
-    def put_known(self, entries: Sequence[Any], updates: Sequence[tuple[Any, int]]) -> None:
+    def put_known(self, touched: Sequence[Any], updates: Mapping[Any, tuple[Any, int]]) -> None:
         """As for all stores; an entry is (key, window start)."""
-        super().put_known(entries, updates)
+        super().put_known(touched, updates)
         if self._timelines is not None:
-            for entry in entries:
+            for entry in updates:
                 self._index(entry)
 
     def fetch(self, key: Any, start_ms: int) -> Any:

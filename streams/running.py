@@ -6,6 +6,7 @@ process at once. Whatever was opened is closed in reverse order, also after an e
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import signal
@@ -26,6 +27,12 @@ from streams.topology.topology import SinkNode, Topology
 
 INTERRUPTED = 130
 """Exit code of a process that was interrupted: 128 + SIGINT, as shells count."""
+
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
+"""Numbers of options in glibc's malloc.h."""
+
+KEPT_BYTES = 32 * 1024**2
+"""More than one fetch of a few partitions, and little beside what a worker needs."""
 
 YOUNG_OBJECTS = 50_000
 """New containers between two collections: several batches, a few MB."""
@@ -87,6 +94,7 @@ def run(application: Application, listener: Listener | None = None) -> None:
         for function in application.start_functions:
             call(function)
         stack.enter_context(seldom_collected())
+        keep_freed_memory()
         try:
             runner.run()
         finally:
@@ -108,6 +116,19 @@ def seldom_collected() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
+
+
+def keep_freed_memory() -> bool:
+    """Have the allocator keep large blocks that were freed, for the next ones; whether it can be told to.
+
+    A fetch is answered with megabytes. glibc takes such blocks from the kernel and gives them back at once, so that every
+    4 KiB of every answer cost a page fault, which is dearer than the copy. Up to KEPT_BYTES at the end of a heap stay
+    with the process from now on. Other allocators (macOS, musl) keep them anyway.
+    """
+    options: Callable[[int, int], int] | None = getattr(ctypes.CDLL(None), "mallopt", None)
+    if options is None:
+        return False
+    return bool(options(_MMAP_THRESHOLD, KEPT_BYTES) and options(_TRIM_THRESHOLD, KEPT_BYTES))
 
 
 def register_schemas(topology: Topology) -> None:

@@ -77,8 +77,8 @@ class StreamAggregate:
 
     def process(self, batch: Batch) -> None:
         """Fold a batch in, and pass the new aggregates on if no cache does."""
-        if None not in batch.keys:
-            self._preload(batch.keys)
+        if not (self._holds_updates and self._store.holds_updates):
+            self._preload_all(batch.keys)
         rows = rows_of(batch)
         self._row = -1
         while True:
@@ -96,6 +96,10 @@ class StreamAggregate:
             self._context.dropped(self._node, self._nulls, "its key or value is null, and an aggregate needs both")
             self._nulls = 0
         self._output.pass_on(batch, self._emit, old_values=self._send_old_values)
+
+    def _preload_all(self, keys: list[Any]) -> None:
+        if None not in keys:
+            self._preload(keys)
 
     def _fold_rows(self, batch: Batch, rows: Rows) -> None:
         """Fold the rows in, until they end or user code raises; then `_row` is the one it raised for."""
@@ -130,6 +134,7 @@ class StreamAggregate:
         get = held.get
         row = self._row
         first = stop = row + 1
+        preloaded = False
         try:
             for row, key, value, timestamp in rows:
                 if key is None or value is None:
@@ -142,6 +147,9 @@ class StreamAggregate:
                 if alone:
                     put_held(store, keys[first:row], held)
                     first = row
+                    if not preloaded:
+                        preloaded = True
+                        self._preload_all(keys[row:])
                     stored = self._lookup(key)
                 old, before = (initial(), timestamp) if stored is None else stored
                 new = add(key, value, old if pure or old.__class__ in IMMUTABLE else copied(old))

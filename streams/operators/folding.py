@@ -59,8 +59,8 @@ def _copier_of(kind: type) -> Callable[[Any], Any]:
         return {dict: _copied_dict, list: _copied_list, tuple: _copied_tuple}[kind]
     if not _has_flat_fields(kind):
         return deepcopy
-    own: Callable[[Any], Any] | None = getattr(kind, "__copy__", None)
-    return copy if own is None else own
+    own: Any = getattr(kind, "__copy__", None)
+    return own or copy
 
 
 def _same(value: Any) -> Any:

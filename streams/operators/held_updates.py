@@ -18,8 +18,6 @@ Held = dict[Any, tuple[Any, int]]
 def put_held(store: Any, touched: list[Any], held: Held) -> None:
     """Put what is held, in the order of each entry's last update; `touched` are the entries, update by update."""
     if held:
-        order = list(dict.fromkeys(reversed(touched)))
-        order.reverse()
-        store.put_known(order, [held[entry] for entry in order])
+        store.put_known(touched, held)
         held.clear()
     touched.clear()

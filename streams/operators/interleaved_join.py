@@ -12,10 +12,11 @@ functions ahead of the windows see one side's records before the other's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from state.appended import AppendedWindowStore, EncodedColumns
+from state.recent import RecentEntries
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.columns import UNHANDLED, report
 from streams.operators.stream_join import NOTHING_TO_JOIN, JoinWindow, StreamJoinSide
@@ -40,8 +41,8 @@ class _Input(NamedTuple):
     columns: EncodedColumns
 
 
-_Way = tuple[Container[Any], Callable[..., Any], Callable[..., None], int, int, Callable[..., Any]]
-"""The keys that the other side has at all, a read there, a write here, how far back and ahead, and the joiner."""
+_Way = tuple[RecentEntries, Callable[..., Any], Callable[..., None], int, int, Callable[..., Any]]
+"""What the other side has lately, a read there, a write here, how far back and ahead, and the joiner."""
 
 
 class InterleavedJoin:
@@ -117,7 +118,7 @@ class InterleavedJoin:
         for turn in turns:
             row, key, identity, value, timestamp = next(rows[turn])
             others, between, add, before_ms, after_ms, join = ways[turn]
-            if identity not in others:
+            if identity not in others.younger and identity not in others.older:
                 add(identity, timestamp, value)
                 continue
             try:
@@ -137,7 +138,7 @@ class InterleavedJoin:
         """How a record of a side meets the other."""
         window, join = self.sides[turn].window, self.sides[turn].join
         others = join.other.recent
-        return others.lines, others.between, window.store.recent.add, join.before_ms, join.after_ms, join.joined
+        return others, others.between, window.store.recent.add, join.before_ms, join.after_ms, join.joined
 
 
 def _is_whole(key: Any, value: Any) -> bool:

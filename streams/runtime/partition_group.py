@@ -8,7 +8,7 @@ empty, `max_task_idle_ms` says how long the others wait for it. Nothing here kno
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import accumulate, chain
@@ -280,16 +280,17 @@ def _turns(first: list[int], second: list[int], limit: int, due: int) -> list[in
     """Whose record is next, until one of both has no more, the first at or past `due` was taken, or `limit` were.
 
     Taking the earlier head again and again gives the order of the running maxima, ties to the first queue: a late record
-    is taken right after the one it stands behind.
+    is taken right after the one it stands behind. Maxima are doubled, so that the last bit tells whose they are.
     """
-    maxima = [*accumulate(first, max), *accumulate(second, max)]
-    order = sorted(range(len(maxima)), key=maxima.__getitem__)
-    stop = min(order.index(len(first) - 1) + 1, order.index(len(maxima) - 1) + 1, limit)
-    turns = [0 if at < len(first) else 1 for at in order[:stop]]
-    if maxima[order[stop - 1]] < due:
-        return turns
-    timestamps = first + second
-    return turns[: next((turn + 1 for turn, at in enumerate(order[:stop]) if timestamps[at] >= due), stop)]
+    ahead = [maximum << 1 for maximum in _maxima(first)], [maximum << 1 | 1 for maximum in _maxima(second)]
+    order = sorted(ahead[0] + ahead[1])
+    stop = min(limit, *(bisect_right(order, maxima[-1]) for maxima in ahead), bisect_left(order, due << 1) + 1)
+    return [turn & 1 for turn in order[:stop]]
+
+
+def _maxima(timestamps: list[int]) -> list[int]:
+    """The highest timestamp up to each record: mostly its own."""
+    return timestamps if timestamps == sorted(timestamps) else list(accumulate(timestamps, max))
 
 
 def _joined(batches: list[Batch]) -> Batch:

@@ -242,18 +242,23 @@ def test_many_known_entries_are_put_as_if_one_by_one(warm, flushed, updates, hea
             cache.put(entry, f"old {time}", time, (("h", b"1"),) if headers else None)
         if flushed:
             cache.flush()
-    known = {entry: time for entry, time in updates if entry in caches[0].entries}
-    for entry, time in known.items():
-        caches[0].put(entry, f"new {time}", time, None)
-    caches[1].put_known(list(known), [f"new {time}" for time in known.values()], list(known.values()))
-    if not fixed_size:
-        caches[0]._measure()
+    for some in (updates[:4], updates[4:]):
+        known = [(entry, time) for entry, time in some if entry in caches[0].entries]
+        for entry, time in known:
+            caches[0].put(entry, f"new {time}", time, None)
+        held = dict(known)
+        caches[1].put_known(
+            [entry for entry, _ in known], list(held), [f"new {time}" for time in held.values()], list(held.values())
+        )
+    for cache in caches if not fixed_size else ():
+        cache._measure()
+    dirty = [list(cache.dirty.items()) for cache in caches]
+    assert dirty[0] == dirty[1]
     one, other = ({**vars(cache), "entries": list(cache.entries.items())} for cache in caches)
     for name in ("entries", "_sizes", "_bytes"):
         assert one[name] == other[name], name
-    assert list(one["dirty"].items()) == list(other["dirty"].items())
-    assert [one["_headers"].get(entry) for entry in one["dirty"]] == [
-        other["_headers"].get(entry) for entry in other["dirty"]
+    assert [caches[0]._headers.get(entry) for entry, _ in dirty[0]] == [
+        caches[1]._headers.get(entry) for entry, _ in dirty[1]
     ]
 
 
@@ -297,7 +302,7 @@ def test_a_roomy_cache_counts_every_byte(acts, fixed_size, held):
             value = "x" * length if act == "put" else None
             headers = (("h", b"1"),) if with_headers and not held else None
             if held and value is not None and cache.entries.get(entry) is not None:
-                cache.put_known([entry], [value], [0])
+                cache.put_known([entry], [entry], [value], [0])
             else:
                 cache.put(entry, value, 0, headers)
             expected[entry] = size(entry, value) + 45 + name_length + (2 if headers else 0)

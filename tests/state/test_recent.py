@@ -17,9 +17,8 @@ def test_it_answers_as_a_list_of_all_writes_would(writes, first, span, retention
     recent = RecentEntries(retention_ms, stream_time=-1)
     for number, (key, time) in enumerate(writes):
         recent.add(key, time, number)
-        recent.arrived(key)
+        recent.counted(1)
     oldest = max((time for _, time in writes), default=-1) - retention_ms + 1
-    assert all(any(time >= oldest - max(retention_ms, 1) for time, _ in line) for line in recent.lines.values())
     expected = [
         (time, number)
         for number, (key, time) in enumerate(writes)
@@ -36,12 +35,31 @@ def test_what_was_there_before_is_not_known():
     assert recent.knows(0)
 
 
-def test_too_many_entries_go_by_whole_groups():
-    """Beyond the limit the oldest groups are dropped, and no longer known."""
+def test_what_is_out_of_reach_goes():
+    """With it goes its key: no more than two generations are kept, each as long as the retention."""
     recent = RecentEntries(RETENTION_MS, stream_time=-1)
-    for time in range(15):
+    for time in range(0, 50 * RETENTION_MS, 5):
+        recent.add(f"at {time}", time, time)
+        assert len(recent.younger) + len(recent.older) <= 2 * RETENTION_MS // 5
+
+
+def test_too_many_entries_go_by_whole_generations():
+    """Beyond the limit the older generation is dropped, and no longer known; with half of it a new one begins."""
+    recent = RecentEntries(RETENTION_MS, stream_time=-1)
+    for time in range(10):
         recent.add("a", time, time)
-        recent.arrived("a")
-    recent.bound(5)
+        recent.counted(1)
+        recent.bound(6)
+    assert (recent.knows(3), recent.knows(4)) == (False, True)
+    assert recent.between("a", 4, 14) == [(time, time) for time in range(4, 10)]
+    recent.bound(0)
     assert (recent.knows(9), recent.knows(10)) == (False, True)
-    assert recent.between("a", 10, 14) == [(time, time) for time in range(10, 15)]
+
+
+def test_entries_of_both_generations_are_read_by_time():
+    """A late one stands where its time is, behind what came before it at that time."""
+    recent = RecentEntries(RETENTION_MS, stream_time=-1)
+    for number, time in enumerate((5, 9, RETENTION_MS, 9, 7)):
+        recent.add("a", time, number)
+    assert recent.younger and recent.older
+    assert recent.between("a", 0, 99) == [(5, 0), (7, 4), (9, 1), (9, 3), (RETENTION_MS, 2)]

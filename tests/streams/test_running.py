@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import gc
+import platform
+import resource
+import subprocess
+import sys
+
+import pytest
 
 from streams.running import YOUNG_OBJECTS, seldom_collected
 
@@ -13,3 +19,28 @@ def test_the_collector_is_left_as_it_was_found() -> None:
     with seldom_collected():
         assert gc.get_threshold() == (YOUNG_OBJECTS, *before[1:])
     assert gc.get_threshold() == before
+
+
+BLOCKS = """
+import resource, sys
+from streams.running import keep_freed_memory
+assert sys.argv[1] != "kept" or keep_freed_memory()
+def three(): return [bytearray(9 << 20) for _ in range(3)]
+three()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    three()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+PAGES = 3 * (9 << 20) // resource.getpagesize()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives large blocks back at once")
+def test_large_blocks_are_not_taken_from_the_kernel_again_and_again() -> None:
+    """Three blocks of 9 MB, ten times over: each time all pages are new, unless the allocator keeps them."""
+    faults = {}
+    for mode in ("kept", "as it is"):
+        command = [sys.executable, "-c", BLOCKS, mode]
+        faults[mode] = int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    assert faults["kept"] < PAGES
+    assert faults["kept"] < faults["as it is"] / 5 or faults["as it is"] < PAGES  # with huge pages there are few anyway
