@@ -46,8 +46,14 @@ def _fetch() -> None:
         raise KafkaMissingError(f"Maven did not fetch Kafka's jars: {(done.stdout + done.stderr)[-1000:]}")
 
 
-def java(main: str, *arguments: str, memory: str = "512m", options: Sequence[str] = FRUGAL) -> list[str]:
-    """The command that runs one of Kafka's programs. Raises: KafkaMissingError."""
+def java(
+    main: str,
+    *arguments: str,
+    memory: str = "512m",
+    options: Sequence[str] = FRUGAL,
+    folder: Path | None = None,
+) -> list[str]:
+    """The command that runs one of Kafka's programs, with the jars in `folder` or the usual. Raises: KafkaMissingError."""
     options = [f"-Xmx{memory}", *options]
     settings = f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"
-    return ["java", *options, settings, "-cp", f"{libraries()}/*", main, *arguments]
+    return ["java", *options, settings, "-cp", f"{folder or libraries()}/*", main, *arguments]

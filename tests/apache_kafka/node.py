@@ -1,10 +1,14 @@
-"""Apache Kafka as a process: one node in KRaft mode, killed and started as the bundled broker is."""
+"""Apache Kafka as a process: a node in KRaft mode, broker and controller in one, killed and started as the bundled broker is.
+
+Alone it is a cluster of one; `cluster` makes several of them one cluster.
+"""
 
 import socket
 import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.apache_kafka.libraries import FRUGAL, java
 
@@ -13,7 +17,6 @@ READY_SECONDS = 240
 STOP_SECONDS = 30
 PROPERTIES = {
     "process.roles": "broker,controller",
-    "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
     "offsets.topic.replication.factor": "1",
@@ -32,20 +35,50 @@ def free_port() -> int:
         return port
 
 
-class ApacheKafka:
-    """One node with its data in `folder`. `settings` are broker settings by Kafka's names, `options` Java's."""
+class Place(NamedTuple):
+    """A node's number in its cluster and its two ports."""
 
-    def __init__(self, folder: Path, settings: dict[str, str] | None = None, options: Sequence[str] = FRUGAL) -> None:
+    number: int
+    port: int
+    controller_port: int
+
+    @classmethod
+    def of(cls, number: int) -> "Place":
+        """One with ports that nobody has."""
+        return cls(number, free_port(), free_port())
+
+
+class ApacheKafka:
+    """A node with its data in `folder`.
+
+    `settings` are broker settings by Kafka's names, `options` Java's, `libraries` a folder of jars other than the usual.
+    `place` is its own among `places`, which are all nodes of its cluster; without them it is alone.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict[str, str] | None = None,
+        options: Sequence[str] = FRUGAL,
+        *,
+        memory: str = "1g",
+        libraries: Path | None = None,
+        place: Place | None = None,
+        places: Sequence[Place] = (),
+    ) -> None:
         self.folder = folder
-        self._options = options
-        self.port, controller = free_port(), free_port()
+        self._java = (memory, options, libraries)
+        own = place or Place.of(1)
+        self.port = own.port
         self.process: subprocess.Popen[bytes] | None = None
         self._properties = folder / "server.properties"
+        voters = [f"{each.number}@127.0.0.1:{each.controller_port}" for each in places or [own]]
         values = {
             **PROPERTIES,
-            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "node.id": str(own.number),
+            "controller.quorum.voters": ",".join(voters),
+            "listeners": f"PLAINTEXT://127.0.0.1:{own.port},CONTROLLER://127.0.0.1:{own.controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{own.port}",
             "log.dirs": f"{folder}/data",
             **(settings or {}),
         }
@@ -57,6 +90,10 @@ class ApacheKafka:
         return f"127.0.0.1:{self.port}"
 
     @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    @property
     def log(self) -> str:
         """What it wrote on stderr, over all its starts."""
         return (self.folder / "kafka.log").read_text()
@@ -64,25 +101,34 @@ class ApacheKafka:
     def format(self) -> None:
         """Make the data directory, if it is not there yet. Raises: KafkaMissingError."""
         if not (self.folder / "data").exists():
-            options = ("format", "-t", CLUSTER_ID, "-c", str(self._properties))
+            command = self._command("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._properties))
             with (self.folder / "kafka.log").open("ab") as log:
-                subprocess.run(java("kafka.tools.StorageTool", *options), stdout=log, stderr=log, check=True)
+                subprocess.run(command, stdout=log, stderr=log, check=True)
 
     def start(self) -> "ApacheKafka":
         """Returns when it serves. Raises: KafkaMissingError, RuntimeError."""
+        self.launch()
+        self.wait()
+        return self
+
+    def launch(self) -> None:
+        """Start the process. Raises: KafkaMissingError."""
         self.format()
         with (self.folder / "kafka.log").open("ab") as log:
-            command = java("kafka.Kafka", str(self._properties), memory="1g", options=self._options)
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            command = self._command("kafka.Kafka", str(self._properties))
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+    def wait(self) -> None:
+        """Until it serves. Raises: RuntimeError."""
+        assert self.process is not None, "launched"
         deadline = time.monotonic() + READY_SECONDS
-        while not self._serves():
-            if self.process.poll() is not None or time.monotonic() > deadline:
+        while not self.serves():
+            if not self.running or time.monotonic() > deadline:
                 self.kill()
                 raise RuntimeError(f"Apache Kafka did not start: {self.log[-3000:]}")
             time.sleep(0.1)  # a pace, not a wait
-        return self
 
-    def _serves(self) -> bool:
+    def serves(self) -> bool:
         """Whether it answers ApiVersions, which it does once the broker is unfenced."""
         request = bytes.fromhex("00120000000000070000")  # ApiVersions 0, correlation id 7, an empty client id
         try:
@@ -107,3 +153,7 @@ class ApacheKafka:
             self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
+
+    def _command(self, main: str, *arguments: str) -> list[str]:
+        memory, options, folder = self._java
+        return java(main, *arguments, memory=memory, options=options, folder=folder)

@@ -11,11 +11,12 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from random import Random
 
 from streams.config import AT_LEAST_ONCE, EXACTLY_ONCE
 from tests.chaos.faults import FAULTS
 from tests.chaos.kafka import KafkaBroker
-from tests.chaos.processes import BundledBroker
+from tests.chaos.processes import BrokerProcess, BundledBroker
 from tests.chaos.run import Failed, Plan, Run
 
 
@@ -27,14 +28,20 @@ def main() -> int:
     plan = Plan(options.seed, options.rounds, options.guarantee, options.orders, faults=chosen)
     print(f"seed {options.seed}, {options.rounds} rounds, {options.guarantee}, in {folder}", flush=True)
     try:
-        broker = KafkaBroker(folder, options.libraries) if options.against == "kafka" else BundledBroker(folder)
-        Run(plan, broker, folder, lambda line: print(line, flush=True)).run()
+        Run(plan, broker_of(options, folder), folder, lambda line: print(line, flush=True)).run()
     except Failed as failed:
         print(f"FAILED: {failed}", file=sys.stderr)
         return 1
     shutil.rmtree(folder)
     print(f"seed {options.seed}: {options.rounds} rounds, nothing missing, nothing twice")
     return 0
+
+
+def broker_of(options: argparse.Namespace, folder: Path) -> BrokerProcess:
+    """The broker that was asked for."""
+    if options.against == "bundled":
+        return BundledBroker(folder)
+    return KafkaBroker(folder, options.libraries, options.nodes, Random(options.seed))
 
 
 def arguments() -> argparse.Namespace:
@@ -44,13 +51,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--orders", type=int, default=2_000, help="orders written per round (default 2,000)")
     parser.add_argument("--guarantee", default=EXACTLY_ONCE, choices=(EXACTLY_ONCE, AT_LEAST_ONCE))
     parser.add_argument("--against", default="bundled", choices=("bundled", "kafka"), help="which broker")
-    parser.add_argument("--libraries", type=Path, help="folder of Apache Kafka's jars, for --against kafka")
+    parser.add_argument("--nodes", type=int, default=3, help="of Apache Kafka (default 3)")
+    parser.add_argument("--libraries", type=Path, help="folder of Apache Kafka's jars (default: fetched by Maven)")
     names = sorted({fault.__name__ for fault in FAULTS})
     parser.add_argument("--fault", action="append", choices=names, help="only these faults (may be repeated)")
-    options = parser.parse_args()
-    if options.against == "kafka" and options.libraries is None:
-        parser.error("--against kafka needs --libraries: the folder of Apache Kafka's jars")
-    return options
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -32,7 +32,11 @@ class BrokerProcess(Protocol):
         ...
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """SIGKILL, to a part of it where it has parts."""
+        ...
+
+    def close(self) -> None:
+        """SIGKILL, to all of it, for good."""
         ...
 
 
@@ -61,6 +65,10 @@ class BundledBroker:
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
+
+    def close(self) -> None:
+        """SIGKILL."""
+        self.kill()
 
 
 def free_port() -> int:

@@ -76,7 +76,7 @@ class Run:
             for worker in self._workers:
                 worker.kill()
             self._clients.close()
-            self._broker.kill()
+            self._broker.close()
 
     def _prepare(self) -> None:
         admin = self._clients.admin()
