@@ -73,7 +73,7 @@ class StreamsConfig:
     uncaught: str = setting(
         "stop_worker",
         "What follows when a worker ends with an error: `replace_worker` by another one in this process, `stop_worker`, "
-        "or `stop_application`, which stops the other workers of the supervisor too. `@app.on_uncaught` decides per error.",
+        "or `stop_application`, which stops all workers of the application, on all machines. `@app.on_uncaught` decides per error.",
         choices=("replace_worker", "stop_worker", "stop_application"),
     )
     topology_optimization: str = setting(

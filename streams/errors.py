@@ -18,6 +18,7 @@ StreamsError
 ├── RebalanceInProgress         nothing was committed, since the group is between two generations: commit later
 ├── StoreNotReady               a store cannot be read now: its task is restored, or the worker has not started
 ├── StoreMoved                  a store left this worker while it was being read
+├── StopApplication             all workers of the application are to stop, since one of them ended with an error
 ├── Interrupted                 the worker was asked to stop while user code was being tried again
 ├── ChangelogLost               a changelog was deleted or made anew, and state would begin empty
 └── TaskCorrupted               a store disagrees with its changelog: set it aside and restore
@@ -43,6 +44,7 @@ __all__ = [
     "RebalanceInProgress",
     "RecordError",
     "SchemaError",
+    "StopApplication",
     "StoreMoved",
     "StoreNotReady",
     "StreamsError",
@@ -152,6 +154,10 @@ class StoreNotReady(StreamsError):  # noqa: N818  says what is the matter
 
 class StoreMoved(StreamsError):  # noqa: N818  Kafka: InvalidStateStoreException, "migrated to another instance"
     """A store left this worker while it was being read: begin anew, or ask the worker that has it."""
+
+
+class StopApplication(StreamsError):  # noqa: N818  says what is to be done
+    """A worker ended with an error, and the policy is that all stop; where it ended, the error is the cause."""
 
 
 class Interrupted(StreamsError):  # noqa: N818  no error of anybody's

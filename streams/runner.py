@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 
 from state.stores import Store
 from streams.clients.base import Clients
-from streams.errors import ConfigError, StreamsError
+from streams.errors import ConfigError, StopApplication
 from streams.settings import nearest
 
-__all__ = ["Runner", "StopApplication", "Uncaught", "uncaught_of"]
+__all__ = ["Runner", "Uncaught", "uncaught_of"]
 
 log = logging.getLogger(__name__)
 
@@ -38,23 +38,19 @@ class Uncaught(Enum):
     STOP_WORKER = "stop_worker"
     """The run ends with the error, and others of the group take over: Kafka's SHUTDOWN_CLIENT."""
     STOP_APPLICATION = "stop_application"
-    """As STOP_WORKER, and the supervisor stops its other workers too: Kafka's SHUTDOWN_APPLICATION."""
-
-
-class StopApplication(StreamsError):  # noqa: N818  says what is to be done
-    """A worker ended with an error, and the policy is that all workers stop; the error is its cause."""
+    """The run ends, and so do all workers of the application, wherever they run: Kafka's SHUTDOWN_APPLICATION."""
 
 
 class Runner:
     """See the module.
 
-    `make_worker(clients)` makes a worker, `make_clients()` its clients; `on_uncaught(error)` decides before `uncaught`
+    `make_worker(clients, stops_all)` makes a worker that asks `stops_all(error)` when it ends, `make_clients()` its clients; `on_uncaught(error)` decides before `uncaught`
     does, unless its answer is None. `pause_s` is the first pause between two workers.
     """
 
     def __init__(
         self,
-        make_worker: Callable[[Clients], Any],
+        make_worker: Callable[[Clients, Callable[[Exception], bool]], Any],
         make_clients: Callable[[], Clients],
         *,
         store_names: Collection[str] = (),
@@ -69,28 +65,30 @@ class Runner:
         self._on_uncaught = on_uncaught
         self._pause_s = pause_s
         self._stopping = False
+        self._answered: Uncaught | None = None
         self._worker: Any = None
         self._clients: Clients | None = None
         self._begin()
 
     def _begin(self) -> None:
         self._clients = self._make_clients()
-        self._worker = self._make_worker(self._clients)
+        self._answered = None
+        self._worker = self._make_worker(self._clients, self._stops_all)
 
     def run(self) -> None:
         """Work until `stop`.
 
-        Raises: what a worker died of; StopApplication around it when all are to stop.
+        Raises: what a worker died of; StopApplication when all are to stop, because of that or of another worker.
         """
         pause_s = self._pause_s
         while True:
             begun = time.monotonic()
             try:
                 self._worker.run()
+            except StopApplication:
+                raise
             except Exception as error:
-                answer = self._answer(error)
-                if answer is Uncaught.STOP_APPLICATION:
-                    raise StopApplication(f"all workers stop, because this one ended: {error}") from error
+                answer = self._answered or self._answer(error)
                 if answer is Uncaught.STOP_WORKER or self._stopping:
                     raise
                 if time.monotonic() - begun > HEALTHY_S:
@@ -135,6 +133,11 @@ class Runner:
         """Call a function on the processing thread, from any thread. Raises: StoreNotReady."""
         answer: T = self._worker.inquiries.ask(question)
         return answer
+
+    def _stops_all(self, error: Exception) -> bool:
+        """Asked by a worker that ends, while its group can still hear it."""
+        self._answered = self._answer(error)
+        return self._answered is Uncaught.STOP_APPLICATION
 
     def _answer(self, error: BaseException) -> Uncaught:
         for function in self._on_uncaught:

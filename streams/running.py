@@ -140,7 +140,7 @@ def runner_of(application: Application) -> Runner:
         for function in application.state_functions:
             function(new, old)
 
-    def worker(clients: Clients) -> Worker:
+    def worker(clients: Clients, stops_all: Callable[[Exception], bool]) -> Worker:
         return Worker(
             application.topology,
             config,
@@ -149,6 +149,7 @@ def runner_of(application: Application) -> Runner:
             observer=application.observer,
             prepare=lambda: create_topics(application, clients),
             on_state=changed,
+            stops_all=stops_all,
         )
 
     return Runner(

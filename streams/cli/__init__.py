@@ -19,10 +19,10 @@ from streams.errors import (
     ProcessingError,
     RecordError,
     SchemaError,
+    StopApplication,
     StreamsError,
     TopologyError,
 )
-from streams.runner import StopApplication
 
 FAILED = 1
 WRONG_USAGE = 2

@@ -98,11 +98,15 @@ class TaskAssignor:
 
     def assign(self, partitions: Mapping[str, int], members: Sequence[Subscription]) -> Mapping[str, Assignment]:
         """Shape: `partitions` maps topic to partition count; the answer maps member id to assignment."""
-        tasks = tasks_of(self._inputs, partitions)
-        stateful = {task for task in tasks if self._changelogs[task.subtopology]}
         infos = {
             member.member_id: decode_member(member.user_data, member.member_id, self._version) for member in members
         }
+        if stopping := [name for name, info in infos.items() if info.stops]:
+            log.warning("all workers are to stop: %s asked for it", ", ".join(stopping))
+            message = encode(self._written(infos, stops=True))
+            return {member.member_id: Assignment(member.owned, message) for member in members}
+        tasks = tasks_of(self._inputs, partitions)
+        stateful = {task for task in tasks if self._changelogs[task.subtopology]}
         lags, complete = self._lags(infos, stateful)
         made = plan(tasks, stateful, [_view(name, infos[name], lags[name]) for name in infos], self._rules)
         _say(made, len(tasks), len(members), complete=complete)
@@ -167,21 +171,24 @@ class TaskAssignor:
         for task, name in made.warmups.items():
             warmups[name].append(str(task))
         prober = min(infos, default="")
-        written = min([self._version, *(info.version for info in infos.values())])
+        written = self._written(infos, hosts=hosts)
         return {
             name: encode(
-                GroupInfo(
-                    version=written,
-                    oldest=min(self._oldest, written),
-                    leader=self._version,
+                replace(
+                    written,
                     standbys=[str(task) for task in sorted(standbys[name])],
                     warmups=warmups[name],
                     probe=probes and name == prober,
-                    hosts=hosts,
                 )
             )
             for name in infos
         }
+
+    def _written(self, infos: Mapping[str, MemberInfo], *, hosts: bytes = b"", stops: bool = False) -> GroupInfo:
+        """What all are told, in a version that all can read."""
+        version = min([self._version, *(info.version for info in infos.values())])
+        oldest = min(self._oldest, version)
+        return GroupInfo(version=version, oldest=oldest, leader=self._version, hosts=hosts, stops=stops)
 
 
 def tasks_of(inputs: Iterable[TaskInputs], partitions: Mapping[str, int]) -> dict[TaskId, list[TopicPartition]]:

@@ -37,6 +37,10 @@ class GroupView:
         """The standbys and warm-ups that this worker is to have."""
         self.misunderstood = False
         """Whether the leader could not read what this worker said of itself, so that it must say it again."""
+        self.all_stop = False
+        """Whether the leader said that all workers are to stop."""
+        self.stops = False
+        """Whether this worker has asked for that."""
         self.address = address
         self._host = host
         self._tags = dict(tags)
@@ -71,11 +75,17 @@ class GroupView:
             running=running,
             positions=dict(positions),
             round=self._round,
+            stops=self.stops,
         )
+
+    def stop_all(self) -> None:
+        """Ask for the end of all workers with the next join."""
+        self.stops = True
 
     def told(self, info: GroupInfo, again: bool) -> None:
         """Hear what the leader says; `again`: it did not understand this worker."""
         self.misunderstood = again
+        self.all_stop = info.stops
         self._warmups = frozenset(map(task_named, info.warmups))
         self.copies = self._warmups.union(map(task_named, info.standbys))
         self.hosts = unpacked_hosts(info.hosts)

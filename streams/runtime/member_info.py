@@ -17,7 +17,8 @@ import msgspec
 from streams.errors import ClientError
 from streams.runtime.task import TaskId
 
-VERSION = 1
+VERSION = 2
+"""2 added `stops`."""
 OLDEST = 1
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ class MemberInfo(msgspec.Struct, frozen=True, array_like=True):
 
     `host` names its state directory, `address` is host:port where others reach it, `running` are tasks that process,
     `positions` how far its other state has come: the sum of the changelog offsets of a task's stores. `round` makes it
-    another message when nothing else changed, so that the group assigns anew.
+    another message when nothing else changed, so that the group assigns anew. `stops` asks for the end of all.
     """
 
     version: int = VERSION
@@ -46,13 +47,14 @@ class MemberInfo(msgspec.Struct, frozen=True, array_like=True):
     running: list[str] = []
     positions: dict[str, int] = {}
     round: int = 0
+    stops: bool = False
 
 
 class GroupInfo(msgspec.Struct, frozen=True, array_like=True):
     """What the leader tells a worker beside its partitions.
 
     `leader` is the leader's version. `probe` asks this worker to have the group assign anew after a while: some tasks
-    wait for warm-ups. `hosts` is for `unpacked_hosts`.
+    wait for warm-ups. `hosts` is for `unpacked_hosts`. `stops`: all workers are to stop.
     """
 
     version: int = VERSION
@@ -62,6 +64,7 @@ class GroupInfo(msgspec.Struct, frozen=True, array_like=True):
     warmups: list[str] = []
     probe: bool = False
     hosts: bytes = b""
+    stops: bool = False
 
 
 class HostTasks(NamedTuple):

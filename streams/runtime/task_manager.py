@@ -136,7 +136,9 @@ class TaskManager:
         self.close_all()
 
     def assigned(self, partitions: frozenset[TopicPartition]) -> None:
-        """Have exactly the tasks of these partitions."""
+        """Have exactly the tasks of these partitions; at the end of the application those that are there already."""
+        if self.group.stops or self.group.all_stop:
+            return
         self.rebalances += 1
         self.between_assignments = False
         inputs: dict[TaskId, list[TopicPartition]] = {}

@@ -21,10 +21,17 @@ from state import StateDirectory
 from state.stores import Store
 from streams.clients.base import Clients, Clock, Consumer
 from streams.config import StreamsConfig
-from streams.errors import BrokerUnreachable, GroupOccupied, Interrupted, OffsetOutOfRange, StoreNotReady, StreamsError
+from streams.errors import (
+    BrokerUnreachable,
+    GroupOccupied,
+    Interrupted,
+    OffsetOutOfRange,
+    StopApplication,
+    StoreNotReady,
+    StreamsError,
+)
 from streams.operators.observing import Observer
 from streams.record import TopicPartition
-from streams.runtime.assignor import TaskInputs
 from streams.runtime.committer import CommitHook, Committer
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.global_state import GlobalState
@@ -41,14 +48,13 @@ from streams.runtime.process_id import ProcessId
 from streams.runtime.purging import Purging
 from streams.runtime.restore_progress import restore_listener
 from streams.runtime.restorer import RestoreListener, Restorer
-from streams.runtime.standby_tasks import StandbyTasks, logged_stores
-from streams.runtime.start_offsets import StartOffsets, reset_rules
+from streams.runtime.stop_all import stop_all
 from streams.runtime.store_locations import StoreLocations
 from streams.runtime.streams_producer import StreamsProducer
 from streams.runtime.task import TaskEnvironment
 from streams.runtime.task_manager import LOCK_RETRY_S, UNDONE, TaskManager
 from streams.runtime.task_stores import TaskStores
-from streams.runtime.worker_parts import Parts, assignor_of, quietly, task_maker
+from streams.runtime.worker_parts import Parts, assignor_of, producer_of, quietly, task_maker, task_manager_of
 from streams.runtime.worker_states import (
     TRANSITIONS,
     Health,
@@ -70,6 +76,7 @@ STANDBY_S = ROUND_S / 10
 RESTORE_POLL_S = 0.05
 RESTART_PAUSE_S = 0.5
 OCCUPIED_PAUSE_S, OCCUPIED_MARGIN_S = 2.0, 15.0  # Java's members do not leave when they end: the group has to notice
+STOPPED_BY_ANOTHER = "another worker of the application ended with an error and has all stop: its log says which"
 UNDONE_RECORD = "the worker stops before a record was done: it is processed anew at the next start"
 LOOK_EVERY_S = 0.05
 CLEAN_EVERY_MS = 1_000
@@ -92,6 +99,7 @@ class Worker:
         on_state: StateListener | None = None,
         restore_progress: RestoreListener | None = None,
         after_commit_step: CommitHook = lambda _step: None,
+        stops_all: Callable[[Exception], bool] = lambda _error: False,
     ) -> None:
         self.state = WorkerState.CREATED
         self.error: BaseException | None = None
@@ -104,6 +112,7 @@ class Worker:
         self._on_state = on_state
         self._restore_progress = restore_progress or restore_listener()
         self._after_commit_step = after_commit_step
+        self._stops_all = stops_all
         self._handlers = ErrorHandlers.of(topology, config)
         now = clock()
         self._timers = Timers(timers, now)
@@ -121,7 +130,11 @@ class Worker:
         self._clean_due_ms = now + max(config.state_cleanup_delay_ms, CLEAN_EVERY_MS)
 
     def run(self) -> None:
-        """Work until `stop`, or until something fails. Raises: StreamsError, StateError, or what user code raised."""
+        """Work until `stop`, or until something fails.
+
+        Raises: StreamsError, StateError, or what user code raised; StopApplication when all are to stop, because of
+        that (it is the cause then) or because another worker asked for it.
+        """
         try:
             self._serve()
         except Interrupted as interruption:
@@ -130,8 +143,13 @@ class Worker:
             self._close(abandon=isinstance(interruption.__cause__, BrokerUnreachable))
         except BaseException as error:
             self.error = error
-            self._close(abandon=isinstance(error, BrokerUnreachable))
-            self._move_to(WorkerState.ERROR)
+            try:
+                everywhere = isinstance(error, Exception) and self._stopped_all(error)
+            finally:
+                self._close(abandon=isinstance(error, BrokerUnreachable))
+                self._move_to(WorkerState.ERROR)
+            if everywhere:
+                raise StopApplication(f"all workers stop, because this one ended: {error}") from error
             raise
         self._close()
         self._move_to(WorkerState.NOT_RUNNING)
@@ -144,10 +162,12 @@ class Worker:
             parts = self._parts = self._started(patience_ms / 1000)
             try:
                 self.inquiries.open()
-                while not self._stopping:
+                while not self._stopping and not parts.tasks.group.all_stop:
                     self._turn(parts)
                 self._move_to(WorkerState.PENDING_SHUTDOWN)
                 parts.tasks.commit()
+                if parts.tasks.group.all_stop:
+                    raise StopApplication(STOPPED_BY_ANOTHER)
             except GroupOccupied as error:
                 if time.monotonic() > occupied_until:
                     raise
@@ -163,6 +183,15 @@ class Worker:
                 patience_ms = self._config.task_timeout_ms
             else:
                 return
+
+    def _stopped_all(self, error: Exception) -> bool:
+        """Whether this error is the end of all workers; then they have been told, as far as the group can be reached."""
+        if isinstance(error, StopApplication) or not self._stops_all(error):
+            return False
+        parts, patience_s = self._parts, self._config.session_timeout_ms / 1000
+        if parts is not None and self._topology.source_topics and not isinstance(error, BrokerUnreachable):
+            quietly(lambda: stop_all(parts, patience_s, lambda: self._stopping))
+        return True
 
     def _started(self, patience_s: float) -> Parts:
         """Start, as often as the broker goes away meanwhile. Raises: BrokerUnreachable when patience is over."""
@@ -268,7 +297,7 @@ class Worker:
         self._prepare()
         self._process_id = ProcessId(Path(self._config.state_dir), self._config.application_id)
         made.callback(self._close_process_id)
-        producer = self._producer()
+        producer = producer_of(self._config, self._clients, self._process_id)
         made.callback(quietly, lambda: producer.close(abandon=self._abandoning))
         admin = self._clients.admin()
         made.callback(quietly, admin.close)
@@ -299,7 +328,19 @@ class Worker:
         made.callback(quietly, restorer.close)
         committer = Committer(consumer, producer, self._after_commit_step)
         inputs = task_inputs(self._topology, matched)
-        tasks = self._task_manager(consumer, committer, restorer, stores, environment, inputs, counts)
+        tasks = task_manager_of(
+            self._topology,
+            self._config,
+            consumer=consumer,
+            committer=committer,
+            restorer=restorer,
+            stores=stores,
+            reader=self._reader,
+            group=GroupView.of(self._topology, self._config, self._process_id),
+            clock=self._clock,
+            make_task=task_maker(self._topology, environment, changelog_counts(self._topology, counts), self._observer),
+            inputs=inputs,
+        )
         self._move_to(WorkerState.REBALANCING)
         made.callback(quietly, tasks.standbys.close)
         made.callback(quietly, tasks.close_all)
@@ -320,14 +361,6 @@ class Worker:
             globals=global_state,
             closings=closings,
         )
-
-    def _producer(self) -> StreamsProducer:
-        config = self._config
-        if not config.exactly_once:
-            return StreamsProducer(self._clients.producer, transactional=False)
-        assert self._process_id is not None, "made at the start"
-        name = self._process_id.transactional_id(config.application_id)
-        return StreamsProducer(lambda: self._clients.producer(transactional_id=name), transactional=True)
 
     def _reader(self) -> Consumer:
         """A consumer without a group, of what counts."""
@@ -353,32 +386,6 @@ class Worker:
         state = GlobalState(self._topology, self._reader(), counts, environment)
         state.start(stall_s=self._config.task_timeout_ms / 1000, stopping=lambda: self._stopping)
         return state
-
-    def _task_manager(
-        self,
-        consumer: Consumer,
-        committer: Committer,
-        restorer: Restorer,
-        stores: TaskStores,
-        environment: TaskEnvironment,
-        inputs: Sequence[TaskInputs],
-        counts: Mapping[str, int],
-    ) -> TaskManager:
-        assert self._process_id is not None, "made at the start"
-        topology = self._topology
-        return TaskManager(
-            consumer=consumer,
-            committer=committer,
-            restorer=restorer,
-            stores=stores,
-            standbys=StandbyTasks(self._reader, stores, logged_stores(topology), consumer.decided),
-            group=GroupView.of(topology, self._config, self._process_id),
-            start_offsets=StartOffsets(reset_rules(topology), self._config.auto_offset_reset, self._clock),
-            make_task=task_maker(topology, environment, changelog_counts(topology, counts), self._observer),
-            subtopology_of={topic: part.subtopology for part in inputs for topic in part.topics},
-            buffer_bytes=self._config.buffered_max_bytes,
-            lock_timeout_s=self._config.task_timeout_ms / 1000,
-        )
 
     def _close(self, *, abandon: bool = False) -> None:
         """Let go of everything that was made; what fails on the way is logged, for the run already has its end."""

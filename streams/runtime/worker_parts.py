@@ -11,17 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from streams.clients.base import Admin, Consumer
+from streams.clients.base import Admin, Clients, Clock, Consumer
 from streams.config import StreamsConfig
 from streams.operators.observing import Observer
 from streams.record import TopicPartition
 from streams.runtime.assignor import TaskAssignor, TaskInputs
 from streams.runtime.committer import Committer
 from streams.runtime.global_state import GlobalState
+from streams.runtime.group_view import GroupView
 from streams.runtime.internal_topics import expect_changelogs
 from streams.runtime.placement import PlacementRules
+from streams.runtime.process_id import ProcessId
 from streams.runtime.restorer import Restorer
-from streams.runtime.standby_tasks import changelog_ends
+from streams.runtime.standby_tasks import StandbyTasks, changelog_ends, logged_stores
+from streams.runtime.start_offsets import StartOffsets, reset_rules
 from streams.runtime.store_locations import StoreLocations
 from streams.runtime.streams_producer import StreamsProducer
 from streams.runtime.task import Task, TaskEnvironment, TaskId
@@ -47,6 +50,14 @@ class Parts:
     locations: StoreLocations
     closings: ExitStack
     globals: GlobalState | None = None
+
+
+def producer_of(config: StreamsConfig, clients: Clients, process: ProcessId) -> StreamsProducer:
+    """The one producer of a worker; under exactly-once its id is that of the worker's place in its state directory."""
+    if not config.exactly_once:
+        return StreamsProducer(clients.producer, transactional=False)
+    name = process.transactional_id(config.application_id)
+    return StreamsProducer(lambda: clients.producer(transactional_id=name), transactional=True)
 
 
 def assignor_of(
@@ -77,6 +88,36 @@ def task_maker(
         )
 
     return make_task
+
+
+def task_manager_of(
+    topology: Topology,
+    config: StreamsConfig,
+    *,
+    consumer: Consumer,
+    committer: Committer,
+    restorer: Restorer,
+    stores: TaskStores,
+    reader: Callable[[], Consumer],
+    group: GroupView,
+    clock: Clock,
+    make_task: Callable[[TaskId, Sequence[TopicPartition]], Task],
+    inputs: Sequence[TaskInputs],
+) -> TaskManager:
+    """What has the tasks of a worker, and copies of those of others that `reader`'s consumers keep up to date."""
+    return TaskManager(
+        consumer=consumer,
+        committer=committer,
+        restorer=restorer,
+        stores=stores,
+        standbys=StandbyTasks(reader, stores, logged_stores(topology), consumer.decided),
+        group=group,
+        start_offsets=StartOffsets(reset_rules(topology), config.auto_offset_reset, clock),
+        make_task=make_task,
+        subtopology_of={topic: part.subtopology for part in inputs for topic in part.topics},
+        buffer_bytes=config.buffered_max_bytes,
+        lock_timeout_s=config.task_timeout_ms / 1000,
+    )
 
 
 def quietly(closing: Callable[[], object]) -> None:

@@ -20,9 +20,10 @@ from streams.config import EXACTLY_ONCE, StreamsConfig
 from streams.record import TopicPartition
 from tests.chaos.application import INPUTS, ORDERS, OUTPUTS, configured, topology
 from tests.chaos.faults import FAULTS, Victims
-from tests.chaos.inputs import Inputs, Totals, send
+from tests.chaos.inputs import Input, Inputs, Totals, send
 from tests.chaos.outputs import Outputs
 from tests.chaos.processes import SETTINGS, BrokerProcess, WorkerProcess
+from tests.chaos.recomputed import recomputation_problems
 from tests.chaos.stores import changelog_problems, disk_problems
 
 PARTITIONS = 3
@@ -58,6 +59,7 @@ class Run:
         self._workers = [WorkerProcess(broker.url, self._name, folder, number, settings) for number in range(WORKERS)]
         self._config = configured(broker.url, self._name, str(folder / "none"), SETTINGS | settings)
         self._inputs, self._totals = Inputs(self._random), Totals()
+        self._written: list[Input] = []
         self._failure: BaseException | None = None
 
     def run(self) -> None:
@@ -87,7 +89,7 @@ class Run:
         reader = self._clients.consumer(group=None, read_committed=True)
         self._outputs = Outputs(reader, PARTITIONS, exactly_once=exactly_once)
         customers = self._inputs.customers()
-        self._totals.add(customers)
+        self._note(customers)
         send(self._producer, customers, PARTITIONS)
         for worker in self._workers:
             worker.start()
@@ -96,7 +98,7 @@ class Run:
         """Inputs and a fault at the same time."""
         fault = self._random.choice(self._plan.faults)
         inputs = self._inputs.next(self._plan.orders_per_round)
-        self._totals.add(inputs)
+        self._note(inputs)
         victims = Victims(self._broker, self._workers, Random(self._random.random()))
         self._say(f"round {number}: {fault.__name__.replace('_', ' ')}")
         writer = Thread(target=self._write, args=(inputs,))
@@ -107,7 +109,12 @@ class Run:
         self._read()
         self._check_alive()
 
-    def _write(self, inputs: list) -> None:  # type: ignore[type-arg]
+    def _note(self, inputs: list[Input]) -> None:
+        """What goes in counts from now on."""
+        self._totals.add(inputs)
+        self._written += inputs
+
+    def _write(self, inputs: list[Input]) -> None:
         try:
             for start in range(0, len(inputs), 100):
                 send(self._producer, inputs[start : start + 100], PARTITIONS)
@@ -153,6 +160,8 @@ class Run:
             if worker.leave() != 0:
                 raise Failed(f"seed {self._plan.seed}: worker {worker.number} did not end well:\n{worker.log_tail()}")
         self._read()
+        if self._plan.guarantee == EXACTLY_ONCE:
+            self._raise(recomputation_problems(self._written, self._outputs))
         self._raise(self._offset_problems())
         program = topology(self._config)
         committed_only = self._plan.guarantee == EXACTLY_ONCE

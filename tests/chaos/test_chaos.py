@@ -16,6 +16,7 @@ from tests.chaos.faults import kill_a_worker, kill_and_wipe, kill_the_broker
 from tests.chaos.inputs import Inputs, Totals
 from tests.chaos.outputs import Outputs
 from tests.chaos.processes import BundledBroker
+from tests.chaos.recomputed import recomputation_problems
 from tests.chaos.run import Plan, Run
 
 PARTITIONS = 1
@@ -73,6 +74,7 @@ def test_right_results_have_no_problem() -> None:
     results.send_all()
     assert results.read() == []
     assert results.outputs.missing(results.totals) == []
+    assert recomputation_problems(results.made, results.outputs) == []
 
 
 def test_what_is_missing_is_noticed() -> None:
@@ -82,6 +84,12 @@ def test_what_is_missing_is_noticed() -> None:
     results.read()
     results.totals.add([next(each for each in results.made if each.topic == ORDERS)._replace(value=LATE)])
     assert [line.partition(":")[0] for line in results.outputs.missing(results.totals)] == [COUNTS, SUMS, ENRICHED]
+    results.made.append(results.made[-1]._replace(topic=ORDERS, key="c1", value=LATE))
+    assert [line.partition(":")[0] for line in recomputation_problems(results.made, results.outputs)] == [
+        COUNTS,
+        SUMS,
+        ENRICHED,
+    ]
 
 
 LATE = {"id": 9_999, "product": "p1", "amount": 1}

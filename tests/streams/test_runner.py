@@ -12,8 +12,8 @@ import pytest
 from streams import App, ConfigError, TopologyError
 from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryClients
-from streams.errors import ProcessingError
-from streams.runner import Runner, StopApplication, Uncaught, uncaught_of
+from streams.errors import ProcessingError, StopApplication
+from streams.runner import Runner, Uncaught, uncaught_of
 from streams.runtime.restorer import SilentListener
 from streams.runtime.worker import Worker
 from streams.serdes import serde_for
@@ -49,8 +49,8 @@ def runner(app: App, broker: MemoryBroker, **options: Any) -> Runner:
     """As an App's run has one, over clients in memory."""
     application = app.application()
 
-    def worker(clients: Any) -> Worker:
-        return Worker(application.topology, app.config, clients, restore_progress=SilentListener())
+    def worker(clients: Any, stops_all: Any) -> Worker:
+        return Worker(application.topology, app.config, clients, restore_progress=SilentListener(), stops_all=stops_all)
 
     return Runner(worker, lambda: MemoryClients(broker), on_uncaught=app.uncaught_functions, **options)
 

@@ -12,7 +12,7 @@ from streams.clients.base import Assignment, Subscription
 from streams.errors import ClientError
 from streams.record import TopicPartition
 from streams.runtime.assignor import TaskAssignor, TaskInputs
-from streams.runtime.member_info import GroupInfo, MemberInfo, decode_group, encode, unpacked_hosts
+from streams.runtime.member_info import VERSION, GroupInfo, MemberInfo, decode_group, encode, unpacked_hosts
 from streams.runtime.placement import PlacementRules
 from streams.runtime.task import TaskId
 
@@ -133,6 +133,7 @@ class Newer(msgspec.Struct, array_like=True):
     running: list[str] = []
     positions: dict[str, int] = {}
     round: int = 0
+    stops: bool = False
     more: str = "unknown"
 
 
@@ -154,11 +155,11 @@ def test_a_newer_member_that_cannot_be_read_is_told_the_version() -> None:
         [subscription("a", words(0, 1), running=["0_0", "0_1"]), Subscription("new", ("words",), first)], {}
     )
     newer.on_assignment(given["new"].user_data)
-    assert heard == [(1, True)]
+    assert heard == [(VERSION, True)]
     again = newer.user_data()
-    assert msgspec.msgpack.decode(again)[:2] == [1, 1]
+    assert msgspec.msgpack.decode(again)[:2] == [VERSION, VERSION]
     newer.on_assignment(assigned([Subscription("new", ("words",), again)], {})["new"].user_data)
-    assert heard[1:] == [(1, False)]
+    assert heard[1:] == [(VERSION, False)]
 
 
 def test_versions_rise_again_with_the_leader() -> None:
@@ -171,6 +172,14 @@ def test_versions_rise_again_with_the_leader() -> None:
     assert msgspec.msgpack.decode(told)[:3] == [1, 1, 3]
     member.on_assignment(told)
     assert msgspec.msgpack.decode(member.user_data())[:2] == [3, 2]
+
+
+def test_one_that_asks_for_it_has_all_stop() -> None:
+    """Nothing moves, so that everybody can commit what it has."""
+    members = [subscription("a", words(0)), subscription("b", words(1), stops=True)]
+    given = assigned(members, {})
+    assert {name: each.partitions for name, each in given.items()} == {"a": words(0), "b": words(1)}
+    assert all(decode_group(each.user_data).stops for each in given.values())
 
 
 def test_members_of_other_kinds_are_refused() -> None:
