@@ -103,6 +103,10 @@ class MockProcessorContext:
         """What the test set as `system_ms`."""
         return self.system_ms
 
+    @property
+    def retrying(self) -> None:
+        """Nothing is tried again."""
+
     def failed(self, record: Record, error: Exception) -> None:
         """Write an error down, as a handler that goes on."""
         self.failures.append((record, error))

@@ -93,7 +93,9 @@ def retry(
 
     `then` is what happens when the last attempt failed too, and with all other errors. The task waits meanwhile, so all
     pauses together must stay below `max_poll_interval_ms`. A processor is called again as a whole: what it stored or
-    forwarded before it raised stays.
+    forwarded before it raised stays. Agents and functions with threads are tried again record by record, the records of
+    a key in their order, while the worker does something else; an agent over a stream is given the record in its hand
+    again, and what it had yielded for it does not count.
     """
     if not errors or not all(isinstance(each, type) and issubclass(each, Exception) for each in errors):
         raise TypeError(f"retry: expected classes of exceptions, as in retry(TimeoutError), got {errors!r}")

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from streams.durations import Duration
 from streams.record import Batch, Record
+from streams.retrying import Retrying
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,11 @@ class ProcessorContext(Protocol):
 
     def system_time_ms(self) -> int:
         """Wall-clock time; the TopologyTestDriver's stands still until it is advanced."""
+        ...
+
+    @property
+    def retrying(self) -> Retrying | None:
+        """How `on_error=` has this node try again what raised, for batch processors; None where it does not."""
         ...
 
     def failed(self, record: Record, error: Exception) -> None:

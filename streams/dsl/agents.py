@@ -19,9 +19,10 @@ from typing import Any, TypeVar
 
 from streams.dsl.agent_results import Expected, Failure, Pace, RunAhead, collected, lanes_of
 from streams.dsl.agent_tables import hold, let_go
-from streams.errors import ProcessingError
+from streams.errors import Interrupted, ProcessingError
 from streams.processor import ProcessorContext
 from streams.record import Batch, Record
+from streams.retrying import Attempts, Retrying
 from streams.waiting import result_of
 
 T = TypeVar("T")
@@ -158,12 +159,20 @@ class RecordAgent:
                 for index in lane:
                     hold(context, batch.record(index))
                     try:
-                        results[index] = await self._awaited(self._function(*arguments[index]))
+                        results[index] = await self._result(arguments[index], context.retrying)
                     except Exception as error:
                         results[index] = Failure(error)
 
         await asyncio.gather(*(work() for _ in range(min(self._concurrency, len(batch)))))
         return results
+
+    async def _result(self, arguments: tuple[Any, ...], retrying: Retrying | None) -> Any:
+        """What the function makes of a record, in as many attempts as its policy grants."""
+
+        def attempt() -> Coroutine[Any, Any, Any]:
+            return self._awaited(self._function(*arguments))
+
+        return await (attempt() if retrying is None else retrying.awaited(attempt))
 
     async def _awaited(self, running: Coroutine[Any, Any, Any]) -> Any:
         if self._timeout_ms is None:
@@ -190,11 +199,14 @@ async def cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
 class Inbox:
     """The stream as an agent of Faust's form sees it: loop over it, over `items()`, `records()` or `take(n)`."""
 
-    def __init__(self, feed: Feed, context: ProcessorContext) -> None:
+    def __init__(self, feed: Feed, context: ProcessorContext, again: Iterable[tuple[int, Record]] = ()) -> None:
         self._feed = feed
         self._context = context
+        self._again = deque(again)
         self.index = -1
         """Of the record in hand; -1 before the first."""
+        self.held: list[tuple[int, Record]] = []
+        """The record in hand, or all those of the list in hand."""
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self._loop(lambda record: record.value)
@@ -215,18 +227,21 @@ class Inbox:
         Faust's `within` is accepted and not needed: a list never waits, so that no record is held back from a commit.
         """
         while True:
-            held = [(await self._next()).value]
-            while len(held) < count and self._feed.ready:
-                held.append((await self._next()).value)
-            yield held
+            self.held.clear()
+            values = [(await self._next()).value]
+            while len(values) < count and (self._again or self._feed.ready):
+                values.append((await self._next()).value)
+            yield values
 
     async def _loop(self, shape: Callable[[Record], Any]) -> AsyncIterator[Any]:
         while True:
+            self.held.clear()
             yield shape(await self._next())
 
     async def _next(self) -> Record:
         let_go()
-        self.index, record = await self._feed.next()
+        self.index, record = self._again.popleft() if self._again else await self._feed.next()
+        self.held.append((self.index, record))
         hold(self._context, record)
         return record
 
@@ -276,6 +291,23 @@ class Feed:
         """A copy cannot go on: whoever waits for the batch gets the error."""
         self.broken = error
         self._done.set()
+
+
+class Trials:
+    """How often a copy was given a record, by the first of those in its hand."""
+
+    def __init__(self, retrying: Retrying | None) -> None:
+        self._retrying = retrying
+        self._record: Record | None = None
+        self._attempts: Attempts | None = None
+
+    async def another(self, record: Record, error: Exception) -> bool:
+        """Whether it is to be tried again; then the pause is over. Raises: Interrupted."""
+        if self._retrying is None:
+            return False
+        if self._attempts is None or record is not self._record:
+            self._record, self._attempts = record, Attempts(self._retrying)
+        return await self._attempts.another(error)
 
 
 class StreamAgent:
@@ -350,20 +382,39 @@ class StreamAgent:
         return await self._feed.hand_out(batch)
 
     async def _live(self, feed: Feed) -> None:
-        """One copy: the function is called again whenever it ends, and each call must read at least one record."""
+        """One copy: the function is called again whenever it ends, and each call must read at least one record.
+
+        Records in hand when it raises come first in the next call, as often as the policy grants.
+        """
+        assert self._context is not None
+        trials = Trials(self._context.retrying)
+        again: list[tuple[int, Record]] = []
         while feed.broken is None:
-            assert self._context is not None
-            inbox = Inbox(feed, self._context)
+            inbox = Inbox(feed, self._context, again)
             try:
                 await self._call(inbox, feed)
                 error: Exception | None = None
             except Exception as raised:
                 error = raised
+            again = []
             if inbox.index < 0:
                 message = f"the agent {self._name} ended without reading a record: loop `async for value in stream`"
                 feed.break_off(error or ProcessingError(message, node=self._name))
             elif error:
-                feed.results.append((inbox.index, Failure(error)))
+                again = await self._failed(inbox, feed, error, trials)
+
+    async def _failed(self, inbox: Inbox, feed: Feed, error: Exception, trials: Trials) -> list[tuple[int, Record]]:
+        """The records that are to be handed out again, without what came of them; none: they have failed."""
+        held = list(inbox.held)
+        try:
+            if await trials.another(held[0][1], error):
+                done = {index for index, _ in held}
+                feed.results = [result for result in feed.results if result[0] not in done]
+                return held
+        except Interrupted as interruption:
+            error = interruption
+        feed.results += [(index, Failure(error)) for index, _ in held]
+        return []
 
     async def _call(self, inbox: Inbox, feed: Feed) -> None:
         running = self._function(inbox)

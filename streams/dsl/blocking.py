@@ -30,6 +30,7 @@ class TableFunction:
         self._many = many
         self._expected = tuple(expected)
         self._context: ProcessorContext | None = None
+        self._abandoned = threading.Event()
 
     def init(self, context: ProcessorContext) -> None:
         """Called once."""
@@ -50,10 +51,16 @@ class TableFunction:
 
     def _results(self, batch: Batch, index: int) -> list[tuple[int, Any]]:
         """What one record gives, or its failure."""
+        assert self._context is not None
         arguments = (batch.keys[index], batch.values[index]) if self._with_key else (batch.values[index],)
-        try:
+
+        def attempt() -> list[tuple[int, Any]]:
             result = self._function(*arguments)
             return [(index, each) for each in result] if self._many else [(index, result)]
+
+        retrying = self._context.retrying
+        try:
+            return attempt() if retrying is None else retrying.call(attempt, self._abandoned.is_set)
         except Exception as error:
             return [(index, Failure(error))]
 
@@ -73,7 +80,6 @@ class ThreadedFunction(TableFunction):
         super().__init__(function, with_key=with_key, many=many, expected=expected)
         self.ahead = True
         self._ahead = RunAhead()
-        self._abandoned = threading.Event()
         self._running: list[Future[None]] = []
         self._threads = threads
         self._pool: ThreadPoolExecutor | None = None

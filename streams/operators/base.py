@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from streams.processor import Cancellable, PunctuationType
 from streams.record import Batch, Headers, Record
+from streams.retrying import Retrying
 
 __all__ = ["Cancellable", "Emit", "Operator", "OperatorContext", "PunctuationType"]
 
@@ -95,6 +96,10 @@ class OperatorContext(Protocol):
 
     def attempted(self, node: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function of a node with the retries that its policy asks for; the function itself where it asks for none."""
+        ...
+
+    def retrying(self, node: str) -> Retrying | None:
+        """The same for functions that are not simply called: how they are tried again; None where they are not."""
         ...
 
     def remember(self, key: str, number: int) -> None:

@@ -16,6 +16,7 @@ from streams.operators.base import Cancellable, Emit, OperatorContext, Punctuati
 from streams.operators.columns import UNHANDLED, report
 from streams.processor import BatchProcessor, Processor, RecordMetadata
 from streams.record import Batch, Headers, Record
+from streams.retrying import Retrying
 
 __all__ = ["BatchProcess", "Process", "Stores", "takes_batches"]
 
@@ -159,6 +160,11 @@ class NodeContext:
     def system_time_ms(self) -> int:
         """Wall-clock time."""
         return self._context.now_ms()
+
+    @property
+    def retrying(self) -> Retrying | None:
+        """How what this node's function raises is tried again; None where it is not."""
+        return self._context.retrying(self._node)
 
     def failed(self, record: Record, error: Exception) -> None:
         """Let the processing handler decide on an error."""

@@ -18,6 +18,7 @@ from streams.config import StreamsConfig
 from streams.errors import ConfigError, DeserializationError, ProcessingError, ProductionError, RecordError
 from streams.on_error import FAIL, Decision, OnError, on_error_of
 from streams.record import Record
+from streams.retrying import Patience, Retrying
 from streams.topology.topology import Topology
 
 log = logging.getLogger(__name__)
@@ -103,25 +104,17 @@ class ErrorHandlers:
         message = f"a result for {topic} cannot be written: {error}"
         return self._decide(self._production, _error(ProductionError, message, node, record), record, error)
 
-    def attempted(self, node: str, function: Callable[..., Any], wait_s: Callable[[float], None]) -> Callable[..., Any]:
-        """The function with the retries of its node around it; the function itself where there are none."""
+    def retrying(self, node: str, patience: Patience) -> Retrying | None:
+        """How what a node's function raises is tried again; None where it is not."""
         retry = self._steps.get(node, self._processing).retry
         if retry is None:
-            return function
+            return None
 
-        def attempt(*arguments: Any) -> Any:
-            for pause_ms in retry.pauses_ms():
-                try:
-                    return function(*arguments)
-                except retry.errors as error:
-                    kind = type(error).__name__
-                    self._warn(
-                        node, f"retried {kind}", "%s raised %s: %s; once more in %d ms", node, kind, error, pause_ms
-                    )
-                    wait_s(pause_ms / 1000)
-            return function(*arguments)
+        def tell(error: Exception, pause_ms: int) -> None:
+            kind = type(error).__name__
+            self._warn(node, f"retried {kind}", "%s raised %s: %s; once more in %d ms", node, kind, error, pause_ms)
 
-        return attempt
+        return Retrying(retry, patience, tell)
 
     def dropped(self, task: str, node: str, count: int, reason: str) -> None:
         """Say once in a while that Kafka's rules drop records."""

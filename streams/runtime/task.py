@@ -24,6 +24,7 @@ from streams.errors import TopologyError
 from streams.operators.base import OperatorContext, PunctuationType
 from streams.operators.interleaved_join import InterleavedJoin
 from streams.record import Batch, Headers, Record, TopicPartition
+from streams.retrying import NO_TIME, Patience, Retrying
 from streams.runtime import offset_metadata
 from streams.runtime.collector import Collector, Output
 from streams.runtime.dead_letters import letter
@@ -66,10 +67,6 @@ TRANSITIONS: Mapping[TaskState, frozenset[TaskState]] = {
 }
 
 
-def do_not_wait(_seconds: float) -> None:
-    """For whoever has all the time there is (the TopologyTestDriver)."""
-
-
 Compile = Callable[[OperatorContext], TaskProgram]
 OpenStore = Callable[[StoreSpec, TaskId, ChangelogWriter | None], Store]
 KeepStore = Callable[[TaskId, Store], None]
@@ -79,7 +76,7 @@ KeepStore = Callable[[TaskId, Store], None]
 class TaskEnvironment:
     """What a worker, or the driver, lends to its tasks.
 
-    `lag` tells what the broker still has of an input; `wait_s` lets time pass between two attempts. `record_cache` is what
+    `lag` tells what the broker still has of an input; `patience` lets time pass between two attempts. `record_cache` is what
     `open_store` gives to cached stores. `wake`, from any thread, has the worker look at its tasks; without it, agents run
     when their records are processed.
     """
@@ -90,7 +87,7 @@ class TaskEnvironment:
     open_store: OpenStore
     handlers: ErrorHandlers
     lag: Lag = no_lag
-    wait_s: Callable[[float], None] = do_not_wait
+    patience: Patience = NO_TIME
     max_task_idle_ms: int = 0
     emit_throttle_ms: int = 1000
     global_stores: Mapping[str, Store] = field(default_factory=dict)
@@ -407,7 +404,12 @@ class Task:
 
     def attempted(self, node: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function with the retries that its node's policy asks for."""
-        return self._handlers.attempted(node, function, self._environment.wait_s)
+        retrying = self.retrying(node)
+        return function if retrying is None else retrying.wrapped(function)
+
+    def retrying(self, node: str) -> Retrying | None:
+        """How what a node's function raises is tried again; None where it is not."""
+        return self._handlers.retrying(node, self._environment.patience)
 
     def emit_throttle_ms(self) -> int:
         """How long stream joins and emit-on-close wait between two scans."""

@@ -32,6 +32,7 @@ from streams.errors import (
 )
 from streams.operators.observing import Observer
 from streams.record import TopicPartition
+from streams.retrying import Patience
 from streams.runtime.committer import CommitHook, Committer
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.global_state import GlobalState
@@ -77,8 +78,6 @@ RESTORE_POLL_S = 0.05
 RESTART_PAUSE_S = 0.5
 OCCUPIED_PAUSE_S, OCCUPIED_MARGIN_S = 2.0, 15.0  # Java's members do not leave when they end: the group has to notice
 STOPPED_BY_ANOTHER = "another worker of the application ended with an error and has all stop: its log says which"
-UNDONE_RECORD = "the worker stops before a record was done: it is processed anew at the next start"
-LOOK_EVERY_S = 0.05
 CLEAN_EVERY_MS = 1_000
 COMMIT_RETRY_MS = 50
 
@@ -117,6 +116,7 @@ class Worker:
         now = clock()
         self._timers = Timers(timers, now)
         self._stopping = False
+        self._patience = Patience(lambda: self._stopping)
         self._giving_up: threading.Timer | None = None
         self.inquiries = Inquiries(self._wake)
         self._progress = Progress()
@@ -173,7 +173,7 @@ class Worker:
                     raise
                 log.warning("waiting for the group's members of another kind to be gone: %s", error)
                 self._close(abandon=True)
-                self._wait_s(OCCUPIED_PAUSE_S, "the worker stops before it had joined")
+                self._patience.wait(OCCUPIED_PAUSE_S, "the worker stops before it had joined")
             except BrokerUnreachable as error:
                 if self._stopping:
                     raise Interrupted(f"what was not committed is done again at the next start: {error}") from error
@@ -206,7 +206,7 @@ class Worker:
                     if time.monotonic() >= until:
                         raise
                     log.warning("cannot start yet: %s", error)
-            self._wait_s(RESTART_PAUSE_S, "the worker stops before it had started")
+            self._patience.wait(RESTART_PAUSE_S, "the worker stops before it had started")
 
     def commit_soon(self) -> None:
         """Commit with the next turn instead of when the interval is over; from any thread."""
@@ -230,14 +230,6 @@ class Worker:
     def _wake(self) -> None:
         if self._consumer is not None:
             self._consumer.wake()
-
-    def _wait_s(self, seconds: float, interrupted: str = UNDONE_RECORD) -> None:
-        """Let time pass between two attempts of user code. Raises: Interrupted when the worker is asked to stop."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0 and not self._stopping:
-            time.sleep(min(left, LOOK_EVERY_S))
-        if self._stopping:
-            raise Interrupted(interrupted)
 
     def status(self) -> WorkerStatus:
         """What this worker does, from any thread."""
@@ -374,7 +366,7 @@ class Worker:
             open_store=stores.open,
             handlers=self._handlers,
             lag=consumer.lag,
-            wait_s=self._wait_s,
+            patience=self._patience,
             max_task_idle_ms=self._config.max_task_idle_ms,
             record_cache=stores.record_cache,
             wake=consumer.wake,

@@ -12,11 +12,15 @@ from streams.dsl.agent_results import Pace
 from streams.dsl.agents import AGENT_LOOP, RecordAgent, StreamAgent
 from streams.dsl.blocking import ThreadedFunction
 from streams.errors import ProcessingError
+from streams.on_error import Retry
 from streams.record import Batch, Record
+from streams.retrying import NO_TIME, Retrying
 
 
 class Collecting:
     """A context that remembers what failed, and goes on."""
+
+    retrying: Retrying | None = None
 
     def __init__(self) -> None:
         self.failures: list[tuple[Record, Exception]] = []
@@ -249,3 +253,75 @@ def test_pace_follows_the_time_a_batch_takes() -> None:
         pace.note(seconds)
         taken.append(pace.records_at_once)
     assert taken == [4, 8, 16, 16, 8, 4, 4]
+
+
+class Trying(Collecting):
+    """A context that tries twice more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+        retry = Retry((TimeoutError,), times=2, first_ms=10, longest_ms=10)
+        self.retrying = Retrying(retry, NO_TIME, lambda error, _pause_ms: self.told.append(str(error)))
+
+
+class Flaky:
+    """Raises for the first calls with a value, so many as the value says."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+
+    def __call__(self, value: int) -> int:
+        self.calls.append(value)
+        if self.calls.count(value) <= value:
+            raise TimeoutError(f"{value} is late")
+        return value
+
+
+@pytest.mark.parametrize("form", ["record", "stream", "thread", "take"])
+def test_what_raises_is_tried_again_before_the_next_of_its_key(form: str) -> None:
+    """As often as the policy says, in the order of the key; then the record has failed, and the others go on."""
+    flaky, context = Flaky(), Trying()
+
+    async def one(value: int) -> int:
+        return flaky(value)
+
+    async def stream(values: Any) -> AsyncIterator[int]:
+        async for value in values:
+            yield -1
+            yield flaky(value)
+
+    async def take(values: Any) -> AsyncIterator[int]:
+        async for held in values.take(1):
+            yield flaky(held[0])
+
+    agent = {
+        "record": lambda: RecordAgent(one, concurrency=1, with_key=False),
+        "stream": lambda: StreamAgent(stream, concurrency=1),
+        "thread": lambda: ThreadedFunction(lambda value: flaky(value), threads=1, with_key=False, many=False),
+        "take": lambda: StreamAgent(take, concurrency=1),
+    }[form]()
+    with running(agent, context) as process:
+        results = [value for _, value, _ in process(("a", 0), ("a", 2), ("a", 3), ("a", 1)) if value >= 0]
+        assert results == [0, 2, 1]
+        assert [value for _, value, _ in process(("a", 4)) if value >= 0] == []
+    assert flaky.calls == [0, 2, 2, 2, 3, 3, 3, 1, 1, 4, 4, 4]
+    assert context.told == ["2 is late"] * 2 + ["3 is late"] * 2 + ["1 is late"] + ["4 is late"] * 2
+    assert [(record.value, str(error)) for record, error in context.failures] == [(3, "3 is late"), (4, "4 is late")]
+
+
+def test_all_records_of_a_list_are_tried_again() -> None:
+    """Those that an agent holds when it raises: none of them is lost, none has failed alone."""
+    context, lists = Trying(), []
+
+    async def take(values: Any) -> AsyncIterator[int]:
+        async for held in values.take(2):
+            lists.append(held)
+            if len(lists) < 4:
+                raise TimeoutError("late")
+            yield sum(held)
+
+    with running(StreamAgent(take, concurrency=1), context) as process:
+        assert [value for _, value, _ in process(1, 2, 3, 4)] == [7]
+    assert lists == [[1, 2], [1, 2], [1, 2], [3, 4]]
+    assert [record.value for record, _ in context.failures] == [1, 2]

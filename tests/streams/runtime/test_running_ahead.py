@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from streams import App
+from streams import App, retry
 from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryClients
 from streams.errors import ProcessingError
+from streams.on_error import OnError
 from streams.record import TopicPartition
 from streams.runtime.restorer import SilentListener
 from streams.runtime.worker import Worker
@@ -190,3 +191,65 @@ def test_each_record_runs_once(broker: MemoryBroker, app: App) -> None:
         until_committed(broker, SLOW, 503)
     assert all(len(values) == 503 for values in seen.values())
     assert results(broker) == [b"1", b"2", b"3", *(b"%d" % n for n in range(500))]
+
+
+@pytest.mark.parametrize("form", ["record", "stream", "thread"])
+def test_a_commit_does_not_pass_a_record_that_is_tried_again(broker: MemoryBroker, app: App, form: str) -> None:
+    """The others of its task wait for it, in order, and other tasks do not."""
+    late = threading.Event()
+    tried = threading.Semaphore(0)
+
+    def once(value: str) -> str:
+        tried.release()
+        if value == "1" and not late.is_set():
+            raise TimeoutError("too early")
+        return value
+
+    again(app, form, once, retry(TimeoutError, times=1_000, first="1 ms", longest="1 ms"))
+    app.process(app.topic("quick", key=str, value=str))(lambda _value: None)
+    with running(app, broker):
+        for _ in range(20):
+            assert tried.acquire(timeout=PATIENCE_S)
+        until_committed(broker, QUICK, 3)
+        assert (committed(broker, SLOW), results(broker)) == (0, [])
+        late.set()
+        until_committed(broker, SLOW, 3)
+    assert results(broker) == [b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize("form", ["record", "stream", "thread"])
+def test_a_stop_ends_a_pause(broker: MemoryBroker, app: App, form: str) -> None:
+    """However long it is; the record is not committed."""
+    raised = threading.Event()
+
+    def late(_value: str) -> str:
+        raised.set()
+        raise TimeoutError("late")
+
+    again(app, form, late, retry(TimeoutError, times=1, first="200 s", longest="200 s"))
+    with running(app, broker):
+        assert raised.wait(PATIENCE_S)
+    assert committed(broker, SLOW) == 0
+
+
+def again(app: App, form: str, function: Callable[[str], str], policy: OnError) -> None:
+    """The function over what is slow, in one of the forms that run ahead."""
+    slow, out = app.topic("slow", key=str, value=str), app.topic("out", key=str, value=str)
+    if form == "record":
+
+        @app.agent(slow, to=out, on_error=policy)
+        async def one(value: str) -> str:
+            return function(value)
+
+    elif form == "stream":
+
+        @app.agent(slow, to=out, on_error=policy)
+        async def each(stream) -> AsyncIterator[str]:
+            async for value in stream:
+                yield function(value)
+
+    else:
+
+        @app.process(slow, to=out, threads=1, on_error=policy)
+        def plain(value: str) -> str:
+            return function(value)
