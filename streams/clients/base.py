@@ -337,6 +337,10 @@ class Admin(Protocol):
         """Drop the records below these offsets (repartition topics, after a commit)."""
         ...
 
+    def open_transactions(self) -> list[str]:
+        """The ids whose transaction has begun and is not about to end, in order."""
+        ...
+
     def close(self) -> None:
         """Disconnect."""
         ...

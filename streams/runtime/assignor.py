@@ -30,6 +30,7 @@ from streams.runtime.member_info import (
     packed_hosts,
     task_named,
 )
+from streams.runtime.orphans import Orphans
 from streams.runtime.placement import PlacementRules, Plan, WorkerView, plan
 from streams.runtime.task import TaskId
 
@@ -70,6 +71,7 @@ class TaskAssignor:
         told: Callable[[GroupInfo, bool], None] = lambda _info, _again: None,
         ends: Ends = lambda _partitions: {},
         rules: PlacementRules = PlacementRules(),  # noqa: B008  never changed
+        orphans: Orphans | None = None,
         version: int = VERSION,
         oldest: int = OLDEST,
     ) -> None:
@@ -79,6 +81,7 @@ class TaskAssignor:
         self._told = told
         self._ends = ends
         self._rules = rules
+        self._orphans = orphans
         self._version, self._oldest = version, oldest
         self._speaks = version
 
@@ -105,6 +108,8 @@ class TaskAssignor:
             log.warning("all workers are to stop: %s asked for it", ", ".join(stopping))
             message = encode(self._written(infos, stops=True))
             return {member.member_id: Assignment(member.owned, message) for member in members}
+        if self._orphans is not None and all(info.process for info in infos.values()):
+            self._orphans.end({info.process for info in infos.values()})
         tasks = tasks_of(self._inputs, partitions)
         stateful = {task for task in tasks if self._changelogs[task.subtopology]}
         lags, complete = self._lags(infos, stateful)

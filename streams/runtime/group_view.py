@@ -26,6 +26,7 @@ class GroupView:
         self,
         *,
         host: str,
+        process: str = "",
         address: str,
         tags: Mapping[str, str],
         acceptable_lag: int,
@@ -43,6 +44,7 @@ class GroupView:
         """Whether this worker has asked for that."""
         self.address = address
         self._host = host
+        self._process = process
         self._tags = dict(tags)
         self._acceptable_lag = acceptable_lag
         self._probing_interval_s = probing_interval_s
@@ -60,6 +62,7 @@ class GroupView:
         persistent = any(spec.persistent for part in topology.subtopologies for spec in part.stores)
         return cls(
             host=str(process.uuid) if persistent else f"{process.uuid}-{process.number}",
+            process=process.name,
             address=config.application_server,
             tags=config.client_tags,
             acceptable_lag=config.acceptable_recovery_lag,
@@ -76,6 +79,7 @@ class GroupView:
             positions=dict(positions),
             round=self._round,
             stops=self.stops,
+            process=self._process,
         )
 
     def stop_all(self) -> None:

@@ -18,7 +18,7 @@ from streams.errors import ClientError
 from streams.runtime.task import TaskId
 
 VERSION = 2
-"""2 added `stops`."""
+"""2 added `stops` and `process`."""
 OLDEST = 1
 
 T = TypeVar("T")
@@ -37,6 +37,7 @@ class MemberInfo(msgspec.Struct, frozen=True, array_like=True):
     `host` names its state directory, `address` is host:port where others reach it, `running` are tasks that process,
     `positions` how far its other state has come: the sum of the changelog offsets of a task's stores. `round` makes it
     another message when nothing else changed, so that the group assigns anew. `stops` asks for the end of all.
+    `process` is the worker's name, see `process_id`.
     """
 
     version: int = VERSION
@@ -48,6 +49,7 @@ class MemberInfo(msgspec.Struct, frozen=True, array_like=True):
     positions: dict[str, int] = {}
     round: int = 0
     stops: bool = False
+    process: str = ""
 
 
 class GroupInfo(msgspec.Struct, frozen=True, array_like=True):

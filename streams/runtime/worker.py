@@ -338,7 +338,9 @@ class Worker:
         made.callback(quietly, tasks.close_all)
         topics = sorted({topic for part in inputs for topic in part.topics})
         if topics:
-            consumer.subscribe(topics, assignor_of(self._topology, self._config, consumer, tasks, inputs), tasks)
+            consumer.subscribe(
+                topics, assignor_of(self._topology, self._config, self._clients, admin, consumer, tasks, inputs), tasks
+            )
         closings = made.pop_all()
         self._abandoning = False
         return Parts(

@@ -20,6 +20,7 @@ from streams.runtime.committer import Committer
 from streams.runtime.global_state import GlobalState
 from streams.runtime.group_view import GroupView
 from streams.runtime.internal_topics import expect_changelogs
+from streams.runtime.orphans import Orphans
 from streams.runtime.placement import PlacementRules
 from streams.runtime.process_id import ProcessId
 from streams.runtime.restorer import Restorer
@@ -61,7 +62,13 @@ def producer_of(config: StreamsConfig, clients: Clients, process: ProcessId) -> 
 
 
 def assignor_of(
-    topology: Topology, config: StreamsConfig, consumer: Consumer, tasks: TaskManager, inputs: Sequence[TaskInputs]
+    topology: Topology,
+    config: StreamsConfig,
+    clients: Clients,
+    admin: Admin,
+    consumer: Consumer,
+    tasks: TaskManager,
+    inputs: Sequence[TaskInputs],
 ) -> TaskAssignor:
     """What speaks for a worker in its group."""
     return TaskAssignor(
@@ -70,6 +77,7 @@ def assignor_of(
         told=tasks.group.told,
         ends=changelog_ends(topology, consumer),
         rules=PlacementRules.of(config),
+        orphans=Orphans.of(config.application_id, clients, admin) if config.exactly_once else None,
     )
 
 

@@ -20,6 +20,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.clients.base import NewTopic, TopicDescription
 from streams.clients.kafka.network import NetworkThread
+from streams.clients.kafka.transaction_requests import list_open
 from streams.errors import ClientError
 from streams.record import TopicPartition
 
@@ -62,6 +63,10 @@ class KafkaAdmin:
         """Drop the records below these offsets."""
         if before:
             self._call(self._delete_records(before))
+
+    def open_transactions(self) -> list[str]:
+        """The ids whose transaction has begun and is not about to end, of all brokers. Raises: ClientError."""
+        return self._call(self._open_transactions())
 
     def close(self) -> None:
         """Disconnect."""
@@ -142,6 +147,15 @@ class KafkaAdmin:
             for topic, partitions, *_tags in answer.topics:
                 for number, _low, code, *_more in partitions:
                     _check(code, None, f"{topic}[{number}], whose records were to be deleted")
+
+    async def _open_transactions(self) -> list[str]:
+        await self._client.force_metadata_update()
+        found: set[str] = set()
+        for broker in self._client.cluster.brokers():
+            answer: Any = await self._client.send(broker.nodeId, list_open())
+            _check(answer.error_code, None, "the list of transactions")
+            found.update(entry[0] for entry in answer.transactions)
+        return sorted(found)
 
     @property
     def _timeout_ms(self) -> int:

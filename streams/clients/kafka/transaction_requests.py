@@ -46,6 +46,22 @@ _INIT_PRODUCER_ID = MessageType(
     ),
     response=Schema(*ERROR, ("producer_id", Int64), ("producer_epoch", Int16), TAGS),
 )
+_LIST = MessageType(
+    "ListTransactions",
+    key=66,
+    version=0,
+    flexible=True,
+    request=Schema(("state_filters", CompactArray(CompactText)), ("producer_id_filters", CompactArray(Int64)), TAGS),
+    response=Schema(
+        *ERROR,
+        ("unknown_state_filters", CompactArray(CompactText)),
+        (
+            "transactions",
+            CompactArray(("transactional_id", CompactText), ("producer_id", Int64), ("state", CompactText), TAGS),
+        ),
+        TAGS,
+    ),
+)
 _ADD_PARTITIONS = MessageType(
     "AddPartitionsToTxn",
     key=24,
@@ -90,6 +106,11 @@ _COMMIT_OFFSETS = MessageType(
         TAGS,
     ),
 )
+
+
+def list_open() -> Message:
+    """Which transactions a broker coordinates that have begun and are not about to end."""
+    return _LIST(["Ongoing"], [], NO_TAGS)
 
 
 def init_producer_id(transactional_id: str, timeout_ms: int, producer_id: int, epoch: int) -> Message:

@@ -59,6 +59,10 @@ class MemoryAdmin:
                 self._broker.partition(partition).delete_before(offset)
             self._broker.changed.notify_all()
 
+    def open_transactions(self) -> list[str]:
+        """The ids whose transaction has begun, in order."""
+        return self._broker.transactions.opened()
+
     def close(self) -> None:
         """Nothing to let go of."""
 

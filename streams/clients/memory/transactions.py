@@ -77,6 +77,11 @@ class MemoryTransactions:
                 for holder in holders:
                     self.take_over(holder.transactional_id, holder.timeout_s)
 
+    def opened(self) -> list[str]:
+        """The ids with something that is not decided."""
+        with self._changed:
+            return sorted(name for name, each in self._current.items() if each.partitions or each.offsets)
+
     def held(self, group: str) -> set[TopicPartition]:
         """The partitions whose offsets undecided transactions hold."""
         with self._changed:

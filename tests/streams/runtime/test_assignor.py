@@ -134,6 +134,7 @@ class Newer(msgspec.Struct, array_like=True):
     positions: dict[str, int] = {}
     round: int = 0
     stops: bool = False
+    process: str = ""
     more: str = "unknown"
 
 

@@ -205,3 +205,16 @@ def test_a_closed_producer_has_aborted(make: MakeClients, producer: KafkaProduce
     after.flush()
     while (seen := values(TopicPartition(topic, 0))) != [b"b"]:
         assert seen == []
+
+
+def test_open_transactions_are_listed(make: MakeClients, producer: KafkaProducer, topic: str) -> None:
+    """From the first record on until the end, whichever it is."""
+    admin = make().admin()
+    assert topic not in admin.open_transactions()
+    for end in (producer.commit_transaction, producer.abort_transaction):
+        producer.begin()
+        send(producer, topic, b"a")
+        producer.flush()
+        assert topic in admin.open_transactions()
+        end()
+        assert topic not in admin.open_transactions()
