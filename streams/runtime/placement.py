@@ -122,11 +122,11 @@ def _distribute(
     # What a worker keeps is a mix of sub-topologies; what it gives up first is what is warm elsewhere. One task more than
     # others is kept by who runs least in all: the others give to a newcomer what they cannot keep, and not to this one.
     loads = Counter(running.values())
-    runs = [(leaves_easily(task), task.partition, task.subtopology, task) for task in tasks if task in running]
-    for *_, task in sorted(runs):
+    runs = sorted((leaves_easily(task), task.partition, task.subtopology, task) for task in tasks if task in running)
+    for _, _, _, task in runs:
         if quota.take(running[task], task, beyond=0):
             owners[task] = running[task]
-    for _, _, _, _, task in sorted((easily, loads[running[task]], *rest, task) for easily, *rest, task in runs):
+    for _, _, _, task in sorted(runs, key=lambda run: (run[0], loads[running[run[3]]], run[1], run[2])):
         if task not in owners and quota.take(running[task], task):
             owners[task] = running[task]
     for task in tasks:
