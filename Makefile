@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: taxi taxi-clean debs retail test check format bench bench-broker bench-faust bench-peers performance nexmark plan docs dist \
+.PHONY: taxi taxi-clean debs retail test check format bench bench-broker bench-faust bench-peers performance nexmark soak plan docs dist \
 	differential cut chaos crash-broker fuzz-broker differential-broker kafka-tools clients clean help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo 'make bench-peers  Kafka Streams, Quix, Bytewax, Faust and a loop by hand beside ours (ARGS="--broker kafka" for Apache Kafka; resumes)'
 	@echo 'make performance  docs/performance.md from the results that are kept'
 	@echo 'make bench-broker  the broker measured (ARGS="--against kafka": beside Apache Kafka; ARGS="--scale 0.01" for a quick look)'
+	@echo 'make soak MINUTES=60   an even load on broker and workers: memory, open files and latency must stay flat'
 	@echo 'make nexmark     the Nexmark queries, checked against DuckDB and measured (ARGS="--query q5" for one)'
 	@echo 'make docs        build the documentation into site/, with warnings as errors'
 	@echo 'make bench-faust  the same applications on Faust and on streams.compat.faust'
@@ -77,6 +78,11 @@ bench-peers: $(STAMP)
 
 performance: $(STAMP)
 	@$(BIN)/python -m benchmarks.performance_page $(ARGS)
+
+MINUTES ?= 60
+
+soak: $(STAMP)
+	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(ARGS)
 
 bench-broker: $(STAMP)
 	@$(BIN)/python -m benchmarks.broker $(ARGS)

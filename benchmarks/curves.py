@@ -75,13 +75,14 @@ def restore(options: argparse.Namespace, tell: Tell) -> dict[str, Any]:
 def latency(options: argparse.Namespace, tell: Tell) -> dict[str, Any]:
     """From the time a record was meant to be sent to the time its result was read."""
     columns = ["records/s", "p50 ms", "p99 ms", "p99.9 ms", "highest ms"]
+    said = f" ({', '.join(options.set)})" if options.set else ""
     points = []
     for rate in options.points or RATES:
-        found = latencies(rate, options.seconds)
+        found = latencies(rate, options.seconds, options.set)
         points.append([rate, *(percentile(found, share) for share in (0.5, 0.99, 0.999, 1.0))])
         tell(points[-1])
     return {
-        "title": f"End-to-end latency of the stateless program, {options.seconds:.0f} s at each rate",
+        "title": f"End-to-end latency of the stateless program, {options.seconds:.0f} s at each rate{said}",
         "columns": columns,
         "plotted": ["p50 ms", "p99 ms"],
         "points": points,
@@ -136,6 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--records", type=int, default=2_000_000, help="input of each point (default 2,000,000)")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long each rate is kept up (latency)")
     parser.add_argument("--points", type=int, action="append", help="a point of the curve (default: the usual ones)")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="of the worker (latency)")
     parser.add_argument("--into", type=Path, default=RESULTS, help="folder of the file (default: benchmarks/results)")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))  # so that broker and worker are stopped too

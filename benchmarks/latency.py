@@ -33,10 +33,11 @@ READY_SECONDS = 60.0
 PROBE = -1
 
 
-def latencies(rate: int, seconds: float) -> list[float]:
+def latencies(rate: int, seconds: float, settings: Sequence[str] = ()) -> list[float]:
     """Latencies in ms of all records of `seconds` at `rate` a second, in the order their results came.
 
-    The first three seconds at that rate come before and do not count. Raises: BenchmarkError when results are missing.
+    The first three seconds at that rate come before and do not count. `settings` are name=value, as `--set` takes them;
+    results count when they are committed. Raises: BenchmarkError when results are missing.
     """
     workload = WORKLOADS["stateless"]
     with tempfile.TemporaryDirectory(prefix="headrace-latency-") as folder, broker(Path(folder)) as (_process, address):
@@ -45,7 +46,7 @@ def latencies(rate: int, seconds: float) -> list[float]:
             admin = clients.admin()
             admin.create([NewTopic(topic, PARTITIONS) for topic in ("rides", *workload.outputs)])
             admin.close()
-            command = headrace().command(Job(workload, [], address, Path(folder)))
+            command = headrace(settings).command(Job(workload, [], address, Path(folder)))
             with running("worker", command, Path(folder)) as worker:
                 return _measured(clients, workload.outputs[0], worker, address, rate, seconds, Path(folder))
         finally:
@@ -61,7 +62,7 @@ def percentile(figures: Sequence[float], share: float) -> float:
 def _measured(
     clients: Clients, output: str, worker: Watched, address: str, rate: int, seconds: float, folder: Path
 ) -> list[float]:
-    reader = clients.consumer(group=None)
+    reader = clients.consumer(group=None, read_committed=True)
     places = [TopicPartition(output, number) for number in range(PARTITIONS)]
     reader.assign(places)
     for place in places:
