@@ -6,6 +6,7 @@ Ends with 1 when something is lost or counted twice, and leaves the logs of all 
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 import signal
 import sys
@@ -25,15 +26,15 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all processes end with this one
     folder = Path(tempfile.mkdtemp(prefix=f"chaos-{options.seed}-"))
     chosen = tuple(fault for fault in FAULTS if not options.fault or fault.__name__ in options.fault)
-    plan = Plan(options.seed, options.rounds, options.guarantee, options.orders, faults=chosen)
+    plan = Plan(options.seed, options.rounds, options.guarantee, options.orders, faults=chosen, seconds=options.seconds)
     print(f"seed {options.seed}, {options.rounds} rounds, {options.guarantee}, in {folder}", flush=True)
     try:
-        Run(plan, broker_of(options, folder), folder, lambda line: print(line, flush=True)).run()
+        rounds = Run(plan, broker_of(options, folder), folder, lambda line: print(line, flush=True)).run()
     except Failed as failed:
         print(f"FAILED: {failed}", file=sys.stderr)
         return 1
     shutil.rmtree(folder)
-    print(f"seed {options.seed}: {options.rounds} rounds, nothing missing, nothing twice")
+    print(f"seed {options.seed}: {rounds} rounds, nothing missing, nothing twice")
     return 0
 
 
@@ -48,6 +49,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="where all chance comes from (default 1)")
     parser.add_argument("--rounds", type=int, default=20, help="how many faults (default 20)")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="after so many no further round begins")
     parser.add_argument("--orders", type=int, default=2_000, help="orders written per round (default 2,000)")
     parser.add_argument("--guarantee", default=EXACTLY_ONCE, choices=(EXACTLY_ONCE, AT_LEAST_ONCE))
     parser.add_argument("--against", default="bundled", choices=("bundled", "kafka"), help="which broker")

@@ -7,6 +7,7 @@ become complete.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +35,7 @@ UNREACHABLE = "ClientError: the connection to the broker failed"
 
 
 class Plan(NamedTuple):
-    """What a run does. `settings` go to the workers."""
+    """What a run does. `settings` go to the workers; after `seconds` no further round begins."""
 
     seed: int
     rounds: int
@@ -42,6 +43,7 @@ class Plan(NamedTuple):
     orders_per_round: int = 2_000
     settings: dict[str, str] = {}  # noqa: RUF012  never changed
     faults: tuple[Callable[[Victims], None], ...] = tuple(FAULTS)
+    seconds: float = math.inf
 
 
 class Failed(Exception):  # noqa: N818  it says what happened
@@ -62,18 +64,21 @@ class Run:
         self._written: list[Input] = []
         self._failure: BaseException | None = None
 
-    def run(self) -> None:
-        """Do it all. Raises: Failed."""
+    def run(self) -> int:
+        """Do it all. Shape: how many rounds that were. Raises: Failed."""
+        until, number = time.monotonic() + self._plan.seconds, 0
         self._broker.start()
         self._clients = KafkaClients(StreamsConfig.of(f"{self._name}-test", {"broker": self._broker.url}))
         try:
             self._prepare()
-            for number in range(1, self._plan.rounds + 1):
+            while number < self._plan.rounds and time.monotonic() < until:
+                number += 1
                 self._round(number)
                 if number % COMPARE_EVERY == 0:
                     self._settle()
             self._settle()
             self._compare_stores()
+            return number
         finally:
             for worker in self._workers:
                 worker.kill()
