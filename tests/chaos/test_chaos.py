@@ -11,9 +11,11 @@ import pytest
 from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryClients
 from streams.serdes import serde_for
+from tests.apache_kafka.libraries import KafkaMissingError, libraries
 from tests.chaos.application import COUNTS, ENRICHED, ORDERS, OUTPUTS, SHIPPED, SUMS
 from tests.chaos.faults import kill_a_worker, kill_and_wipe, kill_the_broker
 from tests.chaos.inputs import Inputs, Totals
+from tests.chaos.kafka import KafkaBroker
 from tests.chaos.outputs import Outputs
 from tests.chaos.processes import BundledBroker
 from tests.chaos.recomputed import recomputation_problems
@@ -30,6 +32,22 @@ def test_every_input_counts_once_whatever_is_killed(tmp_path: Path) -> None:
     plan = Plan(seed=5, rounds=4, orders_per_round=500, faults=(kill_a_worker, kill_and_wipe, kill_the_broker))
     said: list[str] = []
     Run(plan, BundledBroker(tmp_path), tmp_path, said.append).run()
+    assert said[-1].startswith("changelogs are right")
+
+
+@pytest.mark.kafka
+@pytest.mark.tools
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_every_input_counts_once_on_three_nodes(tmp_path: Path) -> None:
+    """The same on Apache Kafka, whose nodes fall one or two at a time."""
+    try:
+        broker = KafkaBroker(tmp_path, libraries(), nodes=3, random=Random(6))
+    except KafkaMissingError as missing:
+        pytest.skip(str(missing))
+    plan = Plan(seed=6, rounds=3, orders_per_round=500, faults=(kill_a_worker, kill_the_broker))
+    said: list[str] = []
+    Run(plan, broker, tmp_path, said.append).run()
     assert said[-1].startswith("changelogs are right")
 
 
