@@ -29,7 +29,8 @@ from streams.record import TopicPartition
 
 PARTITIONS, RATE, STEP_S, CHUNK = 8, 4_000, 0.005, 50_000
 WATCHED_S, PATIENCE_S = 8.0, 240.0
-SESSION_MS = 6_000
+SESSION_MS, HEARTBEAT_MS = 6_000, 500
+"""A member hears with its next heartbeat that another's session is over."""
 NAME = "handover"
 RUNNING, COMPLETE = "running tasks: ", " is complete"
 
@@ -220,7 +221,8 @@ def rebalance(settings: Sequence[str]) -> None:
 
 def standby(settings: Sequence[str], keys: int) -> None:
     """One of two workers is killed, whose keys the other has a copy of."""
-    with stage([*settings, "num_standby_replicas=1", f"session_timeout_ms={SESSION_MS}"]) as (clients, crew):
+    times = (f"session_timeout_ms={SESSION_MS}", f"heartbeat_interval_ms={HEARTBEAT_MS}")
+    with stage([*settings, "num_standby_replicas=1", *times]) as (clients, crew):
         for number in (1, 2):
             crew.start(number)
         crew.until_balanced()
