@@ -39,6 +39,8 @@ NO_GENERATION = -1
 JOIN_MARGIN_S = 5.0
 LEAVE_S = 2.0
 GENERATION_POLL_S = 0.005
+TAKEN_BACK, TAKEN_BACK_S = 3, 60.0
+"""How often, and in which time, a member takes back a name that is its own before it believes in another of that name."""
 NOBODY: frozenset[TopicPartition] = frozenset()
 
 
@@ -69,6 +71,7 @@ class GroupMember:
         self._owned = NOBODY
         self.lost = False
         """Whether the group has dropped this member, and the processing thread has not heard of it."""
+        self._taken_back: list[float] = []
         self._needed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._outage = Outage("the group")
@@ -117,7 +120,7 @@ class GroupMember:
             self._dropped(member, code)
             raise TaskMigrated(f"the group went on without this member: the broker answers {name_of(code)}")
         if code == Code.FENCED_INSTANCE_ID:
-            self._end(refusal(member.group, code, "take offsets"))
+            self._fenced(member, "take offsets")
             raise TaskMigrated(f"another member has this one's place: the broker answers {name_of(code)}")
         raise refusal(member.group, code, "take offsets")
 
@@ -288,6 +291,8 @@ class GroupMember:
         self._needed.set()
         if code in (Code.UNKNOWN_MEMBER_ID, Code.ILLEGAL_GENERATION):
             self._dropped(self.metadata, code)
+        elif code == Code.FENCED_INSTANCE_ID:
+            self._fenced(self.metadata, what)
         elif code in PASSING:
             if code in MOVED:
                 self._coordinator.forget()
@@ -307,6 +312,8 @@ class GroupMember:
             self._called()
         elif code in (Code.UNKNOWN_MEMBER_ID, Code.ILLEGAL_GENERATION):
             self._dropped(member, code)
+        elif code == Code.FENCED_INSTANCE_ID:
+            self._fenced(member, "be kept up")
         elif code in MOVED:
             self._coordinator.forget()
         elif code not in PASSING:
@@ -359,6 +366,21 @@ class GroupMember:
         self.lost = True
         self._become(NO_GENERATION, member.member_id if code == Code.ILLEGAL_GENERATION else "")
         self._needed.set()
+
+    def _fenced(self, member: GroupMetadata, what: str) -> None:
+        """The group knows another id under this member's name.
+
+        A coordinator that dies between two generations forgets the id it gave out last, and a name that nobody else can
+        have is taken back. One that was given by its user may be another's: this member ends, as it does when the name
+        is taken from it again and again.
+        """
+        now = self._loop.time()
+        self._taken_back = [at for at in self._taken_back if at > now - TAKEN_BACK_S]
+        if self._settings.stays or len(self._taken_back) >= TAKEN_BACK:
+            self._end(refusal(member.group, Code.FENCED_INSTANCE_ID, what))
+        elif member.member_id == self.metadata.member_id:
+            self._taken_back.append(now)
+            self._dropped(member, Code.FENCED_INSTANCE_ID)
 
     def _move(self, state: MemberState) -> None:
         if state is not self._state:

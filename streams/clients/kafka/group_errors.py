@@ -17,7 +17,8 @@ REMEDIES = {
     Code.GROUP_AUTHORIZATION_FAILED: "this user may not read the group: have it allowed",
     Code.GROUP_MAX_SIZE_REACHED: "it is full: run fewer workers, or raise group.max.size of the broker",
     Code.FENCED_INSTANCE_ID: (
-        "another worker runs with the same group_instance_id: give each worker its own, or stop the other"
+        "another worker runs with the same group_instance_id, or with a copy of the state directory: give each worker "
+        "its own, or stop the other"
     ),
     Code.OFFSET_METADATA_TOO_LARGE: "the metadata of an offset is too large: raise offset.metadata.max.bytes",
     Code.TOPIC_AUTHORIZATION_FAILED: "this user may not read a topic: have it allowed",

@@ -31,8 +31,9 @@ class Member:
         cooperative, name = settings.pop("cooperative", False), settings.pop("name", "round-robin")
         self.assignor = settings.pop("assignor", None) or RoundRobin(says, cooperative=cooperative, name=name)
         self.log = Log()
+        returns_as = settings.pop("returns_as", None)
         self.clients = make(**QUICK | settings)
-        self.consumer: KafkaConsumer = self.clients.consumer(group=f"g-{topic}")
+        self.consumer: KafkaConsumer = self.clients.consumer(group=f"g-{topic}", returns_as=returns_as)
         self.consumer.subscribe([topic], self.assignor, self.log)
 
     @property
@@ -285,6 +286,39 @@ def test_two_members_with_one_instance_id(make: MakeClients, topic: str) -> None
     until(lambda: second.owned == {0, 1, 2}, second)
     assert "give each worker its own" in str(failing(first))
     assert second.owned == {0, 1, 2}
+
+
+def test_a_name_of_its_own_is_taken_back(make: MakeClients, topic: str) -> None:
+    """A coordinator that was killed may know an older id under it: no other worker can have the name of a state directory.
+
+    Found by chaos, seed 4002: worker 1 was told FENCED_INSTANCE_ID after the broker was killed between two generations.
+    """
+    member = Member(make, topic, returns_as="mine")
+    share(member)
+    forget_id(member)
+    until(lambda: member.heard == ["assigned", "lost", "assigned"], member)
+    assert member.owned == {0, 1, 2}
+
+
+def test_a_name_that_is_taken_again_and_again_is_not_its_own(make: MakeClients, topic: str) -> None:
+    """Two workers on copies of a state directory: one of them ends, and says why."""
+    member = Member(make, topic, returns_as="copied")
+    share(member)
+    for times in range(1, 4):
+        forget_id(member)
+        until(lambda times=times: member.heard == ["assigned", *["lost", "assigned"] * times], member)
+    forget_id(member)
+    assert "copy of the state directory" in str(failing(member))
+
+
+def forget_id(member: Member) -> None:
+    """Have the group know its name under another id, behind its back."""
+    own = member.consumer._member
+    claim = requests.Claim((), b"", (), -1)
+    request = requests.join(
+        own.metadata._replace(member_id="", generation=-1), 6_000, 6_000, member.assignor.name, claim
+    )
+    member.consumer._network.call(own._coordinator.ask_once(request))
 
 
 @pytest.mark.parametrize(
