@@ -367,16 +367,22 @@ class KafkaProducer:
             self._changed.notify_all()
 
     async def _find_topic(self, topic: str) -> int:
-        """Ask for the topic until it is there; the broker may make it when it is asked, if it is set up so."""
-        loop = self._network.loop
-        deadline = loop.time() + self._settings.topic_wait_s
+        """Ask for the topic until it is there; the broker may make it when it is asked, if it is set up so.
+
+        What no broker has answered says nothing about the topic: that is waited for as an acknowledgement is.
+        """
+        clock, wait_s = self._network.loop.time, self._settings.topic_wait_s
+        patient_until, missing_until = clock() + self._settings.sending.delivery_timeout_s, None
         while True:
             await self._client.add_topic(topic)
-            await self._client.force_metadata_update()
+            answered = await self._client.force_metadata_update()
             known = self._client.cluster.partitions_for_topic(topic)
             if known:
                 return len(known)
-            if loop.time() >= deadline:
+            if not answered and clock() >= patient_until:
+                raise BrokerUnreachable(f"no broker answers how many partitions topic {topic!r} has")
+            missing_until = missing_until or (clock() + wait_s if answered else None)
+            if answered and missing_until is not None and clock() >= missing_until:
                 raise ClientError(
                     f"topic {topic!r} does not exist, and the broker does not make it by itself: create it "
                     f"(app.topic({topic!r}, partitions=1) does so at the start), or set auto.create.topics.enable on the broker"

@@ -6,12 +6,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
 from streams.clients.base import NewTopic, OffsetAndMetadata
 from streams.clients.kafka import KafkaClients
 from streams.config import StreamsConfig
+from streams.errors import ClientError
 from streams.record import TopicPartition
 from tests.streams.clients.members import Log, RoundRobin
 
@@ -59,6 +61,31 @@ def clients(broker: MortalBroker) -> Iterator[KafkaClients]:
     made.admin().create([NewTopic("t", 1)])
     yield made
     made.close()
+
+
+def test_a_broker_that_is_away_says_nothing_about_topics(broker: MortalBroker, clients: KafkaClients) -> None:
+    """A new producer asks for a topic while nobody answers, for longer than a missing topic is waited for.
+
+    Found by chaos, seed 4001: a worker ended, saying that an output topic did not exist.
+    """
+    producer = clients.producer()
+    producer._settings = producer._settings._replace(topic_wait_s=0.01)
+    broker.kill()
+    asked, found = Event(), []
+
+    def ask() -> None:
+        asked.set()
+        found.append(producer.partition_count("t"))
+
+    thread = Thread(target=ask)
+    thread.start()
+    asked.wait()
+    thread.join(1.0)
+    broker.start()
+    thread.join(30)
+    assert found == [1]
+    with pytest.raises(ClientError, match="'none' does not exist"):
+        producer.partition_count("none")
 
 
 @pytest.mark.parametrize("killed", ["begun", "sent", "flushed", "offsets sent", "committed"])
