@@ -13,6 +13,7 @@ import pytest
 from streams.clients.base import NewTopic, OffsetAndMetadata
 from streams.clients.kafka import KafkaClients
 from streams.config import StreamsConfig
+from streams.errors import ClientError
 from streams.record import TopicPartition
 from tests.streams.clients.members import Log, RoundRobin
 
@@ -32,7 +33,8 @@ class MortalBroker:
 
     def start(self) -> None:
         """Returns when it serves."""
-        command = [sys.executable, "-P", "-m", "broker", "--data-dir", str(self._data_dir), "--listen", self._listen]
+        settings = ["--listen", self._listen, "--set", "auto.create.topics.enable=false"]
+        command = [sys.executable, "-P", "-m", "broker", "--data-dir", str(self._data_dir), *settings]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self._listen = self._process.stdout.readline().removeprefix("ready on ").strip()
 
@@ -83,6 +85,8 @@ def test_a_broker_that_is_away_says_nothing_about_topics(broker: MortalBroker, c
     broker.start()
     thread.join(30)
     assert found == [1]
+    with pytest.raises(ClientError, match="'none' does not exist"):
+        producer.partition_count("none")
 
 
 @pytest.mark.parametrize("killed", ["begun", "sent", "flushed", "offsets sent", "committed"])
