@@ -52,7 +52,6 @@ from streams.runtime.restore_progress import restore_listener
 from streams.runtime.restorer import RestoreListener, Restorer
 from streams.runtime.stop_all import stop_all
 from streams.runtime.store_locations import StoreLocations
-from streams.runtime.streams_producer import StreamsProducer
 from streams.runtime.task import TaskEnvironment
 from streams.runtime.task_manager import LOCK_RETRY_S, UNDONE, TaskManager
 from streams.runtime.task_stores import TaskStores
@@ -62,6 +61,7 @@ from streams.runtime.worker_parts import (
     environment_of,
     producer_of,
     quietly,
+    restorer_of,
     task_maker,
     task_manager_of,
 )
@@ -315,13 +315,7 @@ class Worker:
         matched = matching_topics(self._topology, admin)
         counts |= matched
         environment = environment_of(
-            self._config,
-            producer,
-            consumer,
-            stores,
-            handlers=self._handlers,
-            clock=self._clock,
-            patience=self._patience,
+            self._config, producer, consumer, stores, self._handlers, self._clock, self._patience
         )
         global_state = self._global_state(counts, environment)
         if global_state is not None:
@@ -329,7 +323,8 @@ class Worker:
             environment = replace(environment, global_stores=global_state.stores)
         made.callback(quietly, stores.close)
         inputs = task_inputs(self._topology, matched)
-        restorer, committer = self._restorer(), Committer(consumer, producer, self._after_commit_step)
+        restorer = restorer_of(self._config, self._reader, self._restore_progress)
+        committer = Committer(consumer, producer, self._after_commit_step)
         made.callback(quietly, restorer.close)
         tasks = self._task_manager(consumer, committer, restorer, stores, environment, inputs, counts)
         self._move_to(WorkerState.REBALANCING)
@@ -354,10 +349,6 @@ class Worker:
             globals=global_state,
             closings=closings,
         )
-
-    def _restorer(self) -> Restorer:
-        config, stall_s = self._config, self._config.task_timeout_ms / 1000
-        return Restorer(self._reader, self._restore_progress, stall_s=stall_s, transactional=config.exactly_once)
 
     def _task_manager(
         self,

@@ -25,7 +25,7 @@ from streams.runtime.internal_topics import expect_changelogs
 from streams.runtime.orphans import Orphans
 from streams.runtime.placement import PlacementRules
 from streams.runtime.process_id import ProcessId
-from streams.runtime.restorer import Restorer
+from streams.runtime.restorer import RestoreListener, Restorer
 from streams.runtime.standby_tasks import StandbyTasks, changelog_ends, logged_stores
 from streams.runtime.start_offsets import StartOffsets, reset_rules
 from streams.runtime.store_locations import StoreLocations
@@ -63,12 +63,17 @@ def producer_of(config: StreamsConfig, clients: Clients, process: ProcessId) -> 
     return StreamsProducer(lambda: clients.producer(transactional_id=name), transactional=True)
 
 
+def restorer_of(config: StreamsConfig, reader: Callable[[], Consumer], listener: RestoreListener) -> Restorer:
+    """What brings stores up to date; it stands still for `task_timeout_ms` at most."""
+    stall_s = config.task_timeout_ms / 1000
+    return Restorer(reader, listener, stall_s=stall_s, transactional=config.exactly_once)
+
+
 def environment_of(
     config: StreamsConfig,
     producer: StreamsProducer,
     consumer: Consumer,
     stores: TaskStores,
-    *,
     handlers: ErrorHandlers,
     clock: Clock,
     patience: Patience,
