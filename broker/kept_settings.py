@@ -10,7 +10,8 @@ replication factors, which are 1 on one node.
 import dataclasses
 import math
 
-from broker.config import MAX_INT, MAX_LONG, Setting
+from broker.config import MAX_INT, MAX_LONG
+from broker.log.config import TopicSetting as Setting
 
 DOC = "Has no meaning here; kept for tools."
 

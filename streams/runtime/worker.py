@@ -33,6 +33,7 @@ from streams.errors import (
 from streams.operators.observing import Observer
 from streams.record import TopicPartition
 from streams.retrying import Patience
+from streams.runtime.assignor import TaskInputs
 from streams.runtime.committer import CommitHook, Committer
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.global_state import GlobalState
@@ -51,11 +52,19 @@ from streams.runtime.restore_progress import restore_listener
 from streams.runtime.restorer import RestoreListener, Restorer
 from streams.runtime.stop_all import stop_all
 from streams.runtime.store_locations import StoreLocations
-from streams.runtime.streams_producer import StreamsProducer
 from streams.runtime.task import TaskEnvironment
 from streams.runtime.task_manager import LOCK_RETRY_S, UNDONE, TaskManager
 from streams.runtime.task_stores import TaskStores
-from streams.runtime.worker_parts import Parts, assignor_of, producer_of, quietly, task_maker, task_manager_of
+from streams.runtime.worker_parts import (
+    Parts,
+    assignor_of,
+    environment_of,
+    producer_of,
+    quietly,
+    restorer_of,
+    task_maker,
+    task_manager_of,
+)
 from streams.runtime.worker_states import (
     TRANSITIONS,
     Health,
@@ -310,34 +319,19 @@ class Worker:
         stores = TaskStores(self._config)
         matched = matching_topics(self._topology, admin)
         counts |= matched
-        environment = self._environment(producer, consumer, stores)
+        environment = environment_of(
+            self._config, producer, consumer, stores, self._handlers, self._clock, self._patience
+        )
         global_state = self._global_state(counts, environment)
         if global_state is not None:
             made.callback(quietly, global_state.close)
             environment = replace(environment, global_stores=global_state.stores)
         made.callback(quietly, stores.close)
-        restorer = Restorer(
-            self._reader,
-            self._restore_progress,
-            stall_s=self._config.task_timeout_ms / 1000,
-            transactional=self._config.exactly_once,
-        )
-        made.callback(quietly, restorer.close)
-        committer = Committer(consumer, producer, self._after_commit_step)
         inputs = task_inputs(self._topology, matched)
-        tasks = task_manager_of(
-            self._topology,
-            self._config,
-            consumer=consumer,
-            committer=committer,
-            restorer=restorer,
-            stores=stores,
-            reader=self._reader,
-            group=GroupView.of(self._topology, self._config, self._process_id),
-            clock=self._clock,
-            make_task=task_maker(self._topology, environment, changelog_counts(self._topology, counts), self._observer),
-            inputs=inputs,
-        )
+        restorer = restorer_of(self._config, self._reader, self._restore_progress)
+        committer = Committer(consumer, producer, self._after_commit_step)
+        made.callback(quietly, restorer.close)
+        tasks = self._task_manager(consumer, committer, restorer, stores, environment, inputs, counts)
         self._move_to(WorkerState.REBALANCING)
         made.callback(quietly, tasks.standbys.close)
         made.callback(quietly, tasks.close_all)
@@ -361,23 +355,34 @@ class Worker:
             closings=closings,
         )
 
+    def _task_manager(
+        self,
+        consumer: Consumer,
+        committer: Committer,
+        restorer: Restorer,
+        stores: TaskStores,
+        environment: TaskEnvironment,
+        inputs: Sequence[TaskInputs],
+        counts: Mapping[str, int],
+    ) -> TaskManager:
+        assert self._process_id is not None, "made at the start"
+        return task_manager_of(
+            self._topology,
+            self._config,
+            consumer=consumer,
+            committer=committer,
+            restorer=restorer,
+            stores=stores,
+            reader=self._reader,
+            group=GroupView.of(self._topology, self._config, self._process_id),
+            clock=self._clock,
+            make_task=task_maker(self._topology, environment, changelog_counts(self._topology, counts), self._observer),
+            inputs=inputs,
+        )
+
     def _reader(self) -> Consumer:
         """A consumer without a group, of what counts."""
         return self._clients.consumer(group=None, read_committed=self._config.exactly_once)
-
-    def _environment(self, producer: StreamsProducer, consumer: Consumer, stores: TaskStores) -> TaskEnvironment:
-        return TaskEnvironment(
-            application_id=self._config.application_id,
-            producer=producer,
-            clock=self._clock,
-            open_store=stores.open,
-            handlers=self._handlers,
-            lag=consumer.lag,
-            patience=self._patience,
-            max_task_idle_ms=self._config.max_task_idle_ms,
-            record_cache=stores.record_cache,
-            wake=consumer.wake,
-        )
 
     def _global_state(self, counts: Mapping[str, int], environment: TaskEnvironment) -> GlobalState | None:
         if not self._topology.global_stores:

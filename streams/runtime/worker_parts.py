@@ -15,15 +15,17 @@ from streams.clients.base import Admin, Clients, Clock, Consumer
 from streams.config import StreamsConfig
 from streams.operators.observing import Observer
 from streams.record import TopicPartition
+from streams.retrying import Patience
 from streams.runtime.assignor import TaskAssignor, TaskInputs
 from streams.runtime.committer import Committer
+from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.global_state import GlobalState
 from streams.runtime.group_view import GroupView
 from streams.runtime.internal_topics import expect_changelogs
 from streams.runtime.orphans import Orphans
 from streams.runtime.placement import PlacementRules
 from streams.runtime.process_id import ProcessId
-from streams.runtime.restorer import Restorer
+from streams.runtime.restorer import RestoreListener, Restorer
 from streams.runtime.standby_tasks import StandbyTasks, changelog_ends, logged_stores
 from streams.runtime.start_offsets import StartOffsets, reset_rules
 from streams.runtime.store_locations import StoreLocations
@@ -59,6 +61,36 @@ def producer_of(config: StreamsConfig, clients: Clients, process: ProcessId) -> 
         return StreamsProducer(clients.producer, transactional=False)
     name = process.transactional_id(config.application_id)
     return StreamsProducer(lambda: clients.producer(transactional_id=name), transactional=True)
+
+
+def restorer_of(config: StreamsConfig, reader: Callable[[], Consumer], listener: RestoreListener) -> Restorer:
+    """What brings stores up to date; it stands still for `task_timeout_ms` at most."""
+    stall_s = config.task_timeout_ms / 1000
+    return Restorer(reader, listener, stall_s=stall_s, transactional=config.exactly_once)
+
+
+def environment_of(
+    config: StreamsConfig,
+    producer: StreamsProducer,
+    consumer: Consumer,
+    stores: TaskStores,
+    handlers: ErrorHandlers,
+    clock: Clock,
+    patience: Patience,
+) -> TaskEnvironment:
+    """What a worker lends to its tasks."""
+    return TaskEnvironment(
+        application_id=config.application_id,
+        producer=producer,
+        clock=clock,
+        open_store=stores.open,
+        handlers=handlers,
+        lag=consumer.lag,
+        patience=patience,
+        max_task_idle_ms=config.max_task_idle_ms,
+        record_cache=stores.record_cache,
+        wake=consumer.wake,
+    )
 
 
 def assignor_of(
