@@ -11,7 +11,7 @@ import dataclasses
 import math
 
 from broker.config import MAX_INT, MAX_LONG
-from broker.log.config import TopicSetting as Setting
+from broker.log.config import TopicSetting
 
 DOC = "Has no meaning here; kept for tools."
 
@@ -84,10 +84,10 @@ unclean.leader.election.enable bool dynamic false
 """
 
 
-def _setting(line: str) -> Setting:
+def _setting(line: str) -> TopicSetting:
     name, kind, _, *default = line.split(" ")
     high = {"int": MAX_INT, "long": MAX_LONG}.get(kind, math.inf)
-    setting = Setting(
+    setting = TopicSetting(
         name,
         "int" if kind == "long" else kind,
         None,

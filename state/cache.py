@@ -283,7 +283,8 @@ class RecordCache:
         if self._cause_bytes != self._budget.cause_bytes or (self._read and not self._read.isdisjoint(entries)):
             updates = dict(zip(entries, zip(values, timestamps, strict=True), strict=True))
             for entry in by_last(touched):
-                self.put(entry, *updates[entry], None)
+                value, time = updates[entry]
+                self.put(entry, value, time, None)
             return
         self.entries.update(zip(entries, values, strict=True))
         self._unplaced += touched

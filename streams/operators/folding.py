@@ -55,8 +55,9 @@ def _copier_of(kind: type) -> Callable[[Any], Any]:
     """How objects of a class are copied: found out once, because a fold asks for every record."""
     if kind in IMMUTABLE:
         return _same
-    if kind in {dict, list, tuple}:
-        return {dict: _copied_dict, list: _copied_list, tuple: _copied_tuple}[kind]
+    container: dict[type, Callable[[Any], Any]] = {dict: _copied_dict, list: _copied_list, tuple: _copied_tuple}
+    if kind in container:
+        return container[kind]
     if not _has_flat_fields(kind):
         return deepcopy
     own: Any = getattr(kind, "__copy__", None)

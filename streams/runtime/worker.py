@@ -62,6 +62,7 @@ from streams.runtime.worker_parts import (
     producer_of,
     quietly,
     restorer_of,
+    started,
     task_maker,
     task_manager_of,
 )
@@ -84,7 +85,6 @@ ROUND_S = 0.05
 STANDBY_S = ROUND_S / 10
 """How long standbys may apply records in a turn while tasks have work."""
 RESTORE_POLL_S = 0.05
-RESTART_PAUSE_S = 0.5
 OCCUPIED_PAUSE_S, OCCUPIED_MARGIN_S = 2.0, 15.0  # Java's members do not leave when they end: the group has to notice
 STOPPED_BY_ANOTHER = "another worker of the application ended with an error and has all stop: its log says which"
 CLEAN_EVERY_MS = 1_000
@@ -168,7 +168,7 @@ class Worker:
         patience_ms = self._config.connect_timeout_ms
         occupied_until = time.monotonic() + self._config.session_timeout_ms / 1000 + OCCUPIED_MARGIN_S
         while True:
-            parts = self._parts = self._started(patience_ms / 1000)
+            parts = self._parts = started(self._start, patience_ms / 1000, self._patience, lambda: self._stopping)
             try:
                 self.inquiries.open()
                 while not self._stopping and not parts.tasks.group.all_stop:
@@ -201,21 +201,6 @@ class Worker:
         if parts is not None and self._topology.source_topics and not isinstance(error, BrokerUnreachable):
             quietly(lambda: stop_all(parts, patience_s, lambda: self._stopping))
         return True
-
-    def _started(self, patience_s: float) -> Parts:
-        """Start, as often as the broker goes away meanwhile. Raises: BrokerUnreachable when patience is over."""
-        until = time.monotonic() + patience_s
-        while True:
-            with ExitStack() as made:
-                try:
-                    return self._start(made)
-                except BrokerUnreachable as error:
-                    if self._stopping:
-                        raise Interrupted("stopped before it had started") from error
-                    if time.monotonic() >= until:
-                        raise
-                    log.warning("cannot start yet: %s", error)
-            self._patience.wait(RESTART_PAUSE_S, "the worker stops before it had started")
 
     def commit_soon(self) -> None:
         """Commit with the next turn instead of when the interval is over; from any thread."""

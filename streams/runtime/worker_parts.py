@@ -7,12 +7,14 @@ is closed all the same, for the run already has its end.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from streams.clients.base import Admin, Clients, Clock, Consumer
 from streams.config import StreamsConfig
+from streams.errors import BrokerUnreachable, Interrupted
 from streams.operators.observing import Observer
 from streams.record import TopicPartition
 from streams.retrying import Patience
@@ -38,6 +40,9 @@ from streams.topology.topology import Topology
 
 log = logging.getLogger(__name__)
 
+RESTART_PAUSE_S = 0.5
+NOT_STARTED = "the worker stops before it had started"
+
 
 @dataclass(kw_only=True)
 class Parts:
@@ -53,6 +58,24 @@ class Parts:
     locations: StoreLocations
     closings: ExitStack
     globals: GlobalState | None = None
+
+
+def started(
+    start: Callable[[ExitStack], Parts], patience_s: float, patience: Patience, stopping: Callable[[], bool]
+) -> Parts:
+    """Start, as often as the broker goes away meanwhile. Raises: BrokerUnreachable when time is over, Interrupted."""
+    until = time.monotonic() + patience_s
+    while True:
+        with ExitStack() as made:
+            try:
+                return start(made)
+            except BrokerUnreachable as error:
+                if stopping():
+                    raise Interrupted(NOT_STARTED) from error
+                if time.monotonic() >= until:
+                    raise
+                log.warning("cannot start yet: %s", error)
+        patience.wait(RESTART_PAUSE_S, NOT_STARTED)
 
 
 def producer_of(config: StreamsConfig, clients: Clients, process: ProcessId) -> StreamsProducer:
