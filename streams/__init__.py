@@ -15,6 +15,8 @@ from typing import Any
 _HOMES = {
     "App": "streams.app",
     "Avro": "streams.serdes.avro",
+    "Batch": "streams.record",
+    "BatchProcessor": "streams.processor",
     "BranchedKStream": "streams.dsl.branched",
     "BrokerUnreachable": "streams.errors",
     "ConfigError": "streams.errors",
@@ -75,6 +77,8 @@ _HOMES = {
 __all__ = [
     "App",
     "Avro",
+    "Batch",
+    "BatchProcessor",
     "BranchedKStream",
     "BrokerUnreachable",
     "ConfigError",

@@ -37,11 +37,13 @@ from streams.errors import TopologyError as TopologyError
 from streams.on_error import OnError as OnError
 from streams.on_error import dead_letter as dead_letter
 from streams.on_error import retry as retry
+from streams.processor import BatchProcessor as BatchProcessor
 from streams.processor import FixedKeyProcessor as FixedKeyProcessor
 from streams.processor import Processor as Processor
 from streams.processor import ProcessorContext as ProcessorContext
 from streams.processor import PunctuationType as PunctuationType
 from streams.reading import Records as Records
+from streams.record import Batch as Batch
 from streams.record import Record as Record
 from streams.record import Windowed as Windowed
 from streams.runtime.worker_states import WorkerState as WorkerState

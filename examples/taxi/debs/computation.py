@@ -27,6 +27,7 @@ CHUNK = 500
 AHEAD = 10_000
 """Trips that may be on their way at a time."""
 SECONDS_BETWEEN_LOOKS = 0.01
+SECONDS_BETWEEN_MEASURES = 0.05
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ class _Run:
         self._progress = progress
         self._show = show
         self._topics = query.app.build().source_topics
+        self._measured_s = 0.0
 
     def feed(self, trips: Iterator[Trip], rate: float | None) -> None:
         """Write the trips that are not there yet, a little ahead of the workers."""
@@ -118,9 +120,8 @@ class _Run:
             self._connection.write("trips", some, key="number")
             self._progress.read += len(some)
             self._look(0.0)
-            while self._progress.read - self._progress.done > AHEAD:
+            while self._progress.read - self._progress.done > self._ahead:
                 self._look(SECONDS_BETWEEN_LOOKS)
-                self._measure()
             if rate:
                 due += len(some) / rate
                 while (left := due - time.monotonic()) > 0:
@@ -129,25 +130,33 @@ class _Run:
 
     def finish(self) -> None:
         """Wait until all is done, and write what is left."""
-        while self._measure():
+        while self._progress.done < self._progress.read:
             self._look(SECONDS_BETWEEN_LOOKS)
         self._write(self._results.catch_up())
+
+    @property
+    def _ahead(self) -> int:
+        """How many trips may be on their way: few before the workers are at it, which takes seconds."""
+        return AHEAD if self._progress.done else 0
 
     def _stored(self) -> int:
         """How many trips an earlier run surely wrote: up to the first partition that lacks one."""
         last = [record.value.number for record in self._connection.read("trips", last=1)]
         return min(last) + 1 if len(last) == topology.PARTITIONS else 0
 
-    def _measure(self) -> int:
-        """Trips that are on their way."""
+    def _measure(self) -> None:
+        """See how many trips are on their way."""
         lag = self._connection.lag(self._query.app.name, self._topics)
-        left = self._progress.read if lag is None else sum(lag.values())
-        self._progress.done = max(self._progress.done, self._progress.read - left)
-        return left
+        if lag is not None:
+            self._progress.done = max(self._progress.done, self._progress.read - sum(lag.values()))
 
     def _look(self, seconds: float) -> None:
-        self._crew.check()
         self._write(self._results.poll(seconds))
+        now_s = time.monotonic()
+        if now_s - self._measured_s > SECONDS_BETWEEN_MEASURES:
+            self._measured_s = now_s
+            self._crew.check()
+            self._measure()
         self._show(self._progress)
 
     def _write(self, records: list[Record]) -> None:

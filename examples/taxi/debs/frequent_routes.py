@@ -20,7 +20,6 @@ class FrequentRoutes(InOrder):
         """Begin without routes, then count those of the window."""
         self._ranks: dict[Route, Rank] = {}
         self._ranking: Ranking[Route] = Ranking()
-        self._ten: list[Route] = []
         super().init(context)
 
     def enter(self, trip: Located) -> None:
@@ -47,14 +46,7 @@ class FrequentRoutes(InOrder):
 
     def result(self) -> list[Route] | None:
         """The ten routes if they, or their order, changed."""
-        if not self._ranking.touched:
-            return None
-        self._ranking.touched = False
-        ten = self._ranking.best()
-        if ten == self._ten:
-            return None
-        self._ten = ten
-        return ten
+        return self._ranking.change()
 
     def message(self, trip: Located, ten: list[Route]) -> Routes:
         """The trip's times and the routes."""

@@ -41,6 +41,12 @@ class Located(msgspec.Struct, frozen=True, array_like=True):
     read_ms: int
 
 
+class Lot(msgspec.Struct, frozen=True, array_like=True):
+    """Trips that came together."""
+
+    trips: list[Located]
+
+
 Route = tuple[str, str]
 """Where a trip began, and where it ended."""
 

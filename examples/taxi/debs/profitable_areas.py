@@ -34,7 +34,6 @@ class ProfitableAreas(InOrder):
         self._changed: set[str] = set()
         self._ranks: dict[str, Rank] = {}
         self._ranking: Ranking[Area] = Ranking()
-        self._ten: list[Area] = []
         super().init(context)
 
     def enter(self, trip: Located) -> None:
@@ -60,14 +59,7 @@ class ProfitableAreas(InOrder):
         for place in self._changed:
             self._rank(place)
         self._changed.clear()
-        if not self._ranking.touched:
-            return None
-        self._ranking.touched = False
-        ten = self._ranking.best()
-        if ten == self._ten:
-            return None
-        self._ten = ten
-        return ten
+        return self._ranking.change()
 
     def _rank(self, place: str) -> None:
         before = self._ranks.pop(place, None)

@@ -1,7 +1,7 @@
 """A list of things by rank, of which the best are wanted all the time.
 
 Rules: a rank is a score and the number of a trip, the higher the better; no two things share a number, so ranks differ.
-Who changes ranks is told whether the best may have changed, so that they need not be looked at after every trip.
+The best are looked at only after a change among them, which few trips are.
 """
 
 from __future__ import annotations
@@ -18,15 +18,13 @@ T = TypeVar("T")
 
 
 class Ranking(Generic[T]):
-    """Things by rank; `touched` says that the best may be others since it was last set to False."""
+    """Things by rank, and whether the best are others."""
 
     def __init__(self) -> None:
-        self.touched = False
+        self._touched = False
+        self._best: list[T] = []
         self._ranks: list[Rank] = []
         self._things: dict[int, T] = {}
-
-    def __len__(self) -> int:
-        return len(self._ranks)
 
     def add(self, rank: Rank, thing: T) -> None:
         """A thing that has no rank gets one."""
@@ -34,16 +32,23 @@ class Ranking(Generic[T]):
         insort(ranks, rank)
         self._things[rank[1]] = thing
         if len(ranks) <= BEST or rank >= ranks[-BEST]:
-            self.touched = True
+            self._touched = True
 
     def remove(self, rank: Rank) -> None:
         """The thing of a rank leaves."""
         ranks = self._ranks
         if len(ranks) <= BEST or rank >= ranks[-BEST]:
-            self.touched = True
+            self._touched = True
         del ranks[bisect_left(ranks, rank)]
         del self._things[rank[1]]
 
-    def best(self) -> list[T]:
-        """The best, best first."""
-        return [self._things[number] for _, number in reversed(self._ranks[-BEST:])]
+    def change(self) -> list[T] | None:
+        """The best, best first, if they are others than when this was last asked, else None."""
+        if not self._touched:
+            return None
+        self._touched = False
+        best = [self._things[number] for _, number in reversed(self._ranks[-BEST:])]
+        if best == self._best:
+            return None
+        self._best = best
+        return best

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from random import Random
+from typing import Any
 
-from tests.examples.taxi.debs.recomputation import answers, written
+from tests.examples.taxi.debs import recomputation
+from tests.examples.taxi.debs.recomputation import written
 
 ROOT = Path(__file__).parents[4]
 MARKS = {"worker": "examples.taxi.debs.workers", "broker": "-m broker", "command": "examples.taxi debs --query"}
@@ -31,6 +34,7 @@ class Run:
     victims: list[str] = field(default_factory=list)
     random: Random = field(default_factory=Random)
     pause_s: tuple[float, float] = (1.0, 4.0)
+    killed: list[str] = field(default_factory=list)
 
     def go(self, timeout_s: float) -> str:
         """Run to the end, killing each of the victims on the way; gives what the command printed last."""
@@ -43,7 +47,7 @@ class Run:
             except subprocess.TimeoutExpired:
                 assert time.monotonic() < deadline, "the run did not end in time"
                 if self._kill(victims[0]):
-                    victims.pop(0)
+                    self.killed.append(victims.pop(0))
                 continue
             if process.returncode == 0:
                 return said.strip()
@@ -77,7 +81,9 @@ class Run:
         return True
 
 
-def difference(trips: Path, query: int, output: Path) -> tuple[int, str]:
+def difference(
+    trips: Path, query: int, output: Path, answers: Callable[[Path, int], Iterator[Any]] = recomputation.answers
+) -> tuple[int, str]:
     """How many lists are equal to the recomputed ones before the first that is not, and that one ("" if none)."""
     for equal, (expected, found) in enumerate(zip_longest(answers(trips, query), written(output))):
         if expected != found:

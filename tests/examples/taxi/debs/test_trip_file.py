@@ -72,8 +72,8 @@ def test_missing_coordinates_and_amounts(tmp_path: Path) -> None:
             f"{TRIP}\n{TRIP[:70]}",
             "line 2: expected the 17 columns of the DEBS 2015 challenge, found 4. The file seems cut",
         ),
-        (f"{TRIP}\n{LATER[:-4]}", "line 2: ends without a line end, and its last number is shorter"),
-        (f"{TRIP}\n{LATER[:-2]}", "line 2: ends without a line end, and its last number is shorter"),
+        (f"{TRIP}\n{LATER[:-4]}", "line 2: ends without a line end, and its amounts do not add up"),
+        (f"{TRIP}\n{LATER[:-2]}", "line 2: ends without a line end, and its amounts do not add up"),
         (
             ",".join(COLUMNS) + f"\n{TRIP}\n",
             "line 1: a header, which the challenge's files do not have",
