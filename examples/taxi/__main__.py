@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from examples.taxi import pipeline, rides, topology
+from examples.taxi.arguments import per_second, positive
 from examples.taxi.data import Trips, open_trips
 from examples.taxi.debs.commands import COMMANDS
 from examples.taxi.directory import marked, remove
@@ -59,28 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("part", nargs="?", default="all", choices=PARTS, help="default: all, in this process")
     parser.add_argument("--trips", type=Path, help="CSV or Parquet file of trips (default: a sample, or generated)")
-    parser.add_argument("--count", type=_positive, help=f"rows to use (default: all; {GENERATED:,} of generated ones)")
-    parser.add_argument("--rate", type=_rate, help="rides per second (default: as fast as it goes)")
+    parser.add_argument("--count", type=positive, help=f"rows to use (default: all; {GENERATED:,} of generated ones)")
+    parser.add_argument("--rate", type=per_second, help="rides per second (default: as fast as it goes)")
     parser.add_argument("--seed", type=int, help="generate trips with this seed, sample or not")
     parser.add_argument("--dir", type=Path, default=Path(".streams/taxi"), help="where all is stored (%(default)s)")
     parser.add_argument("--broker", help="kafka://host:port (default: the embedded one, in --dir)")
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a number of rows above 0, got {text!r}")
-    return int(text)
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number of rides per second above 0, got {text!r}")
-    return rate
 
 
 def run_all(options: argparse.Namespace, console: Console) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from examples.taxi.arguments import per_second, positive
 from examples.taxi.debs import computation
 from examples.taxi.debs.generator import write_trips
 from examples.taxi.debs.source import open_source
@@ -27,8 +28,8 @@ def parser(prog: str) -> argparse.ArgumentParser:
     options.add_argument("--query", type=int, choices=(1, 2), required=True, help="1 routes, 2 areas")
     options.add_argument("--trips", type=Path, required=True, help="the challenge's CSV, or the commission's trips")
     options.add_argument("--output", type=Path, required=True, help="where the lists go, a line each")
-    options.add_argument("--workers", type=_positive, default=1, help="processes to run (default: 1)")
-    options.add_argument("--rate", type=_rate, help="trips per second (default: as fast as it goes)")
+    options.add_argument("--workers", type=positive, default=1, help="processes to run (default: 1)")
+    options.add_argument("--rate", type=per_second, help="trips per second (default: as fast as it goes)")
     options.add_argument(
         "--dir", type=Path, default=Path(".streams"), help="where topics and state lie meanwhile (default: %(default)s)"
     )
@@ -68,31 +69,15 @@ def summary(progress: computation.Progress, seconds: float, output: Path) -> str
 def run_debs_trips(arguments: list[str], console: Console, prog: str) -> int:
     """Generated trips in the challenge's format. Returns: the exit code. Raises: OSError."""
     options = argparse.ArgumentParser(prog=f"{prog} debs-trips", description=write_trips.__doc__)
-    options.add_argument("--count", type=_positive, required=True, help="how many")
+    options.add_argument("--count", type=positive, required=True, help="how many")
     options.add_argument("--output", type=Path, required=True, help="the file")
     options.add_argument("--seed", type=int, default=1, help="the same seed, the same trips (default: 1)")
-    options.add_argument("--taxis", type=_positive, default=1_500, help="size of the fleet (default: 1500)")
+    options.add_argument("--taxis", type=positive, default=1_500, help="size of the fleet (default: 1500)")
     given = options.parse_args(arguments)
     computation.refuse_output(given.output)
     write_trips(given.output, given.count, given.seed, given.taxis)
     console.print(f"{given.count:,} trips written to {given.output}", highlight=False, soft_wrap=True)
     return 0
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
-    return int(text)
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number of trips per second above 0, got {text!r}")
-    return rate
 
 
 def _fingerprint(path: Path) -> str:

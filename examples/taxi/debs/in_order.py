@@ -60,7 +60,7 @@ class InOrder:
                 if (ten := self.result()) is not None:
                     lists.keys.append(trip.number)
                     lists.values.append(self.message(trip, ten))
-                    lists.timestamps.append(trip.dropped_off_ms)
+                    lists.timestamps.append(trip.read_ms)
         self._keep(fresh)
         return lists
 

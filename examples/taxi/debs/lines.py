@@ -6,12 +6,13 @@ written as short as they can be read back.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 
 from examples.taxi.debs.messages import Areas, Routes, Ten
 from examples.taxi.debs.ranking import BEST
 
-SECONDS = "%Y-%m-%d %H:%M:%S"
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  wall clock of the city
 
 
 def line(change: Ten, now_ms: int) -> str:
@@ -21,10 +22,16 @@ def line(change: Ten, now_ms: int) -> str:
         cells += [place for route in change.ten for place in route]
         cells += ["NULL"] * 2 * (BEST - len(change.ten))
     elif isinstance(change, Areas):
-        cells += [str(figure) for area in change.ten for figure in area]
+        for place, empty, *dollars in change.ten:
+            cells += [place, str(empty), *map(_plain, dollars)]
         cells += ["NULL"] * 4 * (BEST - len(change.ten))
     return ",".join([*cells, str(max(0, now_ms - change.read_ms))])
 
 
 def _time(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime(SECONDS)
+    return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(" ", "seconds")
+
+
+def _plain(dollars: float) -> str:
+    text = str(dollars)
+    return f"{Decimal(text):f}" if "e" in text else text  # no exponents

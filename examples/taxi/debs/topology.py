@@ -4,7 +4,8 @@
     trips ──► locate ──► in-order (one partition) ──► profitable_areas
 
 Rules: a list of ten after every trip needs every trip before it, so one task keeps it; what can be done trip by trip is
-done before. Each query is an application of its own, exactly-once.
+done before. Records have the time at which they are read: drop-offs may be of any year, and brokers delete what is old
+and refuse what is of the future. Each query is an application of its own, exactly-once.
 """
 
 from __future__ import annotations
@@ -20,8 +21,6 @@ from examples.taxi.debs.profitable_areas import ProfitableAreas
 from streams import App, Topic
 
 PARTITIONS = 4
-FOR_EVER = {"retention.ms": "-1"}
-"""Trips carry their own time, and may be older than what a broker keeps."""
 
 SETTINGS: dict[str, Any] = {
     "processing_guarantee": "exactly_once_v2",
@@ -33,19 +32,12 @@ SETTINGS: dict[str, Any] = {
 
 def trips(app: App) -> Topic:
     """Every trip, by its number."""
-    return app.topic(
-        "trips",
-        key=int,
-        value=Trip,
-        timestamp=lambda trip: trip.dropped_off_ms,
-        partitions=PARTITIONS,
-        config=FOR_EVER,
-    )
+    return app.topic("trips", key=int, value=Trip, partitions=PARTITIONS)
 
 
 def lists(app: App, name: str, kind: type[Ten]) -> Topic:
     """The lists of ten, by the number of the trip that changed them."""
-    return app.topic(name, key=int, value=kind, partitions=1, config=FOR_EVER)
+    return app.topic(name, key=int, value=kind, partitions=1)
 
 
 def _query(app: App, results: Topic, grid: Grid, ranks: Callable[[], InOrder]) -> App:

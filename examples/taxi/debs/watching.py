@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
+from examples.taxi.arguments import per_second
 from examples.taxi.debs import topology
 from examples.taxi.debs.computation import QUERIES
 from examples.taxi.debs.dashboard import Board
@@ -31,11 +32,9 @@ def run_dashboard(arguments: list[str], console: Console, prog: str) -> int:
     options.add_argument(
         "--trips", type=Path, help="the challenge's CSV, or the commission's trips (default: generated)"
     )
-    options.add_argument("--rate", type=float, default=500.0, help="trips per second (default: 500)")
+    options.add_argument("--rate", type=per_second, default=500.0, help="trips per second (default: 500)")
     options.add_argument("--dir", type=Path, default=Path(".streams/dashboard"), help="where all lies (%(default)s)")
     given = options.parse_args(arguments)
-    if not given.rate > 0:
-        options.error(f"argument --rate: expected a number of trips per second above 0, got {given.rate:g}")
     trips = given.trips
     if trips is None:
         given.dir.mkdir(parents=True, exist_ok=True)

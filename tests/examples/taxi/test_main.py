@@ -50,8 +50,8 @@ def test_bad_input_is_one_sentence(tmp_path: Path, content: str | None, sentence
 
 def test_wrong_options_are_told() -> None:
     """A count of nothing, a rate of less and an unknown part are usage errors."""
-    assert "expected a number of rides per second above 0" in taxi("--rate", -1).stderr
-    assert "expected a number of rows above 0" in taxi("--count", 0).stderr
+    assert "expected a number per second above 0" in taxi("--rate", -1).stderr
+    assert "expected a whole number above 0" in taxi("--count", 0).stderr
     assert taxi("lunch").returncode == 2
 
 

@@ -33,7 +33,7 @@ def changes(query: int, given: list[Trip]) -> list[Ten]:
     with TopologyTestDriver(make()) as driver:
         trips_in = driver.input("trips")
         for each in given:
-            trips_in.send(each.number, each, timestamp=each.dropped_off_ms)
+            trips_in.send(each.number, each)
         return driver.output(results).read_values()
 
 
@@ -138,6 +138,45 @@ def test_cells_are_centred_and_counted_east_and_south(grid: Grid) -> None:
     last = (west + (grid.cells - 0.51) * grid.east, north - (grid.cells - 0.51) * grid.south)
     assert grid.cell(last) == f"{grid.cells}.{grid.cells}"
     assert grid.cell((west + (grid.cells - 0.49) * grid.east, north)) == ""
+
+
+def in_cells(taxi: str, begin: str, end: str, cells: tuple[int, int], fare: str = "10.00") -> str:
+    """A line of a trip from one cell of query 2 to another, numbered from west to east in the northernmost row."""
+    start, goal = (f"{-74.913585 + 0.002993 * (x - 1):.6f},41.474937" for x in cells)
+    return f"{taxi},licence,{begin},{end},60,1.00,{start},{goal},CSH,{fare},0.00,0.50,0.00,0.00,{fare}\n"
+
+
+def written_for(tmp_path: Path, query: int, content: str) -> list[str]:
+    """The lines of the output for the lines of a file, without NULL and delay."""
+    (tmp_path / "trips.csv").write_text(content)
+    found = [line(change, change.read_ms) for change in changes(query, list(trips(tmp_path / "trips.csv")))]
+    return [",".join(cell for cell in each.split(",")[:-1] if cell != "NULL") for each in found]
+
+
+@pytest.mark.parametrize("year", ["0900", "1960", "2013", "9998"])
+def test_trips_may_be_of_any_year(tmp_path: Path, year: str) -> None:
+    """Before 1970, and after the clock of the broker, which would refuse records of the future."""
+    begin, end = f"{year}-12-31 23:59:59", f"{year}-12-31 23:59:59"
+    assert written_for(tmp_path, 1, in_cells("a", begin, end, (1, 3))) == [f"{begin},{end},1.1,2.1"]
+
+
+def test_dollars_have_no_exponents(tmp_path: Path) -> None:
+    """However little or much it is."""
+    at = "2013-01-01 00:00:00"
+    lines = [in_cells("a", at, at, (1, 1), "0.00001"), in_cells("b", at, at, (2, 2), "123456789012")]
+    little, much = "1.1,1,0.00001,0.00001", "2.1,1,123456789012.0,123456789012.0"
+    assert written_for(tmp_path, 2, "".join(lines)) == [f"{at},{at},{little}", f"{at},{at},{much},{little}"]
+
+
+def test_trips_that_are_told_twice_count_twice(tmp_path: Path) -> None:
+    """A file may hold the same line again: two trips, but one taxi."""
+    at = "2013-01-01 00:00:00"
+    first, again = in_cells("a", at, at, (5, 5), "6.00"), in_cells("b", at, at, (5, 5), "9.00")
+    assert written_for(tmp_path, 2, first + again + again) == [
+        f"{at},{at},5.1,1,6.0,6.0",
+        f"{at},{at},5.1,2,7.5,3.75",
+        f"{at},{at},5.1,2,9.0,4.5",
+    ]
 
 
 @pytest.mark.parametrize("query", [1, 2])
