@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import csv
 import random
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from math import isfinite
+from os import SEEK_END
 from pathlib import Path
+from typing import TypeVar
 
 from examples.retail.messages import Line, Product, Supplier
+
+T = TypeVar("T")
 
 COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
 CODES = ("POST", "M", "D", "AMAZONFEE", "BANK CHARGES")
@@ -33,38 +39,86 @@ class RowsError(Exception):
 def read_lines(path: Path) -> list[Line]:
     """All lines of a file in the order of their time. Raises: RowsError."""
     if not path.is_file():
-        raise RowsError(f"{path} does not exist. Name a CSV file of the Online Retail data with --lines.")
+        what = "is a directory" if path.is_dir() else "does not exist"
+        raise RowsError(f"{path} {what}. Name a CSV file of the Online Retail data with --lines.")
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        lines = list(_lines(path, csv.reader(file)))
+        reader = csv.reader(file)
+        try:
+            lines = list(_lines(path, reader))
+        except csv.Error as problem:
+            raise RowsError(
+                f"{path}, line {reader.line_num + 1}: not a CSV file ({problem}). Fetch it again."
+            ) from None
     if not lines:
         raise RowsError(f"{path} has no lines: fetch it again, or name another with --lines.")
+    if _seems_cut(path, lines):
+        raise RowsError(
+            f"{path}, line {len(lines) + 1}: ends without a line end, in a country of its own "
+            f"({lines[-1].country!r}). Is the file cut? Fetch it again, or add the line end if it is whole."
+        )
     return sorted(lines, key=lambda line: (line.at_ms, line.row))
 
 
 def _lines(path: Path, rows: Iterator[list[str]]) -> Iterator[Line]:
     header = next(rows, [])
     if tuple(header) != COLUMNS:
-        got = ", ".join(header)[:120] or "nothing"
-        raise RowsError(f"{path}: expected the columns {', '.join(COLUMNS)}, got {got}. Name another with --lines.")
+        got = ", ".join(header)[:120]
+        found = f"got {got}" if got.isprintable() else "got no text"
+        raise RowsError(
+            f"{path}: expected a first line with the columns {', '.join(COLUMNS)}, {found if got else 'got nothing'}. "
+            "Name another file with --lines, or write that line if the columns are these under other names."
+        )
+    now_ms = time.time_ns() // 1_000_000
     for number, row in enumerate(rows, 1):
-        try:
-            invoice, product, description, quantity, date, price, customer, country = row
-            moment = _moment(date)
-            yield Line(
-                row=number,
-                invoice=invoice,
-                product=product,
-                description=description.strip(),
-                quantity=int(quantity),
-                price=float(price),
-                customer=customer,
-                country=country,
-                at_ms=int(moment.timestamp()) * 1000,
-            )
-        except ValueError as problem:
+        where = f"{path}, line {number + 1}"
+        if len(row) != len(COLUMNS):
             raise RowsError(
-                f"{path}, line {number + 1}: {problem}. Is the file cut? Fetch it again, or name another with --lines."
-            ) from None
+                f"{where}: expected {len(COLUMNS)} columns, got {len(row)}. Is the file cut? Fetch it again, "
+                "or delete the line."
+            )
+        invoice, product, description, quantity, date, price, customer, country = row
+        line = Line(
+            row=number,
+            invoice=invoice,
+            product=product,
+            description=description.strip(),
+            quantity=_read(int, quantity, f"{where}, Quantity: expected a whole number"),
+            price=_read(_price, price, f"{where}, UnitPrice: expected a number"),
+            customer=customer,
+            country=country,
+            at_ms=_read(_moment_ms, date, f"{where}, InvoiceDate: expected a date such as 2010-12-01 08:26:00"),
+        )
+        if not 0 <= line.at_ms <= now_ms:
+            raise RowsError(
+                f"{where}, InvoiceDate: {date} is before 1970 or yet to come, and a broker takes no records of such a "
+                "time. Correct the date, or name another file with --lines."
+            )
+        yield line
+
+
+def _read(read: Callable[[str], T], cell: str, expectation: str) -> T:
+    try:
+        return read(cell)
+    except ValueError:
+        raise RowsError(f"{expectation}, got {cell[:60]!r}. Correct the cell, or fetch the file again.") from None
+
+
+def _seems_cut(path: Path, lines: list[Line]) -> bool:
+    """Whether the last line has no end, and ends with what no line above it ends with."""
+    with path.open("rb") as file:
+        file.seek(-1, SEEK_END)
+        whole = file.read(1) in b"\r\n"
+    return not whole and len(lines) > 1 and all(line.country != lines[-1].country for line in lines[:-1])
+
+
+def _price(text: str) -> float:
+    if not isfinite(price := float(text)):
+        raise ValueError(text)
+    return price
+
+
+def _moment_ms(text: str) -> int:
+    return int(_moment(text).timestamp()) * 1000
 
 
 def _moment(text: str) -> datetime:

@@ -7,12 +7,13 @@
       ▲                                                              │
       └───────────────────────── shipments ◄─────────────────────────┘
 
-Rules: time is the time of the lines, so a year may pass in a minute. What lies in one topic has one key: lines and goods
-their own, everything else the product.
+Rules: time is the time of the lines, so a year may pass in a minute, and nothing is deleted because it is old. What lies
+in one topic has one key: lines and goods their own, everything else the product.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -54,7 +55,9 @@ SETTINGS: dict[str, Any] = {
     "heartbeat_interval_ms": 1_000,
     "transaction_timeout_ms": 5_000,
     "statestore_cache_max_bytes": 0,
+    "windowstore_changelog_additional_retention_ms": timedelta(days=36_525),
 }
+FOR_EVER = {"retention.ms": "-1"}
 
 
 class Topics(NamedTuple):
@@ -78,7 +81,9 @@ def program(name: str, **settings: Any) -> tuple[App, Topics]:
     def topic(name: str, value: type, time: str = "at_ms") -> Topic:
         known = time in value.__annotations__
         at_ms = (lambda each: getattr(each, time)) if known else None
-        return app.topic(f"retail_{name}", key=str, value=value, timestamp=at_ms, partitions=PARTITIONS)
+        return app.topic(
+            f"retail_{name}", key=str, value=value, timestamp=at_ms, partitions=PARTITIONS, config=FOR_EVER
+        )
 
     return app, Topics(
         topic("lines", Line),

@@ -8,10 +8,12 @@ odd, and `topology` decides about it. This module knows nothing of topics.
 
 from __future__ import annotations
 
+import time
 from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from examples.taxi.layouts import TripsError
@@ -77,5 +79,11 @@ def open_trips(path: Path, limit: int | None = None) -> Trips:
         raise TripsError(f"{path} has a header but no trips with a time. Fetch it again, or name another with --trips.")
     middle = sorted(times)[(len(times) - 1) // 2]
     first, last = middle - PERIOD_MS, middle + PERIOD_MS
-    strays = sum(not first <= time <= last for time in times[:timed])
+    if not 0 <= first <= middle <= time.time_ns() // 1_000_000:
+        raise TripsError(
+            f"{path}: the middle of its trips was picked up at {datetime.fromtimestamp(middle / 1000, UTC):%Y-%m-%d %H:%M}, "
+            "and a broker takes no records from before 1970 or of the future. Correct the dates, or name another file "
+            "with --trips."
+        )
+    strays = sum(not first <= time_ms <= last for time_ms in times[:timed])
     return Trips(path, count, first, last, +Counter({NO_TIME: count - timed, STRAY: strays}))

@@ -6,7 +6,7 @@ nothing of files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import isfinite
@@ -130,6 +130,12 @@ def is_header(line: str) -> bool:
     return any(name.lower() in names for layout in LAYOUTS for name in layout.columns)
 
 
+def _cure(names: Collection[str]) -> str:
+    """What those who gave an old file should know."""
+    old = any(name.endswith(("_lon", "longitude")) for name in names)
+    return "Files of before July 2016 have coordinates instead of zones, so name a later one. " if old else ""
+
+
 def layout_of(path: Path, header: Sequence[str]) -> tuple[Layout, list[int | None]]:
     """The layout that the header fits, and where its columns and then `end_zone` stand; None where that is missing.
 
@@ -141,7 +147,7 @@ def layout_of(path: Path, header: Sequence[str]) -> tuple[Layout, list[int | Non
     if missing[layout]:
         raise TripsError(
             f"{path} has other columns than trips have: {', '.join(missing[layout])} missing; "
-            f"found {', '.join(header)[:200] or 'none'}. Give a yellow or green trip file of the commission ({_SOURCE}) "
+            f"found {', '.join(header)[:200] or 'none'}. {_cure(place)}Give a yellow or green trip file of the commission ({_SOURCE}) "
             "or one with the columns of seaborn's taxis.csv."
         )
     return layout, [*(place[name.lower()] for name in layout.columns), place.get(layout.end_zone.lower())]

@@ -1,6 +1,7 @@
 """The topics of the pipeline: what they carry, and how they are made. Every program declares the ones it uses here.
 
 Rules: four partitions each, so that four workers may share a program; what is a table (zones, takings) is compacted.
+Records have the time of their rides, which may be of any year, so nothing here is deleted because it is old.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from streams import App, TimeWindowedSerde, Topic, serde_for
 PARTITIONS = 4
 TEN_MINUTES = timedelta(minutes=10)
 COMPACTED = {"cleanup.policy": "compact"}
+FOR_EVER = {"retention.ms": "-1"}
+A_CENTURY = timedelta(days=36_525)
 SETTINGS: dict[str, Any] = {
     "broker": "embedded://.streams/taxi",
     "embedded_idle_ms": 3_000,
     "commit_interval_ms": 500,
     "session_timeout_ms": 6_000,  # how soon a program that was killed is given up
+    "windowstore_changelog_additional_retention_ms": A_CENTURY,
 }
 
 
@@ -31,7 +35,12 @@ def program(name: str, **settings: Any) -> App:
 def ride_details(app: App) -> Topic:
     """Every ride, as the meter reported it, by its id."""
     return app.topic(
-        "ride_details", key=int, value=Ride, timestamp=lambda ride: ride.picked_up_ms, partitions=PARTITIONS
+        "ride_details",
+        key=int,
+        value=Ride,
+        timestamp=lambda ride: ride.picked_up_ms,
+        partitions=PARTITIONS,
+        config=FOR_EVER,
     )
 
 
@@ -42,12 +51,12 @@ def zones(app: App) -> Topic:
 
 def ride_confirmed(app: App) -> Topic:
     """Rides that can be paid, by the number of their zone."""
-    return app.topic("ride_confirmed", key=int, value=Confirmed, partitions=PARTITIONS)
+    return app.topic("ride_confirmed", key=int, value=Confirmed, partitions=PARTITIONS, config=FOR_EVER)
 
 
 def ride_refused(app: App) -> Topic:
     """Rides that cannot, by their id."""
-    return app.topic("ride_refused", key=int, value=Refused, partitions=PARTITIONS)
+    return app.topic("ride_refused", key=int, value=Refused, partitions=PARTITIONS, config=FOR_EVER)
 
 
 def zone_takings(app: App) -> Topic:

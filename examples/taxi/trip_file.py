@@ -106,7 +106,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
                     number += 1
                     yield _row(f"{path}, row {number}", layout, cells)
     except arrow.ArrowException as error:
-        cause = str(error).splitlines()[0]
+        cause = str(error).splitlines()[0].rstrip(".")
         raise TripsError(f"{path} cannot be read as Parquet ({cause}). It seems cut: fetch it again.") from error
 
 

@@ -37,11 +37,32 @@ def test_generated_lines_are_dirty_and_always_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "expected the columns InvoiceNo, .* got nothing"),
-        ("a,b\n", "got a, b"),
+        ("", "expected a first line with the columns InvoiceNo, .* got nothing"),
+        ("a,b\n", "got a, b. Name another file"),
+        ("PAR1\x15\x04,\x15\n", "got no text. Name another file"),
         (",".join(COLUMNS) + "\n", "has no lines"),
-        (",".join(COLUMNS) + "\n1,2,X,3,2011-01-01 00:00:00,1.0,,UK\n1,2,X,3,2011-0", "line 3: .*Is the file cut?"),
-        (",".join(COLUMNS) + "\n1,2,X,many,2011-01-01 00:00:00,1.0,,UK\n", "line 2: invalid literal"),
+        (
+            ",".join(COLUMNS) + "\n1,2,X,3,2011-01-01 00:00:00,1.0,,UK\n1,2,X,3,2011-0",
+            "line 3: expected 8 columns, got 5. Is the file",
+        ),
+        (
+            ",".join(COLUMNS) + "\n1,2,X,3,2011-01-01 00:00:00,1.0,,UK\n1,2,X,3,2011-01-01 00:00:00,1.0,,U",
+            "in a country of",
+        ),
+        (
+            ",".join(COLUMNS) + "\n1,2,X,many,2011-01-01 00:00:00,1.0,,UK\n",
+            "line 2, Quantity: expected a whole number, got",
+        ),
+        (
+            ",".join(COLUMNS) + "\n1,2,X,3,1.1.2011,1.0,,UK\n",
+            "line 2, InvoiceDate: expected a date such as .*'1.1.2011'",
+        ),
+        (
+            ",".join(COLUMNS) + "\n1,2,X,3,2011-01-01 00:00:00,nan,,UK\n",
+            "line 2, UnitPrice: expected a number, got 'nan'",
+        ),
+        (",".join(COLUMNS) + "\n1,2,X,3,2999-01-01 00:00:00,1.0,,UK\n", "line 2, InvoiceDate: 2999.* yet to come"),
+        (",".join(COLUMNS) + "\n1,2,X,3,2011-01-01 00:00:00,1.0,,UK\n\0,2,X,3,2011,1.0,,UK\n", "line 3"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path: Path, content: str, message: str) -> None:

@@ -54,6 +54,13 @@ def test_parquet_equals_csv(tmp_path: Path) -> None:
     assert (rides[1].zone, rides[1].payment, rides[1].passengers) == (None, None, 0)
 
 
+@pytest.mark.parametrize("year", ["1965", "2199"])
+def test_a_year_that_no_broker_takes(tmp_path: Path, year: str) -> None:
+    """A file of before 1970, or of the future, is refused as a whole."""
+    with pytest.raises(TripsError, match=f"picked up at {year}-03-23 20:21, and a broker takes no records"):
+        open_trips(written(tmp_path / "t.csv", HEADER, TRIP.replace("2019", year)))
+
+
 def test_strays_and_rows_without_time_are_turned_away(tmp_path: Path) -> None:
     """Ids are rows of the file, so those turned away leave gaps."""
     stray = TRIP.replace("2019-03", "2053-03")

@@ -4,12 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from examples.taxi.debs.generator import write_trips
+from examples.taxi.zones import NUMBERS
 from tests.examples.taxi.debs.campaign import ROOT, Run, difference
-
-SHARED = ROOT.parent / "shared" / "data"
+from tests.examples.taxi.debs.recomputation import answers_to, written, zone_trips
 
 
 def taxi(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -33,18 +34,49 @@ def test_two_workers_and_a_kill_in_the_middle(tmp_path: Path, query: int, victim
 
 
 @pytest.mark.broker
-def test_the_commissions_trips_with_zones(tmp_path: Path) -> None:
-    """Real trips, which know zones and no taxis, give lists of zones in order of drop-off."""
-    source = SHARED / "rides.csv"
-    if not source.is_file():
-        pytest.skip("the sample of real trips is not on this machine")
-    done = taxi("debs", "--query", 1, "--trips", source, "--output", tmp_path / "out.csv", "--dir", tmp_path / "run")
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_the_commissions_trips_with_zones(tmp_path: Path, kind: str) -> None:
+    """Trips that know zones and no taxis, in either kind of file, give the recomputed lists of zones."""
+    zones, trips = list(NUMBERS.items()), tmp_path / f"trips.{kind}"
+    frame = pd.DataFrame(
+        {
+            "tpep_pickup_datetime": pd.Timestamp("2024-03-01 08:00")
+            + pd.to_timedelta([40 * n % 1_000 for n in range(300)], "s"),
+            "tpep_dropoff_datetime": pd.Timestamp("2024-03-01 08:30")
+            + pd.to_timedelta([n % 150 * 20 for n in range(300)], "s"),
+            "PULocationID": [zones[n * 7 % 5][1] for n in range(300)],
+            "DOLocationID": [zones[n % 4][1] for n in range(300)],
+            "payment_type": 1,
+            "passenger_count": 1.0,
+            "trip_distance": 2.5,
+            "fare_amount": [8 + n % 9 / 2 for n in range(300)],
+            "tip_amount": 1.1,
+            "tolls_amount": 0.0,
+            "total_amount": 9.9,
+        }
+    )
+    frame.to_csv(tmp_path / "trips.csv", index=False)
+    if kind == "parquet":
+        frame.to_parquet(trips)
+    done = taxi("debs", "--query", 2, "--trips", trips, "--output", tmp_path / "out.csv", "--dir", tmp_path / "run")
     assert done.returncode == 0, done
-    rows = [line.split(",") for line in (tmp_path / "out.csv").read_text().splitlines()]
-    assert len(rows) > 100
-    assert [row[1] for row in rows] == sorted(row[1] for row in rows)
-    assert {len(row) for row in rows} == {23}
-    assert all(cell == "NULL" or 1 <= int(cell) <= 263 for row in rows for cell in row[2:-1])
+    expected = list(answers_to(zone_trips(tmp_path / "trips.csv", NUMBERS), query=2))
+    assert list(written(tmp_path / "out.csv")) == expected
+    assert len(expected) > 100
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_parquet_files_that_cannot_be_used(tmp_path: Path, cut: bool) -> None:
+    """One with other columns, and one that is cut, are one sentence and code 2."""
+    trips = tmp_path / "trips.parquet"
+    pd.DataFrame({"a": [1], "b": [2]}).to_parquet(trips)
+    if cut:
+        trips.write_bytes(trips.read_bytes()[:-100])
+    done = taxi("debs", "--query", 1, "--trips", trips, "--output", tmp_path / "out.csv", "--dir", tmp_path / "run")
+    assert done.returncode == 2
+    assert ("cannot be read as Parquet" if cut else "has other columns than trips have") in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"trips.parquet"}
 
 
 @pytest.mark.parametrize(
