@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -65,12 +65,14 @@ class Board:
         (begin, before), (end, after) = (self._read[0], self._read[-1]) if self._read else ((0.0, 0), (0.0, 0))
         return (after - before) / (end - begin) if end > begin else 0.0
 
-    def __rich__(self) -> RenderableType:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = options.max_width
         tables = Table.grid(expand=True, padding=(0, 1, 0, 0))
         tables.add_column(ratio=1)
         tables.add_column(ratio=1)
-        tables.add_row(self._routes(), self._areas())
-        return Group(self._status(), tables)
+        tables.add_row(self._routes(width // 4 - 7), self._areas(width // 2 - 29))
+        yield self._status()
+        yield tables
 
     def _status(self) -> Panel:
         clock = (
@@ -93,14 +95,15 @@ class Board:
         bar = ProgressBar(total=max(1, self.total), completed=self.read)
         return Panel(Group(facts, below, bar), title=f"[bold]New York taxis[/]  {clock}", box=box.ROUNDED)
 
-    def _routes(self) -> Table:
+    def _routes(self, room: int) -> Table:
         table = _table("Busiest routes", "30 min")
         table.add_column("", justify="right", width=2)
         table.add_column("from", ratio=1, no_wrap=True, overflow="ellipsis")
         table.add_column("to", ratio=1, no_wrap=True, overflow="ellipsis")
         table.add_column("", width=3, no_wrap=True)
         for place, route in enumerate(self.routes):
-            table.add_row(f"{place + 1}", *map(_name, route), self._moved(route, place))
+            names = (_name(each, room) for each in route)
+            table.add_row(f"{place + 1}", *names, self._moved(route, place))
         for place in range(len(self.routes), BEST):
             table.add_row(f"{place + 1}", *["[dim]·[/]"] * 2, "")
         return table
@@ -113,7 +116,7 @@ class Board:
             return ""
         return f"[green]▲{before - place}[/]" if before > place else f"[red]▼{place - before}[/]"
 
-    def _areas(self) -> Table:
+    def _areas(self, room: int) -> Table:
         table = _table("Most profitable areas", "15 min")
         table.add_column("", justify="right", width=2)
         table.add_column("area", ratio=1, no_wrap=True, overflow="ellipsis")
@@ -121,7 +124,7 @@ class Board:
         table.add_column("median", justify="right", width=6)
         table.add_column("$/taxi", justify="right", width=6, style="bold")
         for place, (area, empty, median, profitability) in enumerate(self.areas):
-            table.add_row(f"{place + 1}", _name(area), f"{empty:,}", f"{median:,.2f}", f"{profitability:,.2f}")
+            table.add_row(f"{place + 1}", _name(area, room), f"{empty}", _dollars(median), _dollars(profitability))
         for place in range(len(self.areas), BEST):
             table.add_row(f"{place + 1}", *["[dim]·[/]"] * 4)
         return table
@@ -136,10 +139,19 @@ def _fact(name: str, value: str) -> Text:
     return Text.assemble((f"{name} ", "dim"), (value, "bold"))
 
 
-def _name(place: str) -> str:
+def _name(place: str, room: int) -> str:
+    """What a place is called, in so many letters: ends tell neighbours apart, so what is too long lacks its middle."""
     zone = ZONES.get(int(place)) if place.isdigit() else None
-    return zone.name if zone else place
+    name = zone.name if zone else place
+    if len(name) <= room:
+        return name
+    head = (room - 1) // 2
+    return f"{name[:head].rstrip()}…{name[len(name) - (room - 1 - head) :].lstrip()}"
 
 
 def _size(count: int) -> str:
     return f"{count / 1024**2:,.1f} MiB" if count >= 1024**2 else f"{count / 1024:,.0f} KiB"
+
+
+def _dollars(amount: float) -> str:
+    return f"{amount:.2f}" if abs(amount) < 1_000 else f"{amount:,.0f}"

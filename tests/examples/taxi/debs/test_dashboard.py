@@ -49,6 +49,15 @@ def test_the_board_fits_its_terminal(board: Board, width: int) -> None:
         assert fact in text, fact
 
 
+def test_long_names_keep_their_ends() -> None:
+    """Neighbours differ by the last word: what does not fit lacks its middle, and large sums lack their cents."""
+    board = Board(total=10)
+    board.take(Routes(1, 0, NOON_MS, 0, [("237", "236")]), delay_ms=90)
+    board.take(Areas(2, 0, NOON_MS, 0, [("237", 2, 23_050.0, 11_525.0)]), delay_ms=90)
+    (row,) = (line for line in shown(board, 80) if line.strip().startswith("1 "))
+    assert row.split() == ["1", "Upper…South", "Upper…North", "new", "1", "Upper…South", "2", "23,050", "11,525"]
+
+
 def test_routes_tell_how_they_moved(board: Board) -> None:
     """Up, down or new, against the list before."""
     rows = [line for line in shown(board, 160) if line.strip().startswith(("1 ", "2 ", "3 "))]
