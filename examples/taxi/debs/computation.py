@@ -123,7 +123,7 @@ class _Run:
             while self._progress.read - self._progress.done > self._ahead:
                 self._look(SECONDS_BETWEEN_LOOKS)
             if rate:
-                due += len(some) / rate
+                due = max(due, time.monotonic() - 1.0) + len(some) / rate  # a longer stall is not made up for
                 while (left := due - time.monotonic()) > 0:
                     self._look(min(left, SECONDS_BETWEEN_LOOKS))
         self._connection.flush()
