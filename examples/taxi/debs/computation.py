@@ -130,7 +130,7 @@ class _Run:
 
     def finish(self) -> None:
         """Wait until all is done, and write what is left."""
-        while self._progress.done < self._progress.read:
+        while self._measure():
             self._look(SECONDS_BETWEEN_LOOKS)
         self._write(self._results.catch_up())
 
@@ -144,11 +144,12 @@ class _Run:
         last = [record.value.number for record in self._connection.read("trips", last=1)]
         return min(last) + 1 if len(last) == topology.PARTITIONS else 0
 
-    def _measure(self) -> None:
-        """See how many trips are on their way."""
+    def _measure(self) -> int:
+        """How many trips are on their way, but for those that are not acknowledged yet."""
         lag = self._connection.lag(self._query.app.name, self._topics)
-        if lag is not None:
-            self._progress.done = max(self._progress.done, self._progress.read - sum(lag.values()))
+        left = self._progress.read if lag is None else sum(lag.values())
+        self._progress.done = max(self._progress.done, self._progress.read - left)
+        return left
 
     def _look(self, seconds: float) -> None:
         self._write(self._results.poll(seconds))
