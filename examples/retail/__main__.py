@@ -14,6 +14,7 @@ from typing import Any
 from examples.retail import topology
 from examples.retail.messages import Line
 from examples.retail.rows import SUPPLIERS, RowsError, catalogue, read_lines, write_rows
+from examples.retail.topics import Topics, program
 from streams import ConfigError, Connection, Running, StreamsError
 
 BAD_INPUT = 2
@@ -67,7 +68,7 @@ def run(options: argparse.Namespace, settings: dict[str, Any]) -> int:
         raise RowsError(f"{options.plot.parent} is no directory: name a file in one that exists with --plot.")
     path = options.lines or generated(options)
     lines = read_lines(path)
-    _, topics = topology.program("retail", **settings)
+    _, topics = program("retail", **settings)
     shop, suppliers = topology.shop(**settings), topology.suppliers(**settings)
     with shop.connect() as connection:
         missing = not_stored(lines, connection)
@@ -115,7 +116,7 @@ def not_stored(lines: list[Line], connection: Connection) -> list[Line]:
     return [line for line in lines if line.row not in stored]
 
 
-def write_catalogue(lines: list[Line], connection: Connection, topics: topology.Topics) -> None:
+def write_catalogue(lines: list[Line], connection: Connection, topics: Topics) -> None:
     """Suppliers and products, as of the first line, unless they are there."""
     began_ms = lines[0].at_ms
     for topic, wanted in ((topics.suppliers, SUPPLIERS), (topics.products, catalogue(lines))):
@@ -139,8 +140,8 @@ def work_off(programs: list[Running], connection: Connection) -> None:
 
 def _settled(programs: list[Running], connection: Connection) -> list[Any]:
     """What the topics hold, when every program has seen its own to the end."""
-    for program in programs:
-        program.catch_up()
+    for each in programs:
+        each.catch_up()
     return [topic for topic in connection.topics() if topic.name.startswith("retail")]
 
 

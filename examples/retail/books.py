@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from examples.retail.messages import PriceChange, Reorder, Shipment, Stock
-from examples.retail.topology import Topics
+from examples.retail.topics import Topics
 from streams import Connection, Record
 
 REASON = "__streams.errors.message"
@@ -61,7 +61,8 @@ def differences(path: Path, connection: Connection, topics: Topics) -> list[str]
             wrong.append(f"stock of {product}: {stock[product]} instead of {must_be[0]} lines, change {must_be[1]}")
     orders = list(connection.read(topics.reorders))
     wrong += _orders(orders, shipments)
-    wrong += _prices(list(connection.read(topics.prices)), orders)
+    first = {record.key: record.value.price for record in connection.read(topics.products)}
+    wrong += _prices(list(connection.read(topics.prices)), orders, first)
     return wrong
 
 
@@ -97,8 +98,8 @@ def _orders(records: list[Record], shipments: list[Record]) -> Iterator[str]:
         newest[record.key] = order
 
 
-def _prices(records: list[Record], orders: list[Record]) -> Iterator[str]:
-    """Every change is caused by an order, goes on from the price before, is one step, and no cause counts twice."""
+def _prices(records: list[Record], orders: list[Record], first: dict[str, float]) -> Iterator[str]:
+    """Every change is caused by an order, goes on from the price before by one step within bounds, no cause twice."""
     known = {(record.key, f"order {record.value.number}") for record in orders}
     causes: Counter[tuple[str, str]] = Counter()
     prices: dict[str, float] = {}
@@ -107,9 +108,11 @@ def _prices(records: list[Record], orders: list[Record]) -> Iterator[str]:
         causes[record.key, change.cause] += 1
         if (record.key, change.cause.partition(":")[0]) not in known:
             yield f"the price of {record.key} changed for {change.cause}, which never was"
-        if prices.setdefault(record.key, change.old) != change.old:
+        if prices.setdefault(record.key, first[record.key]) != change.old:
             yield f"the price of {record.key} went on from {change.old}, but was {prices[record.key]}"
         if abs(change.new - change.old) > 0.05 * change.old + 0.01:
             yield f"the price of {record.key} jumped from {change.old} to {change.new}"
+        if not 0.7 * first[record.key] - 0.01 < change.new < 1.3 * first[record.key] + 0.01:
+            yield f"the price of {record.key} went to {change.new} from {first[record.key]} at first"
         prices[record.key] = change.new
     yield from (f"{product}: two price changes for {cause}" for (product, cause), count in causes.items() if count > 1)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from examples.retail.rules import OPENING
-from examples.retail.topology import Topics
+from examples.retail.topics import Topics
 from streams import Connection
 
 INK, MUTED, BLUE, RED, GREEN = "#22303c", "#9aa5b1", "#2f6f9f", "#c8553d", "#5b8e4d"
