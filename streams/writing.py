@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from state.serde import Serde
 from streams.clients.base import Producer
 from streams.clients.partitioner import partitions_for
 from streams.dsl.options import Topic, ValueTimestamp
 from streams.errors import ConfigError, ProductionError, shown
-from streams.record import NO_TIMESTAMP, Record
+from streams.record import NO_TIMESTAMP, Headers, Record
 
 CHUNK = 2_000
 
@@ -35,6 +35,15 @@ class CheckedSource(Protocol):
     def records(self, topic: Topic, *, key: Any, timestamp: Any) -> Iterator[Record]:
         """The rows as records."""
         ...
+
+
+class _Columns(NamedTuple):
+    """Rows of a chunk, column by column: a record of its own for each would take longer than all the rest."""
+
+    keys: list[Any]
+    values: list[Any]
+    timestamps: list[int]
+    headers: list[Headers]
 
 
 class Writer:
@@ -62,12 +71,16 @@ class Writer:
 
         if isinstance(rows, CheckedSource):
             rows.check(topic, self._default, key=key, timestamp=timestamp)
-            given = rows.records(topic, key=key, timestamp=timestamp)
+            given: Iterator[Any] = rows.records(topic, key=key, timestamp=timestamp)
+            key_of, time_of = None, _time_getter(topic, None)
+        elif is_frame(rows):
+            given = rows_of(rows, topic, key, timestamp)
+            key_of, time_of = None, _time_getter(topic, None)
         else:
-            given = rows_of(rows, topic, key, timestamp) if is_frame(rows) else _records(rows, _getter(key), timestamp)
+            given, key_of, time_of = iter(rows), _getter(key), _time_getter(topic, timestamp)
         written = 0
         while chunk := list(islice(given, CHUNK)):
-            self._send(topic, chunk, partition)
+            self._send(topic, _columns(chunk, key_of), time_of, partition)
             written += len(chunk)
         return written
 
@@ -81,12 +94,12 @@ class Writer:
         """Wait until all is acknowledged. Raises: StreamsError for what was not."""
         self._producer.flush()
 
-    def _send(self, topic: Topic, records: Sequence[Record], only: int | None) -> None:
-        keys = _serialized([record.key for record in records], topic.key_serde or self._default, topic, "key")
-        values = _serialized([record.value for record in records], topic.value_serde or self._default, topic, "value")
-        timestamps = _timestamps(records, topic)
+    def _send(self, topic: Topic, columns: _Columns, time_of: Callable[[Any], int] | None, only: int | None) -> None:
+        keys = _serialized(columns.keys, topic.key_serde or self._default, topic, "key")
+        values = _serialized(columns.values, topic.value_serde or self._default, topic, "value")
+        timestamps = _timestamps(columns, time_of)
         for partition, chosen in self._places(topic.name, keys, only).items():
-            headers = [records[index].headers for index in chosen]
+            headers = [columns.headers[index] for index in chosen]
             too_large = self._producer.send(
                 topic.name,
                 partition,
@@ -100,7 +113,7 @@ class Writer:
                 raise ProductionError(
                     f"a record for {topic.name} is too large: raise max_request_size, and the topic's max.message.bytes",
                     node="writer",
-                    value=records[index].value,
+                    value=columns.values[index],
                 )
 
     def _places(self, topic: str, keys: Sequence[bytes | None], only: int | None) -> dict[int, list[int]]:
@@ -126,37 +139,50 @@ def _getter(field: Field | None) -> Callable[[Any], Any] | None:
     return lambda value: value[field] if isinstance(value, dict) else getattr(value, field)
 
 
-def _records(rows: Iterable[Any], key: Callable[[Any], Any] | None, timestamp: Field | int | None) -> Iterator[Record]:
-    """Rows as records: values with `key`, else Records or pairs."""
-    time_of = None if timestamp is None or isinstance(timestamp, int) else _getter(timestamp)
-    given = timestamp if isinstance(timestamp, int) else NO_TIMESTAMP
+def _time_getter(topic: Topic, timestamp: Field | int | None) -> Callable[[Any], int] | None:
+    """Finds the time of a value that came without one: as it is told, else as the topic finds it; None means now."""
+    if isinstance(timestamp, int):
+        return lambda _: timestamp
+    if timestamp is not None:
+        return _getter(timestamp)
+    return topic.timestamp.of_value if isinstance(topic.timestamp, ValueTimestamp) else None
+
+
+def _columns(rows: Sequence[Any], key_of: Callable[[Any], Any] | None) -> _Columns:
+    """Rows as columns: values with `key_of`, else Records or pairs."""
+    keys: list[Any] = []
+    values: list[Any] = []
+    timestamps: list[int] = []
+    headers: list[Headers] = []
     for row in rows:
         if isinstance(row, Record):
-            yield row
+            keys.append(row.key)
+            values.append(row.value)
+            timestamps.append(row.timestamp)
+            headers.append(row.headers)
             continue
-        if key is not None:
-            pair: Any = (key(row), row)
+        if key_of is not None:
+            keys.append(key_of(row))
+            values.append(row)
         elif isinstance(row, tuple) and len(row) == 2:
-            pair = row
+            keys.append(row[0])
+            values.append(row[1])
         else:
             raise ConfigError(
                 f"expected Records or (key, value) pairs, got {shown(row)}; to write values alone, say key=, a field's "
                 "name or a function of the value"
             )
-        yield Record(pair[0], pair[1], time_of(pair[1]) if time_of else given)
+        timestamps.append(NO_TIMESTAMP)
+        headers.append(())
+    return _Columns(keys, values, timestamps, headers)
 
 
-def _timestamps(records: Sequence[Record], topic: Topic) -> list[int]:
-    """Records without a time get the one that the topic finds in their values, else now."""
+def _timestamps(columns: _Columns, time_of: Callable[[Any], int] | None) -> list[int]:
+    """Records without a time get the one that is found in their values, else now."""
     now_ms = time.time_ns() // 1_000_000
-    of_value = topic.timestamp.of_value if isinstance(topic.timestamp, ValueTimestamp) else None
     return [
-        record.timestamp
-        if record.timestamp != NO_TIMESTAMP
-        else of_value(record.value)
-        if of_value and record.value is not None
-        else now_ms
-        for record in records
+        time_ms if time_ms != NO_TIMESTAMP else now_ms if time_of is None or value is None else time_of(value)
+        for time_ms, value in zip(columns.timestamps, columns.values, strict=True)
     ]
 
 

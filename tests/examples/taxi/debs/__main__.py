@@ -19,7 +19,9 @@ def main() -> int:
     """Run the campaign. Returns: the exit code, 1 when a list differs."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--count", type=int, default=1_000_000, help="trips")
-    options.add_argument("--taxis", type=int, default=1_500, help="size of the fleet")
+    options.add_argument(
+        "--taxis", type=int, default=300, help="size of the fleet: windows, and the recomputation, grow with it"
+    )
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--kills", type=int, default=3, help="of each kind: worker, broker, command")
     options.add_argument("--query", type=int, choices=(1, 2), action="append", help="default: both")
