@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable
-from itertools import accumulate, chain
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate, chain, pairwise
 from typing import NamedTuple
 
 from streams.clients.base import RawBatch
@@ -303,7 +303,15 @@ def _joined(batches: list[Batch]) -> Batch:
         list(chain.from_iterable(batch.values for batch in batches)),
         list(chain.from_iterable(batch.timestamps for batch in batches)),
         headers,
-        offsets=list(chain.from_iterable(batch.offsets or () for batch in batches)),
+        offsets=_joined_offsets([batch.offsets or () for batch in batches]),
         topic=batches[0].topic,
         partition=batches[0].partition,
     )
+
+
+def _joined_offsets(columns: list[Sequence[int]]) -> Sequence[int]:
+    """Offsets of batches that follow one another: a range where all are, and none is missing."""
+    ranges = [column for column in columns if isinstance(column, range)]
+    if len(ranges) == len(columns) and all(one.stop == other.start for one, other in pairwise(ranges)):
+        return range(ranges[0].start, ranges[-1].stop)
+    return list(chain.from_iterable(columns))
