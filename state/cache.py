@@ -7,7 +7,8 @@ except by the time it takes.
 all at once, in the order of each key's last update; only then are they logged and forwarded. What is let go and when
 is defined by `RecordCacheBudget` alone. Sizes are counted as Kafka counts them. Below half of a large budget, an update
 is not measured again where all values are of one length; where they are not, within so many updates of the store that
-an eviction comes late only if these make their values grow by more than 1 KiB each (4 MiB in all, of a budget of 10).
+an eviction comes late only if these make their values grow by more than 1 KiB each (4 MiB, and a batch's, of a budget
+of 10).
 """
 
 from __future__ import annotations
@@ -277,7 +278,7 @@ class RecordCache:
         """Replace updates of distinct `entries` that have values here, by values: as `put` one by one.
 
         `touched` are the same entries update by update: the last one of each gives its place. While the cache is `roomy`
-        only. At the speed of C, and without both orders, which nobody sees before the next commit.
+        only. At the speed of C, and without places in both orders, which mostly nobody asks for before the next commit.
         """
         assert self._budget.roomy, "puts count one by one when room is short"
         if self._cause_bytes != self._budget.cause_bytes or (self._read and not self._read.isdisjoint(entries)):

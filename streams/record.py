@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import compress
+from itertools import chain, compress, pairwise
 from typing import Any, NamedTuple
 
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -166,3 +166,29 @@ class Batch:
             self.partition,
             self.offsets[index] if self.offsets else -1,
         )
+
+
+def joined(batches: list[Batch]) -> Batch:
+    """Batches of one partition as one."""
+    if len(batches) == 1:
+        return batches[0]
+    headers = None
+    if any(batch.headers for batch in batches):
+        headers = [entry for batch in batches for entry in (batch.headers or [()] * len(batch))]
+    return Batch(
+        list(chain.from_iterable(batch.keys for batch in batches)),
+        list(chain.from_iterable(batch.values for batch in batches)),
+        list(chain.from_iterable(batch.timestamps for batch in batches)),
+        headers,
+        offsets=_joined_offsets([batch.offsets or () for batch in batches]),
+        topic=batches[0].topic,
+        partition=batches[0].partition,
+    )
+
+
+def _joined_offsets(columns: list[Sequence[int]]) -> Sequence[int]:
+    """Offsets of batches that follow one another: a range where all are, and none is missing."""
+    ranges = [column for column in columns if isinstance(column, range)]
+    if len(ranges) == len(columns) and all(one.stop == other.start for one, other in pairwise(ranges)):
+        return range(ranges[0].start, ranges[-1].stop)
+    return list(chain.from_iterable(columns))

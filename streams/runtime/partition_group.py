@@ -11,11 +11,11 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable
-from itertools import accumulate, chain
+from itertools import accumulate
 from typing import NamedTuple
 
 from streams.clients.base import RawBatch
-from streams.record import NO_TIMESTAMP, Batch, Record, TopicPartition
+from streams.record import NO_TIMESTAMP, Batch, Record, TopicPartition, joined
 
 Deserialize = Callable[[Batch, int], Batch]
 """Raw columns and the partition time before them; the answer may hold fewer records."""
@@ -158,7 +158,7 @@ class PartitionQueue:
             raw = self._raw.popleft()
             columns.append(raw.columns())
             after, size, records = raw.next_offset, size + raw.size, records + len(columns[-1])
-        return (columns[0] if len(columns) == 1 else _joined(columns)), after, size
+        return joined(columns), after, size
 
 
 class Interleaved(NamedTuple):
@@ -291,19 +291,3 @@ def _turns(first: list[int], second: list[int], limit: int, due: int) -> list[in
 def _maxima(timestamps: list[int]) -> list[int]:
     """The highest timestamp up to each record: mostly its own."""
     return timestamps if timestamps == sorted(timestamps) else list(accumulate(timestamps, max))
-
-
-def _joined(batches: list[Batch]) -> Batch:
-    """Batches of one partition as one."""
-    headers = None
-    if any(batch.headers for batch in batches):
-        headers = [entry for batch in batches for entry in (batch.headers or [()] * len(batch))]
-    return Batch(
-        list(chain.from_iterable(batch.keys for batch in batches)),
-        list(chain.from_iterable(batch.values for batch in batches)),
-        list(chain.from_iterable(batch.timestamps for batch in batches)),
-        headers,
-        offsets=list(chain.from_iterable(batch.offsets or () for batch in batches)),
-        topic=batches[0].topic,
-        partition=batches[0].partition,
-    )

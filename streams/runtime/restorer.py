@@ -17,11 +17,13 @@ from typing import NamedTuple, Protocol
 
 from streams.clients.base import Consumer, RawBatch
 from streams.errors import ChangelogLost, ClientError, OffsetOutOfRange, TaskCorrupted
-from streams.record import TopicPartition
+from streams.record import TopicPartition, joined
 from streams.runtime.task import Changelog, Task, TaskId
 
 SLICE_S = 0.05
 """How long one turn may apply records."""
+WRITTEN_BYTES = 1 << 20
+"""How much of what was fetched goes into a store at once."""
 
 
 class RestoreListener(Protocol):
@@ -136,7 +138,7 @@ class Restorer:
             self._fetch(timeout_s)
             until = self._clock() + SLICE_S
             while self._fetched:
-                self._apply(self._fetched.popleft())
+                self._apply(self._next_batches())
                 if self._clock() >= until:
                     break
             self._advance()
@@ -178,16 +180,29 @@ class Restorer:
         except OffsetOutOfRange as error:
             raise TaskCorrupted(f"the changelog no longer has what a store needs: {error}") from error
 
-    def _apply(self, batch: RawBatch) -> None:
-        partition = TopicPartition(batch.topic, batch.partition)
+    def _next_batches(self) -> list[RawBatch]:
+        """The next batches of one partition, written at once: keys that come again are written once, and sorted ones fast."""
+        first = self._fetched.popleft()
+        batches, size = [first], first.size
+        while self._fetched and size < WRITTEN_BYTES:
+            following = self._fetched[0]
+            if (following.topic, following.partition) != (first.topic, first.partition):
+                break
+            batches.append(self._fetched.popleft())
+            size += following.size
+        return batches
+
+    def _apply(self, batches: list[RawBatch]) -> None:
+        last = batches[-1]
+        partition = TopicPartition(last.topic, last.partition)
         restore = self._restores.get(partition)
         if restore is None:
             return
-        columns = batch.columns()
+        columns = joined([batch.columns() for batch in batches])
         assert columns.offsets is not None, "fetched records have offsets"
-        if batch.next_offset > restore.end:
+        if last.next_offset > restore.end:
             columns = columns.slice(0, sum(offset < restore.end for offset in columns.offsets))
-        restore.position = min(batch.next_offset, restore.end)
+        restore.position = min(last.next_offset, restore.end)
         restore.records += len(columns)
         restore.changelog.store.restore(columns.keys, columns.values, columns.timestamps, restore.position)
         self._moved_at = self._clock()

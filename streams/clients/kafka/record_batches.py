@@ -26,6 +26,8 @@ TRANSACTIONAL, CONTROL = 0x10, 0x20
 ABORT_MARKER = 0
 _HEADER = struct.Struct(">qiiBIhiqqq")
 """base offset, length, leader epoch, magic, CRC, attributes, last offset delta, first and max timestamp, producer id"""
+_OFFSETS = struct.Struct(">q15xi30xi")
+"""base offset, last offset delta, count of records"""
 _MARKER = struct.Struct(">hh")
 
 
@@ -61,8 +63,13 @@ class FetchedBatch:
         values: list[Any] = []
         timestamps: list[int] = []
         headers: dict[int, Headers] = {}
+        offsets = self._known_offsets()
         add_key, add_value, add_timestamp = keys.append, values.append, timestamps.append
-        for record in self._records():
+        records = self._records()
+        if offsets is None:
+            records = list(records)
+            offsets = [record.offset for record in records]
+        for record in records:
             add_key(record.key)
             add_value(record.value)
             add_timestamp(record.timestamp)
@@ -73,7 +80,7 @@ class FetchedBatch:
             values,
             timestamps,
             [headers.get(index, ()) for index in range(len(keys))] if headers else None,
-            offsets=self._offsets(len(keys)),
+            offsets=offsets,
             topic=self.topic,
             partition=self.partition,
         )
@@ -86,11 +93,18 @@ class FetchedBatch:
             return [record for record in records if record.offset >= self.first_offset]
         return records
 
-    def _offsets(self, count: int) -> Sequence[int]:
-        """The offset of each record: mostly all from the first to the last."""
-        if count == self.next_offset - self.first_offset:
+    def _known_offsets(self) -> Sequence[int] | None:
+        """The offset of each record as far as headers tell: None where records are missing in between.
+
+        Mostly those are all from the first to the last; the end of a transaction takes one between two batches.
+        """
+        spans = [_OFFSETS.unpack_from(view) for view in self._views]
+        if any(last_delta + 1 != count for _, last_delta, count in spans):
+            return None
+        ranges = [range(max(base, self.first_offset), base + count) for base, _, count in spans]
+        if sum(map(len, ranges)) == self.next_offset - self.first_offset:
             return range(self.first_offset, self.next_offset)
-        return [record.offset for record in self._records()]
+        return list(chain.from_iterable(ranges))
 
 
 class Fetched(NamedTuple):

@@ -96,6 +96,26 @@ def test_aborted_transactions_are_invisible() -> None:
     assert values(data) == ([b"bad", b"good", b"fine"], 5)
 
 
+@pytest.mark.parametrize("position", [0, 1, 5])
+def test_offsets_are_right_around_markers_and_where_compaction_took_records(position: int) -> None:
+    """A marker lies between two batches, records are missing in the third; reading may begin anywhere."""
+    compacted = DefaultRecordBatchBuilder(2, 0, 0, -1, 0, 0, 1 << 20)
+    for at in (0, 3, 4):
+        compacted.append(at, 6 + at, b"k", b"c", [])
+    last = bytearray(compacted.build())
+    struct.pack_into(">q", last, 0, 6)
+    struct.pack_into(">I", last, 17, crc32c(memoryview(last)[21:]))
+    first = record_batch(0, [b"a", b"b", b"c"], producer=9, attributes=TRANSACTIONAL) + marker(3, 9, 1)
+    for data, expected in (
+        (first + record_batch(4, [b"d", b"e"]), [0, 1, 2, 4, 5]),
+        (first + record_batch(4, [b"d", b"e"]) + bytes(last), [0, 1, 2, 4, 5, 6, 9, 10]),
+    ):
+        (batch,) = split(PARTITION, data, position, None).batches
+        columns = batch.columns()
+        assert list(columns.offsets or ()) == [offset for offset in expected if offset >= position]
+        assert columns.timestamps == list(columns.offsets or ())
+
+
 def test_a_marker_alone_still_moves_the_position() -> None:
     """A batch without records carries the position past it."""
     (batch,) = split(PARTITION, marker(4, 9, 1), 4, None).batches
