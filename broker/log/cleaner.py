@@ -4,21 +4,23 @@ What may be compacted ends before the active segment, before the last stable off
 `min.compaction.lag.ms`. A log is compacted when the share of bytes not compacted yet reaches `min.cleanable.dirty.ratio`.
 Runs of segments that became small are merged. How far each log is compacted lies in `cleaner-offset-checkpoint`.
 
-Rules: `plan` and `finish` run on the event loop, `run_plan` anywhere: it reads closed segments and writes `.cleaned` files,
-nothing else. A swap survives a crash at any point (`broker.log.swap`).
+Rules: `plan` and `swap` run on the event loop, `run_plan` and what `swap` yields anywhere: they read closed segments and
+write `.cleaned` files, or wait for the disk, nothing else. A swap survives a crash at any point (`broker.log.swap`).
 Source: Kafka's LogCleaner, LogCleanerManager, Cleaner.
 """
 
 import asyncio
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from broker.log.checkpoints import read_offsets, write_offsets
+from broker.halting import halt
+from broker.log.checkpoints import read_offsets, sync_directory, write_offsets
 from broker.log.compaction import Compactor, Horizon, LastWord, LatestOffsets, Transactions, note_latest
 from broker.log.config import LogConfig
 from broker.log.directory import LogDirectory
@@ -26,7 +28,7 @@ from broker.log.open_files import OpenFiles
 from broker.log.partition_log import PartitionLog
 from broker.log.scan import mapped
 from broker.log.segment import MAX_RELATIVE_OFFSET, Segment
-from broker.log.swap import CLEANED, swap_in
+from broker.log.swap import CLEANED, DELETED, announce, put_in_place, remove_old, withdraw
 from broker.log.transaction_index import AbortedTransaction
 from broker.protocol.record_batch import BatchHeader, assigned_prefix, headers_in
 
@@ -173,22 +175,52 @@ def _compact_into(segment: Segment, source: Source, compactor: Compactor, is_las
         segment.append(prefix, memoryview(batch)[_PREFIX_BYTES:], header.last_offset, header.max_timestamp)
 
 
-def finish(log: PartitionLog, plan: Plan, outcome: Outcome) -> bool:
-    """Put the new segments in place; False, and nothing done, if the log lost some of the old ones meanwhile."""
+def swap(log: PartitionLog, plan: Plan, outcome: Outcome) -> Generator[Callable[[], None], None, bool]:
+    """Put the new segments in place, step by step; yields what waits for the disk, to be called before the next step.
+
+    Returns False, and nothing is done, if the log lost some of the old segments meanwhile. A disk that refuses (thrown in)
+    leaves the old ones. Raises: OSError.
+    """
     present = {segment.base_offset: segment for segment in log.segments.inactive}
     if log.deleted or any(source.base_offset not in present for group in plan.groups for source in group):
-        for path in plan.directory.glob(f"*{CLEANED}"):
-            path.unlink()
+        withdraw(plan.directory)
         return False
-    for group, base in zip(plan.groups, outcome.bases, strict=True):
-        old = [present[source.base_offset] for source in group]
-        for segment in old:
+    groups = [[present[source.base_offset] for source in group] for group in plan.groups]
+    log.swapping = True
+    try:
+        for base in outcome.bases:
+            announce(plan.directory, base)
+        yield partial(sync_directory, plan.directory)
+        _move(groups, DELETED)
+        yield partial(sync_directory, plan.directory)
+    except OSError:
+        if not log.deleted:
+            _move(groups, "")
+            withdraw(plan.directory)
+        raise
+    finally:
+        log.swapping = False
+    try:
+        _replace(log, plan, groups, outcome)
+    except OSError as error:
+        halt(f"{log.name}: compacted segments cannot be put in place ({error})")
+    yield partial(remove_old, plan.directory)
+    return True
+
+
+def _move(groups: list[list[Segment]], suffix: str) -> None:
+    for segment in chain.from_iterable(groups):
+        segment.move(suffix)
+
+
+def _replace(log: PartitionLog, plan: Plan, groups: list[list[Segment]], outcome: Outcome) -> None:
+    for group, base in zip(groups, outcome.bases, strict=True):
+        for segment in group:
             segment.retire()
-        swap_in(plan.directory, base, [source.base_offset for source in group])
+        put_in_place(plan.directory, base)
         new = Segment(plan.directory, base, log.files, index_interval_bytes=plan.index_interval_bytes)
         new.attach()
-        log.replace_segments(old, new)
-    return True
+        log.replace_segments(group, new)
 
 
 class Cleaner:
@@ -199,17 +231,16 @@ class Cleaner:
         self._loop = loop
         self._path = directory.path / CLEANED_UP_TO
         self._cleaned_up_to = read_offsets(self._path)
-        self._running: asyncio.Future[Outcome] | None = None
+        self._running: asyncio.Task[None] | None = None
 
-    def look(self, now_ms: int) -> asyncio.Future[Outcome] | None:
+    def look(self, now_ms: int) -> asyncio.Task[None] | None:
         """Begin the most rewarding compaction, unless one is running; None if there is nothing to do."""
         if self._running is not None:
             return None
         for log in sorted(self._compacted_logs(), key=self._dirty_bytes, reverse=True):
             chosen = plan(log, self._cleaned_up_to.get((log.topic, log.partition), 0), now_ms)
             if chosen is not None:
-                self._running = self._loop.run_in_executor(None, run_plan, chosen)
-                self._running.add_done_callback(lambda done, log=log, chosen=chosen: self._finished(log, chosen, done))  # type: ignore[misc]
+                self._running = self._loop.create_task(self._compact(log, chosen))
                 return self._running
         return None
 
@@ -220,23 +251,42 @@ class Cleaner:
         cleaned = self._cleaned_up_to.get((log.topic, log.partition), 0)
         return sum(segment.size for segment in log.segments.inactive if segment.base_offset >= cleaned)
 
-    def _finished(self, log: PartitionLog, chosen: Plan, done: asyncio.Future[Outcome]) -> None:
-        self._running = None
-        if done.cancelled():
-            return
-        error = done.exception()
-        if error is not None:
-            logger.error("%s: compaction failed and is tried again later: %s", log.name, error)
-            return
-        outcome = done.result()
-        if finish(log, chosen, outcome):
-            self._cleaned_up_to[log.topic, log.partition] = chosen.end_offset
-            live = {(kept.topic, kept.partition) for kept in self._directory.logs()}
-            write_offsets(self._path, {key: offset for key, offset in self._cleaned_up_to.items() if key in live})
-            logger.info(
-                "%s: compacted up to offset %d, %d bytes became %d",
-                log.name,
-                chosen.end_offset,
-                outcome.bytes_before,
-                outcome.bytes_after,
-            )
+    async def _compact(self, log: PartitionLog, chosen: Plan) -> None:
+        try:
+            outcome = await self._loop.run_in_executor(None, run_plan, chosen)
+            if await self._swap(log, chosen, outcome):
+                await self._note(log, chosen, outcome)
+        except Exception as error:
+            if not log.deleted:
+                logger.error("%s: compaction failed and is tried again later: %s", log.name, error)
+        finally:
+            self._running = None
+
+    async def _swap(self, log: PartitionLog, chosen: Plan, outcome: Outcome) -> bool:
+        steps = swap(log, chosen, outcome)
+        try:
+            wait_for_disk = next(steps)
+            while True:
+                try:
+                    await self._loop.run_in_executor(None, wait_for_disk)
+                except OSError as error:
+                    steps.throw(error)
+                if log.deleted:
+                    steps.close()
+                    return False
+                wait_for_disk = next(steps)
+        except StopIteration as done:
+            return bool(done.value)
+
+    async def _note(self, log: PartitionLog, chosen: Plan, outcome: Outcome) -> None:
+        self._cleaned_up_to[log.topic, log.partition] = chosen.end_offset
+        live = {(kept.topic, kept.partition) for kept in self._directory.logs()}
+        kept = {key: offset for key, offset in self._cleaned_up_to.items() if key in live}
+        await self._loop.run_in_executor(None, write_offsets, self._path, kept)
+        logger.info(
+            "%s: compacted up to offset %d, %d bytes became %d",
+            log.name,
+            chosen.end_offset,
+            outcome.bytes_before,
+            outcome.bytes_after,
+        )

@@ -6,12 +6,14 @@ the broker, the more appends share one sync.
 
 Modes: `group-commit` as described; `interval` commits at once and syncs now and then; `os` commits at once and leaves
 syncing to the operating system. A sync that fails takes the appends of its round back: they were neither acknowledged nor
-seen, and producers retry them.
+seen, and producers retry them. Where that is not possible, because the disk refuses it or because they were acknowledged
+already, the process halts, unless the disk is only full: a second sync would succeed without having the bytes.
 
 Rules: state belongs to the event loop; the thread sees a list of descriptors and nothing else.
 """
 
 import asyncio
+import errno
 import logging
 import os
 from collections.abc import Sequence
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from broker.errors import BrokerError, ErrorCode
+from broker.halting import halt
 from broker.log.checkpointing import Checkpoint
 from broker.log.checkpoints import sync_partition_directory
 from broker.log.log_reader import Mark
@@ -33,6 +36,7 @@ GROUP_COMMIT = "group-commit"
 INTERVAL = "interval"
 OPERATING_SYSTEM = "os"
 MODES = (GROUP_COMMIT, INTERVAL, OPERATING_SYSTEM)
+DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Logs(Protocol):
@@ -138,14 +142,24 @@ class Flusher:
                 part.log.recovery_point = max(part.log.recovery_point, part.mark.offset)
                 part.log.commit(part.mark)
         else:
-            logger.error(
-                "the disk failed to sync %d partitions; what was not acknowledged is taken back: %s", len(work), error
-            )
-            behind, self._dirty = self._dirty, {}  # what is appended in answer to the failure is for the next round
-            for log in {part.log: None for part in work} | behind:
-                log.directory_dirty = True  # whatever of it was lost
-                log.take_back()
+            self._take_back(work, error)
         self._settle(error)
+
+    def _take_back(self, work: Sequence[_Work], error: BaseException) -> None:
+        logger.error(
+            "the disk failed to sync %d partitions; what was not acknowledged is taken back: %s", len(work), error
+        )
+        if self.mode != GROUP_COMMIT:
+            _halt_unless_full(error, "acknowledged records may not be on disk")
+        behind, self._dirty = self._dirty, {}  # what is appended in answer to the failure is for the next round
+        for log in {part.log: None for part in work} | behind:
+            log.directory_dirty = True  # whatever of it was lost
+            try:
+                log.take_back()
+            except OSError as refused:
+                halt(
+                    f"{log.name}: the disk failed to sync ({error}), and to take back what it did not sync ({refused})"
+                )
 
     def _settle(self, error: BaseException | None) -> None:
         waiting, self._under_way = self._under_way, None
@@ -179,6 +193,7 @@ class Flusher:
         if error is None:
             checkpoint.finish()
         else:
+            _halt_unless_full(error, "a checkpoint failed, so what it was to vouch for may not be on disk")
             logger.warning("a checkpoint could not be written and is tried again later: %s", error)
 
     async def drain(self) -> None:
@@ -204,6 +219,11 @@ def _sync(descriptors: Sequence[int], directories: Sequence[Path]) -> None:
     for directory in directories:
         with suppress(FileNotFoundError):  # deleted meanwhile
             sync_partition_directory(directory)
+
+
+def _halt_unless_full(error: BaseException, what: str) -> None:
+    if isinstance(error, OSError) and error.errno not in DISK_IS_FULL:
+        halt(f"{what}: {error}")
 
 
 def _look_at_failure(future: asyncio.Future[None]) -> None:

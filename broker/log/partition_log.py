@@ -122,6 +122,7 @@ class PartitionLog:
         self.on_taken_back: Listener = _nobody
         self.directory_dirty = True
         self.deleted = False
+        self.swapping = False  # closed segments are being replaced, and none may be removed
         self._reader = LogReader(segments)
         self._committed = Mark(log_end_offset, segments.active, segments.active.size)
         self.config = config
@@ -371,7 +372,8 @@ class PartitionLog:
             )
         if target > self.log_start_offset:
             self._start_at(target)
-            self._drop(min(self._below(target), len(self.segments) - 1))
+            if not self.swapping:  # or retention drops them later
+                self._drop(min(self._below(target), len(self.segments) - 1))
         return self.log_start_offset
 
     def _below(self, offset: int) -> int:
@@ -379,6 +381,8 @@ class PartitionLog:
 
     def apply_retention(self, now_ms: int) -> int:
         """Remove the segments that are too old or too much; how many."""
+        if self.swapping:
+            return 0
         ages = [self._age(segment) for segment in self.segments]
         count = expired(
             ages, self._config, log_start=self.log_start_offset, committed=self.high_watermark, now_ms=now_ms

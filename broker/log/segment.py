@@ -9,10 +9,12 @@ the event loop; only `sync` may run in another thread.
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from broker.errors import BrokerError, ErrorCode
+from broker.halting import halt
 from broker.log.index import OffsetIndex, TimeIndex
 from broker.log.open_files import OpenFiles
 from broker.log.transaction_index import TransactionIndex
@@ -144,9 +146,16 @@ class Segment:
                 while written < size:
                     written += os.pwrite(self.descriptor, whole[written:], self.size + written)
         except OSError as error:
-            if self._descriptor != _CLOSED:
-                os.ftruncate(self._descriptor, self.size)
+            self._undo_write(error)
             raise BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, f"cannot write {self._path}: {error.strerror}") from error
+
+    def _undo_write(self, error: OSError) -> None:
+        if self._descriptor == _CLOSED:
+            return
+        try:
+            os.ftruncate(self._descriptor, self.size)
+        except OSError as refused:
+            halt(f"{self._path} cannot be written ({error}), nor cut back to what was ({refused})")
 
     def read(self, position: int, size: int) -> bytes:
         """Bytes of the file."""
@@ -290,6 +299,14 @@ class Segment:
         if self._deleted:
             self.release_file()
 
+    def move(self, suffix: str) -> None:
+        """Give all files names that end in `suffix`, under which they are read on."""
+        self.index.forget()
+        self.time_index.forget()
+        for index in (self.index, self.time_index, self.transactions):
+            index.path = _moved(index.path, suffix)
+        self._path = str(_moved(self.path, suffix))
+
     def retire(self) -> None:
         """The segment is used no more: close its file as soon as nobody works with it."""
         self._deleted = True
@@ -303,3 +320,12 @@ class Segment:
         self.retire()
         for path in (self.path, self.index.path, self.time_index.path, self.transactions.path):
             path.unlink(missing_ok=True)
+
+
+def _moved(path: Path, suffix: str) -> Path:
+    """The new path of a file, which may not exist."""
+    stem, kind, *_ = path.name.split(".")
+    target = path.with_name(f"{stem}.{kind}{suffix}")
+    with suppress(FileNotFoundError):
+        path.replace(target)
+    return target

@@ -2,7 +2,10 @@
 
     N.log.cleaned    being written; worthless after a crash
     N.log.swap       whole and synced: from here on the new segment counts
+    M.log.deleted    an old segment that is still read; gone after a crash
     N.log            the old segments are gone, the name is the usual one
+
+Between two of these the directory is synced, which whoever swaps does in a thread.
 
 Rules: file names only. Which old segments a swap replaces is told by offsets: those from its base to its last offset.
 Source: Kafka's UnifiedLog.replaceSegments and LogLoader.
@@ -17,17 +20,38 @@ from broker.protocol.record_batch import batch_spans
 CLEANED = ".cleaned"
 SWAP = ".swap"
 LOG_SUFFIXES = (".log", ".index", ".timeindex", ".txnindex")
-_LEFTOVERS = (CLEANED, ".tmp", ".deleted")
+DELETED = ".deleted"
+_LEFTOVERS = (CLEANED, ".tmp", DELETED)
 
 
-def swap_in(directory: Path, base: int, replaced: list[int]) -> None:
-    """Let the `.cleaned` files of `base` take the place of the segments at `replaced`."""
-    for suffix in reversed(LOG_SUFFIXES):
-        path = _file(directory, base, suffix + CLEANED)
-        if path.exists():
-            path.replace(_file(directory, base, suffix + SWAP))
+def announce(directory: Path, base: int) -> None:
+    """`.cleaned` becomes `.swap`, the `.log` last; to be synced before an old segment goes."""
+    _rename(directory, base, CLEANED, SWAP)
+
+
+def put_in_place(directory: Path, base: int) -> None:
+    """`.swap` becomes the usual name, once it is durable that the old segments have lost theirs."""
+    _rename(directory, base, SWAP, "")
+
+
+def withdraw(directory: Path) -> None:
+    """Forget new segments that are not in place."""
+    for path in (*directory.glob(f"*{CLEANED}"), *directory.glob(f"*{SWAP}")):
+        path.unlink(missing_ok=True)
+
+
+def remove_old(directory: Path) -> None:
+    """Make the new names durable, then remove what they replaced."""
     sync_directory(directory)
-    _complete(directory, base, replaced)
+    for path in directory.glob(f"*{DELETED}"):
+        path.unlink(missing_ok=True)
+
+
+def _rename(directory: Path, base: int, old: str, new: str) -> None:
+    for suffix in reversed(LOG_SUFFIXES):
+        path = _file(directory, base, suffix + old)
+        if path.exists():
+            path.replace(_file(directory, base, suffix + new))
 
 
 def finish_swaps(directory: Path) -> None:
@@ -51,10 +75,7 @@ def _complete(directory: Path, base: int, replaced: list[int]) -> None:
         for suffix in reversed(LOG_SUFFIXES):
             _file(directory, old, suffix).unlink(missing_ok=True)
     sync_directory(directory)  # or a power failure could bring back an old segment beside the new one that replaced it
-    for suffix in reversed(LOG_SUFFIXES):
-        path = _file(directory, base, suffix + SWAP)
-        if path.exists():
-            path.replace(_file(directory, base, suffix))
+    put_in_place(directory, base)
     sync_directory(directory)
 
 

@@ -44,7 +44,14 @@ def keyed(
 
 def compact(log: PartitionLog, now_ms: int = NOW_MS, first_dirty: int = 0) -> bool:
     plan = cleaner.plan(log, first_dirty, now_ms)
-    return plan is not None and cleaner.finish(log, plan, cleaner.run_plan(plan))
+    if plan is None:
+        return False
+    steps = cleaner.swap(log, plan, cleaner.run_plan(plan))
+    while True:
+        try:
+            next(steps)()
+        except StopIteration as done:
+            return bool(done.value)
 
 
 def records_of(log: PartitionLog) -> list[tuple[int, str, str | None]]:
@@ -216,17 +223,48 @@ def test_a_crash_at_any_file_of_a_swap(tmp_path: Path) -> None:
 
 
 def interrupted_swaps(folder: Path, plan: cleaner.Plan, steps: int) -> None:
-    """Do the first renames and removals of the first group's swap, as `swap_in` orders them, and stop."""
+    """Do the first renames of the first group's swap, as `cleaner.swap` orders them, and stop."""
     base = f"{plan.groups[0][0].base_offset:020d}"
     suffixes = (".txnindex", ".timeindex", ".index", ".log")
-    moves: list[tuple[str, str | None]] = [(f"{base}{s}.cleaned", f"{base}{s}.swap") for s in suffixes]
-    moves += [(f"{source.base_offset:020d}{s}", None) for source in plan.groups[0] for s in suffixes]
+    moves = [(f"{base}{s}.cleaned", f"{base}{s}.swap") for s in suffixes]
+    for source in plan.groups[0]:
+        name = f"{source.base_offset:020d}"
+        moves += [(f"{name}{s}", f"{name}{s}.deleted") for s in suffixes]
     moves += [(f"{base}{s}.swap", f"{base}{s}") for s in suffixes]
-    moves = [(old, new) for old, new in moves if new or (folder / old).exists()]
+    moves = [(old, new) for old, new in moves if not old.endswith(".log") or (folder / old).exists()]
     for old, new in moves[: steps * len(moves) // 11]:
         path = folder / old
         if path.exists():
-            path.unlink() if new is None else path.replace(folder / new)
+            path.replace(folder / new)
+
+
+def test_readers_between_the_steps_of_a_swap(make_log: MakeLog) -> None:
+    """While a swap waits for the disk the old records are read on, nothing is removed, and a refusal leaves all as it was."""
+    log = make_log(**COMPACT)
+    for number in range(20):
+        log.append(keyed(("a", str(number)), (str(number), "x")), now_ms=NOW_MS)
+    old = records_of(log)
+    for refused in (0, 1, None):
+        plan = cleaner.plan(log, 0, NOW_MS)
+        assert plan is not None
+        steps = cleaner.swap(log, plan, cleaner.run_plan(plan))
+        for number in range(2):
+            wait_for_disk = next(steps)
+            log.release()  # files are opened anew, by the names they have now
+            assert records_of(log) == old
+            assert log.apply_retention(NOW_MS + 10**12) == 0
+            if number == refused:
+                with pytest.raises(OSError, match="refused"):
+                    steps.throw(OSError("refused"))
+                break
+            wait_for_disk()
+        else:
+            next(steps)()
+            assert list(steps) == []
+        log.release()
+        assert (records_of(log) == old) is (refused is not None)
+    assert records_of(log) == naive(old, log.segments.active.base_offset, horizon_passed=False)
+    assert not [path for path in log.directory.iterdir() if path.suffix in {".swap", ".cleaned", ".deleted"}]
 
 
 def test_the_cleaner_remembers_how_far_it_got(tmp_path: Path) -> None:
