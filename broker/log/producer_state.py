@@ -63,6 +63,11 @@ class Producer:
         """Sequence of the last record of this epoch; -1 before the first."""
         return self.batches[-1].last_sequence if self.batches else NO_SEQUENCE
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it has no transaction open and nothing written in its epoch."""
+        return self.transaction_start == NO_OFFSET and not self.batches
+
     def duplicate_of(self, header: BatchHeader) -> CachedBatch | None:
         """The cached batch that a batch repeats."""
         if header.producer_epoch != self.epoch:
@@ -104,12 +109,17 @@ class ProducerState:
         """Producer id -> first offset."""
         return dict(self._open)
 
-    def check(self, header: BatchHeader) -> CachedBatch | None:
+    def check(self, header: BatchHeader, *, joins: bool = False) -> CachedBatch | None:
         """Whether a client's batch may be appended: None if so, the batch it repeats if it does.
+
+        `joins`: a partition joins a transaction by being written to, and each transaction has an epoch of its own, so the
+        first sequence is 0 also where nothing is known of the producer.
 
         Raises: BrokerError with INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER or INVALID_TXN_STATE.
         """
         producer = self.producers.get(header.producer_id)
+        if joins and header.is_transactional and header.base_sequence and (producer is None or producer.is_fresh):
+            raise _out_of_order(header, 0)
         if producer is None:
             return None
         duplicate = producer.duplicate_of(header)

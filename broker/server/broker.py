@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from broker.config import BrokerConfig, parse_listener
+from broker.config import SETTINGS, BrokerConfig, parse_listener
 from broker.coordinators.group_coordinator import GroupCoordinator
 from broker.coordinators.runtime import Done, Marker
 from broker.coordinators.transaction import MAX_EPOCH
@@ -70,7 +70,7 @@ class Broker:
         self.directory = LogDirectory.open(data_directory, defaults, on_message=logger.warning)
         self.dynamic = Dynamic(data_directory)
         self.dynamic.open()
-        self.config = config = config.with_values(self.dynamic.settings_of(config.node_id))
+        self.config = config = config.with_values(self._dynamic_settings(config.node_id))
         self.directory.on_advance = self.delayed.advanced
         self.directory.on_taken_back = self._taken_back
         self.flusher = Flusher(self.directory, loop, mode=config.log_flush, interval_ms=config.log_flush_interval_ms)
@@ -97,10 +97,14 @@ class Broker:
         self.dynamic.brokers[name] = settings
         self.dynamic.write()
         before = self.config
-        self.config = self.static_config.with_values(self.dynamic.settings_of(before.node_id))
+        self.config = self.static_config.with_values(self._dynamic_settings(before.node_id))
         self.catalog.reconfigure(self.config)
         if self.config.log_cleaner_enable and before.log_cleaner_backoff_ms != self.config.log_cleaner_backoff_ms:
             self._housekeeping.every(self.config.log_cleaner_backoff_ms, "compaction", self._compact)
+
+    def _dynamic_settings(self, node_id: int) -> dict[str, str]:
+        """Those that mean something here."""
+        return {name: text for name, text in self.dynamic.settings_of(node_id).items() if name in SETTINGS}
 
     def _internal_topic(self, name: str, partitions: int) -> Topic:
         return self.catalog.topics.get(name) or self.catalog.create(name, partitions)

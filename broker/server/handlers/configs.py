@@ -10,11 +10,13 @@ from typing import Any
 
 from broker.config import DYNAMIC, GROUP_DEFAULTS, SETTINGS, TOPIC_DEFAULTS
 from broker.errors import BrokerError, ConfigError, ErrorCode
+from broker.kept_settings import KEPT_DYNAMIC, KEPT_SETTINGS
 from broker.log.config import TOPIC_SETTINGS, TopicSetting, unknown_setting
 from broker.metadata import Topic
 from broker.protocol.bodies import Body
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange
+from broker.server.handlers import loggers
 
 TOPIC = 2
 BROKER = 4
@@ -74,7 +76,7 @@ def describe(broker: Broker, _: Exchange, request: Any) -> Body:
             result["configs"] = [
                 _shown(entry, synonyms=synonyms, documentation=documentation)
                 for entry in _entries(broker, resource)
-                if resource.configuration_keys is None or entry["name"] in resource.configuration_keys
+                if not resource.configuration_keys or entry["name"] in resource.configuration_keys
             ]
         except BrokerError as error:
             result.update(error_code=error.code, error_message=error.message or None)
@@ -97,8 +99,12 @@ def _entries(broker: Broker, resource: Any) -> Iterable[dict[str, Any]]:
     if resource.resource_type == BROKER:
         _check_broker_name(broker, resource.resource_name)
         return _broker_entries(broker) if resource.resource_name else _default_entries(broker)
+    if resource.resource_type == BROKER_LOGGER:
+        return loggers.entries(broker.config.node_id, resource.resource_name)
     if resource.resource_type == GROUP:
         return _group_entries(broker, resource.resource_name)
+    if resource.resource_type == CLIENT_METRICS and resource.resource_name:
+        return ()
     raise BrokerError(ErrorCode.INVALID_REQUEST, f"resources of type {resource.resource_type} have no settings here")
 
 
@@ -126,23 +132,30 @@ def _broker_entries(broker: Broker) -> Iterable[dict[str, Any]]:
     for name, setting in SETTINGS.items():
         synonyms = _broker_synonyms(broker, name)
         yield _entry(setting, synonyms[0]["value"], synonyms[0]["source"], synonyms, read_only=name not in DYNAMIC)
+    for name, setting in KEPT_SETTINGS.items():
+        synonyms = _broker_synonyms(broker, name)
+        first = synonyms[0] if synonyms else {"value": None, "source": SOURCE_DEFAULT}
+        yield _entry(setting, first["value"], first["source"], synonyms, read_only=name not in KEPT_DYNAMIC)
 
 
 def _default_entries(broker: Broker) -> Iterable[dict[str, Any]]:
     """Only what was set for all brokers."""
     for name, value in _for_all_brokers(broker).items():
         synonym = {"name": name, "value": value, "source": SOURCE_DYNAMIC_DEFAULT}
-        yield _entry(SETTINGS[name], value, SOURCE_DYNAMIC_DEFAULT, [synonym], read_only=False)
+        setting = SETTINGS.get(name) or KEPT_SETTINGS[name]
+        yield _entry(setting, value, SOURCE_DYNAMIC_DEFAULT, [synonym], read_only=False)
 
 
 def _broker_synonyms(broker: Broker, name: str) -> list[dict[str, Any]]:
     """Every value a setting was given, the one that counts first."""
-    setting, static = SETTINGS[name], broker.static_config.value(name)
+    setting = SETTINGS.get(name) or KEPT_SETTINGS[name]
+    static = broker.static_config.value(name) if name in SETTINGS else setting.default
     own = broker.dynamic.brokers.get(str(broker.config.node_id), {}).get(name)
     found = [(own, SOURCE_DYNAMIC_BROKER), (_for_all_brokers(broker).get(name), SOURCE_DYNAMIC_DEFAULT)]
     if static != setting.default:
         found.append((setting.shown(static), SOURCE_STATIC_BROKER))
-    found.append((setting.shown(setting.default), SOURCE_DEFAULT))
+    if setting.default is not None:
+        found.append((setting.shown(setting.default), SOURCE_DEFAULT))
     return [{"name": name, "value": value, "source": source} for value, source in found if value is not None]
 
 
@@ -165,7 +178,7 @@ def _group_entries(broker: Broker, group_id: str) -> Iterable[dict[str, Any]]:
 
 
 def _entry(
-    setting: TopicSetting, value: str, source: int, synonyms: list[dict[str, Any]], *, read_only: bool
+    setting: TopicSetting, value: str | None, source: int, synonyms: list[dict[str, Any]], *, read_only: bool
 ) -> dict[str, Any]:
     kind = LONG_KIND if setting.kind == "int" and setting.high > MAX_INT else KINDS[setting.kind]
     return {
@@ -222,7 +235,7 @@ def _changer(broker: Broker, resource: Any, settings_of: SettingsOf) -> Callable
     if resource.resource_type == BROKER:
         _check_broker_name(broker, name)
         settings = settings_of(broker.dynamic.brokers.get(name, {}), resource)
-        _check_settings(broker, settings, {key: key for key in DYNAMIC}, ErrorCode.INVALID_REQUEST)
+        _check_settings(broker, settings, {key: key for key in DYNAMIC | KEPT_DYNAMIC}, ErrorCode.INVALID_REQUEST)
         return lambda: broker.reconfigure(name, settings)
     if resource.resource_type == GROUP:
         if not name:
@@ -230,6 +243,8 @@ def _changer(broker: Broker, resource: Any, settings_of: SettingsOf) -> Callable
         settings = settings_of(broker.dynamic.groups.get(name, {}), resource)
         _check_settings(broker, settings, GROUP_DEFAULTS, ErrorCode.INVALID_CONFIG)
         return lambda: _alter_group(broker, name, settings)
+    if resource.resource_type == BROKER_LOGGER and settings_of is _changed:
+        return loggers.changer(broker.config.node_id, resource)
     if not resource.configs and name and (resource.resource_type, settings_of) in NOTHING_TO_CHANGE:
         return lambda: None
     raise BrokerError(ErrorCode.INVALID_REQUEST, f"resources of type {resource.resource_type} have no settings here")
@@ -241,7 +256,10 @@ def _check_settings(broker: Broker, settings: Mapping[str, str], known: Mapping[
         if name not in known:
             raise BrokerError(code, f"{name!r} cannot be set here; these can: {', '.join(sorted(known))}")
         try:
-            broker.config.with_value(known[name], text)
+            if known[name] in KEPT_SETTINGS:
+                KEPT_SETTINGS[known[name]].parse(text)
+            else:
+                broker.config.with_value(known[name], text)
         except ConfigError as error:
             raise BrokerError(code, str(error)) from error
 
@@ -289,12 +307,12 @@ def _changed(settings: Mapping[str, str], resource: Any) -> dict[str, str]:
     return changed
 
 
-NOTHING_TO_CHANGE = ((CLIENT_METRICS, _given), (CLIENT_METRICS, _changed), (BROKER_LOGGER, _changed))
+NOTHING_TO_CHANGE = ((CLIENT_METRICS, _given), (CLIENT_METRICS, _changed))
 """What has no settings here, and by which requests one may change none of them, as Kafka's."""
 
 
 def _list_changed(settings: Mapping[str, str], item: Any) -> str:
-    setting = TOPIC_SETTINGS.get(item.name) or SETTINGS.get(item.name)
+    setting = TOPIC_SETTINGS.get(item.name) or SETTINGS.get(item.name) or KEPT_SETTINGS.get(item.name)
     if setting is None:
         raise BrokerError(ErrorCode.INVALID_CONFIG, unknown_setting(item.name))
     if setting.kind != "list":

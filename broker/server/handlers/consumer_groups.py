@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from broker.coordinators.consumer_group import ConsumerGroup, ConsumerMember, Place
 from broker.coordinators.consumer_membership import Beat, Heartbeat
 from broker.errors import BrokerError, ErrorCode
+from broker.log.checkpoints import uuid_text
 from broker.protocol.bodies import Body
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange
@@ -57,7 +58,7 @@ def _check(version: int, request: Any) -> None:
 def _heartbeat(exchange: Exchange, request: Any) -> Heartbeat:
     names, owned = request.subscribed_topic_names, request.topic_partitions
     return Heartbeat(
-        member_id=request.member_id or str(uuid4()),
+        member_id=request.member_id or uuid_text(uuid4()),
         epoch=request.member_epoch,
         instance_id=request.instance_id,
         rack_id=request.rack_id,

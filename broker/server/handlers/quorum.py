@@ -173,13 +173,13 @@ def _reassigned(broker: Broker, topic: str, item: Any) -> Body:
     try:
         broker.catalog.log(topic, item.partition_index)
         if item.replicas is None:
-            raise BrokerError(ErrorCode.NO_REASSIGNMENT_IN_PROGRESS, "no reassignment is in progress")
+            raise BrokerError(ErrorCode.NO_REASSIGNMENT_IN_PROGRESS)
         if tuple(item.replicas) != (broker.config.node_id,):
             raise BrokerError(
                 ErrorCode.INVALID_REPLICA_ASSIGNMENT, f"the only replica there can be is broker {broker.config.node_id}"
             )
     except BrokerError as error:
-        result.update(error_code=error.code, error_message=error.message)
+        result.update(error_code=error.code, error_message=error.message or None)
     return result
 
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from broker.protocol.apis import ApiKey
-from tests.broker.differential.admin_requests import ADMIN
+from tests.broker.differential.admin_requests import ADMIN, BROKER, BROKER_SETTINGS
 from tests.broker.differential.comparison import Difference, View, differences
-from tests.broker.differential.drawing import Draw, Kind, kinds
+from tests.broker.differential.drawing import NODE, Draw, Kind, kinds
 from tests.broker.differential.group_requests import GROUPS
 from tests.broker.differential.known import known_difference
 from tests.broker.differential.record_requests import RECORDS
@@ -95,8 +95,25 @@ class Campaign:
                 before.append(request)
             return None
         finally:
+            if ADMIN in theme:
+                self._as_at_first()
             self.ours.forget()
             self.theirs.forget()
+
+    def _as_at_first(self) -> None:
+        """Give the brokers the settings again that they had before the episode."""
+        for name in ("", str(NODE)):
+            configs = [
+                {"name": setting, "config_operation": 1, "value": None}
+                for setting in {pair[0] for pair in BROKER_SETTINGS}
+            ]
+            resources = [{"resource_type": BROKER, "resource_name": name, "configs": configs}]
+            request = Request(ApiKey.INCREMENTAL_ALTER_CONFIGS, 1, {"resources": resources, "validate_only": False})
+            for side in (self.ours, self.theirs):
+                side.forget()
+                side.begin(request)
+                side.answer(request.connection, ANSWER_SECONDS)
+        time.sleep(SETTLE_SECONDS)
 
     def _requests(self, draw: Draw, choices: list[Kind], weights: list[int]) -> Iterator[Request]:
         yield opening(draw)

@@ -45,6 +45,7 @@ IDENTITIES = (
     *("node_id", "broker_id", "replica_id", "entity", "user", "config_source", "resource_type"),
 )
 NOBODY = "nobody we know"
+UUID_CHARACTERS = 22  # of an id of 16 bytes as Kafka writes it
 
 
 class Difference(NamedTuple):
@@ -99,7 +100,7 @@ class View:
 
 
 def _is_id(value: Any) -> bool:
-    return isinstance(value, UUID) or (isinstance(value, str) and len(value) > 30)
+    return isinstance(value, UUID) or (isinstance(value, str) and len(value) >= UUID_CHARACTERS)
 
 
 def _identity(item: Any) -> str:

@@ -25,6 +25,8 @@ class Draw:
         self.topics = [f"{prefix}{letter}" for letter in "abc"]
         self.compacted = f"{prefix}compacted"
         self.missing = f"{prefix}missing"
+        self.nobodys_group = f"{prefix}no-such-group"
+        self.simple_group = f"{prefix}simple-group"
         self.groups = [f"{prefix}group-{number}" for number in range(3)]
         self.consumers = [f"{prefix}consumers-{number}" for number in range(2)]
         self.producers = [f"{prefix}producer-{number}" for number in range(3)]
@@ -65,7 +67,7 @@ class Draw:
         return self.often(self.one(0, 1), 0, 2, 7, -1)
 
     def group(self) -> str:
-        return self.often(self.random.choice(self.groups), "", "no-such-group", *self.consumers)
+        return self.often(self.random.choice(self.groups), "", self.nobodys_group, *self.consumers)
 
     def producer(self) -> str:
         return self.random.choice(self.producers)

@@ -25,7 +25,7 @@ def _member(draw: Draw) -> str:
 
 
 def _group_of(draw: Draw, label: str) -> str:
-    return draw.often(label.partition("/")[0], "", "no-such-group", *draw.consumers)
+    return draw.often(label.partition("/")[0], "", draw.nobodys_group, *draw.consumers)
 
 
 def _instance(draw: Draw, label: str) -> str | None:
@@ -93,7 +93,7 @@ def commit(draw: Draw) -> Request:
     alone = draw.chance(0.5)
     epoch = Symbol("member epoch" if "consumers" in label else "generation", label)
     values = {
-        "group_id": draw.often(label.partition("/")[0], "", "simple-group"),
+        "group_id": draw.often(label.partition("/")[0], "", draw.simple_group),
         "generation_id_or_member_epoch": -1 if alone else draw.often(epoch, 0, 9, -2),
         "member_id": "" if alone else draw.often(Symbol("member", label), "stranger"),
         "group_instance_id": None if alone else draw.often(None, "instance-a"),
@@ -132,7 +132,7 @@ def fetch_offsets(draw: Draw) -> Request:
         label = f"{draw.one(*draw.groups, *draw.consumers)}/a"
         known = draw.chance(0.3)
         return {
-            "group_id": draw.often(label.partition("/")[0], "", "simple-group", "no-such-group"),
+            "group_id": draw.often(label.partition("/")[0], "", draw.simple_group, draw.nobodys_group),
             "member_id": draw.often(Symbol("member", label), "stranger", "") if known else None,
             "member_epoch": draw.often(Symbol("member epoch", label), 0, 9) if known else -1,
             "topics": topics(),
@@ -163,7 +163,7 @@ def consumer_heartbeat(draw: Draw) -> Request:
     leaves = not joins and draw.chance(0.15)
     owned = [{"topic_id": draw.by_id(draw.topics[0]), "partitions": [0, 1]}]
     values: dict[str, Any] = {
-        "group_id": draw.often(label.partition("/")[0], "", "no-such-group", *draw.groups),
+        "group_id": draw.often(label.partition("/")[0], "", draw.nobodys_group, *draw.groups),
         "member_id": draw.often(f"member-{label[-1]}", "", "stranger"),
         "member_epoch": 0
         if joins
@@ -184,7 +184,7 @@ def consumer_heartbeat(draw: Draw) -> Request:
 
 
 def describe_consumer_groups(draw: Draw) -> Request:
-    ids = list(dict.fromkeys(draw.one(*draw.consumers, *draw.groups, "", "no-such-group") for _ in range(2)))
+    ids = list(dict.fromkeys(draw.one(*draw.consumers, *draw.groups, "", draw.nobodys_group) for _ in range(2)))
     values = {"group_ids": ids, "include_authorized_operations": draw.chance(0.3)}
     return draw.request(ApiKey.CONSUMER_GROUP_DESCRIBE, values)
 

@@ -105,26 +105,35 @@ def resolved(value: Any, known: Mapping[Symbol, Any]) -> Any:
     return value
 
 
+def _remember(known: dict[Symbol, Any], symbol: Symbol, value: Any) -> None:
+    """What a symbol means from now on; what it meant before keeps a name, under which it is compared."""
+    before = known.get(symbol, value)
+    known[symbol] = value
+    if before != value:
+        number = sum(other.kind == symbol.kind for other in known)
+        known[Symbol(symbol.kind, f"{symbol.name}, before {number}")] = before
+
+
 def learn(request: Request, answer: dict[str, Any], known: dict[Symbol, Any]) -> None:
     """Note what an answer hands out."""
     key = request.api_key
     if key in {ApiKey.METADATA, ApiKey.CREATE_TOPICS}:
         for topic in answer["topics"]:
             if topic.get("topic_id") is not None and topic["error_code"] == 0:
-                known[Symbol("topic", topic["name"])] = topic["topic_id"]
+                _remember(known, Symbol("topic", topic["name"]), topic["topic_id"])
     elif key == ApiKey.JOIN_GROUP and answer["member_id"]:
-        known[Symbol("member", request.label)] = answer["member_id"]
+        _remember(known, Symbol("member", request.label), answer["member_id"])
         if answer["error_code"] == 0:
             known[Symbol("generation", request.label)] = answer["generation_id"]
     elif key == ApiKey.CONSUMER_GROUP_HEARTBEAT and answer["error_code"] == 0:
-        known[Symbol("member", request.label)] = answer["member_id"]
+        _remember(known, Symbol("member", request.label), answer["member_id"])
         known[Symbol("member epoch", request.label)] = answer["member_epoch"]
         if answer.get("assignment") is not None:
             known[Symbol("owned", request.label)] = answer["assignment"]["topic_partitions"]
     elif (key == ApiKey.INIT_PRODUCER_ID and answer["error_code"] == 0) or (
         key == ApiKey.END_TXN and answer.get("producer_id", -1) >= 0
     ):
-        known[Symbol("producer", request.label)] = answer["producer_id"]
+        _remember(known, Symbol("producer", request.label), answer["producer_id"])
         known[Symbol("epoch", request.label)] = answer["producer_epoch"]
     elif key == ApiKey.FETCH and answer.get("session_id"):
         known[Symbol("session", request.label)] = answer["session_id"]

@@ -58,7 +58,7 @@ def commit_offsets(draw: Draw) -> Request:
     known = draw.chance(0.4)
     values = {
         "transactional_id": draw.often(name, "nobodys"),
-        "group_id": draw.often(label.partition("/")[0], "", "no-such-group"),
+        "group_id": draw.often(label.partition("/")[0], "", draw.nobodys_group),
         **_who(draw, name),
         "generation_id": draw.often(Symbol("generation", label), 9) if known else -1,
         "member_id": draw.often(Symbol("member", label), "stranger") if known else "",

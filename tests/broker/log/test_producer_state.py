@@ -53,6 +53,17 @@ def test_sequence_wraps(make_log: MakeLog) -> None:
     assert send(log, 3, (7, 0, MAX_SEQUENCE - 1)) == 0
 
 
+def test_transactions_that_partitions_join_begin_at_zero(make_log: MakeLog) -> None:
+    """Where a write lets a partition join, also a producer nobody knows begins at sequence 0."""
+    log = make_log()
+    late = batch("x", producer=(7, 0, 2), transactional=True)
+    with pytest.raises(BrokerError) as caught:
+        log.append(late, now_ms=NOW_MS, joins=True)
+    assert caught.value.code is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+    first = batch("x", "y", producer=(7, 0, 0), transactional=True)
+    assert [log.append(data, now_ms=NOW_MS, joins=True).base_offset for data in (first, late)] == [0, 2]
+
+
 def test_epochs(make_log: MakeLog) -> None:
     """A newer epoch begins at sequence 0 and fences the older."""
     log = make_log()

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.broker
 CREATE, DESCRIBE_CONFIGS, ALTER_CONFIGS = 19, 32, 44
 ELECT, REASSIGN, LIST_REASSIGNMENTS, QUOTAS, ALTER_QUOTAS = 43, 45, 46, 48, 49
 QUORUM, FEATURES, RESOURCES, PAGES = 55, 57, 74, 75
-TOPIC, BROKER, GROUP = 2, 4, 32
+TOPIC, BROKER, LOGGER, GROUP = 2, 4, 8, 32
 
 
 def make_topic(wire, name: str, partitions: int = 1) -> str:
@@ -28,7 +28,7 @@ def alter(wire, kind: int, resource: str, **values: str | None) -> int:
     return int(wire.call(ALTER_CONFIGS, 1, resources=resources).responses[0].error_code)
 
 
-def setting(wire, kind: int, resource: str, name: str) -> tuple[str, int]:
+def setting(wire, kind: int, resource: str, name: str) -> tuple[str | None, int]:
     """Value and source."""
     wanted = {"resource_type": kind, "resource_name": resource, "configuration_keys": [name]}
     (found,) = wire.call(DESCRIBE_CONFIGS, 4, resources=[wanted]).results[0].configs
@@ -146,3 +146,34 @@ def test_settings_of_groups(wire) -> None:
     assert [resource.resource_name for resource in found] == ["settled"]
     assert alter(wire, GROUP, "settled", consumer_session_timeout_ms="soon") == 40
     assert wire.call(RESOURCES, 1, resource_types=[3]).error_code == 35
+
+
+def test_settings_that_tools_look_for(wire) -> None:
+    """Kafka's settings without meaning here are shown with its defaults; those it can change are kept, others refused."""
+    assert setting(wire, BROKER, "0", "num.network.threads") == ("3", 5)
+    assert alter(wire, BROKER, "0", num_network_threads="4") == 0
+    assert setting(wire, BROKER, "0", "num.network.threads") == ("4", 2)
+    assert alter(wire, BROKER, "0", num_network_threads="0") == 42
+    assert alter(wire, BROKER, "0", request_timeout_ms="1") == 42
+    assert alter(wire, BROKER, "0", num_network_threads=None) == 0
+    assert setting(wire, BROKER, "0", "num.network.threads") == ("3", 5)
+    assert setting(wire, BROKER, "0", "broker.rack") == (None, 5)
+
+
+def test_levels_of_loggers(wire) -> None:
+    """A logger's level is shown, set in Kafka's words, and deleted; unknown loggers and levels are refused."""
+
+    def change(name: str, value: str | None, operation: int = 0, broker: str = "0") -> int:
+        configs = [{"name": name, "value": value, "config_operation": operation}]
+        resources = [{"resource_type": LOGGER, "resource_name": broker, "configs": configs}]
+        return int(wire.call(ALTER_CONFIGS, 1, resources=resources).responses[0].error_code)
+
+    name = "broker.log.flusher"
+    before = setting(wire, LOGGER, "0", name)
+    assert before == setting(wire, LOGGER, "0", "root") == ("INFO", 6)
+    assert change(name, "WARN") == 0
+    assert setting(wire, LOGGER, "0", name) == ("WARN", 6)
+    assert (change(name, "LOUD"), change("no.such.logger", "WARN"), change("no.such.logger", None, 1)) == (40, 40, 40)
+    assert (change(name, "WARN", 2), change("root", None, 1), change(name, "WARN", broker="9")) == (42, 42, 42)
+    assert change(name, None, 1) == 0
+    assert setting(wire, LOGGER, "0", name) == before
