@@ -102,6 +102,18 @@ class BrokerConfig:
     group_consumer_heartbeat_interval_ms: int = _setting(
         5_000, "Time between heartbeats that members of consumer groups are told.", low=1, high=MAX_INT
     )
+    group_consumer_min_session_timeout_ms: int = _setting(
+        45_000, "Shortest session timeout a consumer group may be given of its own.", low=1, high=MAX_INT
+    )
+    group_consumer_max_session_timeout_ms: int = _setting(
+        60_000, "Longest session timeout a consumer group may be given of its own.", low=1, high=MAX_INT
+    )
+    group_consumer_min_heartbeat_interval_ms: int = _setting(
+        5_000, "Shortest heartbeat interval a consumer group may be given of its own.", low=1, high=MAX_INT
+    )
+    group_consumer_max_heartbeat_interval_ms: int = _setting(
+        15_000, "Longest heartbeat interval a consumer group may be given of its own.", low=1, high=MAX_INT
+    )
     group_consumer_max_size: int = _setting(MAX_INT, "Most members of one consumer group.", low=1, high=MAX_INT)
 
     transaction_state_log_num_partitions: int = _setting(4, "Partitions of __transaction_state.", low=1, high=1_000)
@@ -190,6 +202,16 @@ GROUP_DEFAULTS = {
     "consumer.session.timeout.ms": "group.consumer.session.timeout.ms",
 }
 """Group setting -> broker setting that is its default, and says what is allowed."""
+
+
+GROUP_BOUNDS = {
+    "consumer.heartbeat.interval.ms": (
+        "group.consumer.min.heartbeat.interval.ms",
+        "group.consumer.max.heartbeat.interval.ms",
+    ),
+    "consumer.session.timeout.ms": ("group.consumer.min.session.timeout.ms", "group.consumer.max.session.timeout.ms"),
+}
+"""Group setting -> broker settings it must lie between."""
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:

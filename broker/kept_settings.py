@@ -28,11 +28,7 @@ fetch.purgatory.purge.interval.requests int fixed 1000
 group.consumer.assignment.interval.ms int dynamic 1000
 group.consumer.assignors list fixed uniform,range
 group.consumer.max.assignment.interval.ms int fixed 15000
-group.consumer.max.heartbeat.interval.ms int fixed 15000
-group.consumer.max.session.timeout.ms int fixed 60000
 group.consumer.min.assignment.interval.ms int fixed 0
-group.consumer.min.heartbeat.interval.ms int fixed 5000
-group.consumer.min.session.timeout.ms int fixed 45000
 group.coordinator.append.linger.ms int fixed -1
 group.coordinator.background.threads int fixed 2
 group.coordinator.cached.buffer.max.bytes int dynamic 1048588

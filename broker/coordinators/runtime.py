@@ -75,7 +75,7 @@ class Runtime:
 
     def partition_of(self, key: str) -> int:
         """The partition that holds everything of a group or transactional id, as Kafka counts it."""
-        return (java_hash(key) & 0x7FFFFFFF) % len(self._logs)
+        return java_magnitude(java_hash(key)) % len(self._logs)
 
     def log_of(self, key: str) -> PartitionLog:
         """The partition that holds everything of a key."""
@@ -197,6 +197,11 @@ def java_hash(text: str) -> int:
     for high, low in zip(encoded[::2], encoded[1::2], strict=True):
         value = (31 * value + (high << 8 | low)) & 0xFFFFFFFF
     return value
+
+
+def java_magnitude(value: int) -> int:
+    """Math.abs of an int given unsigned, and 0 for the one that has none."""
+    return min(value, (1 << 32) - value) & 0x7FFFFFFF
 
 
 def _as_coordinator_error(code: ErrorCode) -> ErrorCode:

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from broker.config import DYNAMIC, GROUP_DEFAULTS, SETTINGS, TOPIC_DEFAULTS
+from broker.config import DYNAMIC, GROUP_BOUNDS, GROUP_DEFAULTS, SETTINGS, TOPIC_DEFAULTS
 from broker.errors import BrokerError, ConfigError, ErrorCode
 from broker.kept_settings import KEPT_DYNAMIC, KEPT_SETTINGS
 from broker.log.config import TOPIC_SETTINGS, TopicSetting, unknown_setting
@@ -242,6 +242,7 @@ def _changer(broker: Broker, resource: Any, settings_of: SettingsOf) -> Callable
             raise BrokerError(ErrorCode.INVALID_REQUEST, "a group has a name")
         settings = settings_of(broker.dynamic.groups.get(name, {}), resource)
         _check_settings(broker, settings, GROUP_DEFAULTS, ErrorCode.INVALID_CONFIG)
+        _check_bounds(broker, settings)
         return lambda: _alter_group(broker, name, settings)
     if resource.resource_type == BROKER_LOGGER and settings_of is _changed:
         return loggers.changer(broker.config.node_id, resource)
@@ -262,6 +263,13 @@ def _check_settings(broker: Broker, settings: Mapping[str, str], known: Mapping[
                 broker.config.with_value(known[name], text)
         except ConfigError as error:
             raise BrokerError(code, str(error)) from error
+
+
+def _check_bounds(broker: Broker, settings: Mapping[str, str]) -> None:
+    for name, text in settings.items():
+        low, high = map(broker.config.value, GROUP_BOUNDS[name])
+        if not low <= int(text) <= high:
+            raise BrokerError(ErrorCode.INVALID_CONFIG, f"{name} must lie between {low:,} and {high:,}, not {text}")
 
 
 def _alter_group(broker: Broker, group_id: str, settings: dict[str, str]) -> None:

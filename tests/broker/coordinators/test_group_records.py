@@ -17,7 +17,7 @@ from broker.coordinators.group_records import (
     parse_key,
     parse_offset,
 )
-from broker.coordinators.runtime import java_hash
+from broker.coordinators.runtime import java_hash, java_magnitude
 
 NAMES = st.text(max_size=20)
 INTS = st.integers(-(2**31), 2**31 - 1)
@@ -70,3 +70,12 @@ def test_partition_of_a_group_is_kafkas() -> None:
     """Groups are placed by Java's String.hashCode."""
     assert java_hash("abc") == 96354
     assert java_hash("") == 0
+
+
+def test_groups_lie_where_kafka_looks_for_them() -> None:
+    """A partition is chosen by the absolute value of the hash, which may be negative; as seen on Apache Kafka 4.3.1."""
+    found = [
+        java_magnitude(java_hash(f"e2026-6-{name}")) % 4 for name in ("group-0", "group-1", "group-2", "consumers-0")
+    ]
+    assert found == [3, 2, 1, 1]
+    assert (java_magnitude(1 << 31), java_magnitude(0), java_magnitude((1 << 32) - 1)) == (0, 0, 1)

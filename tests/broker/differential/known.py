@@ -3,21 +3,37 @@
 A rule names an API and a part of the path of the field that differs; where it says so, what came from Kafka as well.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from broker.errors import ErrorCode
 from broker.protocol.apis import ApiKey
 from tests.broker.differential.comparison import Difference
 from tests.broker.differential.requests import Request
 
+ANY = object()
+
 
 class Known(NamedTuple):
-    """One difference: where, and why."""
+    """One difference: where, and why. `parts`: from here on the two brokers know different things, and the episode ends."""
 
     api_key: ApiKey
     path: str
     reason: str
+    ours: Any = ANY
+    theirs: Any = ANY
+    parts: bool = False
+
+    def covers(self, request: Request, difference: Difference) -> bool:
+        """Whether a difference is this one."""
+        return (
+            self.api_key == request.api_key
+            and difference.path.startswith(self.path)
+            and self.ours in (ANY, difference.ours)
+            and self.theirs in (ANY, difference.theirs)
+        )
 
 
+MIXED = "members of the classic and of the consumer protocol do not share a group"
 KNOWN = (
     Known(
         ApiKey.API_VERSIONS,
@@ -32,7 +48,7 @@ KNOWN = (
     Known(
         ApiKey.DESCRIBE_CONFIGS,
         ".results[]",
-        "the broker shows the settings it obeys, not all of Kafka's 340; loggers and client metrics have none here",
+        "the broker shows what it obeys and what tools look for, not all of Kafka's 340; loggers are Python's",
     ),
     Known(
         ApiKey.CONSUMER_GROUP_HEARTBEAT,
@@ -44,9 +60,37 @@ KNOWN = (
         ".groups[].group_state",
         "follows from that: Kafka's group is still on its way when ours has arrived",
     ),
+    Known(
+        ApiKey.DESCRIBE_GROUPS,
+        ".groups[].group_state",
+        "a group that was asked for and never written down is seen in Kafka once anything else is in its partition",
+        ours="Empty",
+        theirs="Dead",
+    ),
+    Known(
+        ApiKey.OFFSET_COMMIT,
+        ".topics[].partitions[].error_code",
+        "a commit of which nothing was stored makes a group in Kafka, and none here",
+        ours=ErrorCode.ILLEGAL_GENERATION,
+        theirs=ErrorCode.UNKNOWN_MEMBER_ID,
+    ),
+    Known(
+        ApiKey.JOIN_GROUP,
+        ".error_code",
+        MIXED,
+        ours=ErrorCode.INCONSISTENT_GROUP_PROTOCOL,
+        parts=True,
+    ),
+    Known(
+        ApiKey.CONSUMER_GROUP_HEARTBEAT,
+        ".error_code",
+        MIXED,
+        ours=ErrorCode.GROUP_ID_NOT_FOUND,
+        parts=True,
+    ),
 )
 
 
-def known_difference(request: Request, difference: Difference) -> bool:
-    """Whether a difference is one of those."""
-    return any(known.api_key == request.api_key and difference.path.startswith(known.path) for known in KNOWN)
+def known_difference(request: Request, difference: Difference) -> Known | None:
+    """The one of those that a difference is, if it is any."""
+    return next((known for known in KNOWN if known.covers(request, difference)), None)
