@@ -130,7 +130,7 @@ class Connection(asyncio.BufferedProtocol):
     def _write(self, buffers: list[bytes]) -> None:
         assert self._transport is not None
         if len(buffers) == 1:
-            self._transport.write(buffers[0])
+            self._transport.write(memoryview(buffers[0]))
             return
         small: list[bytes] = []
         for buffer in buffers:
@@ -140,7 +140,7 @@ class Connection(asyncio.BufferedProtocol):
             if small:
                 self._transport.write(b"".join(small))
                 small = []
-            self._transport.write(buffer)
+            self._transport.write(memoryview(buffer))  # what the socket does not take at once is then copied once less
         if small:
             self._transport.write(b"".join(small))
 
