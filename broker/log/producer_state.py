@@ -20,6 +20,7 @@ from broker.protocol.record_batch import MAX_SEQUENCE, NO_SEQUENCE, BatchHeader
 CACHED_BATCHES = 5
 NO_EPOCH = -1
 NO_OFFSET = -1
+LAST_EPOCH = 2**15 - 1
 _SNAPSHOT_VERSION = 1
 _SNAPSHOT_HEAD = Struct(">hIi")
 _SNAPSHOT_ENTRY = Struct(">qhiqiqiq")
@@ -108,6 +109,13 @@ class ProducerState:
     def open_transactions(self) -> dict[int, int]:
         """Producer id -> first offset."""
         return dict(self._open)
+
+    def is_writing(self, producer_id: int, epoch: int) -> bool:
+        """Whether a producer has a transaction open in this very epoch, and there are later ones."""
+        producer = self.producers.get(producer_id)
+        if producer is None or producer.transaction_start == NO_OFFSET:
+            return False
+        return epoch == producer.epoch and epoch < LAST_EPOCH
 
     def check(self, header: BatchHeader, *, joins: bool = False) -> CachedBatch | None:
         """Whether a client's batch may be appended: None if so, the batch it repeats if it does.

@@ -71,11 +71,9 @@ def _find(log: PartitionLog, timestamp: int, *, committed: bool) -> tuple[int, i
         return -1, log.last_stable_offset if committed else log.high_watermark
     if timestamp in {EARLIEST, EARLIEST_LOCAL}:
         return -1, log.log_start_offset
-    if timestamp == MAX_TIMESTAMP:
-        return log.offset_of_max_timestamp() or NOTHING
     if timestamp in {LATEST_TIERED, EARLIEST_PENDING_UPLOAD}:
         return NOTHING
-    found = log.offset_for_timestamp(timestamp)
+    found = log.offset_of_max_timestamp() if timestamp == MAX_TIMESTAMP else log.offset_for_timestamp(timestamp)
     limit = log.last_stable_offset if committed else log.high_watermark
     return found if found is not None and found[1] < limit else NOTHING
 

@@ -9,6 +9,8 @@ from broker.server.broker import Broker
 from broker.server.exchange import Exchange
 
 TopicPartition = tuple[str, int]
+BUMPS_EPOCHS = 2
+"""The version of transactions from which on each is ended under an epoch later than its own."""
 
 
 def write(broker: Broker, exchange: Exchange, request: Any) -> None:
@@ -32,17 +34,38 @@ def write(broker: Broker, exchange: Exchange, request: Any) -> None:
 
         return done
 
+    if any(_impossible(broker, item, where) for item, where, _ in wanted):
+        for _, where, found in wanted:
+            found[where] = ErrorCode.UNKNOWN_SERVER_ERROR
+        wanted = []
     if not wanted:
         exchange.answer(_answer(request, results))
     for item, where, found in wanted:
         _write_one(broker, item, where, collector(where, found))
 
 
-def _write_one(broker: Broker, item: Any, where: TopicPartition, done: Callable[[ErrorCode], None]) -> None:
+def _impossible(broker: Broker, item: Any, where: TopicPartition) -> bool:
+    """A marker of no producer cannot be built, which fails a whole request of Kafka's; where there is no log, nothing is."""
+    return (item.producer_id < 0 or item.producer_epoch < 0) and _exists(broker, where)
+
+
+def _exists(broker: Broker, where: TopicPartition) -> bool:
     try:
         broker.catalog.log(*where)
+    except BrokerError:
+        return False
+    return True
+
+
+def _write_one(broker: Broker, item: Any, where: TopicPartition, done: Callable[[ErrorCode], None]) -> None:
+    try:
+        log = broker.catalog.log(*where)
     except BrokerError as error:
         done(error.code)
+        return
+    ends_anew = getattr(item, "transaction_version", 0) >= BUMPS_EPOCHS
+    if ends_anew and log.producers.is_writing(item.producer_id, item.producer_epoch):
+        done(ErrorCode.INVALID_PRODUCER_EPOCH)
         return
     marker = Marker(item.producer_id, item.producer_epoch, item.transaction_result, item.coordinator_epoch)
     broker.write_marker(where, marker, done)

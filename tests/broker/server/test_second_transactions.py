@@ -137,14 +137,19 @@ def test_administrator_aborts(wire) -> None:
     producer = Producer(wire, "tv2-hanging")
     producer.send()
     topics = [{"name": producer.name, "partition_indexes": [0, 9]}]
+    newest = [{"name": producer.name, "partitions": [{"partition_index": 0, "timestamp": -3}]}]
     marker = {"producer_id": producer.producer_id, "producer_epoch": 0, "coordinator_epoch": 0, "topics": topics}
 
-    def write(*, commit: bool) -> list[int]:
-        answer = wire.call(WRITE_MARKERS, 1, markers=[{**marker, "transaction_result": commit}])
+    def write(version: int = 1, **changed: int) -> list[int]:
+        answer = wire.call(WRITE_MARKERS, version, markers=[{**marker, "transaction_result": False, **changed}])
         return [int(partition.error_code) for partition in answer.markers[0].topics[0].partitions]
 
-    assert write(commit=False) == [0, 3]
+    assert write(producer_epoch=-1) == [-1, -1]
+    assert write(2, transaction_version=2) == [OLD_EPOCH, 3]
+    assert wire.call(LIST, 7, isolation_level=1, replica_id=-1, topics=newest).topics[0].partitions[0].offset == -1
+    assert write() == [0, 3]
     assert producer.stable_offset() == 2
+    assert wire.call(LIST, 7, isolation_level=1, replica_id=-1, topics=newest).topics[0].partitions[0].offset >= 0
 
 
 def test_power_failure_between_data_and_its_transaction(broker, make_wire) -> None:
