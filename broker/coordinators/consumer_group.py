@@ -64,9 +64,22 @@ class Subscription:
     assignor: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ClassicSide:
+    """What a member said that joined by the classic protocol: its assignors, best first, with its subscription in each."""
+
+    session_timeout_ms: int
+    protocols: dict[str, bytes]
+
+    @property
+    def protocol(self) -> str:
+        """The assignor it is told to have been chosen; none is, as the broker assigns."""
+        return next(iter(self.protocols))
+
+
 @dataclass(slots=True)
 class ConsumerMember:
-    """One member; `pending_revocation` is what it has been asked to let go and still holds."""
+    """One member; `pending_revocation` is what it has been asked to let go and still holds, `classic` None for the new kind."""
 
     member_id: str
     subscription: Subscription = field(default_factory=Subscription)
@@ -75,6 +88,7 @@ class ConsumerMember:
     state: MemberState = MemberState.STABLE
     assigned: frozenset[Place] = frozenset()
     pending_revocation: frozenset[Place] = frozenset()
+    classic: ClassicSide | None = None
 
 
 class ConsumerGroup:
@@ -206,6 +220,16 @@ class ConsumerGroup:
         member.state = state
         if member.epoch != self.assignment_epoch:
             member.previous_epoch, member.epoch = member.epoch, self.assignment_epoch
+
+    def waits(self, member: ConsumerMember) -> bool:
+        """Whether another member holds what this one is to have."""
+        missing = self.targets.get(member.member_id, frozenset()) - member.assigned
+        return any(self.owners.get(place, member.member_id) != member.member_id for place in missing)
+
+    @property
+    def is_all_classic(self) -> bool:
+        """Whether it has members, and none of the new protocol."""
+        return bool(self.members) and all(member.classic is not None for member in self.members.values())
 
     # ---- loading
 

@@ -7,13 +7,23 @@ knows neither the log nor the group's rules.
 from collections.abc import Iterable
 from uuid import UUID
 
-from broker.coordinators.consumer_group import ConsumerGroup, ConsumerMember, Kind, MemberState, Place, Subscription
+from broker.coordinators.consumer_group import (
+    ClassicSide,
+    ConsumerGroup,
+    ConsumerMember,
+    Kind,
+    MemberState,
+    Place,
+    Subscription,
+)
 from broker.coordinators.fields import FieldReader, FieldWriter
 from broker.coordinators.runtime import StateRecord
 
 KINDS = frozenset(kind.value for kind in Kind)
 OF_MEMBERS = frozenset({Kind.MEMBER, Kind.TARGET, Kind.CURRENT})
 HASH_TAG = 0
+CLASSIC_TAG = 0
+PRESENT = 1
 
 
 def key_of(group_id: str, kind: Kind, member_id: str) -> bytes:
@@ -47,7 +57,7 @@ def _value(group: ConsumerGroup, kind: Kind, member_id: str) -> bytes | None:
         writer = FieldWriter().int16(0)
         _write_places(writer, group.targets.get(member_id, frozenset()))
         return writer.no_tags().done()
-    return _current_value(member) if kind is Kind.CURRENT else _member_value(member.subscription)
+    return _current_value(member) if kind is Kind.CURRENT else _member_value(member)
 
 
 def _group_value(group: ConsumerGroup) -> bytes:
@@ -55,12 +65,23 @@ def _group_value(group: ConsumerGroup) -> bytes:
     return writer.varint(1).varint(HASH_TAG).varint(8).int64(group.metadata_hash).done()
 
 
-def _member_value(member: Subscription) -> bytes:
-    writer = FieldWriter().int16(0).compact_string(member.instance_id).compact_string(member.rack_id)
-    writer.compact_string(member.client_id).compact_string(member.client_host).varint(len(member.topics) + 1)
-    for topic in sorted(member.topics):
+def _member_value(member: ConsumerMember) -> bytes:
+    said = member.subscription
+    writer = FieldWriter().int16(0).compact_string(said.instance_id).compact_string(said.rack_id)
+    writer.compact_string(said.client_id).compact_string(said.client_host).varint(len(said.topics) + 1)
+    for topic in sorted(said.topics):
         writer.compact_string(topic)
-    writer.compact_string(member.regex).int32(member.rebalance_timeout_ms).compact_string(member.assignor)
+    writer.compact_string(said.regex).int32(said.rebalance_timeout_ms).compact_string(said.assignor)
+    if member.classic is None:
+        return writer.no_tags().done()
+    side = _classic_value(member.classic)
+    return writer.varint(1).varint(CLASSIC_TAG).varint(len(side)).raw(side).done()
+
+
+def _classic_value(side: ClassicSide) -> bytes:
+    writer = FieldWriter().int8(PRESENT).int32(side.session_timeout_ms).varint(len(side.protocols) + 1)
+    for name, metadata in side.protocols.items():
+        writer.compact_string(name).varint(len(metadata) + 1).raw(metadata).no_tags()
     return writer.no_tags().done()
 
 
@@ -116,6 +137,7 @@ def replay(group: ConsumerGroup, kind: Kind, member_id: str, value: bytes | None
         member = group.members.setdefault(member_id, ConsumerMember(member_id))
         if kind is Kind.MEMBER:
             member.subscription = _read_member(reader)
+            member.classic = _read_classic(reader)
         else:
             _read_current(member, reader)
 
@@ -139,6 +161,23 @@ def _read_member(reader: FieldReader) -> Subscription:
     return Subscription(
         instance_id, rack_id, client_id, client_host, topics, regex or None, rebalance_timeout_ms, assignor
     )
+
+
+def _read_classic(reader: FieldReader) -> ClassicSide | None:
+    found = None
+    for _ in range(reader.varint()):
+        tag, size = reader.varint(), reader.varint()
+        if tag != CLASSIC_TAG:
+            reader.skip(size)
+        elif reader.int8() == PRESENT:
+            session_timeout_ms, protocols = reader.int32(), {}
+            for _ in range(max(reader.varint() - 1, 0)):
+                name = reader.compact_string()
+                protocols[name] = reader.raw(max(reader.varint() - 1, 0))
+                reader.tags()
+            reader.tags()
+            found = ClassicSide(session_timeout_ms, protocols)
+    return found
 
 
 def _read_current(member: ConsumerMember, reader: FieldReader) -> None:

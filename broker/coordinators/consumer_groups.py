@@ -8,10 +8,12 @@ Must not know versions or sockets.
 import logging
 from collections.abc import Callable, Mapping
 
+from broker.coordinators.classic_members import ClassicMembers
 from broker.coordinators.consumer_group import ConsumerGroup, Kind
 from broker.coordinators.consumer_group_records import parse_consumer_key, records_of, replay, tombstones
 from broker.coordinators.consumer_membership import Beat, ConsumerMembership, Heartbeat, TopicShape
-from broker.coordinators.membership import Timers
+from broker.coordinators.group import JoinReply, JoinResult, SyncResult
+from broker.coordinators.membership import JoinRequest, SyncRequest, Timers
 from broker.coordinators.runtime import Done, Runtime, StateRecord
 from broker.errors import BrokerError, ErrorCode
 
@@ -30,10 +32,14 @@ class ConsumerGroups:
         topics: Mapping[str, TopicShape],
         timeouts: Callable[[str], tuple[int, int]],
         max_size: int,
+        become_classic: Callable[[ConsumerGroup], None],
     ) -> None:
+        """`become_classic` takes over a group whose members all speak the classic protocol."""
         self._runtime = runtime
+        self._become_classic = become_classic
         self._groups: dict[str, ConsumerGroup] = {}
         self._membership = ConsumerMembership(timers, topics, timeouts, max_size, self._write_silently)
+        self._classic = ClassicMembers(self._membership, topics)
 
     def replay(self, record: StateRecord, living: frozenset[str] = frozenset()) -> bool:
         """Take in a stored record, but of groups that live already; whether it was about a consumer group."""
@@ -60,9 +66,11 @@ class ConsumerGroups:
 
     # ---- members
 
-    def heartbeat(self, group_id: str, request: Heartbeat, reply: BeatReply) -> None:
-        """Answer when what changed is written down. Raises: BrokerError."""
-        group = self._groups.get(group_id)
+    def heartbeat(
+        self, group_id: str, request: Heartbeat, reply: BeatReply, converted: ConsumerGroup | None = None
+    ) -> None:
+        """Answer when what changed is written down; `converted` is the group if it was a classic one. Raises: BrokerError."""
+        group = converted or self._groups.get(group_id)
         if group is None:
             if request.epoch != 0:
                 raise BrokerError(ErrorCode.GROUP_ID_NOT_FOUND, f"Group {group_id} not found.")
@@ -71,7 +79,33 @@ class ConsumerGroups:
         self._groups[group_id] = group
         self._write(group, lambda error: reply(_coordinator_failed(error) if error else beat))
 
+    def watch(self, group: ConsumerGroup) -> None:
+        """Start the sessions of a group that was converted."""
+        self._membership.watch(group)
+
+    def join_classic(self, group: ConsumerGroup, request: JoinRequest, reply: JoinReply) -> None:
+        """A join by the classic protocol. Raises: BrokerError."""
+        result = self._classic.join(group, request)
+        failed = JoinResult(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+        self._write(group, lambda error: reply(failed if error else result))
+
+    def sync_classic(self, group: ConsumerGroup, request: SyncRequest) -> SyncResult:
+        """A sync by the classic protocol. Raises: BrokerError."""
+        return self._classic.sync(group, request)
+
+    def beat_classic(self, group: ConsumerGroup, member_id: str, instance_id: str | None, generation: int) -> ErrorCode:
+        """A heartbeat by the classic protocol. Raises: BrokerError."""
+        return self._classic.heartbeat(group, member_id, instance_id, generation)
+
+    def leave_classic(self, group: ConsumerGroup, member_id: str, instance_id: str | None) -> None:
+        """A member leaves by the classic protocol. Raises: BrokerError."""
+        self._classic.leave(group, member_id, instance_id)
+        self._write_silently(group)
+
     def _write(self, group: ConsumerGroup, done: Done) -> None:
+        if group.is_all_classic:
+            self._dissolve(group, done)
+            return
         changes, group.changed = group.changed, {}
 
         def written(error: ErrorCode) -> None:
@@ -80,6 +114,17 @@ class ConsumerGroups:
             done(error)
 
         self._runtime.write(group.group_id, records_of(group, changes), written, replay=False)
+
+    def _dissolve(self, group: ConsumerGroup, done: Done) -> None:
+        """The last member of the new protocol is gone, and those who stay go on as a classic group."""
+        logger.info("group %s: becomes a classic group", group.group_id)
+        self._become_classic(group)
+        for member_id in list(group.members):
+            self._membership.forget(group, member_id)
+            group.remove(member_id)
+        self._groups.pop(group.group_id, None)
+        records = [*records_of(group, group.changed), *tombstones(group)]
+        self._runtime.write(group.group_id, records, done, replay=False)
 
     def _write_silently(self, group: ConsumerGroup) -> None:
         self._write(group, lambda _: None)
@@ -93,7 +138,8 @@ class ConsumerGroups:
         if member is None:
             raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID, f"{member_id!r} is not a member of {group_id}")
         if member.epoch != epoch:
-            raise BrokerError(ErrorCode.STALE_MEMBER_EPOCH, f"the member is at epoch {member.epoch}, it said {epoch}")
+            stale = ErrorCode.STALE_MEMBER_EPOCH if member.classic is None else ErrorCode.ILLEGAL_GENERATION
+            raise BrokerError(stale, f"the member is at epoch {member.epoch}, it said {epoch}")
 
     # ---- groups as a whole
 

@@ -106,6 +106,7 @@ class ConsumerMembership:
         self._changed = changed
         self._deadlines: dict[tuple[str, str], float] = {}
         self._rebalances: dict[tuple[str, str], asyncio.TimerHandle] = {}
+        self._awaited: dict[tuple[str, str], asyncio.TimerHandle] = {}
 
     # ---- a heartbeat
 
@@ -117,17 +118,30 @@ class ConsumerMembership:
         member = self._member(group, request)
         matcher(request.regex or "")
         before = member.assigned
-        self._subscribe(group, member, request)
-        self._look_at_topics(group, bumped=group.epoch > epoch)
-        if group.epoch > group.assignment_epoch:
-            self._assign(group)
-        group.reconcile(member, request.owned)
-        self._touch(group, member)
+        if member.classic is not None:
+            member.classic = None
+            group.note(Kind.MEMBER, member.member_id)
+            self.await_no_more(group, member)
+        self.take_in(group, member, request, epoch)
         self._watch_revocation(group, member)
         tell = request.is_full or member.assigned != before
         interval_ms = self._timeouts(group.group_id)[1]
         assignment = member.assigned if tell else None
         return Beat(member_id=member.member_id, epoch=member.epoch, interval_ms=interval_ms, assignment=assignment)
+
+    def take_in(self, group: ConsumerGroup, member: ConsumerMember, request: Heartbeat, epoch: int) -> None:
+        """What a member says, and a step nearer to what it shall hold; `epoch` is the group's before all this."""
+        self._subscribe(group, member, request)
+        self._look_at_topics(group, bumped=group.epoch > epoch)
+        if group.epoch > group.assignment_epoch:
+            self._assign(group)
+        group.reconcile(member, request.owned)
+        self.touch(group, member)
+
+    def check_room(self, group: ConsumerGroup, member_id: str) -> None:
+        """Whether one more may come, if this is one more. Raises: BrokerError."""
+        if member_id not in group.members and len(group.members) >= self._max_size:
+            raise BrokerError(ErrorCode.GROUP_MAX_SIZE_REACHED, f"the group has {self._max_size} members already")
 
     def _member(self, group: ConsumerGroup, request: Heartbeat) -> ConsumerMember:
         """The member that speaks, new or known, with the epoch it is in. Raises: BrokerError."""
@@ -161,14 +175,14 @@ class ConsumerMembership:
                 ErrorCode.UNRELEASED_INSTANCE_ID,
                 f"static member {request.instance_id} is still in use by another member",
             )
-        self._forget(group, current)
+        self.forget(group, current)
         return group.replace(current, request.member_id)
 
     def _new_member(self, group: ConsumerGroup, request: Heartbeat) -> ConsumerMember:
         if request.epoch != JOINS:
             raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID, f"{request.member_id} is not a member of the group")
-        if len(group.members) >= self._max_size:
-            raise BrokerError(ErrorCode.GROUP_MAX_SIZE_REACHED, f"the group has {self._max_size} members already")
+        self.check_room(group, request.member_id)
+        matcher(request.regex or "")
         member = ConsumerMember(request.member_id, Subscription(instance_id=request.instance_id))
         group.add(member)
         if not group.assignment_epoch:
@@ -259,14 +273,15 @@ class ConsumerMembership:
             member.state = MemberState.STABLE
             group.hold(member, member.assigned)
         else:
-            self._remove(group, member_id, "leaves")
+            self.remove(group, member_id, "leaves")
         return Beat(member_id=member_id, epoch=request.epoch)
 
-    def _remove(self, group: ConsumerGroup, member_id: str, why: str) -> None:
+    def remove(self, group: ConsumerGroup, member_id: str, why: str) -> None:
+        """Let a member go; the others get what it had."""
         logger.info("group %s: member %s %s", group.group_id, member_id, why)
         group.remove(member_id)
         group.bump()
-        self._forget(group, member_id)
+        self.forget(group, member_id)
 
     # ---- time
 
@@ -276,22 +291,51 @@ class ConsumerMembership:
             self._expect(group, member.member_id)
             self._watch_revocation(group, member)
 
-    def _forget(self, group: ConsumerGroup, member_id: str) -> None:
+    def forget(self, group: ConsumerGroup, member_id: str) -> None:
+        """No deadlines for a member any more."""
         self._deadlines.pop((group.group_id, member_id), None)
-        timer = self._rebalances.pop((group.group_id, member_id), None)
+        for waiting in (self._rebalances, self._awaited):
+            timer = waiting.pop((group.group_id, member_id), None)
+            if timer is not None:
+                timer.cancel()
+
+    def await_member(self, group: ConsumerGroup, member: ConsumerMember, *, anew: bool = False) -> None:
+        """A member of the classic protocol is to join, or to sync, within its rebalance timeout, or is let go."""
+        key = (group.group_id, member.member_id)
+        if key in self._awaited and not anew:
+            return
+        self.await_no_more(group, member)
+        seconds = max(member.subscription.rebalance_timeout_ms, 0) / 1000
+        self._awaited[key] = self._timers.call_later(seconds, lambda: self._not_come(group, member))
+
+    def await_no_more(self, group: ConsumerGroup, member: ConsumerMember) -> None:
+        """It has come."""
+        timer = self._awaited.pop((group.group_id, member.member_id), None)
         if timer is not None:
             timer.cancel()
 
-    def _touch(self, group: ConsumerGroup, member: ConsumerMember) -> None:
+    def _not_come(self, group: ConsumerGroup, member: ConsumerMember) -> None:
+        self._awaited.pop((group.group_id, member.member_id), None)
+        if group.members.get(member.member_id) is member:
+            self.remove(group, member.member_id, "did not come back in time")
+            self._changed(group)
+
+    def _session_seconds(self, group: ConsumerGroup, member_id: str) -> float:
+        """How long a member may be silent: as it said itself in the classic protocol, as the broker says in the new."""
+        classic = group.members[member_id].classic
+        return (self._timeouts(group.group_id)[0] if classic is None else classic.session_timeout_ms) / 1000
+
+    def touch(self, group: ConsumerGroup, member: ConsumerMember) -> None:
+        """A member gave a sign of life."""
         key = (group.group_id, member.member_id)
         if key in self._deadlines:
-            self._deadlines[key] = self._timers.time() + self._timeouts(group.group_id)[0] / 1000
+            self._deadlines[key] = self._timers.time() + self._session_seconds(group, member.member_id)
         else:
             self._expect(group, member.member_id)
 
     def _expect(self, group: ConsumerGroup, member_id: str) -> None:
         """Begin a session."""
-        seconds = self._timeouts(group.group_id)[0] / 1000
+        seconds = self._session_seconds(group, member_id)
         self._deadlines[group.group_id, member_id] = self._timers.time() + seconds
         self._timers.call_later(seconds, lambda: self._session_due(group, member_id))
 
@@ -303,7 +347,7 @@ class ConsumerMembership:
         if left > 0.001:
             self._timers.call_later(left, lambda: self._session_due(group, member_id))
             return
-        self._remove(group, member_id, "was silent for its session")
+        self.remove(group, member_id, "was silent for its session")
         self._changed(group)
 
     def _watch_revocation(self, group: ConsumerGroup, member: ConsumerMember) -> None:
@@ -319,7 +363,7 @@ class ConsumerMembership:
     def _revocation_due(self, group: ConsumerGroup, member: ConsumerMember) -> None:
         self._rebalances.pop((group.group_id, member.member_id), None)
         if group.members.get(member.member_id) is member and member.state is MemberState.UNREVOKED_PARTITIONS:
-            self._remove(group, member.member_id, "did not let go in time")
+            self.remove(group, member.member_id, "did not let go in time")
             self._changed(group)
 
 

@@ -15,6 +15,7 @@ from broker.coordinators.assignors import check_assignor
 from broker.coordinators.consumer_group import ConsumerGroup
 from broker.coordinators.consumer_groups import BeatReply, ConsumerGroups
 from broker.coordinators.consumer_membership import Heartbeat, TopicShape
+from broker.coordinators.conversion import PROTOCOL_TYPE, to_classic, to_consumer
 from broker.coordinators.group import Group, GroupState, JoinReply, JoinResult, SyncReply, SyncResult
 from broker.coordinators.group_records import (
     CommittedOffset,
@@ -34,7 +35,6 @@ from broker.log.partition_log import PartitionLog
 
 logger = logging.getLogger(__name__)
 
-PROTOCOL_TYPE = "consumer"
 NO_TOPICS: Mapping[str, TopicShape] = MappingProxyType({})
 
 
@@ -85,7 +85,10 @@ class GroupCoordinator:
         self._runtime = Runtime(logs, self._replay, when_committed, clock_ms, self._offsets.end)
         self._settings_of = settings_of
         self._living: frozenset[str] = frozenset()
-        self._consumers = ConsumerGroups(self._runtime, timers, topics, self._timeouts, config.group_consumer_max_size)
+        self._topics = topics
+        self._consumers = ConsumerGroups(
+            self._runtime, timers, topics, self._timeouts, config.group_consumer_max_size, self._become_classic
+        )
 
     def load(self) -> None:
         """Read all groups from the log and start the sessions of their members."""
@@ -134,19 +137,26 @@ class GroupCoordinator:
 
     def join(self, group_id: str, request: JoinRequest, reply: JoinReply) -> None:
         """Answer when the join barrier falls, or at once with an error."""
+        said = request.member_id
         try:
-            group = self._group_to_join(group_id, request)
-            self._membership.join(group, request, reply)
+            self._check_join(group_id, request)
+            consumer = self._consumers.get(group_id)
+            if consumer is not None and consumer.members:
+                said = ""
+                self._consumers.join_classic(consumer, request, reply)
+            else:
+                self._membership.join(self._group_to_join(group_id, request), request, reply)
         except BrokerError as error:
-            mixed = error.code is ErrorCode.INCONSISTENT_GROUP_PROTOCOL and self.has_new_members(group_id)
-            reply(JoinResult(error.code, member_id="" if mixed else request.member_id))
+            reply(JoinResult(error.code, member_id=said))
 
-    def _group_to_join(self, group_id: str, request: JoinRequest) -> Group:
+    def _check_join(self, group_id: str, request: JoinRequest) -> None:
         if not group_id:
             raise BrokerError(ErrorCode.INVALID_GROUP_ID)
         low, high = self._config.group_min_session_timeout_ms, self._config.group_max_session_timeout_ms
         if not low <= request.session_timeout_ms <= high:
             raise BrokerError(ErrorCode.INVALID_SESSION_TIMEOUT)
+
+    def _group_to_join(self, group_id: str, request: JoinRequest) -> Group:
         group = self._groups.get(group_id)
         if group is None:
             self._make_classic(group_id)
@@ -157,22 +167,33 @@ class GroupCoordinator:
 
     def sync(self, group_id: str, request: SyncRequest, reply: SyncReply) -> None:
         """Answer when the leader's assignment is stored, or at once with an error."""
+        consumer = self._consumers.get(group_id)
         try:
-            self._membership.sync(self._known(group_id), request, reply)
+            if consumer is not None:
+                reply(self._consumers.sync_classic(consumer, request))
+            else:
+                self._membership.sync(self._known(group_id), request, reply)
         except BrokerError as error:
             reply(SyncResult(error.code))
 
     def heartbeat(self, group_id: str, member_id: str, instance_id: str | None, generation: int) -> ErrorCode:
         """What a member learns from its heartbeat."""
+        consumer = self._consumers.get(group_id)
         try:
+            if consumer is not None:
+                return self._consumers.beat_classic(consumer, member_id, instance_id, generation)
             return self._membership.heartbeat(self._known(group_id), member_id, instance_id, generation)
         except BrokerError as error:
             return error.code
 
     def leave(self, group_id: str, member_id: str, instance_id: str | None) -> ErrorCode:
         """One member leaves."""
+        consumer = self._consumers.get(group_id)
         try:
-            self._membership.leave(self._known(group_id), member_id, instance_id)
+            if consumer is not None:
+                self._consumers.leave_classic(consumer, member_id, instance_id)
+            else:
+                self._membership.leave(self._known(group_id), member_id, instance_id)
         except BrokerError as error:
             return error.code
         return ErrorCode.NONE
@@ -188,23 +209,36 @@ class GroupCoordinator:
     # ---- consumer groups
 
     def consumer_heartbeat(self, group_id: str, request: Heartbeat, reply: BeatReply) -> None:
-        """A heartbeat of the new protocol; an empty classic group becomes a consumer group. Raises: BrokerError."""
+        """A heartbeat of the new protocol; a classic group becomes a consumer group with the first. Raises: BrokerError."""
         check_assignor(request.assignor)
         classic = self._groups.get(group_id)
-        if classic is not None and self._consumers.get(group_id) is None:
-            if classic.members or classic.pending_members or request.epoch != 0:
-                raise BrokerError(ErrorCode.GROUP_ID_NOT_FOUND, f"Group {group_id} is not a consumer group.")
-            del self._groups[group_id]
-            self._runtime.write(group_id, [StateRecord(group_key(group_id), None)], lambda _: None)
-        self._consumers.heartbeat(group_id, request, reply)
+        if classic is None or self._consumers.get(group_id) is not None:
+            self._consumers.heartbeat(group_id, request, reply)
+            return
+        if request.epoch != 0:
+            raise BrokerError(ErrorCode.GROUP_ID_NOT_FOUND, f"Group {group_id} is not a consumer group.")
+        converted = to_consumer(classic, self._topics) if classic.members else None
+        self._consumers.heartbeat(group_id, request, reply, converted)
+        del self._groups[group_id]
+        self._runtime.write(group_id, [StateRecord(group_key(group_id), None)], lambda _: None, replay=False)
+        self._membership.dissolve(classic)
+        if converted is not None:
+            logger.info("group %s: becomes a consumer group", group_id)
+            self._consumers.watch(converted)
+
+    def _become_classic(self, consumer: ConsumerGroup) -> None:
+        """Take over a group whose last member of the new protocol is gone; its members are to join again."""
+        group = to_classic(consumer, self._topics, self._clock_ms())
+        self._groups[group.group_id] = group
+        self._write_group(group, {m.member_id: m.assignment for m in group.members.values()}, lambda _: None)
+        self._membership.watch(group)
+        self._membership.rebalance(group)
 
     def _make_classic(self, group_id: str) -> None:
         """A consumer group may become a classic one if it has no members. Raises: BrokerError."""
         consumer = self._consumers.get(group_id)
         if consumer is None:
             return
-        if consumer.members:
-            raise BrokerError(ErrorCode.INCONSISTENT_GROUP_PROTOCOL, f"{group_id} is a consumer group with members")
         self._runtime.write(group_id, self._consumers.remove_empty(group_id), lambda _: None)
 
     def consumer_group(self, group_id: str) -> ConsumerGroup | None:
@@ -337,15 +371,11 @@ class GroupCoordinator:
         """Every group: those with members or a generation, and those that only stored offsets."""
         return sorted(self._groups.keys() | set(self._offsets.groups()) | self._consumers.group_ids())
 
-    def has_new_members(self, group_id: str) -> bool:
-        """Whether members of the new protocol are in a group, which commit at epochs."""
-        consumer = self._consumers.get(group_id)
-        return consumer is not None and bool(consumer.members)
-
     def is_new_member(self, group_id: str, member_id: str) -> bool:
         """Whether somebody is a member of the new protocol, who commits at epochs."""
         consumer = self._consumers.get(group_id)
-        return consumer is not None and member_id in consumer.members
+        member = None if consumer is None else consumer.members.get(member_id)
+        return member is not None and member.classic is None
 
     def exists(self, group_id: str) -> bool:
         """Whether there is such a group, of either kind."""

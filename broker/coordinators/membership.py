@@ -207,6 +207,22 @@ class Membership:
 
         group.pending_members[member_id] = self._timers.call_later(session_timeout_ms / 1000, expired)
 
+    # ---- groups that change their kind
+
+    def dissolve(self, group: Group) -> None:
+        """The group goes on as a consumer group: whoever waits joins again, and no timer runs any more."""
+        self._cancel_rebalance_timer(group)
+        for member_id in list(group.pending_members):
+            group.forget_pending(member_id)
+        for member in group.members.values():
+            member.forget_timer()
+            member.answer_join(JoinResult(ErrorCode.REBALANCE_IN_PROGRESS, member_id=member.member_id))
+            member.answer_sync(SyncResult(ErrorCode.REBALANCE_IN_PROGRESS))
+
+    def rebalance(self, group: Group) -> None:
+        """Everybody is to join again."""
+        self._rebalance(group)
+
     # ---- the join barrier
 
     def _rebalance(self, group: Group) -> None:

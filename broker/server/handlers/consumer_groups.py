@@ -14,7 +14,7 @@ from broker.server.exchange import Exchange
 from broker.server.handlers.group_admin import GROUP_OPERATIONS, OPERATIONS_NOT_ASKED
 
 IDS_FROM_CLIENTS = 1
-CONSUMER_MEMBER = 1
+CLASSIC_MEMBER, CONSUMER_MEMBER = 0, 1
 STATIC_LEAVE = -2
 JOINS = 0
 
@@ -146,7 +146,7 @@ def _member(group: ConsumerGroup, member: ConsumerMember, names: Mapping[UUID, s
         "subscribed_topic_regex": said.regex or "",
         "assignment": {"topic_partitions": _named(member.assigned, names)},
         "target_assignment": {"topic_partitions": _named(target, names)},
-        "member_type": CONSUMER_MEMBER,
+        "member_type": CONSUMER_MEMBER if member.classic is None else CLASSIC_MEMBER,
     }
 
 

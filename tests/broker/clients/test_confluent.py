@@ -109,3 +109,25 @@ def test_records_deleted(shared_broker) -> None:
     admin.delete_records([TopicPartition("rd-purged", 0, 60)])[TopicPartition("rd-purged", 0)].result(10)
     earliest = admin.list_offsets({TopicPartition("rd-purged", 0): OffsetSpec.earliest()})
     assert earliest[TopicPartition("rd-purged", 0)].result(10).offset == 60
+
+
+def test_members_of_both_protocols(shared_broker) -> None:
+    """A member of the new protocol joins those of the classic one, takes its share, and gives it back when it leaves."""
+    make_topic(shared_broker.address, "rd-mixed")
+    classic = member(shared_broker.address, "rd-mixed-group", "rd-mixed")
+    send(shared_broker.address, "rd-mixed", 100)
+    assert sorted(read([classic], 100)) == list(range(100))
+    settings = {"bootstrap.servers": shared_broker.address, "group.id": "rd-mixed-group", "group.protocol": "consumer"}
+    new = Consumer({**settings, "auto.offset.reset": "earliest"})
+    new.subscribe(["rd-mixed"])
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while [len(m.assignment()) for m in (classic, new)] != [2, 2] and time.monotonic() < deadline:
+        for each in (classic, new):
+            each.consume(10, 0.05)
+    assert [len(m.assignment()) for m in (classic, new)] == [2, 2]
+    send(shared_broker.address, "rd-mixed", 100)
+    assert set(read([classic, new], 100)) == set(range(100))
+    new.close()
+    send(shared_broker.address, "rd-mixed", 100)
+    assert set(read([classic], 100)) == set(range(100))
+    classic.close()

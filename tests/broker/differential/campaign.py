@@ -8,7 +8,6 @@ the answer: where Kafka says "not yet", it is asked again; a difference counts w
 import time
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from typing import Any, NamedTuple
 
 from broker.protocol.apis import ApiKey
@@ -91,11 +90,7 @@ class Campaign:
                 difference = self.compare(request)
                 self.sent += 1
                 self.kinds[request.api_key, request.version] += 1
-                if any(
-                    known is not None and known.parts for known in map(partial(known_difference, request), difference)
-                ):
-                    return None
-                if difference := [one for one in difference if not known_difference(request, one)]:
+                if difference:
                     return Found(request, difference, before, seed)
                 before.append(request)
             return None
@@ -141,9 +136,8 @@ class Campaign:
     def _answers(self, request: Request) -> list[Difference]:
         mine, other = self._both(request.connection, HELD_SECONDS)
         for _ in range(RETRIES):
-            found = list(self._compared(mine, other))
-            news = (one for one in found if not known_difference(request, one))
-            if not any(one.theirs in NOT_YET for one in news if isinstance(one.theirs, int)):
+            found = [one for one in self._compared(mine, other) if not known_difference(request, one)]
+            if not any(one.theirs in NOT_YET for one in found if isinstance(one.theirs, int)):
                 return found
             time.sleep(SETTLE_SECONDS / 2)
             self.theirs.begin(request)

@@ -14,14 +14,13 @@ ANY = object()
 
 
 class Known(NamedTuple):
-    """One difference: where, and why. `parts`: from here on the two brokers know different things, and the episode ends."""
+    """One difference: where, why, and between which values."""
 
     api_key: ApiKey
     path: str
     reason: str
     ours: Any = ANY
     theirs: Any = ANY
-    parts: bool = False
 
     def covers(self, request: Request, difference: Difference) -> bool:
         """Whether a difference is this one."""
@@ -33,7 +32,6 @@ class Known(NamedTuple):
         )
 
 
-MIXED = "members of the classic and of the consumer protocol do not share a group"
 KNOWN = (
     Known(
         ApiKey.API_VERSIONS,
@@ -74,23 +72,9 @@ KNOWN = (
         ours=ErrorCode.ILLEGAL_GENERATION,
         theirs=ErrorCode.UNKNOWN_MEMBER_ID,
     ),
-    Known(
-        ApiKey.JOIN_GROUP,
-        ".error_code",
-        MIXED,
-        ours=ErrorCode.INCONSISTENT_GROUP_PROTOCOL,
-        parts=True,
-    ),
-    Known(
-        ApiKey.CONSUMER_GROUP_HEARTBEAT,
-        ".error_code",
-        MIXED,
-        ours=ErrorCode.GROUP_ID_NOT_FOUND,
-        parts=True,
-    ),
 )
 
 
-def known_difference(request: Request, difference: Difference) -> Known | None:
-    """The one of those that a difference is, if it is any."""
-    return next((known for known in KNOWN if known.covers(request, difference)), None)
+def known_difference(request: Request, difference: Difference) -> bool:
+    """Whether a difference is one of those."""
+    return any(known.covers(request, difference) for known in KNOWN)
