@@ -10,7 +10,8 @@ replication factors, which are 1 on one node.
 import dataclasses
 import math
 
-from broker.config import MAX_INT, MAX_LONG, Setting
+from broker.config import MAX_INT, MAX_LONG
+from broker.log.config import TopicSetting
 
 DOC = "Has no meaning here; kept for tools."
 
@@ -83,10 +84,10 @@ unclean.leader.election.enable bool dynamic false
 """
 
 
-def _setting(line: str) -> Setting:
+def _setting(line: str) -> TopicSetting:
     name, kind, _, *default = line.split(" ")
     high = {"int": MAX_INT, "long": MAX_LONG}.get(kind, math.inf)
-    setting = Setting(
+    setting = TopicSetting(
         name,
         "int" if kind == "long" else kind,
         None,

@@ -134,7 +134,7 @@ def _broker_entries(broker: Broker) -> Iterable[dict[str, Any]]:
         yield _entry(setting, synonyms[0]["value"], synonyms[0]["source"], synonyms, read_only=name not in DYNAMIC)
     for name, setting in KEPT_SETTINGS.items():
         synonyms = _broker_synonyms(broker, name)
-        first = synonyms[0] if synonyms else {"value": None, "source": SOURCE_DEFAULT}
+        first: dict[str, Any] = synonyms[0] if synonyms else {"value": None, "source": SOURCE_DEFAULT}
         yield _entry(setting, first["value"], first["source"], synonyms, read_only=name not in KEPT_DYNAMIC)
 
 
