@@ -286,9 +286,9 @@ class ConsumerMembership:
     # ---- time
 
     def watch(self, group: ConsumerGroup) -> None:
-        """Start the sessions of a group that was read from the log."""
+        """Start the sessions of a group that was read from the log, or of another kind before."""
         for member in group.members.values():
-            self._expect(group, member.member_id)
+            self.touch(group, member)
             self._watch_revocation(group, member)
 
     def forget(self, group: ConsumerGroup, member_id: str) -> None:
