@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.broker.sides import MODES
 from benchmarks.report import RESULTS
 
+NAME = "%Y%m%dT%H%M%S"
 FOLDER = RESULTS / "broker"
 PAGE = Path(__file__).parents[2] / "docs" / "broker.md"
 BEGIN, END = "<!-- measured: made by make bench-broker -->\n", "<!-- end of measured -->"
@@ -23,7 +24,7 @@ Run = dict[str, Any]
 def save(machine: dict[str, Any], runs: Sequence[Run], folder: Path = FOLDER) -> Path:
     """Write everything to a file named by the time, and say where."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.json"
+    path = folder / f"{datetime.now(UTC):{NAME}}.json"
     path.write_text(json.dumps({"machine": machine, "runs": list(runs)}, indent=1))
     return path
 
@@ -52,8 +53,8 @@ def _shown(values: Sequence[float]) -> str:
     return f"{middle:,.0f}" if middle >= 100 else f"{middle:.3g}"
 
 
-def markdown(stored: dict[str, Any]) -> str:
-    """The table of a stored result, with the machine it was made on."""
+def markdown(stored: dict[str, Any], day: str) -> str:
+    """The table of a stored result, with the day and the machine it was made on."""
     machine, runs = stored["machine"], stored["runs"]
     head = ["measured", "figure", *(f"{side}, {mode}" for side, mode in columns(runs))]
     repeats = max(
@@ -64,7 +65,7 @@ def markdown(stored: dict[str, Any]) -> str:
         default=0,
     )
     about = (
-        f"Medians of {repeats}; {machine['cores']} cores, {machine['platform']}, Python {machine['python']}, "
+        f"{day}; medians of {repeats}; {machine['cores']} cores, {machine['platform']}, Python {machine['python']}, "
         f"commit {machine['commit']}.\n"
     )
     lines = ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows(runs)]]
@@ -78,4 +79,5 @@ def document(path: Path, page: Path = PAGE) -> None:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"{page} has no place for the figures: {BEGIN.strip()} and {END}")
-    page.write_text(before + begin + markdown(json.loads(path.read_text())) + end + after)
+    day = f"{datetime.strptime(path.stem, NAME).replace(tzinfo=UTC):%Y-%m-%d}"
+    page.write_text(before + begin + markdown(json.loads(path.read_text()), day) + end + after)

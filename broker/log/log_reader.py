@@ -6,7 +6,7 @@ read ended is remembered: the next one of the same consumer begins there without
 Rules: reads segments, changes nothing but what it remembers. Must not know how a log grows.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from broker.log.segment import Segment
 from broker.log.segments import Segments
@@ -26,9 +26,9 @@ class Mark(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """Whole batches and the offset behind them; nothing is (b"", offset asked for)."""
+    """Whole batches and the offset behind them; nothing is (b"", offset asked for). `data` is bytes or a FileSlice."""
 
-    data: bytes
+    data: Any
     next_offset: int
 
 
@@ -45,10 +45,11 @@ class LogReader:
         """Segments were removed, cut or replaced."""
         self._cursors.clear()
 
-    def read(self, offset: int, limit: Mark, max_bytes: int, *, minimum_one: bool) -> Slice:
+    def read(self, offset: int, limit: Mark, max_bytes: int, *, minimum_one: bool, in_files_from: int) -> Slice:
         """Batches from the one that holds `offset`, within one segment, up to `limit` and within `max_bytes`.
 
-        The first batch is returned even if it is larger, unless `minimum_one` is off.
+        The first batch is returned even if it is larger, unless `minimum_one` is off. `in_files_from` bytes and more stay in
+        the file.
         """
         start = self._start_of(offset, limit)
         if start is None:
@@ -64,7 +65,8 @@ class LogReader:
                     return Slice(b"", offset)
                 last = next(segment.spans(position))
             end, next_offset = last.end, last.last_offset + 1
-        data = segment.read(position, end - position)
+        size = end - position
+        data = segment.slice(position, size) if size >= in_files_from else segment.read(position, size)
         self._remember(next_offset, segment, end)
         return Slice(data, next_offset)
 

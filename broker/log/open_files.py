@@ -20,8 +20,11 @@ CONTENTS_BYTES = 32 * 1024 * 1024
 class Holder(Protocol):
     """What holds a descriptor: `busy` says it may not be taken now, `used` that it served since the pool last asked."""
 
-    busy: bool
     used: bool
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody works with the descriptor."""
 
     def release_file(self) -> None:
         """Close the descriptor."""

@@ -12,7 +12,7 @@ Source: Kafka's UnifiedLog and LocalLog.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 from uuid import UUID
 
 from broker.errors import BrokerError, ErrorCode
@@ -41,6 +41,7 @@ from broker.protocol.record_batch import (
 from broker.protocol.records import decode_marker
 
 _PREFIX_BYTES = LOG_OVERHEAD_BYTES + 4
+NOT_IN_FILES = 1 << 62
 
 
 class AppendResult(NamedTuple):
@@ -57,9 +58,12 @@ class AppendResult(NamedTuple):
 
 
 class ReadResult(NamedTuple):
-    """Whole batches from the one that holds the offset asked for; `aborted`: (producer id, first offset) to be skipped."""
+    """Whole batches from the one that holds the offset asked for; `aborted`: (producer id, first offset) to be skipped.
 
-    records: list[bytes]
+    `records` are bytes, or FileSlices where they were asked for.
+    """
+
+    records: list[Any]
     size: int
     aborted: list[tuple[int, int]]
 
@@ -315,10 +319,19 @@ class PartitionLog:
 
     # ---- read
 
-    def read(self, offset: int, max_bytes: int, *, committed: bool = False, minimum_one: bool = True) -> ReadResult:
+    def read(
+        self,
+        offset: int,
+        max_bytes: int,
+        *,
+        committed: bool = False,
+        minimum_one: bool = True,
+        in_files_from: int = NOT_IN_FILES,
+    ) -> ReadResult:
         """Batches from the one that holds `offset`, up to the high watermark, or the last stable offset if `committed`.
 
-        The first batch is returned even if it is larger than `max_bytes`, unless `minimum_one` is off.
+        The first batch is returned even if it is larger than `max_bytes`, unless `minimum_one` is off. From `in_files_from`
+        bytes on they are handed out as a part of their file.
         Raises: BrokerError(OFFSET_OUT_OF_RANGE).
         """
         if not self.log_start_offset <= offset <= self.log_end_offset:
@@ -331,7 +344,9 @@ class PartitionLog:
             limit = self._reader.mark(self.last_stable_offset)
         if offset >= limit.offset:
             return ReadResult([], 0, [])
-        data, next_offset = self._reader.read(offset, limit, max_bytes, minimum_one=minimum_one)
+        data, next_offset = self._reader.read(
+            offset, limit, max_bytes, minimum_one=minimum_one, in_files_from=in_files_from
+        )
         if not data:
             return ReadResult([], 0, [])
         skipped = self._reader.aborted(offset, next_offset) if committed else []

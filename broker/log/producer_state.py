@@ -21,6 +21,7 @@ CACHED_BATCHES = 5
 NO_EPOCH = -1
 NO_OFFSET = -1
 LAST_EPOCH = 2**15 - 1
+MOST_ATTEMPTS = 1_000
 _SNAPSHOT_VERSION = 1
 _SNAPSHOT_HEAD = Struct(">hIi")
 _SNAPSHOT_ENTRY = Struct(">qhiqiqiq")
@@ -64,11 +65,6 @@ class Producer:
         """Sequence of the last record of this epoch; -1 before the first."""
         return self.batches[-1].last_sequence if self.batches else NO_SEQUENCE
 
-    @property
-    def is_fresh(self) -> bool:
-        """Whether it has no transaction open and nothing written in its epoch."""
-        return self.transaction_start == NO_OFFSET and not self.batches
-
     def duplicate_of(self, header: BatchHeader) -> CachedBatch | None:
         """The cached batch that a batch repeats."""
         if header.producer_epoch != self.epoch:
@@ -89,13 +85,22 @@ class CompletedTransaction(NamedTuple):
     committed: bool
 
 
+class Attempt(NamedTuple):
+    """What was tried to be written of a transaction that has no batch here yet."""
+
+    epoch: int
+    lowest_sequence: int
+    joins: bool
+
+
 class ProducerState:
     """All producers of one partition."""
 
-    __slots__ = ("_first_open", "_open", "_undecided", "producers")
+    __slots__ = ("_attempts", "_first_open", "_open", "_undecided", "producers")
 
     def __init__(self) -> None:
         self.producers: dict[int, Producer] = {}
+        self._attempts: dict[int, Attempt] = {}
         self._open: dict[int, int] = {}
         self._undecided: list[CompletedTransaction] = []  # ended behind the high watermark
         self._first_open = NO_OFFSET
@@ -117,26 +122,52 @@ class ProducerState:
             return False
         return epoch == producer.epoch and epoch < LAST_EPOCH
 
-    def check(self, header: BatchHeader, *, joins: bool = False) -> CachedBatch | None:
-        """Whether a client's batch may be appended: None if so, the batch it repeats if it does.
+    def attempt(self, header: BatchHeader, *, joins: bool) -> None:
+        """A batch of a transaction that is not open here yet is about to be checked with the transaction's coordinator.
 
-        `joins`: a partition joins a transaction by being written to, and each transaction has an epoch of its own, so the
-        first sequence is 0 also where nothing is known of the producer.
+        Until one is stored no higher sequence than the lowest attempted is. `joins`: the partition joins the transaction by
+        being written to, and each transaction has an epoch of its own, so that its first sequence here is 0.
+        """
+        producer = self.producers.get(header.producer_id)
+        if producer is not None and producer.transaction_start != NO_OFFSET and producer.epoch == header.producer_epoch:
+            return
+        known = self._attempts.get(header.producer_id)
+        if known is None:
+            if len(self._attempts) >= MOST_ATTEMPTS:
+                del self._attempts[next(iter(self._attempts))]
+            known = Attempt(header.producer_epoch, header.base_sequence, joins)
+        elif header.producer_epoch > known.epoch:
+            known = known._replace(epoch=header.producer_epoch, lowest_sequence=header.base_sequence)
+        elif header.producer_epoch == known.epoch:
+            known = known._replace(lowest_sequence=min(known.lowest_sequence, header.base_sequence))
+        self._attempts[header.producer_id] = known
+
+    def check(self, header: BatchHeader) -> CachedBatch | None:
+        """Whether a client's batch may be appended: None if so, the batch it repeats if it does.
 
         Raises: BrokerError with INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER or INVALID_TXN_STATE.
         """
         producer = self.producers.get(header.producer_id)
-        if joins and header.is_transactional and header.base_sequence and (producer is None or producer.is_fresh):
-            raise _out_of_order(header, 0)
-        if producer is None:
-            return None
-        duplicate = producer.duplicate_of(header)
-        if duplicate is None:
+        duplicate = None if producer is None else producer.duplicate_of(header)
+        if duplicate is not None:
+            return duplicate
+        if producer is not None:
+            self._check_epoch(producer, header)
+        self._check_attempts(producer, header)
+        if producer is not None:
             self._check_order(producer, header)
-        return duplicate
+        return None
+
+    def _check_attempts(self, producer: Producer | None, header: BatchHeader) -> None:
+        attempt = self._attempts.get(header.producer_id)
+        if attempt is None:
+            return
+        if attempt.joins and header.base_sequence and (producer is None or not producer.batches):
+            raise _out_of_order(header, 0)
+        if header.base_sequence > attempt.lowest_sequence:
+            raise _out_of_order(header, attempt.lowest_sequence)
 
     def _check_order(self, producer: Producer, header: BatchHeader) -> None:
-        self._check_epoch(producer, header)
         if header.producer_epoch != producer.epoch:
             if header.base_sequence != 0 and producer.epoch != NO_EPOCH:
                 raise _out_of_order(header, 0)
@@ -174,6 +205,8 @@ class ProducerState:
     def append(self, header: BatchHeader, base_offset: int) -> None:
         """Take in a data batch that lies at `base_offset`."""
         producer = self._producer(header)
+        if header.is_transactional:
+            self._attempts.pop(header.producer_id, None)
         last_offset = base_offset + header.last_offset_delta
         batch = CachedBatch(header.last_sequence, last_offset, header.last_offset_delta, header.max_timestamp)
         producer.batches = (*producer.batches[-CACHED_BATCHES + 1 :], batch)
@@ -188,6 +221,7 @@ class ProducerState:
     ) -> CompletedTransaction | None:
         """Take in a marker; the transaction it ends, if one was open here."""
         producer = self._producer(header)
+        self._attempts.pop(header.producer_id, None)
         producer.coordinator_epoch = coordinator_epoch
         producer.last_timestamp = header.max_timestamp
         first = producer.transaction_start

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from broker.errors import BrokerError, ErrorCode
 from broker.halting import halt
+from broker.log.file_slice import FileSlice
 from broker.log.index import OffsetIndex, TimeIndex
 from broker.log.open_files import OpenFiles
 from broker.log.transaction_index import TransactionIndex
@@ -52,8 +53,8 @@ class Segment:
         "_files",
         "_first_timestamp",
         "_path",
+        "_pins",
         "base_offset",
-        "busy",
         "created_ms",
         "index",
         "index_interval_bytes",
@@ -84,8 +85,8 @@ class Segment:
         self.max_timestamp = NO_TIMESTAMP
         self.max_timestamp_offset = base_offset
         self.created_ms = 0
-        self.busy = False
         self.used = False
+        self._pins = 0
         self._path = str(stem.with_suffix(".log" + suffix))
         self._files = files
         self._descriptor = _CLOSED
@@ -160,6 +161,10 @@ class Segment:
     def read(self, position: int, size: int) -> bytes:
         """Bytes of the file."""
         return os.pread(self.descriptor, size, position)
+
+    def slice(self, position: int, size: int) -> FileSlice:
+        """The same bytes, still in the file. Raises: OSError."""
+        return FileSlice(self, position, size)
 
     def spans(self, position: int = 0, end: int | None = None) -> Iterator[Span]:
         """Every batch from a position on, by its header alone: small ones are read many at a time, large ones skipped over."""
@@ -288,15 +293,21 @@ class Segment:
             self._descriptor = _CLOSED
             self._files.forget(self)
 
+    @property
+    def busy(self) -> bool:
+        """Whether somebody works with the descriptor."""
+        return self._pins > 0
+
     def pin(self) -> int:
-        """The descriptor, to be kept open until `unpin`: another thread works with it."""
-        self.busy = True
-        return self.descriptor
+        """The descriptor, to be kept open until `unpin`: another thread, or the system, works with it."""
+        descriptor = self.descriptor
+        self._pins += 1
+        return descriptor
 
     def unpin(self) -> None:
-        """The other thread is done."""
-        self.busy = False
-        if self._deleted:
+        """One who worked with it is done."""
+        self._pins -= 1
+        if self._deleted and not self._pins:
             self.release_file()
 
     def move(self, suffix: str) -> None:

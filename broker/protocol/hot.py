@@ -7,9 +7,9 @@ Rules: bytes only. A property test compares every function with kio's own writer
 Source: Kafka's message definitions; topic names give way to topic ids in Produce 13, Fetch 13 and OffsetCommit 10.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from broker.protocol.apis import APIS, ApiKey
@@ -51,7 +51,7 @@ class ProducedPartition(NamedTuple):
 
 
 class FetchedPartition(NamedTuple):
-    """A partition's answer to Fetch; `records` are whole batches, `aborted` is None for read_uncommitted.
+    """A partition's answer to Fetch; `records` are whole batches, or parts of files; `aborted` is None for read_uncommitted.
 
     `diverging`: (epoch, end offset) if the client's log does not follow ours; `leader`: (id, epoch) if it asks a wrong one.
     """
@@ -62,7 +62,7 @@ class FetchedPartition(NamedTuple):
     last_stable_offset: int = -1
     log_start_offset: int = -1
     aborted: Sequence[tuple[int, int]] | None = None
-    records: Sequence[Buffer] = ()
+    records: Sequence[Sized] = ()
     diverging: tuple[int, int] | None = None
     leader: tuple[int, int] | None = None
 
@@ -186,13 +186,13 @@ def fetch_response(
     error: int = 0,
     session_id: int = 0,
     throttle_ms: int = 0,
-) -> list[Buffer]:
+) -> list[Any]:
     """An answer to Fetch 4 to 17 as buffers to be sent one after the other; partitions are `FetchedPartition`."""
     form = _FETCH[version]
     out = _begin(correlation_id, form)
     out += _FETCH_HEAD.pack(throttle_ms, error, session_id) if version >= 7 else INT32.pack(throttle_ms)
     form.length(out, len(topics))
-    buffers: list[Buffer] = [out]
+    buffers: list[Any] = [out]
     size = 0
     for topic in topics:
         _topic(out, form, topic)

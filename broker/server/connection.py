@@ -10,11 +10,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from broker.errors import MalformedRequest
+from broker.log.file_slice import FileSlice, copied
 from broker.protocol.framing import FrameBuffer
 from broker.server.exchange import Exchange
+from broker.server.file_sender import FileSender
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._host = ""
         self._receiving = False
+        self._sender: FileSender | None = None
         self._write_paused = False
         self._read_paused = False
         self.active_at = loop.time()
@@ -72,6 +75,8 @@ class Connection(asyncio.BufferedProtocol):
         del exc
         self._transport = None
         self._queue.clear()
+        if self._sender is not None:
+            self._sender.close()
         self._server.disconnected(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -113,21 +118,47 @@ class Connection(asyncio.BufferedProtocol):
     # ---- answers
 
     def _release(self) -> None:
-        """Send all answers that are ready at the head of the queue."""
-        if self._receiving or self._transport is None:
+        """Send all answers that are ready at the head of the queue; those behind one that leaves from a file wait for it."""
+        if self._receiving or self._transport is None or (self._sender is not None and self._sender.busy):
             return
         queue = self._queue
-        ready: list[bytes] = []
-        while queue and (buffers := queue[0].buffers) is not None:
+        ready: list[Any] = []
+        sent = True
+        while sent and queue and (buffers := queue[0].buffers) is not None:
             queue.popleft()
             ready.extend(buffers)
+            if any(type(buffer) is FileSlice for buffer in buffers):
+                sent = self._send(ready)
+                ready = []
         if ready:
-            self.active_at = self._loop.time()
             self._write(ready)
-            if self._read_paused:
-                self._regulate()
+        self.active_at = self._loop.time()
+        if self._read_paused:
+            self._regulate()
 
-    def _write(self, buffers: list[bytes]) -> None:
+    def _send(self, buffers: list[Any]) -> bool:
+        """Send answers of which parts lie in files; whether all has left. A client that is behind gets them copied."""
+        assert self._transport is not None
+        try:
+            if self._transport.get_write_buffer_size():
+                self._write([copied(buffer) for buffer in buffers])
+                return True
+            if self._sender is None:
+                self._sender = FileSender(self._loop, self._transport, self._moved, self._failed)
+            return self._sender.send(buffers)
+        except OSError as error:
+            self._failed(error)
+            return False
+
+    def _moved(self, finished: bool) -> None:
+        self.active_at = self._loop.time()
+        if finished:
+            self._release()
+
+    def _failed(self, error: OSError) -> None:
+        self.close(f"an answer could not be sent: {error}")
+
+    def _write(self, buffers: list[Any]) -> None:
         assert self._transport is not None
         if len(buffers) == 1:
             self._transport.write(memoryview(buffers[0]))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from broker.__main__ import main
+from broker.command import main
 
 
 def breakable(name: str, flag: Path) -> Callable[..., Any]:

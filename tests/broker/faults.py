@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from broker.__main__ import main
+from broker.command import main
 
 CALLS = ("pwritev", "pwrite", "fdatasync", "fsync", "replace", "unlink", "ftruncate", "mkdir")
 

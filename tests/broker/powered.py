@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from broker.__main__ import main as run_broker
+from broker.command import main as run_broker
 from tests.broker.faults import fatal
 
 JOURNAL = "journal"

@@ -20,6 +20,8 @@ from broker.server.handlers.log_offsets import READ_COMMITTED, check_leader_epoc
 logger = logging.getLogger(__name__)
 
 BY_ID = 13
+SENT_FROM_FILES = 128 << 10
+"""Bytes of a partition from which on the system sends them from the file; below, a copy costs less than the call."""
 SESSIONS_FROM = 7
 UNKNOWN = frozenset({ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.UNKNOWN_TOPIC_ID, ErrorCode.INCONSISTENT_TOPIC_ID})
 """Errors beside which the list of aborted transactions is empty, not null."""
@@ -188,7 +190,9 @@ class Fetch:
             raise BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         check_leader_epoch(log, wanted.leader_epoch)
         max_bytes = max(min(wanted.max_bytes, left), 0)
-        read = log.read(wanted.offset, max_bytes, committed=self._committed, minimum_one=minimum_one)
+        read = log.read(
+            wanted.offset, max_bytes, committed=self._committed, minimum_one=minimum_one, in_files_from=SENT_FROM_FILES
+        )
         answer = FetchedPartition(
             wanted.partition,
             ErrorCode.NONE,

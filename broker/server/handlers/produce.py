@@ -69,6 +69,7 @@ def produce(broker: Broker, exchange: Exchange, request: Any) -> None:
                     raise refusal
                 log = _log(broker, exchange.version, where, partition.index)
                 check_shape(partition.records)
+                _attempt(log, partition.records, joins=joining is not None)
                 _check(broker, exchange.version, request, log, partition.records)
                 if joining is not None:
                     joining.join(partition.records)
@@ -125,6 +126,11 @@ def _check(broker: Broker, version: int, request: Any, log: PartitionLog, record
         )
     if records[ATTRIBUTES_BYTE] & TRANSACTIONAL_BIT and version < ADDS_PARTITIONS_FROM:
         _check_transaction(broker, version, request.transactional_id, log, records)
+
+
+def _attempt(log: PartitionLog, records: bytes, *, joins: bool) -> None:
+    if records[ATTRIBUTES_BYTE] & TRANSACTIONAL_BIT and len(records) >= HEADER_BYTES:
+        log.producers.attempt(parse_header(records), joins=joins)
 
 
 def _producer(records: bytes) -> ProducerEpoch:

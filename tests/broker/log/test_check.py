@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.__main__ import main
+from broker.command import main
 from broker.errors import DataDirectoryError
 from broker.log.check import Checked, check_directory
 from broker.log.config import LogConfig

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from broker.errors import BrokerError, ErrorCode
 from broker.log.partition_log import PartitionLog
 from broker.log.producer_state import ProducerState
-from broker.protocol.record_batch import MAX_SEQUENCE
+from broker.protocol.record_batch import MAX_SEQUENCE, parse_header
 from broker.protocol.records import build_marker
 
 from .conftest import NOW_MS, batch
@@ -56,12 +56,24 @@ def test_sequence_wraps(make_log: MakeLog) -> None:
 def test_transactions_that_partitions_join_begin_at_zero(make_log: MakeLog) -> None:
     """Where a write lets a partition join, also a producer nobody knows begins at sequence 0."""
     log = make_log()
-    late = batch("x", producer=(7, 0, 2), transactional=True)
-    with pytest.raises(BrokerError) as caught:
-        log.append(late, now_ms=NOW_MS, joins=True)
-    assert caught.value.code is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
-    first = batch("x", "y", producer=(7, 0, 0), transactional=True)
-    assert [log.append(data, now_ms=NOW_MS, joins=True).base_offset for data in (first, late)] == [0, 2]
+    first, late = (batch(*values, producer=(7, 0, at), transactional=True) for values, at in (("xy", 0), ("z", 2)))
+    log.producers.attempt(parse_header(late), joins=True)
+    assert refused(log, (7, 0, 2), transactional=True) is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+    log.producers.attempt(parse_header(first), joins=True)
+    assert [log.append(data, now_ms=NOW_MS).base_offset for data in (first, late)] == [0, 2]
+
+
+def test_a_batch_that_was_refused_comes_before_those_behind_it(make_log: MakeLog) -> None:
+    """While a transaction's first batch is not let in, those behind it are not; a newer epoch is another matter."""
+    log = make_log()
+    first, second, newer = (
+        batch("x", producer=(7, epoch, at), transactional=True) for epoch, at in ((0, 0), (0, 1), (1, 3))
+    )
+    log.producers.attempt(parse_header(first), joins=False)
+    log.producers.attempt(parse_header(second), joins=False)
+    assert refused(log, (7, 0, 1), transactional=True) is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+    log.producers.attempt(parse_header(newer), joins=True)
+    assert log.append(newer, now_ms=NOW_MS).base_offset == 0
 
 
 def test_epochs(make_log: MakeLog) -> None:
