@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import Any, NoReturn, overload
+
+from msgspec.structs import replace
 
 from streams.background import Running
 from streams.clients.base import NewTopic

@@ -6,8 +6,9 @@ their program; only this object changes.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from state.stores import StoreSpec
 from streams.errors import TopologyError
