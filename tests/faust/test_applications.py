@@ -12,6 +12,7 @@ pytestmark = pytest.mark.broker
 IN_TWO_PARTITIONS = ["lines", "words", "yellow_taxi_ride.json", "payments"]
 IN_ONE_PARTITION = ["word-counts", "views", "page-totals", "numbers", "even", "found", "batches", "forwarded"]
 IN_ONE_PARTITION += ["balances", "customers", "orders", "large-bills", "small-bills", "answers", "logged", "ticks"]
+IN_ONE_PARTITION += ["calls", "others", "answered", "passed"]
 IN_ONE_PARTITION += ["yellow_taxi_rides.high_amount", "yellow_taxi_rides.low_amount"]
 """All topics are there before a worker starts: aiokafka forgets where a topic is that it learnt of among all, as soon as
 it asks for one that is not there yet, and then waits for ever (as it does on Apache Kafka)."""
@@ -35,7 +36,7 @@ def running(world: World) -> World:
     world.write("yellow_taxi_ride.json", [Row(None, ride(*each)) for each in RIDES])
     world.write("customers", [Row(b"ann", {"name": "Ann", "city": "Ulm"})])
     world.write("payments", [Row(b"a", {"account": "a", "amount": amount}) for amount in (5, 7, -2)])
-    for name in ("word_count", "page_views", "orders", "calculator", "clock", "taxi", "steps", "accounts"):
+    for name in ("word_count", "page_views", "orders", "calculator", "clock", "taxi", "steps", "accounts", "waiting"):
         world.start(name)
     return world
 
@@ -141,6 +142,17 @@ def test_steps(running: World) -> None:
     assert all(len(row.json) <= 4 for row in taken)
     forwarded = running.read("forwarded", lambda rows: len(rows) == 2, "steps")
     assert [(row.key, row.json) for row in forwarded] == [(b"n", 5), (b"n", 6)]
+
+
+def test_an_agent_that_waits_holds_up_no_other(running: World) -> None:
+    """While one agent waits for an answer, another's records are done and committed; the answer then counts too."""
+    running.write("calls", [Row(None, b'"a"'), Row(None, b'"b"')])
+    for name in (b'"c"', b'"d"'):
+        running.write("others", [Row(None, name)])
+        running.read("passed", lambda rows, name=name: bool(rows) and rows[-1].value == name, "waiting")
+    (running.home / "answer").touch()
+    rows = running.read("answered", lambda rows: len(rows) == 2, "waiting")
+    assert [row.json for row in rows] == ["a", "b"]
 
 
 def test_exactly_once(running: World) -> None:
