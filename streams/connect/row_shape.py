@@ -81,7 +81,7 @@ class RowShape:
             columns=wanted,
             value_columns=rest,
             textual=textual,
-            moments=() if textual else tuple(name for name in kinds if _holds(kinds[name], int)),
+            moments=tuple(name for name in kinds if _holds(kinds[name], int)),
             blanks=tuple(name for name in kinds if textual and not _holds(kinds[name], str)),
             defaulted=frozenset(name for name in kinds if fields is not None and not fields[name].required),
         )
@@ -99,7 +99,7 @@ class RowShape:
             return _entry(row[names[0]], self.value_kind, textual=self.textual)
         fitted = {name: row[name] for name in names}
         for name in self.moments:
-            if isinstance(fitted[name], datetime):
+            if isinstance(fitted[name], datetime) or (self.textual and _tells_a_time(fitted[name])):
                 fitted[name] = moment_ms(fitted[name], name)
         for name in self.blanks:
             if fitted[name] == "":
@@ -124,6 +124,17 @@ def _only_column(columns: Sequence[str], kind: type, file: str) -> str:
 
 def _holds(kind: Any, wanted: type) -> bool:
     return kind is wanted or wanted in get_args(kind)
+
+
+def _tells_a_time(entry: Any) -> bool:
+    """Whether text for a number is ISO 8601: most cells are numbers, and are told by their digits."""
+    if not isinstance(entry, str) or entry.lstrip("-").isdigit():
+        return False
+    try:
+        datetime.fromisoformat(entry)
+    except ValueError:
+        return False
+    return True
 
 
 def _entry(entry: Any, kind: Any, *, textual: bool) -> Any:

@@ -72,10 +72,10 @@ def test_parquet_rows_are_values(connection: Connection, tmp_path: Path) -> None
 
 
 def test_csv_cells_become_what_the_type_says(connection: Connection, tmp_path: Path) -> None:
-    """Numbers are read out of text, an empty cell is the default or null, and columns key and timestamp are the record's."""
-    text = 'key,id,fare,at,zone,timestamp\r\na,1,2.5,,,7\r\nb,2,3,5,"x, y",2026-01-02T03:04:05.678Z\r\n'
+    """Numbers are read out of text, times for whole numbers too, an empty cell is the default or null, and columns key and timestamp are the record's."""
+    text = 'key,id,fare,at,zone,timestamp\r\na,1,2.5,,,7\r\nb,2,3,2026-01-02T03:04:05.678Z,"x, y",2026-01-02T03:04:05.678Z\r\n'
     connection.write("rides", read_csv(saved(tmp_path / "r.csv", text)))
-    assert written(connection, "rides") == [("a", Ride(1, 2.5, 0, ""), 7), ("b", Ride(2, 3.0, 5, "x, y"), AT_MS)]
+    assert written(connection, "rides") == [("a", Ride(1, 2.5, 0, ""), 7), ("b", Ride(2, 3.0, AT_MS, "x, y"), AT_MS)]
 
 
 def test_json_lines_are_values_or_records(connection: Connection, tmp_path: Path) -> None:
