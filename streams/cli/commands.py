@@ -124,12 +124,8 @@ def run(
     With --input, the same application runs over files to their end and stops: all files are checked first, and nothing
     is written unless every row fits.
     """
-    from streams import running
-    from streams.background import ToEnd
     from streams.cli import terminal
     from streams.cli.dev import report
-    from streams.cli.json_lines import JsonScreen
-    from streams.cli.observation import observed
 
     console = None if json else terminal.stderr()
     terminal.set_up_logging(log_level, console)
@@ -147,13 +143,24 @@ def run(
         flags = ["--to-end"] * to_end + ["--counts"] * counts + ["--json"] * json
         flags += ["--trace", trace] if trace is not None else []
         raise typer.Exit(_supervise(target, workers, broker, settings, flags, log_level))
+    _run(app, trace, console, counts=counts, to_end=to_end)
+
+
+def _run(app: Any, trace: str | None, console: Any, *, counts: bool, to_end: bool) -> None:
+    """Run in this process, shown on a console or, without one, as JSON lines."""
+    from streams import running
+    from streams.background import ToEnd
+    from streams.cli.json_lines import JsonScreen
+    from streams.cli.observation import observed
+    from streams.cli.terminal import Screen
+
     application, counted = observed(app.application(), trace, console, counts=counts)
     screen: running.Listener
     if console is None:
         screen = JsonScreen(counted)
         application = screen.of(application)
     else:
-        screen = terminal.Screen(console, counted)
+        screen = Screen(console, counted)
     running.run(application, ToEnd(screen) if to_end else screen)
 
 

@@ -13,6 +13,9 @@ from streams.serdes.models import model_serde
 from streams.serdes.registered import HEAD_BYTES, RegisteredSerde
 from streams.serdes.schema_registry import JSON, Schema, SchemaRegistry
 
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+"""What msgspec and pydantic write."""
+
 
 class JsonSchema(RegisteredSerde):
     """Values of a type as JSON, in Confluent's wire format.
@@ -62,11 +65,11 @@ class JsonSchema(RegisteredSerde):
 
 
 def _schema_of(kind: Any) -> dict[str, Any]:
+    """A type's schema, which says of which kind it is: a registry may tell kinds by their content."""
     if hasattr(kind, "model_json_schema"):
-        found: dict[str, Any] = kind.model_json_schema()
-        return found
+        return {"$schema": DIALECT, **kind.model_json_schema()}
     try:
-        return msgspec.json.schema(kind)
+        return {"$schema": DIALECT, **msgspec.json.schema(kind)}
     except TypeError as problem:
         raise TopologyError(f"JsonSchema({type_name(kind)}): {problem}; say schema=") from None
 
