@@ -28,7 +28,7 @@ def shout(total: float) -> None:
 """
 FARES = '{"key":"a","value":50.0,"timestamp":1000}\n{"key":"b","value":25.0,"timestamp":2000}\n'
 FREE = '{"key":"a","value":0.0,"timestamp":3000}\n'
-ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1", "STREAMS_EMBEDDED_IDLE_MS": "500"}
+ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1", "STREAMS_EMBEDDED_IDLE_MS": "5000"}
 COMMAND = [sys.executable, "-m", "streams.cli"]
 
 
