@@ -56,11 +56,22 @@ def command_line(arguments: list[str], app: Any = None) -> int:
     else:
         Bound.app = app
         arguments = _with_target(arguments)
+    command_group = typer.main.get_command(cli)
+    if app is not None:
+        _without_target(command_group)
     try:
-        cli(arguments, prog_name="streams" if app is None else None)
+        command_group(arguments, prog_name="streams" if app is None else None)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     return 0
+
+
+def _without_target(group: Any) -> None:
+    """Leave MODULE:APP out of the help, where it is known."""
+    for command in group.commands.values():
+        for parameter in command.params:
+            if parameter.name == "target":
+                parameter.hidden, parameter.get_usage_pieces = True, lambda _context: []
 
 
 def _print_version(wanted: bool) -> None:

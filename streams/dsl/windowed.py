@@ -37,7 +37,8 @@ def is_windows(windows: Any) -> None:
     """Raises: TopologyError for anything but windows that an aggregate can have."""
     if not isinstance(windows, TimeWindows | SlidingWindows | SessionWindows | UnlimitedWindows):
         raise TopologyError(
-            f"windowed_by: expected TimeWindows, SlidingWindows, SessionWindows or UnlimitedWindows, got {windows!r}"
+            "windowed_by: expected TimeWindows, SlidingWindows, SessionWindows or UnlimitedWindows, "
+            f"for example TimeWindows.of('10 minutes'), got {windows!r}"
         )
 
 
