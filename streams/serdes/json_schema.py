@@ -13,8 +13,8 @@ from streams.serdes.models import model_serde
 from streams.serdes.registered import HEAD_BYTES, RegisteredSerde
 from streams.serdes.schema_registry import JSON, Schema, SchemaRegistry
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-"""What msgspec and pydantic write."""
+DRAFT_7, DRAFT_2020 = "http://json-schema.org/draft-07/schema#", "https://json-schema.org/draft/2020-12/schema"
+"""What all registries read, and what tuples need."""
 
 
 class JsonSchema(RegisteredSerde):
@@ -65,13 +65,13 @@ class JsonSchema(RegisteredSerde):
 
 
 def _schema_of(kind: Any) -> dict[str, Any]:
-    """A type's schema, which says of which kind it is: a registry may tell kinds by their content."""
-    if hasattr(kind, "model_json_schema"):
-        return {"$schema": DIALECT, **kind.model_json_schema()}
+    """A type's schema, which says its dialect: a registry may tell kinds of schemas by their content."""
     try:
-        return {"$schema": DIALECT, **msgspec.json.schema(kind)}
+        found = kind.model_json_schema() if hasattr(kind, "model_json_schema") else msgspec.json.schema(kind)
     except TypeError as problem:
         raise TopologyError(f"JsonSchema({type_name(kind)}): {problem}; say schema=") from None
+    has_tuples = b'"prefixItems":' in msgspec.json.encode(found)
+    return {"$schema": DRAFT_2020 if has_tuples else DRAFT_7, **found}
 
 
 def _validator(schema: dict[str, Any]) -> Any:
