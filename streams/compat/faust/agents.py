@@ -446,7 +446,7 @@ class AgentProcessor:
         """The task moves away."""
         self.abandon()
         for table in self._tables:
-            table.closed(self._stores[table.name])
+            table.closed(self._stores[table.name], (self._agent.name, self._context.partition))
         self._agent.app.closed(self._agent, self._context.partition)
 
     def _send(self, outgoing: list[Outgoing]) -> None:
