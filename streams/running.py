@@ -21,7 +21,6 @@ from msgspec.structs import replace
 
 from streams.clients.base import Clients, NewTopic
 from streams.config import KAFKA, StreamsConfig
-from streams.embedded import lease
 from streams.operators.observing import Observer
 from streams.runner import Runner, uncaught_of
 from streams.timers import Timed, call
@@ -147,6 +146,8 @@ def with_broker(config: StreamsConfig, stack: ExitStack) -> StreamsConfig:
     directory = config.embedded_dir
     if directory is None:
         return config
+    from streams.embedded import lease  # sockets and archives, which an App that does not run needs none of
+
     held = stack.enter_context(lease(directory, idle_seconds=config.embedded_idle_ms / 1000))
     return config.changed({"broker": f"{KAFKA}{held.address}"})
 
