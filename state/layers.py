@@ -11,10 +11,11 @@ values may be dropped at any time. `commit` moves the bytes and the position int
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice, repeat
 from operator import itemgetter
 from typing import Any, Self
+
+from msgspec.structs import replace
 
 from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates, any_none
 from state.changelog import Changes

@@ -8,8 +8,9 @@ or a `ValueAndTimestamp`. A layout maps both to what the changelog and the engin
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from state.keys import pack_long, pack_session, pack_window, split_session_key, split_timestamped, split_window_key
 from state.stores import StoreKind, StoreSpec, ValueAndTimestamp
@@ -19,8 +20,7 @@ TIMESTAMPED = {StoreKind.TIMESTAMPED_KEY_VALUE, StoreKind.TIMESTAMPED_WINDOW}
 _new_tuple = tuple.__new__
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """Bytes of entry keys and live values.
 
     `identity` turns a user's key into what entry keys contain, `key` turns it back; `key_bytes` and `entry` convert

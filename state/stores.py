@@ -8,10 +8,11 @@ position in the changelog, so that it is never ahead of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
+
+from msgspec import Struct, field
 
 from state.engine import Engine
 from state.serde import Serde
@@ -54,8 +55,7 @@ class StoreKind(Enum):
     CUSTOM = "custom"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreSpec:
+class StoreSpec(Struct, frozen=True, kw_only=True):
     """All that is needed to open a store. Times are in ms.
 
     `cached` is Kafka's record cache: updates of a key replace each other until commit or eviction, and only then are

@@ -45,7 +45,7 @@ _HOMES = {
     "SessionWindowedSerde": "streams.serdes",
     "SessionWindows": "streams.dsl.windows",
     "SlidingWindows": "streams.dsl.windows",
-    "StateStore": "streams.dsl.stores",
+    "StateStore": "state.custom",
     "StoreMoved": "streams.errors",
     "StoreNotReady": "streams.errors",
     "StreamsBuilder": "streams.dsl.builder",

@@ -1,3 +1,4 @@
+from state.custom import StateStore as StateStore
 from streams.app import App as App
 from streams.background import Running as Running
 from streams.config import StreamsConfig as StreamsConfig
@@ -13,7 +14,6 @@ from streams.dsl.ktable import GlobalKTable as GlobalKTable
 from streams.dsl.options import Materialized as Materialized
 from streams.dsl.options import Topic as Topic
 from streams.dsl.stores import Engine as Engine
-from streams.dsl.stores import StateStore as StateStore
 from streams.dsl.stores import bounded_key_value_store as bounded_key_value_store
 from streams.dsl.stores import custom_store as custom_store
 from streams.dsl.stores import key_value_store as key_value_store

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import Any, NoReturn, overload
+
+from msgspec.structs import replace
 
 from streams.background import Running
 from streams.clients.base import NewTopic
@@ -22,7 +23,6 @@ from streams.dsl.kstream import KStream, KTable
 from streams.dsl.ktable import GlobalKTable
 from streams.dsl.options import Topic
 from streams.durations import Duration
-from streams.embedded import remove
 from streams.errors import ConfigError, StreamsError, TopologyError
 from streams.graph.nodes import Serdes
 from streams.metadata import KeyQueryMetadata, StreamsMetadata
@@ -267,6 +267,8 @@ class App(Decorators):
         directory = self.config.embedded_dir
         if directory is None:
             raise ConfigError(f"the data of {self.config.broker} are not ours to delete: use `streams reset`")
+        from streams.embedded import remove
+
         return remove(directory)
 
     def application(self) -> Application:

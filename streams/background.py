@@ -10,9 +10,10 @@ import logging
 import threading
 import time
 from contextlib import ExitStack
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
+
+from msgspec.structs import replace
 
 from streams.connection import Connection, connected
 from streams.errors import StreamsError

@@ -11,9 +11,11 @@ It knows neither tasks nor clients.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from streams.durations import Duration, milliseconds
 from streams.errors import RecordError, shown
@@ -33,8 +35,7 @@ class Decision(Enum):
     DEAD_LETTER = "dead_letter"
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """How often, and after which pauses, a function is called again that raised one of `errors`."""
 
     errors: tuple[type[Exception], ...]
@@ -48,8 +49,7 @@ class Retry:
             yield min(self.first_ms << attempt, self.longest_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class OnError:
+class OnError(Struct, frozen=True):
     """A policy: retries first, if there are some, then the decision, or what `handler(error, record)` decides."""
 
     decision: Decision = Decision.FAIL

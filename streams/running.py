@@ -13,13 +13,14 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from streams.clients.base import Clients, NewTopic
 from streams.config import KAFKA, StreamsConfig
-from streams.embedded import lease
 from streams.operators.observing import Observer
 from streams.runner import Runner, uncaught_of
 from streams.timers import Timed, call
@@ -38,8 +39,7 @@ YOUNG_OBJECTS = 50_000
 """New containers between two collections: several batches, a few MB."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Application:
+class Application(Struct, frozen=True, kw_only=True):
     """All that running needs of an application.
 
     `new_topics` are those it may have to make; an `observer` looks at what goes from node to node.
@@ -146,8 +146,10 @@ def with_broker(config: StreamsConfig, stack: ExitStack) -> StreamsConfig:
     directory = config.embedded_dir
     if directory is None:
         return config
+    from streams.embedded import lease  # sockets and archives, which an App that does not run needs none of
+
     held = stack.enter_context(lease(directory, idle_seconds=config.embedded_idle_ms / 1000))
-    return replace(config, broker=f"{KAFKA}{held.address}")
+    return config.changed({"broker": f"{KAFKA}{held.address}"})
 
 
 def runner_of(application: Application) -> Runner:

@@ -7,10 +7,12 @@ particular setting; the table of them is `streams.config`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import Field, dataclass, field
+from dataclasses import Field, field
 from difflib import get_close_matches
 from types import FunctionType
 from typing import Any
+
+from msgspec import Struct
 
 from streams.durations import milliseconds
 from streams.errors import ConfigError, shown
@@ -19,8 +21,7 @@ _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """What a setting means and what it accepts.
 
     `kind` is str, int, float, bool, "ms" (a duration), "bytes" (a size), dict (names and values of their own), object

@@ -17,9 +17,10 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
+
+from msgspec.structs import replace
 
 from state import RecordCacheBudget, RocksDBResources, open_store
 from state.serde import Serde

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from functools import partial
 from typing import Any, NoReturn
 
 from state.errors import StateError
@@ -51,6 +52,7 @@ def _guarded(arguments: list[str], app: Any) -> int:
     """Run a command. Shape: the exit code; errors of ours are shown without a traceback."""
     from streams.cli.commands import command_line
 
+    tell = partial(_told, json="--json" in arguments)
     try:
         return command_line(arguments, app)
     except KeyboardInterrupt:
@@ -60,18 +62,24 @@ def _guarded(arguments: list[str], app: Any) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except (ConfigError, TopologyError, SchemaError) as error:
-        return _told(error, WRONG_USAGE)
+        return tell(error, WRONG_USAGE)
     except StopApplication as error:
-        return _told(error, STOP_ALL)
+        return tell(error, STOP_ALL)
     except (StreamsError, StateError) as error:
-        return _told(error, FAILED)
+        return tell(error, FAILED)
 
 
-def _told(error: Exception, code: int) -> int:
+def _told(error: Exception, code: int, *, json: bool) -> int:
     """Say what went wrong; an error of the user's own code is shown with its traceback before."""
     cause = error.__cause__
-    if cause is not None and (isinstance(error, ProcessingError) or type(error) is StreamsError):
-        sys.stderr.write("".join(traceback.format_exception(cause)))
+    users_own = cause is not None and (isinstance(error, ProcessingError) or type(error) is StreamsError)
+    trace = "".join(traceback.format_exception(cause)) if users_own else ""
+    if json:
+        from streams.cli.json_lines import write_error
+
+        write_error(error, code, trace)
+        return code
+    sys.stderr.write(trace)
     sys.stderr.write(f"error: {error}\n")
     if isinstance(error, RecordError) and error.node not in OUTSIDE:
         sys.stderr.write(f"  {_cure(error)}, or set such records aside: --set on_error=dead_letter:TOPIC\n")

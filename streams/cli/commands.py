@@ -16,7 +16,16 @@ from streams.cli.dev import dev
 from streams.cli.examples import epilog, help_of
 from streams.cli.new import new
 from streams.cli.record_commands import consume, produce
-from streams.cli.target import THIS_APP, Bound, BrokerOption, JsonOption, SettingsOption, TargetArgument, app_of
+from streams.cli.target import (
+    THIS_APP,
+    Bound,
+    BrokerOption,
+    JsonLinesOption,
+    JsonOption,
+    SettingsOption,
+    TargetArgument,
+    app_of,
+)
 from streams.cli.topic_commands import describe, groups, health, reset, topics
 from streams.errors import ConfigError
 
@@ -47,11 +56,22 @@ def command_line(arguments: list[str], app: Any = None) -> int:
     else:
         Bound.app = app
         arguments = _with_target(arguments)
+    command_group = typer.main.get_command(cli)
+    if app is not None:
+        _without_target(command_group)
     try:
-        cli(arguments, prog_name="streams" if app is None else None)
+        command_group(arguments, prog_name="streams" if app is None else None)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     return 0
+
+
+def _without_target(group: Any) -> None:
+    """Leave MODULE:APP out of the help, where it is known."""
+    for command in group.commands.values():
+        for parameter in command.params:
+            if parameter.name == "target":
+                parameter.hidden, parameter.get_usage_pieces = True, lambda _context: []
 
 
 def _print_version(wanted: bool) -> None:
@@ -107,6 +127,7 @@ def run(
         str | None, typer.Option(metavar="KEY", help="Print the way of records with this key through the topology.")
     ] = None,
     counts: Annotated[bool, typer.Option("--counts", help="Show the records in and out of every node.")] = False,
+    json: JsonLinesOption = False,
     report_to: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run an application until Ctrl-C. A second Ctrl-C leaves at once.
@@ -114,13 +135,10 @@ def run(
     With --input, the same application runs over files to their end and stops: all files are checked first, and nothing
     is written unless every row fits.
     """
-    from streams import running
-    from streams.background import ToEnd
     from streams.cli import terminal
     from streams.cli.dev import report
-    from streams.cli.observation import observed
 
-    console = terminal.stderr()
+    console = None if json else terminal.stderr()
     terminal.set_up_logging(log_level, console)
     # The end is seen by what is committed, so commits must not be far apart; a setting given on the command line wins.
     to_end = to_end or bool(inputs)
@@ -133,10 +151,27 @@ def run(
     if report_to is not None:
         report(report_to, app.config)
     if workers > 1:
-        flags = ["--to-end"] * to_end + ["--counts"] * counts + ["--trace", str(trace)] * (trace is not None)
+        flags = ["--to-end"] * to_end + ["--counts"] * counts + ["--json"] * json
+        flags += ["--trace", trace] if trace is not None else []
         raise typer.Exit(_supervise(target, workers, broker, settings, flags, log_level))
+    _run(app, trace, console, counts=counts, to_end=to_end)
+
+
+def _run(app: Any, trace: str | None, console: Any, *, counts: bool, to_end: bool) -> None:
+    """Run in this process, shown on a console or, without one, as JSON lines."""
+    from streams import running
+    from streams.background import ToEnd
+    from streams.cli.json_lines import JsonScreen
+    from streams.cli.observation import observed
+    from streams.cli.terminal import Screen
+
     application, counted = observed(app.application(), trace, console, counts=counts)
-    screen = terminal.Screen(console, counted)
+    screen: running.Listener
+    if console is None:
+        screen = JsonScreen(counted)
+        application = screen.of(application)
+    else:
+        screen = Screen(console, counted)
     running.run(application, ToEnd(screen) if to_end else screen)
 
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -20,7 +20,7 @@ from typing import Annotated
 import typer
 
 from streams.cli.supervisor import this_program
-from streams.cli.target import THIS_APP, BrokerOption, SettingsOption, TargetArgument
+from streams.cli.target import THIS_APP, BrokerOption, JsonLinesOption, SettingsOption, TargetArgument
 from streams.config import StreamsConfig
 
 DEV_COMMIT_MS = 200
@@ -39,6 +39,7 @@ def dev(
         list[Path], typer.Option(help="A directory to watch for saved Python files; may be repeated.")
     ] = [],  # noqa: B006
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
+    json: JsonLinesOption = False,
 ) -> None:
     """Run an application, and reload it whenever a Python file is saved; broker and state stay.
 
@@ -49,9 +50,10 @@ def dev(
     options = [*(["--broker", broker] if broker else []), *(part for each in settings for part in ("--set", each))]
     options = ["--set", f"commit_interval_ms={DEV_COMMIT_MS}", *options, "--counts", "--log-level", log_level]
     options += ["--trace", trace] if trace is not None else []
+    options += ["--json"] * json
     arguments = ["run", *named, *options]
     command = this_program(arguments) if target == THIS_APP else [sys.executable, "-m", "streams.cli", *arguments]
-    raise typer.Exit(Reloader(command, watch or [_home(target)]).run())
+    raise typer.Exit(Reloader(command, watch or [_home(target)], _tell if json else _say).run())
 
 
 def report(descriptor: int, config: StreamsConfig) -> None:
@@ -64,7 +66,8 @@ def report(descriptor: int, config: StreamsConfig) -> None:
 class Reloader:
     """Runs a command, and again whenever a Python file in one of the directories changes."""
 
-    def __init__(self, command: Sequence[str], directories: Sequence[Path]) -> None:
+    def __init__(self, command: Sequence[str], directories: Sequence[Path], say: Callable[[str], None]) -> None:
+        self._say = say
         self._command = list(command)
         self._directories = directories
         self._stop = threading.Event()
@@ -87,11 +90,11 @@ class Reloader:
             for changed in changes:
                 if changed:
                     names = ", ".join(sorted({Path(path).name for _, path in changed}))
-                    _say(f"reloading: {names} changed")
+                    self._say(f"reloading: {names} changed")
                     self._end(self._process)
                     self._start()
                 elif self._process is not None and self._process.poll() is not None:
-                    _say(f"the application ended with exit code {self._process.returncode}; waiting for a change")
+                    self._say(f"the application ended with exit code {self._process.returncode}; waiting for a change")
                     self._process = None
             return self._end(self._process)
 
@@ -137,3 +140,10 @@ def _home(target: str) -> Path:
 
 def _say(line: str) -> None:
     typer.echo(line, err=True)
+
+
+def _tell(line: str) -> None:
+    """As an event of the reloading process."""
+    from streams.cli.json_lines import write
+
+    write("reload", message=line)

@@ -14,6 +14,7 @@ streams run taxi:app
 streams run taxi:app --workers 4 --broker kafka://host:9092
 streams run taxi:app --to-end --set commit_interval_ms=500
 streams run taxi:app --input rides=rides.parquet --input-key rides=id
+streams run taxi:app --to-end --json 2> events.jsonl
 """,
     "dev": """
 streams dev taxi:app

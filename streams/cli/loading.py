@@ -1,7 +1,7 @@
 """Finding an App by the name given on a command line: MODULE:APP.
 
 Rules: the current directory is importable, as with `python -m`; a path of a file works too. Every failure is a
-ConfigError in one sentence; an error inside the module itself is passed on with its traceback. An App is known by its
+ConfigError in one sentence; an error inside the module itself is told with its traceback, from the module on. An App is known by its
 decorators: `streams.app` stands above this command line and is not imported.
 """
 
@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from streams.dsl.decorators import Decorators
-from streams.errors import ConfigError
+from streams.errors import ConfigError, StreamsError
 from streams.settings import nearest
 
 DEFAULT_NAMES = ("app", "application")
@@ -50,14 +50,29 @@ def _module(where: str) -> ModuleType:
         sys.path.insert(0, str(Path.cwd()))
     try:
         return importlib.import_module(where)
+    except StreamsError:
+        raise
     except ModuleNotFoundError as problem:
         if problem.name is None or not f"{where}.".startswith(f"{problem.name}."):
-            raise
+            raise _broken(where, problem) from problem
         raise ConfigError(
             f"there is no module {where!r} to be imported from {Path.cwd()}: expected MODULE:APP, as in taxi.pipeline:app"
         ) from None
-    except ValueError:
-        raise ConfigError(f"expected MODULE:APP, as in taxi.pipeline:app, got {where!r}") from None
+    except Exception as problem:
+        if not where or where.startswith("."):
+            raise ConfigError(f"expected MODULE:APP, as in taxi.pipeline:app, got {where!r}") from None
+        raise _broken(where, problem) from problem
+
+
+def _broken(where: str, problem: Exception) -> StreamsError:
+    """The error for a module that raises; the traceback loses its beginning, which is ours and Python's."""
+    at = problem.__traceback__
+    while at is not None and at.tb_frame.f_code.co_filename.startswith(
+        ("<frozen importlib", importlib.__file__, __file__)
+    ):
+        at = at.tb_next
+    problem.__traceback__ = at
+    return StreamsError(f"{where} cannot be imported: {type(problem).__name__}: {problem}")
 
 
 def _only_app(module: ModuleType, target: str) -> Decorators:

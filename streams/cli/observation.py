@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from rich.console import Console
 from rich.text import Text
 
+from streams.cli.json_lines import trace_writer
 from streams.cli.readable import plain
 from streams.errors import shown
 from streams.operators.observing import Observer, Observers
@@ -25,14 +27,18 @@ LIMIT = 120
 
 
 def observed(
-    application: Application, trace: str | None, console: Console, *, counts: bool
+    application: Application, trace: str | None, console: Console | None, *, counts: bool
 ) -> tuple[Application, NodeCounts | None]:
-    """The application with the observers that were asked for, and the counts if they were."""
+    """The application with the observers that were asked for, and the counts if they were.
+
+    Traces are printed on the console; without one, they are written as JSON lines.
+    """
     counted = NodeCounts(application.topology.nodes) if counts else None
     observers: list[Observer] = [] if counted is None else [counted]
     if trace is not None:
         topology = application.topology
-        observers.append(Tracer(trace, text, _internal_sinks(topology), lambda found: _print(console, topology, found)))
+        show = trace_writer(partial(_target_of, topology)) if console is None else partial(_print, console, topology)
+        observers.append(Tracer(trace, text, _internal_sinks(topology), show))
     return (replace(application, observer=Observers(observers)) if observers else application), counted
 
 
@@ -69,6 +75,11 @@ def _print(console: Console, topology: Topology, trace: Trace) -> None:
 def _pair(record: Record) -> str:
     key, value = text(record.key), text(record.value)
     return f"({key}, {value if len(value) <= LIMIT else f'{value[:LIMIT]}...'})"
+
+
+def _target_of(topology: Topology, name: str) -> str | None:
+    node = topology.nodes[name]
+    return _target(topology, node) if isinstance(node, SinkNode) else None
 
 
 def _target(topology: Topology, node: SinkNode) -> str:

@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import TextIO
 
+import msgspec
+
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S = 1.0
@@ -29,6 +31,7 @@ PATIENCE = 5
 """Deaths in a row, none after a healthy while, that end the supervisor."""
 RELAY_S = 1.0
 ERROR = "error: "
+JSON_ERROR = '{"event":"error",'
 REJECTED = 2
 STOP_ALL = 3
 """Exit code of a worker whose policy is `stop_application`."""
@@ -63,8 +66,7 @@ class Supervised:
         with lines:
             for line in lines:
                 sys.stderr.write(line)
-                if line.startswith(ERROR):
-                    self._reason = line.removeprefix(ERROR).strip()
+                self._reason = _reason(line) or self._reason
 
     def look(self) -> int | None:
         """Start again what died and has paused long enough. Shape: an exit code that must end everything, or None."""
@@ -108,6 +110,18 @@ class Supervised:
         if self._relay is not None:
             self._relay.join(RELAY_S)
         return 0 if code == -signal.SIGTERM else abs(code)
+
+
+def _reason(line: str) -> str | None:
+    """What a worker says is wrong, in either of its forms; None for anything else that it says."""
+    if line.startswith(ERROR):
+        return line.removeprefix(ERROR).strip()
+    if line.startswith(JSON_ERROR):
+        try:
+            return str(msgspec.json.decode(line)["message"])
+        except (msgspec.DecodeError, KeyError):
+            return None
+    return None
 
 
 def supervise(command: Sequence[str], workers: int) -> int:

@@ -17,6 +17,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from streams.cli.json_lines import JsonHandler
 from streams.runner import Runner
 from streams.running import Application, Listener
 from streams.runtime.node_counts import NodeCounts
@@ -28,10 +29,12 @@ REFRESH_S = 1.0
 LOG_EVERY_S = 30.0
 
 
-def set_up_logging(level: str, console: Console) -> None:
-    """Log lines to stderr: coloured on a terminal, plain with time and level elsewhere."""
-    if console.is_terminal:
-        handler: logging.Handler = RichHandler(console=console, show_path=False, rich_tracebacks=False)
+def set_up_logging(level: str, console: Console | None) -> None:
+    """Log lines to stderr: coloured on a terminal, plain with time and level elsewhere; JSON without a console."""
+    if console is None:
+        handler: logging.Handler = JsonHandler()
+    elif console.is_terminal:
+        handler = RichHandler(console=console, show_path=False, rich_tracebacks=False)
         handler.setFormatter(logging.Formatter("%(message)s", datefmt="%H:%M:%S"))
     else:
         handler = logging.StreamHandler(sys.stderr)

@@ -10,8 +10,9 @@ no object, await or lock per record. Errors are `ClientError`, `ProductionError`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct, field
 
 from streams.record import Batch, Headers, TopicPartition
 
@@ -53,8 +54,7 @@ class RawBatch(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class TopicDescription:
+class TopicDescription(Struct, frozen=True):
     """What the broker says of a topic."""
 
     name: str
@@ -62,8 +62,7 @@ class TopicDescription:
     config: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class NewTopic:
+class NewTopic(Struct, frozen=True):
     """A topic to be made. `partitions` and `replication_factor` of -1 mean the broker's default."""
 
     name: str

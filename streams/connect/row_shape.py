@@ -22,6 +22,8 @@ from streams.settings import nearest
 KEY, VALUE, TIMESTAMP = "key", "value", "timestamp"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+_PLAIN = (str, int, float, bool, bytes)
+"""Types of values that are one cell."""
 
 Row = dict[str, Any]
 
@@ -65,6 +67,8 @@ class RowShape:
                         "the column, or give the field a default"
                     )
             rest = tuple(name for name in rest if name in fields)
+        elif kind in _PLAIN:
+            rest = (_only_column(rest, kind, file),)
         key = key or (KEY if KEY in taken else None)
         timestamp = timestamp or (TIMESTAMP if TIMESTAMP in taken else None)
         wanted = tuple(name for name in columns if name in {*rest, key, timestamp})
@@ -77,7 +81,7 @@ class RowShape:
             columns=wanted,
             value_columns=rest,
             textual=textual,
-            moments=() if textual else tuple(name for name in kinds if _holds(kinds[name], int)),
+            moments=tuple(name for name in kinds if _holds(kinds[name], int)),
             blanks=tuple(name for name in kinds if textual and not _holds(kinds[name], str)),
             defaulted=frozenset(name for name in kinds if fields is not None and not fields[name].required),
         )
@@ -90,11 +94,12 @@ class RowShape:
 
     def _value(self, row: Row) -> Any:
         names = self.value_columns
-        if names == (VALUE,) and not self.moments and not self.blanks and fields_of(self.value_kind) is None:
-            return _entry(row[VALUE], self.value_kind, textual=self.textual)
+        plain = self.value_kind in _PLAIN
+        if plain or (names == (VALUE,) and not self.moments and not self.blanks and fields_of(self.value_kind) is None):
+            return _entry(row[names[0]], self.value_kind, textual=self.textual)
         fitted = {name: row[name] for name in names}
         for name in self.moments:
-            if isinstance(fitted[name], datetime):
+            if isinstance(fitted[name], datetime) or (self.textual and _tells_a_time(fitted[name])):
                 fitted[name] = moment_ms(fitted[name], name)
         for name in self.blanks:
             if fitted[name] == "":
@@ -105,8 +110,31 @@ class RowShape:
         return converted(fitted, self.value_kind, strict=not self.textual)
 
 
+def _only_column(columns: Sequence[str], kind: type, file: str) -> str:
+    """The column that is the whole value. Raises: ConfigError when that is not clear."""
+    if VALUE in columns:
+        return VALUE
+    if len(columns) != 1:
+        raise ConfigError(
+            f"{file} has the columns {', '.join(columns)}, and the topic carries {kind.__name__}: call the one that is the "
+            "value `value`, or give the topic a type with these fields"
+        )
+    return columns[0]
+
+
 def _holds(kind: Any, wanted: type) -> bool:
     return kind is wanted or wanted in get_args(kind)
+
+
+def _tells_a_time(entry: Any) -> bool:
+    """Whether text for a number is ISO 8601: most cells are numbers, and are told by their digits."""
+    if not isinstance(entry, str) or entry.lstrip("-").isdigit():
+        return False
+    try:
+        datetime.fromisoformat(entry)
+    except ValueError:
+        return False
+    return True
 
 
 def _entry(entry: Any, kind: Any, *, textual: bool) -> Any:

@@ -14,9 +14,11 @@ import operator
 import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from state.stores import StoreSpec
 from streams.dsl.stores import timestamped_key_value_store, window_store
@@ -159,8 +161,7 @@ def own_table(name: str, *, default: Callable[[], Any] | None, key: Any = object
     return AgentTable(name, key, object if kind is None else kind, default)
 
 
-@dataclass(frozen=True)
-class WindowedAgentTable:
+class WindowedAgentTable(Struct, frozen=True):
     """Values by key and window. `table[key]` is a WindowSet; `table[key] += 1` counts in every window of the time.
 
     The time is that of the record in hand, unless `relative_to_now` or `relative_to_field` says otherwise.

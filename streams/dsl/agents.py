@@ -226,6 +226,7 @@ class Inbox:
 
         Faust's `within` is accepted and not needed: a list never waits, so that no record is held back from a commit.
         """
+        self._feed.least = max(self._feed.least, count)
         while True:
             self.held.clear()
             values = [(await self._next()).value]
@@ -247,9 +248,13 @@ class Inbox:
 
 
 class Feed:
-    """The records of one batch at a time, handed out to the copies of an agent, and what they made of them."""
+    """The records of one batch at a time, handed out to the copies of an agent, and what they made of them.
+
+    `least` is how many records the agent asked for at once.
+    """
 
     def __init__(self, copies: int) -> None:
+        self.least = 1
         self._copies = copies
         self._waiting: list[asyncio.Future[None]] = []
         self._records: deque[tuple[int, Record]] = deque()
@@ -335,7 +340,7 @@ class StreamAgent:
     @property
     def records_at_once(self) -> int:
         """How many records to hand over in one batch."""
-        return self._pace.records_at_once
+        return max(self._pace.records_at_once, self._feed.least if self._feed else 1)
 
     def init(self, context: ProcessorContext) -> None:
         """Start the loop unless it runs."""

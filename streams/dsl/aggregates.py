@@ -7,8 +7,9 @@ Source: Kafka's KGroupedStreamImpl, GroupedStreamAggregateBuilder, CogroupedStre
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from state.serde import Serde
 from state.stores import StoreKind
@@ -31,8 +32,7 @@ TABLE_AGGREGATE = "KTABLE-AGGREGATE-"
 TABLE_REDUCE = "KTABLE-REDUCE-"
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """What is grouped: the node, its serdes, whether its key changed since it was read, and the user's name for it."""
 
     program: Program
@@ -43,8 +43,7 @@ class Group:
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Fold:
+class Fold(Struct, frozen=True):
     """What is done to a group: how records are folded in, over which windows, and what comes out.
 
     `value` is the serde of the aggregate, None when it is not known.

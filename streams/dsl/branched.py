@@ -7,8 +7,9 @@ Branches are named after the split: its name and the branch's, or its place (1, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from streams.dsl.handle import expect_arity
 from streams.dsl.program import Program
@@ -19,8 +20,7 @@ __all__ = ["BranchedKStream"]
 StreamT = TypeVar("StreamT")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BranchedKStream(Generic[StreamT]):
+class BranchedKStream(Struct, Generic[StreamT], frozen=True, eq=False):
     """See the module. `branches` are those made so far, by name."""
 
     program: Program

@@ -6,11 +6,11 @@ runtime. `build` may be called again: it changes nothing.
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from state.stores import StoreSpec
 from streams.config import StreamsConfig
@@ -22,7 +22,6 @@ from streams.dsl.program import Program
 from streams.dsl.topology_builder import TopologyBuilder
 from streams.errors import TopologyError
 from streams.graph.nodes import Process, Serdes, Source, TableSource
-from streams.topology.build import build
 from streams.topology.topology import Topology
 
 __all__ = ["StreamsBuilder"]
@@ -174,5 +173,4 @@ class StreamsBuilder:
 
     def build(self, config: StreamsConfig) -> Topology:
         """The topology of all that was said so far. Raises: TopologyError, ConfigError."""
-        program = self.program
-        return build(program.graph, copy.copy(program.names), config, program.stores)
+        return self.program.build(config)

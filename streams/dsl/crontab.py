@@ -7,8 +7,9 @@ that a clock change skips does not fire, one that it repeats fires twice.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+
+from msgspec import Struct
 
 _MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTHS = {name: str(number) for number, name in enumerate(_MONTH_NAMES, 1)}
@@ -24,8 +25,7 @@ _HORIZON = timedelta(days=366 * 8)
 """Two leap years: whatever has not come by then never comes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Crontab:
+class Crontab(Struct, frozen=True):
     """A parsed expression; weekdays count from 0 for Sunday."""
 
     minutes: frozenset[int]

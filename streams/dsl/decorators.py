@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from streams.dsl.agent_results import Expected
 from streams.dsl.agent_suppliers import agent_supplier, blocking_supplier, expect_no_threads, tables_used
@@ -46,8 +47,7 @@ Table = AgentTable | WindowedAgentTable
 JOINS = {"inner": "join", "left": "left_join", "outer": "outer_join"}
 
 
-@dataclass(frozen=True, slots=True)
-class Timer:
+class Timer(Struct, frozen=True):
     """A function of the application that runs by the clock: every `interval_ms`, or when `crontab` says so."""
 
     function: Callable[[], Any]

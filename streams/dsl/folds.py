@@ -7,8 +7,9 @@ give (`KTable`); naming it by a parameter keeps this module below `kstream`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from streams.dsl.aggregates import LONG, Fold, Group, append_aggregate, append_cogroup
 from streams.dsl.handle import expect_arity, processor_name
@@ -34,12 +35,11 @@ def made(node: Aggregate, program: Program, make_table: MakeTable[TableT]) -> Ta
     return make_table(program, node.name, node.serdes)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class GroupFolds(Generic[TableT]):
+class GroupFolds(Struct, Generic[TableT], frozen=True, eq=False):
     """What the folds of one group share, be it of a stream's records or of a table's rows."""
 
     group: Group
-    make_table: MakeTable[TableT] = field(repr=False)
+    make_table: MakeTable[TableT]
 
     def count(
         self, *, name: str | None = None, store: Materialized | str | None = None, processor: str | None = None
@@ -61,8 +61,7 @@ def aggregate_serde(initializer: Function, aggregator: Function, value: Any, rol
     return resulting_serde(value, aggregator, ()) or resulting_serde(None, initializer, ())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StreamFolds(GroupFolds[TableT]):
+class StreamFolds(GroupFolds[TableT], frozen=True, eq=False):
     """The folds of one grouped stream."""
 
     def reduce(
@@ -107,12 +106,11 @@ class StreamFolds(GroupFolds[TableT]):
         return append_aggregate(self.group, self._over(fold))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CogroupFolds(Generic[TableT]):
+class CogroupFolds(Struct, Generic[TableT], frozen=True, eq=False):
     """The fold of several grouped streams that feed one aggregate, each by its own aggregator."""
 
     entries: tuple[tuple[Group, Function], ...]
-    make_table: MakeTable[TableT] = field(repr=False)
+    make_table: MakeTable[TableT]
     id: int
 
     def aggregate(

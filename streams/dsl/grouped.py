@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from streams.dsl.aggregates import Fold, append_table_aggregate
@@ -23,8 +22,7 @@ from streams.graph.windows import SessionWindows, Windows
 __all__ = ["CogroupedKStream", "KGroupedStream", "KGroupedTable"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class KGroupedStream(StreamFolds[TableT]):
+class KGroupedStream(StreamFolds[TableT], frozen=True, eq=False):
     """A stream grouped by key. Null keys, and without windows null values, are dropped by the aggregation."""
 
     def windowed_by(self, windows: Windows) -> Any:
@@ -43,8 +41,7 @@ class KGroupedStream(StreamFolds[TableT]):
         return empty.cogroup(self, aggregator)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CogroupedKStream(CogroupFolds[TableT]):
+class CogroupedKStream(CogroupFolds[TableT], frozen=True, eq=False):
     """Several grouped streams that feed one aggregate."""
 
     def cogroup(self, grouped: KGroupedStream[TableT], aggregator: Function) -> CogroupedKStream[TableT]:
@@ -64,8 +61,7 @@ class CogroupedKStream(CogroupFolds[TableT]):
         return TimeWindowedCogroupedKStream(self.entries, self.make_table, self.id, windows)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class KGroupedTable(GroupFolds[TableT]):
+class KGroupedTable(GroupFolds[TableT], frozen=True, eq=False):
     """A table grouped by another key. Aggregates take the old value of a changed row out before they add the new."""
 
     def reduce(

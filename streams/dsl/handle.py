@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Self
+
+from msgspec import Struct
 
 from streams.dsl.options import Function, arity, callable_or_error
 from streams.dsl.program import Program
@@ -15,8 +16,7 @@ from streams.on_error import OnError, on_error_of
 __all__ = ["Handle", "checked_on_error", "processor_name", "takes_key"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Handle:
+class Handle(Struct, frozen=True, eq=False):
     """One step of a program. `program` and `serdes` are for verbs, not for users."""
 
     program: Program

@@ -5,8 +5,9 @@ Source: Kafka's KStreamImpl, KStreamImplJoin and KTableImpl.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from state.serde import Serde
 from state.stores import StoreKind
@@ -36,8 +37,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class StreamSide:
+class StreamSide(Struct, frozen=True):
     """One stream of a join: its node and serdes, and whether its key changed since it was read."""
 
     node: str

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, TextIO
+
+from msgspec.structs import replace
 
 from state.stores import StoreSpec
 from streams.dsl.aggregates import Group
@@ -52,8 +53,7 @@ from streams.graph.windows import JoinWindows
 __all__ = ["KStream", "KTable"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class KStream(Handle):
+class KStream(Handle, frozen=True, eq=False):
     """A stream of records. `rekeyed`: its keys changed since it was read, so keyed steps repartition it first."""
 
     rekeyed: bool = False
@@ -452,8 +452,7 @@ def expect_join_options(
         raise TopologyError(f"{what}: a table is joined by the record's key; select_key first, or use a global table")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class KTable(TableVerbs):
+class KTable(TableVerbs, frozen=True, eq=False):
     """A table: the latest value of each key. Its other verbs stand in `ktable`."""
 
     def to_stream(self, selector: Function | None = None, *, key: Any = None, name: str | None = None) -> KStream:

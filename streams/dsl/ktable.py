@@ -8,8 +8,9 @@ of one that does not, its processor's; there `store=` adds a store.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Self
+
+from msgspec.structs import replace
 
 from streams.dsl.aggregates import Group
 from streams.dsl.grouped import KGroupedTable
@@ -32,13 +33,11 @@ from streams.graph.nodes import JoinKind, Materialization, Process, Serdes, Stat
 __all__ = ["GlobalKTable", "TableVerbs"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class GlobalKTable(Handle):
+class GlobalKTable(Handle, frozen=True, eq=False):
     """A table that is whole on every worker: streams join it by any key they can make."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TableVerbs(Handle):
+class TableVerbs(Handle, frozen=True, eq=False):
     """The verbs of a table."""
 
     def filter(self, predicate: Function, *, name: str | None = None, store: Materialized | str | None = None) -> Self:

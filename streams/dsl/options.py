@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, get_args, get_origin
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from state.serde import Serde
 from state.stores import OpenEngine, StoreKind
@@ -39,8 +41,7 @@ Function = Callable[..., Any]
 RESETS = {"earliest", "latest", "none"}
 
 
-@dataclass(frozen=True, slots=True)
-class ValueTimestamp:
+class ValueTimestamp(Struct, frozen=True):
     """A timestamp extractor that reads the value only: `of_value(value)` gives ms since 1970."""
 
     of_value: Callable[[Any], int]
@@ -55,8 +56,7 @@ class ValueTimestamp:
             raise
 
 
-@dataclass(frozen=True, slots=True)
-class Topic:
+class Topic(Struct, frozen=True):
     """A topic with the serdes of its records, and where their time is found (None: the record's own timestamp).
 
     `on_error` is what becomes of records that cannot be read from it or written to it; None: what the application says.
@@ -113,8 +113,7 @@ def extractor(function: Function | None) -> Function | None:
     return function if arity(function, 1) == 2 else ValueTimestamp(function)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Materialized:
+class Materialized(Struct, frozen=True, kw_only=True):
     """How a store is kept. Kafka's Materialized.
 
     `name` makes it queryable, and its changelog independent of other steps. `cached=False` forwards every update;

@@ -6,16 +6,20 @@ their program; only this object changes.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from copy import copy
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from state.stores import StoreSpec
+from streams.config import StreamsConfig
 from streams.errors import TopologyError
 from streams.graph.graph import Graph
 from streams.graph.names import Names
 from streams.graph.nodes import Node, Repartition, Serdes
 from streams.graph.repartitions import repartition_node
 from streams.on_error import OnError
+from streams.topology.topology import Topology
 
 __all__ = ["Program"]
 
@@ -31,6 +35,12 @@ class Program:
         self.stores: dict[str, StoreSpec] = {}
         self._repartitions: dict[object, str] = {}
         self._groups = 0
+
+    def build(self, config: StreamsConfig) -> Topology:
+        """The topology of all that was said so far. Raises: TopologyError, ConfigError."""
+        from streams.topology.build import build  # a dozen modules, which who only says a program does without
+
+        return build(self.graph, copy(self.names), config, self.stores)
 
     def add(self, node: N) -> N:
         """Append a node. Raises: TopologyError for a name that is taken."""

@@ -10,9 +10,10 @@ import dis
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FunctionType, NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from msgspec import Struct
 
 from streams.dsl.agent_results import Expected
 from streams.errors import TopologyError
@@ -25,8 +26,7 @@ _STREAM_METHODS = {"items", "records", "events", "take"}
 _CALLING = ("LOAD_", "PRECALL", "CALL", "PUSH_NULL", "KW_NAMES")
 
 
-@dataclass(frozen=True, slots=True)
-class UserFunction:
+class UserFunction(Struct, frozen=True):
     """A function as its decorator sees it. `types` are its parameters' annotations in order, UNKNOWN where missing."""
 
     function: Callable[..., Any]

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from state.custom import StateStore
 from state.engine import Engine
 from state.stores import CustomStore, OpenEngine, StoreKind, StoreSpec
 from streams.durations import Duration
@@ -19,7 +18,6 @@ from streams.serdes import serde_for
 
 __all__ = [
     "Engine",
-    "StateStore",
     "bounded_key_value_store",
     "custom_store",
     "key_value_store",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from streams.durations import Duration
 from streams.graph.windows import checked
@@ -10,8 +10,7 @@ from streams.graph.windows import checked
 __all__ = ["Suppressed", "until_time_limit", "until_window_closes"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suppressed:
+class Suppressed(Struct, frozen=True, kw_only=True):
     """Made by `until_window_closes` and `until_time_limit`. Bounds of None: no bound."""
 
     until_window_closes: bool

@@ -8,11 +8,11 @@ Source: Kafka's Topology and InternalTopologyBuilder.
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from state.stores import StoreKind, StoreSpec
 from streams.config import StreamsConfig
@@ -22,7 +22,6 @@ from streams.dsl.program import Program
 from streams.errors import TopologyError
 from streams.graph.names import checked_name
 from streams.graph.nodes import Process, Serdes, Sink, Source
-from streams.topology.build import build
 from streams.topology.topology import Topology
 
 __all__ = ["TopologyBuilder"]
@@ -221,8 +220,7 @@ class TopologyBuilder:
 
     def build(self, config: StreamsConfig) -> Topology:
         """The topology of all that was said so far. Raises: TopologyError, ConfigError."""
-        program = self.program
-        return build(program.graph, copy.copy(program.names), config, program.stores)
+        return self.program.build(config)
 
     def _parents(self, name: str, parents: Names) -> tuple[str, ...]:
         given = (parents,) if isinstance(parents, str) else tuple(dict.fromkeys(parents))

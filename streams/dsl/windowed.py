@@ -5,8 +5,9 @@ Keys of the tables they give are `Windowed`. Records later than a window's grace
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from streams.dsl.aggregates import Fold
 from streams.dsl.folds import CogroupFolds, StreamFolds, TableT, aggregate_serde, fold_of
@@ -36,7 +37,8 @@ def is_windows(windows: Any) -> None:
     """Raises: TopologyError for anything but windows that an aggregate can have."""
     if not isinstance(windows, TimeWindows | SlidingWindows | SessionWindows | UnlimitedWindows):
         raise TopologyError(
-            f"windowed_by: expected TimeWindows, SlidingWindows, SessionWindows or UnlimitedWindows, got {windows!r}"
+            "windowed_by: expected TimeWindows, SlidingWindows, SessionWindows or UnlimitedWindows, "
+            f"for example TimeWindows.of('10 minutes'), got {windows!r}"
         )
 
 
@@ -49,8 +51,7 @@ def checked_emit(emit: EmitStrategy, windows: Windows) -> EmitStrategy:
     return emit
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TimeWindowedKStream(StreamFolds[TableT]):
+class TimeWindowedKStream(StreamFolds[TableT], frozen=True, eq=False):
     """A grouped stream in tumbling, hopping, sliding or unlimited windows."""
 
     windows: TimeWindows | SlidingWindows | UnlimitedWindows
@@ -64,8 +65,7 @@ class TimeWindowedKStream(StreamFolds[TableT]):
         return replace(fold, windows=self.windows, emit=self.emit)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SessionWindowedKStream(StreamFolds[TableT]):
+class SessionWindowedKStream(StreamFolds[TableT], frozen=True, eq=False):
     """A grouped stream in sessions: windows that grow while records come close enough."""
 
     windows: SessionWindows
@@ -105,8 +105,7 @@ def _checked_merge(merge: Function | None) -> Function:
     return merge
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TimeWindowedCogroupedKStream(CogroupFolds[TableT]):
+class TimeWindowedCogroupedKStream(CogroupFolds[TableT], frozen=True, eq=False):
     """Several grouped streams that feed one aggregate per window. Emits on update only, as in Kafka."""
 
     windows: TimeWindows | SlidingWindows | UnlimitedWindows
@@ -115,8 +114,7 @@ class TimeWindowedCogroupedKStream(CogroupFolds[TableT]):
         return replace(fold, windows=self.windows)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SessionWindowedCogroupedKStream(CogroupFolds[TableT]):
+class SessionWindowedCogroupedKStream(CogroupFolds[TableT], frozen=True, eq=False):
     """Several grouped streams that feed one aggregate per session."""
 
     windows: SessionWindows

@@ -7,9 +7,11 @@ rewrite is under way (`build_order` sorts that out). Order matters: children for
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from streams.errors import TopologyError
 from streams.graph.nodes import Node
@@ -19,8 +21,7 @@ __all__ = ["Graph"]
 N = TypeVar("N", bound=Node)
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(Struct, frozen=True):
     """See the module."""
 
     nodes: Mapping[str, Node] = field(default_factory=dict)
@@ -64,7 +65,7 @@ class Graph:
 
     def update(self, name: str, **fields: object) -> Graph:
         """With some fields of one node changed."""
-        return self.replace(replace(self.nodes[name], **fields))  # type: ignore[arg-type]
+        return self.replace(replace(self.nodes[name], **fields))
 
     def move_to_end(self, name: str) -> Graph:
         """With one node built last."""

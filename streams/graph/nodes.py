@@ -11,9 +11,10 @@ means "the default one". This module knows neither operators nor how anything ru
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+from msgspec import Struct, field
 
 from state.serde import Serde
 from state.stores import OpenEngine, StoreKind, StoreSpec
@@ -94,16 +95,14 @@ class Aggregation(Enum):
     """an initializer starts it"""
 
 
-@dataclass(frozen=True, slots=True)
-class Serdes:
+class Serdes(Struct, frozen=True):
     """Serdes of key and value as they are on the wire (windowed keys have a windowed serde); None: the default one."""
 
     key: Serde[Any] | None = None
     value: Serde[Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Materialization:
+class Materialization(Struct, frozen=True, kw_only=True):
     """The store of a node. `queryable` is True when the user named it; otherwise the name was generated.
 
     `retention_ms` None: what the windows need. `history_ms` set: a versioned store. `persistent` None: on disk, unless
@@ -123,8 +122,7 @@ class Materialization:
     engine: OpenEngine | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Node(Struct, frozen=True, kw_only=True):
     """What all nodes have: a name that is unique in the graph, parents by name, and the serdes of what comes out.
 
     `serdes` are what is known of the key and value that this node passes on; `on_error` is what becomes of a record it
@@ -142,8 +140,7 @@ class Node:
         return self.parents
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source(Node):
+class Source(Node, frozen=True, kw_only=True):
     """A stream read from topics. `pattern` (a regular expression) or `topics`.
 
     `timestamp` is a timestamp extractor: function(record: Record, partition_time: int) -> int; None: the
@@ -156,8 +153,7 @@ class Source(Node):
     offset_reset: str | int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableSource(Node):
+class TableSource(Node, frozen=True, kw_only=True):
     """A table read from a topic (no parents; `source` names its source node), or made of a stream (one parent).
 
     `name` is that of the processor (KTABLE-SOURCE-…, KSTREAM-TOTABLE-…). `materialized` is what its store is or would
@@ -177,8 +173,7 @@ class TableSource(Node):
     send_old_values: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stateless(Node):
+class Stateless(Node, frozen=True, kw_only=True):
     """A function per record, on a stream or (`table`) on a table, where it may have a store of its results.
 
     `functions` has one entry, save for SPLIT (its predicates; None is the default branch), BRANCH and TO_STREAM (none).
@@ -198,8 +193,7 @@ class Stateless(Node):
     """How its results are stored was said, but no name was given: nothing is stored, and rows have no versions."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Process(Node):
+class Process(Node, frozen=True, kw_only=True):
     """Processor API: `supplier()` makes one processor per task. `stores` are the names it is connected to.
 
     `added_stores` come with the processor. `fixed_key`: it may not change the key. `table`: `transform_values` of a
@@ -222,13 +216,11 @@ class Process(Node):
     ends_history: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Merge(Node):
+class Merge(Node, frozen=True, kw_only=True):
     """Several streams as one, in the order of arrival. (Merges inside joins and cogroups belong to those.)"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repartition(Node):
+class Repartition(Node, frozen=True, kw_only=True):
     """Through a topic of its own, so that a key's records meet in one task. `name` is that of the source at its end.
 
     `topic` is the name without the application id, and with `-repartition`. `filter` None: no filter before the sink
@@ -250,8 +242,7 @@ class Repartition(Node):
     built_as: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aggregator:
+class Aggregator(Struct, frozen=True, kw_only=True):
     """One input of an aggregate: the processor's name, and the function(s) that fold a value of that input in.
 
     COUNT: none. REDUCE: add(aggregate, value). AGGREGATE: add(key, value, aggregate). Grouped tables also `remove`.
@@ -262,8 +253,7 @@ class Aggregator:
     remove: Function | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aggregate(Node):
+class Aggregate(Node, frozen=True, kw_only=True):
     """Fold the records of a key (and window). `aggregators[i]` takes the records of `parents[i]`.
 
     `cogrouped`: there is a merge named `name` behind the aggregators, however many there are; otherwise `name` is the
@@ -283,8 +273,7 @@ class Aggregate(Node):
     send_old_values: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamJoin(Node):
+class StreamJoin(Node, frozen=True, kw_only=True):
     """Join two streams within windows; `parents` are (left, right). `name` is that of the merge at its end.
 
     `joiner(key?, left, right)`. `pending` (left and outer joins, not eager) keeps what has found no partner yet.
@@ -307,8 +296,7 @@ class StreamJoin(Node):
     right_serdes: Serdes = Serdes()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableJoin(Node):
+class TableJoin(Node, frozen=True, kw_only=True):
     """Look a stream's record up in a table, or join two tables; `parents` are (left, right).
 
     `stream`: the left side is a stream, and only it triggers; `joiner(key?, left, right)`. With `key_mapper` the right
@@ -338,8 +326,7 @@ class TableJoin(Node):
         return self.parents[:1] if self.stream else self.parents
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForeignKeyJoin(Node):
+class ForeignKeyJoin(Node, frozen=True, kw_only=True):
     """Join two tables where a row of the left names its row of the right; `parents` are (left, right).
 
     `foreign_key(key?, value)`. Registrations travel to the right table's task through `registration_topic`, answers back
@@ -374,8 +361,7 @@ class ForeignKeyJoin(Node):
     right_versioned: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suppress(Node):
+class Suppress(Node, frozen=True, kw_only=True):
     """Hold a table's updates back until a time limit passed or (`until_window_closes`) until windows are final.
 
     `wait_ms` is the time limit, or the grace of the windows upstream. Bounds of None: no bound.
@@ -391,8 +377,7 @@ class Suppress(Node):
     send_old_values: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sink(Node):
+class Sink(Node, frozen=True, kw_only=True):
     """Write a stream to a topic. `chooser(key, value, record)` picks one per record instead.
 
     `partitioner(topic, key, value, count)` returns a partition, several, none (drop) or None (Kafka's own).

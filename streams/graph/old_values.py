@@ -8,7 +8,7 @@ Source: Kafka's KTableImpl.enableSendingOldValues and valueGetterSupplier, and t
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from streams.graph.graph import Graph
 from streams.graph.nodes import (

@@ -9,7 +9,8 @@ Source: Kafka's InternalStreamsBuilder (mergeDuplicateSourceNodes, optimizeTopol
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from streams.errors import ConfigError, TopologyError
 from streams.graph.graph import Graph

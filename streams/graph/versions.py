@@ -8,7 +8,7 @@ Source: Kafka's InternalStreamsBuilder.enableVersionedSemantics.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from streams.errors import TopologyError
 from streams.graph.graph import Graph

@@ -6,8 +6,10 @@ windows include their start and exclude their end; sliding, session and join win
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from streams.durations import Duration, milliseconds
 from streams.errors import TopologyError
@@ -48,8 +50,7 @@ def checked(duration: Duration, what: str, least: int) -> int:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class TimeWindows:
+class TimeWindows(Struct, frozen=True):
     """Windows of one size whose starts are multiples of `advance_ms`: tumbling, or hopping when they overlap."""
 
     size_ms: int
@@ -76,8 +77,7 @@ class TimeWindows:
         return TimeWindows.of(self.size_ms, advance=advance, grace=self.grace_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class SlidingWindows:
+class SlidingWindows(Struct, frozen=True):
     """Windows of records at most `difference_ms` apart, one per distinct set of records."""
 
     difference_ms: int
@@ -92,8 +92,7 @@ class SlidingWindows:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SessionWindows:
+class SessionWindows(Struct, frozen=True):
     """Windows that grow while records of a key come at most `gap_ms` apart."""
 
     gap_ms: int
@@ -107,8 +106,7 @@ class SessionWindows:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class UnlimitedWindows:
+class UnlimitedWindows(Struct, frozen=True):
     """One window that starts at `start_ms` and never ends."""
 
     start_ms: int = 0
@@ -119,8 +117,7 @@ class UnlimitedWindows:
         return cls(checked(start, "the start of unlimited windows", 0))
 
 
-@dataclass(frozen=True, slots=True)
-class JoinWindows:
+class JoinWindows(Struct, frozen=True):
     """How far apart in time two records may be to be joined: the other one up to `before_ms` earlier, `after_ms` later.
 
     `eager` are Kafka's deprecated join windows: what finds no partner is emitted at once, spurious results included.

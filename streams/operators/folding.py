@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from copy import copy, deepcopy
-from dataclasses import dataclass
 from typing import Any, get_type_hints
 from uuid import UUID
+
+from msgspec import Struct
 
 __all__ = ["IMMUTABLE", "Fold", "copied", "count_fold", "reduce_fold"]
 
@@ -20,8 +21,7 @@ IMMUTABLE: set[type] = {type(None), bool, int, float, complex, str, bytes, UUID,
 _COPIERS: dict[type, Callable[[Any], Any]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Fold:
+class Fold(Struct, frozen=True):
     """How a value is taken in: `add(key, value, aggregate)`, begun with `initial()`.
 
     An initial None means that the first value is taken as it is (`reduce`). `pure`: what `add` is given never changes.

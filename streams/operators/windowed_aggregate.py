@@ -22,7 +22,7 @@ from streams.record import Batch, Windowed
 
 __all__ = ["WindowedAggregate"]
 
-LATE = "its window is closed: it is later than the grace allows"
+LATE = "its window is closed: it is later than the grace allows; a longer grace= keeps such records"
 NULL_KEY = "its key is null, and an aggregate needs one"
 NULL = "its key or value is null, and an aggregate needs both"
 

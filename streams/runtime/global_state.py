@@ -6,10 +6,11 @@ topic is their changelog.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import time
 from collections.abc import Callable, Mapping
+
+from msgspec.structs import replace
 
 from state import ChangelogWriter, open_store
 from state.stores import Store, StoreSpec
@@ -43,7 +44,7 @@ class GlobalState:
             GLOBAL_TASK,
             lambda context: compile_global(topology, context),
             self._inputs,
-            dataclasses.replace(
+            replace(
                 environment,
                 open_store=_in_memory,
                 max_task_idle_ms=-1,
@@ -87,5 +88,5 @@ class GlobalState:
 
 
 def _in_memory(spec: StoreSpec, _task: TaskId, _changelog: ChangelogWriter | None) -> Store:
-    store: Store = open_store(dataclasses.replace(spec, persistent=False, logged=False), directory=None)
+    store: Store = open_store(replace(spec, persistent=False, logged=False), directory=None)
     return store

@@ -13,9 +13,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
 
 from state import RecordCacheBudget
 from state.stores import ChangelogWriter, Store, StoreSpec
@@ -72,8 +73,7 @@ OpenStore = Callable[[StoreSpec, TaskId, ChangelogWriter | None], Store]
 KeepStore = Callable[[TaskId, Store], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskEnvironment:
+class TaskEnvironment(Struct, frozen=True, kw_only=True):
     """What a worker, or the driver, lends to its tasks.
 
     `lag` tells what the broker still has of an input; `patience` lets time pass between two attempts. `record_cache` is what

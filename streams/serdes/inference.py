@@ -11,9 +11,10 @@ from __future__ import annotations
 import builtins
 import dis
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, get_origin, get_type_hints
+
+from msgspec import Struct
 
 UNKNOWN: Any = object()
 """The type is not known; distinct from None, which is a type."""
@@ -70,8 +71,7 @@ def field_type(owner: Any, name: str) -> Any:
     return UNKNOWN if hint is Any or hint is object else hint
 
 
-@dataclass(frozen=True, slots=True)
-class _Named:
+class _Named(Struct, frozen=True):
     """A global or closure variable that was loaded by name: what may be called."""
 
     value: Any

@@ -13,6 +13,9 @@ from streams.serdes.models import model_serde
 from streams.serdes.registered import HEAD_BYTES, RegisteredSerde
 from streams.serdes.schema_registry import JSON, Schema, SchemaRegistry
 
+DRAFT_7, DRAFT_2020 = "http://json-schema.org/draft-07/schema#", "https://json-schema.org/draft/2020-12/schema"
+"""What all registries read, and what tuples need."""
+
 
 class JsonSchema(RegisteredSerde):
     """Values of a type as JSON, in Confluent's wire format.
@@ -62,13 +65,13 @@ class JsonSchema(RegisteredSerde):
 
 
 def _schema_of(kind: Any) -> dict[str, Any]:
-    if hasattr(kind, "model_json_schema"):
-        found: dict[str, Any] = kind.model_json_schema()
-        return found
+    """A type's schema, which says its dialect: a registry may tell kinds of schemas by their content."""
     try:
-        return msgspec.json.schema(kind)
+        found = kind.model_json_schema() if hasattr(kind, "model_json_schema") else msgspec.json.schema(kind)
     except TypeError as problem:
         raise TopologyError(f"JsonSchema({type_name(kind)}): {problem}; say schema=") from None
+    has_tuples = b'"prefixItems":' in msgspec.json.encode(found)
+    return {"$schema": DRAFT_2020 if has_tuples else DRAFT_7, **found}
 
 
 def _validator(schema: dict[str, Any]) -> Any:

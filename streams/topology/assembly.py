@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from state.stores import StoreSpec
 from streams.errors import TopologyError
@@ -21,8 +23,7 @@ from streams.topology.nodes import ProcessorNode, Role, SinkNode, SourceNode, St
 __all__ = ["Assembly", "StoreEntry"]
 
 
-@dataclass(slots=True)
-class StoreEntry:
+class StoreEntry(Struct):
     """A store and the processors that use it. `changelog` is a topic it is restored from that it does not write.
 
     `owner` is the logical node that has it, "" for users' stores: two nodes do not share one by giving it the same name.

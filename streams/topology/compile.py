@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
+
+from msgspec import Struct
 
 from state.serde import Serde
 from state.stores import StoreSpec
@@ -38,8 +39,7 @@ __all__ = ["SourceProgram", "TaskProgram", "compile_global", "compile_task"]
 ALL_MAKERS = {**MAKERS, **JOIN_MAKERS}
 
 
-@dataclass(frozen=True, slots=True)
-class SourceProgram:
+class SourceProgram(Struct, frozen=True):
     """One source node: what reads its records, and what runs them through all that follows.
 
     `topics` are full names. `one_by_one`: `process` wants batches of one record. `ahead` are processors right behind it that
@@ -54,8 +54,7 @@ class SourceProgram:
     ahead: tuple[AheadProcessor, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TaskProgram:
+class TaskProgram(Struct, frozen=True):
     """What a task runs. `stores` in the order of registration; `changelog_topics` by store, full names.
 
     `interleaved` may run the records of its two sources together. `paced` are users' processors that say how many

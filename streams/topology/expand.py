@@ -8,8 +8,10 @@ Source: writeToTopology of the nodes in Kafka's kstream.internals.graph.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from functools import partial
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from state.stores import StoreKind, StoreSpec
 from streams.errors import TopologyError
@@ -43,8 +45,7 @@ SUPPRESS_FORMAT = (("v", b"\x03"),)
 """The header by which Kafka tells the version of a suppress buffer's changelog records."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """A step of the assembly: `add` may run when the parts named in `after` have run."""
 
     name: str

@@ -9,7 +9,8 @@ Source: java.util.HashMap, String.hashCode, java.util.TreeMap (red-black inserti
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 __all__ = ["TreeOrder", "hash_ordered"]
 
@@ -39,8 +40,7 @@ def spread(value: int) -> int:
     return value ^ value >> 16
 
 
-@dataclass(slots=True, eq=False)
-class Leaf:
+class Leaf(Struct, eq=False):
     """A node of the red-black tree."""
 
     name: str

@@ -7,8 +7,9 @@ nothing and run nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from streams.graph.nodes import ForeignKeyJoin, Process, Serdes, StreamJoin, TableJoin
 from streams.operators.base import Emit, Operator, OperatorContext
@@ -25,8 +26,7 @@ __all__ = ["Made", "Maker", "Making"]
 Made = Emit | Operator
 
 
-@dataclass(frozen=True, slots=True)
-class Making:
+class Making(Struct, frozen=True):
     """What makers need beside their node.
 
     `processors` are the users' own, by node, made before everything else. `join_times` are shared by the two sides of a

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+from msgspec import Struct
 
 from state.stores import StoreSpec
 from streams.graph.nodes import Node, Serdes
@@ -71,8 +72,7 @@ class StoreUse(Enum):
     EMIT_ON_CLOSE = "windows that are read in time order when they close"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceNode:
+class SourceNode(Struct, frozen=True, kw_only=True):
     """Reads topics (raw names; `internal` ones get the application id) or a `pattern`. `node`: where it comes from.
 
     `serdes` have no None left, except for topics whose bytes an operator reads itself (`raw`): foreign-key topics
@@ -90,8 +90,7 @@ class SourceNode:
     node: Node
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessorNode:
+class ProcessorNode(Struct, frozen=True, kw_only=True):
     """One operator. `stores` are the stores it may use, in Kafka's order; `index` is the aggregator's in a cogroup."""
 
     name: str
@@ -103,8 +102,7 @@ class ProcessorNode:
     index: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SinkNode:
+class SinkNode(Struct, frozen=True, kw_only=True):
     """Writes to a topic (raw name), or to where `chooser(key, value, record)` says."""
 
     name: str
@@ -121,8 +119,7 @@ class SinkNode:
 TopologyNode = SourceNode | ProcessorNode | SinkNode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InternalTopic:
+class InternalTopic(Struct, frozen=True, kw_only=True):
     """A topic that the application makes: its full name and topic configuration.
 
     `partitions` is what the user fixed, or None: then it follows from `internal_topics.partition_counts`.
@@ -133,8 +130,7 @@ class InternalTopic:
     partitions: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubTopology:
+class SubTopology(Struct, frozen=True, kw_only=True):
     """A part whose records never leave a task. All topic names are full.
 
     `stores` in the order of registration (flushes follow it). `changelogs` by store name: the topic that logs it; for a
@@ -152,8 +148,7 @@ class SubTopology:
     changelogs: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GlobalStore:
+class GlobalStore(Struct, frozen=True, kw_only=True):
     """A store that every worker fills from all partitions of `topic` before it starts."""
 
     id: int

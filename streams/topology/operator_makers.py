@@ -7,7 +7,8 @@ nothing and run nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from streams.graph.nodes import (
     Aggregate,

@@ -8,8 +8,10 @@ Source: Kafka's materializers (WindowStoreMaterializer and its siblings).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from state.serde import Serde
 from state.stores import StoreKind, StoreSpec
@@ -32,8 +34,7 @@ __all__ = ["StoreDefaults"]
 BYTES: Serde[Any] = serde_for(bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class StoreDefaults:
+class StoreDefaults(Struct, frozen=True):
     """What stores take from the configuration: default serdes, whether there is any record cache, and on disk or not."""
 
     key_serde: Serde[Any]

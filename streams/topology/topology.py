@@ -16,9 +16,10 @@ This module knows neither operators nor clients.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+
+from msgspec import Struct, field
 
 from state.stores import StoreSpec
 from streams.graph.nodes import Node, Serdes
@@ -49,8 +50,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Topology:
+class Topology(Struct, frozen=True, kw_only=True, dict=True):
     """See the module."""
 
     application_id: str

@@ -7,9 +7,10 @@ committed changelog gives up to the store's position, to the byte. That is why n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from state import StateDirectory, StoreSpec, open_store
 from streams.clients.base import Consumer

@@ -45,7 +45,8 @@ class Reader:
     def __init__(self, home: Path) -> None:
         self.home = home
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self.environment = {**os.environ, "PATH": path, "COLUMNS": "80", "STREAMS_EMBEDDED_IDLE_MS": "500"}
+        # The broker of a page stays from one command to the next, and is not started anew for each.
+        self.environment = {**os.environ, "PATH": path, "COLUMNS": "80", "STREAMS_EMBEDDED_IDLE_MS": "5000"}
 
     def follow(self, kind: str, block: str, rest: str) -> None:
         """Do what a block says; `rest` is the page after it."""

@@ -9,9 +9,10 @@ from tests.faust.world import Row, World, last_of
 
 pytestmark = pytest.mark.broker
 
-IN_TWO_PARTITIONS = ["lines", "words", "yellow_taxi_ride.json", "payments"]
+IN_TWO_PARTITIONS = ["lines", "words", "yellow_taxi_ride.json", "payments", "zone-names", "trips"]
 IN_ONE_PARTITION = ["word-counts", "views", "page-totals", "numbers", "even", "found", "batches", "forwarded"]
 IN_ONE_PARTITION += ["balances", "customers", "orders", "large-bills", "small-bills", "answers", "logged", "ticks"]
+IN_ONE_PARTITION += ["calls", "others", "answered", "passed", "named-trips"]
 IN_ONE_PARTITION += ["yellow_taxi_rides.high_amount", "yellow_taxi_rides.low_amount"]
 """All topics are there before a worker starts: aiokafka forgets where a topic is that it learnt of among all, as soon as
 it asks for one that is not there yet, and then waits for ever (as it does on Apache Kafka)."""
@@ -35,7 +36,18 @@ def running(world: World) -> World:
     world.write("yellow_taxi_ride.json", [Row(None, ride(*each)) for each in RIDES])
     world.write("customers", [Row(b"ann", {"name": "Ann", "city": "Ulm"})])
     world.write("payments", [Row(b"a", {"account": "a", "amount": amount}) for amount in (5, 7, -2)])
-    for name in ("word_count", "page_views", "orders", "calculator", "clock", "taxi", "steps", "accounts"):
+    for name in (
+        "word_count",
+        "page_views",
+        "orders",
+        "calculator",
+        "clock",
+        "taxi",
+        "steps",
+        "accounts",
+        "waiting",
+        "zones",
+    ):
         world.start(name)
     return world
 
@@ -141,6 +153,34 @@ def test_steps(running: World) -> None:
     assert all(len(row.json) <= 4 for row in taken)
     forwarded = running.read("forwarded", lambda rows: len(rows) == 2, "steps")
     assert [(row.key, row.json) for row in forwarded] == [(b"n", 5), (b"n", 6)]
+
+
+def test_an_agent_that_waits_holds_up_no_other(running: World) -> None:
+    """While one agent waits for an answer, another's records are done and committed; the answer then counts too."""
+    running.write("calls", [Row(None, b'"a"'), Row(None, b'"b"')])
+    for name in (b'"c"', b'"d"'):
+        running.write("others", [Row(None, name)])
+        running.read("passed", lambda rows, name=name: bool(rows) and rows[-1].value == name, "waiting")
+    (running.home / "answer").touch()
+    rows = running.read("answered", lambda rows: len(rows) == 2, "waiting")
+    assert [row.json for row in rows] == ["a", "b"]
+
+
+def test_a_global_table(running: World) -> None:
+    """Rows learnt in either partition are found for trips of either, also by a worker that is started again."""
+    names = {b"1": "Astoria", b"2": "Harlem", b"3": "Soho", b"4": "Chelsea"}
+    running.write("zone-names", [Row(zone, json.dumps(name).encode()) for zone, name in names.items()])
+    running.read("zones-zones-changelog", lambda rows: len(last_of(rows)) == len(names), "zones")
+    trips = [Row(str(number).encode(), json.dumps(zone.decode()).encode()) for number, zone in enumerate(names)]
+    wanted = {f"{number} in {name}" for number, name in enumerate(names.values())}
+    running.write("trips", trips)
+    rows = running.read("named-trips", lambda rows: len(rows) >= len(trips), "zones")
+    assert {row.json for row in rows} <= wanted | {f"{number} in ?" for number in range(len(trips))}
+    running.stop("zones")
+    running.start("zones")
+    running.write("trips", trips)
+    again = running.read("named-trips", lambda rows: len(rows) >= 2 * len(trips), "zones")
+    assert {row.json for row in again[len(trips) :]} == wanted
 
 
 def test_exactly_once(running: World) -> None:

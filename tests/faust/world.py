@@ -44,6 +44,7 @@ class World:
             "BROKER": f"kafka://{broker}",
             "PYTHONPATH": str(home),
             "STREAMS_STATE_DIR": str(home / "state"),
+            "STREAMS_COMMIT_INTERVAL_MS": "200",
             "NO_COLOR": "1",
         }
         self.workers: dict[str, subprocess.Popen[bytes]] = {}

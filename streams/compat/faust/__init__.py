@@ -14,6 +14,7 @@ from streams.compat.faust import cli, serializers
 from streams.compat.faust.agents import Agent
 from streams.compat.faust.app import App
 from streams.compat.faust.errors import FaustError, ImproperlyConfigured, NotHere, ValidationError, not_here
+from streams.compat.faust.global_tables import GlobalTable
 from streams.compat.faust.models import FieldDescriptor, Record
 from streams.compat.faust.streams import Skip, Stream
 from streams.compat.faust.tables import Table
@@ -30,6 +31,7 @@ __all__ = [
     "EventT",
     "FaustError",
     "FieldDescriptor",
+    "GlobalTable",
     "HoppingWindow",
     "ImproperlyConfigured",
     "NotHere",

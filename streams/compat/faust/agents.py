@@ -2,7 +2,8 @@
 
 Rules: `concurrency` copies of an agent run on each worker and share its records. A batch is done when every copy asks
 for more, and only then does its task go on, so that what an agent did to tables and topics is committed with the
-records it did it for. An agent that raises is called again and goes on with the next record, as in Faust.
+records it did it for. Agents without tables run ahead of their records' turn (docs/decisions/0015), so that one that waits
+holds up no others. An agent that raises is called again and goes on with the next record, as in Faust.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import Future
 from typing import Any
 
 from streams.compat.faust.errors import FaustError, ImproperlyConfigured, not_here
@@ -19,6 +21,8 @@ from streams.compat.faust.streams import Reached, Step, Stream
 from streams.compat.faust.tables import Table
 from streams.compat.faust.topics import CURRENT, Channel, Event, Message, Outgoing, Sent, Topic
 from streams.compat.faust.uses import mentions, tables_of
+from streams.dsl.agent_results import Failure, Pace, RunAhead
+from streams.dsl.agents import cancelled
 from streams.operators.process import NodeContext
 from streams.record import Batch
 
@@ -56,6 +60,10 @@ class Copy:
         """The time of the record in hand, in seconds."""
         return self.feed.batch.timestamps[self.index] / 1000
 
+    def send(self, outgoing: Outgoing) -> None:
+        """Have a record go out with the commit of the record in hand."""
+        self.feed.results.append((self.index, outgoing))
+
     def step(self) -> Any:
         """Take the next record in hand, which must be there. Shape: its value."""
         self.index = self.feed.position
@@ -72,8 +80,15 @@ class Copy:
         return Event(self.agent.app, key, value, message)
 
 
+Result = tuple[int, Outgoing | Failure]
+"""What came of a record, by its index in the batch."""
+
+
 class Feed:
-    """The records of one batch at a time, shared by the copies of an agent, and what they made of them."""
+    """The records of one batch at a time, shared by the copies of an agent, and what they made of them.
+
+    `least` is how many records the agent asked for at once.
+    """
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
@@ -82,8 +97,9 @@ class Feed:
         self.position = self.length = 0
         self.in_turn = False
         self.stores: dict[str, Any] = {}
-        self.outgoing: list[Outgoing] = []
-        self.failures: list[tuple[int, Exception]] = []
+        self.results: list[Result] = []
+        self.least = 1
+        self._turn = asyncio.Lock()
         self._broken: Exception | None = None
         self._waiting: list[tuple[Copy, asyncio.Future[None]]] = []
         self._done: asyncio.Future[None] | None = None
@@ -94,11 +110,22 @@ class Feed:
         """Whether there is a record to be had without waiting."""
         return self.position < self.length
 
-    async def hand_out(self, batch: Batch, stores: dict[str, Any]) -> None:
-        """Give a batch to the copies, and wait until all of them ask for more. Raises: what no copy can go on after."""
+    async def hand_out(self, batch: Batch, stores: dict[str, Any]) -> list[Result]:
+        """Give a batch to the copies, and wait until all of them ask for more; batches of other tasks wait their turn.
+
+        Cancelled, it ends the copies; new ones begin with the next batch. Raises: what no copy can go on after.
+        """
+        async with self._turn:
+            try:
+                return await self._hand_out(batch, stores)
+            except asyncio.CancelledError:
+                await self._stop()
+                raise
+
+    async def _hand_out(self, batch: Batch, stores: dict[str, Any]) -> list[Result]:
         if self._broken is not None:
             raise self._broken
-        self.batch, self.values, self.stores = batch, batch.values, stores
+        self.batch, self.values, self.stores, self.results = batch, batch.values, stores, []
         self.position, self.length, self.in_turn = 0, len(batch), True
         self._done = asyncio.get_running_loop().create_future()
         if not self._running:
@@ -113,6 +140,12 @@ class Feed:
             self.in_turn, self._done = False, None
         if self._broken is not None:
             raise self._broken
+        return self.results
+
+    async def _stop(self) -> None:
+        running, self._running, self._waiting = self._running, [], []
+        self.position = self.length
+        await cancelled(running)
 
     async def more(self, copy: Copy) -> None:
         """Wait for a batch; asking says that the copy is done with the one before."""
@@ -135,7 +168,7 @@ class Feed:
                     self._break_off(error)
                     return
                 log.exception("the agent %s raised, and goes on with the next record", self.agent.name)
-                self.failures.append((copy.index, error))
+                self.results.append((copy.index, Failure(error)))
                 await self.agent.tell_error(error)
             if copy.index < 0:
                 self._break_off(FaustError(f"the agent {self.agent.name} ended without reading a record"))
@@ -150,13 +183,14 @@ class ChannelFeed:
     """The events of a channel in memory, one at a time; nothing of it belongs to a commit."""
 
     in_turn = False
+    least = 1
 
     def __init__(self, agent: Agent, channel: Channel) -> None:
         self.agent = agent
         self.channel = channel
         self.batch = NO_RECORDS
         self.values: list[Any] = []
-        self.outgoing: list[Outgoing] = []
+        self.results: list[Result] = []
         self.stores: dict[str, Any] = {}
         self.position = self.length = 0
 
@@ -350,13 +384,22 @@ async def _each(values: Any) -> AsyncIterator[Any]:
 
 
 class AgentProcessor:
-    """An agent in one task. A BatchProcessor: see `streams.processor`."""
+    """An agent in one task. An AheadProcessor: see `streams.processor`."""
 
     def __init__(self, agent: Agent, tables: list[Table]) -> None:
+        self.ahead = not tables
+        self._ahead = RunAhead()
+        self._pace = Pace(agent.concurrency)
+        self._flying: Future[list[Result]] | None = None
         self._agent = agent
         self._tables = tables
         self._feed: Feed = agent.app.feed_of(agent)
         self._loop = agent.app.loop_of_app
+
+    @property
+    def records_at_once(self) -> int:
+        """How many records to hand over in one batch."""
+        return max(self._pace.records_at_once, self._feed.least)
 
     def init(self, context: NodeContext) -> None:
         """Take the stores of its tables, and let their windows expire in time."""
@@ -366,20 +409,44 @@ class AgentProcessor:
             table.opened(self._stores[table.name], context)
         self._agent.app.opened(self._agent, context.partition)
 
-    def process_batch(self, batch: Batch) -> None:
-        """Have the agent do a batch; what it sent goes out, what it could not do goes to the handler."""
-        feed = self._feed
-        self._loop.run(feed.hand_out(batch, self._stores))
-        outgoing, feed.outgoing = feed.outgoing, []
-        failures, feed.failures = feed.failures, []
-        self._send(outgoing)
-        for index, error in failures:
-            self._context.failed(batch.record(index), error)
+    def begin(self, batch: Batch) -> Future[Any]:
+        """Run records that will be processed later."""
+        self._pace.begin()
+        self._flying = self._loop.begin(self._feed.hand_out(batch, self._stores))
+        return self._flying
+
+    def ran(self, batch: Batch) -> int:
+        """How many of the first records of a batch were run already."""
+        return self._ahead.ran(batch)
+
+    def settle(self, batch: Batch, results: Any) -> None:
+        """Keep what `begin` came to, until its records are processed."""
+        self._pace.end()
+        self._ahead.add(batch, results)
+
+    def abandon(self) -> None:
+        """End what is in flight, and forget what came of it. The next batch waits until that has ended."""
+        self._ahead.clear()
+        if self._flying is not None:
+            self._flying.cancel()
+
+    def process_batch(self, batch: Batch) -> Batch | None:
+        """Have the agent do a batch unless that was done ahead; what it sent goes out, failures go to the handler."""
+        results: list[Result] | None = self._ahead.take(batch)
+        if results is None:
+            with self._pace.timed():
+                results = self._loop.run(self._feed.hand_out(batch, self._stores))
+        self._send([result for _, result in results if not isinstance(result, Failure)])
+        for index, result in results:
+            if isinstance(result, Failure):
+                self._context.failed(batch.record(index), result.error)
+        return None
 
     def close(self) -> None:
         """The task moves away."""
+        self.abandon()
         for table in self._tables:
-            table.closed(self._stores[table.name])
+            table.closed(self._stores[table.name], (self._agent.name, self._context.partition))
         self._agent.app.closed(self._agent, self._context.partition)
 
     def _send(self, outgoing: list[Outgoing]) -> None:

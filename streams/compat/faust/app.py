@@ -20,6 +20,7 @@ from streams.clients.base import NewTopic
 from streams.compat.faust.agents import Agent, AgentProcessor, ChannelFeed, Feed
 from streams.compat.faust.clock import Clock
 from streams.compat.faust.errors import ImproperlyConfigured, not_here
+from streams.compat.faust.global_tables import GlobalTable
 from streams.compat.faust.loop import Looking, Loop
 from streams.compat.faust.models import FieldDescriptor
 from streams.compat.faust.replies import Replies
@@ -126,6 +127,15 @@ class App:
         if name in self.tables:
             raise ImproperlyConfigured(f"there are two tables of the name {name}")
         self.tables[name] = made = Table(self, name=name, default=default, **options)
+        self._built = None
+        return made
+
+    def GlobalTable(self, name: str, *, default: Callable[[], Any] | None = None, **options: Any) -> GlobalTable:  # noqa: N802
+        """A table that every worker has all of."""
+        if name in self.tables:
+            raise ImproperlyConfigured(f"there are two tables of the name {name}")
+        made = GlobalTable(self, name=name, default=default, **options)
+        self.tables[name] = made
         self._built = None
         return made
 
@@ -289,7 +299,10 @@ class App:
     def _build(self) -> StreamsBuilder:
         builder = StreamsBuilder()
         for table in self.tables.values():
-            builder.add_state_store(table.spec())
+            if isinstance(table, GlobalTable):
+                self._add_global(builder, table)
+            else:
+                builder.add_state_store(table.spec())
         sources: dict[tuple[str, ...], KStream] = {}
 
         def read(topic: Topic) -> KStream:
@@ -313,8 +326,17 @@ class App:
                 stream.to(topic.name, key=(topic if step.by else before).key_serde, value=before.value_serde)
                 stream = read(topic)
             tables = agent.tables()
-            stream.process(_supplier(agent, tables), stores=[table.name for table in tables], name=agent.name)
+            own = [table.name for table in tables if not isinstance(table, GlobalTable)]
+            stream.process(_supplier(agent, tables), stores=own, name=agent.name)
         return builder
+
+    def _add_global(self, builder: StreamsBuilder, table: GlobalTable) -> None:
+        spec, (key, value) = table.spec(), table.serdes
+        builder.add_global_store(spec, table.topic, table.filler, key=key, value=value)
+        count = table.partitions or self.conf.topic_partitions
+        self._new_topics[table.topic] = NewTopic(
+            table.topic, count, self.conf.topic_replication_factor, spec.topic_config
+        )
 
     def _regrouped(self, agent: Agent, topic: Topic, step: Step) -> Topic:
         """The topic of a `group_by`, under the name that Faust gives it."""

@@ -16,7 +16,7 @@ ELSEWHERE = {
     "table_route": "there is no web server, and no router between workers: read the table's changelog as a topic",
     "livecheck": "test with streams.testing.TopologyTestDriver, and watch with a program that reads the topics",
     "LiveCheck": "test with streams.testing.TopologyTestDriver, and watch with a program that reads the topics",
-    "GlobalTable": "use app.Table keyed like its readers, or the native app.global_table of streams.App",
+    "windows": "use a windowed app.Table keyed like its readers",
     "SetTable": "use app.Table(default=list) and write the changed list back",
     "SetGlobalTable": "use app.Table(default=list) and write the changed list back",
     "SlidingWindow": "use a hopping window, or the native SlidingWindows of streams.App",

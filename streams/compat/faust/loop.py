@@ -1,7 +1,7 @@
 """Two threads, one of them at a time with the tables: the worker's, and the loop that runs the application's coroutines.
 
-Agents get their records from the worker, which waits while they have them; so whatever an agent does to a table happens
-within its task's turn, and in its commit. Whoever reads a table from elsewhere on the loop (a timer, a task) asks the
+Agents with tables get their records from the worker, which waits while they have them; so whatever an agent does to a
+table happens within its task's turn, and in its commit. Whoever reads a table from elsewhere on the loop (a timer, a task) asks the
 worker to read for it, between two batches or while it waits. Rules: the loop never touches a store on its own; the
 worker never runs user code.
 """
@@ -57,12 +57,16 @@ class Loop:
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop, and wait for its result; meanwhile, read tables for others."""
-        assert self._loop is not None, "start comes first"
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        future = self.begin(coroutine)
         future.add_done_callback(lambda _: self._wishes.put(None))
         while (wish := self._wishes.get()) is not None:
             wish()
         return result_of(future)
+
+    def begin(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine on the loop, while the worker does something else."""
+        assert self._loop is not None, "start comes first"
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def serve(self) -> None:
         """Read tables for those who asked since the last batch."""

@@ -130,6 +130,7 @@ class Stream:
         A list never waits for more (`within` is not needed), for a record held back would have to be held out of the
         commit too.
         """
+        self._copy.feed.least = max(self._copy.feed.least, max_)
         async for value in self:
             held = [value]
             while len(held) < max_ and self._copy.feed.ready:

@@ -223,8 +223,8 @@ class Table(MutableMapping[Any, Any]):
             interval_ms, PunctuationType.WALL_CLOCK_TIME, lambda now_ms: self._expire(store, expiry, now_ms / 1000)
         )
 
-    def closed(self, store: Any) -> None:
-        """The part went away."""
+    def closed(self, store: Any, owner: tuple[str, int]) -> None:  # noqa: ARG002  global tables ask
+        """The part went away, for the agent and partition that is `owner`."""
         self._expiries.pop(id(store), None)
 
     def _expire(self, store: Any, expiry: Expiry, now: float) -> None:

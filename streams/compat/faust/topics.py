@@ -180,7 +180,7 @@ class Topic:
         )
         copy = CURRENT.get(None)
         if copy is not None and copy.at_work:
-            copy.feed.outgoing.append(outgoing)
+            copy.send(outgoing)
             return Sent(RecordMetadata(outgoing.topic))
         return Sent(await self.app.sender.send(outgoing))
 

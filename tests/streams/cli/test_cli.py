@@ -151,11 +151,22 @@ def test_wrong_usage_is_one_sentence_and_exit_code_2(home: Path, arguments: tupl
 
 
 def test_an_error_in_the_module_keeps_its_traceback(home: Path) -> None:
-    """A module that fails to import shows its own error, with file and line."""
+    """A module that fails to import shows its own error, with file and line, and nothing of what imported it."""
     done = streams(home, "topology", "broken:app")
     assert done.returncode == 1
-    assert "broken.py" in done.stderr
-    assert "the module is broken" in done.stderr
+    first, place, *_, last = done.stderr.splitlines()
+    assert (first, last) == (
+        "Traceback (most recent call last):",
+        "error: broken cannot be imported: RuntimeError: the module is broken",
+    )
+    assert place.endswith('broken.py", line 1, in <module>')
+
+
+def test_the_help_of_a_program_knows_its_app(home: Path) -> None:
+    """Where `app.main()` says which App is meant, MODULE:APP is not asked for."""
+    done = streams(home, "run", "--help", python=("taxi.py",))
+    assert (done.returncode, "Usage: taxi.py run [OPTIONS]" in done.stdout) == (0, True)
+    assert "MODULE:APP" not in done.stdout.partition("Examples")[0]
 
 
 def test_an_unreachable_broker(home: Path) -> None:

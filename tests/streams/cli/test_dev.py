@@ -38,7 +38,7 @@ RIDES = """\
 {"key": "b", "value": {"zone": 7, "fare": 1.0}, "timestamp": 2000}
 {"key": "a", "value": {"zone": 7, "fare": 0.0}, "timestamp": 3000}
 """
-ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "120", "STREAMS_EMBEDDED_IDLE_MS": "500"}
+ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "120", "STREAMS_EMBEDDED_IDLE_MS": "5000"}
 
 
 def streams(home: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

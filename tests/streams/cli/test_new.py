@@ -13,7 +13,7 @@ import pytest
 ENVIRONMENT = {
     **os.environ,
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    "STREAMS_EMBEDDED_IDLE_MS": "500",
+    "STREAMS_EMBEDDED_IDLE_MS": "5000",
 }
 
 

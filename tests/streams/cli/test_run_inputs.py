@@ -34,7 +34,7 @@ if __name__ == "__main__":
 
 
 def streams(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "STREAMS_EMBEDDED_IDLE_MS": "500"}
+    environment = {**os.environ, "STREAMS_EMBEDDED_IDLE_MS": "5000"}
     return subprocess.run(
         [sys.executable, "-m", "streams.cli", *arguments],
         cwd=home,

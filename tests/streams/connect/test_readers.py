@@ -72,10 +72,10 @@ def test_parquet_rows_are_values(connection: Connection, tmp_path: Path) -> None
 
 
 def test_csv_cells_become_what_the_type_says(connection: Connection, tmp_path: Path) -> None:
-    """Numbers are read out of text, an empty cell is the default or null, and columns key and timestamp are the record's."""
-    text = 'key,id,fare,at,zone,timestamp\r\na,1,2.5,,,7\r\nb,2,3,5,"x, y",2026-01-02T03:04:05.678Z\r\n'
+    """Numbers are read out of text, times for whole numbers too, an empty cell is the default or null, and columns key and timestamp are the record's."""
+    text = 'key,id,fare,at,zone,timestamp\r\na,1,2.5,,,7\r\nb,2,3,2026-01-02T03:04:05.678Z,"x, y",2026-01-02T03:04:05.678Z\r\n'
     connection.write("rides", read_csv(saved(tmp_path / "r.csv", text)))
-    assert written(connection, "rides") == [("a", Ride(1, 2.5, 0, ""), 7), ("b", Ride(2, 3.0, 5, "x, y"), AT_MS)]
+    assert written(connection, "rides") == [("a", Ride(1, 2.5, 0, ""), 7), ("b", Ride(2, 3.0, AT_MS, "x, y"), AT_MS)]
 
 
 def test_json_lines_are_values_or_records(connection: Connection, tmp_path: Path) -> None:
@@ -97,9 +97,12 @@ def test_fields_of_the_type_come_before_meanings(connection: Connection, tmp_pat
 
 
 def test_plain_values_and_times_of_the_topic(connection: Connection, tmp_path: Path) -> None:
-    """A single column `value` is the value itself; a topic's own timestamp= finds the time of rows without one."""
+    """The column `value`, or the only one, is a value that is no record; a topic's own timestamp= finds times of rows."""
     connection.write("numbers", read_csv(saved(tmp_path / "n.tsv", "key\tvalue\ttimestamp\n7\t2.5\t1\n")))
-    assert written(connection, "numbers") == [(7, 2.5, 1)]
+    connection.write("numbers", read_csv(saved(tmp_path / "n.csv", "timestamp,fare\n2,1.5\n")))
+    assert written(connection, "numbers") == [(7, 2.5, 1), (None, 1.5, 2)]
+    with pytest.raises(ConfigError, match="n.csv has the columns fare, tip, and the topic carries float: call the one"):
+        connection.write("numbers", read_csv(saved(tmp_path / "n.csv", "fare,tip\n1.5,2\n")))
     connection.write("timed", read_jsonl(saved(tmp_path / "t.jsonl", '{"id":1,"fare":2,"at":99}\n')))
     assert [time for _, _, time in written(connection, "timed")] == [99]
 

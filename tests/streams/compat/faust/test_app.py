@@ -57,6 +57,38 @@ def test_group_by_goes_through_a_topic_of_fausts_name(app: faust.App) -> None:
         assert dict(driver.store("totals")) == {"1": 7.5}
 
 
+def test_a_global_table_is_written_by_one_agent_and_looked_up_by_another(app: faust.App) -> None:
+    """Keys need not meet in a partition; own writes are seen at once; the changelog is Faust's; deletions count."""
+    names = app.GlobalTable("names", default=str)
+    tariffs = app.topic("tariffs", key_type=str, value_type=str)
+    named = app.topic("named", value_type=str)
+
+    @app.agent(tariffs)
+    async def learn(stream: Any) -> None:
+        async for key, name in stream.items():
+            if name == "gone":
+                del names[key]
+            else:
+                names[key] += name
+
+    @app.agent(app.topic("rides", value_type=Ride))
+    async def name_them(stream: Any) -> None:
+        async for ride in stream:
+            await named.send(value=f"{names[ride.vendor]}, {len(names)} of {sorted(names)}")
+
+    with TopologyTestDriver(app) as driver:
+        rides, learnt = driver.input("rides"), driver.input("tariffs")
+        for vendor, name in (("1", "Yel"), ("1", "low"), ("2", "Green")):
+            learnt.send(vendor, name)
+        rides.send(None, Ride("1", 1.0))
+        learnt.send("1", "gone")
+        rides.send(None, Ride("1", 1.0))
+        changes = driver.output("app-names-changelog", key=bytes, value=bytes).read_key_values()
+        assert changes == [(b'"1"', b'"Yel"'), (b'"1"', b'"Yellow"'), (b'"2"', b'"Green"'), (b'"1"', None)]
+        assert driver.output("named").read_values() == ["Yellow, 2 of ['1', '2']", ", 1 of ['2']"]
+        assert dict(driver.store("names")) == {"2": "Green"}
+
+
 def test_windows_expire(app: faust.App) -> None:
     """A window is deleted when it is older than `expires`, and its end is told with its value."""
     closed: list[Any] = []
@@ -153,7 +185,7 @@ NOT_HERE: list[tuple[Callable[[faust.App], Any], str]] = [
     (lambda app: app.web, "app.web of Faust is not in"),
     (lambda app: app.page("/"), "there is no web server"),
     (lambda _app: faust.livecheck, "TopologyTestDriver"),
-    (lambda app: app.GlobalTable("t"), "native app.global_table"),
+    (lambda app: app.GlobalTable("t").tumbling(10), "GlobalTable.windows of Faust"),
     (lambda app: app.SetTable("t"), "app.Table"),
     (lambda app: app.stream("t"), "write an @app.agent"),
     (lambda app: app.topic("t").stream(), "write an @app.agent"),

@@ -1,0 +1,17 @@
+from state.cache import RecordCacheBudget as RecordCacheBudget
+from state.custom import StateStore as StateStore
+from state.directory import StateDirectory as StateDirectory
+from state.directory import TaskDirectory as TaskDirectory
+from state.directory import set_aside as set_aside
+from state.engine import Engine as Engine
+from state.errors import CorruptStore as CorruptStore
+from state.errors import StateError as StateError
+from state.errors import StoreClosed as StoreClosed
+from state.errors import StoreLocked as StoreLocked
+from state.opening import open_store as open_store
+from state.rocksdb import RocksDBResources as RocksDBResources
+from state.stores import ChangelogWriter as ChangelogWriter
+from state.stores import Flushed as Flushed
+from state.stores import StoreKind as StoreKind
+from state.stores import StoreSpec as StoreSpec
+from state.stores import ValueAndTimestamp as ValueAndTimestamp
