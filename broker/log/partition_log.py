@@ -182,8 +182,8 @@ class PartitionLog:
 
     # ---- append
 
-    def append(self, records: Buffer, *, now_ms: int, client: bool = True, joins: bool = False) -> AppendResult:
-        """Store batches behind the last one; a client's is one batch, and checked (`joins`: see ProducerState.check).
+    def append(self, records: Buffer, *, now_ms: int, client: bool = True) -> AppendResult:
+        """Store batches behind the last one; a client's is one batch, and checked.
 
         A repeated batch of an idempotent producer is not stored again: its first place is returned.
         Raises: BrokerError with the code a client is to get.
@@ -196,7 +196,7 @@ class PartitionLog:
             if self._checks_records:
                 check_keys(records, header, self._config, now_ms)
             if header.producer_id >= 0:
-                duplicate = self.producers.check(header, joins=joins)
+                duplicate = self.producers.check(header)
                 if duplicate is not None:
                     return self._as_before(duplicate)
             result = self._store(records, header, now_ms)

@@ -78,7 +78,7 @@ def produce(broker: Broker, exchange: Exchange, request: Any) -> None:
                 if log.topic in INTERNAL_TOPICS:
                     raise BrokerError(ErrorCode.INVALID_TOPIC, f"{log.topic} is the broker's own")
                 reached = log
-                result = log.append(partition.records, now_ms=pending.now_ms, joins=joining is not None)
+                result = log.append(partition.records, now_ms=pending.now_ms)
                 pending.wait_for(log, result.last_offset + 1)
                 results.append((partition.index, result))
             except BrokerError as error:
