@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from state.stores import Store
 from streams.clients.base import NewTopic
+from streams.compat.faust import global_tables
 from streams.compat.faust.agents import Agent, AgentProcessor, ChannelFeed, Feed
 from streams.compat.faust.clock import Clock
 from streams.compat.faust.errors import ImproperlyConfigured, not_here
@@ -330,7 +331,7 @@ class App:
             stream.process(_supplier(agent, tables), stores=own, name=agent.name)
         return builder
 
-    def _add_global(self, builder: StreamsBuilder, table: GlobalTable) -> None:
+    def _add_global(self, builder: StreamsBuilder, table: global_tables.GlobalTable) -> None:
         spec, (key, value) = table.spec(), table.serdes
         builder.add_global_store(spec, table.topic, table.filler, key=key, value=value)
         count = table.partitions or self.conf.topic_partitions
