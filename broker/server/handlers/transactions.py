@@ -241,7 +241,7 @@ def _described(broker: Broker, transactional_id: str) -> Body:
     return {
         **_summary(transaction),
         "transaction_timeout": transaction.timeout_ms,
-        "transaction_start_time": transaction.start_ms if transaction.partitions else -1,
+        "transaction_start_time": transaction.start_ms,
         "producer_epoch": transaction.producer.epoch,
         "topics": [{"topic": topic, "partitions": partitions} for topic, partitions in by_topic.items()],
     }
