@@ -30,11 +30,17 @@ def describe(broker: Broker, exchange: Exchange, request: Any) -> Body:
             }
             for topic in request.topics
         ],
-        "nodes": request.topics and [{"node_id": broker.config.node_id, "listeners": [listener]}],
+        "nodes": [{"node_id": broker.config.node_id, "listeners": [listener]}] if _asks_for_all(request) else (),
     }
     if exchange.version >= MESSAGES_FROM:
         body["error_message"] = ""
     return body
+
+
+def _asks_for_all(request: Any) -> bool:
+    """Whether it is about the one partition there is, and nothing else."""
+    asked = [(topic.topic_name, item.partition_index) for topic in request.topics for item in topic.partitions]
+    return asked == [(METADATA_TOPIC, 0)] and len(request.topics) == 1
 
 
 def _partition(broker: Broker, topic: Any, item: Any) -> Body:

@@ -166,6 +166,14 @@ def commit_offsets(broker: Broker, exchange: Exchange, request: Any) -> None:
             }
         )
 
+    unknown = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    if all(
+        topic is None or errors.get((item.name, partition.partition_index)) is unknown
+        for item, topic in topics
+        for partition in item.partitions
+    ):
+        answer(ErrorCode.NONE)  # the coordinator never hears of it
+        return
     who = Committer(
         getattr(request, "member_id", ""),
         getattr(request, "group_instance_id", None),

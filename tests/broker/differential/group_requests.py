@@ -42,7 +42,7 @@ def join(draw: Draw) -> Request:
         "group_instance_id": _instance(draw, label),
         "protocol_type": draw.often("consumer", "connect", ""),
         "protocols": [
-            {"name": name, "metadata": draw.often(subscription(*draw.topics), b"", b"junk")}
+            {"name": name, "metadata": draw.often(subscription(*draw.topics[:2]), b"", b"junk")}
             for name in draw.one(("range",), ("range",), ("range", "roundrobin"), ("sticky",), ())
         ],
         "reason": None,
