@@ -14,6 +14,7 @@ METADATA_TOPIC = "__cluster_metadata"
 MESSAGES_FROM = 2
 PREFERRED, UNCLEAN = range(2)
 UPGRADE = 1
+UPGRADE_TYPES = frozenset({UPGRADE, 2, 3})
 
 
 # ---- the quorum
@@ -109,6 +110,8 @@ def _check_level(update: Any) -> None:
         raise BrokerError(
             ErrorCode.INVALID_UPDATE_VERSION, f"there is no feature {update.feature!r}, only {', '.join(FEATURES)}"
         )
+    if getattr(update, "upgrade_type", UPGRADE) not in UPGRADE_TYPES:
+        raise BrokerError(ErrorCode.INVALID_UPDATE_VERSION, f"there is no upgrade of type {update.upgrade_type}")
     if update.max_version_level != level:
         raise BrokerError(
             ErrorCode.INVALID_UPDATE_VERSION,

@@ -34,6 +34,7 @@ class Known(NamedTuple):
         )
 
 
+LEVELS = "features stay at their levels"
 KNOWN = (
     Known(
         ApiKey.API_VERSIONS,
@@ -78,12 +79,8 @@ KNOWN = (
         Known(api_key, ".responses[]", "an unknown setting of the broker is refused", about="no.such.setting")
         for api_key in (ApiKey.ALTER_CONFIGS, ApiKey.INCREMENTAL_ALTER_CONFIGS)
     ),
-    Known(
-        ApiKey.UPDATE_FEATURES,
-        ".error",
-        "features stay at their levels",
-        about="'upgrade_type': 3",
-    ),
+    Known(ApiKey.UPDATE_FEATURES, ".error_code", LEVELS, ours=ErrorCode.INVALID_UPDATE_VERSION, theirs=0),
+    Known(ApiKey.UPDATE_FEATURES, ".error_message", LEVELS, ours="a message", theirs=None),
 )
 
 
