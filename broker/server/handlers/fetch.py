@@ -193,7 +193,7 @@ class Fetch:
         read = log.read(
             wanted.offset, max_bytes, committed=self._committed, minimum_one=minimum_one, in_files_from=SENT_FROM_FILES
         )
-        too_large = not read.size and 0 < max_bytes and wanted.offset < log.last_stable_offset
+        too_large = not read.size and max_bytes > 0 and wanted.offset < log.last_stable_offset
         answer = FetchedPartition(
             wanted.partition,
             ErrorCode.NONE,
