@@ -164,6 +164,8 @@ class ConsumerMembership:
 
     def _static_member(self, group: ConsumerGroup, request: Heartbeat) -> ConsumerMember | None:
         current = group.static_members.get(request.instance_id or "")
+        if current is None and request.epoch != JOINS:
+            raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID, f"there is no static member {request.instance_id}")
         if current is None or current == request.member_id:
             return group.members.get(request.member_id)
         if request.epoch != JOINS:

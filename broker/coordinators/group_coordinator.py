@@ -159,9 +159,10 @@ class GroupCoordinator:
     def _group_to_join(self, group_id: str, request: JoinRequest) -> Group:
         group = self._groups.get(group_id)
         if group is None:
-            self._make_classic(group_id)
-            if request.member_id and not self._offsets.of_group(group_id):
+            is_simple = bool(self._offsets.of_group(group_id)) and self._consumers.get(group_id) is None
+            if request.member_id and not is_simple:
                 raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID)
+            self._make_classic(group_id)
             group = self._groups[group_id] = Group(group_id, self._clock_ms())
         return group
 

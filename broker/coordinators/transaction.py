@@ -88,7 +88,9 @@ class Transaction:
     ) -> "Transaction":
         """The id in another state; the table allows it or the program is wrong."""
         assert state in TRANSITIONS[self.state], f"{self.transactional_id}: {self.state} cannot become {state}"
-        starts = state is _S.ONGOING and self.state is not _S.ONGOING
+        start_ms = -1 if state is _S.EMPTY else self.start_ms
+        if state is _S.ONGOING and self.state is not _S.ONGOING:
+            start_ms = now_ms
         return dataclasses.replace(
             self,
             state=state,
@@ -96,7 +98,7 @@ class Transaction:
             previous=self.producer if producer else self.previous,
             partitions=self.partitions if partitions is None else frozenset(partitions),
             timeout_ms=self.timeout_ms if timeout_ms is None else timeout_ms,
-            start_ms=now_ms if starts else self.start_ms,
+            start_ms=start_ms,
             update_ms=now_ms,
         )
 

@@ -19,6 +19,7 @@ TOPIC_OPERATIONS = sum(1 << code for code in (3, 4, 5, 6, 7, 8, 10, 11))
 """read, write, create, delete, alter, describe, describe configs, alter configs: without an authorizer, all of them."""
 CLUSTER_OPERATIONS = sum(1 << code for code in (5, 7, 8, 9, 10, 11, 12))
 COORDINATOR_KINDS = 2
+SHARE = 2
 MAX_CACHED = 256
 
 
@@ -132,6 +133,8 @@ def find_coordinator(broker: Broker, exchange: Exchange, request: Any) -> Body:
     known = 0 <= kind < COORDINATOR_KINDS
     error = ErrorCode.NONE if known else ErrorCode.INVALID_REQUEST
     message = ("NONE" if exchange.version < 4 else "") if known else f"coordinator type {kind} is not known"
+    if kind == SHARE and exchange.version >= 4:
+        message = ""
     node = _node(broker) if known else {"node_id": -1, "host": "", "port": -1}
     where = {name: node[name] for name in ("node_id", "host", "port")}
     if exchange.version < 4:

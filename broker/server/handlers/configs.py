@@ -234,6 +234,8 @@ def _changer(broker: Broker, resource: Any, settings_of: SettingsOf) -> Callable
         return lambda: broker.catalog.alter(topic.name, settings)
     if resource.resource_type == BROKER:
         _check_broker_name(broker, name)
+        if not name:
+            _check_replicas_kept(resource, settings_of)
         settings = settings_of(broker.dynamic.brokers.get(name, {}), resource)
         _check_settings(broker, settings, {key: key for key in DYNAMIC | KEPT_DYNAMIC}, ErrorCode.INVALID_REQUEST)
         return lambda: broker.reconfigure(name, settings)
@@ -263,6 +265,14 @@ def _check_settings(broker: Broker, settings: Mapping[str, str], known: Mapping[
                 broker.config.with_value(known[name], text)
         except ConfigError as error:
             raise BrokerError(code, str(error)) from error
+
+
+def _check_replicas_kept(resource: Any, settings_of: SettingsOf) -> None:
+    """`min.insync.replicas` is set for the whole cluster when that is made, and stays so. Raises: BrokerError."""
+    named = [item for item in resource.configs if item.name == "min.insync.replicas"]
+    deleted = any(getattr(item, "config_operation", SET) == DELETE for item in named)
+    if deleted or (settings_of is _given and not named):
+        raise BrokerError(ErrorCode.INVALID_CONFIG, "min.insync.replicas of the cluster cannot be removed")
 
 
 def _check_bounds(broker: Broker, settings: Mapping[str, str]) -> None:

@@ -36,7 +36,7 @@ def _check(version: int, request: Any) -> None:
     regex = getattr(request, "subscribed_topic_regex", None)
     problems = (
         (not request.group_id.strip(), "GroupId can't be empty."),
-        (not request.member_id and (by_client or not joins), "MemberId can't be empty."),
+        (not request.member_id and (by_client or epoch not in {JOINS, STATIC_LEAVE}), "MemberId can't be empty."),
         (request.instance_id is not None and not request.instance_id.strip(), "InstanceId can't be empty."),
         (epoch < STATIC_LEAVE, f"MemberEpoch is {epoch}, but must be greater than or equal to -2."),
         (epoch == STATIC_LEAVE and request.instance_id is None, "InstanceId can't be null."),

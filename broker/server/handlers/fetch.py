@@ -193,13 +193,14 @@ class Fetch:
         read = log.read(
             wanted.offset, max_bytes, committed=self._committed, minimum_one=minimum_one, in_files_from=SENT_FROM_FILES
         )
+        too_large = not read.size and max_bytes > 0 and wanted.offset < log.last_stable_offset
         answer = FetchedPartition(
             wanted.partition,
             ErrorCode.NONE,
             log.high_watermark,
             log.last_stable_offset,
             log.log_start_offset,
-            read.aborted if self._committed else None,
+            read.aborted if self._committed and not too_large else None,  # null beside a batch held back, as Kafka's
             read.records,
         )
         return answer, read.size

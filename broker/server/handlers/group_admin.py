@@ -38,7 +38,7 @@ def _described(version: int, group_id: str, group: Group | None) -> dict[str, An
             body["error_code"] = ErrorCode.GROUP_ID_NOT_FOUND
             body["error_message"] = f"there is no group {group_id!r}"
         return body
-    settled = group.is_in(GroupState.STABLE, GroupState.COMPLETING_REBALANCE)
+    settled = group.state is GroupState.STABLE
     protocol = group.protocol or ""
     return {
         "group_id": group_id,

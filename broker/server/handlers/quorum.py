@@ -14,6 +14,7 @@ METADATA_TOPIC = "__cluster_metadata"
 MESSAGES_FROM = 2
 PREFERRED, UNCLEAN = range(2)
 UPGRADE = 1
+UPGRADE_TYPES = frozenset({UPGRADE, 2, 3})
 
 
 # ---- the quorum
@@ -30,11 +31,17 @@ def describe(broker: Broker, exchange: Exchange, request: Any) -> Body:
             }
             for topic in request.topics
         ],
-        "nodes": request.topics and [{"node_id": broker.config.node_id, "listeners": [listener]}],
+        "nodes": [{"node_id": broker.config.node_id, "listeners": [listener]}] if _asks_for_all(request) else (),
     }
     if exchange.version >= MESSAGES_FROM:
         body["error_message"] = ""
     return body
+
+
+def _asks_for_all(request: Any) -> bool:
+    """Whether it is about the one partition there is, and nothing else."""
+    asked = [(topic.topic_name, item.partition_index) for topic in request.topics for item in topic.partitions]
+    return asked == [(METADATA_TOPIC, 0)] and len(request.topics) == 1
 
 
 def _partition(broker: Broker, topic: Any, item: Any) -> Body:
@@ -103,6 +110,8 @@ def _check_level(update: Any) -> None:
         raise BrokerError(
             ErrorCode.INVALID_UPDATE_VERSION, f"there is no feature {update.feature!r}, only {', '.join(FEATURES)}"
         )
+    if getattr(update, "upgrade_type", UPGRADE) not in UPGRADE_TYPES:
+        raise BrokerError(ErrorCode.INVALID_UPDATE_VERSION, f"there is no upgrade of type {update.upgrade_type}")
     if update.max_version_level != level:
         raise BrokerError(
             ErrorCode.INVALID_UPDATE_VERSION,

@@ -45,6 +45,10 @@ def create(broker: Broker, _: Exchange, request: Any) -> Body:
 def _create_one(broker: Broker, wanted: Any, *, validate_only: bool) -> dict[str, Any]:
     broker.catalog.check_free(wanted.name)
     settings = _settings(broker, wanted)
+    if not wanted.assignments and wanted.replication_factor != DEFAULT and wanted.replication_factor < 1:
+        raise BrokerError(
+            ErrorCode.INVALID_REPLICATION_FACTOR, f"replication factor {wanted.replication_factor} was asked for, not 1"
+        )
     count = _partition_count(broker, wanted)
     _check_replication(broker, wanted.replication_factor, manual=bool(wanted.assignments))
     topic = None

@@ -166,6 +166,14 @@ def commit_offsets(broker: Broker, exchange: Exchange, request: Any) -> None:
             }
         )
 
+    unknown = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    if all(
+        topic is None or errors.get((item.name, partition.partition_index)) is unknown
+        for item, topic in topics
+        for partition in item.partitions
+    ):
+        answer(ErrorCode.NONE)  # the coordinator never hears of it
+        return
     who = Committer(
         getattr(request, "member_id", ""),
         getattr(request, "group_instance_id", None),
@@ -241,7 +249,7 @@ def _described(broker: Broker, transactional_id: str) -> Body:
     return {
         **_summary(transaction),
         "transaction_timeout": transaction.timeout_ms,
-        "transaction_start_time": transaction.start_ms if transaction.partitions else -1,
+        "transaction_start_time": transaction.start_ms,
         "producer_epoch": transaction.producer.epoch,
         "topics": [{"topic": topic, "partitions": partitions} for topic, partitions in by_topic.items()],
     }

@@ -83,7 +83,7 @@ class View:
         if field == "producer_id":
             return self._producers.get(value, value if value < 0 else NOBODY)
         if isinstance(value, UUID):
-            return self._names.get(value, f"<{NOBODY}>" if value.int not in {0, 999} else value)
+            return self._names.get(value, f"<{NOBODY}>" if value.int % (1 << 64) not in {0, 999} else value)
         return self._names.get(value, value) if isinstance(value, str) else value
 
     def _batch(self, records: bytes, position: int, header: BatchHeader) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def join(draw: Draw) -> Request:
         "group_instance_id": _instance(draw, label),
         "protocol_type": draw.often("consumer", "connect", ""),
         "protocols": [
-            {"name": name, "metadata": draw.often(subscription(*draw.topics), b"", b"junk")}
+            {"name": name, "metadata": draw.often(subscription(*draw.topics[:2]), b"", b"junk")}
             for name in draw.one(("range",), ("range",), ("range", "roundrobin"), ("sticky",), ())
         ],
         "reason": None,
@@ -92,6 +92,7 @@ def commit(draw: Draw) -> Request:
     label = draw.one(*(f"{group}/a" for group in (*draw.groups, *draw.consumers)))
     alone = draw.chance(0.5)
     epoch = Symbol("member epoch" if "consumers" in label else "generation", label)
+    names = draw.some(draw.topic)  # of those that do not exist one, as they have no ids to tell them apart
     values = {
         "group_id": draw.often(label.partition("/")[0], "", draw.simple_group),
         "generation_id_or_member_epoch": -1 if alone else draw.often(epoch, 0, 9, -2),
@@ -112,7 +113,9 @@ def commit(draw: Draw) -> Request:
                     }
                 ],
             }
-            for name in dict.fromkeys(draw.some(draw.topic))
+            for name in {
+                draw.by_id(name) if name in (*draw.topics, draw.compacted) else None: name for name in names
+            }.values()
         ],
     }
     return draw.request(ApiKey.OFFSET_COMMIT, values)

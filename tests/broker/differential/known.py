@@ -14,24 +14,27 @@ ANY = object()
 
 
 class Known(NamedTuple):
-    """One difference: where, why, and between which values."""
+    """One difference: where, why, between which values, and in requests that say what."""
 
     api_key: ApiKey
     path: str
     reason: str
     ours: Any = ANY
     theirs: Any = ANY
+    about: str = ""
 
     def covers(self, request: Request, difference: Difference) -> bool:
         """Whether a difference is this one."""
         return (
             self.api_key == request.api_key
             and difference.path.startswith(self.path)
+            and self.about in str(request)
             and self.ours in (ANY, difference.ours)
             and self.theirs in (ANY, difference.theirs)
         )
 
 
+LEVELS = "features stay at their levels"
 KNOWN = (
     Known(
         ApiKey.API_VERSIONS,
@@ -72,6 +75,12 @@ KNOWN = (
         ours=ErrorCode.ILLEGAL_GENERATION,
         theirs=ErrorCode.UNKNOWN_MEMBER_ID,
     ),
+    *(
+        Known(api_key, ".responses[]", "an unknown setting of the broker is refused", about="no.such.setting")
+        for api_key in (ApiKey.ALTER_CONFIGS, ApiKey.INCREMENTAL_ALTER_CONFIGS)
+    ),
+    Known(ApiKey.UPDATE_FEATURES, ".error_code", LEVELS, ours=ErrorCode.INVALID_UPDATE_VERSION, theirs=0),
+    Known(ApiKey.UPDATE_FEATURES, ".error_message", LEVELS, ours="a message", theirs=None),
 )
 
 

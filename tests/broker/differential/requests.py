@@ -1,5 +1,6 @@
 """A request as both brokers get it: its values hold symbols where each broker has ids of its own."""
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,10 +93,17 @@ def shown(value: Any) -> str:
     return text if len(text) < 900 else f"{text[:900]}..."
 
 
+def _unknown(symbol: Symbol) -> Any:
+    """What stands for something nobody has handed out; topics have ids that are told apart."""
+    if symbol.kind == "topic":
+        return UUID(int=zlib.crc32(symbol.name.encode()) << 64 | UNKNOWN["topic"].int)
+    return UNKNOWN[symbol.kind]
+
+
 def resolved(value: Any, known: Mapping[Symbol, Any]) -> Any:
     """Values with what one broker calls the symbols in them."""
     if isinstance(value, Symbol):
-        return known.get(value, UNKNOWN[value.kind])
+        return known.get(value, _unknown(value))
     if isinstance(value, Batch):
         return value.built(known)
     if isinstance(value, dict):
