@@ -49,20 +49,26 @@ def apicurio(broker: BrokerProcess, tmp_path_factory: pytest.TempPathFactory) ->
         registry.kill()
 
 
-@pytest.mark.parametrize("make", [Avro, JsonSchema])
-def test_round_trip_and_evolution(apicurio: Apicurio, make: Any) -> None:
+def test_avro_round_trip_and_evolution(apicurio: Apicurio) -> None:
     """Old readers and new ones read each other; what cannot evolve is refused before anything is written."""
-    subject = f"{make.__name__.lower()}-value"
-    old, new = given(make(Small), registry_at(apicurio.url), subject), make(Larger)
-    if make is Avro:  # Avro compares names of records
-        new = Avro(Larger, schema=new.schema.text.replace("Larger", "Small"))
-    new = given(new, registry_at(apicurio.url), subject)
+
+    def named_small(kind: Any) -> Avro:  # Avro compares names of records
+        text = Avro(kind).schema.text.replace(kind.__name__, "Small")
+        return given(Avro(kind, schema=text), registry_at(apicurio.url), "avro-value")
+
+    old, new = named_small(Small), named_small(Larger)
     assert new.deserialize(old.serialize(Small(2.5))) == Larger(2.5, 7)
     assert old.deserialize(new.serialize(Larger(3.5, 9))) == Small(3.5)
+    with pytest.raises(SchemaError, match="the schema of avro-value cannot evolve from its latest version"):
+        named_small(Other).prepare()
+
+
+def test_json_schemas(apicurio: Apicurio) -> None:
+    """Values come back; a new field is refused, since objects of the old schema may hold anything under its name."""
+    old = given(JsonSchema(Small), registry_at(apicurio.url), "json-value")
     assert old.deserialize(old.serialize(Small(1.5))) == Small(1.5)
-    other = Avro(Other, schema=Avro(Other).schema.text.replace("Other", "Small")) if make is Avro else make(Other)
-    with pytest.raises(SchemaError, match=f"the schema of {subject} cannot evolve from its latest version"):
-        given(other, registry_at(apicurio.url), subject).prepare()
+    with pytest.raises(SchemaError, match="the schema of json-value cannot evolve from its latest version"):
+        given(JsonSchema(Larger), registry_at(apicurio.url), "json-value").prepare()
 
 
 def test_confluents_own_serializers(apicurio: Apicurio) -> None:
