@@ -58,11 +58,12 @@ class SessionAggregate(WindowedAggregate):
 
     def _update(self, batch: Batch, row: int, key: Any, value: Any, timestamp: int) -> None:
         close = self._close_ms
-        self._fold_in(row, key, value, timestamp, close, headers_of(batch, row))
+        self._fold_in(batch, row, key, value, timestamp, close)
         if self._on_close:
             self._pass_closed(row, close)
 
-    def _fold_in(self, row: int, key: Any, value: Any, timestamp: int, close: int, headers: Any) -> None:
+    def _fold_in(self, batch: Batch, row: int, key: Any, value: Any, timestamp: int, close: int) -> None:
+        headers = headers_of(batch, row)
         start = end = timestamp
         aggregate = self._fold.initial()
         met = list(self._store.find_sessions(key, timestamp - self._gap_ms, timestamp + self._gap_ms))
@@ -77,6 +78,8 @@ class SessionAggregate(WindowedAggregate):
             for session_start, session_end, session in met:
                 self._store.remove(key, session_start, session_end, headers, timestamp=timestamp)
                 self._pass_update(row, Windowed(key, session_start, session_end), None, session_end, session)
+            if self._emits and self._store.read_downstream:
+                self._pass_on(batch)  # a join that gets the tombstone of this very window must not find it again yet
         self._store.put(key, start, end, aggregate, headers, timestamp=timestamp)
         self._pass_update(row, Windowed(key, start, end), aggregate, end, None)
 
