@@ -30,7 +30,8 @@ class Workers:
 
     def __init__(self, app: str, count: int, directory: Path) -> None:
         broker = f"embedded://{directory.absolute()}"
-        self._command = [sys.executable, "-m", __name__, app, "--broker", broker, "--log-level", "warning"]
+        options = ["--broker", broker, "--log-level", "warning"]
+        self._command = [sys.executable, "-m", __name__, str(os.getpid()), app, *options]
         self._count = count
         self._log = directory / "workers.log"
         self._deaths = 0
@@ -68,12 +69,12 @@ class Workers:
 
 
 def _follow(parent: int) -> None:
-    """Stop this process when the one that started it is gone."""
+    """Stop this process when the one that started it is gone, which may be before this one has begun."""
     while os.getppid() == parent:
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
-    APPS[sys.argv[1]].main(["run", *sys.argv[2:]])
+    threading.Thread(target=_follow, args=(int(sys.argv[1]),), daemon=True).start()
+    APPS[sys.argv[2]].main(["run", *sys.argv[3:]])

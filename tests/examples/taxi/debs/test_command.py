@@ -34,6 +34,16 @@ def test_two_workers_and_a_kill_in_the_middle(tmp_path: Path, query: int, victim
 
 
 @pytest.mark.broker
+def test_a_worker_whose_command_was_killed_before_it_began_ends(tmp_path: Path) -> None:
+    """It would hold the broker of the run for ever, and whoever runs the command again could never tidy up."""
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    broker = f"embedded://{tmp_path / 'run'}"
+    command = [sys.executable, "-m", "examples.taxi.debs.workers", gone.stdout.strip(), "frequent-routes"]
+    worker = subprocess.run([*command, "--broker", broker], cwd=ROOT, capture_output=True, timeout=90)
+    assert worker.returncode in {0, -15}
+
+
+@pytest.mark.broker
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_the_commissions_trips_with_zones(tmp_path: Path, kind: str) -> None:
     """Trips that know zones and no taxis, in either kind of file, give the recomputed lists of zones."""
