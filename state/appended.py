@@ -48,7 +48,7 @@ class AppendedWindowStore(SegmentedWindowStore):
         self, spec: StoreSpec, engine: Engine, changelog: ChangelogWriter | None, cache: RecordCacheBudget | None
     ) -> None:
         super().__init__(spec, engine, changelog, cache)
-        self._write_keys, self._write_values = serializer(spec.key_serde), serializer(spec.value_serde)
+        self._write_keys = serializer(spec.key_serde)
         self._recent: RecentEntries | None = None
         self._appended: deque[Appended] = deque()
         self._appended_count = 0

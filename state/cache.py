@@ -117,7 +117,8 @@ class RecordCache:
     """Kafka's record cache of one store.
 
     `below` answers for the store under the cache, `release` takes what is let go. `size` gives the bytes of an entry
-    key and live value, `sizes` those of many. `keep_reads`: values read from below are kept too, clean (Kafka: in key-value stores only).
+    key and live value, `sizes` those of many. `keep_reads`: values read from below are kept too, clean (Kafka: in
+    key-value stores only).
     `fixed_size`: values are as long as each other, so that an update is as long as the one that it replaces.
     """
 

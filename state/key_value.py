@@ -76,17 +76,7 @@ class _KeyValueLayers(LayeredStore):
         return super()._size(entry, value)
 
     def _record_cache(self, budget: RecordCacheBudget) -> RecordCache | None:
-        if budget.max_bytes <= 0:
-            return None
-        return RecordCache(
-            budget,
-            below=self._live.__getitem__,
-            release=self._release,
-            size=self._size,
-            sizes=self._sizes,
-            keep_reads=True,
-            fixed_size=hasattr(self.spec.value_serde, "size_bytes"),
-        )
+        return self._cache_over(self._live.__getitem__, budget, keep_reads=True)
 
     def _load(self, entry: Any) -> Any:
         """As for all stores; on its own because the first touch of every key comes this way."""

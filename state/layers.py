@@ -79,15 +79,21 @@ class LayeredStore:
         self.known: Callable[[Any], Any] = _nothing if self._cache is None else self._cache.entries.get
 
     def _record_cache(self, budget: RecordCacheBudget) -> RecordCache | None:
+        return self._cache_over(self._below, budget, keep_reads=False)
+
+    def _cache_over(
+        self, below: Callable[[Any], Any], budget: RecordCacheBudget, *, keep_reads: bool
+    ) -> RecordCache | None:
+        """A record cache of this store, None where the budget leaves no room for any."""
         if budget.max_bytes <= 0:
             return None
         return RecordCache(
             budget,
-            below=self._below,
+            below=below,
             release=self._release,
             size=self._size,
             sizes=self._sizes,
-            keep_reads=False,
+            keep_reads=keep_reads,
             fixed_size=hasattr(self.spec.value_serde, "size_bytes"),
         )
 

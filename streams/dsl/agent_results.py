@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -106,6 +106,37 @@ class RunAhead:
     def clear(self) -> None:
         """Forget all: the records will be read again."""
         self._results.clear()
+
+
+class RunsAhead:
+    """What processors share that may run records before their turn; see `streams.processor.AheadProcessor`."""
+
+    def __init__(self, concurrency: int, *, ahead: bool) -> None:
+        self.ahead = ahead
+        self._ahead = RunAhead()
+        self._pace = Pace(concurrency)
+
+    @property
+    def records_at_once(self) -> int:
+        """How many records to hand over in one batch."""
+        return self._pace.records_at_once
+
+    def ran(self, batch: Batch) -> int:
+        """How many of the first records of a batch were run already."""
+        return self._ahead.ran(batch)
+
+    def settle(self, batch: Batch, results: Iterable[tuple[int, Any]]) -> None:
+        """Keep what `begin` came to, until its records are processed."""
+        self._pace.end()
+        self._ahead.add(batch, results)
+
+    def _results_of(self, batch: Batch, run: Callable[[], list[tuple[int, Any]]]) -> list[tuple[int, Any]]:
+        """What was made of a batch ahead of its turn; of one that was not run, what `run` makes of it now."""
+        results = self._ahead.take(batch)
+        if results is None:
+            with self._pace.timed():
+                results = run()
+        return results
 
 
 def _places(batch: Batch) -> list[tuple[str | None, int, int]]:

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from streams.dsl.agent_results import Expected, Failure, Pace, RunAhead, collected, lanes_of
+from streams.dsl.agent_results import Expected, Failure, RunsAhead, collected, lanes_of
 from streams.dsl.agent_tables import hold, let_go
 from streams.errors import Interrupted, ProcessingError
 from streams.processor import ProcessorContext
@@ -73,7 +73,7 @@ LAST_WORDS_S = 5.0
 """How long a cancelled function may take to end."""
 
 
-class RecordAgent:
+class RecordAgent(RunsAhead):
     """Runs `function(value)` or, `with_key`, `function(key, value)` for the records of a batch; None is dropped.
 
     A record that takes longer than `timeout_ms` is cancelled, and fails.
@@ -89,8 +89,7 @@ class RecordAgent:
         expected: Iterable[Expected] = (),
         ahead: bool = False,
     ) -> None:
-        self.ahead = ahead
-        self._ahead = RunAhead()
+        super().__init__(concurrency, ahead=ahead)
         self._flying: asyncio.Task[Any] | None = None
         self._function = function
         self._concurrency = concurrency
@@ -98,12 +97,6 @@ class RecordAgent:
         self._timeout_ms = timeout_ms
         self._expected = tuple(expected)
         self._context: ProcessorContext | None = None
-        self._pace = Pace(concurrency)
-
-    @property
-    def records_at_once(self) -> int:
-        """How many records to hand over in one batch."""
-        return self._pace.records_at_once
 
     def init(self, context: ProcessorContext) -> None:
         """Start the loop unless it runs."""
@@ -120,15 +113,6 @@ class RecordAgent:
         assert self._context is not None
         return AGENT_LOOP.start(self._fly(batch, self._context))
 
-    def ran(self, batch: Batch) -> int:
-        """How many of the first records of a batch were run already."""
-        return self._ahead.ran(batch)
-
-    def settle(self, batch: Batch, results: Any) -> None:
-        """Keep what `begin` came to, until its records are processed."""
-        self._pace.end()
-        self._ahead.add(batch, enumerate(results))
-
     def abandon(self) -> None:
         """Cancel what is in flight, and forget what came of it."""
         self._ahead.clear()
@@ -137,17 +121,15 @@ class RecordAgent:
     def process_batch(self, batch: Batch) -> Batch | None:
         """Run all records unless that was done ahead; results in the order of their records."""
         assert self._context is not None
-        results = self._ahead.take(batch)
-        if results is None:
-            with self._pace.timed():
-                results = list(enumerate(AGENT_LOOP.run(self._run(batch, self._context))))
-        return collected(self._context, batch, results, self._expected)
+        context = self._context
+        results = self._results_of(batch, lambda: AGENT_LOOP.run(self._run(batch, context)))
+        return collected(context, batch, results, self._expected)
 
-    async def _fly(self, batch: Batch, context: ProcessorContext) -> list[Any]:
+    async def _fly(self, batch: Batch, context: ProcessorContext) -> list[tuple[int, Any]]:
         self._flying = asyncio.current_task()
         return await self._run(batch, context)
 
-    async def _run(self, batch: Batch, context: ProcessorContext) -> list[Any]:
+    async def _run(self, batch: Batch, context: ProcessorContext) -> list[tuple[int, Any]]:
         results: list[Any] = [None] * len(batch)
         lanes = iter(lanes_of(batch.keys))
         arguments = list(
@@ -164,7 +146,7 @@ class RecordAgent:
                         results[index] = Failure(error)
 
         await asyncio.gather(*(work() for _ in range(min(self._concurrency, len(batch)))))
-        return results
+        return list(enumerate(results))
 
     async def _result(self, arguments: tuple[Any, ...], retrying: Retrying | None) -> Any:
         """What the function makes of a record, in as many attempts as its policy grants."""
@@ -315,7 +297,7 @@ class Trials:
         return await self._attempts.another(error)
 
 
-class StreamAgent:
+class StreamAgent(RunsAhead):
     """Runs an agent of Faust's form: `concurrency` copies of it live as long as the task does."""
 
     def __init__(
@@ -326,12 +308,10 @@ class StreamAgent:
         expected: Iterable[Expected] = (),
         ahead: bool = False,
     ) -> None:
-        self.ahead = ahead
-        self._ahead = RunAhead()
+        super().__init__(concurrency, ahead=ahead)
         self._function = function
         self._copies = concurrency
         self._expected = tuple(expected)
-        self._pace = Pace(concurrency)
         self._name = function.__qualname__
         self._feed: Feed | None = None
         self._running: list[asyncio.Task[None]] = []
@@ -340,7 +320,7 @@ class StreamAgent:
     @property
     def records_at_once(self) -> int:
         """How many records to hand over in one batch."""
-        return max(self._pace.records_at_once, self._feed.least if self._feed else 1)
+        return max(super().records_at_once, self._feed.least if self._feed else 1)
 
     def init(self, context: ProcessorContext) -> None:
         """Start the loop unless it runs."""
@@ -357,15 +337,6 @@ class StreamAgent:
         self._pace.begin()
         return AGENT_LOOP.start(self._run(batch))
 
-    def ran(self, batch: Batch) -> int:
-        """How many of the first records of a batch were run already."""
-        return self._ahead.ran(batch)
-
-    def settle(self, batch: Batch, results: Any) -> None:
-        """Keep what `begin` came to, until its records are processed."""
-        self._pace.end()
-        self._ahead.add(batch, results)
-
     def abandon(self) -> None:
         """Cancel the copies with what they have in hand; new ones begin with the next batch."""
         self._ahead.clear()
@@ -374,10 +345,7 @@ class StreamAgent:
     def process_batch(self, batch: Batch) -> Batch | None:
         """Run all records unless that was done ahead; results in the order of their records."""
         assert self._context is not None
-        results = self._ahead.take(batch)
-        if results is None:
-            with self._pace.timed():
-                results = AGENT_LOOP.run(self._run(batch))
+        results = self._results_of(batch, lambda: AGENT_LOOP.run(self._run(batch)))
         return collected(self._context, batch, results, self._expected)
 
     async def _run(self, batch: Batch) -> list[tuple[int, Any]]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from streams.dsl.agent_results import Expected, Failure, Pace, RunAhead, collected, lanes_of
+from streams.dsl.agent_results import Expected, Failure, RunsAhead, collected, lanes_of
 from streams.dsl.agent_tables import hold, let_go
 from streams.processor import ProcessorContext
 from streams.record import Batch
@@ -65,7 +65,7 @@ class TableFunction:
             return [(index, Failure(error))]
 
 
-class ThreadedFunction(TableFunction):
+class ThreadedFunction(RunsAhead, TableFunction):
     """The same in up to `threads` threads."""
 
     def __init__(
@@ -77,18 +77,11 @@ class ThreadedFunction(TableFunction):
         many: bool,
         expected: Iterable[Expected] = (),
     ) -> None:
-        super().__init__(function, with_key=with_key, many=many, expected=expected)
-        self.ahead = True
-        self._ahead = RunAhead()
+        RunsAhead.__init__(self, threads, ahead=True)
+        TableFunction.__init__(self, function, with_key=with_key, many=many, expected=expected)
         self._running: list[Future[None]] = []
         self._threads = threads
         self._pool: ThreadPoolExecutor | None = None
-        self._pace = Pace(threads)
-
-    @property
-    def records_at_once(self) -> int:
-        """How many records to hand over in one batch."""
-        return self._pace.records_at_once
 
     def init(self, context: ProcessorContext) -> None:
         """Make the threads."""
@@ -130,15 +123,6 @@ class ThreadedFunction(TableFunction):
             running.add_done_callback(finished)
         return whole
 
-    def ran(self, batch: Batch) -> int:
-        """How many of the first records of a batch were run already."""
-        return self._ahead.ran(batch)
-
-    def settle(self, batch: Batch, results: Any) -> None:
-        """Keep what `begin` came to, until its records are processed."""
-        self._pace.end()
-        self._ahead.add(batch, results)
-
     def abandon(self) -> None:
         """Begin no further record, wait for those in threads, which nothing can end, and forget what came of them."""
         self._ahead.clear()
@@ -149,8 +133,5 @@ class ThreadedFunction(TableFunction):
     def process_batch(self, batch: Batch) -> Batch | None:
         """Run all records unless that was done ahead; results in the order of their records."""
         assert self._context is not None
-        results = self._ahead.take(batch)
-        if results is None:
-            with self._pace.timed():
-                results = result_of(self.begin(batch))
+        results = self._results_of(batch, lambda: result_of(self.begin(batch)))
         return collected(self._context, batch, results, self._expected)

@@ -21,7 +21,7 @@ from streams.compat.faust.streams import Reached, Step, Stream
 from streams.compat.faust.tables import Table
 from streams.compat.faust.topics import CURRENT, Channel, Event, Message, Outgoing, Sent, Topic
 from streams.compat.faust.uses import mentions, tables_of
-from streams.dsl.agent_results import Failure, Pace, RunAhead
+from streams.dsl.agent_results import Failure, RunsAhead
 from streams.dsl.agents import cancelled
 from streams.operators.process import NodeContext
 from streams.record import Batch
@@ -383,13 +383,11 @@ async def _each(values: Any) -> AsyncIterator[Any]:
         yield value
 
 
-class AgentProcessor:
+class AgentProcessor(RunsAhead):
     """An agent in one task. An AheadProcessor: see `streams.processor`."""
 
     def __init__(self, agent: Agent, tables: list[Table]) -> None:
-        self.ahead = not tables
-        self._ahead = RunAhead()
-        self._pace = Pace(agent.concurrency)
+        super().__init__(agent.concurrency, ahead=not tables)
         self._flying: Future[list[Result]] | None = None
         self._agent = agent
         self._tables = tables
@@ -415,15 +413,6 @@ class AgentProcessor:
         self._flying = self._loop.begin(self._feed.hand_out(batch, self._stores))
         return self._flying
 
-    def ran(self, batch: Batch) -> int:
-        """How many of the first records of a batch were run already."""
-        return self._ahead.ran(batch)
-
-    def settle(self, batch: Batch, results: Any) -> None:
-        """Keep what `begin` came to, until its records are processed."""
-        self._pace.end()
-        self._ahead.add(batch, results)
-
     def abandon(self) -> None:
         """End what is in flight, and forget what came of it. The next batch waits until that has ended."""
         self._ahead.clear()
@@ -432,10 +421,7 @@ class AgentProcessor:
 
     def process_batch(self, batch: Batch) -> Batch | None:
         """Have the agent do a batch unless that was done ahead; what it sent goes out, failures go to the handler."""
-        results: list[Result] | None = self._ahead.take(batch)
-        if results is None:
-            with self._pace.timed():
-                results = self._loop.run(self._feed.hand_out(batch, self._stores))
+        results = self._results_of(batch, lambda: self._loop.run(self._feed.hand_out(batch, self._stores)))
         self._send([result for _, result in results if not isinstance(result, Failure)])
         for index, result in results:
             if isinstance(result, Failure):
