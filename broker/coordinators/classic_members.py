@@ -12,7 +12,7 @@ from broker.coordinators.consumer_group import ClassicSide, ConsumerGroup, Consu
 from broker.coordinators.consumer_membership import ConsumerMembership, Heartbeat, TopicShape
 from broker.coordinators.consumer_protocol import ConsumerSubscription, assignment, parse_subscription
 from broker.coordinators.conversion import PROTOCOL_TYPE, named, places_of
-from broker.coordinators.group import JoinResult, SyncResult
+from broker.coordinators.group import JoinResult, SyncResult, expect_instance
 from broker.coordinators.membership import JoinRequest, SyncRequest
 from broker.errors import BrokerError, ErrorCode
 from broker.log.checkpoints import uuid_text
@@ -113,12 +113,7 @@ class ClassicMembers:
 
 def _classic(group: ConsumerGroup, member_id: str, instance_id: str | None) -> tuple[ConsumerMember, ClassicSide]:
     """A member and its classic side. Raises: BrokerError."""
-    if instance_id is not None:
-        current = group.static_members.get(instance_id)
-        if current is None:
-            raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID)
-        if current != member_id:
-            raise BrokerError(ErrorCode.FENCED_INSTANCE_ID)
+    expect_instance(group.static_members, member_id, instance_id)
     member = group.members.get(member_id)
     if member is None or member.classic is None:
         raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID)

@@ -15,7 +15,7 @@ from enum import Enum
 
 from broker.coordinators.fields import FieldReader
 from broker.coordinators.group_records import StoredGroup, StoredMember
-from broker.errors import ErrorCode
+from broker.errors import BrokerError, ErrorCode
 
 
 class GroupState(Enum):
@@ -311,3 +311,14 @@ def _restored_member(stored: StoredMember, protocol: str) -> Member:
         {protocol: stored.subscription},
         stored.assignment,
     )
+
+
+def expect_instance(static_members: Mapping[str, str], member_id: str, instance_id: str | None) -> None:
+    """A static member is the one that its instance id stands for now. Raises: BrokerError, unknown or fenced."""
+    if instance_id is None:
+        return
+    current = static_members.get(instance_id)
+    if current is None:
+        raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID)
+    if current != member_id:
+        raise BrokerError(ErrorCode.FENCED_INSTANCE_ID)

@@ -22,6 +22,7 @@ from broker.coordinators.group import (
     Member,
     SyncReply,
     SyncResult,
+    expect_instance,
 )
 from broker.errors import BrokerError, ErrorCode
 
@@ -391,12 +392,7 @@ class Membership:
         """
         if group.state is GroupState.DEAD:
             raise BrokerError(ErrorCode.COORDINATOR_NOT_AVAILABLE)
-        if instance_id is not None:
-            current = group.static_members.get(instance_id)
-            if current is None:
-                raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID)
-            if current != member_id:
-                raise BrokerError(ErrorCode.FENCED_INSTANCE_ID)
+        expect_instance(group.static_members, member_id, instance_id)
         member = group.members.get(member_id)
         if member is None:
             raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID)
