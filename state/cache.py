@@ -370,8 +370,11 @@ class RecordCache:
             self._drop(entry)
 
     def _drop(self, entry: Any) -> None:
-        """Forget a deletion that was let go; until everything it set off was done, it took its room, as in Kafka."""
-        if self.entries.get(entry, _ABSENT) is None and entry not in self._dirty:
+        """Forget a deletion that was let go; until everything it set off was done, it took its room, as in Kafka.
+
+        So is what was read again before its turn had come. What was put meanwhile stays (Kafka loses it).
+        """
+        if entry in self.entries and entry not in self._dirty:
             del self.entries[entry]
             self._bytes -= self._sizes.pop(entry)
 

@@ -73,6 +73,8 @@ class LayeredStore:
         self._position = read_number(engine, POSITION)
         self._closed = False
         self._is_view = False
+        self.read_behind = False
+        """Whether those who are told of flushes look into this store then: they must not see what is not its turn yet."""
         self._cache = self._record_cache(cache) if cache is not None and spec.cached else None
         self.cached = self._cache is not None
         self._accept = self._write if self._cache is None else self._cache.put
@@ -319,14 +321,21 @@ class LayeredStore:
             changes.timestamps.append(timestamp)
 
     def _release(self, updates: Updates) -> None:
-        """Write what the record cache lets go, and forward it as columns."""
+        """Write what the record cache lets go, and forward it: as columns, or one by one, as Kafka does, where that is seen."""
         if self._listener is None:
             for entry, value, timestamp in zip(*updates[:3], strict=True):
                 self._write(entry, value, timestamp)
             return
+        if not self.read_behind:
+            self._write_and_tell(self._listener, updates)
+            return
+        for index in range(len(updates.entries)):
+            self._write_and_tell(self._listener, updates.part(index, index + 1))
+
+    def _write_and_tell(self, listener: FlushListener, updates: Updates) -> None:
         kept, old_values = self._write_updates(updates)
         if kept.entries:
-            self._listener(
+            listener(
                 Flushed(
                     self._flushed_keys(kept.entries),
                     self._plain(kept.values),

@@ -141,6 +141,8 @@ class Store(Protocol):
     `spec.cached`, and with a cache of no bytes."""
     record_timestamp: int
     """Time in ms logged for writes that carry none: that of the record in process."""
+    read_behind: bool
+    """Set by who knows: those who are told of flushes look into this store then. What they must not see yet waits."""
 
     @property
     def position(self) -> int | None:

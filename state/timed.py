@@ -43,8 +43,6 @@ class TimedStore(LayeredStore):
         self._newest = NO_TIME
         self._value: Callable[[Any], Any] = self._below if self._cache is None else self._cache.get
         self._identity = self._layout.identity
-        self.read_downstream = False
-        """Whether those who are told of flushes read this store then: each write may make other entries expire."""
         self._slack_ms = int(spec.time_ordered)
         self._key_overhead = _PREFIX + self._suffix + self._slack_ms  # time-ordered keys have a byte before them
 
@@ -55,14 +53,6 @@ class TimedStore(LayeredStore):
         return list(map(_first, entries))
 
     # Writing
-
-    def _release(self, updates: Updates) -> None:
-        """As for all stores; one by one, as Kafka does it, where the difference can be seen."""
-        if not self.read_downstream:
-            super()._release(updates)
-            return
-        for index in range(len(updates.entries)):
-            super()._release(updates.part(index, index + 1))
 
     def _write(self, entry: Any, value: Any, timestamp: int, headers: Any = None) -> None:
         del headers

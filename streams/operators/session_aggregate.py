@@ -77,11 +77,9 @@ class SessionAggregate(WindowedAggregate):
         if (start, end) != (timestamp, timestamp):
             for session_start, session_end, session in met:
                 self._store.remove(key, session_start, session_end, headers, timestamp=timestamp)
-                self._pass_update(row, Windowed(key, session_start, session_end), None, session_end, session)
-            if self._emits and self._store.read_downstream:
-                self._pass_on(batch)  # a join that gets the tombstone of this very window must not find it again yet
+                self._pass_update(batch, row, Windowed(key, session_start, session_end), None, session_end, session)
         self._store.put(key, start, end, aggregate, headers, timestamp=timestamp)
-        self._pass_update(row, Windowed(key, start, end), aggregate, end, None)
+        self._pass_update(batch, row, Windowed(key, start, end), aggregate, end, None)
 
     def _pass_closed(self, row: int, close: int) -> None:
         """Emit the sessions that this record closed, in the order of (end, start, key)."""

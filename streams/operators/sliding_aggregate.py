@@ -38,6 +38,7 @@ class Surroundings:
 class Input:
     """The record in hand. `close`: windows that end before it are closed."""
 
+    batch: Batch
     row: int
     key: Any
     value: Any
@@ -67,7 +68,7 @@ class SlidingAggregate(WindowedAggregate):
         self._difference_ms = difference_ms
 
     def _update(self, batch: Batch, row: int, key: Any, value: Any, timestamp: int) -> None:
-        self._take(Input(row, key, value, timestamp, headers_of(batch, row), self._close_ms))
+        self._take(Input(batch, row, key, value, timestamp, headers_of(batch, row), self._close_ms))
 
     def _take(self, record: Input) -> None:
         if record.timestamp + self._difference_ms < record.close:
@@ -168,7 +169,7 @@ class SlidingAggregate(WindowedAggregate):
 
     def _pass_window(self, record: Input, start: int, new: Any, timestamp: int, old: Any) -> None:
         window = Windowed(record.key, start, start + self._difference_ms)
-        self._pass_update(record.row, window, new, timestamp, old)
+        self._pass_update(record.batch, record.row, window, new, timestamp, old)
 
     def _pass_closed(self, record: Input) -> None:
         """Emit the windows that this record closed, in the order of (start, key)."""

@@ -165,11 +165,7 @@ class TimeWindowAggregate(WindowedAggregate):
         mine = old if old.__class__ in IMMUTABLE else copied(old)
         new = self._fold.add(key, value, mine)
         self._store.put(key, new, start, timestamp, headers_of(batch, row))
-        self._pass_update(row, Windowed(key, start, end), new, timestamp, old)
-        if (
-            len(batch) == 1 and self._emits
-        ):  # those downstream may read the store, and its next window makes others expire
-            self._pass_on(batch)
+        self._pass_update(batch, row, Windowed(key, start, end), new, timestamp, old)
 
     def _pass_closed(self, row: int, close: int) -> None:
         """Emit the windows that this record closed, in the order of (start, key).

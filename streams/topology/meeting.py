@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from streams.topology.nodes import ProcessorNode, SinkNode, TopologyNode
 
-__all__ = ["meets", "reachable"]
+__all__ = ["meets", "reachable", "read_behind"]
 
 
 def reachable(nodes: Mapping[str, TopologyNode], start: str) -> list[str]:
@@ -38,6 +38,16 @@ def meets(nodes: Mapping[str, TopologyNode], start: str, *, caches: Collection[s
         or _twice(topic for name in reached for topic in topics_of(nodes[name]))
         or _compete(nodes, start, caches)
     )
+
+
+def read_behind(nodes: Mapping[str, TopologyNode]) -> frozenset[str]:
+    """The stores that a node uses and one behind it too: what sets a record off there can look into them meanwhile."""
+    found: set[str] = set()
+    for name, node in nodes.items():
+        if stores := set(stores_of(node)) - found:
+            behind = {store for other in reachable(nodes, name) if other != name for store in stores_of(nodes[other])}
+            found |= stores & behind
+    return frozenset(found)
 
 
 def parent_edges(nodes: Mapping[str, TopologyNode], reached: Collection[str]) -> Iterable[str]:
