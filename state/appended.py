@@ -19,7 +19,7 @@ from state.keys import pack_window
 from state.layers import ENTRY_BYTES
 from state.recent import RecentEntries
 from state.serde import serializer
-from state.stores import ChangelogWriter, StoreSpec
+from state.stores import Cause, ChangelogWriter, StoreSpec
 from state.window import SEQUENCE_MASK, SegmentedWindowStore
 
 
@@ -60,9 +60,9 @@ class AppendedWindowStore(SegmentedWindowStore):
             self._recent = RecentEntries(self.spec.retention_ms, self._segments.stream_time)
         return self._recent
 
-    def put(self, key: Any, value: Any, start_ms: int, timestamp: int = -1, headers: Any = None) -> None:
+    def put(self, key: Any, value: Any, start_ms: int, timestamp: int = -1, cause: Cause | None = None) -> None:
         """Keep one more value of a window; None adds nothing."""
-        del headers
+        del cause
         if value is None:
             return
         columns = self.encoded((key,), (value,))

@@ -17,7 +17,7 @@ from state.keys import after_prefix, pack_long
 from state.layers import LayeredStore
 from state.layouts import plain
 from state.ordered import overlay
-from state.stores import ChangelogWriter, StoreSpec, ValueAndTimestamp
+from state.stores import Cause, ChangelogWriter, StoreSpec, ValueAndTimestamp
 
 _new_tuple = tuple.__new__
 
@@ -190,11 +190,11 @@ def _first(pair: tuple[bytes, bytes | None]) -> bytes:
 class PlainKeyValueStore(_KeyValueLayers):
     """Values by key. Writes are logged with `record_timestamp` unless one is given."""
 
-    def put(self, key: Any, value: Any, timestamp: int | None = None, headers: Any = None) -> None:
+    def put(self, key: Any, value: Any, timestamp: int | None = None, cause: Cause | None = None) -> None:
         """Set a value; None deletes."""
         entry = self._identity(key)
         time = self.record_timestamp if timestamp is None else timestamp
-        self._accept(entry, value, time, headers)
+        self._accept(entry, value, time, cause)
 
     def put_if_absent(self, key: Any, value: Any) -> Any:
         """Set a value if there is none; returns the one that was there, or None."""
@@ -219,11 +219,11 @@ class PlainKeyValueStore(_KeyValueLayers):
 class TimestampedStore(_KeyValueLayers):
     """Values by key, each with the time of the record that made it."""
 
-    def put(self, key: Any, value: Any, timestamp: int, headers: Any = None) -> None:
+    def put(self, key: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
         """Set a value and its time in ms; a value of None deletes."""
         entry = key if self._by_value else self._identity(key)
         live = None if value is None else _new_tuple(ValueAndTimestamp, (value, timestamp))
-        self._accept(entry, live, timestamp, headers)
+        self._accept(entry, live, timestamp, cause)
 
     def put_if_absent(self, key: Any, value: Any, timestamp: int) -> ValueAndTimestamp | None:
         """Set a value if there is none; returns the one that was there, or None."""

@@ -26,7 +26,7 @@ from state.layouts import TIMESTAMPED, Layout, layout_of
 from state.ordered import OrderedBytes, overlay
 from state.position import POSITION, packed_number, read_number
 from state.serde import serializer
-from state.stores import ChangelogWriter, Flushed, FlushListener, StoreSpec, ValueAndTimestamp
+from state.stores import Cause, ChangelogWriter, Flushed, FlushListener, StoreSpec, ValueAndTimestamp
 
 LIVE_ENTRIES = 100_000
 _LIVE_BYTES = 48 << 20
@@ -75,8 +75,11 @@ class LayeredStore:
         self._is_view = False
         self.read_behind = False
         """Whether those who are told of flushes look into this store then: they must not see what is not its turn yet."""
+        self.causes_seen = False
+        """Whether those who are told of flushes can tell what record caused an update."""
         self._cache = self._record_cache(cache) if cache is not None and spec.cached else None
         self.cached = self._cache is not None
+        self._budget = cache if self.cached else None
         self._accept = self._write if self._cache is None else self._cache.put
         self.known: Callable[[Any], Any] = _nothing if self._cache is None else self._cache.entries.get
 
@@ -152,15 +155,34 @@ class LayeredStore:
         """
         return self._cache is not None and self._timestamped and self._by_value and self._cache.roomy
 
-    def put_known(self, touched: Sequence[Any], updates: Mapping[Any, tuple[Any, int]]) -> None:
+    def wants_cause(self, topic: str | None) -> bool:
+        """Whether an update that a record of `topic` makes has to say its cause."""
+        budget = self._budget
+        return budget is not None and (self.causes_seen or len(topic or "") != budget.cause_bytes)
+
+    @property
+    def cause(self) -> Cause | None:
+        """Of updates that come without one, where it is not simply a record of the topic in process."""
+        return None if self._cache is None else self._cache.cause
+
+    def take_in_hand(self, timestamp: int, cause: Cause | None) -> None:
+        """What is written from now on has that time and cause, unless the writer says others."""
+        self.record_timestamp = timestamp
+        if self._cache is not None:
+            self._cache.cause = cause
+
+    def put_known(
+        self, touched: Sequence[Any], updates: Mapping[Any, tuple[Any, int]], causes: Sequence[Cause] | None = None
+    ) -> None:
         """Set (value, time) of entries that are all `known`, while the store `holds_updates`.
 
-        `touched` are the same entries, update by update: the last update of each counts, and gives its place.
+        `touched` are the same entries, update by update, `causes` of one topic and without headers theirs: the last update
+        of each counts, and gives its place.
         """
         assert self._cache is not None, "asked of a store without a record cache"
         pairs = updates.values()
         live = list(map(_new_tuple, repeat(ValueAndTimestamp), pairs))
-        self._cache.put_known(touched, list(updates), live, list(map(_time, pairs)))
+        self._cache.put_known(touched, list(updates), live, list(map(_time, pairs)), causes)
 
     def set_flush_listener(self, listener: FlushListener, *, send_old_values: bool) -> None:
         """Who gets what the record cache lets go; never called when `cached` is false."""
@@ -289,9 +311,9 @@ class LayeredStore:
             data = self._engine.get(key)
         return None if data is None else self._layout.live(data)  # type: ignore[arg-type]  # not _ABSENT any more
 
-    def _write(self, entry: Any, value: Any, timestamp: int, headers: Any = None) -> None:
-        """A write that has passed the record cache: live, logged, and to be committed. Headers end here."""
-        del headers
+    def _write(self, entry: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
+        """A write that has passed the record cache: live, logged, and to be committed. Its cause ends here."""
+        del cause
         self._keep(entry, value, timestamp, b"")
 
     def _keep(self, entry: Any, value: Any, timestamp: int, prefix: bytes) -> None:
@@ -341,7 +363,7 @@ class LayeredStore:
                     self._plain(kept.values),
                     self._plain(old_values) if self._send_old_values else old_values,
                     kept.timestamps,
-                    kept.headers if kept.headers and any(kept.headers) else None,
+                    kept.causes if kept.causes and any(kept.causes) else None,
                 )
             )
 

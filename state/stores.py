@@ -19,6 +19,9 @@ from state.serde import Serde
 
 Headers = tuple[tuple[str, bytes | None], ...]
 
+Cause = tuple[Headers, str | None, int, int]
+"""The record that made an update: its headers, topic, partition and offset; no topic: a punctuation. Kafka's context."""
+
 OpenEngine = Callable[[str, Path | None], Engine]
 """(name of the store, its path or None) -> what keeps its bytes."""
 
@@ -104,14 +107,14 @@ class Flushed(NamedTuple):
     """Columns of what a record cache lets go, in Kafka's order, handed to the flush listener.
 
     `keys` are plain keys, or (key, window start) in window stores, or (key, start, end) in session stores;
-    `old_values` are those the store below had (all None unless asked for); `headers` is None when no record has any.
+    `old_values` are those the store below had (all None unless asked for); `causes` is None where none is known.
     """
 
     keys: list[Any]
     new_values: list[Any]
     old_values: list[Any]
     timestamps: list[int]
-    headers: list[Any] | None
+    causes: list[Cause | None] | None
 
 
 FlushListener = Callable[[Flushed], None]
@@ -143,6 +146,8 @@ class Store(Protocol):
     """Time in ms logged for writes that carry none: that of the record in process."""
     read_behind: bool
     """Set by who knows: those who are told of flushes look into this store then. What they must not see yet waits."""
+    causes_seen: bool
+    """Set by who knows: those who are told of flushes can tell what record caused an update."""
 
     @property
     def position(self) -> int | None:
@@ -232,7 +237,7 @@ class _Keyed(Store, Protocol):
 class KeyValueStore(_Keyed, Protocol):
     """Plain values by key (the Processor API's store)."""
 
-    def put(self, key: Any, value: Any, timestamp: int | None = None, headers: Any = None) -> None:
+    def put(self, key: Any, value: Any, timestamp: int | None = None, cause: Cause | None = None) -> None:
         """Set a value; None deletes. Logged with `timestamp`, else `record_timestamp`."""
         ...
 
@@ -251,8 +256,8 @@ class TimestampedKeyValueStore(_Keyed, Protocol):
     Everything read is a ValueAndTimestamp or None.
     """
 
-    def put(self, key: Any, value: Any, timestamp: int, headers: Any = None) -> None:
-        """None deletes. `headers` travel with the update through the record cache only."""
+    def put(self, key: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
+        """None deletes. `cause` travels with the update through the record cache only."""
         ...
 
 
@@ -263,7 +268,7 @@ class VersionedKeyValueStore(Store, Protocol):
         """The latest value, or the one valid at `as_of`, with the time it is valid from."""
         ...
 
-    def put(self, key: Any, value: Any, timestamp: int, headers: Any = None) -> int:
+    def put(self, key: Any, value: Any, timestamp: int, cause: Cause | None = None) -> int:
         """Returns the time of the next version, `versioned.LATEST` (-1) if none, `versioned.NOT_PUT` if too old."""
         ...
 
@@ -291,7 +296,7 @@ class WindowStore(Store, Protocol):
         """The value of one window, or None."""
         ...
 
-    def put(self, key: Any, value: Any, start_ms: int, timestamp: int = -1, headers: Any = None) -> None:
+    def put(self, key: Any, value: Any, start_ms: int, timestamp: int = -1, cause: Cause | None = None) -> None:
         """Set the value of a window; None deletes (nothing, where duplicates are kept)."""
         ...
 
@@ -332,13 +337,20 @@ class SessionStore(Store, Protocol):
         ...
 
     def put(
-        self, key: Any, start_ms: int, end_ms: int, value: Any, headers: Any = None, *, timestamp: int | None = None
+        self,
+        key: Any,
+        start_ms: int,
+        end_ms: int,
+        value: Any,
+        cause: Cause | None = None,
+        *,
+        timestamp: int | None = None,
     ) -> None:
         """`timestamp` is the record's, for the changelog; without it, `record_timestamp`."""
         ...
 
     def remove(
-        self, key: Any, start_ms: int, end_ms: int, headers: Any = None, *, timestamp: int | None = None
+        self, key: Any, start_ms: int, end_ms: int, cause: Cause | None = None, *, timestamp: int | None = None
     ) -> None:
         """Remove a session."""
         ...

@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from state.cache import RecordCache, RecordCacheBudget, Updates
+from state.cache import RecordCache, RecordCacheBudget
 from state.engine import Engine, KeyRange
 from state.keys import pack_long
 from state.layers import LayeredStore
@@ -20,7 +20,7 @@ from state.merged_reads import merged, read_below, read_cached
 from state.ordered import overlay
 from state.position import STREAM_TIME, packed_number, read_number
 from state.segments import NO_TIME, Segments
-from state.stores import ChangelogWriter, StoreSpec
+from state.stores import Cause, ChangelogWriter, StoreSpec
 from state.timelines import Timelines
 
 _PREFIX = 8
@@ -54,8 +54,8 @@ class TimedStore(LayeredStore):
 
     # Writing
 
-    def _write(self, entry: Any, value: Any, timestamp: int, headers: Any = None) -> None:
-        del headers
+    def _write(self, entry: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
+        del cause
         segments = self._segments
         if entry[1] > segments.stream_time:
             if segments.observe(entry[1]) and self._uncommitted:

@@ -15,7 +15,7 @@ from state.engine import Engine
 from state.keys import LONG_MAX, WINDOW_SUFFIX, time_of_window
 from state.layouts import plain
 from state.position import SEQUENCE, packed_number, read_number
-from state.stores import ChangelogWriter, StoreSpec, ValueAndTimestamp
+from state.stores import Cause, ChangelogWriter, StoreSpec, ValueAndTimestamp
 from state.timed import TimedStore
 
 _new_tuple = tuple.__new__
@@ -35,7 +35,7 @@ class SegmentedWindowStore(TimedStore):
         self._duplicates = spec.retain_duplicates
         self._sequence = read_number(engine, SEQUENCE) or 0
 
-    def put(self, key: Any, value: Any, start_ms: int, timestamp: int = -1, headers: Any = None) -> None:
+    def put(self, key: Any, value: Any, start_ms: int, timestamp: int = -1, cause: Cause | None = None) -> None:
         """Set the value of a window; None deletes (nothing, where duplicates are kept).
 
         `timestamp` is the value's time in ms, by default the window's start.
@@ -49,13 +49,15 @@ class SegmentedWindowStore(TimedStore):
                 return
             self._sequence = (self._sequence + 1) & SEQUENCE_MASK
             entry = identity, start_ms, self._sequence
-        self._accept(entry, live, time, headers)
+        self._accept(entry, live, time, cause)
         if self._timelines is not None:
             self._index(entry)
 
-    def put_known(self, touched: Sequence[Any], updates: Mapping[Any, tuple[Any, int]]) -> None:
+    def put_known(
+        self, touched: Sequence[Any], updates: Mapping[Any, tuple[Any, int]], causes: Sequence[Cause] | None = None
+    ) -> None:
         """As for all stores; an entry is (key, window start)."""
-        super().put_known(touched, updates)
+        super().put_known(touched, updates, causes)
         if self._timelines is not None:
             for entry in updates:
                 self._index(entry)

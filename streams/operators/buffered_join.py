@@ -15,10 +15,11 @@ from typing import Any
 
 from state.serde import Serde
 from streams.operators.base import Emit, OperatorContext
-from streams.operators.buffered import BufferedChange, origin_of, pack_change, unpack_change
+from streams.operators.buffered import BufferedChange, Origin, origin_of, pack_change, unpack_change
+from streams.operators.causes import set_causes
 from streams.operators.columns import UNHANDLED, report, rows_of
 from streams.operators.getters import Getter
-from streams.record import Batch, Headers, Record
+from streams.record import Batch
 
 __all__ = ["BufferedStreamTableJoin"]
 
@@ -56,7 +57,7 @@ class BufferedStreamTableJoin:
         self._observed = -1
         self._earliest = NEVER_MS
         self._sequence = 0
-        self._joined: list[Record] = []
+        self._joined: list[tuple[Any, Any, Origin]] = []
 
     def init(self, context: OperatorContext) -> None:
         """Take both stores, and find what waited before a restart."""
@@ -87,7 +88,7 @@ class BufferedStreamTableJoin:
         if key is None:
             raise ValueError("its key is null: a record that waits for its table by a grace period needs a key")
         if timestamp < self._observed - self._grace_ms:
-            self._join(key, value, timestamp, batch.headers[row] if batch.headers else ())
+            self._join(key, value, origin_of(batch, row, timestamp))
         else:
             self._hold(batch, row, key, value, timestamp)
         if self._earliest <= self._observed - self._grace_ms:
@@ -111,28 +112,23 @@ class BufferedStreamTableJoin:
                 break
             assert change.new is not None, "records without a value never wait"
             key = self._key.deserialize(stored_key[TIME.size : -SEQUENCE.size])
-            self._join(key, self._value.deserialize(change.new), change.origin.timestamp, change.origin.headers)
+            self._join(key, self._value.deserialize(change.new), change.origin)
             self._store.put(stored_key, None, self._observed)
 
-    def _join(self, key: Any, value: Any, timestamp: int, headers: Headers) -> None:
-        found = self._getter.get_as_of(key, timestamp)
+    def _join(self, key: Any, value: Any, origin: Origin) -> None:
+        found = self._getter.get_as_of(key, origin.timestamp)
         if found is not None or self._left:
             joined = self._joiner(key, value, found and found[0])
-            self._joined.append(Record(key, joined, timestamp, headers))
+            self._joined.append((key, joined, origin))
 
     def _pass_on(self) -> None:
         joined, self._joined = self._joined, []
         if not joined:
             return
-        headers = [record.headers for record in joined]
-        self._emit(
-            Batch(
-                [record.key for record in joined],
-                [record.value for record in joined],
-                [record.timestamp for record in joined],
-                headers if any(headers) else None,
-            )
-        )
+        keys, values, origins = map(list, zip(*joined, strict=True))
+        batch = Batch(keys, values, [origin.timestamp for origin in origins])
+        set_causes(batch, [origin.cause for origin in origins])
+        self._emit(batch)
 
     def close(self) -> None:
         """Nothing is held beside the store."""

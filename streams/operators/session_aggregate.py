@@ -14,8 +14,9 @@ from typing import Any
 
 from state.stores import Flushed
 from streams.operators.base import Emit
+from streams.operators.causes import cause_of
 from streams.operators.folding import Fold, copied
-from streams.operators.windowed_aggregate import WindowedAggregate, headers_of
+from streams.operators.windowed_aggregate import WindowedAggregate
 from streams.record import Batch, Windowed
 
 __all__ = ["Merger", "SessionAggregate", "count_merger", "reduce_merger"]
@@ -63,7 +64,7 @@ class SessionAggregate(WindowedAggregate):
             self._pass_closed(row, close)
 
     def _fold_in(self, batch: Batch, row: int, key: Any, value: Any, timestamp: int, close: int) -> None:
-        headers = headers_of(batch, row)
+        cause = cause_of(self._store, batch, row)
         start = end = timestamp
         aggregate = self._fold.initial()
         met = list(self._store.find_sessions(key, timestamp - self._gap_ms, timestamp + self._gap_ms))
@@ -76,9 +77,9 @@ class SessionAggregate(WindowedAggregate):
         aggregate = self._fold.add(key, value, aggregate)
         if (start, end) != (timestamp, timestamp):
             for session_start, session_end, session in met:
-                self._store.remove(key, session_start, session_end, headers, timestamp=timestamp)
+                self._store.remove(key, session_start, session_end, cause, timestamp=timestamp)
                 self._pass_update(batch, row, Windowed(key, session_start, session_end), None, session_end, session)
-        self._store.put(key, start, end, aggregate, headers, timestamp=timestamp)
+        self._store.put(key, start, end, aggregate, cause, timestamp=timestamp)
         self._pass_update(batch, row, Windowed(key, start, end), aggregate, end, None)
 
     def _pass_closed(self, row: int, close: int) -> None:

@@ -12,10 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from state.stores import ValueAndTimestamp
+from state.stores import Cause, ValueAndTimestamp
 from streams.operators.base import Emit
+from streams.operators.causes import cause_of
 from streams.operators.folding import Fold, copied
-from streams.operators.windowed_aggregate import WindowedAggregate, headers_of
+from streams.operators.windowed_aggregate import WindowedAggregate
 from streams.record import Batch, Windowed
 
 __all__ = ["SlidingAggregate"]
@@ -43,7 +44,7 @@ class Input:
     key: Any
     value: Any
     timestamp: int
-    headers: Any
+    cause: Cause | None
     close: int
 
 
@@ -68,7 +69,7 @@ class SlidingAggregate(WindowedAggregate):
         self._difference_ms = difference_ms
 
     def _update(self, batch: Batch, row: int, key: Any, value: Any, timestamp: int) -> None:
-        self._take(Input(batch, row, key, value, timestamp, headers_of(batch, row), self._close_ms))
+        self._take(Input(batch, row, key, value, timestamp, cause_of(self._store, batch, row), self._close_ms))
 
     def _take(self, record: Input) -> None:
         if record.timestamp + self._difference_ms < record.close:
@@ -129,7 +130,7 @@ class SlidingAggregate(WindowedAggregate):
             return
         value, latest = found.right
         start = record.timestamp + 1
-        self._store.put(record.key, value, start, latest, record.headers)
+        self._store.put(record.key, value, start, latest, record.cause)
         self._pass_window(record, start, value, latest, None)
 
     # Records below `difference`
@@ -164,7 +165,7 @@ class SlidingAggregate(WindowedAggregate):
         old, before = (self._fold.initial(), record.timestamp) if stored is None else stored
         new = self._fold.add(record.key, record.value, copied(old))
         latest = record.timestamp if old is None else max(record.timestamp, before)
-        self._store.put(record.key, new, start, latest, record.headers)
+        self._store.put(record.key, new, start, latest, record.cause)
         self._pass_window(record, start, new, latest, old)
 
     def _pass_window(self, record: Input, start: int, new: Any, timestamp: int, old: Any) -> None:

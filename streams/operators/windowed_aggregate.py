@@ -128,8 +128,3 @@ class WindowedAggregate(ABC):
         if self._late:
             self._context.dropped(self._node, self._late, LATE)
         self._nulls = self._late = 0
-
-
-def headers_of(batch: Batch, row: int) -> Any:
-    """The headers of one record, None where the batch has none."""
-    return batch.headers[row] if batch.headers else None
