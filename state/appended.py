@@ -61,9 +61,10 @@ class AppendedWindowStore(SegmentedWindowStore):
         return self._recent
 
     def put(self, key: Any, value: Any, start_ms: int, timestamp: int = -1, cause: Cause | None = None) -> None:
-        """Keep one more value of a window; None adds nothing."""
+        """Keep one more value of a window; None adds nothing, and is logged."""
         del cause
         if value is None:
+            self._log_nothing(key, start_ms, timestamp)
             return
         columns = self.encoded((key,), (value,))
         self.recent.add(columns.identities[0], start_ms, value)

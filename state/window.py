@@ -36,22 +36,28 @@ class SegmentedWindowStore(TimedStore):
         self._sequence = read_number(engine, SEQUENCE) or 0
 
     def put(self, key: Any, value: Any, start_ms: int, timestamp: int = -1, cause: Cause | None = None) -> None:
-        """Set the value of a window; None deletes (nothing, where duplicates are kept).
+        """Set the value of a window; None deletes (nothing, where duplicates are kept, but it is logged, as Kafka does).
 
         `timestamp` is the value's time in ms, by default the window's start.
         """
+        if value is None and self._duplicates:
+            self._log_nothing(key, start_ms, timestamp)
+            return
         identity = key if self._by_value else self._identity(key)
         time = start_ms if timestamp < 0 else timestamp
         live = _new_tuple(ValueAndTimestamp, (value, time)) if self._timestamped and value is not None else value
         entry: tuple[Any, ...] = identity, start_ms
         if self._duplicates:
-            if value is None:
-                return
             self._sequence = (self._sequence + 1) & SEQUENCE_MASK
             entry = identity, start_ms, self._sequence
         self._accept(entry, live, time, cause)
         if self._timelines is not None:
             self._index(entry)
+
+    def _log_nothing(self, key: Any, start_ms: int, timestamp: int) -> None:
+        """Log a deletion that deletes nothing: it takes a number of its own."""
+        self._sequence = (self._sequence + 1) & SEQUENCE_MASK
+        self._log((self._identity(key), start_ms, self._sequence), None, start_ms if timestamp < 0 else timestamp)
 
     def put_known(
         self, touched: Sequence[Any], updates: Mapping[Any, tuple[Any, int]], causes: Sequence[Cause] | None = None

@@ -3,7 +3,8 @@
 Rules: a record waits until the highest timestamp among the records that wait or waited is at least its own plus the
 grace, and is then joined with the row valid at its time; records leave in the order of (time, key bytes, arrival) with
 their own time and headers. A record that is older than that already is joined at once. Dropped records and the table's
-do not move the time. A null key is dropped by an inner join; for a left join it cannot wait. Store key: 00 ‖ time (8) ‖ key ‖ sequence (4); value: `buffered`.
+do not move the time. A null key is dropped by an inner join; for a left join it cannot wait. Store key: 00 ‖ time (8) ‖ key ‖ sequence (4); value: `buffered`
+‖ 0 (8); it is logged with the wall-clock time, as Kafka's producer does.
 Source: Kafka's KStreamKTableJoinProcessor, RocksDBTimeOrderedKeyValueBuffer.
 """
 
@@ -26,6 +27,8 @@ __all__ = ["BufferedStreamTableJoin"]
 Joiner = Callable[[Any, Any, Any], Any]
 
 TIME = Struct(">xq")
+NO_TIME = bytes(8)
+"""Where a suppress buffer has the time at which a change leaves."""
 SEQUENCE = Struct(">I")
 SEQUENCE_MASK = 0x7FFFFFFF
 NEVER_MS = 2**63 - 1
@@ -98,7 +101,7 @@ class BufferedStreamTableJoin:
         self._sequence = (self._sequence + 1) & SEQUENCE_MASK
         stored_key = b"\0" + TIME.pack(timestamp)[1:] + self._key.serialize(key) + SEQUENCE.pack(self._sequence)
         change = BufferedChange(origin_of(batch, row, timestamp), None, None, self._value.serialize(value))
-        self._store.put(stored_key, pack_change(change), timestamp)
+        self._store.put(stored_key, pack_change(change) + NO_TIME, self._context.now_ms())
         self._observed = max(self._observed, timestamp)
         self._earliest = min(self._earliest, timestamp)
 
@@ -113,7 +116,7 @@ class BufferedStreamTableJoin:
             assert change.new is not None, "records without a value never wait"
             key = self._key.deserialize(stored_key[TIME.size : -SEQUENCE.size])
             self._join(key, self._value.deserialize(change.new), change.origin)
-            self._store.put(stored_key, None, self._observed)
+            self._store.put(stored_key, None, self._context.now_ms())
 
     def _join(self, key: Any, value: Any, origin: Origin) -> None:
         found = self._getter.get_as_of(key, origin.timestamp)

@@ -54,10 +54,10 @@ class JoinWindow:
             return
         self._emit(batch)
         for row, key, value, timestamp in rows_of(batch):
-            if key is None or value is None:
+            if key is None:
                 continue
             try:
-                self.store.put(key, value, timestamp)
+                self.store.put(key, value, timestamp)  # a null is logged, as in Kafka, and not kept
             except UNHANDLED:
                 raise
             except Exception as error:

@@ -11,6 +11,7 @@ from streams.record import Record, Windowed
 from streams.testing import TopologyTestDriver
 from streams.topology.topology import Topology
 from tests.oracle.functions import PYTHON_TYPES, Types
+from tests.oracle.internal_topics import internal_topics
 from tests.oracle.program import ProgramBuilder
 
 Case = Mapping[str, Any]
@@ -37,14 +38,14 @@ def answered(case: Case, *, directory: Path | None = None, persistent: bool | No
     """The case with its own `steps[].out` and `describe`, or with an `error`."""
     try:
         topology = topology_of(case, persistent=persistent)
-        steps = run(case, topology, directory)
+        outcome = run(case, topology, directory)
     except Exception as error:
         return {**case, "error": f"{type(error).__name__}: {error}"}
-    return {**case, "steps": steps, "describe": topology.describe()}
+    return {**case, **outcome, "describe": topology.describe()}
 
 
-def run(case: Case, topology: Topology, directory: Path | None) -> list[dict[str, Any]]:
-    """The steps, each with what it wrote to output topics."""
+def run(case: Case, topology: Topology, directory: Path | None) -> dict[str, Any]:
+    """The steps, each with what it wrote to output topics; and the bytes on internal topics, where a case asks for them."""
     topics = list(dict.fromkeys(operation["topic"] for operation in case["topology"] if operation["op"] == "to"))
     with TopologyTestDriver(topology, config=config_of(case), start_ms=0, directory=directory) as driver:
         outputs = [driver.output(topic) for topic in topics]
@@ -57,7 +58,7 @@ def run(case: Case, topology: Topology, directory: Path | None) -> list[dict[str
             inputs[topic].send(key, value, timestamp)
             out = [entry(each.topic, record) for each in outputs for record in each.read()]
             steps.append({**step, "out": out})
-        return steps
+        return {"steps": steps, "bytes": internal_topics(driver)} if case.get("bytes") else {"steps": steps}
 
 
 def python_types(case: Case, topic: str) -> tuple[Any, Any]:

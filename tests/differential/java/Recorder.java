@@ -11,12 +11,16 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.TreeSet;
 import java.util.function.Function;
 import java.util.regex.Pattern;
+import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.KeyValue;
@@ -62,6 +66,7 @@ public final class Recorder {
             answer.put("describe", topology.describe().toString());
             try (TopologyTestDriver driver = new TopologyTestDriver(topology, settings, Instant.ofEpochMilli(0))) {
                 feed(driver, program, (ArrayNode) answer.get("steps"));
+                if (wanted.path("bytes").asBoolean()) answer.set("bytes", internalTopics(driver));
             }
         } catch (Throwable error) {
             answer.put("error", described(error));
@@ -109,6 +114,27 @@ public final class Recorder {
                 while (!output.isEmpty()) out.add(entry(topic, output.readRecord()));
             });
         }
+    }
+
+    /** All that was written to internal topics, as bytes in hexadecimal: [key, value, timestamp, headers] by topic. */
+    private static ObjectNode internalTopics(TopologyTestDriver driver) {
+        ObjectNode topics = JSON.createObjectNode();
+        ByteArrayDeserializer bytes = new ByteArrayDeserializer();
+        for (String topic : new TreeSet<>(driver.producedTopicNames())) {
+            if (!topic.startsWith("oracle-")) continue;
+            ArrayNode records = topics.putArray(topic);
+            for (TestRecord<byte[], byte[]> record : driver.createOutputTopic(topic, bytes, bytes).readRecordsToList()) {
+                ArrayNode shown = records.addArray().add(hex(record.key())).add(hex(record.value()));
+                shown.add(record.timestamp());
+                ArrayNode headers = shown.addArray();
+                for (Header header : record.headers()) headers.addArray().add(header.key()).add(hex(header.value()));
+            }
+        }
+        return topics;
+    }
+
+    private static String hex(byte[] bytes) {
+        return bytes == null ? null : HexFormat.of().formatHex(bytes);
     }
 
     private static ArrayNode entry(String topic, TestRecord written) {
