@@ -19,6 +19,7 @@ from itertools import compress, islice, repeat
 from operator import is_
 from typing import Any, NamedTuple
 
+from state.ordered import OrderedBytes
 from state.stores import Cause
 
 _ABSENT = object()
@@ -158,6 +159,9 @@ class RecordCache:
         """Entries that were read and not put since, and so count no cause; known when values are of one length."""
         self._unmeasured: list[Any] = []
         """Entries of updates that were not measured yet; kept when values are of several lengths."""
+        self._order: OrderedBytes | None = None
+        """The keys of all entries as bytes, once somebody has asked for ranges."""
+        self._key_bytes: Callable[[Any], bytes] = bytes
         self.looks_first = False
         """Whether those who put look at the entry first, as Kafka's tables do: what they read is kept, and needs room."""
         self._may_skip = 1 if fixed_size else min(_UNMEASURED, budget.max_bytes // 2 // _GROWTH_BYTES)
@@ -168,6 +172,14 @@ class RecordCache:
         if self._unplaced:
             self._place_known()
         return self._dirty
+
+    def in_order(self, key_bytes: Callable[[Any], bytes]) -> OrderedBytes:
+        """The keys of what is here; `key_bytes` gives that of an entry, always the same."""
+        if self._order is None:
+            self._key_bytes = key_bytes
+            self._order = OrderedBytes()
+            self._order.update(zip(map(key_bytes, self.entries), repeat(None)))
+        return self._order
 
     def get(self, entry: Any) -> Any:
         """The value here or below; counts as a use."""
@@ -326,6 +338,8 @@ class RecordCache:
         more = size - sizes.get(entry, 0)
         sizes[entry] = size
         self._bytes += more
+        if self._order is not None:
+            self._order[self._key_bytes(entry)] = None
         entries[entry] = value
         entries.move_to_end(entry)
         budget = self._budget
@@ -351,7 +365,7 @@ class RecordCache:
         if self._unplaced:
             self._place_known()
         entry, value = self.entries.popitem(last=False)
-        self._bytes -= self._sizes.pop(entry)
+        self._forget(entry)
         self._read.discard(entry)
         if entry in self._dirty:
             time, cause = self._dirty.pop(entry), self._causes.pop(entry, None)
@@ -387,11 +401,18 @@ class RecordCache:
         """
         if entry in self.entries and entry not in self._dirty:
             del self.entries[entry]
-            self._bytes -= self._sizes.pop(entry)
+            self._forget(entry)
+
+    def _forget(self, entry: Any) -> None:
+        """An entry is gone."""
+        self._bytes -= self._sizes.pop(entry)
+        if self._order is not None:
+            self._order.discard(self._key_bytes(entry))
 
     def clear(self) -> None:
         """Forget everything, dirty or not."""
         self.entries.clear()
+        self._order = None
         self._dirty.clear()
         self._unplaced.clear()
         self._unplaced_times.clear()

@@ -1,7 +1,8 @@
 """Key-value stores: plain values (the Processor API's), and values with timestamps (tables and aggregates).
 
 Rules: None deletes and means "there is none". Ranges are by the keys' bytes, unsigned, bounds included, and show the
-store as it was when the range was asked for.
+store as it was when the range was asked for; of what a record cache holds, the keys then and the values when their turn
+comes, as in Kafka.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from state.engine import Engine
 from state.keys import after_prefix, pack_long
 from state.layers import LayeredStore
 from state.layouts import plain
-from state.ordered import overlay
+from state.merged_reads import merged
 from state.stores import Cause, ChangelogWriter, StoreSpec, ValueAndTimestamp
 
 _new_tuple = tuple.__new__
@@ -154,23 +155,20 @@ class _KeyValueLayers(LayeredStore):
 
     def _items(self, start: bytes | None, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[Any, Any]]:
         stored = self._scan(start, end, reverse=reverse)
-        if self._cache is not None and self._cache.dirty:
-            stored = overlay(self._cached(start, end, reverse=reverse), stored, reverse=reverse)
         deserialize, live = self.spec.key_serde.deserialize, self._layout.live
+        if self._cache is not None and (cached := self._cached(self._cache, start, end, reverse=reverse)):
+            below = ((key, live(data)) for key, data in stored)
+            return ((deserialize(key), value) for key, value in merged(cached, below, backward=reverse))
         return ((deserialize(key), live(data)) for key, data in stored)
 
-    def _cached(self, start: bytes | None, end: bytes | None, *, reverse: bool) -> list[tuple[bytes, bytes | None]]:
-        """The record cache's updates in a range, as bytes and in order."""
-        assert self._cache is not None
-        layout, entries, updates = self._layout, self._cache.entries, []
-        for entry, timestamp in self._cache.dirty.items():
-            key = layout.raw_key(entry)
-            if (start is None or start <= key) and (end is None or key < end):
-                value = entries[entry]
-                data = None if value is None else layout.stored(layout.value_bytes(value), timestamp)
-                updates.append((key, data))
-        updates.sort(reverse=reverse, key=_first)
-        return updates
+    def _cached(
+        self, cache: RecordCache, start: bytes | None, end: bytes | None, *, reverse: bool
+    ) -> Iterator[tuple[bytes, Any]] | None:
+        """What the record cache holds of a range: keys as of now, values as of their turn, which counts as a use."""
+        keys = cache.in_order(self._layout.raw_key).entries(start, end, reverse=reverse)
+        identity, held = self.spec.key_serde.deserialize if self._by_value else bytes, cache.entries
+        entries = ((key, identity(key)) for key, _ in keys)
+        return ((key, cache.get(entry)) for key, entry in entries if entry in held) if keys else None
 
     def _flushed_keys(self, entries: list[Any]) -> list[Any]:
         return entries if self._by_value else list(map(self._layout.key, entries))
@@ -181,10 +179,6 @@ def _known_size(spec: StoreSpec, *, stored: int) -> int:
     key: int | None = getattr(spec.key_serde, "size_bytes", None)
     value: int | None = getattr(spec.value_serde, "size_bytes", None)
     return key + value + stored if key and value else 0
-
-
-def _first(pair: tuple[bytes, bytes | None]) -> bytes:
-    return pair[0]
 
 
 class PlainKeyValueStore(_KeyValueLayers):
