@@ -10,9 +10,12 @@ from state.stores import ChangelogWriter, Headers
 
 
 class Changes:
-    """Columns of changes that the writer has not seen yet. Those that set a value get `headers`."""
+    """Columns of changes that the writer has not seen yet. Those that set a value get `headers`.
 
-    __slots__ = ("_headers", "_writer", "keys", "timestamps", "values")
+    `headers_at` has those of single changes, by index.
+    """
+
+    __slots__ = ("_headers", "_writer", "headers_at", "keys", "timestamps", "values")
 
     def __init__(self, writer: ChangelogWriter, headers: Headers = ()) -> None:
         self._writer = writer
@@ -20,16 +23,22 @@ class Changes:
         self.keys: list[bytes] = []
         self.values: list[bytes | None] = []
         self.timestamps: list[int] = []
+        self.headers_at: dict[int, Headers] = {}
 
     def drain(self) -> None:
         """Hand everything to the writer. The columns are the writer's from then on."""
         if self.keys:
-            columns = self.keys, self.values, self.timestamps
+            columns, headers = (self.keys, self.values, self.timestamps), self._headers_column()
             self.clear()
-            own = self._headers
-            headers = [() if value is None else own for value in columns[1]] if own else None
             self._writer.write(*columns, headers)
+
+    def _headers_column(self) -> list[Headers] | None:
+        if self.headers_at:
+            at = self.headers_at
+            return [at.get(index, ()) for index in range(len(self.keys))]
+        own = self._headers
+        return [() if value is None else own for value in self.values] if own else None
 
     def clear(self) -> None:
         """Start with empty columns."""
-        self.keys, self.values, self.timestamps = [], [], []
+        self.keys, self.values, self.timestamps, self.headers_at = [], [], [], {}

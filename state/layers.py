@@ -60,6 +60,7 @@ class LayeredStore:
         self._key_bytes = self._layout.key_bytes
         self._serialize = spec.value_serde.serialize
         self._timestamped = spec.kind in TIMESTAMPED
+        self.logs_headers = spec.logs_headers
         self._by_value = spec.key_serde.by_value
         self._write_keys = serializer(spec.key_serde) if self._by_value else list
         self._write_values = serializer(spec.value_serde)
@@ -313,10 +314,9 @@ class LayeredStore:
 
     def _write(self, entry: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
         """A write that has passed the record cache: live, logged, and to be committed. Its cause ends here."""
-        del cause
-        self._keep(entry, value, timestamp, b"")
+        self._keep(entry, value, timestamp, b"", cause)
 
-    def _keep(self, entry: Any, value: Any, timestamp: int, prefix: bytes) -> None:
+    def _keep(self, entry: Any, value: Any, timestamp: int, prefix: bytes, cause: Cause | None) -> None:
         """Write under the engine key that is `prefix` and the changelog key."""
         key = self._key_bytes(entry)
         if value is None:
@@ -333,6 +333,13 @@ class LayeredStore:
             changes.keys.append(key)
             changes.values.append(data)
             changes.timestamps.append(timestamp)
+            if cause is not None and self.logs_headers:
+                self._log_headers(cause)
+
+    def _log_headers(self, cause: Cause | None) -> None:
+        """The change that was logged last has the headers of its cause."""
+        if cause is not None and cause[0] and self._changes is not None:
+            self._changes.headers_at[len(self._changes.keys) - 1] = cause[0]
 
     def _log(self, entry: Any, value: Any, timestamp: int) -> None:
         """Log a write that is not kept."""

@@ -66,7 +66,7 @@ class StoreSpec(Struct, frozen=True, kw_only=True):
     `time_ordered`: a window store for emit on close, whose single windows Kafka can read 1 ms longer than others.
     `max_entries`: a key-value store in memory that drops what was not used for longest.
     `persistent=False` keeps the store in memory. `logged=False` gives it no changelog; `changelog_headers` go with
-    its records, deletions excepted. `engine` opens what lies below, from the store's name and its path (None: in
+    its records, deletions excepted; with `logs_headers` they have those of the record that caused them. `engine` opens what lies below, from the store's name and its path (None: in
     memory), in the place of RocksDB and of a dictionary; `custom` makes a store of the user's own class.
     """
 
@@ -84,6 +84,7 @@ class StoreSpec(Struct, frozen=True, kw_only=True):
     max_entries: int | None = None
     topic_config: Mapping[str, str] = field(default_factory=dict)
     changelog_headers: Headers = ()
+    logs_headers: bool = False
     engine: OpenEngine | None = None
     custom: Callable[[], CustomStore] | None = None
 

@@ -55,7 +55,6 @@ class TimedStore(LayeredStore):
     # Writing
 
     def _write(self, entry: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
-        del cause
         segments = self._segments
         if entry[1] > segments.stream_time:
             if segments.observe(entry[1]) and self._uncommitted:
@@ -63,7 +62,7 @@ class TimedStore(LayeredStore):
         elif entry[1] < segments.oldest_kept:
             self._log(entry, value, timestamp)
             return
-        self._keep(entry, value, timestamp, segments.prefix(entry[1]))
+        self._keep(entry, value, timestamp, segments.prefix(entry[1]), cause)
 
     def _index(self, entry: Any) -> None:
         """Keep timelines complete. A store without record cache need not index keys nobody has asked for."""

@@ -41,7 +41,7 @@ class SegmentedWindowStore(TimedStore):
         `timestamp` is the value's time in ms, by default the window's start.
         """
         if value is None and self._duplicates:
-            self._log_nothing(key, start_ms, timestamp)
+            self._log_nothing(key, start_ms, timestamp, cause)
             return
         identity = key if self._by_value else self._identity(key)
         time = start_ms if timestamp < 0 else timestamp
@@ -54,10 +54,12 @@ class SegmentedWindowStore(TimedStore):
         if self._timelines is not None:
             self._index(entry)
 
-    def _log_nothing(self, key: Any, start_ms: int, timestamp: int) -> None:
+    def _log_nothing(self, key: Any, start_ms: int, timestamp: int, cause: Cause | None) -> None:
         """Log a deletion that deletes nothing: it takes a number of its own."""
         self._sequence = (self._sequence + 1) & SEQUENCE_MASK
         self._log((self._identity(key), start_ms, self._sequence), None, start_ms if timestamp < 0 else timestamp)
+        if self.logs_headers:
+            self._log_headers(cause)
 
     def put_known(
         self, touched: Sequence[Any], updates: Mapping[Any, tuple[Any, int]], causes: Sequence[Cause] | None = None

@@ -47,7 +47,9 @@ def cause_of(store: Any, batch: Batch, row: int) -> Cause | None:
 
 
 def _asks(store: Any, batch: Batch) -> bool:
-    return store.cached and bool(batch.headers or batch.topics or store.wants_cause(batch.topic))
+    if not store.cached:
+        return store.logs_headers and batch.headers is not None
+    return bool(batch.headers or batch.topics or store.wants_cause(batch.topic))
 
 
 def set_causes(batch: Batch, causes: Sequence[Cause | None]) -> None:

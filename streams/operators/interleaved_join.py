@@ -68,7 +68,7 @@ class InterleavedJoin:
         results = self._joined(inputs, turns)
         for side, (batch, columns) in zip(self.sides, inputs, strict=True):
             side.join.time.advance(max(batch.timestamps, default=-1))
-            side.window.store.append(columns, batch.timestamps, batch.timestamps)
+            side.window.store.append(columns, batch.timestamps, batch.timestamps, batch.headers)
         if results.keys:
             self._emit(results)
 

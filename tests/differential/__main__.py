@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.differential.answers import KnownAnswers
 from tests.differential.cases import case_of
-from tests.differential.comparison import Difference, compare
+from tests.differential.comparison import Difference, compare, fed
 from tests.differential.kafka import Kafka, KafkaMissingError
 from tests.differential.recording import recorded
 from tests.differential.shrinking import shrunk
@@ -87,7 +87,7 @@ def shown(case: dict[str, Any]) -> str:
     """A case in a few lines."""
     lines = [f"config {json.dumps(case['config'])}  types {json.dumps(case['types'])}"]
     lines += [f"  {json.dumps(operation, ensure_ascii=False)}" for operation in case["topology"]]
-    lines += [f"    {json.dumps(step['in'], ensure_ascii=False)}" for step in case["steps"]]
+    lines += [f"    {json.dumps(fed(step), ensure_ascii=False)}" for step in case["steps"]]
     return "\n".join(lines)
 
 

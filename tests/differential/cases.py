@@ -22,5 +22,5 @@ def case_of(seed: int) -> dict[str, Any]:
         "types": {name: list(topic.types) for name, topic in drawing.topics.items()},
         "topology": drawing.operations,
         "bytes": True,
-        "steps": inputs.steps(random, drawing.topics, drawing.unit_ms, today=not closing),
+        "steps": inputs.steps(random, drawing.topics, drawing.unit_ms, today=not closing, wide=drawing.wide),
     }

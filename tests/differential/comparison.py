@@ -68,7 +68,7 @@ def put_out(kafkas: dict[str, Any], ours: dict[str, Any]) -> Difference | None:
     """The first step whose outputs differ."""
     for number, (theirs, own) in enumerate(zip(kafkas["steps"], ours["steps"], strict=True)):
         if theirs["out"] != own["out"]:
-            text = f"step {number}: {line(theirs['in'])}\n  Kafka: {line(theirs['out'])}\n  ours:  {line(own['out'])}"
+            text = f"step {number}: {line(fed(theirs))}\n  Kafka: {line(theirs['out'])}\n  ours:  {line(own['out'])}"
             return Difference("out", text)
     return None
 
@@ -81,6 +81,11 @@ def logged(kafkas: dict[str, Any], ours: dict[str, Any]) -> Difference | None:
     topic, number, theirs, own = found
     text = f"{topic} record {number}\n  Kafka: {line(theirs)}\n  ours:  {line(own)}"
     return Difference(f"bytes {topic.rsplit('-', 1)[-1]}", text)
+
+
+def fed(step: dict[str, Any]) -> Any:
+    """What a step feeds: a record, or time on the clock."""
+    return step.get("in", step.get("clock"))
 
 
 def line(value: Any) -> str:

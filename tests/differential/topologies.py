@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from tests.differential.drawing import OPTIMIZATIONS, TIME_UNITS, Drawing, Handle, stream, table
+from tests.differential.processor_steps import processed
 from tests.differential.stream_steps import (
     filtered,
     flat_mapped,
@@ -72,6 +73,9 @@ def along(drawing: Drawing, handle: Handle, steps: Sequence[Step], count: int) -
     return handle
 
 
+WIDE = 0.3
+"""How many of the cases may go beyond the case format."""
+
 Step = Callable[[Drawing], Handle | None]
 
 WAYS: Sequence[Step] = (
@@ -125,6 +129,7 @@ STEPS: tuple[tuple[Step, int], ...] = (
     (foreign_key_join, 6),
     (fork, 8),
     (chain, 3),
+    (processed, 9),
 )
 
 
@@ -174,7 +179,7 @@ def optimization(random: Random) -> str:
 
 def draw(random: Random) -> Drawing:
     """A random topology, from a single step to some thirty."""
-    drawing = Drawing(random, unit_ms=random.choice(TIME_UNITS))
+    drawing = Drawing(random, unit_ms=random.choice(TIME_UNITS), wide=random.random() < WIDE)
     steps, weights = zip(*STEPS, strict=True)
     if drawing.chance(0.6):
         stream(drawing)

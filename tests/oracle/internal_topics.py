@@ -46,7 +46,7 @@ def first_difference(kafkas: Topics, ours: Topics) -> tuple[str, int, Any, Any] 
 
 
 def timed(theirs: list[Any] | None, ours: list[Any] | None) -> list[Any] | None:
-    """Kafka's record; where it leaves the time to its producer, with that of the driver's clock, 0."""
+    """Kafka's record; where it leaves the time to its producer, with ours, which is that of the driver's clock."""
     if theirs is None or ours is None or theirs[2] is not None:
         return theirs
-    return [*theirs[:2], 0, theirs[3]]
+    return [*theirs[:2], ours[2], theirs[3]]

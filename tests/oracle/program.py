@@ -9,10 +9,12 @@ from typing import Any
 
 from streams.dsl.builder import StreamsBuilder
 from streams.dsl.options import Materialized
+from streams.dsl.stores import key_value_store
 from streams.dsl.suppressed import until_time_limit, until_window_closes
 from streams.graph.windows import EmitStrategy, JoinWindows, SessionWindows, SlidingWindows, TimeWindows
 from tests.oracle import functions
-from tests.oracle.functions import Types, WindowedType
+from tests.oracle.functions import PYTHON_TYPES, Types, WindowedType
+from tests.oracle.processors import Doing
 
 Operation = Mapping[str, Any]
 
@@ -164,6 +166,23 @@ class ProgramBuilder:
     def _op_to_stream(self, operation: Operation) -> Result:
         source = self._of(operation)
         return Result(source.handle.to_stream(), source.types)
+
+    # Processors, which our own cases have
+
+    def _op_add_store(self, operation: Operation) -> None:
+        key = PYTHON_TYPES[operation["key"]]
+        self.builder.add_state_store(
+            key_value_store(operation["store"], key, str, cached=operation.get("cache", False))
+        )
+
+    def _op_process(self, operation: Operation) -> Result:
+        source = self._of(operation)
+        types = Types(source.types.key, "string")
+        stores = [operation["store"]] if "store" in operation else []
+        handle = source.handle.process(
+            lambda: Doing(operation), stores=stores, key=types.key_type, value=types.value_type
+        )
+        return Result(handle, types)
 
     # Grouping
 
