@@ -96,6 +96,10 @@ class Updates(NamedTuple):
     timestamps: list[int]
     causes: list[Cause | None] | None
 
+    def rows(self) -> Iterable[tuple[Any, Any, int, Cause | None]]:
+        """Update by update: entry key, live value, time, cause."""
+        return zip(self.entries, self.values, self.timestamps, self.causes or repeat(None), strict=False)
+
     def part(self, start: int, stop: int) -> Updates:
         """Those from `start` up to, not including, `stop`."""
         entries, values, timestamps, causes = self

@@ -38,7 +38,7 @@ class _KeyValueLayers(LayeredStore):
     ) -> None:
         super().__init__(spec, engine, changelog, cache)
         self._identity = self._layout.identity
-        self._known_size = _known_size(spec, stored=len(self._layout.stored(b"", 0)))
+        self._known_size = _known_size(spec, stored=self._value_overhead)
         self._known_class = spec.value_serde.type if self._known_size else None  # type: ignore[attr-defined]  # numbers
         front: dict[Any, Any] = self._live if self._cache is None else self._cache.entries
         read = self._live.__getitem__ if self._cache is None else self._cache.get
@@ -107,6 +107,9 @@ class _KeyValueLayers(LayeredStore):
         self._live.update(zip(entries, live, strict=True))
         self._uncommitted.update(zip(keys, self._stored_column(values, timestamps), strict=True))
         if changes is not None:
+            if self.logs_headers and updates.causes:
+                told = enumerate(updates.causes, len(changes.keys))
+                changes.headers_at.update((at, cause[0]) for at, cause in told if cause)
             changes.keys += keys
             changes.values += values
             changes.timestamps += timestamps

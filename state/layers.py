@@ -21,12 +21,22 @@ from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates, any
 from state.changelog import Changes
 from state.engine import Engine, KeyRange
 from state.errors import StoreClosed
+from state.headed import HeadedKeyValueStore, HeadedSessionStore, HeadedWindowStore, with_headers
 from state.keys import pack_long
 from state.layouts import TIMESTAMPED, Layout, layout_of
 from state.ordered import OrderedBytes, overlay
 from state.position import POSITION, packed_number, read_number
 from state.serde import serializer
-from state.stores import Cause, ChangelogWriter, Flushed, FlushListener, StoreSpec, ValueAndTimestamp
+from state.stores import (
+    Cause,
+    ChangelogWriter,
+    Flushed,
+    FlushListener,
+    Headers,
+    StoreKind,
+    StoreSpec,
+    ValueAndTimestamp,
+)
 
 LIVE_ENTRIES = 100_000
 _LIVE_BYTES = 48 << 20
@@ -60,13 +70,19 @@ class LayeredStore:
         self._key_bytes = self._layout.key_bytes
         self._serialize = spec.value_serde.serialize
         self._timestamped = spec.kind in TIMESTAMPED
-        self.logs_headers = spec.logs_headers
+        self.logs_headers = spec.logs_headers or spec.headers
+        self.cause: Cause | None = None
+        """Of updates that come without one, where it is not simply a record of the topic in process."""
         self._by_value = spec.key_serde.by_value
         self._write_keys = serializer(spec.key_serde) if self._by_value else list
         self._write_values = serializer(spec.value_serde)
-        self._value_overhead = len(self._layout.stored(b"", 0))
+        self._value_overhead = len(self._layout.stored(b"", 0)) + spec.format_bytes
         self._engine = engine
-        self._changes = Changes(changelog, spec.changelog_headers) if changelog is not None and spec.logged else None
+        self._changes = (
+            Changes(changelog, spec.changelog_headers, headed=spec.headers)
+            if changelog is not None and spec.logged
+            else None
+        )
         self._uncommitted = OrderedBytes()
         self._live = LiveValues(self._load, LIVE_ENTRIES)
         self._listener: FlushListener | None = None
@@ -83,6 +99,19 @@ class LayeredStore:
         self._budget = cache if self.cached else None
         self._accept = self._write if self._cache is None else self._cache.put
         self.known: Callable[[Any], Any] = _nothing if self._cache is None else self._cache.entries.get
+
+    @property
+    def for_users(self) -> Any:
+        """The store as users' own processors see it."""
+        if not self.spec.headers:
+            return self
+        if self.spec.kind is StoreKind.TIMESTAMPED_KEY_VALUE:
+            return HeadedKeyValueStore(self)
+        return HeadedSessionStore(self) if self.spec.kind is StoreKind.SESSION else HeadedWindowStore(self)
+
+    def as_stored(self, values: Sequence[bytes | None], headers: Sequence[Headers] | None) -> Sequence[bytes | None]:
+        """Values of changelog records as `restore` takes them."""
+        return with_headers(values, headers) if self.spec.headers else values
 
     def _record_cache(self, budget: RecordCacheBudget) -> RecordCache | None:
         return self._cache_over(self._below, budget, keep_reads=False)
@@ -161,14 +190,10 @@ class LayeredStore:
         budget = self._budget
         return budget is not None and (self.causes_seen or len(topic or "") != budget.cause_bytes)
 
-    @property
-    def cause(self) -> Cause | None:
-        """Of updates that come without one, where it is not simply a record of the topic in process."""
-        return None if self._cache is None else self._cache.cause
-
     def take_in_hand(self, timestamp: int, cause: Cause | None) -> None:
         """What is written from now on has that time and cause, unless the writer says others."""
         self.record_timestamp = timestamp
+        self.cause = cause
         if self._cache is not None:
             self._cache.cause = cause
 
@@ -352,8 +377,8 @@ class LayeredStore:
     def _release(self, updates: Updates) -> None:
         """Write what the record cache lets go, and forward it: as columns, or one by one, as Kafka does, where that is seen."""
         if self._listener is None:
-            for entry, value, timestamp in zip(*updates[:3], strict=True):
-                self._write(entry, value, timestamp)
+            for update in updates.rows():
+                self._write(*update)
             return
         if not self.read_behind:
             self._write_and_tell(self._listener, updates)
@@ -381,12 +406,12 @@ class LayeredStore:
         """
         keep, old_values = [], []
         send_old_values = self._send_old_values
-        for entry, value, timestamp in zip(*updates[:3], strict=True):
+        for entry, value, timestamp, cause in updates.rows():
             old = self._below(entry) if send_old_values or value is None else None
             counts = value is not None or old is not None
             keep.append(counts)
             if counts:
-                self._write(entry, value, timestamp)
+                self._write(entry, value, timestamp, cause)
                 old_values.append(old if send_old_values else None)
         return updates if all(keep) else updates.only(keep), old_values
 

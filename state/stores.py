@@ -66,7 +66,9 @@ class StoreSpec(Struct, frozen=True, kw_only=True):
     `time_ordered`: a window store for emit on close, whose single windows Kafka can read 1 ms longer than others.
     `max_entries`: a key-value store in memory that drops what was not used for longest.
     `persistent=False` keeps the store in memory. `logged=False` gives it no changelog; `changelog_headers` go with
-    its records, deletions excepted; with `logs_headers` they have those of the record that caused them. `engine` opens what lies below, from the store's name and its path (None: in
+    its records, deletions excepted; with `logs_headers` they have those of the record that caused them. `headers`: headers are kept beside values
+    (`state.headed`); `format_bytes` are those that Kafka's format of such a store has where there are none, which a record
+    cache counts. `engine` opens what lies below, from the store's name and its path (None: in
     memory), in the place of RocksDB and of a dictionary; `custom` makes a store of the user's own class.
     """
 
@@ -85,6 +87,8 @@ class StoreSpec(Struct, frozen=True, kw_only=True):
     topic_config: Mapping[str, str] = field(default_factory=dict)
     changelog_headers: Headers = ()
     logs_headers: bool = False
+    headers: bool = False
+    format_bytes: int = 0
     engine: OpenEngine | None = None
     custom: Callable[[], CustomStore] | None = None
 
@@ -183,6 +187,15 @@ class Store(Protocol):
 
     def discard(self) -> None:
         """Forget what changed since the last commit (an aborted transaction)."""
+        ...
+
+    @property
+    def for_users(self) -> Any:
+        """The store as users' own processors see it."""
+        ...
+
+    def as_stored(self, values: Sequence[bytes | None], headers: Sequence[Headers] | None) -> Sequence[bytes | None]:
+        """Values of changelog records as `restore` takes them."""
         ...
 
     def restore(

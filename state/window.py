@@ -38,13 +38,14 @@ class SegmentedWindowStore(TimedStore):
     def put(self, key: Any, value: Any, start_ms: int, timestamp: int = -1, cause: Cause | None = None) -> None:
         """Set the value of a window; None deletes (nothing, where duplicates are kept, but it is logged, as Kafka does).
 
-        `timestamp` is the value's time in ms, by default the window's start.
+        `timestamp` is the value's time in ms, by default the window's start; a plain store logs it, by default that of the
+        record in process.
         """
         if value is None and self._duplicates:
             self._log_nothing(key, start_ms, timestamp, cause)
             return
         identity = key if self._by_value else self._identity(key)
-        time = start_ms if timestamp < 0 else timestamp
+        time = timestamp if timestamp >= 0 else start_ms if self._timestamped else self.record_timestamp
         live = _new_tuple(ValueAndTimestamp, (value, time)) if self._timestamped and value is not None else value
         entry: tuple[Any, ...] = identity, start_ms
         if self._duplicates:

@@ -14,6 +14,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from state.headed import AggregationWithHeaders, Headed, shown
 from state.stores import Store, StoreKind, ValueAndTimestamp, Version
 from streams.errors import StoreMoved, StreamsError
 from streams.frames import WINDOW, column, column_fields, key_columns, pandas, value_columns
@@ -193,11 +194,14 @@ def _any(store: Store) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, ValueAndTimestamp) else value
+    found = value.value if isinstance(value, ValueAndTimestamp) else value
+    return found.value if isinstance(found, Headed) else found
 
 
 def _whole(value: Any) -> Any:
-    return value
+    if isinstance(value, Headed):
+        return AggregationWithHeaders(*value)
+    return shown(value) if isinstance(value, ValueAndTimestamp) and isinstance(value.value, Headed) else value
 
 
 def _copied(value: Any) -> Any:

@@ -148,8 +148,7 @@ class NodeContext:
     def store(self, name: str) -> Any:
         """A store that is connected to the processor, or a global one. Raises: TopologyError."""
         if name in self._stores or name in self._global_stores:
-            found = self._context.store(name)
-            return getattr(found, "custom", found)
+            return self._context.store(name).for_users
         names = ", ".join(self._stores) or "none"
         raise TopologyError(
             f"{self._node} is not connected to a store {name!r} (connected: {names}): "

@@ -98,4 +98,7 @@ class SessionAggregate(WindowedAggregate):
 
     def _pass_flushed(self, flushed: Flushed) -> None:
         """As for all windows, each result at the end of its session."""
-        super()._pass_flushed(flushed._replace(timestamps=[end for _, _, end in flushed.keys]))
+        causes = flushed.causes
+        if causes and self._store.spec.format_bytes:  # Kafka takes the headers from the value, which has none
+            causes = [cause and ((), *cause[1:]) for cause in causes]
+        super()._pass_flushed(flushed._replace(timestamps=[end for _, _, end in flushed.keys], causes=causes))

@@ -41,6 +41,8 @@ class StoreDefaults(Struct, frozen=True):
     value_serde: Serde[Any]
     caching: bool = True
     persistent: bool = True
+    headers: bool = False
+    """Whether tables and aggregates have Kafka's format with headers; of which it writes none there (4.3)."""
 
     def complete(self, serdes: Serdes) -> Serdes:
         """Serdes with the defaults in the place of None, inside windowed keys too."""
@@ -120,6 +122,7 @@ class StoreDefaults(Struct, frozen=True):
             retain_duplicates=retain_duplicates,
             time_ordered=time_ordered,
             topic_config=stored.topic_config,
+            format_bytes=int(self.headers),
             engine=stored.engine,
         )
 

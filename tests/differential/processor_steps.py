@@ -35,10 +35,13 @@ def doing(drawing: Drawing, source: Handle) -> dict[str, Any]:
     if shared and drawing.chance(0.35):
         kind, store = drawing.choice(WITH_STORE), drawing.choice(shared)
     else:
-        kind, store = drawing.choice((*WITH_STORE, "reverse")), drawing.name("own-")
+        kind, store = drawing.choice((*WITH_STORE, "reverse", "headed", "headed")), drawing.name("own-")
         cached = {"cache": True} if drawing.chance(0.7) else {}
         drawing.operations.append({"op": "addStore", "store": store, "key": source.types.key, **cached})
         if kind != "reverse":  # of deletions that a cache holds, Kafka's reverse scans make entries again
             drawing.stores.append((store, source.types.key))
+    if kind == "headed":
+        drawing.operations[-1]["headers"] = True
+        drawing.stores.pop()
     every = {"every": drawing.duration(3, 10, 50)} if kind in ("later", "tick") else {}
     return {"do": kind, "store": store, **every}

@@ -164,6 +164,8 @@ def config(random: Random) -> dict[str, Any]:
             settings["cache_max_bytes"] = 10 * 1024 * 1024
     if random.random() < 0.5:
         settings["topology_optimization"] = optimization(random)
+    if random.random() < 0.06:
+        settings["dsl_store_format"] = "HEADERS"
     if random.random() < 0.05:
         settings["upgrade_from"] = random.choice(("2.8", "3.3", "3.4", "3.5", "3.9"))
     return settings

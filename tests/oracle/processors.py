@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from state.headed import ValueTimestampHeaders
 from state.stores import ValueAndTimestamp
 from streams.processor import Processor, ProcessorContext, PunctuationType
 from streams.record import Record
@@ -72,6 +73,11 @@ class Doing(Processor):
         where = f"{read.topic}:{read.partition}:{read.offset}" if read else "nowhere"
         self._answer(record, f"{where}@{record.timestamp}/{self.context.stream_time_ms()}{len(record.headers)}")
 
+    def _do_headed(self, record: Record, value: str) -> None:
+        before = self.store.get(record.key)
+        self.store.put(record.key, None if record.value is None else value, record.timestamp, record.headers)
+        self._answer(record, row(before))
+
     def _do_look(self, record: Record, _value: str) -> None:
         self._answer(record, row(self.store.get(record.key)))
 
@@ -84,5 +90,8 @@ class Doing(Processor):
 
 
 def row(value: Any) -> str:
-    """A value of a store, with its time if it has one."""
+    """A value of a store, with its time and headers if it has them."""
+    if isinstance(value, ValueTimestampHeaders):
+        headers = "".join(f"#{name}{(content or b'').decode()}" for name, content in value.headers)
+        return f"{text(value.value)}@{value.timestamp}{headers}"
     return f"{text(value.value)}@{value.timestamp}" if isinstance(value, ValueAndTimestamp) else text(value)

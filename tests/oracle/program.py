@@ -9,7 +9,7 @@ from typing import Any
 
 from streams.dsl.builder import StreamsBuilder
 from streams.dsl.options import Materialized
-from streams.dsl.stores import key_value_store
+from streams.dsl.stores import key_value_store, timestamped_key_value_store
 from streams.dsl.suppressed import until_time_limit, until_window_closes
 from streams.graph.windows import EmitStrategy, JoinWindows, SessionWindows, SlidingWindows, TimeWindows
 from tests.oracle import functions
@@ -170,10 +170,11 @@ class ProgramBuilder:
     # Processors, which our own cases have
 
     def _op_add_store(self, operation: Operation) -> None:
-        key = PYTHON_TYPES[operation["key"]]
-        self.builder.add_state_store(
-            key_value_store(operation["store"], key, str, cached=operation.get("cache", False))
-        )
+        name, key, cached = operation["store"], PYTHON_TYPES[operation["key"]], operation.get("cache", False)
+        if operation.get("headers"):
+            self.builder.add_state_store(timestamped_key_value_store(name, key, str, cached=cached, headers=True))
+        else:
+            self.builder.add_state_store(key_value_store(name, key, str, cached=cached))
 
     def _op_process(self, operation: Operation) -> Result:
         source = self._of(operation)

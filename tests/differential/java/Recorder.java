@@ -41,6 +41,7 @@ import org.apache.kafka.streams.state.KeyValueStore;
 import org.apache.kafka.streams.state.StoreBuilder;
 import org.apache.kafka.streams.state.Stores;
 import org.apache.kafka.streams.state.ValueAndTimestamp;
+import org.apache.kafka.streams.state.ValueTimestampHeaders;
 import org.apache.kafka.streams.test.TestRecord;
 
 /**
@@ -102,6 +103,9 @@ public final class Recorder {
         }
         if (config.has("topology_optimization")) {
             settings.put("topology.optimization", config.get("topology_optimization").asText());
+        }
+        if (config.has("dsl_store_format")) {
+            settings.put("dsl.store.format", config.get("dsl_store_format").asText());
         }
         if (config.has("upgrade_from")) settings.put("upgrade.from", config.get("upgrade_from").asText());
         return settings;
@@ -449,8 +453,11 @@ public final class Recorder {
 
         private Result addedStore(JsonNode operation) {
             Serde key = Type.of(operation.get("key").asText()).serde;
-            StoreBuilder store = Stores.keyValueStoreBuilder(
-                Stores.persistentKeyValueStore(operation.get("store").asText()), key, Serdes.String());
+            String name = operation.get("store").asText();
+            StoreBuilder store = operation.path("headers").asBoolean()
+                ? Stores.timestampedKeyValueStoreWithHeadersBuilder(
+                    Stores.persistentTimestampedKeyValueStoreWithHeaders(name), key, Serdes.String())
+                : Stores.keyValueStoreBuilder(Stores.persistentKeyValueStore(name), key, Serdes.String());
             builder.addStateStore(operation.path("cache").asBoolean() ? store.withCachingEnabled() : store);
             return null;
         }
@@ -740,6 +747,12 @@ public final class Recorder {
                 case "absent" -> context.forward(record.withValue(Functions.text(store.putIfAbsent(key, value))));
                 case "delete" -> context.forward(record.withValue(Functions.text(store.delete(key))));
                 case "where" -> context.forward(record.withValue(where(record)));
+                case "headed" -> {
+                    Object before = store.get(key);
+                    store.put(key, record.value() == null ? null
+                        : ValueTimestampHeaders.make(value, record.timestamp(), record.headers()));
+                    context.forward(record.withValue(row(before)));
+                }
                 case "look" -> context.forward(record.withValue(row(store.get(key))));
                 case "lookall" -> forwardAll(store.all(), record);
                 default -> store.put(key, value);
@@ -762,6 +775,14 @@ public final class Recorder {
         }
 
         private static String row(Object value) {
+            if (value instanceof ValueTimestampHeaders) {
+                ValueTimestampHeaders row = (ValueTimestampHeaders) value;
+                StringBuilder text = new StringBuilder(Functions.text(row.value()) + "@" + row.timestamp());
+                for (Header header : row.headers()) {
+                    text.append("#").append(header.key()).append(new String(header.value(), StandardCharsets.UTF_8));
+                }
+                return text.toString();
+            }
             if (!(value instanceof ValueAndTimestamp)) return Functions.text(value);
             ValueAndTimestamp row = (ValueAndTimestamp) value;
             return Functions.text(row.value()) + "@" + row.timestamp();
