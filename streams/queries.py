@@ -238,7 +238,7 @@ def _get(store: Store, key: Any, as_of: int | None, value_of: Callable[[Any], An
         return value_of(_any(store).fetch(key.key, key.start_ms))
     if kind is StoreKind.SESSION:
         _expect_windowed(store, key)
-        return _any(store).fetch_session(key.key, key.start_ms, key.end_ms)
+        return value_of(_any(store).fetch_session(key.key, key.start_ms, key.end_ms))
     return value_of(_any(store).get(key))
 
 
@@ -256,7 +256,7 @@ def _fetch(
     if store.spec.kind is StoreKind.SESSION:
         sessions = list(_any(store).find_sessions(key, from_ms, to_ms))
         found = reversed(sessions) if reverse else iter(sessions)
-        return ((Windowed(key, start_ms, end_ms), value) for start_ms, end_ms, value in found)
+        return ((Windowed(key, start_ms, end_ms), value_of(value)) for start_ms, end_ms, value in found)
     fetch = _any(store).backward_fetch_range if reverse else _any(store).fetch_range
     size_ms = store.spec.window_size_ms
     return ((Windowed(key, start, start + size_ms), value_of(value)) for start, value in fetch(key, from_ms, to_ms))
@@ -286,7 +286,8 @@ def _all(store: Store, value_of: Callable[[Any], Any], *, reverse: bool) -> Iter
             for (key, start_ms), value in _any(store).all()
         )
     if kind is StoreKind.SESSION:
-        return ((Windowed(key, start_ms, end_ms), value) for key, start_ms, end_ms, value in _any(store).all())
+        sessions = _any(store).all()
+        return ((Windowed(key, start_ms, end_ms), value_of(value)) for key, start_ms, end_ms, value in sessions)
     return ((key, value_of(value)) for key, value in _any(store).all())
 
 

@@ -11,7 +11,15 @@ from streams.dsl.builder import StreamsBuilder
 from streams.dsl.options import Materialized
 from streams.dsl.stores import key_value_store, timestamped_key_value_store
 from streams.dsl.suppressed import until_time_limit, until_window_closes
-from streams.graph.windows import EmitStrategy, JoinWindows, SessionWindows, SlidingWindows, TimeWindows
+from streams.graph.windows import (
+    EmitStrategy,
+    JoinWindows,
+    SessionWindows,
+    SlidingWindows,
+    TimeWindows,
+    UnlimitedWindows,
+)
+from streams.operators.window_aggregate import UNLIMITED_END_MS
 from tests.oracle import functions
 from tests.oracle.functions import PYTHON_TYPES, Types, WindowedType
 from tests.oracle.processors import Doing
@@ -66,6 +74,7 @@ class ProgramBuilder:
             name=operation.get("store"),
             cached=operation.get("cache", True),
             history=operation.get("versionedMs"),
+            retention=operation.get("retention"),
             persistent=self._persistent,
             value=types.value_type,
         )
@@ -218,6 +227,8 @@ class ProgramBuilder:
             handle = handle.emit_strategy(EmitStrategy.ON_WINDOW_CLOSE)
         kind = "sessions" if isinstance(window, SessionWindows) else "windowed"
         size = operation["window"].get("size", operation["window"].get("diff"))
+        if isinstance(window, UnlimitedWindows):
+            size = UNLIMITED_END_MS
         types = Types(WindowedType(source.types.key, size), source.types.value)
         return Result(handle, types, f"{source.kind}-{kind}")
 
@@ -251,7 +262,9 @@ class ProgramBuilder:
         if operation["until"] == "windowCloses":
             suppressed = until_window_closes()
         else:
-            suppressed = until_time_limit(operation["ms"], max_records=operation.get("maxRecords"))
+            suppressed = until_time_limit(
+                operation["ms"], max_records=operation.get("maxRecords"), max_bytes=operation.get("maxBytes")
+            )
         return Result(source.handle.suppress(suppressed), source.types, "table")
 
     # Joins
@@ -303,6 +316,8 @@ def windows_of(window: Mapping[str, Any]) -> Any:
             return TimeWindows.of(window["size"], advance=window.get("advance"), grace=window.get("grace", 0))
         case "sliding":
             return SlidingWindows.of(window["diff"], grace=window.get("grace", 0))
+        case "unlimited":
+            return UnlimitedWindows.of(window["start"])
         case "session":
             return SessionWindows.with_inactivity_gap(window["gap"], grace=window.get("grace", 0))
         case other:

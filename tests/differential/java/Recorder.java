@@ -527,6 +527,12 @@ public final class Recorder {
                         : ((KGroupedStream) source.handle).windowedBy(windows).emitStrategy(emit);
                     serde = new WindowedSerdes.TimeWindowedSerde(source.key.serde, window.get("diff").asLong());
                 }
+                case "unlimited" -> {
+                    UnlimitedWindows windows = UnlimitedWindows.of().startOn(Instant.ofEpochMilli(window.get("start").asLong()));
+                    handle = together ? ((CogroupedKStream) source.handle).windowedBy(windows)
+                        : ((KGroupedStream) source.handle).windowedBy(windows);
+                    serde = new WindowedSerdes.TimeWindowedSerde(source.key.serde, Long.MAX_VALUE);
+                }
                 case "session" -> {
                     SessionWindows windows =
                         SessionWindows.ofInactivityGapAndGrace(millis(window, "gap"), millis(window, "grace"));
@@ -544,7 +550,8 @@ public final class Recorder {
             Object handle = source.handle;
             boolean plain = handle instanceof KGroupedStream || handle instanceof KGroupedTable
                 || handle instanceof CogroupedKStream;
-            return stored(operation, new Types(plain ? source.key : source.key.inner, value), true);
+            Materialized stored = stored(operation, new Types(plain ? source.key : source.key.inner, value), true);
+            return operation.has("retention") ? stored.withRetention(millis(operation, "retention")) : stored;
         }
 
         private Result counted(JsonNode operation) {
@@ -612,10 +619,16 @@ public final class Recorder {
             Result source = of(operation, "from");
             Suppressed suppressed = operation.get("until").asText().equals("windowCloses")
                 ? Suppressed.untilWindowCloses(Suppressed.BufferConfig.unbounded())
-                : Suppressed.untilTimeLimit(millis(operation, "ms"), operation.has("maxRecords")
-                    ? Suppressed.BufferConfig.maxRecords(operation.get("maxRecords").asLong()).emitEarlyWhenFull()
-                    : Suppressed.BufferConfig.unbounded());
+                : Suppressed.untilTimeLimit(millis(operation, "ms"), bufferOf(operation));
             return new Result(((KTable) source.handle).suppress(suppressed), source.key, source.value);
+        }
+
+        private static Suppressed.EagerBufferConfig bufferOf(JsonNode operation) {
+            if (operation.has("maxBytes")) {
+                return Suppressed.BufferConfig.maxBytes(operation.get("maxBytes").asLong()).emitEarlyWhenFull();
+            }
+            long records = operation.has("maxRecords") ? operation.get("maxRecords").asLong() : Long.MAX_VALUE;
+            return Suppressed.BufferConfig.maxRecords(records).emitEarlyWhenFull();
         }
 
         // Joins
