@@ -129,7 +129,6 @@ STEPS: tuple[tuple[Step, int], ...] = (
     (foreign_key_join, 6),
     (fork, 8),
     (chain, 3),
-    (processed, 9),
 )
 
 
@@ -191,7 +190,7 @@ def draw(random: Random) -> Drawing:
     for _ in range(wanted * 4):
         if wanted <= 0:
             break
-        (step,) = random.choices(steps, weights)
+        (step,) = [processed] if drawing.wide and drawing.chance(0.3) else random.choices(steps, weights)
         wanted -= step(drawing) is not None
     sinks(drawing)
     return drawing
