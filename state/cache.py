@@ -19,6 +19,9 @@ from itertools import compress, islice, repeat
 from operator import is_
 from typing import Any, NamedTuple
 
+from state.ordered import OrderedBytes
+from state.stores import Cause
+
 _ABSENT = object()
 _RELEASED_AT_ONCE = 4_096  # columns that fit a processor's cache
 _LARGE_BYTES = 64 * 1024
@@ -66,7 +69,7 @@ class RecordCacheBudget:
         self.roomy = self._roomy_bytes >= 0
         """The budget is large, and at most half of it is used."""
         self.cause_bytes = 0
-        """The length of the name of the topic whose records are processed: every update counts it, as in Kafka."""
+        """The length of the name of the topic whose records are processed: every update counts its cause, as in Kafka."""
 
     def add(self, size: int) -> None:
         """Count bytes that came, or went when negative."""
@@ -86,22 +89,26 @@ class CachedEntries(OrderedDict[Any, Any]):
 
 
 class Updates(NamedTuple):
-    """Columns of what a record cache lets go: entry keys, live values (None deletes), times; headers if there are any."""
+    """Columns of what a record cache lets go: entry keys, live values (None deletes), times; causes if any is known."""
 
     entries: list[Any]
     values: list[Any]
     timestamps: list[int]
-    headers: list[Any] | None
+    causes: list[Cause | None] | None
+
+    def rows(self) -> Iterable[tuple[Any, Any, int, Cause | None]]:
+        """Update by update: entry key, live value, time, cause."""
+        return zip(self.entries, self.values, self.timestamps, self.causes or repeat(None), strict=False)
 
     def part(self, start: int, stop: int) -> Updates:
         """Those from `start` up to, not including, `stop`."""
-        entries, values, timestamps, headers = self
-        return Updates(entries[start:stop], values[start:stop], timestamps[start:stop], headers and headers[start:stop])
+        entries, values, timestamps, causes = self
+        return Updates(entries[start:stop], values[start:stop], timestamps[start:stop], causes and causes[start:stop])
 
     def only(self, keep: Sequence[bool]) -> Updates:
         """Those whose entry in `keep` is true."""
         entries, values, timestamps = (list(compress(column, keep)) for column in self[:3])
-        return Updates(entries, values, timestamps, self.headers and list(compress(self.headers, keep)))
+        return Updates(entries, values, timestamps, self.causes and list(compress(self.causes, keep)))
 
 
 Release = Callable[[Updates], None]
@@ -145,15 +152,20 @@ class RecordCache:
         self._unplaced: list[Any] = []
         """Entries that `put_known` replaced, update by update: they get their places in both orders when somebody asks."""
         self._unplaced_times: dict[Any, int] = {}
-        self._headers: dict[Any, Any] = {}
+        self._causes: dict[Any, Cause | None] = {}
         self._sizes: dict[Any, int] = {}
         self._bytes = 0
         self._cause_bytes = _SEVERAL
-        """What each put counts for its cause: all that are here, without headers (one length), or the unmeasured ones."""
+        """What each put counts for its cause: all that are here (one length), or the unmeasured ones."""
+        self.cause: Cause | None = None
+        """The cause of updates that come without one, if it is not simply a record of the topic in process."""
         self._read: set[Any] = set()
         """Entries that were read and not put since, and so count no cause; known when values are of one length."""
         self._unmeasured: list[Any] = []
         """Entries of updates that were not measured yet; kept when values are of several lengths."""
+        self._order: OrderedBytes | None = None
+        """The keys of all entries as bytes, once somebody has asked for ranges."""
+        self._key_bytes: Callable[[Any], bytes] = bytes
         self.looks_first = False
         """Whether those who put look at the entry first, as Kafka's tables do: what they read is kept, and needs room."""
         self._may_skip = 1 if fixed_size else min(_UNMEASURED, budget.max_bytes // 2 // _GROWTH_BYTES)
@@ -164,6 +176,14 @@ class RecordCache:
         if self._unplaced:
             self._place_known()
         return self._dirty
+
+    def in_order(self, key_bytes: Callable[[Any], bytes]) -> OrderedBytes:
+        """The keys of what is here; `key_bytes` gives that of an entry, always the same."""
+        if self._order is None:
+            self._key_bytes = key_bytes
+            self._order = OrderedBytes()
+            self._order.update(zip(map(key_bytes, self.entries), repeat(None)))
+        return self._order
 
     def get(self, entry: Any) -> Any:
         """The value here or below; counts as a use."""
@@ -186,7 +206,7 @@ class RecordCache:
             self._place(entry, value, self._size(entry, value) + _OVERHEAD)
         return value
 
-    def put(self, entry: Any, value: Any, timestamp: int, headers: Any) -> None:
+    def put(self, entry: Any, value: Any, timestamp: int, cause: Cause | None) -> None:
         """Replace the entry's update, which becomes the latest of all.
 
         Raises: what the serdes raise; nothing has changed then.
@@ -194,19 +214,20 @@ class RecordCache:
         entries, dirty, budget = self.entries, self._dirty, self._budget
         if self._unplaced:
             self._place_known()
+        cause = cause or self.cause
+        cause_bytes = budget.cause_bytes if cause is None else _cause_size(cause)
         if (
-            self._cause_bytes == budget.cause_bytes
+            self._cause_bytes == cause_bytes
             and budget.roomy
             and value is not None
-            and not headers
             and entries.get(entry) is not None
             and not (self._read and entry in self._read)
             and len(self._unmeasured) < self._may_skip
         ):
             dirty.pop(entry, None)
             dirty[entry] = timestamp
-            if self._headers:
-                self._headers[entry] = headers
+            if cause or self._causes:
+                self._causes[entry] = cause
             entries[entry] = value
             entries.move_to_end(entry)
             if not self._fixed_size:
@@ -214,32 +235,31 @@ class RecordCache:
             return
         if self.looks_first and not budget.roomy and entry not in entries:
             self.read(entry)
-        size = self._size(entry, value) + budget.cause_bytes + _OVERHEAD
-        if headers:
-            size += _headers_size(headers)
-        self._note_measured(entry, headers)
+        size = self._size(entry, value) + cause_bytes + _OVERHEAD
+        self._note_measured(entry, cause_bytes)
         dirty.pop(entry, None)
         dirty[entry] = timestamp
-        if headers or self._headers:
-            self._headers[entry] = headers
+        if cause or self._causes:
+            self._causes[entry] = cause
         if self._sizes.get(entry) == size and budget.used <= budget.max_bytes:
             entries[entry] = value
             entries.move_to_end(entry)
         else:
             self._place(entry, value, size)
 
-    def _note_measured(self, entry: Any, headers: Any) -> None:
+    def _note_measured(self, entry: Any, cause_bytes: int) -> None:
         """Keep what is known of sizes true of a cache that gets a measured entry."""
-        cause_bytes = self._budget.cause_bytes
         if self._fixed_size:
             if len(self._read) == len(self._sizes):
                 self._cause_bytes = cause_bytes
-            if headers or self._cause_bytes != cause_bytes:
+            elif self._cause_bytes != cause_bytes:
                 self._cause_bytes = _SEVERAL
             self._read.discard(entry)
             return
-        due = len(self._unmeasured) >= self._may_skip if self._budget.roomy and not headers else self._unmeasured
-        if due or cause_bytes != self._cause_bytes:
+        if cause_bytes != self._cause_bytes:
+            self._measure()
+            self._cause_bytes = cause_bytes
+        elif len(self._unmeasured) >= self._may_skip if self._budget.roomy else self._unmeasured:
             self._measure()
 
     def _measure(self) -> None:
@@ -259,7 +279,6 @@ class RecordCache:
         self._unmeasured.clear()
         self._bytes += more
         self._budget.add(more)
-        self._cause_bytes = self._budget.cause_bytes
 
     def _size_if_any(self, entry: Any, value: Any) -> list[int]:
         """The size of an entry as a column; empty when it cannot be told."""
@@ -274,25 +293,33 @@ class RecordCache:
         return self._budget.roomy
 
     def put_known(
-        self, touched: Sequence[Any], entries: Sequence[Any], values: Sequence[Any], timestamps: Sequence[int]
+        self,
+        touched: Sequence[Any],
+        entries: Sequence[Any],
+        values: Sequence[Any],
+        timestamps: Sequence[int],
+        causes: Sequence[Cause] | None,
     ) -> None:
         """Replace updates of distinct `entries` that have values here, by values: as `put` one by one.
 
-        `touched` are the same entries update by update: the last one of each gives its place. While the cache is `roomy`
-        only. At the speed of C, and without places in both orders, which mostly nobody asks for before the next commit.
+        `touched` are the same entries update by update, and `causes` theirs: the last one of each counts, and gives its
+        place. All causes are of one size. While the cache is `roomy` only. At the speed of C, and without places in both
+        orders, which mostly nobody asks for before the next commit.
         """
         assert self._budget.roomy, "puts count one by one when room is short"
-        if self._cause_bytes != self._budget.cause_bytes or (self._read and not self._read.isdisjoint(entries)):
+        latest = dict(zip(touched, causes, strict=True)) if causes else {}
+        cause_bytes = _cause_size(causes[0]) if causes else self._budget.cause_bytes
+        if self._cause_bytes != cause_bytes or (self._read and not self._read.isdisjoint(entries)):
             updates = dict(zip(entries, zip(values, timestamps, strict=True), strict=True))
             for entry in by_last(touched):
                 value, time = updates[entry]
-                self.put(entry, value, time, None)
+                self.put(entry, value, time, latest.get(entry))
             return
         self.entries.update(zip(entries, values, strict=True))
         self._unplaced += touched
         self._unplaced_times.update(zip(entries, timestamps, strict=True))
-        if self._headers:
-            self._headers.update(zip(entries, repeat(None)))
+        if latest or self._causes:
+            self._causes.update(latest or zip(entries, repeat(None)))
         if not self._fixed_size:
             self._unmeasured += touched
             if len(self._unmeasured) >= self._may_skip:
@@ -315,6 +342,8 @@ class RecordCache:
         more = size - sizes.get(entry, 0)
         sizes[entry] = size
         self._bytes += more
+        if self._order is not None:
+            self._order[self._key_bytes(entry)] = None
         entries[entry] = value
         entries.move_to_end(entry)
         budget = self._budget
@@ -340,11 +369,11 @@ class RecordCache:
         if self._unplaced:
             self._place_known()
         entry, value = self.entries.popitem(last=False)
-        self._bytes -= self._sizes.pop(entry)
+        self._forget(entry)
         self._read.discard(entry)
         if entry in self._dirty:
-            time, headers = self._dirty.pop(entry), self._headers.pop(entry, None)
-            self._let_go(Updates([entry], [value], [time], [headers] if headers else None))
+            time, cause = self._dirty.pop(entry), self._causes.pop(entry, None)
+            self._let_go(Updates([entry], [value], [time], [cause] if cause else None))
 
     def flush(self) -> None:
         """Let go of everything dirty."""
@@ -354,34 +383,44 @@ class RecordCache:
             self._budget.add(self._bytes - before)
 
     def _let_go(self, evicted: Updates) -> None:
-        cached, dirty, headers = self.entries, self.dirty, None
-        if self._headers or evicted.headers:
-            headers = [*(evicted.headers or [None] * len(evicted.entries)), *map(self._headers.get, dirty)]
+        cached, dirty, causes = self.entries, self.dirty, None
+        if self._causes or evicted.causes:
+            causes = [*(evicted.causes or [None] * len(evicted.entries)), *map(self._causes.get, dirty)]
         values = list(map(cached.__getitem__, dirty))
         deleted = [entry for entry in dirty if cached[entry] is None] if any_none(values) else []
         updates = Updates(
-            evicted.entries + list(dirty), evicted.values + values, evicted.timestamps + list(dirty.values()), headers
+            evicted.entries + list(dirty), evicted.values + values, evicted.timestamps + list(dirty.values()), causes
         )
         dirty.clear()
-        self._headers.clear()
+        self._causes.clear()
         for start in range(0, len(updates.entries), _RELEASED_AT_ONCE):
             self._release(updates.part(start, start + _RELEASED_AT_ONCE))
         for entry in deleted:
             self._drop(entry)
 
     def _drop(self, entry: Any) -> None:
-        """Forget a deletion that was let go; until everything it set off was done, it took its room, as in Kafka."""
-        if self.entries.get(entry, _ABSENT) is None and entry not in self._dirty:
+        """Forget a deletion that was let go; until everything it set off was done, it took its room, as in Kafka.
+
+        So is what was read again before its turn had come. What was put meanwhile stays (Kafka loses it).
+        """
+        if entry in self.entries and entry not in self._dirty:
             del self.entries[entry]
-            self._bytes -= self._sizes.pop(entry)
+            self._forget(entry)
+
+    def _forget(self, entry: Any) -> None:
+        """An entry is gone."""
+        self._bytes -= self._sizes.pop(entry)
+        if self._order is not None:
+            self._order.discard(self._key_bytes(entry))
 
     def clear(self) -> None:
         """Forget everything, dirty or not."""
         self.entries.clear()
+        self._order = None
         self._dirty.clear()
         self._unplaced.clear()
         self._unplaced_times.clear()
-        self._headers.clear()
+        self._causes.clear()
         self._budget.add(-self._bytes)
         self._bytes = 0
         self._sizes.clear()
@@ -401,5 +440,8 @@ def _each(calls: Iterable[Any]) -> None:
     deque(calls, maxlen=0)
 
 
-def _headers_size(headers: Any) -> int:
-    return sum(len(name) + len(value or b"") for name, value in headers) if headers else 0
+def _cause_size(cause: Cause) -> int:
+    """What Kafka counts of a cause beside its fixed parts."""
+    headers, topic = cause[0], cause[1]
+    size = 0 if topic is None else len(topic)
+    return size + sum(len(name) + len(value or b"") for name, value in headers) if headers else size

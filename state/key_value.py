@@ -1,7 +1,8 @@
 """Key-value stores: plain values (the Processor API's), and values with timestamps (tables and aggregates).
 
 Rules: None deletes and means "there is none". Ranges are by the keys' bytes, unsigned, bounds included, and show the
-store as it was when the range was asked for.
+store as it was when the range was asked for; of what a record cache holds, the keys then and the values when their turn
+comes, as in Kafka.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from state.engine import Engine
 from state.keys import after_prefix, pack_long
 from state.layers import LayeredStore
 from state.layouts import plain
-from state.ordered import overlay
-from state.stores import ChangelogWriter, StoreSpec, ValueAndTimestamp
+from state.merged_reads import merged
+from state.stores import Cause, ChangelogWriter, StoreSpec, ValueAndTimestamp
 
 _new_tuple = tuple.__new__
 
@@ -37,7 +38,7 @@ class _KeyValueLayers(LayeredStore):
     ) -> None:
         super().__init__(spec, engine, changelog, cache)
         self._identity = self._layout.identity
-        self._known_size = _known_size(spec, stored=len(self._layout.stored(b"", 0)))
+        self._known_size = _known_size(spec, stored=self._value_overhead)
         self._known_class = spec.value_serde.type if self._known_size else None  # type: ignore[attr-defined]  # numbers
         front: dict[Any, Any] = self._live if self._cache is None else self._cache.entries
         read = self._live.__getitem__ if self._cache is None else self._cache.get
@@ -106,6 +107,9 @@ class _KeyValueLayers(LayeredStore):
         self._live.update(zip(entries, live, strict=True))
         self._uncommitted.update(zip(keys, self._stored_column(values, timestamps), strict=True))
         if changes is not None:
+            if self.logs_headers and updates.causes:
+                told = enumerate(updates.causes, len(changes.keys))
+                changes.headers_at.update((at, cause[0]) for at, cause in told if cause)
             changes.keys += keys
             changes.values += values
             changes.timestamps += timestamps
@@ -154,23 +158,20 @@ class _KeyValueLayers(LayeredStore):
 
     def _items(self, start: bytes | None, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[Any, Any]]:
         stored = self._scan(start, end, reverse=reverse)
-        if self._cache is not None and self._cache.dirty:
-            stored = overlay(self._cached(start, end, reverse=reverse), stored, reverse=reverse)
         deserialize, live = self.spec.key_serde.deserialize, self._layout.live
+        if self._cache is not None and (cached := self._cached(self._cache, start, end, reverse=reverse)):
+            below = ((key, live(data)) for key, data in stored)
+            return ((deserialize(key), value) for key, value in merged(cached, below, backward=reverse))
         return ((deserialize(key), live(data)) for key, data in stored)
 
-    def _cached(self, start: bytes | None, end: bytes | None, *, reverse: bool) -> list[tuple[bytes, bytes | None]]:
-        """The record cache's updates in a range, as bytes and in order."""
-        assert self._cache is not None
-        layout, entries, updates = self._layout, self._cache.entries, []
-        for entry, timestamp in self._cache.dirty.items():
-            key = layout.raw_key(entry)
-            if (start is None or start <= key) and (end is None or key < end):
-                value = entries[entry]
-                data = None if value is None else layout.stored(layout.value_bytes(value), timestamp)
-                updates.append((key, data))
-        updates.sort(reverse=reverse, key=_first)
-        return updates
+    def _cached(
+        self, cache: RecordCache, start: bytes | None, end: bytes | None, *, reverse: bool
+    ) -> Iterator[tuple[bytes, Any]] | None:
+        """What the record cache holds of a range: keys as of now, values as of their turn, which counts as a use."""
+        keys = cache.in_order(self._layout.raw_key).entries(start, end, reverse=reverse)
+        identity, held = self.spec.key_serde.deserialize if self._by_value else bytes, cache.entries
+        entries = ((key, identity(key)) for key, _ in keys)
+        return ((key, cache.get(entry)) for key, entry in entries if entry in held) if keys else None
 
     def _flushed_keys(self, entries: list[Any]) -> list[Any]:
         return entries if self._by_value else list(map(self._layout.key, entries))
@@ -183,18 +184,14 @@ def _known_size(spec: StoreSpec, *, stored: int) -> int:
     return key + value + stored if key and value else 0
 
 
-def _first(pair: tuple[bytes, bytes | None]) -> bytes:
-    return pair[0]
-
-
 class PlainKeyValueStore(_KeyValueLayers):
     """Values by key. Writes are logged with `record_timestamp` unless one is given."""
 
-    def put(self, key: Any, value: Any, timestamp: int | None = None, headers: Any = None) -> None:
+    def put(self, key: Any, value: Any, timestamp: int | None = None, cause: Cause | None = None) -> None:
         """Set a value; None deletes."""
         entry = self._identity(key)
         time = self.record_timestamp if timestamp is None else timestamp
-        self._accept(entry, value, time, headers)
+        self._accept(entry, value, time, cause)
 
     def put_if_absent(self, key: Any, value: Any) -> Any:
         """Set a value if there is none; returns the one that was there, or None."""
@@ -219,11 +216,11 @@ class PlainKeyValueStore(_KeyValueLayers):
 class TimestampedStore(_KeyValueLayers):
     """Values by key, each with the time of the record that made it."""
 
-    def put(self, key: Any, value: Any, timestamp: int, headers: Any = None) -> None:
+    def put(self, key: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
         """Set a value and its time in ms; a value of None deletes."""
         entry = key if self._by_value else self._identity(key)
         live = None if value is None else _new_tuple(ValueAndTimestamp, (value, timestamp))
-        self._accept(entry, live, timestamp, headers)
+        self._accept(entry, live, timestamp, cause)
 
     def put_if_absent(self, key: Any, value: Any, timestamp: int) -> ValueAndTimestamp | None:
         """Set a value if there is none; returns the one that was there, or None."""

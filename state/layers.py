@@ -21,12 +21,22 @@ from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates, any
 from state.changelog import Changes
 from state.engine import Engine, KeyRange
 from state.errors import StoreClosed
+from state.headed import HeadedKeyValueStore, HeadedSessionStore, HeadedWindowStore, with_headers
 from state.keys import pack_long
 from state.layouts import TIMESTAMPED, Layout, layout_of
 from state.ordered import OrderedBytes, overlay
 from state.position import POSITION, packed_number, read_number
 from state.serde import serializer
-from state.stores import ChangelogWriter, Flushed, FlushListener, StoreSpec, ValueAndTimestamp
+from state.stores import (
+    Cause,
+    ChangelogWriter,
+    Flushed,
+    FlushListener,
+    Headers,
+    StoreKind,
+    StoreSpec,
+    ValueAndTimestamp,
+)
 
 LIVE_ENTRIES = 100_000
 _LIVE_BYTES = 48 << 20
@@ -60,12 +70,19 @@ class LayeredStore:
         self._key_bytes = self._layout.key_bytes
         self._serialize = spec.value_serde.serialize
         self._timestamped = spec.kind in TIMESTAMPED
+        self.logs_headers = spec.logs_headers or spec.headers
+        self.cause: Cause | None = None
+        """Of updates that come without one, where it is not simply a record of the topic in process."""
         self._by_value = spec.key_serde.by_value
         self._write_keys = serializer(spec.key_serde) if self._by_value else list
         self._write_values = serializer(spec.value_serde)
-        self._value_overhead = len(self._layout.stored(b"", 0))
+        self._value_overhead = len(self._layout.stored(b"", 0)) + spec.format_bytes
         self._engine = engine
-        self._changes = Changes(changelog, spec.changelog_headers) if changelog is not None and spec.logged else None
+        self._changes = (
+            Changes(changelog, spec.changelog_headers, headed=spec.headers)
+            if changelog is not None and spec.logged
+            else None
+        )
         self._uncommitted = OrderedBytes()
         self._live = LiveValues(self._load, LIVE_ENTRIES)
         self._listener: FlushListener | None = None
@@ -73,10 +90,28 @@ class LayeredStore:
         self._position = read_number(engine, POSITION)
         self._closed = False
         self._is_view = False
+        self.read_behind = False
+        """Whether those who are told of flushes look into this store then: they must not see what is not its turn yet."""
+        self.causes_seen = False
+        """Whether those who are told of flushes can tell what record caused an update."""
         self._cache = self._record_cache(cache) if cache is not None and spec.cached else None
         self.cached = self._cache is not None
+        self._budget = cache if self.cached else None
         self._accept = self._write if self._cache is None else self._cache.put
         self.known: Callable[[Any], Any] = _nothing if self._cache is None else self._cache.entries.get
+
+    @property
+    def for_users(self) -> Any:
+        """The store as users' own processors see it."""
+        if not self.spec.headers:
+            return self
+        if self.spec.kind is StoreKind.TIMESTAMPED_KEY_VALUE:
+            return HeadedKeyValueStore(self)
+        return HeadedSessionStore(self) if self.spec.kind is StoreKind.SESSION else HeadedWindowStore(self)
+
+    def as_stored(self, values: Sequence[bytes | None], headers: Sequence[Headers] | None) -> Sequence[bytes | None]:
+        """Values of changelog records as `restore` takes them."""
+        return with_headers(values, headers) if self.spec.headers else values
 
     def _record_cache(self, budget: RecordCacheBudget) -> RecordCache | None:
         return self._cache_over(self._below, budget, keep_reads=False)
@@ -150,15 +185,30 @@ class LayeredStore:
         """
         return self._cache is not None and self._timestamped and self._by_value and self._cache.roomy
 
-    def put_known(self, touched: Sequence[Any], updates: Mapping[Any, tuple[Any, int]]) -> None:
+    def wants_cause(self, topic: str | None) -> bool:
+        """Whether an update that a record of `topic` makes has to say its cause."""
+        budget = self._budget
+        return budget is not None and (self.causes_seen or len(topic or "") != budget.cause_bytes)
+
+    def take_in_hand(self, timestamp: int, cause: Cause | None) -> None:
+        """What is written from now on has that time and cause, unless the writer says others."""
+        self.record_timestamp = timestamp
+        self.cause = cause
+        if self._cache is not None:
+            self._cache.cause = cause
+
+    def put_known(
+        self, touched: Sequence[Any], updates: Mapping[Any, tuple[Any, int]], causes: Sequence[Cause] | None = None
+    ) -> None:
         """Set (value, time) of entries that are all `known`, while the store `holds_updates`.
 
-        `touched` are the same entries, update by update: the last update of each counts, and gives its place.
+        `touched` are the same entries, update by update, `causes` of one topic and without headers theirs: the last update
+        of each counts, and gives its place.
         """
         assert self._cache is not None, "asked of a store without a record cache"
         pairs = updates.values()
         live = list(map(_new_tuple, repeat(ValueAndTimestamp), pairs))
-        self._cache.put_known(touched, list(updates), live, list(map(_time, pairs)))
+        self._cache.put_known(touched, list(updates), live, list(map(_time, pairs)), causes)
 
     def set_flush_listener(self, listener: FlushListener, *, send_old_values: bool) -> None:
         """Who gets what the record cache lets go; never called when `cached` is false."""
@@ -287,12 +337,11 @@ class LayeredStore:
             data = self._engine.get(key)
         return None if data is None else self._layout.live(data)  # type: ignore[arg-type]  # not _ABSENT any more
 
-    def _write(self, entry: Any, value: Any, timestamp: int, headers: Any = None) -> None:
-        """A write that has passed the record cache: live, logged, and to be committed. Headers end here."""
-        del headers
-        self._keep(entry, value, timestamp, b"")
+    def _write(self, entry: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
+        """A write that has passed the record cache: live, logged, and to be committed. Its cause ends here."""
+        self._keep(entry, value, timestamp, b"", cause)
 
-    def _keep(self, entry: Any, value: Any, timestamp: int, prefix: bytes) -> None:
+    def _keep(self, entry: Any, value: Any, timestamp: int, prefix: bytes, cause: Cause | None) -> None:
         """Write under the engine key that is `prefix` and the changelog key."""
         key = self._key_bytes(entry)
         if value is None:
@@ -309,6 +358,13 @@ class LayeredStore:
             changes.keys.append(key)
             changes.values.append(data)
             changes.timestamps.append(timestamp)
+            if cause is not None and self.logs_headers:
+                self._log_headers(cause)
+
+    def _log_headers(self, cause: Cause | None) -> None:
+        """The change that was logged last has the headers of its cause."""
+        if cause is not None and cause[0] and self._changes is not None:
+            self._changes.headers_at[len(self._changes.keys) - 1] = cause[0]
 
     def _log(self, entry: Any, value: Any, timestamp: int) -> None:
         """Log a write that is not kept."""
@@ -319,20 +375,27 @@ class LayeredStore:
             changes.timestamps.append(timestamp)
 
     def _release(self, updates: Updates) -> None:
-        """Write what the record cache lets go, and forward it as columns."""
+        """Write what the record cache lets go, and forward it: as columns, or one by one, as Kafka does, where that is seen."""
         if self._listener is None:
-            for entry, value, timestamp in zip(*updates[:3], strict=True):
-                self._write(entry, value, timestamp)
+            for update in updates.rows():
+                self._write(*update)
             return
+        if not self.read_behind:
+            self._write_and_tell(self._listener, updates)
+            return
+        for index in range(len(updates.entries)):
+            self._write_and_tell(self._listener, updates.part(index, index + 1))
+
+    def _write_and_tell(self, listener: FlushListener, updates: Updates) -> None:
         kept, old_values = self._write_updates(updates)
         if kept.entries:
-            self._listener(
+            listener(
                 Flushed(
                     self._flushed_keys(kept.entries),
                     self._plain(kept.values),
                     self._plain(old_values) if self._send_old_values else old_values,
                     kept.timestamps,
-                    kept.headers if kept.headers and any(kept.headers) else None,
+                    kept.causes if kept.causes and any(kept.causes) else None,
                 )
             )
 
@@ -343,12 +406,12 @@ class LayeredStore:
         """
         keep, old_values = [], []
         send_old_values = self._send_old_values
-        for entry, value, timestamp in zip(*updates[:3], strict=True):
+        for entry, value, timestamp, cause in updates.rows():
             old = self._below(entry) if send_old_values or value is None else None
             counts = value is not None or old is not None
             keep.append(counts)
             if counts:
-                self._write(entry, value, timestamp)
+                self._write(entry, value, timestamp, cause)
                 old_values.append(old if send_old_values else None)
         return updates if all(keep) else updates.only(keep), old_values
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from state.stores import Flushed
+from state.stores import Cause, Flushed
 from streams.operators.base import Emit, OperatorContext
+from streams.operators.causes import causes_of, set_causes
 from streams.operators.columns import UNHANDLED, Output, Rows, report, rows_of
 from streams.operators.folding import IMMUTABLE, Fold, copied
 from streams.operators.held_updates import Held, put_held
@@ -27,14 +28,16 @@ LATEST = -1
 
 
 def flushed_batch(flushed: Flushed, *, old_values: bool) -> Batch:
-    """What a record cache let go, as a table's changes; no source record stands behind them."""
-    return Batch(
+    """What a record cache let go, as a table's changes, with the origin of the records that caused them, where it is known."""
+    batch = Batch(
         flushed.keys,
         flushed.new_values,
         flushed.timestamps,
-        flushed.headers and [headers or () for headers in flushed.headers],
         old_values=flushed.old_values if old_values else None,
     )
+    if flushed.causes:
+        set_causes(batch, flushed.causes)
+    return batch
 
 
 def passes_on_itself(store: Any, emit: Emit, *, old_values: bool) -> bool:
@@ -79,13 +82,13 @@ class StreamAggregate:
         """Fold a batch in, and pass the new aggregates on if no cache does."""
         if not (self._holds_updates and self._store.holds_updates):
             self._preload_all(batch.keys)
-        rows = rows_of(batch)
+        rows, causes = rows_of(batch), causes_of(self._store, batch)
         self._row = -1
         while True:
             try:
                 if self._holds_updates:
-                    self._fold_held(batch, rows)
-                self._fold_rows(batch, rows)
+                    self._fold_held(batch, rows, causes)
+                self._fold_rows(rows, causes)
                 break
             except UNHANDLED:
                 raise
@@ -101,10 +104,10 @@ class StreamAggregate:
         if None not in keys:
             self._preload(keys)
 
-    def _fold_rows(self, batch: Batch, rows: Rows) -> None:
+    def _fold_rows(self, rows: Rows, causes: list[Cause] | None) -> None:
         """Fold the rows in, until they end or user code raises; then `_row` is the one it raised for."""
         get, put, add, initial = self._lookup, self._store.put, self._fold.add, self._fold.initial
-        headers, emits, output = batch.headers, not self._cached, self._output.add
+        emits, output = not self._cached, self._output.add
         row = self._row
         try:
             for row, key, value, timestamp in rows:
@@ -115,19 +118,19 @@ class StreamAggregate:
                 old, before = (initial(), timestamp) if stored is None else stored
                 new = add(key, value, old if old.__class__ in IMMUTABLE else copied(old))
                 latest = before if before > timestamp else timestamp  # noqa: FURB136  max() is four times slower
-                code = put(key, new, latest, headers[row] if headers else None)
+                code = put(key, new, latest, causes[row] if causes else None)
                 if emits and code != NOT_PUT:
                     output(row, key, new, latest, old, latest=code is None or code == LATEST)
         finally:
             self._row = row
 
-    def _fold_held(self, batch: Batch, rows: Rows) -> None:
+    def _fold_held(self, batch: Batch, rows: Rows, causes: list[Cause] | None) -> None:
         """As `_fold_rows`, while updates of a key may replace each other here, and are put when something else happens.
 
         Something else is a key that the cache does not know yet, a deletion, or a record that is dropped or fails.
         """
         store, keys = self._store, batch.keys
-        if batch.headers or not store.holds_updates:
+        if batch.headers or batch.topics or not store.holds_updates:
             return
         known, add, initial, pure = store.known, self._fold.add, self._fold.initial, self._fold.pure
         held: Held = {}
@@ -139,13 +142,13 @@ class StreamAggregate:
             for row, key, value, timestamp in rows:
                 if key is None or value is None:
                     self._nulls += 1
-                    put_held(store, keys[first:row], held)
+                    put_held(store, keys[first:row], held, causes and causes[first:row])
                     first = row + 1
                     continue
                 stored = get(key) or known(key)
                 alone = stored is None
                 if alone:
-                    put_held(store, keys[first:row], held)
+                    put_held(store, keys[first:row], held, causes and causes[first:row])
                     first = row
                     if not preloaded:
                         preloaded = True
@@ -157,15 +160,16 @@ class StreamAggregate:
                 if not alone and new is not None:
                     held[key] = new, latest
                     continue
-                put_held(store, keys[first:row], held)
+                put_held(store, keys[first:row], held, causes and causes[first:row])
                 first = row + 1
-                store.put(key, new, latest)
+                store.put(key, new, latest, causes[row] if causes else None)
                 if not store.holds_updates:
                     return
             stop = row + 1
         finally:
             self._row = row
-            put_held(store, keys[first : max(stop, row)], held)
+            stop = max(stop, row)
+            put_held(store, keys[first:stop], held, causes and causes[first:stop])
 
     def close(self) -> None:
         """Nothing is held."""

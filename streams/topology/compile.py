@@ -29,7 +29,7 @@ from streams.serdes.primitives import BYTES
 from streams.topology.interleaving import joined_pair
 from streams.topology.join_makers import JOIN_MAKERS, make_foreign_key_sink
 from streams.topology.making import Making
-from streams.topology.meeting import meets, reachable
+from streams.topology.meeting import causes_seen, meets, reachable, read_behind
 from streams.topology.nodes import ProcessorNode, Role, SinkNode, SourceNode, SubTopology
 from streams.topology.operator_makers import MAKERS
 from streams.topology.topology import Topology
@@ -58,7 +58,8 @@ class TaskProgram(Struct, frozen=True):
     """What a task runs. `stores` in the order of registration; `changelog_topics` by store, full names.
 
     `interleaved` may run the records of its two sources together. `paced` are users' processors that say how many
-    records they can do in a moment (`records_at_once`).
+    records they can do in a moment (`records_at_once`). `read_behind` are the stores that are looked into behind the
+    node that fills them, `causes_seen` those behind which somebody can tell what record an update came from.
     """
 
     sources: tuple[SourceProgram, ...]
@@ -68,6 +69,8 @@ class TaskProgram(Struct, frozen=True):
     context: OperatorContext
     interleaved: InterleavedJoin | None = None
     paced: tuple[Any, ...] = ()
+    read_behind: frozenset[str] = frozenset()
+    causes_seen: frozenset[str] = frozenset()
 
     def records_at_once(self, limit: int) -> int:
         """How many records to process before looking up again."""
@@ -76,6 +79,9 @@ class TaskProgram(Struct, frozen=True):
 
     def init(self) -> None:
         """Init the operators, parents first, when the stores are open and restored."""
+        for spec in self.stores:
+            store = self.context.store(spec.name)
+            store.read_behind, store.causes_seen = spec.name in self.read_behind, spec.name in self.causes_seen
         for operator in self.operators:
             operator.init(self.context)
 
@@ -99,6 +105,7 @@ def compile_task(
     """
     parts = tuple(subtopologies)
     stores = tuple(spec for part in parts for spec in part.stores)
+    nodes = {name: topology.nodes[name] for part in parts for name in part.nodes}
     compiler = _Compiler(topology, context, {name for part in parts for name in part.nodes}, topics, observer)
     sources = tuple(compiler.source(source) for part in parts for source in part.sources)
     return TaskProgram(
@@ -106,6 +113,8 @@ def compile_task(
         operators=compiler.operators(),
         interleaved=compiler.interleaved(sources),
         paced=compiler.paced(),
+        read_behind=read_behind(nodes),
+        causes_seen=causes_seen(nodes),
         stores=stores,
         changelog_topics={store: topic for part in parts for store, topic in part.changelogs.items()},
         context=context,
