@@ -25,7 +25,7 @@ from examples.taxi.layouts import TripsError
 from streams import App, Connection, Record, Records
 
 CHUNK = 500
-AHEAD = 10_000
+AHEAD = 4_000
 """Trips that may be on their way at a time."""
 SECONDS_BETWEEN_LOOKS = 0.01
 SECONDS_BETWEEN_MEASURES = 0.05

@@ -37,8 +37,10 @@ def open_source(path: Path) -> Source:
 
 
 def _has_header(path: Path) -> bool:
+    """Whether the first line names the commission's columns; the challenge's own, which it should lack, are told of there."""
     with path.open("rb") as file:
-        return is_header(file.readline(4096).decode("utf-8-sig", errors="replace"))
+        line = file.readline(4096).decode("utf-8-sig", errors="replace")
+    return is_header(line) and not trip_file.is_header(line.split(","))
 
 
 class Fleet:

@@ -16,6 +16,7 @@ from examples.taxi.debs.source import Fleet, open_source
 from examples.taxi.debs.trip_file import trips
 from examples.taxi.zones import NUMBERS
 from streams.testing import TopologyTestDriver
+from tests.examples.taxi.debs import hostile
 from tests.examples.taxi.debs.recomputation import answers, answers_to, written, zone_trips
 
 SHARED = Path(__file__).parents[5] / "shared" / "data"
@@ -183,6 +184,12 @@ def test_generated_trips_come_to_the_recomputed_lists(tmp_path: Path, query: int
     )
     assert len(found) > 100
     assert list(written(tmp_path / "out.csv")) == list(answers(tmp_path / "trips.csv", query))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_hostile_files_come_to_the_recomputed_lists(tmp_path: Path, seed: int) -> None:
+    """Borders, ties, equal times, odd money and odd lines; `python -m tests.examples.taxi.debs.hostile` tries many."""
+    assert hostile.problem(tmp_path, seed) == ""
 
 
 @pytest.mark.parametrize("query", [1, 2])
