@@ -18,7 +18,7 @@ from streams.processor import BatchProcessor, Processor, RecordMetadata
 from streams.record import Batch, Headers, Record
 from streams.retrying import Retrying
 
-__all__ = ["BatchProcess", "Process", "Stores", "takes_batches"]
+__all__ = ["BatchProcess", "Process", "Stores", "runs_ahead", "takes_batches"]
 
 
 class Stores(NamedTuple):
@@ -31,6 +31,11 @@ class Stores(NamedTuple):
 def takes_batches(processor: Any) -> bool:
     """Whether a user's processor takes whole batches."""
     return hasattr(processor, "process_batch")
+
+
+def runs_ahead(processor: Any) -> bool:
+    """Whether a processor can run records before they are processed (`AheadProcessor`)."""
+    return hasattr(processor, "begin")
 
 
 class NodeContext:
