@@ -38,17 +38,17 @@ class LiveValues(dict[Any, Any]):
     `limit` is how many it may hold: the older half goes when a load would exceed it. Nothing is lost by that.
     """
 
-    __slots__ = ("_load", "limit")
+    __slots__ = ("limit", "load")
 
     def __init__(self, load: Callable[[Any], Any], limit: int) -> None:
         super().__init__()
-        self._load = load
+        self.load = load
         self.limit = limit
 
     def __missing__(self, entry: Any) -> Any:
         if len(self) >= self.limit:
             self.shrink(self.limit // 2)
-        value = self[entry] = self._load(entry)
+        value = self[entry] = self.load(entry)
         return value
 
     def shrink(self, count: int) -> None:

@@ -21,6 +21,7 @@ from state.merged_reads import merged
 from state.stores import Cause, ChangelogWriter, StoreSpec, ValueAndTimestamp
 
 _new_tuple = tuple.__new__
+_ABSENT: Any = object()
 
 FEW = 8
 """Below this many keys, looking them up at once saves nothing."""
@@ -49,6 +50,12 @@ class _KeyValueLayers(LayeredStore):
         else:
             self.get = lambda key: read(identity(key))
             self.lookup = lambda key: front[identity(key)]
+
+    def look(self, key: Any) -> Any:
+        """`get` for other threads, while the store's own writes: what is loaded is not kept."""
+        entry = self._identity(key)
+        found = self._live.get(entry, _ABSENT)
+        return self._load(entry) if found is _ABSENT else found
 
     def look_before_puts(self) -> None:
         """Have each put read what it replaces first, for what that does to a record cache with little room."""
@@ -82,8 +89,9 @@ class _KeyValueLayers(LayeredStore):
     def _load(self, entry: Any) -> Any:
         """As for all stores; on its own because the first touch of every key comes this way."""
         key = self._layout.key_bytes(entry)
-        uncommitted = self._uncommitted
-        data = uncommitted[key] if uncommitted and key in uncommitted else self._engine.get(key)
+        data = self._uncommitted.get(key, _ABSENT)
+        if data is _ABSENT:
+            data = self._engine.get(key)
         return None if data is None else self._layout.live(data)
 
     def _write_updates(self, updates: Updates) -> tuple[Updates, list[Any]]:
@@ -129,8 +137,7 @@ class _KeyValueLayers(LayeredStore):
 
     def approximate_num_entries(self) -> int:
         """Roughly how many keys there are; deleted and overwritten ones may count for a while."""
-        self._check_open()
-        return self._engine.approximate_count() + len(self._uncommitted)
+        return self.rough_count()
 
     def range(self, start: Any, end: Any) -> Iterator[tuple[Any, Any]]:
         """(key, value) with start <= key <= end by bytes; None is open."""

@@ -13,10 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice, repeat
 from operator import itemgetter
+from threading import Lock
 from typing import Any, Self
 
 from msgspec.structs import replace
 
+from state.aside import Beneath, Collected, reader
 from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates, any_none
 from state.changelog import Changes
 from state.engine import Engine, KeyRange
@@ -42,7 +44,7 @@ LIVE_ENTRIES = 100_000
 _LIVE_BYTES = 48 << 20
 ENTRY_BYTES = 250
 _SAMPLE = 16
-_ABSENT = object()
+_ABSENT: Any = object()
 _new_tuple = tuple.__new__
 _time = itemgetter(1)
 
@@ -94,6 +96,8 @@ class LayeredStore:
         """Whether those who are told of flushes look into this store then: they must not see what is not its turn yet."""
         self.causes_seen = False
         """Whether those who are told of flushes can tell what record caused an update."""
+        self._guard = Lock()
+        """Held while bytes move or a scan of them begins: stores beside this one scan from other threads."""
         self._cache = self._record_cache(cache) if cache is not None and spec.cached else None
         self.cached = self._cache is not None
         self._budget = cache if self.cached else None
@@ -235,11 +239,12 @@ class LayeredStore:
         if position is not None and position != self._position:
             metadata[POSITION] = packed_number(position)
         dropped = self._dropped()
-        if self._uncommitted or metadata or dropped:
-            self._engine.write(self._uncommitted, metadata=metadata, dropped=dropped)
-        self._position = self._position if position is None else position
-        self._bound_live_values()
-        self._uncommitted.clear()
+        with self._guard:
+            if self._uncommitted or metadata or dropped:
+                self._engine.write(self._uncommitted, metadata=metadata, dropped=dropped)
+            self._position = self._position if position is None else position
+            self._bound_live_values()
+            self._uncommitted.clear()
 
     def _bound_live_values(self) -> None:
         """Fit the number of live values to the size of what was just written."""
@@ -255,7 +260,8 @@ class LayeredStore:
             self._cache.clear()
         if self._changes is not None:
             self._changes.clear()
-        self._uncommitted.clear()
+        with self._guard:
+            self._uncommitted.clear()
         self._live.clear()
 
     def restore(
@@ -278,13 +284,67 @@ class LayeredStore:
         view._is_view = True
         return view
 
+    # What stores beside this one call
+
+    def aside(self) -> Self:
+        """A store of the same kind beside this one; see `state.aside`. Not of stores with a cache, duplicates or bounds."""
+        spec = self.spec
+        simple = not (self.cached or spec.retain_duplicates or spec.max_entries)
+        assert simple, "it is more than its bytes"
+        spec = replace(spec, cached=False, logged=True, changelog_headers=())
+        beside = type(self)(spec, Beneath(self), Collected(), None)
+        beside._is_view = True
+        beside._live.load = reader(self._live, beside._load, timestamped=self._timestamped)
+        return beside
+
+    def take_in(self, beside: Self) -> None:
+        """Write what was written to a store beside this one, which is of no use any more."""
+        assert beside._changes is not None, "it collects changes"
+        changes = beside._changes
+        if not changes.keys:
+            return
+        uncommitted = self._restored(changes.keys, changes.values, changes.timestamps)
+        self._uncommitted.update(uncommitted)
+        self._live.update(beside._live)
+        if self._changes is not None:
+            self._changes.keys += changes.keys
+            self._changes.values += changes.values
+            self._changes.timestamps += changes.timestamps
+
+    def lies_beside(self, store: Any) -> bool:
+        """Whether this store lies beside that one."""
+        return isinstance(self._engine, Beneath) and self._engine.below is store
+
+    def bytes_of(self, key: bytes) -> bytes | None:
+        """The bytes under an engine key, uncommitted ones included; from any thread. Raises: StoreClosed."""
+        data: bytes | None = self._uncommitted.get(key, _ABSENT)
+        if data is _ABSENT:
+            self._check_open()
+            data = self._engine.get(key)
+        return data
+
+    def piece(self, start: bytes | None, end: bytes | None, *, reverse: bool, count: int) -> list[tuple[bytes, bytes]]:
+        """The first `count` entries of a scan, by engine keys; from any thread. Raises: StoreClosed."""
+        with self._guard:
+            return list(islice(self._merged(start, end, reverse=reverse), count))
+
+    def rough_count(self) -> int:
+        """Roughly how many entries there are; deleted and overwritten ones may count for a while. Raises: StoreClosed."""
+        self._check_open()
+        return self._engine.approximate_count() + len(self._uncommitted)
+
+    def number(self, key: bytes) -> bytes | None:
+        """Metadata as the next commit would write it."""
+        return self._metadata().get(key) or self._engine.metadata(key)
+
     def close(self) -> None:
         """Close without a commit."""
         assert not self._is_view, "views are dropped, not closed"
         if not self._closed:
             self.discard()
-            self._closed = True
-            self._engine.close()
+            with self._guard:
+                self._closed = True
+                self._engine.close()
 
     def hand_over(self) -> Engine:
         """Close without a commit, but leave the engine open: another store of the same kind goes on with it."""
@@ -330,12 +390,8 @@ class LayeredStore:
         return self._live[entry]
 
     def _load(self, entry: Any) -> Any:
-        key = self._engine_key(entry, self._layout.key_bytes(entry))
-        data = self._uncommitted.get(key, _ABSENT) if self._uncommitted else _ABSENT
-        if data is _ABSENT:
-            self._check_open()
-            data = self._engine.get(key)
-        return None if data is None else self._layout.live(data)  # type: ignore[arg-type]  # not _ABSENT any more
+        data = self.bytes_of(self._engine_key(entry, self._layout.key_bytes(entry)))
+        return None if data is None else self._layout.live(data)
 
     def _write(self, entry: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
         """A write that has passed the record cache: live, logged, and to be committed. Its cause ends here."""
@@ -421,6 +477,11 @@ class LayeredStore:
 
     def _scan(self, start: bytes | None, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """Engine keys and values with start <= key < end as of now, uncommitted ones included."""
+        with self._guard:
+            return self._merged(start, end, reverse=reverse)
+
+    def _merged(self, start: bytes | None, end: bytes | None, *, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
+        """A scan, under the guard."""
         self._check_open()
         return overlay(
             self._uncommitted.entries(start, end, reverse=reverse) if self._uncommitted else [],

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, Self
 
 from state.cache import RecordCache, RecordCacheBudget
 from state.engine import Engine, KeyRange
@@ -206,6 +206,14 @@ class TimedStore(LayeredStore):
         """Forget what changed since the last commit, stream time included."""
         super().discard()
         self._segments.reset(self._committed_time)
+        self._timelines = None
+
+    def take_in(self, beside: Self) -> None:
+        """As for all stores; the time moves up to the latest entry, and what expires by that goes."""
+        before = self._segments.oldest_kept
+        super().take_in(beside)
+        if self._segments.oldest_kept != before:
+            self._uncommitted.discard_range(None, self._segments.expired_before())
         self._timelines = None
 
     def _has_expired(self) -> bool:

@@ -20,7 +20,7 @@ from streams.processor import BatchProcessor, Processor, RecordMetadata
 from streams.record import Batch, Headers, Record
 from streams.retrying import Retrying
 
-__all__ = ["BatchProcess", "Process", "Stores", "takes_batches"]
+__all__ = ["BatchProcess", "Process", "Stores", "runs_ahead", "takes_batches"]
 
 
 InHand = tuple[Record | None, list[tuple[int, Cause | None]]]
@@ -37,6 +37,11 @@ class Stores(NamedTuple):
 def takes_batches(processor: Any) -> bool:
     """Whether a user's processor takes whole batches."""
     return hasattr(processor, "process_batch")
+
+
+def runs_ahead(processor: Any) -> bool:
+    """Whether a processor can run records before they are processed (`AheadProcessor`)."""
+    return hasattr(processor, "begin")
 
 
 class NodeContext:

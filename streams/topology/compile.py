@@ -20,7 +20,7 @@ from streams.operators.base import Emit, Operator, OperatorContext
 from streams.operators.columns import each_alone, fan_out
 from streams.operators.interleaved_join import InterleavedJoin, Side
 from streams.operators.observing import Observer
-from streams.operators.process import takes_batches
+from streams.operators.process import runs_ahead, takes_batches
 from streams.operators.sink import RecordSink, choosing_sink, sink
 from streams.operators.source import Decode, source_decoder
 from streams.operators.stream_join import JoinWindow, StreamJoinSide
@@ -43,7 +43,7 @@ class SourceProgram(Struct, frozen=True):
     """One source node: what reads its records, and what runs them through all that follows.
 
     `topics` are full names. `one_by_one`: `process` wants batches of one record. `ahead` are processors right behind it that
-    can run its records before they are processed.
+    can run its records before they are processed, `ahead_stores` the stores that these use.
     """
 
     node: str
@@ -52,6 +52,7 @@ class SourceProgram(Struct, frozen=True):
     deserialize: Decode
     process: Emit
     ahead: tuple[AheadProcessor, ...] = ()
+    ahead_stores: tuple[str, ...] = ()
 
 
 class TaskProgram(Struct, frozen=True):
@@ -169,19 +170,30 @@ class _Compiler:
         process = self._after(node.name, node.children)
         if self._observer is not None:
             process = self._observer.source(node.name, topics, process)
+        ahead = self._ahead(node)
         return SourceProgram(
             node=node.name,
             topics=topics,
             one_by_one=node.name in self._one_by_one,
             deserialize=decode,
             process=process,
-            ahead=self._ahead(node),
+            ahead=tuple(self._making.processors[each.name] for each in ahead),
+            ahead_stores=tuple(dict.fromkeys(store for each in ahead for store in each.stores)),
         )
 
-    def _ahead(self, node: SourceNode) -> tuple[AheadProcessor, ...]:
-        """The processors right behind a source that can run its records ahead."""
-        behind: list[Any] = [self._making.processors.get(child) for child in node.children]
-        return tuple(each for each in behind if getattr(each, "ahead", False))
+    def _ahead(self, node: SourceNode) -> tuple[ProcessorNode, ...]:
+        """The nodes right behind a source whose processors can run its records ahead.
+
+        Not those with stores that somebody may write to meanwhile: who is not right behind a source may be run by a flush.
+        """
+        nodes = self._topology.nodes
+        behind = [nodes[child] for child in node.children if runs_ahead(self._making.processors.get(child))]
+        return tuple(each for each in behind if isinstance(each, ProcessorNode) and self._has_its_stores_alone(each))
+
+    def _has_its_stores_alone(self, node: ProcessorNode) -> bool:
+        nodes, stores = self._topology.nodes, {*node.stores}
+        users = [each for each in nodes.values() if isinstance(each, ProcessorNode) and stores & {*each.stores}]
+        return all(isinstance(nodes[parent], SourceNode) for user in users for parent in user.parents)
 
     def _never_reads_values(self, node: SourceNode) -> bool:
         """Whether values may stay bytes: they are our own, on a repartition topic, and all that follows is counting.
