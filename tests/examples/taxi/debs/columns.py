@@ -111,13 +111,13 @@ def ten_areas(trips: Trips, place: int) -> Key:
     return tuple(zip(areas[best].tolist(), taxis[best].tolist(), medians[best].tolist(), strict=True))
 
 
-def answers(path: Path, query: int, home: Path | None = None) -> Iterator[list[Any]]:
-    """As `recomputation.answers`; by parts, which are kept in `home`, so that it goes on where it was stopped."""
+def answers(path: Path, query: int, home: Path | None = None, size: int = PART) -> Iterator[list[Any]]:
+    """As `recomputation.answers`; by parts of `size` trips, kept in `home`, so that it goes on where it was stopped."""
     trips = read(path, query)
-    for begin in range(0, len(trips.taxi), PART):
+    for begin in range(0, len(trips.taxi), size):
         kept = home / f"expected-{query}-{begin:08}.json" if home else None
         if kept is None or not kept.exists():
-            part = list(_lists(trips, query, begin, min(begin + PART, len(trips.taxi))))
+            part = list(_lists(trips, query, begin, min(begin + size, len(trips.taxi))))
             if kept is not None:
                 partial = kept.with_suffix(".partial")
                 partial.write_bytes(msgspec.json.encode(part))
