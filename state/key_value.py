@@ -116,8 +116,8 @@ class _KeyValueLayers(LayeredStore):
         self._uncommitted.update(zip(keys, self._stored_column(values, timestamps), strict=True))
         if changes is not None:
             if self.logs_headers and updates.causes:
-                told = enumerate(updates.causes, len(changes.keys))
-                changes.headers_at.update((at, cause[0]) for at, cause in told if cause)
+                told = enumerate(zip(live, updates.causes, strict=True), len(changes.keys))
+                changes.headers_at.update((at, cause[0]) for at, (value, cause) in told if cause and value is None)
             changes.keys += keys
             changes.values += values
             changes.timestamps += timestamps

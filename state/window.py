@@ -60,7 +60,7 @@ class SegmentedWindowStore(TimedStore):
         self._sequence = (self._sequence + 1) & SEQUENCE_MASK
         self._log((self._identity(key), start_ms, self._sequence), None, start_ms if timestamp < 0 else timestamp)
         if self.logs_headers:
-            self._log_headers(cause)
+            self._log_headers(None, cause)
 
     def put_known(
         self, touched: Sequence[Any], updates: Mapping[Any, tuple[Any, int]], causes: Sequence[Cause] | None = None

@@ -92,7 +92,7 @@ class StreamsConfig:
     dsl_store_format: str = setting(
         "DEFAULT",
         "The format of the stores of tables and aggregates, `HEADERS` or `DEFAULT`. As of Kafka Streams 4.3 none of them "
-        "writes headers into either, so all that can be told is a byte per entry in the record cache, and that results "
+        "writes headers into either, so all that can be told is a byte per entry in the record cache, headers of logged deletions, and that results "
         "out of cached sessions have no headers. Processors' stores say `headers=True` themselves.",
         choices=("DEFAULT", "HEADERS"),
     )
