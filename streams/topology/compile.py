@@ -155,7 +155,15 @@ class _Compiler:
         if self._observer is None and self._never_reads_values(node):
             value = BYTES
         timestamp = node.timestamp or (None if node.internal else topology.default_timestamp)
-        decode = source_decoder(self._context, node.name, key, value, timestamp, changes=carries_changes(node))
+        decode = source_decoder(
+            self._context,
+            node.name,
+            key,
+            value,
+            timestamp,
+            changes=carries_changes(node),
+            keeps_bytes=self._keeps_bytes(node, value),
+        )
         topics = tuple(topology.full_name(topic) for topic in node.topics) or self._matching(node.pattern)
         process = self._after(node.name, node.children)
         if self._observer is not None:
@@ -188,6 +196,19 @@ class _Compiler:
             and not child.node.table
             for child in children
         )
+
+    def _keeps_bytes(self, node: SourceNode, value: Serde[Any]) -> bool:
+        """Whether what is read of a source may be written as it is, somewhere."""
+        reached = filter(self._writes_as_read, reachable(self._topology.nodes, node.name))
+        return any(cast("SinkNode", self._topology.nodes[name]).serdes.value is value for name in reached)
+
+    def _writes_as_read(self, name: str) -> bool:
+        """Whether a node writes to a repartition topic whose values are never read: then nobody need write them anew."""
+        node = self._topology.nodes[name]
+        if not isinstance(node, SinkNode) or node.role is not Role.REPARTITION_SINK or carries_changes(node):
+            return False
+        readers = [each for each in self._topology.nodes.values() if isinstance(each, SourceNode) and each.internal]
+        return all(self._never_reads_values(reader) for reader in readers if node.topic in reader.topics)
 
     def _matching(self, pattern: str | None) -> tuple[str, ...]:
         return tuple(topic for topic in self._topics if pattern and re.fullmatch(pattern, topic))
@@ -271,7 +292,15 @@ class _Compiler:
             assert node.topic is not None, "foreign-key joins have topics of their own"
             return make_foreign_key_sink(self._making, node, self._topology.full_name(node.topic))
         key, value = serdes_of(node)
-        writer = RecordSink(self._context, node.name, key, value, node.partitioner, changes=carries_changes(node))
+        writer = RecordSink(
+            self._context,
+            node.name,
+            key,
+            value,
+            node.partitioner,
+            changes=carries_changes(node),
+            as_read=self._writes_as_read(node.name),
+        )
         if node.chooser is not None:
             return choosing_sink(self._context, node.name, writer, node.chooser)
         assert node.topic is not None, "a sink has a topic or a chooser"
