@@ -19,6 +19,8 @@ from itertools import compress, islice, repeat
 from operator import is_
 from typing import Any, NamedTuple
 
+from state.stores import ValueAndTimestamp
+
 _ABSENT = object()
 _RELEASED_AT_ONCE = 4_096  # columns that fit a processor's cache
 _LARGE_BYTES = 64 * 1024
@@ -26,6 +28,7 @@ _SEVERAL = -1  # lengths of topics' names
 _UNMEASURED = 4_096
 _UNPLACED = 65_536
 _GROWTH_BYTES = 1_024
+_new_tuple = tuple.__new__
 _OVERHEAD = 24 + 21  # Kafka: three references of a list node; dirty flag 1, timestamp 8, offset 8, partition 4
 
 
@@ -57,21 +60,20 @@ class LiveValues(dict[Any, Any]):
 class RecordCacheBudget:
     """Bytes that the record caches of a worker may hold together (`statestore_cache_max_bytes`)."""
 
-    __slots__ = ("_roomy_bytes", "cause_bytes", "max_bytes", "roomy", "used")
+    __slots__ = ("cause_bytes", "max_bytes", "roomy_bytes", "used")
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.used = 0
-        self._roomy_bytes = max_bytes // 2 if max_bytes >= _LARGE_BYTES else -1
-        self.roomy = self._roomy_bytes >= 0
-        """The budget is large, and at most half of it is used."""
+        self.roomy_bytes = max_bytes // 2 if max_bytes >= _LARGE_BYTES else -1
+        """While no more than this is used, evictions are far away; a small budget never is as empty as that."""
         self.cause_bytes = 0
         """The length of the name of the topic whose records are processed: every update counts it, as in Kafka."""
 
-    def add(self, size: int) -> None:
-        """Count bytes that came, or went when negative."""
-        self.used += size
-        self.roomy = self.used <= self._roomy_bytes
+    @property
+    def roomy(self) -> bool:
+        """The budget is large, and at most half of it is used."""
+        return self.used <= self.roomy_bytes
 
 
 class CachedEntries(OrderedDict[Any, Any]):
@@ -103,6 +105,12 @@ class Updates(NamedTuple):
         entries, values, timestamps = (list(compress(column, keep)) for column in self[:3])
         return Updates(entries, values, timestamps, self.headers and list(compress(self.headers, keep)))
 
+
+Row = tuple[int, Any, Any, int]
+"""(index, entry key or None, value or None, time) of a record to fold in."""
+
+Add = Callable[[Any, Any, Any], Any]
+"""add(entry key, a record's value, the value so far) -> the new value, or None"""
 
 Release = Callable[[Updates], None]
 """Takes what a record cache lets go."""
@@ -196,7 +204,7 @@ class RecordCache:
             self._place_known()
         if (
             self._cause_bytes == budget.cause_bytes
-            and budget.roomy
+            and budget.used <= budget.roomy_bytes
             and value is not None
             and not headers
             and entries.get(entry) is not None
@@ -228,6 +236,70 @@ class RecordCache:
         else:
             self._place(entry, value, size)
 
+    def fold(self, rows: Iterable[Row], initial: Callable[[], Any], add: Add, kind: type) -> Row | None:
+        """Replace (value, time) of each row's entry by (add(entry, the row's value, value), the later time).
+
+        The same as `entries[entry]` and `put`, in one loop, for caches whose values are of `kind`, immutable, and all of
+        one length. A row without an entry or a value is not taken: it ends the loop, and is the answer.
+        Raises: what `add` raises, or the serde, when the rows up to this one are taken.
+        """
+        entries, dirty, sizes, read, budget = self.entries, self._dirty, self._sizes, self._read, self._budget
+        below, size_of, most = self._below, self._size, budget.max_bytes
+        if self._unplaced:
+            self._place_known()
+        for row in rows:
+            _, entry, value, time = row
+            if entry is None or value is None:
+                return row
+            stored, size = entries.get(entry, _ABSENT), 0
+            known, fresh = stored is not _ABSENT, stored is _ABSENT
+            if fresh and (stored := below(entry)) is not None:
+                size = size_of(entry, stored) + _OVERHEAD
+                if budget.used + size > most and not self._drop_clean(most - size):
+                    self.read(entry)
+                    fresh = False
+            old, before = (initial(), time) if stored is None else stored
+            new = add(entry, value, old)
+            latest = before if before > time else time  # noqa: FURB136  max() is four times slower
+            live = None if new is None else _new_tuple(ValueAndTimestamp, (new, latest))
+            alike = new.__class__ is kind and self._cause_bytes == budget.cause_bytes and budget.used <= most
+            if fresh and alike:
+                size = (size or size_of(entry, live) + _OVERHEAD) + self._cause_bytes
+                dirty[entry] = latest
+                entries[entry] = live
+                sizes[entry] = size
+                self._bytes += size
+                budget.used += size
+                if budget.used > most:
+                    self._evict_excess()
+            elif known and alike and stored is not None and entry not in read:
+                dirty.pop(entry, None)
+                dirty[entry] = latest
+                entries[entry] = live
+                entries.move_to_end(entry)
+            else:
+                if fresh and size:
+                    self.read(entry)
+                self.put(entry, live, latest, None)
+        return None
+
+    def _drop_clean(self, used: int) -> bool:
+        """Drop what was used least recently until no more than `used` is; False when a dirty one, or nothing, is left."""
+        entries, dirty, budget = self.entries, self._dirty, self._budget
+        while budget.used > used:
+            if not entries:
+                return False
+            entry, value = entries.popitem(last=False)
+            if entry in dirty:
+                entries[entry] = value
+                entries.move_to_end(entry, last=False)
+                return False
+            size = self._sizes.pop(entry)
+            self._bytes -= size
+            budget.used -= size
+            self._read.discard(entry)
+        return True
+
     def _note_measured(self, entry: Any, headers: Any) -> None:
         """Keep what is known of sizes true of a cache that gets a measured entry."""
         cause_bytes = self._budget.cause_bytes
@@ -258,7 +330,7 @@ class RecordCache:
             sizes.update(zip(measured, counted, strict=True))
         self._unmeasured.clear()
         self._bytes += more
-        self._budget.add(more)
+        self._budget.used += more
         self._cause_bytes = self._budget.cause_bytes
 
     def _size_if_any(self, entry: Any, value: Any) -> list[int]:
@@ -318,40 +390,39 @@ class RecordCache:
         entries[entry] = value
         entries.move_to_end(entry)
         budget = self._budget
-        budget.add(more)
+        budget.used += more
         if budget.used > budget.max_bytes:
             self._evict_excess()
 
     def _evict_excess(self) -> None:
-        """Evict from this cache while the budget is exceeded.
+        """Drop the least recently used while the budget is exceeded; with a dirty one everything dirty goes, it first.
 
         As in Kafka the budget hears of an eviction only after everything that it set off, which may read and write here.
         """
         entries, budget = self.entries, self._budget
         if self._unmeasured:
             self._measure()
-        while budget.used > budget.max_bytes and entries:
-            before = self._bytes
-            self._evict()
-            budget.add(self._bytes - before)
-
-    def _evict(self) -> None:
-        """Drop the least recently used; if it is dirty, everything dirty goes, it first, as in Kafka."""
         if self._unplaced:
             self._place_known()
-        entry, value = self.entries.popitem(last=False)
-        self._bytes -= self._sizes.pop(entry)
-        self._read.discard(entry)
-        if entry in self._dirty:
-            time, headers = self._dirty.pop(entry), self._headers.pop(entry, None)
-            self._let_go(Updates([entry], [value], [time], [headers] if headers else None))
+        sizes, read, dirty = self._sizes, self._read, self._dirty
+        while budget.used > budget.max_bytes and entries:
+            entry, value = entries.popitem(last=False)
+            size = sizes.pop(entry)
+            self._bytes -= size
+            read.discard(entry)
+            if entry in dirty:
+                before = self._bytes
+                time, headers = dirty.pop(entry), self._headers.pop(entry, None)
+                self._let_go(Updates([entry], [value], [time], [headers] if headers else None))
+                size += before - self._bytes
+            budget.used -= size
 
     def flush(self) -> None:
         """Let go of everything dirty."""
         if self.dirty:
             before = self._bytes
             self._let_go(Updates([], [], [], None))
-            self._budget.add(self._bytes - before)
+            self._budget.used += self._bytes - before
 
     def _let_go(self, evicted: Updates) -> None:
         cached, dirty, headers = self.entries, self.dirty, None
@@ -382,7 +453,7 @@ class RecordCache:
         self._unplaced.clear()
         self._unplaced_times.clear()
         self._headers.clear()
-        self._budget.add(-self._bytes)
+        self._budget.used -= self._bytes
         self._bytes = 0
         self._sizes.clear()
         self._read.clear()

@@ -61,7 +61,8 @@ class KeyPartitioner:
     """Partitions of keys; the hashes of the first `remember` keys are remembered.
 
     Columns with other keys are hashed anew each time, which costs half as much again as looking them up: ids that come
-    once, or a very large population of keys, are not worth the memory.
+    once, or a very large population of keys, are not worth the memory. After the first column that did not fit no more
+    are remembered, so that nobody looks for room again and again.
     """
 
     def __init__(self, remember: int = 50_000) -> None:
@@ -87,6 +88,7 @@ class KeyPartitioner:
             return False
         unknown = set(keys).difference(self._hashes)
         if len(unknown) > room:
+            self._remember = 0
             return False
         self._hashes.update(_hashed(unknown))
         return True
