@@ -7,7 +7,7 @@ store as it was when the range was asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import compress
+from itertools import compress, filterfalse
 from operator import add
 from typing import Any, cast
 
@@ -56,9 +56,9 @@ class _KeyValueLayers(LayeredStore):
 
     def preload(self, keys: Iterable[Any]) -> None:
         """Look up at once those of the keys that are not in memory: half the price of one by one. Nobody can tell."""
-        live, cached = self._live, () if self._cache is None else self._cache.entries
-        entries = keys if self._by_value else map(self._identity, keys)
-        missing = [entry for entry in dict.fromkeys(entries) if entry not in cached and entry not in live]
+        live = self._live
+        entries = filterfalse(live.__contains__, dict.fromkeys(keys if self._by_value else map(self._identity, keys)))
+        missing = list(entries if self._cache is None else filterfalse(self._cache.entries.__contains__, entries))
         if len(missing) < FEW or len(live) + len(missing) > live.limit:
             return
         self._check_open()

@@ -8,6 +8,7 @@ cache the operator only puts, and results come out of the cache's flush. Source:
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import chain
 from operator import length_hint
 from typing import Any
@@ -26,6 +27,10 @@ NOT_PUT = -(2**63)
 
 LATEST = -1
 """What it returns for the newest version of its key."""
+
+
+SAMPLE = 128
+"""Keys that tell how often keys come again within a batch."""
 
 
 def flushed_batch(flushed: Flushed, *, old_values: bool) -> Batch:
@@ -55,6 +60,14 @@ def not_at_once(_keys: list[Any]) -> None:
     """Of stores that look keys up one by one."""
 
 
+def mostly_differ(keys: list[Any]) -> bool:
+    """Whether few of the keys come again, as a look at some of them tells: then it does not pay to hold updates back."""
+    try:
+        return len(set(keys[:SAMPLE])) > SAMPLE * 3 // 4
+    except TypeError:  # the fold finds the key to blame
+        return False
+
+
 class StreamAggregate:
     """Folds a stream's records by key into a table."""
 
@@ -80,14 +93,15 @@ class StreamAggregate:
 
     def process(self, batch: Batch) -> None:
         """Fold a batch in, and pass the new aggregates on if no cache does."""
-        if not (self._holds_updates and self._store.holds_updates):
+        holds = self._holds_updates and self._store.holds_updates and not (self._folds and mostly_differ(batch.keys))
+        if not holds:
             self._preload_all(batch.keys)
         indices = iter(range(len(batch)))
         rows: Rows = zip(indices, batch.keys, batch.values, batch.timestamps, strict=True)
         self._row = -1
         while True:
             try:
-                if self._holds_updates:
+                if holds:
                     self._fold_held(batch, rows)
                 self._fold_rows(batch, rows)
                 break
@@ -104,7 +118,8 @@ class StreamAggregate:
 
     def _preload_all(self, keys: list[Any]) -> None:
         if None not in keys:
-            self._preload(keys)
+            with suppress(TypeError):  # the fold finds the key to blame
+                self._preload(keys)
 
     def _fold_rows(self, batch: Batch, rows: Rows) -> None:
         """Fold the rows in, until they end or user code raises."""
