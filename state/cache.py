@@ -160,8 +160,10 @@ class RecordCache:
         """What each put counts for its cause: all that are here, without headers (one length), or the unmeasured ones."""
         self._read: set[Any] = set()
         """Entries that were read and not put since, and so count no cause; known when values are of one length."""
-        self._unmeasured: list[Any] = []
-        """Entries of updates that were not measured yet; kept when values are of several lengths."""
+        self._unmeasured: dict[Any, None] = {}
+        """Entries with updates that were not measured yet; kept when values are of several lengths."""
+        self._skipped = 0
+        """How many updates these are."""
         self.looks_first = False
         """Whether those who put look at the entry first, as Kafka's tables do: what they read is kept, and needs room."""
         self._may_skip = 1 if fixed_size else min(_UNMEASURED, budget.max_bytes // 2 // _GROWTH_BYTES)
@@ -209,7 +211,7 @@ class RecordCache:
             and not headers
             and entries.get(entry) is not None
             and not (self._read and entry in self._read)
-            and len(self._unmeasured) < self._may_skip
+            and self._skipped < self._may_skip
         ):
             dirty.pop(entry, None)
             dirty[entry] = timestamp
@@ -218,7 +220,8 @@ class RecordCache:
             entries[entry] = value
             entries.move_to_end(entry)
             if not self._fixed_size:
-                self._unmeasured.append(entry)
+                self._unmeasured[entry] = None
+                self._skipped += 1
             return
         if self.looks_first and not budget.roomy and entry not in entries:
             self.read(entry)
@@ -310,14 +313,14 @@ class RecordCache:
                 self._cause_bytes = _SEVERAL
             self._read.discard(entry)
             return
-        due = len(self._unmeasured) >= self._may_skip if self._budget.roomy and not headers else self._unmeasured
+        due = self._skipped >= self._may_skip if self._budget.roomy and not headers else self._skipped
         if due or cause_bytes != self._cause_bytes:
             self._measure()
 
     def _measure(self) -> None:
         """Count what updates that were not measured have made of their entries' sizes."""
         sizes, more = self._sizes, 0
-        entries = list(filter(sizes.__contains__, dict.fromkeys(self._unmeasured)))  # others were deleted since
+        entries = list(filter(sizes.__contains__, self._unmeasured))  # others were deleted since
         values = list(map(self.entries.__getitem__, entries))
         try:
             parts = [(entries, self._sizes_of(entries, values))]
@@ -329,6 +332,7 @@ class RecordCache:
             more += sum(counted) - sum(map(sizes.__getitem__, measured))
             sizes.update(zip(measured, counted, strict=True))
         self._unmeasured.clear()
+        self._skipped = 0
         self._bytes += more
         self._budget.used += more
         self._cause_bytes = self._budget.cause_bytes
@@ -366,8 +370,9 @@ class RecordCache:
         if self._headers:
             self._headers.update(zip(entries, repeat(None)))
         if not self._fixed_size:
-            self._unmeasured += touched
-            if len(self._unmeasured) >= self._may_skip:
+            self._unmeasured |= dict.fromkeys(entries)
+            self._skipped += len(touched)
+            if self._skipped >= self._may_skip:
                 self._evict_excess()
         if len(self._unplaced) >= _UNPLACED:
             self._place_known()
@@ -402,6 +407,8 @@ class RecordCache:
         entries, budget = self.entries, self._budget
         if self._unmeasured:
             self._measure()
+        if budget.used <= budget.max_bytes:
+            return
         if self._unplaced:
             self._place_known()
         sizes, read, dirty = self._sizes, self._read, self._dirty
@@ -458,6 +465,7 @@ class RecordCache:
         self._sizes.clear()
         self._read.clear()
         self._unmeasured.clear()
+        self._skipped = 0
 
 
 def by_last(updates: Sequence[Any]) -> list[Any]:
