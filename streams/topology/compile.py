@@ -199,8 +199,20 @@ class _Compiler:
 
     def _keeps_bytes(self, node: SourceNode, value: Serde[Any]) -> bool:
         """Whether what is read of a source may be written as it is, somewhere."""
+        if self._joins_as_read(node):
+            return True
         reached = filter(self._writes_as_read, reachable(self._topology.nodes, node.name))
         return any(cast("SinkNode", self._topology.nodes[name]).serdes.value is value for name in reached)
+
+    def _joins_as_read(self, node: SourceNode) -> bool:
+        """Whether nothing but a stream join follows, which keeps values by the serde they are read with."""
+        children = [self._topology.nodes[child] for child in node.children]
+        return all(
+            isinstance(child, ProcessorNode)
+            and child.role in {Role.JOIN_WINDOW_LEFT, Role.JOIN_WINDOW_RIGHT}
+            and self._topology.stores[child.stores[0]].value_serde is node.serdes.value
+            for child in children
+        )
 
     def _writes_as_read(self, name: str) -> bool:
         """Whether a node writes to a repartition topic whose values are never read: then nobody need write them anew."""
@@ -235,6 +247,7 @@ class _Compiler:
                 process=by_node[side.source].process,
                 window=cast("JoinWindow", self._operators[side.window]),
                 join=cast("StreamJoinSide", self._operators[side.join]),
+                as_read=self._joins_as_read(cast("SourceNode", self._topology.nodes[side.source])),
             )
             for side in pair.sides
         )
