@@ -29,10 +29,6 @@ LATEST = -1
 """What it returns for the newest version of its key."""
 
 
-SAMPLE = 128
-"""Keys that tell how often keys come again within a batch."""
-
-
 def flushed_batch(flushed: Flushed, *, old_values: bool) -> Batch:
     """What a record cache let go, as a table's changes; no source record stands behind them."""
     return Batch(
@@ -60,14 +56,6 @@ def not_at_once(_keys: list[Any]) -> None:
     """Of stores that look keys up one by one."""
 
 
-def mostly_differ(keys: list[Any]) -> bool:
-    """Whether few of the keys come again, as a look at some of them tells: then it does not pay to hold updates back."""
-    try:
-        return len(set(keys[:SAMPLE])) > SAMPLE * 3 // 4
-    except TypeError:  # the fold finds the key to blame
-        return False
-
-
 class StreamAggregate:
     """Folds a stream's records by key into a table."""
 
@@ -93,7 +81,7 @@ class StreamAggregate:
 
     def process(self, batch: Batch) -> None:
         """Fold a batch in, and pass the new aggregates on if no cache does."""
-        holds = self._holds_updates and self._store.holds_updates and not (self._folds and mostly_differ(batch.keys))
+        holds = self._holds_updates and self._store.holds_updates
         if not holds:
             self._preload_all(batch.keys)
         indices = iter(range(len(batch)))
