@@ -20,7 +20,7 @@ from operator import is_
 from typing import Any, NamedTuple
 
 from state.ordered import OrderedBytes
-from state.stores import Cause
+from state.stores import Cause, ValueAndTimestamp
 
 _ABSENT = object()
 _RELEASED_AT_ONCE = 4_096  # columns that fit a processor's cache
@@ -29,6 +29,7 @@ _SEVERAL = -1  # lengths of topics' names
 _UNMEASURED = 4_096
 _UNPLACED = 65_536
 _GROWTH_BYTES = 1_024
+_new_tuple = tuple.__new__
 _OVERHEAD = 24 + 21  # Kafka: three references of a list node; dirty flag 1, timestamp 8, offset 8, partition 4
 
 
@@ -60,21 +61,20 @@ class LiveValues(dict[Any, Any]):
 class RecordCacheBudget:
     """Bytes that the record caches of a worker may hold together (`statestore_cache_max_bytes`)."""
 
-    __slots__ = ("_roomy_bytes", "cause_bytes", "max_bytes", "roomy", "used")
+    __slots__ = ("cause_bytes", "max_bytes", "roomy_bytes", "used")
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.used = 0
-        self._roomy_bytes = max_bytes // 2 if max_bytes >= _LARGE_BYTES else -1
-        self.roomy = self._roomy_bytes >= 0
-        """The budget is large, and at most half of it is used."""
+        self.roomy_bytes = max_bytes // 2 if max_bytes >= _LARGE_BYTES else -1
+        """While no more than this is used, evictions are far away; a small budget never is as empty as that."""
         self.cause_bytes = 0
         """The length of the name of the topic whose records are processed: every update counts its cause, as in Kafka."""
 
-    def add(self, size: int) -> None:
-        """Count bytes that came, or went when negative."""
-        self.used += size
-        self.roomy = self.used <= self._roomy_bytes
+    @property
+    def roomy(self) -> bool:
+        """The budget is large, and at most half of it is used."""
+        return self.used <= self.roomy_bytes
 
 
 class CachedEntries(OrderedDict[Any, Any]):
@@ -110,6 +110,12 @@ class Updates(NamedTuple):
         entries, values, timestamps = (list(compress(column, keep)) for column in self[:3])
         return Updates(entries, values, timestamps, self.causes and list(compress(self.causes, keep)))
 
+
+Row = tuple[int, Any, Any, int]
+"""(index, entry key or None, value or None, time) of a record to fold in."""
+
+Add = Callable[[Any, Any, Any], Any]
+"""add(entry key, a record's value, the value so far) -> the new value, or None"""
 
 Release = Callable[[Updates], None]
 """Takes what a record cache lets go."""
@@ -161,8 +167,10 @@ class RecordCache:
         """The cause of updates that come without one, if it is not simply a record of the topic in process."""
         self._read: set[Any] = set()
         """Entries that were read and not put since, and so count no cause; known when values are of one length."""
-        self._unmeasured: list[Any] = []
-        """Entries of updates that were not measured yet; kept when values are of several lengths."""
+        self._unmeasured: dict[Any, None] = {}
+        """Entries with updates that were not measured yet; kept when values are of several lengths."""
+        self._skipped = 0
+        """How many updates these are."""
         self._order: OrderedBytes | None = None
         """The keys of all entries as bytes, once somebody has asked for ranges."""
         self._key_bytes: Callable[[Any], bytes] = bytes
@@ -218,11 +226,11 @@ class RecordCache:
         cause_bytes = budget.cause_bytes if cause is None else _cause_size(cause)
         if (
             self._cause_bytes == cause_bytes
-            and budget.roomy
+            and budget.used <= budget.roomy_bytes
             and value is not None
             and entries.get(entry) is not None
             and not (self._read and entry in self._read)
-            and len(self._unmeasured) < self._may_skip
+            and self._skipped < self._may_skip
         ):
             dirty.pop(entry, None)
             dirty[entry] = timestamp
@@ -231,7 +239,8 @@ class RecordCache:
             entries[entry] = value
             entries.move_to_end(entry)
             if not self._fixed_size:
-                self._unmeasured.append(entry)
+                self._unmeasured[entry] = None
+                self._skipped += 1
             return
         if self.looks_first and not budget.roomy and entry not in entries:
             self.read(entry)
@@ -247,6 +256,78 @@ class RecordCache:
         else:
             self._place(entry, value, size)
 
+    def fold(
+        self, rows: Iterable[Row], initial: Callable[[], Any], add: Add, kind: type, causes: Sequence[Cause] | None
+    ) -> Row | None:
+        """Replace (value, time) of each row's entry by (add(entry, the row's value, value), the later time).
+
+        The same as `entries[entry]` and `put`, in one loop, for caches whose values are of `kind`, immutable, and all of
+        one length. `causes`, by the rows' indices, are of one size. A row without an entry or a value is not taken: it ends
+        the loop, and is the answer.
+        Raises: what `add` raises, or the serde, when the rows up to this one are taken.
+        """
+        entries, dirty, sizes, read, budget = self.entries, self._dirty, self._sizes, self._read, self._budget
+        below, size_of, most = self._below, self._size, budget.max_bytes
+        plain, kept_causes = self.cause is None and self._order is None, self._causes
+        cause_bytes = _cause_size(causes[0]) if causes else budget.cause_bytes
+        if self._unplaced:
+            self._place_known()
+        for row in rows:
+            index, entry, value, time = row
+            if entry is None or value is None:
+                return row
+            stored, size = entries.get(entry, _ABSENT), 0
+            known, fresh = stored is not _ABSENT, stored is _ABSENT
+            if fresh and (stored := below(entry)) is not None:
+                size = size_of(entry, stored) + _OVERHEAD
+                if budget.used + size > most and not self._drop_clean(most - size):
+                    self.read(entry)
+                    fresh = False
+            old, before = (initial(), time) if stored is None else stored
+            new = add(entry, value, old)
+            latest = before if before > time else time  # noqa: FURB136  max() is four times slower
+            live = None if new is None else _new_tuple(ValueAndTimestamp, (new, latest))
+            alike = plain and new.__class__ is kind and self._cause_bytes == cause_bytes and budget.used <= most
+            if fresh and alike:
+                size = (size or size_of(entry, live) + _OVERHEAD) + cause_bytes
+                dirty[entry] = latest
+                if causes or kept_causes:
+                    kept_causes[entry] = causes[index] if causes else None
+                entries[entry] = live
+                sizes[entry] = size
+                self._bytes += size
+                budget.used += size
+                if budget.used > most:
+                    self._evict_excess()
+            elif known and alike and stored is not None and entry not in read:
+                dirty.pop(entry, None)
+                dirty[entry] = latest
+                if causes or kept_causes:
+                    kept_causes[entry] = causes[index] if causes else None
+                entries[entry] = live
+                entries.move_to_end(entry)
+            else:
+                if fresh and size:
+                    self.read(entry)
+                self.put(entry, live, latest, causes[index] if causes else None)
+        return None
+
+    def _drop_clean(self, used: int) -> bool:
+        """Drop what was used least recently until no more than `used` is; False when a dirty one, or nothing, is left."""
+        entries, dirty, budget = self.entries, self._dirty, self._budget
+        while budget.used > used:
+            if not entries:
+                return False
+            entry, value = entries.popitem(last=False)
+            if entry in dirty:
+                entries[entry] = value
+                entries.move_to_end(entry, last=False)
+                return False
+            budget.used -= self._sizes[entry]
+            self._forget(entry)
+            self._read.discard(entry)
+        return True
+
     def _note_measured(self, entry: Any, cause_bytes: int) -> None:
         """Keep what is known of sizes true of a cache that gets a measured entry."""
         if self._fixed_size:
@@ -259,13 +340,13 @@ class RecordCache:
         if cause_bytes != self._cause_bytes:
             self._measure()
             self._cause_bytes = cause_bytes
-        elif len(self._unmeasured) >= self._may_skip if self._budget.roomy else self._unmeasured:
+        elif self._skipped >= self._may_skip if self._budget.roomy else self._skipped:
             self._measure()
 
     def _measure(self) -> None:
         """Count what updates that were not measured have made of their entries' sizes."""
         sizes, more = self._sizes, 0
-        entries = list(filter(sizes.__contains__, dict.fromkeys(self._unmeasured)))  # others were deleted since
+        entries = list(filter(sizes.__contains__, self._unmeasured))  # others were deleted since
         values = list(map(self.entries.__getitem__, entries))
         try:
             parts = [(entries, self._sizes_of(entries, values))]
@@ -277,8 +358,9 @@ class RecordCache:
             more += sum(counted) - sum(map(sizes.__getitem__, measured))
             sizes.update(zip(measured, counted, strict=True))
         self._unmeasured.clear()
+        self._skipped = 0
         self._bytes += more
-        self._budget.add(more)
+        self._budget.used += more
 
     def _size_if_any(self, entry: Any, value: Any) -> list[int]:
         """The size of an entry as a column; empty when it cannot be told."""
@@ -321,8 +403,9 @@ class RecordCache:
         if latest or self._causes:
             self._causes.update(latest or zip(entries, repeat(None)))
         if not self._fixed_size:
-            self._unmeasured += touched
-            if len(self._unmeasured) >= self._may_skip:
+            self._unmeasured |= dict.fromkeys(entries)
+            self._skipped += len(touched)
+            if self._skipped >= self._may_skip:
                 self._evict_excess()
         if len(self._unplaced) >= _UNPLACED:
             self._place_known()
@@ -347,40 +430,41 @@ class RecordCache:
         entries[entry] = value
         entries.move_to_end(entry)
         budget = self._budget
-        budget.add(more)
+        budget.used += more
         if budget.used > budget.max_bytes:
             self._evict_excess()
 
     def _evict_excess(self) -> None:
-        """Evict from this cache while the budget is exceeded.
+        """Drop the least recently used while the budget is exceeded; with a dirty one everything dirty goes, it first.
 
         As in Kafka the budget hears of an eviction only after everything that it set off, which may read and write here.
         """
         entries, budget = self.entries, self._budget
         if self._unmeasured:
             self._measure()
-        while budget.used > budget.max_bytes and entries:
-            before = self._bytes
-            self._evict()
-            budget.add(self._bytes - before)
-
-    def _evict(self) -> None:
-        """Drop the least recently used; if it is dirty, everything dirty goes, it first, as in Kafka."""
+        if budget.used <= budget.max_bytes:
+            return
         if self._unplaced:
             self._place_known()
-        entry, value = self.entries.popitem(last=False)
-        self._forget(entry)
-        self._read.discard(entry)
-        if entry in self._dirty:
-            time, cause = self._dirty.pop(entry), self._causes.pop(entry, None)
-            self._let_go(Updates([entry], [value], [time], [cause] if cause else None))
+        sizes, read, dirty = self._sizes, self._read, self._dirty
+        while budget.used > budget.max_bytes and entries:
+            entry, value = entries.popitem(last=False)
+            size = sizes[entry]
+            self._forget(entry)
+            read.discard(entry)
+            if entry in dirty:
+                before = self._bytes
+                time, cause = dirty.pop(entry), self._causes.pop(entry, None)
+                self._let_go(Updates([entry], [value], [time], [cause] if cause else None))
+                size += before - self._bytes
+            budget.used -= size
 
     def flush(self) -> None:
         """Let go of everything dirty."""
         if self.dirty:
             before = self._bytes
             self._let_go(Updates([], [], [], None))
-            self._budget.add(self._bytes - before)
+            self._budget.used += self._bytes - before
 
     def _let_go(self, evicted: Updates) -> None:
         cached, dirty, causes = self.entries, self.dirty, None
@@ -421,11 +505,12 @@ class RecordCache:
         self._unplaced.clear()
         self._unplaced_times.clear()
         self._causes.clear()
-        self._budget.add(-self._bytes)
+        self._budget.used -= self._bytes
         self._bytes = 0
         self._sizes.clear()
         self._read.clear()
         self._unmeasured.clear()
+        self._skipped = 0
 
 
 def by_last(updates: Sequence[Any]) -> list[Any]:

@@ -316,6 +316,72 @@ def test_a_roomy_cache_counts_every_byte(acts, fixed_size, held):
     assert cache._bytes == budget.used == sum(expected.values())
 
 
+ROWS = st.lists(
+    st.tuples(st.sampled_from(["a", "b", "c", "d", "e", None]), st.sampled_from([1, 2, 3, None, "gone", "wide"]),
+              st.integers(0, 9), st.sampled_from(["fold", "fold", "told", "flush", "read", "headers", "cause", "hand", "order"])),
+    max_size=40,
+)  # fmt: skip
+
+
+def one_by_one(cache, rows, initial, add, _kind, causes):
+    """What `fold` stands for."""
+    for row in rows:
+        index, entry, value, time = row
+        if entry is None or value is None:
+            return row
+        old, before = cache.entries[entry] or (initial(), time)
+        new, latest = add(entry, value, old), max(before, time)
+        cache.put(entry, None if new is None else (new, latest), latest, causes[index] if causes else None)
+    return None
+
+
+def added(_entry, amount, total):
+    """Most amounts make another number; some end a total, or make it one that is not alike."""
+    return {"gone": None, "wide": float(total or 0)}.get(amount, int(total) + amount if isinstance(amount, int) else 0)
+
+
+@settings(deadline=None)
+@given(rows=ROWS, room=st.integers(0, 400), others=st.integers(0, 100), large=st.booleans())
+def test_folding_is_reading_and_putting_one_by_one(rows, room, others, large):
+    """Releases, both orders, sizes and bytes are the same at every turn, with little room and with much."""
+    seen = []
+    for fold in (one_by_one, RecordCache.fold):
+        budget, below, released = RecordCacheBudget(1 << 20 if large else room), {}, []
+        budget.used = 0 if large else others
+
+        def release(updates, below=below, released=released):
+            released.append((*map(tuple, updates[:3]), updates.causes))
+            below.update(zip(updates.entries, updates.values, strict=True))
+
+        cache = RecordCache(
+            budget, below=below.get, release=release, size=lambda *_: 9, keep_reads=True, fixed_size=True
+        )
+        turns = []
+        for entry, value, time, act in rows:
+            if act == "flush":
+                cache.flush()
+            elif act == "read" and entry:
+                cache.get(entry)
+            elif act == "headers" and entry:
+                cache.put(entry, (1, time), time, ((("h", b"1"),), "t", 0, time))
+            elif act == "cause":
+                budget.cause_bytes = time
+            elif act == "hand":
+                cache.cause = None if time % 2 else ((), "t", 0, time)
+            elif act == "order":
+                cache.in_order(str.encode)
+            causes = [((), "topic"[:time], 0, number) for number in range(2)] if act == "told" else None
+            left = fold(cache, iter([(number, entry, value, time) for number in range(2)]), int, added, int, causes)
+            state = [list(cache.entries.items()), list(cache.dirty.items()), dict(cache._sizes), set(cache._read)]
+            state += [
+                [cache._causes.get(entry) for entry in cache.dirty],
+                cache.in_order(str.encode).entries(None, None),
+            ]
+            turns.append((left, state, cache._bytes, budget.used, list(released)))
+        seen.append(turns)
+    assert seen[0] == seen[1]
+
+
 def test_a_value_that_grows_is_evicted_when_it_is_too_large(bench):
     """Values of several lengths are measured often enough for an eviction to be late by few updates, if at all."""
     store, sink, _ = cached(bench, 0, budget=RecordCacheBudget(64 * 1024), value_serde=bench.text)
