@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from broker.config import SETTINGS, BrokerConfig, parse_listener, read_properties
+from broker.config import BrokerConfig, parse_listener
 from broker.errors import ConfigError, DataDirectoryError
 from broker.log.check import Checked, check_directory
+from broker.properties import from_kafka, read_properties
 from broker.server.broker import Broker
 from broker.server.listener import Listener
 
@@ -54,7 +55,7 @@ def configure(arguments: argparse.Namespace) -> BrokerConfig:
     """
     values: dict[str, str] = {}
     if arguments.properties is not None:
-        values.update(_known(read_properties(arguments.properties)))
+        values.update(from_kafka(read_properties(arguments.properties)))
     for setting in arguments.settings:
         name, separator, value = setting.partition("=")
         if not separator:
@@ -70,14 +71,6 @@ def configure(arguments: argparse.Namespace) -> BrokerConfig:
     if not config.log_dirs:
         raise ConfigError("a data directory is needed: --data-dir DIR")
     return config
-
-
-def _known(values: dict[str, str]) -> dict[str, str]:
-    """A server.properties of Apache Kafka may stay as it is: what has no meaning here is named and left out."""
-    ignored = sorted(values.keys() - SETTINGS.keys())
-    if ignored:
-        logger.warning("settings without meaning here are ignored: %s", ", ".join(ignored))
-    return {name: value for name, value in values.items() if name in SETTINGS}
 
 
 async def serve(config: BrokerConfig, exit_when_idle: float | None) -> None:

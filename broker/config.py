@@ -8,10 +8,8 @@ given, and knows nothing of the network.
 
 import dataclasses
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 from broker.errors import ConfigError
@@ -218,24 +216,6 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The sentence for a name that is not in `known`, with the nearest that is."""
     nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"unknown {what} {name!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else "")
-
-
-def read_properties(path: Path) -> dict[str, str]:
-    """Name -> text of a properties file: `name=value` lines, # and ! start comments, a final backslash continues."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot read properties file {path}: {error.strerror}") from error
-    values = {}
-    for number, line in enumerate(re.sub(r"\\\n[ \t]*", "", text).splitlines(), 1):
-        stripped = line.strip()
-        if not stripped or stripped[0] in "#!":
-            continue
-        name, separator, value = stripped.partition("=")
-        if not separator or not name.strip():
-            raise ConfigError(f"{path}, line {number}: expected name=value, found {stripped!r}")
-        values[name.strip()] = value.strip()
-    return values
 
 
 def parse_listener(text: str) -> tuple[str, int]:

@@ -19,7 +19,7 @@ from state.keys import pack_window
 from state.layers import ENTRY_BYTES
 from state.recent import RecentEntries
 from state.serde import serializer
-from state.stores import ChangelogWriter, StoreSpec
+from state.stores import Cause, ChangelogWriter, Headers, StoreSpec
 from state.window import SEQUENCE_MASK, SegmentedWindowStore
 
 _SAMPLED = 64
@@ -63,14 +63,14 @@ class AppendedWindowStore(SegmentedWindowStore):
             self._recent = RecentEntries(self.spec.retention_ms, self._segments.stream_time)
         return self._recent
 
-    def put(self, key: Any, value: Any, start_ms: int, timestamp: int = -1, headers: Any = None) -> None:
-        """Keep one more value of a window; None adds nothing."""
-        del headers
+    def put(self, key: Any, value: Any, start_ms: int, timestamp: int = -1, cause: Cause | None = None) -> None:
+        """Keep one more value of a window; None adds nothing, and is logged."""
         if value is None:
+            self._log_nothing(key, start_ms, timestamp, cause)
             return
         columns = self.encoded((key,), (value,))
         self.recent.add(columns.identities[0], start_ms, value)
-        self.append(columns, (start_ms,), (start_ms if timestamp < 0 else timestamp,))
+        self.append(columns, (start_ms,), (start_ms if timestamp < 0 else timestamp,), cause and (cause[0],))
 
     def encoded(self, keys: Sequence[Any], values: Sequence[Any], read: list[bytes] | None = None) -> EncodedColumns:
         """Columns without None as bytes. Raises: whatever the serdes raise for an entry that does not fit.
@@ -85,8 +85,17 @@ class AppendedWindowStore(SegmentedWindowStore):
             raw_values = self._write_values(values)
         return EncodedColumns(keys if self._by_value else raw_keys, raw_keys, raw_values)
 
-    def append(self, columns: EncodedColumns, times: Sequence[int], timestamps: Sequence[int]) -> None:
-        """Log and keep values that `recent` was given already. `timestamps` are those logged, `times` the windows'."""
+    def append(
+        self,
+        columns: EncodedColumns,
+        times: Sequence[int],
+        timestamps: Sequence[int],
+        headers: Sequence[Headers] | None = None,
+    ) -> None:
+        """Log and keep values that `recent` was given already.
+
+        `timestamps` and `headers` are those logged, `times` the windows'.
+        """
         if not times:
             return
         self._check_open()
@@ -103,6 +112,8 @@ class AppendedWindowStore(SegmentedWindowStore):
             for entry in zip(columns.identities, times, sequences, strict=True):
                 self._index(entry)
         if self._changes is not None:
+            if headers and self.logs_headers:
+                self._changes.headers_at.update(enumerate(headers, len(self._changes.keys)))
             self._changes.keys += suffixed
             self._changes.values += columns.values
             self._changes.timestamps += timestamps

@@ -13,7 +13,7 @@ from typing import Any
 from state.cache import RecordCacheBudget
 from state.engine import Engine
 from state.key_value import PlainKeyValueStore
-from state.stores import ChangelogWriter, StoreSpec
+from state.stores import Cause, ChangelogWriter, StoreSpec
 
 
 class BoundedKeyValueStore(PlainKeyValueStore):
@@ -39,10 +39,10 @@ class BoundedKeyValueStore(PlainKeyValueStore):
             self._uses = OrderedDict((self._identity(key), None) for key, _ in self.all())
         return self._uses
 
-    def put(self, key: Any, value: Any, timestamp: int | None = None, headers: Any = None) -> None:
+    def put(self, key: Any, value: Any, timestamp: int | None = None, cause: Cause | None = None) -> None:
         """Set a value; None deletes. A new key may cost the one that was not used for longest."""
         entry, uses = self._identity(key), self._order()
-        super().put(key, value, timestamp, headers)
+        super().put(key, value, timestamp, cause)
         if value is None:
             uses.pop(entry, None)
             return

@@ -19,17 +19,17 @@ from itertools import compress, islice, repeat
 from operator import is_
 from typing import Any, NamedTuple
 
-from state.stores import ValueAndTimestamp
+from state.ordered import OrderedBytes
+from state.stores import Cause
 
-_ABSENT = object()
+ABSENT = object()
 _RELEASED_AT_ONCE = 4_096  # columns that fit a processor's cache
 _LARGE_BYTES = 64 * 1024
 _SEVERAL = -1  # lengths of topics' names
 _UNMEASURED = 4_096
 _UNPLACED = 65_536
 _GROWTH_BYTES = 1_024
-_new_tuple = tuple.__new__
-_OVERHEAD = 24 + 21  # Kafka: three references of a list node; dirty flag 1, timestamp 8, offset 8, partition 4
+OVERHEAD = 24 + 21  # Kafka: three references of a list node; dirty flag 1, timestamp 8, offset 8, partition 4
 
 
 class LiveValues(dict[Any, Any]):
@@ -38,17 +38,17 @@ class LiveValues(dict[Any, Any]):
     `limit` is how many it may hold: the older half goes when a load would exceed it. Nothing is lost by that.
     """
 
-    __slots__ = ("_load", "limit")
+    __slots__ = ("limit", "load")
 
     def __init__(self, load: Callable[[Any], Any], limit: int) -> None:
         super().__init__()
-        self._load = load
+        self.load = load
         self.limit = limit
 
     def __missing__(self, entry: Any) -> Any:
         if len(self) >= self.limit:
             self.shrink(self.limit // 2)
-        value = self[entry] = self._load(entry)
+        value = self[entry] = self.load(entry)
         return value
 
     def shrink(self, count: int) -> None:
@@ -68,7 +68,7 @@ class RecordCacheBudget:
         self.roomy_bytes = max_bytes // 2 if max_bytes >= _LARGE_BYTES else -1
         """While no more than this is used, evictions are far away; a small budget never is as empty as that."""
         self.cause_bytes = 0
-        """The length of the name of the topic whose records are processed: every update counts it, as in Kafka."""
+        """The length of the name of the topic whose records are processed: every update counts its cause, as in Kafka."""
 
     @property
     def roomy(self) -> bool:
@@ -88,29 +88,27 @@ class CachedEntries(OrderedDict[Any, Any]):
 
 
 class Updates(NamedTuple):
-    """Columns of what a record cache lets go: entry keys, live values (None deletes), times; headers if there are any."""
+    """Columns of what a record cache lets go: entry keys, live values (None deletes), times; causes if any is known."""
 
     entries: list[Any]
     values: list[Any]
     timestamps: list[int]
-    headers: list[Any] | None
+    causes: list[Cause | None] | None
+
+    def rows(self) -> Iterable[tuple[Any, Any, int, Cause | None]]:
+        """Update by update: entry key, live value, time, cause."""
+        return zip(self.entries, self.values, self.timestamps, self.causes or repeat(None), strict=False)
 
     def part(self, start: int, stop: int) -> Updates:
         """Those from `start` up to, not including, `stop`."""
-        entries, values, timestamps, headers = self
-        return Updates(entries[start:stop], values[start:stop], timestamps[start:stop], headers and headers[start:stop])
+        entries, values, timestamps, causes = self
+        return Updates(entries[start:stop], values[start:stop], timestamps[start:stop], causes and causes[start:stop])
 
     def only(self, keep: Sequence[bool]) -> Updates:
         """Those whose entry in `keep` is true."""
         entries, values, timestamps = (list(compress(column, keep)) for column in self[:3])
-        return Updates(entries, values, timestamps, self.headers and list(compress(self.headers, keep)))
+        return Updates(entries, values, timestamps, self.causes and list(compress(self.causes, keep)))
 
-
-Row = tuple[int, Any, Any, int]
-"""(index, entry key or None, value or None, time) of a record to fold in."""
-
-Add = Callable[[Any, Any, Any], Any]
-"""add(entry key, a record's value, the value so far) -> the new value, or None"""
 
 Release = Callable[[Updates], None]
 """Takes what a record cache lets go."""
@@ -153,17 +151,22 @@ class RecordCache:
         self._unplaced: list[Any] = []
         """Entries that `put_known` replaced, update by update: they get their places in both orders when somebody asks."""
         self._unplaced_times: dict[Any, int] = {}
-        self._headers: dict[Any, Any] = {}
+        self._causes: dict[Any, Cause | None] = {}
         self._sizes: dict[Any, int] = {}
         self._bytes = 0
         self._cause_bytes = _SEVERAL
-        """What each put counts for its cause: all that are here, without headers (one length), or the unmeasured ones."""
+        """What each put counts for its cause: all that are here (one length), or the unmeasured ones."""
+        self.cause: Cause | None = None
+        """The cause of updates that come without one, if it is not simply a record of the topic in process."""
         self._read: set[Any] = set()
         """Entries that were read and not put since, and so count no cause; known when values are of one length."""
         self._unmeasured: dict[Any, None] = {}
         """Entries with updates that were not measured yet; kept when values are of several lengths."""
         self._skipped = 0
         """How many updates these are."""
+        self._order: OrderedBytes | None = None
+        """The keys of all entries as bytes, once somebody has asked for ranges."""
+        self._key_bytes: Callable[[Any], bytes] = bytes
         self.looks_first = False
         """Whether those who put look at the entry first, as Kafka's tables do: what they read is kept, and needs room."""
         self._may_skip = 1 if fixed_size else min(_UNMEASURED, budget.max_bytes // 2 // _GROWTH_BYTES)
@@ -175,12 +178,20 @@ class RecordCache:
             self._place_known()
         return self._dirty
 
+    def in_order(self, key_bytes: Callable[[Any], bytes]) -> OrderedBytes:
+        """The keys of what is here; `key_bytes` gives that of an entry, always the same."""
+        if self._order is None:
+            self._key_bytes = key_bytes
+            self._order = OrderedBytes()
+            self._order.update(zip(map(key_bytes, self.entries), repeat(None)))
+        return self._order
+
     def get(self, entry: Any) -> Any:
         """The value here or below; counts as a use."""
         if self._unplaced:
             self._place_known()
-        value = self.entries.get(entry, _ABSENT)
-        if value is _ABSENT:
+        value = self.entries.get(entry, ABSENT)
+        if value is ABSENT:
             return self.read(entry)
         self.entries.move_to_end(entry)
         return value
@@ -193,10 +204,10 @@ class RecordCache:
                 self._read.add(entry)
             if self._unplaced:
                 self._place_known()
-            self._place(entry, value, self._size(entry, value) + _OVERHEAD)
+            self._place(entry, value, self._size(entry, value) + OVERHEAD)
         return value
 
-    def put(self, entry: Any, value: Any, timestamp: int, headers: Any) -> None:
+    def put(self, entry: Any, value: Any, timestamp: int, cause: Cause | None) -> None:
         """Replace the entry's update, which becomes the latest of all.
 
         Raises: what the serdes raise; nothing has changed then.
@@ -204,19 +215,20 @@ class RecordCache:
         entries, dirty, budget = self.entries, self._dirty, self._budget
         if self._unplaced:
             self._place_known()
+        cause = cause or self.cause
+        cause_bytes = budget.cause_bytes if cause is None else _cause_size(cause)
         if (
-            self._cause_bytes == budget.cause_bytes
+            self._cause_bytes == cause_bytes
             and budget.used <= budget.roomy_bytes
             and value is not None
-            and not headers
             and entries.get(entry) is not None
             and not (self._read and entry in self._read)
             and self._skipped < self._may_skip
         ):
             dirty.pop(entry, None)
             dirty[entry] = timestamp
-            if self._headers:
-                self._headers[entry] = headers
+            if cause or self._causes:
+                self._causes[entry] = cause
             entries[entry] = value
             entries.move_to_end(entry)
             if not self._fixed_size:
@@ -225,96 +237,31 @@ class RecordCache:
             return
         if self.looks_first and not budget.roomy and entry not in entries:
             self.read(entry)
-        size = self._size(entry, value) + budget.cause_bytes + _OVERHEAD
-        if headers:
-            size += _headers_size(headers)
-        self._note_measured(entry, headers)
+        size = self._size(entry, value) + cause_bytes + OVERHEAD
+        self._note_measured(entry, cause_bytes)
         dirty.pop(entry, None)
         dirty[entry] = timestamp
-        if headers or self._headers:
-            self._headers[entry] = headers
+        if cause or self._causes:
+            self._causes[entry] = cause
         if self._sizes.get(entry) == size and budget.used <= budget.max_bytes:
             entries[entry] = value
             entries.move_to_end(entry)
         else:
             self._place(entry, value, size)
 
-    def fold(self, rows: Iterable[Row], initial: Callable[[], Any], add: Add, kind: type) -> Row | None:
-        """Replace (value, time) of each row's entry by (add(entry, the row's value, value), the later time).
-
-        The same as `entries[entry]` and `put`, in one loop, for caches whose values are of `kind`, immutable, and all of
-        one length. A row without an entry or a value is not taken: it ends the loop, and is the answer.
-        Raises: what `add` raises, or the serde, when the rows up to this one are taken.
-        """
-        entries, dirty, sizes, read, budget = self.entries, self._dirty, self._sizes, self._read, self._budget
-        below, size_of, most = self._below, self._size, budget.max_bytes
-        if self._unplaced:
-            self._place_known()
-        for row in rows:
-            _, entry, value, time = row
-            if entry is None or value is None:
-                return row
-            stored, size = entries.get(entry, _ABSENT), 0
-            known, fresh = stored is not _ABSENT, stored is _ABSENT
-            if fresh and (stored := below(entry)) is not None:
-                size = size_of(entry, stored) + _OVERHEAD
-                if budget.used + size > most and not self._drop_clean(most - size):
-                    self.read(entry)
-                    fresh = False
-            old, before = (initial(), time) if stored is None else stored
-            new = add(entry, value, old)
-            latest = before if before > time else time  # noqa: FURB136  max() is four times slower
-            live = None if new is None else _new_tuple(ValueAndTimestamp, (new, latest))
-            alike = new.__class__ is kind and self._cause_bytes == budget.cause_bytes and budget.used <= most
-            if fresh and alike:
-                size = (size or size_of(entry, live) + _OVERHEAD) + self._cause_bytes
-                dirty[entry] = latest
-                entries[entry] = live
-                sizes[entry] = size
-                self._bytes += size
-                budget.used += size
-                if budget.used > most:
-                    self._evict_excess()
-            elif known and alike and stored is not None and entry not in read:
-                dirty.pop(entry, None)
-                dirty[entry] = latest
-                entries[entry] = live
-                entries.move_to_end(entry)
-            else:
-                if fresh and size:
-                    self.read(entry)
-                self.put(entry, live, latest, None)
-        return None
-
-    def _drop_clean(self, used: int) -> bool:
-        """Drop what was used least recently until no more than `used` is; False when a dirty one, or nothing, is left."""
-        entries, dirty, budget = self.entries, self._dirty, self._budget
-        while budget.used > used:
-            if not entries:
-                return False
-            entry, value = entries.popitem(last=False)
-            if entry in dirty:
-                entries[entry] = value
-                entries.move_to_end(entry, last=False)
-                return False
-            size = self._sizes.pop(entry)
-            self._bytes -= size
-            budget.used -= size
-            self._read.discard(entry)
-        return True
-
-    def _note_measured(self, entry: Any, headers: Any) -> None:
+    def _note_measured(self, entry: Any, cause_bytes: int) -> None:
         """Keep what is known of sizes true of a cache that gets a measured entry."""
-        cause_bytes = self._budget.cause_bytes
         if self._fixed_size:
             if len(self._read) == len(self._sizes):
                 self._cause_bytes = cause_bytes
-            if headers or self._cause_bytes != cause_bytes:
+            elif self._cause_bytes != cause_bytes:
                 self._cause_bytes = _SEVERAL
             self._read.discard(entry)
             return
-        due = self._skipped >= self._may_skip if self._budget.roomy and not headers else self._skipped
-        if due or cause_bytes != self._cause_bytes:
+        if cause_bytes != self._cause_bytes:
+            self._measure()
+            self._cause_bytes = cause_bytes
+        elif self._skipped >= self._may_skip if self._budget.roomy else self._skipped:
             self._measure()
 
     def _measure(self) -> None:
@@ -328,14 +275,13 @@ class RecordCache:
             found = map(self._size_if_any, entries, values)
             parts = [([entry], size) for entry, size in zip(entries, found, strict=True) if size]
         for measured, plain in parts:
-            counted = [size + self._cause_bytes + _OVERHEAD for size in plain]
+            counted = [size + self._cause_bytes + OVERHEAD for size in plain]
             more += sum(counted) - sum(map(sizes.__getitem__, measured))
             sizes.update(zip(measured, counted, strict=True))
         self._unmeasured.clear()
         self._skipped = 0
         self._bytes += more
         self._budget.used += more
-        self._cause_bytes = self._budget.cause_bytes
 
     def _size_if_any(self, entry: Any, value: Any) -> list[int]:
         """The size of an entry as a column; empty when it cannot be told."""
@@ -350,25 +296,33 @@ class RecordCache:
         return self._budget.roomy
 
     def put_known(
-        self, touched: Sequence[Any], entries: Sequence[Any], values: Sequence[Any], timestamps: Sequence[int]
+        self,
+        touched: Sequence[Any],
+        entries: Sequence[Any],
+        values: Sequence[Any],
+        timestamps: Sequence[int],
+        causes: Sequence[Cause] | None,
     ) -> None:
         """Replace updates of distinct `entries` that have values here, by values: as `put` one by one.
 
-        `touched` are the same entries update by update: the last one of each gives its place. While the cache is `roomy`
-        only. At the speed of C, and without places in both orders, which mostly nobody asks for before the next commit.
+        `touched` are the same entries update by update, and `causes` theirs: the last one of each counts, and gives its
+        place. All causes are of one size. While the cache is `roomy` only. At the speed of C, and without places in both
+        orders, which mostly nobody asks for before the next commit.
         """
         assert self._budget.roomy, "puts count one by one when room is short"
-        if self._cause_bytes != self._budget.cause_bytes or (self._read and not self._read.isdisjoint(entries)):
+        latest = dict(zip(touched, causes, strict=True)) if causes else {}
+        cause_bytes = _cause_size(causes[0]) if causes else self._budget.cause_bytes
+        if self._cause_bytes != cause_bytes or (self._read and not self._read.isdisjoint(entries)):
             updates = dict(zip(entries, zip(values, timestamps, strict=True), strict=True))
             for entry in by_last(touched):
                 value, time = updates[entry]
-                self.put(entry, value, time, None)
+                self.put(entry, value, time, latest.get(entry))
             return
         self.entries.update(zip(entries, values, strict=True))
         self._unplaced += touched
         self._unplaced_times.update(zip(entries, timestamps, strict=True))
-        if self._headers:
-            self._headers.update(zip(entries, repeat(None)))
+        if latest or self._causes:
+            self._causes.update(latest or zip(entries, repeat(None)))
         if not self._fixed_size:
             self._unmeasured |= dict.fromkeys(entries)
             self._skipped += len(touched)
@@ -392,6 +346,8 @@ class RecordCache:
         more = size - sizes.get(entry, 0)
         sizes[entry] = size
         self._bytes += more
+        if self._order is not None:
+            self._order[self._key_bytes(entry)] = None
         entries[entry] = value
         entries.move_to_end(entry)
         budget = self._budget
@@ -411,18 +367,16 @@ class RecordCache:
             return
         if self._unplaced:
             self._place_known()
-        sizes, read, dirty = self._sizes, self._read, self._dirty
+        dirty = self._dirty
         while budget.used > budget.max_bytes and entries:
             entry, value = entries.popitem(last=False)
-            size = sizes.pop(entry)
-            self._bytes -= size
-            read.discard(entry)
+            before = self._bytes
+            self._forget(entry)
+            self._read.discard(entry)
             if entry in dirty:
-                before = self._bytes
-                time, headers = dirty.pop(entry), self._headers.pop(entry, None)
-                self._let_go(Updates([entry], [value], [time], [headers] if headers else None))
-                size += before - self._bytes
-            budget.used -= size
+                time, cause = dirty.pop(entry), self._causes.pop(entry, None)
+                self._let_go(Updates([entry], [value], [time], [cause] if cause else None))
+            budget.used += self._bytes - before
 
     def flush(self) -> None:
         """Let go of everything dirty."""
@@ -432,34 +386,44 @@ class RecordCache:
             self._budget.used += self._bytes - before
 
     def _let_go(self, evicted: Updates) -> None:
-        cached, dirty, headers = self.entries, self.dirty, None
-        if self._headers or evicted.headers:
-            headers = [*(evicted.headers or [None] * len(evicted.entries)), *map(self._headers.get, dirty)]
+        cached, dirty, causes = self.entries, self.dirty, None
+        if self._causes or evicted.causes:
+            causes = [*(evicted.causes or [None] * len(evicted.entries)), *map(self._causes.get, dirty)]
         values = list(map(cached.__getitem__, dirty))
         deleted = [entry for entry in dirty if cached[entry] is None] if any_none(values) else []
         updates = Updates(
-            evicted.entries + list(dirty), evicted.values + values, evicted.timestamps + list(dirty.values()), headers
+            evicted.entries + list(dirty), evicted.values + values, evicted.timestamps + list(dirty.values()), causes
         )
         dirty.clear()
-        self._headers.clear()
+        self._causes.clear()
         for start in range(0, len(updates.entries), _RELEASED_AT_ONCE):
             self._release(updates.part(start, start + _RELEASED_AT_ONCE))
         for entry in deleted:
             self._drop(entry)
 
     def _drop(self, entry: Any) -> None:
-        """Forget a deletion that was let go; until everything it set off was done, it took its room, as in Kafka."""
-        if self.entries.get(entry, _ABSENT) is None and entry not in self._dirty:
+        """Forget a deletion that was let go; until everything it set off was done, it took its room, as in Kafka.
+
+        So is what was read again before its turn had come. What was put meanwhile stays (Kafka loses it).
+        """
+        if entry in self.entries and entry not in self._dirty:
             del self.entries[entry]
-            self._bytes -= self._sizes.pop(entry)
+            self._forget(entry)
+
+    def _forget(self, entry: Any) -> None:
+        """An entry is gone."""
+        self._bytes -= self._sizes.pop(entry)
+        if self._order is not None:
+            self._order.discard(self._key_bytes(entry))
 
     def clear(self) -> None:
         """Forget everything, dirty or not."""
         self.entries.clear()
+        self._order = None
         self._dirty.clear()
         self._unplaced.clear()
         self._unplaced_times.clear()
-        self._headers.clear()
+        self._causes.clear()
         self._budget.used -= self._bytes
         self._bytes = 0
         self._sizes.clear()
@@ -480,5 +444,8 @@ def _each(calls: Iterable[Any]) -> None:
     deque(calls, maxlen=0)
 
 
-def _headers_size(headers: Any) -> int:
-    return sum(len(name) + len(value or b"") for name, value in headers) if headers else 0
+def _cause_size(cause: Cause) -> int:
+    """What Kafka counts of a cause beside its fixed parts."""
+    headers, topic = cause[0], cause[1]
+    size = 0 if topic is None else len(topic)
+    return size + sum(len(name) + len(value or b"") for name, value in headers) if headers else size

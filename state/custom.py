@@ -9,7 +9,7 @@ StateRestoreCallback.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import Any, Self
 
 from state.cache import RecordCacheBudget
 from state.engine import Engine
@@ -100,6 +100,11 @@ class CustomLayers(LayeredStore):
         """Have the store log what it held back."""
         super().flush()
         self.custom.flush()
+
+    @property
+    def for_users(self) -> Any:
+        """The user's own store."""
+        return self.custom
 
     def _restored(
         self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]

@@ -1,7 +1,8 @@
 """Key-value stores: plain values (the Processor API's), and values with timestamps (tables and aggregates).
 
 Rules: None deletes and means "there is none". Ranges are by the keys' bytes, unsigned, bounds included, and show the
-store as it was when the range was asked for.
+store as it was when the range was asked for; of what a record cache holds, the keys then and the values when their turn
+comes, as in Kafka.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from itertools import compress, filterfalse
 from operator import add
 from typing import Any, cast
 
-from state.cache import Add, RecordCache, RecordCacheBudget, Row, Updates, any_none
+from state.cache import RecordCache, RecordCacheBudget, Updates, any_none
 from state.engine import Engine
+from state.folding_cache import Add, FoldingCache, Row
 from state.keys import after_prefix, pack_long
 from state.layers import LayeredStore
 from state.layouts import plain
-from state.ordered import overlay
-from state.stores import ChangelogWriter, StoreSpec, ValueAndTimestamp
+from state.merged_reads import merged
+from state.stores import Cause, ChangelogWriter, StoreSpec, ValueAndTimestamp
 
 _new_tuple = tuple.__new__
+_ABSENT: Any = object()
 
 FEW = 8
 """Below this many keys, looking them up at once saves nothing."""
@@ -37,7 +40,7 @@ class _KeyValueLayers(LayeredStore):
     ) -> None:
         super().__init__(spec, engine, changelog, cache)
         self._identity = self._layout.identity
-        self._known_size = _known_size(spec, stored=len(self._layout.stored(b"", 0)))
+        self._known_size = _known_size(spec, stored=self._value_overhead)
         self._known_class = spec.value_serde.type if self._known_size else None  # type: ignore[attr-defined]  # numbers
         front: dict[Any, Any] = self._live if self._cache is None else self._cache.entries
         read = self._live.__getitem__ if self._cache is None else self._cache.get
@@ -48,6 +51,12 @@ class _KeyValueLayers(LayeredStore):
         else:
             self.get = lambda key: read(identity(key))
             self.lookup = lambda key: front[identity(key)]
+
+    def look(self, key: Any) -> Any:
+        """`get` for other threads, while the store's own writes: what is loaded is not kept."""
+        entry = self._identity(key)
+        found = self._live.get(entry, _ABSENT)
+        return self._load(entry) if found is _ABSENT else found
 
     def look_before_puts(self) -> None:
         """Have each put read what it replaces first, for what that does to a record cache with little room."""
@@ -81,8 +90,9 @@ class _KeyValueLayers(LayeredStore):
     def _load(self, entry: Any) -> Any:
         """As for all stores; on its own because the first touch of every key comes this way."""
         key = self._layout.key_bytes(entry)
-        uncommitted = self._uncommitted
-        data = uncommitted[key] if uncommitted and key in uncommitted else self._engine.get(key)
+        data = self._uncommitted.get(key, _ABSENT)
+        if data is _ABSENT:
+            data = self._engine.get(key)
         return None if data is None else self._layout.live(data)
 
     def _write_updates(self, updates: Updates) -> tuple[Updates, list[Any]]:
@@ -106,6 +116,9 @@ class _KeyValueLayers(LayeredStore):
         self._live.update(zip(entries, live, strict=True))
         self._uncommitted.update(zip(keys, self._stored_column(values, timestamps), strict=True))
         if changes is not None:
+            if self.logs_headers and updates.causes:
+                told = enumerate(updates.causes, len(changes.keys))
+                changes.headers_at.update((at, cause[0]) for at, cause in told if cause)
             changes.keys += keys
             changes.values += values
             changes.timestamps += timestamps
@@ -125,8 +138,7 @@ class _KeyValueLayers(LayeredStore):
 
     def approximate_num_entries(self) -> int:
         """Roughly how many keys there are; deleted and overwritten ones may count for a while."""
-        self._check_open()
-        return self._engine.approximate_count() + len(self._uncommitted)
+        return self.rough_count()
 
     def range(self, start: Any, end: Any) -> Iterator[tuple[Any, Any]]:
         """(key, value) with start <= key <= end by bytes; None is open."""
@@ -154,23 +166,20 @@ class _KeyValueLayers(LayeredStore):
 
     def _items(self, start: bytes | None, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[Any, Any]]:
         stored = self._scan(start, end, reverse=reverse)
-        if self._cache is not None and self._cache.dirty:
-            stored = overlay(self._cached(start, end, reverse=reverse), stored, reverse=reverse)
         deserialize, live = self.spec.key_serde.deserialize, self._layout.live
+        if self._cache is not None and (cached := self._cached(self._cache, start, end, reverse=reverse)):
+            below = ((key, live(data)) for key, data in stored)
+            return ((deserialize(key), value) for key, value in merged(cached, below, backward=reverse))
         return ((deserialize(key), live(data)) for key, data in stored)
 
-    def _cached(self, start: bytes | None, end: bytes | None, *, reverse: bool) -> list[tuple[bytes, bytes | None]]:
-        """The record cache's updates in a range, as bytes and in order."""
-        assert self._cache is not None
-        layout, entries, updates = self._layout, self._cache.entries, []
-        for entry, timestamp in self._cache.dirty.items():
-            key = layout.raw_key(entry)
-            if (start is None or start <= key) and (end is None or key < end):
-                value = entries[entry]
-                data = None if value is None else layout.stored(layout.value_bytes(value), timestamp)
-                updates.append((key, data))
-        updates.sort(reverse=reverse, key=_first)
-        return updates
+    def _cached(
+        self, cache: RecordCache, start: bytes | None, end: bytes | None, *, reverse: bool
+    ) -> Iterator[tuple[bytes, Any]] | None:
+        """What the record cache holds of a range: keys as of now, values as of their turn, which counts as a use."""
+        keys = cache.in_order(self._layout.raw_key).entries(start, end, reverse=reverse)
+        identity, held = self.spec.key_serde.deserialize if self._by_value else bytes, cache.entries
+        entries = ((key, identity(key)) for key, _ in keys)
+        return ((key, cache.get(entry)) for key, entry in entries if entry in held) if keys else None
 
     def _flushed_keys(self, entries: list[Any]) -> list[Any]:
         return entries if self._by_value else list(map(self._layout.key, entries))
@@ -183,18 +192,14 @@ def _known_size(spec: StoreSpec, *, stored: int) -> int:
     return key + value + stored if key and value else 0
 
 
-def _first(pair: tuple[bytes, bytes | None]) -> bytes:
-    return pair[0]
-
-
 class PlainKeyValueStore(_KeyValueLayers):
     """Values by key. Writes are logged with `record_timestamp` unless one is given."""
 
-    def put(self, key: Any, value: Any, timestamp: int | None = None, headers: Any = None) -> None:
+    def put(self, key: Any, value: Any, timestamp: int | None = None, cause: Cause | None = None) -> None:
         """Set a value; None deletes."""
         entry = self._identity(key)
         time = self.record_timestamp if timestamp is None else timestamp
-        self._accept(entry, value, time, headers)
+        self._accept(entry, value, time, cause)
 
     def put_if_absent(self, key: Any, value: Any) -> Any:
         """Set a value if there is none; returns the one that was there, or None."""
@@ -221,19 +226,19 @@ class TimestampedStore(_KeyValueLayers):
 
     @property
     def folds(self) -> bool:
-        """Whether `fold` may be used: in front of a record cache whose values are numbers of one length."""
-        return self._cache is not None and self._by_value and hasattr(self.spec.value_serde, "size_bytes")
+        """Whether `fold` may be used: in front of a record cache whose values are all of one length."""
+        return self._by_value and isinstance(self._cache, FoldingCache)
 
     def fold(self, rows: Iterable[Row], initial: Callable[[], Any], add: Add) -> Row | None:
-        """Fold rows in as by `lookup` and `put`, at a fraction of the price; see `RecordCache.fold`."""
-        assert self._cache is not None, "asked of a store without a record cache"
+        """Fold rows in as by `lookup` and `put`, at a fraction of the price; see `FoldingCache.fold`."""
+        assert isinstance(self._cache, FoldingCache), "asked of a store that does not fold"
         return self._cache.fold(rows, initial, add, self.spec.value_serde.type)  # type: ignore[attr-defined]  # numbers
 
-    def put(self, key: Any, value: Any, timestamp: int, headers: Any = None) -> None:
+    def put(self, key: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
         """Set a value and its time in ms; a value of None deletes."""
         entry = key if self._by_value else self._identity(key)
         live = None if value is None else _new_tuple(ValueAndTimestamp, (value, timestamp))
-        self._accept(entry, live, timestamp, headers)
+        self._accept(entry, live, timestamp, cause)
 
     def put_if_absent(self, key: Any, value: Any, timestamp: int) -> ValueAndTimestamp | None:
         """Set a value if there is none; returns the one that was there, or None."""

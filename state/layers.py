@@ -13,26 +13,39 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice, repeat
 from operator import itemgetter
+from threading import Lock
 from typing import Any, Self
 
 from msgspec.structs import replace
 
+from state.aside import Beneath, Collected, reader
 from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates, any_none
 from state.changelog import Changes
 from state.engine import Engine, KeyRange
 from state.errors import StoreClosed
+from state.folding_cache import FoldingCache
+from state.headed import HeadedKeyValueStore, HeadedSessionStore, HeadedWindowStore, with_headers
 from state.keys import pack_long
 from state.layouts import TIMESTAMPED, Layout, layout_of
 from state.ordered import OrderedBytes, overlay
 from state.position import POSITION, packed_number, read_number
 from state.serde import serializer
-from state.stores import ChangelogWriter, Flushed, FlushListener, StoreSpec, ValueAndTimestamp
+from state.stores import (
+    Cause,
+    ChangelogWriter,
+    Flushed,
+    FlushListener,
+    Headers,
+    StoreKind,
+    StoreSpec,
+    ValueAndTimestamp,
+)
 
 LIVE_ENTRIES = 100_000
 _LIVE_BYTES = 48 << 20
 ENTRY_BYTES = 250
 _SAMPLE = 16
-_ABSENT = object()
+_ABSENT: Any = object()
 _new_tuple = tuple.__new__
 _time = itemgetter(1)
 
@@ -60,12 +73,19 @@ class LayeredStore:
         self._key_bytes = self._layout.key_bytes
         self._serialize = spec.value_serde.serialize
         self._timestamped = spec.kind in TIMESTAMPED
+        self.logs_headers = spec.logs_headers or spec.headers
+        self.cause: Cause | None = None
+        """Of updates that come without one, where it is not simply a record of the topic in process."""
         self._by_value = spec.key_serde.by_value
         self._write_keys = serializer(spec.key_serde) if self._by_value else list
         self._write_values = serializer(spec.value_serde)
-        self._value_overhead = len(self._layout.stored(b"", 0))
+        self._value_overhead = len(self._layout.stored(b"", 0)) + spec.format_bytes
         self._engine = engine
-        self._changes = Changes(changelog, spec.changelog_headers) if changelog is not None and spec.logged else None
+        self._changes = (
+            Changes(changelog, spec.changelog_headers, headed=spec.headers)
+            if changelog is not None and spec.logged
+            else None
+        )
         self._uncommitted = OrderedBytes()
         self._live = LiveValues(self._load, LIVE_ENTRIES)
         self._listener: FlushListener | None = None
@@ -73,10 +93,30 @@ class LayeredStore:
         self._position = read_number(engine, POSITION)
         self._closed = False
         self._is_view = False
+        self.read_behind = False
+        """Whether those who are told of flushes look into this store then: they must not see what is not its turn yet."""
+        self.causes_seen = False
+        """Whether those who are told of flushes can tell what record caused an update."""
+        self._guard = Lock()
+        """Held while bytes move or a scan of them begins: stores beside this one scan from other threads."""
         self._cache = self._record_cache(cache) if cache is not None and spec.cached else None
         self.cached = self._cache is not None
+        self._budget = cache if self.cached else None
         self._accept = self._write if self._cache is None else self._cache.put
         self.known: Callable[[Any], Any] = _nothing if self._cache is None else self._cache.entries.get
+
+    @property
+    def for_users(self) -> Any:
+        """The store as users' own processors see it."""
+        if not self.spec.headers:
+            return self
+        if self.spec.kind is StoreKind.TIMESTAMPED_KEY_VALUE:
+            return HeadedKeyValueStore(self)
+        return HeadedSessionStore(self) if self.spec.kind is StoreKind.SESSION else HeadedWindowStore(self)
+
+    def as_stored(self, values: Sequence[bytes | None], headers: Sequence[Headers] | None) -> Sequence[bytes | None]:
+        """Values of changelog records as `restore` takes them."""
+        return with_headers(values, headers) if self.spec.headers else values
 
     def _record_cache(self, budget: RecordCacheBudget) -> RecordCache | None:
         return self._cache_over(self._below, budget, keep_reads=False)
@@ -87,14 +127,15 @@ class LayeredStore:
         """A record cache of this store, None where the budget leaves no room for any."""
         if budget.max_bytes <= 0:
             return None
-        return RecordCache(
+        fixed_size = hasattr(self.spec.value_serde, "size_bytes")
+        return (FoldingCache if fixed_size else RecordCache)(
             budget,
             below=below,
             release=self._release,
             size=self._size,
             sizes=self._sizes,
             keep_reads=keep_reads,
-            fixed_size=hasattr(self.spec.value_serde, "size_bytes"),
+            fixed_size=fixed_size,
         )
 
     def _size(self, entry: Any, value: Any) -> int:
@@ -150,15 +191,30 @@ class LayeredStore:
         """
         return self._cache is not None and self._timestamped and self._by_value and self._cache.roomy
 
-    def put_known(self, touched: Sequence[Any], updates: Mapping[Any, tuple[Any, int]]) -> None:
+    def wants_cause(self, topic: str | None) -> bool:
+        """Whether an update that a record of `topic` makes has to say its cause."""
+        budget = self._budget
+        return budget is not None and (self.causes_seen or len(topic or "") != budget.cause_bytes)
+
+    def take_in_hand(self, timestamp: int, cause: Cause | None) -> None:
+        """What is written from now on has that time and cause, unless the writer says others."""
+        self.record_timestamp = timestamp
+        self.cause = cause
+        if self._cache is not None:
+            self._cache.cause = cause
+
+    def put_known(
+        self, touched: Sequence[Any], updates: Mapping[Any, tuple[Any, int]], causes: Sequence[Cause] | None = None
+    ) -> None:
         """Set (value, time) of entries that are all `known`, while the store `holds_updates`.
 
-        `touched` are the same entries, update by update: the last update of each counts, and gives its place.
+        `touched` are the same entries, update by update, `causes` of one topic and without headers theirs: the last update
+        of each counts, and gives its place.
         """
         assert self._cache is not None, "asked of a store without a record cache"
         pairs = updates.values()
         live = list(map(_new_tuple, repeat(ValueAndTimestamp), pairs))
-        self._cache.put_known(touched, list(updates), live, list(map(_time, pairs)))
+        self._cache.put_known(touched, list(updates), live, list(map(_time, pairs)), causes)
 
     def set_flush_listener(self, listener: FlushListener, *, send_old_values: bool) -> None:
         """Who gets what the record cache lets go; never called when `cached` is false."""
@@ -185,11 +241,12 @@ class LayeredStore:
         if position is not None and position != self._position:
             metadata[POSITION] = packed_number(position)
         dropped = self._dropped()
-        if self._uncommitted or metadata or dropped:
-            self._engine.write(self._uncommitted, metadata=metadata, dropped=dropped)
-        self._position = self._position if position is None else position
-        self._bound_live_values()
-        self._uncommitted.clear()
+        with self._guard:
+            if self._uncommitted or metadata or dropped:
+                self._engine.write(self._uncommitted, metadata=metadata, dropped=dropped)
+            self._position = self._position if position is None else position
+            self._bound_live_values()
+            self._uncommitted.clear()
 
     def _bound_live_values(self) -> None:
         """Fit the number of live values to the size of what was just written."""
@@ -205,7 +262,8 @@ class LayeredStore:
             self._cache.clear()
         if self._changes is not None:
             self._changes.clear()
-        self._uncommitted.clear()
+        with self._guard:
+            self._uncommitted.clear()
         self._live.clear()
 
     def restore(
@@ -228,13 +286,67 @@ class LayeredStore:
         view._is_view = True
         return view
 
+    # What stores beside this one call
+
+    def aside(self) -> Self:
+        """A store of the same kind beside this one; see `state.aside`. Not of stores with a cache, duplicates or bounds."""
+        spec = self.spec
+        simple = not (self.cached or spec.retain_duplicates or spec.max_entries)
+        assert simple, "it is more than its bytes"
+        spec = replace(spec, cached=False, logged=True, changelog_headers=())
+        beside = type(self)(spec, Beneath(self), Collected(), None)
+        beside._is_view = True
+        beside._live.load = reader(self._live, beside._load, timestamped=self._timestamped)
+        return beside
+
+    def take_in(self, beside: Self) -> None:
+        """Write what was written to a store beside this one, which is of no use any more."""
+        assert beside._changes is not None, "it collects changes"
+        changes = beside._changes
+        if not changes.keys:
+            return
+        uncommitted = self._restored(changes.keys, changes.values, changes.timestamps)
+        self._uncommitted.update(uncommitted)
+        self._live.update(beside._live)
+        if self._changes is not None:
+            self._changes.keys += changes.keys
+            self._changes.values += changes.values
+            self._changes.timestamps += changes.timestamps
+
+    def lies_beside(self, store: Any) -> bool:
+        """Whether this store lies beside that one."""
+        return isinstance(self._engine, Beneath) and self._engine.below is store
+
+    def bytes_of(self, key: bytes) -> bytes | None:
+        """The bytes under an engine key, uncommitted ones included; from any thread. Raises: StoreClosed."""
+        data: bytes | None = self._uncommitted.get(key, _ABSENT)
+        if data is _ABSENT:
+            self._check_open()
+            data = self._engine.get(key)
+        return data
+
+    def piece(self, start: bytes | None, end: bytes | None, *, reverse: bool, count: int) -> list[tuple[bytes, bytes]]:
+        """The first `count` entries of a scan, by engine keys; from any thread. Raises: StoreClosed."""
+        with self._guard:
+            return list(islice(self._merged(start, end, reverse=reverse), count))
+
+    def rough_count(self) -> int:
+        """Roughly how many entries there are; deleted and overwritten ones may count for a while. Raises: StoreClosed."""
+        self._check_open()
+        return self._engine.approximate_count() + len(self._uncommitted)
+
+    def number(self, key: bytes) -> bytes | None:
+        """Metadata as the next commit would write it."""
+        return self._metadata().get(key) or self._engine.metadata(key)
+
     def close(self) -> None:
         """Close without a commit."""
         assert not self._is_view, "views are dropped, not closed"
         if not self._closed:
             self.discard()
-            self._closed = True
-            self._engine.close()
+            with self._guard:
+                self._closed = True
+                self._engine.close()
 
     def hand_over(self) -> Engine:
         """Close without a commit, but leave the engine open: another store of the same kind goes on with it."""
@@ -280,19 +392,14 @@ class LayeredStore:
         return self._live[entry]
 
     def _load(self, entry: Any) -> Any:
-        key = self._engine_key(entry, self._layout.key_bytes(entry))
-        data = self._uncommitted.get(key, _ABSENT) if self._uncommitted else _ABSENT
-        if data is _ABSENT:
-            self._check_open()
-            data = self._engine.get(key)
-        return None if data is None else self._layout.live(data)  # type: ignore[arg-type]  # not _ABSENT any more
+        data = self.bytes_of(self._engine_key(entry, self._layout.key_bytes(entry)))
+        return None if data is None else self._layout.live(data)
 
-    def _write(self, entry: Any, value: Any, timestamp: int, headers: Any = None) -> None:
-        """A write that has passed the record cache: live, logged, and to be committed. Headers end here."""
-        del headers
-        self._keep(entry, value, timestamp, b"")
+    def _write(self, entry: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
+        """A write that has passed the record cache: live, logged, and to be committed. Its cause ends here."""
+        self._keep(entry, value, timestamp, b"", cause)
 
-    def _keep(self, entry: Any, value: Any, timestamp: int, prefix: bytes) -> None:
+    def _keep(self, entry: Any, value: Any, timestamp: int, prefix: bytes, cause: Cause | None) -> None:
         """Write under the engine key that is `prefix` and the changelog key."""
         key = self._key_bytes(entry)
         if value is None:
@@ -309,6 +416,13 @@ class LayeredStore:
             changes.keys.append(key)
             changes.values.append(data)
             changes.timestamps.append(timestamp)
+            if cause is not None and self.logs_headers:
+                self._log_headers(cause)
+
+    def _log_headers(self, cause: Cause | None) -> None:
+        """The change that was logged last has the headers of its cause."""
+        if cause is not None and cause[0] and self._changes is not None:
+            self._changes.headers_at[len(self._changes.keys) - 1] = cause[0]
 
     def _log(self, entry: Any, value: Any, timestamp: int) -> None:
         """Log a write that is not kept."""
@@ -319,20 +433,27 @@ class LayeredStore:
             changes.timestamps.append(timestamp)
 
     def _release(self, updates: Updates) -> None:
-        """Write what the record cache lets go, and forward it as columns."""
+        """Write what the record cache lets go, and forward it: as columns, or one by one, as Kafka does, where that is seen."""
         if self._listener is None:
-            for entry, value, timestamp in zip(*updates[:3], strict=True):
-                self._write(entry, value, timestamp)
+            for update in updates.rows():
+                self._write(*update)
             return
+        if not self.read_behind:
+            self._write_and_tell(self._listener, updates)
+            return
+        for index in range(len(updates.entries)):
+            self._write_and_tell(self._listener, updates.part(index, index + 1))
+
+    def _write_and_tell(self, listener: FlushListener, updates: Updates) -> None:
         kept, old_values = self._write_updates(updates)
         if kept.entries:
-            self._listener(
+            listener(
                 Flushed(
                     self._flushed_keys(kept.entries),
                     self._plain(kept.values),
                     self._plain(old_values) if self._send_old_values else old_values,
                     kept.timestamps,
-                    kept.headers if kept.headers and any(kept.headers) else None,
+                    kept.causes if kept.causes and any(kept.causes) else None,
                 )
             )
 
@@ -343,12 +464,12 @@ class LayeredStore:
         """
         keep, old_values = [], []
         send_old_values = self._send_old_values
-        for entry, value, timestamp in zip(*updates[:3], strict=True):
+        for entry, value, timestamp, cause in updates.rows():
             old = self._below(entry) if send_old_values or value is None else None
             counts = value is not None or old is not None
             keep.append(counts)
             if counts:
-                self._write(entry, value, timestamp)
+                self._write(entry, value, timestamp, cause)
                 old_values.append(old if send_old_values else None)
         return updates if all(keep) else updates.only(keep), old_values
 
@@ -358,6 +479,11 @@ class LayeredStore:
 
     def _scan(self, start: bytes | None, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """Engine keys and values with start <= key < end as of now, uncommitted ones included."""
+        with self._guard:
+            return self._merged(start, end, reverse=reverse)
+
+    def _merged(self, start: bytes | None, end: bytes | None, *, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
+        """A scan, under the guard."""
         self._check_open()
         return overlay(
             self._uncommitted.entries(start, end, reverse=reverse) if self._uncommitted else [],

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from state.appended import AppendedWindowStore
 from state.bounded import BoundedKeyValueStore
 from state.cache import RecordCacheBudget
 from state.custom import CustomLayers, HeldStore
 from state.directory import store_path
 from state.engine import Engine
+from state.headed import HeadedSerde
 from state.key_value import PlainKeyValueStore, TimestampedStore
 from state.layers import LayeredStore
 from state.memory import MemoryEngine
@@ -49,6 +52,8 @@ def open_store(
     Raises: StoreLocked, CorruptStore.
     """
     kind = _STORES[spec.kind]
+    if spec.headers:
+        spec = replace(spec, value_serde=HeadedSerde(spec.value_serde))
     if spec.max_entries is not None:
         kind = BoundedKeyValueStore
     elif _is_appended(spec):

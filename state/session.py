@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from state.keys import LONG_MAX, SESSION_SUFFIX, time_of_session
+from state.stores import Cause
 from state.timed import TimedStore
 
 
@@ -19,20 +20,27 @@ class SegmentedSessionStore(TimedStore):
     _suffix = SESSION_SUFFIX
 
     def put(
-        self, key: Any, start_ms: int, end_ms: int, value: Any, headers: Any = None, *, timestamp: int | None = None
+        self,
+        key: Any,
+        start_ms: int,
+        end_ms: int,
+        value: Any,
+        cause: Cause | None = None,
+        *,
+        timestamp: int | None = None,
     ) -> None:
         """Set the value of a session; None removes it. `timestamp` is what is logged, else `record_timestamp`."""
         entry = self._identity(key), end_ms, start_ms
         time = self.record_timestamp if timestamp is None else timestamp
-        self._accept(entry, value, time, headers)
+        self._accept(entry, value, time, cause)
         if self._timelines is not None:
             self._index(entry)
 
     def remove(
-        self, key: Any, start_ms: int, end_ms: int, headers: Any = None, *, timestamp: int | None = None
+        self, key: Any, start_ms: int, end_ms: int, cause: Cause | None = None, *, timestamp: int | None = None
     ) -> None:
         """Remove a session."""
-        self.put(key, start_ms, end_ms, None, headers, timestamp=timestamp)
+        self.put(key, start_ms, end_ms, None, cause, timestamp=timestamp)
 
     def fetch_session(self, key: Any, start_ms: int, end_ms: int) -> Any:
         """The value of one session, or None."""

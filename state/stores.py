@@ -19,6 +19,9 @@ from state.serde import Serde
 
 Headers = tuple[tuple[str, bytes | None], ...]
 
+Cause = tuple[Headers, str | None, int, int]
+"""The record that made an update: its headers, topic, partition and offset; no topic: a punctuation. Kafka's context."""
+
 OpenEngine = Callable[[str, Path | None], Engine]
 """(name of the store, its path or None) -> what keeps its bytes."""
 
@@ -63,7 +66,9 @@ class StoreSpec(Struct, frozen=True, kw_only=True):
     `time_ordered`: a window store for emit on close, whose single windows Kafka can read 1 ms longer than others.
     `max_entries`: a key-value store in memory that drops what was not used for longest.
     `persistent=False` keeps the store in memory. `logged=False` gives it no changelog; `changelog_headers` go with
-    its records, deletions excepted. `engine` opens what lies below, from the store's name and its path (None: in
+    its records, deletions excepted; with `logs_headers` they have those of the record that caused them. `headers`: headers are kept beside values
+    (`state.headed`); `format_bytes` are those that Kafka's format of such a store has where there are none, which a record
+    cache counts. `engine` opens what lies below, from the store's name and its path (None: in
     memory), in the place of RocksDB and of a dictionary; `custom` makes a store of the user's own class.
     """
 
@@ -81,6 +86,9 @@ class StoreSpec(Struct, frozen=True, kw_only=True):
     max_entries: int | None = None
     topic_config: Mapping[str, str] = field(default_factory=dict)
     changelog_headers: Headers = ()
+    logs_headers: bool = False
+    headers: bool = False
+    format_bytes: int = 0
     engine: OpenEngine | None = None
     custom: Callable[[], CustomStore] | None = None
 
@@ -104,14 +112,14 @@ class Flushed(NamedTuple):
     """Columns of what a record cache lets go, in Kafka's order, handed to the flush listener.
 
     `keys` are plain keys, or (key, window start) in window stores, or (key, start, end) in session stores;
-    `old_values` are those the store below had (all None unless asked for); `headers` is None when no record has any.
+    `old_values` are those the store below had (all None unless asked for); `causes` is None where none is known.
     """
 
     keys: list[Any]
     new_values: list[Any]
     old_values: list[Any]
     timestamps: list[int]
-    headers: list[Any] | None
+    causes: list[Cause | None] | None
 
 
 FlushListener = Callable[[Flushed], None]
@@ -141,6 +149,10 @@ class Store(Protocol):
     `spec.cached`, and with a cache of no bytes."""
     record_timestamp: int
     """Time in ms logged for writes that carry none: that of the record in process."""
+    read_behind: bool
+    """Set by who knows: those who are told of flushes look into this store then. What they must not see yet waits."""
+    causes_seen: bool
+    """Set by who knows: those who are told of flushes can tell what record caused an update."""
 
     @property
     def position(self) -> int | None:
@@ -175,6 +187,15 @@ class Store(Protocol):
 
     def discard(self) -> None:
         """Forget what changed since the last commit (an aborted transaction)."""
+        ...
+
+    @property
+    def for_users(self) -> Any:
+        """The store as users' own processors see it."""
+        ...
+
+    def as_stored(self, values: Sequence[bytes | None], headers: Sequence[Headers] | None) -> Sequence[bytes | None]:
+        """Values of changelog records as `restore` takes them."""
         ...
 
     def restore(
@@ -230,7 +251,7 @@ class _Keyed(Store, Protocol):
 class KeyValueStore(_Keyed, Protocol):
     """Plain values by key (the Processor API's store)."""
 
-    def put(self, key: Any, value: Any, timestamp: int | None = None, headers: Any = None) -> None:
+    def put(self, key: Any, value: Any, timestamp: int | None = None, cause: Cause | None = None) -> None:
         """Set a value; None deletes. Logged with `timestamp`, else `record_timestamp`."""
         ...
 
@@ -249,8 +270,8 @@ class TimestampedKeyValueStore(_Keyed, Protocol):
     Everything read is a ValueAndTimestamp or None.
     """
 
-    def put(self, key: Any, value: Any, timestamp: int, headers: Any = None) -> None:
-        """None deletes. `headers` travel with the update through the record cache only."""
+    def put(self, key: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
+        """None deletes. `cause` travels with the update through the record cache only."""
         ...
 
 
@@ -261,7 +282,7 @@ class VersionedKeyValueStore(Store, Protocol):
         """The latest value, or the one valid at `as_of`, with the time it is valid from."""
         ...
 
-    def put(self, key: Any, value: Any, timestamp: int, headers: Any = None) -> int:
+    def put(self, key: Any, value: Any, timestamp: int, cause: Cause | None = None) -> int:
         """Returns the time of the next version, `versioned.LATEST` (-1) if none, `versioned.NOT_PUT` if too old."""
         ...
 
@@ -289,7 +310,7 @@ class WindowStore(Store, Protocol):
         """The value of one window, or None."""
         ...
 
-    def put(self, key: Any, value: Any, start_ms: int, timestamp: int = -1, headers: Any = None) -> None:
+    def put(self, key: Any, value: Any, start_ms: int, timestamp: int = -1, cause: Cause | None = None) -> None:
         """Set the value of a window; None deletes (nothing, where duplicates are kept)."""
         ...
 
@@ -330,13 +351,20 @@ class SessionStore(Store, Protocol):
         ...
 
     def put(
-        self, key: Any, start_ms: int, end_ms: int, value: Any, headers: Any = None, *, timestamp: int | None = None
+        self,
+        key: Any,
+        start_ms: int,
+        end_ms: int,
+        value: Any,
+        cause: Cause | None = None,
+        *,
+        timestamp: int | None = None,
     ) -> None:
         """`timestamp` is the record's, for the changelog; without it, `record_timestamp`."""
         ...
 
     def remove(
-        self, key: Any, start_ms: int, end_ms: int, headers: Any = None, *, timestamp: int | None = None
+        self, key: Any, start_ms: int, end_ms: int, cause: Cause | None = None, *, timestamp: int | None = None
     ) -> None:
         """Remove a session."""
         ...

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, Self
 
-from state.cache import RecordCache, RecordCacheBudget, Updates
+from state.cache import RecordCache, RecordCacheBudget
 from state.engine import Engine, KeyRange
 from state.keys import pack_long
 from state.layers import LayeredStore
@@ -20,7 +20,7 @@ from state.merged_reads import merged, read_below, read_cached
 from state.ordered import overlay
 from state.position import STREAM_TIME, packed_number, read_number
 from state.segments import NO_TIME, Segments
-from state.stores import ChangelogWriter, StoreSpec
+from state.stores import Cause, ChangelogWriter, StoreSpec
 from state.timelines import Timelines
 
 _PREFIX = 8
@@ -43,8 +43,6 @@ class TimedStore(LayeredStore):
         self._newest = NO_TIME
         self._value: Callable[[Any], Any] = self._below if self._cache is None else self._cache.get
         self._identity = self._layout.identity
-        self.read_downstream = False
-        """Whether those who are told of flushes read this store then: each write may make other entries expire."""
         self._slack_ms = int(spec.time_ordered)
         self._key_overhead = _PREFIX + self._suffix + self._slack_ms  # time-ordered keys have a byte before them
 
@@ -56,16 +54,7 @@ class TimedStore(LayeredStore):
 
     # Writing
 
-    def _release(self, updates: Updates) -> None:
-        """As for all stores; one by one, as Kafka does it, where the difference can be seen."""
-        if not self.read_downstream:
-            super()._release(updates)
-            return
-        for index in range(len(updates.entries)):
-            super()._release(updates.part(index, index + 1))
-
-    def _write(self, entry: Any, value: Any, timestamp: int, headers: Any = None) -> None:
-        del headers
+    def _write(self, entry: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
         segments = self._segments
         if entry[1] > segments.stream_time:
             if segments.observe(entry[1]) and self._uncommitted:
@@ -73,7 +62,7 @@ class TimedStore(LayeredStore):
         elif entry[1] < segments.oldest_kept:
             self._log(entry, value, timestamp)
             return
-        self._keep(entry, value, timestamp, segments.prefix(entry[1]))
+        self._keep(entry, value, timestamp, segments.prefix(entry[1]), cause)
 
     def _index(self, entry: Any) -> None:
         """Keep timelines complete. A store without record cache need not index keys nobody has asked for."""
@@ -217,6 +206,14 @@ class TimedStore(LayeredStore):
         """Forget what changed since the last commit, stream time included."""
         super().discard()
         self._segments.reset(self._committed_time)
+        self._timelines = None
+
+    def take_in(self, beside: Self) -> None:
+        """As for all stores; the time moves up to the latest entry, and what expires by that goes."""
+        before = self._segments.oldest_kept
+        super().take_in(beside)
+        if self._segments.oldest_kept != before:
+            self._uncommitted.discard_range(None, self._segments.expired_before())
         self._timelines = None
 
     def _has_expired(self) -> bool:

@@ -14,7 +14,7 @@ from state.cache import RecordCacheBudget
 from state.engine import Engine
 from state.layers import LayeredStore
 from state.position import STREAM_TIME, packed_number, read_number
-from state.stores import ChangelogWriter, StoreSpec, ValueAndTimestamp, Version
+from state.stores import Cause, ChangelogWriter, StoreSpec, ValueAndTimestamp, Version
 from state.versions import LATEST, Versions, from_bytes, to_bytes
 
 __all__ = ["LATEST", "NOT_PUT", "VersionedStore"]
@@ -37,12 +37,12 @@ class VersionedStore(LayeredStore):
         self._committed_time = self._stream_time
         self._changed: dict[Any, Versions] = {}
 
-    def put(self, key: Any, value: Any, timestamp: int, headers: Any = None) -> int:
+    def put(self, key: Any, value: Any, timestamp: int, cause: Cause | None = None) -> int:
         """Set the value valid from `timestamp` on; None says that there is none from then on.
 
         Shape: the time of the next version, LATEST when there is none, NOT_PUT when the update is too old.
         """
-        del headers
+        del cause
         entry = self._layout.identity(key)
         layout, changes = self._layout, self._changes
         if changes is not None:

@@ -15,7 +15,7 @@ from state.engine import Engine
 from state.keys import LONG_MAX, WINDOW_SUFFIX, time_of_window
 from state.layouts import plain
 from state.position import SEQUENCE, packed_number, read_number
-from state.stores import ChangelogWriter, StoreSpec, ValueAndTimestamp
+from state.stores import Cause, ChangelogWriter, StoreSpec, ValueAndTimestamp
 from state.timed import TimedStore
 
 _new_tuple = tuple.__new__
@@ -35,27 +35,38 @@ class SegmentedWindowStore(TimedStore):
         self._duplicates = spec.retain_duplicates
         self._sequence = read_number(engine, SEQUENCE) or 0
 
-    def put(self, key: Any, value: Any, start_ms: int, timestamp: int = -1, headers: Any = None) -> None:
-        """Set the value of a window; None deletes (nothing, where duplicates are kept).
+    def put(self, key: Any, value: Any, start_ms: int, timestamp: int = -1, cause: Cause | None = None) -> None:
+        """Set the value of a window; None deletes (nothing, where duplicates are kept, but it is logged, as Kafka does).
 
-        `timestamp` is the value's time in ms, by default the window's start.
+        `timestamp` is the value's time in ms, by default the window's start; a plain store logs it, by default that of the
+        record in process.
         """
+        if value is None and self._duplicates:
+            self._log_nothing(key, start_ms, timestamp, cause)
+            return
         identity = key if self._by_value else self._identity(key)
-        time = start_ms if timestamp < 0 else timestamp
+        time = timestamp if timestamp >= 0 else start_ms if self._timestamped else self.record_timestamp
         live = _new_tuple(ValueAndTimestamp, (value, time)) if self._timestamped and value is not None else value
         entry: tuple[Any, ...] = identity, start_ms
         if self._duplicates:
-            if value is None:
-                return
             self._sequence = (self._sequence + 1) & SEQUENCE_MASK
             entry = identity, start_ms, self._sequence
-        self._accept(entry, live, time, headers)
+        self._accept(entry, live, time, cause)
         if self._timelines is not None:
             self._index(entry)
 
-    def put_known(self, touched: Sequence[Any], updates: Mapping[Any, tuple[Any, int]]) -> None:
+    def _log_nothing(self, key: Any, start_ms: int, timestamp: int, cause: Cause | None) -> None:
+        """Log a deletion that deletes nothing: it takes a number of its own."""
+        self._sequence = (self._sequence + 1) & SEQUENCE_MASK
+        self._log((self._identity(key), start_ms, self._sequence), None, start_ms if timestamp < 0 else timestamp)
+        if self.logs_headers:
+            self._log_headers(cause)
+
+    def put_known(
+        self, touched: Sequence[Any], updates: Mapping[Any, tuple[Any, int]], causes: Sequence[Cause] | None = None
+    ) -> None:
         """As for all stores; an entry is (key, window start)."""
-        super().put_known(touched, updates)
+        super().put_known(touched, updates, causes)
         if self._timelines is not None:
             for entry in updates:
                 self._index(entry)

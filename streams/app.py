@@ -68,15 +68,15 @@ class App(Decorators):
         *,
         key: Any = None,
         value: Any = None,
-        timestamp: Callable[[Any], int] | None = None,
+        timestamp: Callable[[Any], Any] | None = None,
         partitions: int | None = None,
         config: Mapping[str, str] | None = None,
         on_error: Any = None,
     ) -> Topic:
         """A topic with the types it carries.
 
-        `key` and `value` are types or serdes. `timestamp` takes event time, in ms, from a value; without it the record's
-        timestamp counts. `partitions` and `config` (Kafka's topic settings) are for the case that this application has
+        `key` and `value` are types or serdes. `timestamp` takes event time, in ms or as a datetime, from a value; without
+        it the record's timestamp counts. `partitions` and `config` (Kafka's topic settings) are for the case that this application has
         to create it. `on_error` says what becomes of records that cannot be read from it, or written to it: "fail",
         "continue", `dead_letter(TOPIC)` or a function (error, record).
         A second declaration adds what the first left open. Raises: TopologyError when it says something else.

@@ -89,6 +89,13 @@ class StreamsConfig:
     default_dsl_store: str = setting(
         "rocksDB", "Where tables and aggregates are kept that do not say it.", choices=("rocksDB", "in_memory")
     )
+    dsl_store_format: str = setting(
+        "DEFAULT",
+        "The format of the stores of tables and aggregates, `HEADERS` or `DEFAULT`. As of Kafka Streams 4.3 none of them "
+        "writes headers into either, so all that can be told is a byte per entry in the record cache, and that results "
+        "out of cached sessions have no headers. Processors' stores say `headers=True` themselves.",
+        choices=("DEFAULT", "HEADERS"),
+    )
     processor_wrapper: Any = setting(  # noqa: RUF009  makes a field
         None,
         "Function (node name, supplier) -> supplier around every processor of the Processor API, when the topology is built.",

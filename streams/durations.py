@@ -1,14 +1,15 @@
-"""Durations as people write them: "10 s", a timedelta, or a number of milliseconds.
+"""Durations and times as people write them: "10 s", a timedelta, a datetime, or a number of milliseconds.
 
-Rule: inside the library a duration is an int of milliseconds in a name that ends in `_ms`; this is the door.
+Rule: inside the library both are ints of milliseconds in names that end in `_ms`; this is the door.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-__all__ = ["Duration", "milliseconds"]
+__all__ = ["Duration", "milliseconds", "record_time_ms"]
 
 Duration = str | timedelta | int
 """A duration as users give it; an int is milliseconds."""
@@ -29,6 +30,7 @@ UNITS_MS = {
     "w": 604_800_000,
     "week": 604_800_000,
 }
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PATTERN = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*([a-z]+)\s*", re.IGNORECASE)
 
 
@@ -56,3 +58,15 @@ def parsed(text: str, what: str) -> int:
     if not match or not factor:
         raise ValueError(f"{what}: expected a number and a unit (ms, s, minutes, hours, days), got {text!r}")
     return round(float(match.group(1)) * factor)
+
+
+def record_time_ms(found: Any) -> int:
+    """A record's time in ms since 1970, from what a `timestamp=` gives: that, or a datetime (without a zone: UTC).
+
+    Raises: TypeError.
+    """
+    if isinstance(found, int):
+        return found
+    if isinstance(found, datetime):
+        return ((found if found.tzinfo else found.replace(tzinfo=UTC)) - EPOCH) // timedelta(milliseconds=1)
+    raise TypeError(f"timestamp= has to give ms since 1970 as an int, or a datetime, got {found!r}")

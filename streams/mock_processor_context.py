@@ -89,8 +89,7 @@ class MockProcessorContext:
         if name not in self._open:
             known = ", ".join(self._open) or "none"
             raise TopologyError(f"there is no store {name!r}: give its description in stores= (there are: {known})")
-        found = self._open[name]
-        return getattr(found, "custom", found)
+        return self._open[name].for_users
 
     def commit(self) -> None:
         """Remember that a commit was asked for."""

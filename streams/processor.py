@@ -139,26 +139,24 @@ class BatchProcessor(Protocol):
         ...
 
 
+Beside = Callable[[str], Any]
+"""From the name of a store to the store beside it (`state.aside`), for records that are run before they are processed."""
+
+
 class AheadProcessor(BatchProcessor, Protocol):
     """A batch processor that can run records before they are processed, beside everything else: agents.
 
-    Its results count when `process_batch` is called with the records; until then, nothing has happened to them. `ahead`
-    says whether it may, `records_at_once` how many records it can do in a moment.
+    Its results count when `process_batch` is called with the records; until then, nothing has happened to them.
+    `records_at_once` says how many records it can do in a moment.
     """
-
-    ahead: bool
 
     @property
     def records_at_once(self) -> int:
         """How many records to begin with at once."""
         ...
 
-    def begin(self, batch: Batch) -> Future[Any]:
-        """Start to run records; one batch at a time."""
-        ...
-
-    def ran(self, batch: Batch) -> int:
-        """How many of the first records of a batch were run already."""
+    def begin(self, batch: Batch, beside: Beside) -> Future[Any]:
+        """Start to run records, one batch at a time. Meanwhile stores are touched by way of `beside` alone."""
         ...
 
     def settle(self, batch: Batch, results: Any) -> None:

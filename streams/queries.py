@@ -14,6 +14,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from state.headed import AggregationWithHeaders, Headed, shown
 from state.stores import Store, StoreKind, ValueAndTimestamp, Version
 from streams.errors import StoreMoved, StreamsError
 from streams.frames import WINDOW, column, column_fields, key_columns, pandas, value_columns
@@ -193,11 +194,14 @@ def _any(store: Store) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, ValueAndTimestamp) else value
+    found = value.value if isinstance(value, ValueAndTimestamp) else value
+    return found.value if isinstance(found, Headed) else found
 
 
 def _whole(value: Any) -> Any:
-    return value
+    if isinstance(value, Headed):
+        return AggregationWithHeaders(*value)
+    return shown(value) if isinstance(value, ValueAndTimestamp) and isinstance(value.value, Headed) else value
 
 
 def _copied(value: Any) -> Any:
@@ -234,7 +238,7 @@ def _get(store: Store, key: Any, as_of: int | None, value_of: Callable[[Any], An
         return value_of(_any(store).fetch(key.key, key.start_ms))
     if kind is StoreKind.SESSION:
         _expect_windowed(store, key)
-        return _any(store).fetch_session(key.key, key.start_ms, key.end_ms)
+        return value_of(_any(store).fetch_session(key.key, key.start_ms, key.end_ms))
     return value_of(_any(store).get(key))
 
 
@@ -252,7 +256,7 @@ def _fetch(
     if store.spec.kind is StoreKind.SESSION:
         sessions = list(_any(store).find_sessions(key, from_ms, to_ms))
         found = reversed(sessions) if reverse else iter(sessions)
-        return ((Windowed(key, start_ms, end_ms), value) for start_ms, end_ms, value in found)
+        return ((Windowed(key, start_ms, end_ms), value_of(value)) for start_ms, end_ms, value in found)
     fetch = _any(store).backward_fetch_range if reverse else _any(store).fetch_range
     size_ms = store.spec.window_size_ms
     return ((Windowed(key, start, start + size_ms), value_of(value)) for start, value in fetch(key, from_ms, to_ms))
@@ -282,7 +286,8 @@ def _all(store: Store, value_of: Callable[[Any], Any], *, reverse: bool) -> Iter
             for (key, start_ms), value in _any(store).all()
         )
     if kind is StoreKind.SESSION:
-        return ((Windowed(key, start_ms, end_ms), value) for key, start_ms, end_ms, value in _any(store).all())
+        sessions = _any(store).all()
+        return ((Windowed(key, start_ms, end_ms), value_of(value)) for key, start_ms, end_ms, value in sessions)
     return ((key, value_of(value)) for key, value in _any(store).all())
 
 

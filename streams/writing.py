@@ -15,6 +15,7 @@ from state.serde import Serde
 from streams.clients.base import Producer
 from streams.clients.partitioner import partitions_for
 from streams.dsl.options import Topic, ValueTimestamp
+from streams.durations import record_time_ms
 from streams.errors import ConfigError, ProductionError, shown
 from streams.record import NO_TIMESTAMP, Headers, Record
 
@@ -181,7 +182,11 @@ def _timestamps(columns: _Columns, time_of: Callable[[Any], int] | None) -> list
     """Records without a time get the one that is found in their values, else now."""
     now_ms = time.time_ns() // 1_000_000
     return [
-        time_ms if time_ms != NO_TIMESTAMP else now_ms if time_of is None or value is None else time_of(value)
+        time_ms
+        if time_ms != NO_TIMESTAMP
+        else now_ms
+        if time_of is None or value is None
+        else record_time_ms(time_of(value))
         for time_ms, value in zip(columns.timestamps, columns.values, strict=True)
     ]
 

@@ -25,7 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 160)
     if options.document:
-        report.document(options.document)
+        report.keep(options.document)
+        report.document()
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # or the brokers would go on alone
     sides = [OURS, *([KAFKA] if options.against else [])]
@@ -57,7 +58,11 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=float, default=2400, help="begin no run after so many seconds (default 2,400)"
     )
     parser.add_argument(
-        "--document", type=Path, metavar="FILE", help="put a stored result into docs/broker.md, no more"
+        "--document",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="keep stored results, and put their table into docs/broker.md, no more",
     )
     return parser
 

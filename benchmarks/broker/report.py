@@ -9,11 +9,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.broker.scenes import SCENES
 from benchmarks.broker.sides import MODES
 from benchmarks.report import RESULTS
 
 NAME = "%Y%m%dT%H%M%S"
 FOLDER = RESULTS / "broker"
+KEPT = RESULTS / "broker-beside-kafka.json"
 PAGE = Path(__file__).parents[2] / "docs" / "broker.md"
 BEGIN, END = "<!-- measured: made by make bench-broker -->\n", "<!-- end of measured -->"
 
@@ -53,9 +55,9 @@ def _shown(values: Sequence[float]) -> str:
     return f"{middle:,.0f}" if middle >= 100 else f"{middle:.3g}"
 
 
-def markdown(stored: dict[str, Any], day: str) -> str:
-    """The table of a stored result, with the day and the machine it was made on."""
-    machine, runs = stored["machine"], stored["runs"]
+def markdown(stored: dict[str, Any]) -> str:
+    """The table of kept results, with the day and the machine they were made on."""
+    day, machine, runs = stored["day"], stored["machine"], stored["runs"]
     head = ["measured", "figure", *(f"{side}, {mode}" for side, mode in columns(runs))]
     repeats = max(
         (
@@ -72,12 +74,24 @@ def markdown(stored: dict[str, Any], day: str) -> str:
     return about + "\n" + "\n".join(lines) + "\n"
 
 
-def document(path: Path, page: Path = PAGE) -> None:
-    """Put the table of the result at `path` into the broker's page. Raises: OSError, ValueError."""
+def merged(paths: Sequence[Path]) -> dict[str, Any]:
+    """Several stored results as one, in the order of the scenes: machine and day are those of the last."""
+    stored = [json.loads(path.read_text()) for path in paths]
+    runs = sorted((run for one in stored for run in one["runs"]), key=lambda run: list(SCENES).index(run["scene"]))
+    day = f"{datetime.strptime(paths[-1].stem, NAME).replace(tzinfo=UTC):%Y-%m-%d}"
+    return {"day": day, "machine": stored[-1]["machine"], "runs": runs}
+
+
+def keep(paths: Sequence[Path], kept: Path = KEPT) -> None:
+    """Store the results at `paths` as the ones the page is made from."""
+    kept.write_text(json.dumps(merged(paths), indent=1) + "\n")
+
+
+def document(kept: Path = KEPT, page: Path = PAGE) -> None:
+    """Put the table of the kept results into the broker's page. Raises: OSError, ValueError."""
     text = page.read_text()
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"{page} has no place for the figures: {BEGIN.strip()} and {END}")
-    day = f"{datetime.strptime(path.stem, NAME).replace(tzinfo=UTC):%Y-%m-%d}"
-    page.write_text(before + begin + markdown(json.loads(path.read_text()), day) + end + after)
+    page.write_text(before + begin + markdown(json.loads(kept.read_text())) + end + after)

@@ -1,4 +1,4 @@
-"""The scenes: an empty broker, one with many partitions, one with a large log; what is measured in each."""
+"""The scenes: an empty broker under several loads, one with many partitions, one with a large log; what is measured in each."""
 
 from __future__ import annotations
 
@@ -48,22 +48,39 @@ def throughput(served: Served, size: Size, prefix: str = "") -> Measured:
     return measured
 
 
-def empty(side: str, mode: str, folder: Path, size: Size) -> Measured:
-    """Everything, on a broker that has nothing to begin with."""
+def batches(side: str, mode: str, folder: Path, size: Size) -> Measured:
+    """Start and idle size of an empty broker, then batches."""
     with serving(side, mode, folder, {}) as served:
         time.sleep(SETTLE_SECONDS)
-        measured: Measured = {"start": {"ready s": served.ready_seconds, "MB idle": served.watched.usage().resident_mb}}
-        measured |= throughput(served, size)
+        start = {"ready s": served.ready_seconds, "MB idle": served.watched.usage().resident_mb}
+        return {"start": start} | throughput(served, size)
+
+
+def single(side: str, mode: str, folder: Path, size: Size) -> Measured:
+    """One record per batch from four producers."""
+    with serving(side, mode, folder, {}) as served:
         loads.make_topic(served, "single", loads.PRODUCERS)
-        measured["one record per batch"] = loads.single_records(served, "single", size.single_records)
+        return {"one record per batch": loads.single_records(served, "single", size.single_records)}
+
+
+def latency(side: str, mode: str, folder: Path, size: Size) -> Measured:
+    """End to end, undisturbed and beside compaction; the broker has been warmed by both ways of producing."""
+    with serving(side, mode, folder, {}) as served:
+        loads.make_topic(served, "warm", loads.PRODUCERS)
+        loads.single_records(served, "warm", size.single_records // 2)
+        measured: Measured = {}
         loads.make_topic(served, "paced")
         measured["end to end"] = loads.latency(served, "paced", size.latency_seconds)
         measured["end to end beside compaction"] = loads.latency_beside_compaction(
             served, "beside", size.latency_seconds
         )
-    with serving(side, mode, folder.with_name("loaded"), {}) as served:
-        measured["loaded"] = loads.loaded_memory(served, size.partitions, size.connections)
-    return measured
+        return measured
+
+
+def loaded(side: str, mode: str, folder: Path, size: Size) -> Measured:
+    """Memory with many partitions and connections."""
+    with serving(side, mode, folder, {}) as served:
+        return {"loaded": loads.loaded_memory(served, size.partitions, size.connections)}
 
 
 def many_partitions(side: str, mode: str, folder: Path, size: Size) -> Measured:
@@ -107,7 +124,10 @@ def _swell(data: Path, gigabytes: int) -> None:
 
 
 SCENES: Mapping[str, Callable[[str, str, Path, Size], Measured]] = {
-    "empty": empty,
+    "batches": batches,
+    "single": single,
+    "latency": latency,
+    "loaded": loaded,
     "partitions": many_partitions,
     "log": large_log,
 }

@@ -79,10 +79,12 @@ class LogDirectory:
         *,
         on_message: Message,
         config_of: Callable[[str], LogConfig] | None = None,
+        node_id: int = 0,
     ) -> "LogDirectory":
         """Own the directory, made if need be, and every partition in it, recovered if the last stop was none.
 
-        `config_of` gives a topic's settings; without it a log has the defaults until its `config` is set.
+        `config_of` gives a topic's settings; without it a log has the defaults until its `config` is set. `node_id` is
+        noted in a directory that is new.
         Raises: DirectoryLocked, CorruptLog, DataDirectoryError.
         """
         path = Path(path)
@@ -92,7 +94,7 @@ class LogDirectory:
         except OSError as error:
             raise DataDirectoryError(f"cannot use data directory {path}: {error.strerror}") from error
         try:
-            directory = cls(path, lock, _identity(path), defaults or LogConfig())
+            directory = cls(path, lock, _identity(path, node_id), defaults or LogConfig())
             directory._load(on_message, config_of or (lambda _: directory._defaults))
         except BaseException:
             os.close(lock)
@@ -258,7 +260,7 @@ def _lock(path: Path) -> int:
     return descriptor
 
 
-def _identity(path: Path) -> dict[str, str]:
+def _identity(path: Path, node_id: int) -> dict[str, str]:
     """meta.properties, made on the first start.
 
     Raises: CorruptLog, DataDirectoryError for a layout of a newer Kafka.
@@ -269,7 +271,7 @@ def _identity(path: Path) -> dict[str, str]:
         values = {
             "version": "1",
             "cluster.id": uuid_text(uuid4()),
-            "node.id": "0",
+            "node.id": str(node_id),
             "directory.id": uuid_text(uuid4()),
         }
         write_properties(file, values)

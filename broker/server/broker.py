@@ -67,7 +67,7 @@ class Broker:
         self.delayed = Delayed(loop)
         self.fetch_sessions = FetchSessions(loop.time)
         defaults = LogConfig.from_mapping(config.topic_defaults())
-        self.directory = LogDirectory.open(data_directory, defaults, on_message=logger.warning)
+        self.directory = LogDirectory.open(data_directory, defaults, on_message=logger.warning, node_id=config.node_id)
         self.dynamic = Dynamic(data_directory)
         self.dynamic.open()
         self.config = config = config.with_values(self._dynamic_settings(config.node_id))

@@ -98,11 +98,6 @@ class RunAhead:
             return None
         return [(index, result) for index, place in enumerate(places) for result in self._results.pop(place)]
 
-    def ran(self, batch: Batch) -> int:
-        """How many of the first records of a batch were run already."""
-        places = _places(batch) if self._results else []
-        return next((at for at, place in enumerate(places) if place not in self._results), len(places))
-
     def clear(self) -> None:
         """Forget all: the records will be read again."""
         self._results.clear()
@@ -111,8 +106,7 @@ class RunAhead:
 class RunsAhead:
     """What processors share that may run records before their turn; see `streams.processor.AheadProcessor`."""
 
-    def __init__(self, concurrency: int, *, ahead: bool) -> None:
-        self.ahead = ahead
+    def __init__(self, concurrency: int) -> None:
         self._ahead = RunAhead()
         self._pace = Pace(concurrency)
 
@@ -120,10 +114,6 @@ class RunsAhead:
     def records_at_once(self) -> int:
         """How many records to hand over in one batch."""
         return self._pace.records_at_once
-
-    def ran(self, batch: Batch) -> int:
-        """How many of the first records of a batch were run already."""
-        return self._ahead.ran(batch)
 
     def settle(self, batch: Batch, results: Iterable[tuple[int, Any]]) -> None:
         """Keep what `begin` came to, until its records are processed."""

@@ -22,13 +22,8 @@ def agent_supplier(
     concurrency: int,
     timeout_ms: int | None,
     expected: Sequence[Expected],
-    *,
-    ahead: bool,
 ) -> Callable[[], Any]:
-    """Makes the processor of an asynchronous function, in whichever form it is.
-
-    `ahead`: it may run before its records are processed, because it writes nothing that is part of a commit.
-    """
+    """Makes the processor of an asynchronous function, in whichever form it is."""
     from streams.dsl.agents import RecordAgent, StreamAgent  # asyncio comes with the first agent
 
     if user.reads_stream:
@@ -37,7 +32,7 @@ def agent_supplier(
                 f"{user.where} loops over its stream, so it decides itself how long a record may take: leave timeout= out, "
                 "and use asyncio.timeout around what may hang"
             )
-        return lambda: StreamAgent(user.function, concurrency=concurrency, expected=expected, ahead=ahead)
+        return lambda: StreamAgent(user.function, concurrency=concurrency, expected=expected)
     user.expect_parameters(1, 2, meaning="(value), (key, value) or (stream)")
     if inspect.isasyncgenfunction(user.function):
         raise TopologyError(
@@ -49,7 +44,6 @@ def agent_supplier(
         with_key=user.with_key,
         timeout_ms=timeout_ms,
         expected=expected,
-        ahead=ahead,
     )
 
 

@@ -24,7 +24,7 @@ from state.stores import StoreSpec
 from streams.dsl.stores import timestamped_key_value_store, window_store
 from streams.durations import Duration, milliseconds
 from streams.errors import StreamsError, TopologyError
-from streams.processor import ProcessorContext
+from streams.processor import Beside, ProcessorContext
 from streams.record import Record
 
 __all__ = ["AgentTable", "Held", "WindowSet", "WindowedAgentTable", "hold", "let_go", "tables_of"]
@@ -34,18 +34,19 @@ DEFAULT_EXPIRY_MS = 86_400_000
 
 
 class Held(NamedTuple):
-    """The record in hand, and the processor that it is in."""
+    """The record in hand, the processor that it is in, and what is beside its stores if it is run before its turn."""
 
     context: ProcessorContext
     record: Record
+    beside: Beside | None
 
 
 _HELD: ContextVar[Held | None] = ContextVar("held", default=None)
 
 
-def hold(context: ProcessorContext, record: Record) -> None:
+def hold(context: ProcessorContext, record: Record, beside: Beside | None = None) -> None:
     """From now on, in this task or thread, tables are those of this record's partition."""
-    _HELD.set(Held(context, record))
+    _HELD.set(Held(context, record, beside))
 
 
 def let_go() -> None:
@@ -66,9 +67,10 @@ def _held(table: str) -> Held:
 def _store(spec: StoreSpec) -> Any:
     held = _held(spec.name)
     try:
-        return held.context.store(spec.name)
+        store = held.context.store(spec.name)
     except TopologyError as problem:
         raise TopologyError(f"{problem}; say tables=[...] in the decorator of the function that uses it") from None
+    return store if held.beside is None else held.beside(spec.name)
 
 
 class AgentTable(MutableMapping[Any, Any]):

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from streams.dsl.agent_results import Expected, Failure, RunsAhead, collected, lanes_of
 from streams.dsl.agent_tables import hold, let_go
 from streams.errors import Interrupted, ProcessingError
-from streams.processor import ProcessorContext
+from streams.processor import Beside, ProcessorContext
 from streams.record import Batch, Record
 from streams.retrying import Attempts, Retrying
 from streams.waiting import result_of
@@ -87,9 +87,8 @@ class RecordAgent(RunsAhead):
         with_key: bool,
         timeout_ms: int | None = None,
         expected: Iterable[Expected] = (),
-        ahead: bool = False,
     ) -> None:
-        super().__init__(concurrency, ahead=ahead)
+        super().__init__(concurrency)
         self._flying: asyncio.Task[Any] | None = None
         self._function = function
         self._concurrency = concurrency
@@ -107,11 +106,11 @@ class RecordAgent(RunsAhead):
         """Let the loop go."""
         AGENT_LOOP.release()
 
-    def begin(self, batch: Batch) -> Future[Any]:
+    def begin(self, batch: Batch, beside: Beside) -> Future[Any]:
         """Run records that will be processed later; see `streams.processor.AheadProcessor`."""
         self._pace.begin()
         assert self._context is not None
-        return AGENT_LOOP.start(self._fly(batch, self._context))
+        return AGENT_LOOP.start(self._fly(batch, self._context, beside))
 
     def abandon(self) -> None:
         """Cancel what is in flight, and forget what came of it."""
@@ -125,11 +124,13 @@ class RecordAgent(RunsAhead):
         results = self._results_of(batch, lambda: AGENT_LOOP.run(self._run(batch, context)))
         return collected(context, batch, results, self._expected)
 
-    async def _fly(self, batch: Batch, context: ProcessorContext) -> list[tuple[int, Any]]:
+    async def _fly(self, batch: Batch, context: ProcessorContext, beside: Beside) -> list[tuple[int, Any]]:
         self._flying = asyncio.current_task()
-        return await self._run(batch, context)
+        return await self._run(batch, context, beside)
 
-    async def _run(self, batch: Batch, context: ProcessorContext) -> list[tuple[int, Any]]:
+    async def _run(
+        self, batch: Batch, context: ProcessorContext, beside: Beside | None = None
+    ) -> list[tuple[int, Any]]:
         results: list[Any] = [None] * len(batch)
         lanes = iter(lanes_of(batch.keys))
         arguments = list(
@@ -139,7 +140,7 @@ class RecordAgent(RunsAhead):
         async def work() -> None:
             for lane in lanes:
                 for index in lane:
-                    hold(context, batch.record(index))
+                    hold(context, batch.record(index), beside)
                     try:
                         results[index] = await self._result(arguments[index], context.retrying)
                     except Exception as error:
@@ -225,7 +226,7 @@ class Inbox:
         let_go()
         self.index, record = self._again.popleft() if self._again else await self._feed.next()
         self.held.append((self.index, record))
-        hold(self._context, record)
+        hold(self._context, record, self._feed.beside)
         return record
 
 
@@ -242,6 +243,7 @@ class Feed:
         self._records: deque[tuple[int, Record]] = deque()
         self._done = asyncio.Event()
         self.results: list[tuple[int, Any]] = []
+        self.beside: Beside | None = None
         self.broken: BaseException | None = None
 
     @property
@@ -249,10 +251,11 @@ class Feed:
         """Whether there is a record to be had without waiting."""
         return bool(self._records)
 
-    async def hand_out(self, batch: Batch) -> list[tuple[int, Any]]:
+    async def hand_out(self, batch: Batch, beside: Beside | None = None) -> list[tuple[int, Any]]:
         """Give a batch to the copies and wait until all of them ask for more. Shape: (index, result) by index."""
         if self.broken:
             raise self.broken
+        self.beside = beside
         self._records.extend((index, batch.record(index)) for index in range(len(batch)))
         self._done.clear()
         for sleeper in self._waiting:
@@ -306,9 +309,8 @@ class StreamAgent(RunsAhead):
         *,
         concurrency: int,
         expected: Iterable[Expected] = (),
-        ahead: bool = False,
     ) -> None:
-        super().__init__(concurrency, ahead=ahead)
+        super().__init__(concurrency)
         self._function = function
         self._copies = concurrency
         self._expected = tuple(expected)
@@ -332,10 +334,10 @@ class StreamAgent(RunsAhead):
         AGENT_LOOP.run(self._stop())
         AGENT_LOOP.release()
 
-    def begin(self, batch: Batch) -> Future[Any]:
+    def begin(self, batch: Batch, beside: Beside) -> Future[Any]:
         """Run records that will be processed later; see `streams.processor.AheadProcessor`."""
         self._pace.begin()
-        return AGENT_LOOP.start(self._run(batch))
+        return AGENT_LOOP.start(self._run(batch, beside))
 
     def abandon(self) -> None:
         """Cancel the copies with what they have in hand; new ones begin with the next batch."""
@@ -348,11 +350,11 @@ class StreamAgent(RunsAhead):
         results = self._results_of(batch, lambda: AGENT_LOOP.run(self._run(batch)))
         return collected(self._context, batch, results, self._expected)
 
-    async def _run(self, batch: Batch) -> list[tuple[int, Any]]:
+    async def _run(self, batch: Batch, beside: Beside | None = None) -> list[tuple[int, Any]]:
         if self._feed is None:
             self._feed = Feed(self._copies)
             self._running = [asyncio.create_task(self._live(self._feed)) for _ in range(self._copies)]
-        return await self._feed.hand_out(batch)
+        return await self._feed.hand_out(batch, beside)
 
     async def _live(self, feed: Feed) -> None:
         """One copy: the function is called again whenever it ends, and each call must read at least one record.

@@ -14,7 +14,7 @@ from typing import Any
 
 from streams.dsl.agent_results import Expected, Failure, RunsAhead, collected, lanes_of
 from streams.dsl.agent_tables import hold, let_go
-from streams.processor import ProcessorContext
+from streams.processor import Beside, ProcessorContext
 from streams.record import Batch
 from streams.waiting import result_of
 
@@ -77,7 +77,7 @@ class ThreadedFunction(RunsAhead, TableFunction):
         many: bool,
         expected: Iterable[Expected] = (),
     ) -> None:
-        RunsAhead.__init__(self, threads, ahead=True)
+        RunsAhead.__init__(self, threads)
         TableFunction.__init__(self, function, with_key=with_key, many=many, expected=expected)
         self._running: list[Future[None]] = []
         self._threads = threads
@@ -93,8 +93,9 @@ class ThreadedFunction(RunsAhead, TableFunction):
         if self._pool is not None:
             self._pool.shutdown()
 
-    def begin(self, batch: Batch) -> Future[Any]:
-        """Run records that will be processed later; see `streams.processor.AheadProcessor`."""
+    def begin(self, batch: Batch, beside: Beside | None = None) -> Future[Any]:
+        """Run records that will be processed later; see `streams.processor.AheadProcessor`. It uses no tables."""
+        del beside
         self._pace.begin()
         assert self._pool is not None
         found: list[list[tuple[int, Any]]] = [[] for _ in range(len(batch))]

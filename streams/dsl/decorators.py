@@ -202,7 +202,7 @@ class Decorators:
             user.expect_no_result()
         stream = self._read(source, user)
         expected = self._expected(user, targets)
-        supplier = agent_supplier(user, concurrency, timeout_ms, expected, ahead=not tables)
+        supplier = agent_supplier(user, concurrency, timeout_ms, expected)
         stores = [each.spec for each in tables]
         results = stream.process_values(supplier, stores=stores, name=self._step(user.function)).on_error(on_error)
         for target in targets:

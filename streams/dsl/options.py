@@ -42,11 +42,11 @@ RESETS = {"earliest", "latest", "none"}
 
 
 class ValueTimestamp(Struct, frozen=True):
-    """A timestamp extractor that reads the value only: `of_value(value)` gives ms since 1970."""
+    """A timestamp extractor that reads the value only: `of_value(value)` gives ms since 1970, or a datetime."""
 
-    of_value: Callable[[Any], int]
+    of_value: Callable[[Any], Any]
 
-    def __call__(self, record: Record, _partition_time: int) -> int:
+    def __call__(self, record: Record, _partition_time: int) -> Any:
         """The timestamp of a record by its value; a deletion that has none keeps its own."""
         try:
             return self.of_value(record.value)
@@ -72,7 +72,8 @@ class Topic(Struct, frozen=True):
     def of(cls, topic: Topic | str, *, key: Any = None, value: Any = None, timestamp: Function | None = None) -> Topic:
         """A topic from its name or handle; what is given here wins over what the handle says.
 
-        `timestamp` is a function (value) or an extractor (record, partition_time), told apart by their parameters.
+        `timestamp` is a function (value) or an extractor (record, partition_time), told apart by their parameters; it gives
+        ms since 1970, or a datetime (without a zone: UTC).
         """
         if isinstance(topic, str):
             topic = cls(checked_name(topic, "the name of a topic"))

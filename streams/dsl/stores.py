@@ -92,12 +92,16 @@ def timestamped_key_value_store(
     persistent: bool = True,
     cached: bool = False,
     logged: bool = True,
+    headers: bool = False,
     topic_config: Mapping[str, str] | None = None,
     engine: OpenEngine | None = None,
 ) -> StoreSpec:
-    """Values by key, with the time of the record that made them: what tables use."""
+    """Values by key, with the time of the record that made them: what tables use.
+
+    `headers`: with headers too; what is read is a `ValueTimestampHeaders` (Kafka's stores WithHeaders).
+    """
     kept = _Kept(persistent, cached, logged, topic_config, engine)
-    return _spec(name, StoreKind.TIMESTAMPED_KEY_VALUE, key, value, kept)
+    return _spec(name, StoreKind.TIMESTAMPED_KEY_VALUE, key, value, kept, headers=headers)
 
 
 def versioned_store(
@@ -128,16 +132,19 @@ def window_store(
     persistent: bool = True,
     cached: bool = False,
     logged: bool = True,
+    headers: bool = False,
     topic_config: Mapping[str, str] | None = None,
     engine: OpenEngine | None = None,
 ) -> StoreSpec:
-    """Values by key and window start, kept for `retention`."""
+    """Values by key and window start, kept for `retention`; `headers`: with headers beside them, as for key-value stores."""
     size_ms = checked(size, f"{name}: the window size", 0)
     retention_ms = checked(retention, f"{name}: the retention", 0)
     if retention_ms < size_ms:
         raise TopologyError(
             f"{name}: expected a retention of at least the window size, {size_ms} ms, got {retention_ms} ms"
         )
+    if headers and not timestamped:
+        raise TopologyError(f"{name}: a store with headers keeps timestamps too: leave timestamped=False out")
     return _spec(
         name,
         StoreKind.TIMESTAMPED_WINDOW if timestamped else StoreKind.WINDOW,
@@ -147,6 +154,7 @@ def window_store(
         retention_ms=retention_ms,
         window_size_ms=size_ms,
         retain_duplicates=retain_duplicates,
+        headers=headers,
     )
 
 
@@ -159,13 +167,14 @@ def session_store(
     persistent: bool = True,
     cached: bool = False,
     logged: bool = True,
+    headers: bool = False,
     topic_config: Mapping[str, str] | None = None,
     engine: OpenEngine | None = None,
 ) -> StoreSpec:
-    """Values by key and session, kept for `retention`."""
+    """Values by key and session, kept for `retention`; `headers`: what is read is an `AggregationWithHeaders`."""
     retention_ms = checked(retention, f"{name}: the retention", 0)
     kept = _Kept(persistent, cached, logged, topic_config, engine)
-    return _spec(name, StoreKind.SESSION, key, value, kept, retention_ms=retention_ms)
+    return _spec(name, StoreKind.SESSION, key, value, kept, retention_ms=retention_ms, headers=headers)
 
 
 def _spec(name: str, kind: StoreKind, key: Any, value: Any, kept: _Kept, **bounds: Any) -> StoreSpec:

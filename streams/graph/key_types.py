@@ -89,4 +89,13 @@ def _remedy(origin: Node) -> str:
         case TableSource():
             return f"say key=str (or another type, or a serde) where {origin.topic} is read"
         case _:
-            return f"say key=str (or another type, or a serde) at {origin.name}, or annotate its function"
+            return (
+                f"say key=str (or another type, or a serde) at {origin.name}{_place(origin)}, or annotate its function"
+            )
+
+
+def _place(origin: Node) -> str:
+    """The file and line of a node's function, which is more than its name says to whoever has only written a verb."""
+    function = origin.functions[0] if isinstance(origin, Stateless) and origin.functions else None
+    code = getattr(function, "__code__", None)
+    return f" (the verb with the function in {code.co_filename}:{code.co_firstlineno})" if code else ""

@@ -13,8 +13,9 @@ from itertools import chain
 from operator import length_hint
 from typing import Any
 
-from state.stores import Flushed
+from state.stores import Cause, Flushed
 from streams.operators.base import Emit, OperatorContext
+from streams.operators.causes import causes_of, set_causes
 from streams.operators.columns import UNHANDLED, Output, Rows, report
 from streams.operators.folding import IMMUTABLE, Fold, copied
 from streams.operators.held_updates import Held, put_held
@@ -30,14 +31,16 @@ LATEST = -1
 
 
 def flushed_batch(flushed: Flushed, *, old_values: bool) -> Batch:
-    """What a record cache let go, as a table's changes; no source record stands behind them."""
-    return Batch(
+    """What a record cache let go, as a table's changes, with the origin of the records that caused them, where it is known."""
+    batch = Batch(
         flushed.keys,
         flushed.new_values,
         flushed.timestamps,
-        flushed.headers and [headers or () for headers in flushed.headers],
         old_values=flushed.old_values if old_values else None,
     )
+    if flushed.causes:
+        set_causes(batch, flushed.causes)
+    return batch
 
 
 def passes_on_itself(store: Any, emit: Emit, *, old_values: bool) -> bool:
@@ -86,12 +89,13 @@ class StreamAggregate:
             self._preload_all(batch.keys)
         indices = iter(range(len(batch)))
         rows: Rows = zip(indices, batch.keys, batch.values, batch.timestamps, strict=True)
+        causes = causes_of(self._store, batch)
         self._row = -1
         while True:
             try:
                 if holds:
-                    self._fold_held(batch, rows)
-                self._fold_rows(batch, rows)
+                    self._fold_held(batch, rows, causes)
+                self._fold_rows(rows, causes)
                 break
             except UNHANDLED:
                 raise
@@ -109,11 +113,11 @@ class StreamAggregate:
             with suppress(TypeError):  # the fold finds the key to blame
                 self._preload(keys)
 
-    def _fold_rows(self, batch: Batch, rows: Rows) -> None:
+    def _fold_rows(self, rows: Rows, causes: list[Cause] | None) -> None:
         """Fold the rows in, until they end or user code raises."""
         get, put, add, initial = self._lookup, self._store.put, self._fold.add, self._fold.initial
-        headers, emits, output = batch.headers, not self._cached, self._output.add
-        if self._folds and not headers:
+        emits, output = not self._cached, self._output.add
+        if self._folds and not causes:
             while self._store.fold(rows, initial, add) is not None:
                 self._nulls += 1
             return
@@ -125,18 +129,18 @@ class StreamAggregate:
             old, before = (initial(), timestamp) if stored is None else stored
             new = add(key, value, old if old.__class__ in IMMUTABLE else copied(old))
             latest = before if before > timestamp else timestamp  # noqa: FURB136  max() is four times slower
-            code = put(key, new, latest, headers[row] if headers else None)
+            code = put(key, new, latest, causes[row] if causes else None)
             if emits and code != NOT_PUT:
                 output(row, key, new, latest, old, latest=code is None or code == LATEST)
 
-    def _fold_held(self, batch: Batch, rows: Rows) -> None:
+    def _fold_held(self, batch: Batch, rows: Rows, causes: list[Cause] | None) -> None:
         """As `_fold_rows`, while updates of a key may replace each other here, and are put when something else happens.
 
         Something else is a key that the cache does not know yet, a deletion, or a record that is dropped or fails. With the
         first unknown key begins what the store folds in itself, if it does: more of them will follow.
         """
         store, keys = self._store, batch.keys
-        if batch.headers or not store.holds_updates:
+        if batch.headers or batch.topics or not store.holds_updates:
             return
         known, add, initial, pure = store.known, self._fold.add, self._fold.initial, self._fold.pure
         held: Held = {}
@@ -148,19 +152,19 @@ class StreamAggregate:
             for row, key, value, timestamp in rows:
                 if key is None or value is None:
                     self._nulls += 1
-                    put_held(store, keys[first:row], held)
+                    put_held(store, keys[first:row], held, causes and causes[first:row])
                     first = row + 1
                     continue
                 stored = get(key) or known(key)
                 alone = stored is None
                 if alone:
-                    put_held(store, keys[first:row], held)
+                    put_held(store, keys[first:row], held, causes and causes[first:row])
                     first = row
                     if not preloaded:
                         preloaded = True
                         self._preload_all(keys[row:])
-                    if self._folds:
-                        self._fold_rows(batch, chain([(row, key, value, timestamp)], rows))
+                    if self._folds and not causes:
+                        self._fold_rows(chain([(row, key, value, timestamp)], rows), None)
                         return
                     stored = self._lookup(key)
                 old, before = (initial(), timestamp) if stored is None else stored
@@ -169,14 +173,15 @@ class StreamAggregate:
                 if not alone and new is not None:
                     held[key] = new, latest
                     continue
-                put_held(store, keys[first:row], held)
+                put_held(store, keys[first:row], held, causes and causes[first:row])
                 first = row + 1
-                store.put(key, new, latest)
+                store.put(key, new, latest, causes[row] if causes else None)
                 if not store.holds_updates:
                     return
             stop = row + 1
         finally:
-            put_held(store, keys[first : max(stop, row)], held)
+            stop = max(stop, row)
+            put_held(store, keys[first:stop], held, causes and causes[first:stop])
 
     def close(self) -> None:
         """Nothing is held."""

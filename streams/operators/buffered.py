@@ -10,6 +10,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import NamedTuple
 
+from state.stores import Cause
 from streams.record import Batch, Headers
 
 __all__ = ["BufferedChange", "Origin", "origin_of", "pack_change", "unpack_change"]
@@ -27,6 +28,11 @@ class Origin(NamedTuple):
     topic: str
     partition: int
     headers: Headers
+
+    @property
+    def cause(self) -> Cause:
+        """The same for those behind the buffer."""
+        return self.headers, self.topic or None, self.partition, self.offset
 
     @property
     def size(self) -> int:

@@ -3,7 +3,8 @@
 Rules: a record waits until the highest timestamp among the records that wait or waited is at least its own plus the
 grace, and is then joined with the row valid at its time; records leave in the order of (time, key bytes, arrival) with
 their own time and headers. A record that is older than that already is joined at once. Dropped records and the table's
-do not move the time. A null key is dropped by an inner join; for a left join it cannot wait. Store key: 00 ‖ time (8) ‖ key ‖ sequence (4); value: `buffered`.
+do not move the time. A null key is dropped by an inner join; for a left join it cannot wait. Store key: 00 ‖ time (8) ‖ key ‖ sequence (4); value: `buffered`
+‖ 0 (8); it is logged with the wall-clock time, as Kafka's producer does.
 Source: Kafka's KStreamKTableJoinProcessor, RocksDBTimeOrderedKeyValueBuffer.
 """
 
@@ -15,16 +16,19 @@ from typing import Any
 
 from state.serde import Serde
 from streams.operators.base import Emit, OperatorContext
-from streams.operators.buffered import BufferedChange, origin_of, pack_change, unpack_change
+from streams.operators.buffered import BufferedChange, Origin, origin_of, pack_change, unpack_change
+from streams.operators.causes import set_causes
 from streams.operators.columns import UNHANDLED, report, rows_of
 from streams.operators.getters import Getter
-from streams.record import Batch, Headers, Record
+from streams.record import Batch
 
 __all__ = ["BufferedStreamTableJoin"]
 
 Joiner = Callable[[Any, Any, Any], Any]
 
 TIME = Struct(">xq")
+NO_TIME = bytes(8)
+"""Where a suppress buffer has the time at which a change leaves."""
 SEQUENCE = Struct(">I")
 SEQUENCE_MASK = 0x7FFFFFFF
 NEVER_MS = 2**63 - 1
@@ -56,7 +60,7 @@ class BufferedStreamTableJoin:
         self._observed = -1
         self._earliest = NEVER_MS
         self._sequence = 0
-        self._joined: list[Record] = []
+        self._joined: list[tuple[Any, Any, Origin]] = []
 
     def init(self, context: OperatorContext) -> None:
         """Take both stores, and find what waited before a restart."""
@@ -87,7 +91,7 @@ class BufferedStreamTableJoin:
         if key is None:
             raise ValueError("its key is null: a record that waits for its table by a grace period needs a key")
         if timestamp < self._observed - self._grace_ms:
-            self._join(key, value, timestamp, batch.headers[row] if batch.headers else ())
+            self._join(key, value, origin_of(batch, row, timestamp))
         else:
             self._hold(batch, row, key, value, timestamp)
         if self._earliest <= self._observed - self._grace_ms:
@@ -97,7 +101,7 @@ class BufferedStreamTableJoin:
         self._sequence = (self._sequence + 1) & SEQUENCE_MASK
         stored_key = b"\0" + TIME.pack(timestamp)[1:] + self._key.serialize(key) + SEQUENCE.pack(self._sequence)
         change = BufferedChange(origin_of(batch, row, timestamp), None, None, self._value.serialize(value))
-        self._store.put(stored_key, pack_change(change), timestamp)
+        self._store.put(stored_key, pack_change(change) + NO_TIME, self._context.now_ms())
         self._observed = max(self._observed, timestamp)
         self._earliest = min(self._earliest, timestamp)
 
@@ -111,28 +115,23 @@ class BufferedStreamTableJoin:
                 break
             assert change.new is not None, "records without a value never wait"
             key = self._key.deserialize(stored_key[TIME.size : -SEQUENCE.size])
-            self._join(key, self._value.deserialize(change.new), change.origin.timestamp, change.origin.headers)
-            self._store.put(stored_key, None, self._observed)
+            self._join(key, self._value.deserialize(change.new), change.origin)
+            self._store.put(stored_key, None, self._context.now_ms())
 
-    def _join(self, key: Any, value: Any, timestamp: int, headers: Headers) -> None:
-        found = self._getter.get_as_of(key, timestamp)
+    def _join(self, key: Any, value: Any, origin: Origin) -> None:
+        found = self._getter.get_as_of(key, origin.timestamp)
         if found is not None or self._left:
             joined = self._joiner(key, value, found and found[0])
-            self._joined.append(Record(key, joined, timestamp, headers))
+            self._joined.append((key, joined, origin))
 
     def _pass_on(self) -> None:
         joined, self._joined = self._joined, []
         if not joined:
             return
-        headers = [record.headers for record in joined]
-        self._emit(
-            Batch(
-                [record.key for record in joined],
-                [record.value for record in joined],
-                [record.timestamp for record in joined],
-                headers if any(headers) else None,
-            )
-        )
+        keys, values, origins = map(list, zip(*joined, strict=True))
+        batch = Batch(keys, values, [origin.timestamp for origin in origins])
+        set_causes(batch, [origin.cause for origin in origins])
+        self._emit(batch)
 
     def close(self) -> None:
         """Nothing is held beside the store."""

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from state.serde import Serde
 from streams.errors import ProductionError
 from streams.operators.base import Emit, OperatorContext
+from streams.operators.causes import cause_of
 from streams.operators.columns import UNHANDLED, Output, report, rows_of
 from streams.operators.getters import Getter
 from streams.operators.murmur3 import fingerprint
@@ -74,6 +75,7 @@ class _RecordByRecord:
     def process(self, batch: Batch) -> None:
         """Handle a batch."""
         olds = batch.old_values or [None] * len(batch)
+        self._batch = batch
         for row, key, value, timestamp in rows_of(batch):
             latest = batch.latest is None or batch.latest[row]
             try:
@@ -166,7 +168,8 @@ class Receive(_RecordByRecord):
         if key is not None:
             gone = subscription.instruction in {Instruction.DELETE, Instruction.DELETE_AND_ANSWER}
             stored_key = combined_key(key, subscription.primary_key)
-            self._store.put(stored_key, None if gone else value, timestamp)
+            cause = cause_of(self._store, self._batch, row)
+            self._store.put(stored_key, None if gone else value, timestamp, cause)
         elif subscription.instruction is not Instruction.ANSWER:
             self._context.dropped(self._node, 1, NULL_FOREIGN_KEY)
             return

@@ -62,7 +62,6 @@ class WindowGetter:
     def init(self, context: OperatorContext) -> None:
         """Take the store."""
         self._store = context.store(self._store_name)
-        self._store.read_downstream = True
 
     def get(self, key: Any) -> ValueAndTimestamp | None:
         """The window's aggregate."""
@@ -85,7 +84,6 @@ class SessionGetter:
     def init(self, context: OperatorContext) -> None:
         """Take the store."""
         self._store = context.store(self._store_name)
-        self._store.read_downstream = True
 
     def get(self, key: Any) -> ValueAndTimestamp | None:
         """The session's aggregate."""

@@ -9,15 +9,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from state.stores import Cause
+
 __all__ = ["Held", "put_held"]
 
 Held = dict[Any, tuple[Any, int]]
 """(value, time) by entry key."""
 
 
-def put_held(store: Any, touched: list[Any], held: Held) -> None:
-    """Put what is held, in the order of each entry's last update; `touched` are the entries, update by update."""
+def put_held(store: Any, touched: list[Any], held: Held, causes: list[Cause] | None = None) -> None:
+    """Put what is held, in the order of each entry's last update.
+
+    `touched` are the entries, update by update, `causes` theirs, where anybody asks.
+    """
     if held:
-        store.put_known(touched, held)
+        store.put_known(touched, held, causes)
         held.clear()
     touched.clear()
+    if causes:
+        causes.clear()

@@ -61,7 +61,10 @@ class InterleavedJoin:
         """Join a batch of each side; `turns` says whose record is next, 0 for left and 1 for right."""
         arrived = [side.window.collected(side.process, batch) for side, batch in zip(self.sides, batches, strict=True)]
         turns = remaining(batches, arrived, turns)
-        usable, turns = self._without_nulls(arrived, turns)
+        if any(None in batch.values for batch in arrived):  # each is logged between its neighbours
+            self._one_by_one(arrived, turns)
+            return
+        usable, turns = self._with_keys(arrived, turns)
         inputs = self._inputs(usable)
         if inputs is None:
             self._one_by_one(usable, turns)
@@ -69,15 +72,15 @@ class InterleavedJoin:
         results = self._joined(inputs, turns)
         for side, (batch, columns) in zip(self.sides, inputs, strict=True):
             side.join.time.advance(max(batch.timestamps, default=-1))
-            side.window.store.append(columns, batch.timestamps, batch.timestamps)
+            side.window.store.append(columns, batch.timestamps, batch.timestamps, batch.headers)
         if results.keys:
             self._emit(results)
 
-    def _without_nulls(self, batches: Sequence[Batch], turns: Sequence[int]) -> tuple[Sequence[Batch], Sequence[int]]:
+    def _with_keys(self, batches: Sequence[Batch], turns: Sequence[int]) -> tuple[Sequence[Batch], Sequence[int]]:
         """What can be joined; the rest still moves the join's time."""
-        if not any(None in batch.keys or None in batch.values for batch in batches):
+        if not any(None in batch.keys for batch in batches):
             return batches, turns
-        masks = [list(map(_is_whole, batch.keys, batch.values)) for batch in batches]
+        masks = [[key is not None for key in batch.keys] for batch in batches]
         for side, batch, mask in zip(self.sides, batches, masks, strict=True):
             side.join.time.advance(max(batch.timestamps, default=-1))
             if not all(mask):
@@ -144,10 +147,6 @@ class InterleavedJoin:
         window, join = self.sides[turn].window, self.sides[turn].join
         others = join.other.recent
         return others, others.between, window.store.recent.add, join.before_ms, join.after_ms, join.joined
-
-
-def _is_whole(key: Any, value: Any) -> bool:
-    return key is not None and value is not None
 
 
 def remaining(before: Sequence[Batch], after: Sequence[Batch], turns: Sequence[int]) -> Sequence[int]:

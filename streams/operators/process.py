@@ -10,15 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from state.stores import Cause
 from streams.durations import Duration, milliseconds
 from streams.errors import TopologyError
 from streams.operators.base import Cancellable, Emit, OperatorContext, PunctuationType
+from streams.operators.causes import NO_CAUSE
 from streams.operators.columns import UNHANDLED, report
 from streams.processor import BatchProcessor, Processor, RecordMetadata
 from streams.record import Batch, Headers, Record
 from streams.retrying import Retrying
 
-__all__ = ["BatchProcess", "Process", "Stores", "takes_batches"]
+__all__ = ["BatchProcess", "Process", "Stores", "runs_ahead", "takes_batches"]
+
+
+InHand = tuple[Record | None, list[tuple[int, Cause | None]]]
+"""The record, and per store the time and the cause of what is written to it."""
 
 
 class Stores(NamedTuple):
@@ -31,6 +37,11 @@ class Stores(NamedTuple):
 def takes_batches(processor: Any) -> bool:
     """Whether a user's processor takes whole batches."""
     return hasattr(processor, "process_batch")
+
+
+def runs_ahead(processor: Any) -> bool:
+    """Whether a processor can run records before they are processed (`AheadProcessor`)."""
+    return hasattr(processor, "begin")
 
 
 class NodeContext:
@@ -64,11 +75,23 @@ class NodeContext:
             return None
         return RecordMetadata(record.topic, record.partition, record.offset)
 
-    def begin(self, record: Record | None, time_ms: int) -> None:
-        """A record, or a punctuation at `time_ms`, is in hand; what it writes to plain stores has that time."""
+    def begin(self, record: Record | None, time_ms: int, cause: Cause | None = None) -> None:
+        """A record, or something else with a `cause`, is in hand; what it writes to stores has that time."""
         self.record = record
+        if record is not None:
+            cause = record.headers, record.topic, record.partition, record.offset
         for store in self._stores.values():
-            store.record_timestamp = time_ms
+            store.take_in_hand(time_ms, cause)
+
+    def in_hand(self) -> InHand:
+        """What is in hand now, to be put back when what comes next is done."""
+        return self.record, [(store.record_timestamp, store.cause) for store in self._stores.values()]
+
+    def put_back(self, held: InHand) -> None:
+        """Have in hand what was before."""
+        self.record, marks = held
+        for store, mark in zip(self._stores.values(), marks, strict=True):
+            store.take_in_hand(*mark)
 
     def forward(self, record: Record, to: str | None = None) -> None:
         """Pass a record on, at once. Raises: TopologyError."""
@@ -114,8 +137,8 @@ class NodeContext:
         """The callback, with no record in hand and with its errors decided on like those of records."""
 
         def punctuate(time_ms: int) -> None:
-            held = self.record
-            self.begin(None, time_ms)
+            held = self.in_hand()
+            self.begin(None, time_ms, NO_CAUSE)
             try:
                 callback(time_ms)
             except UNHANDLED:
@@ -123,15 +146,14 @@ class NodeContext:
             except Exception as error:
                 self._context.failed(self._node, Record(None, None, time_ms), error)
             finally:
-                self.record = held
+                self.put_back(held)
 
         return punctuate
 
     def store(self, name: str) -> Any:
         """A store that is connected to the processor, or a global one. Raises: TopologyError."""
         if name in self._stores or name in self._global_stores:
-            found = self._context.store(name)
-            return getattr(found, "custom", found)
+            return self._context.store(name).for_users
         names = ", ".join(self._stores) or "none"
         raise TopologyError(
             f"{self._node} is not connected to a store {name!r} (connected: {names}): "
@@ -200,6 +222,7 @@ class Process:
     def process(self, batch: Batch) -> None:
         """Hand the records to the processor, one by one."""
         own, process = self._own, self._process
+        held = own.in_hand()
         for row in range(len(batch)):
             record = batch.record(row)
             own.begin(record, record.timestamp)
@@ -209,7 +232,7 @@ class Process:
                 raise
             except Exception as error:
                 report(self._context, self._node, batch, row, error)
-        own.record = None
+        own.put_back(held)
 
     def close(self) -> None:
         """Close the processor."""

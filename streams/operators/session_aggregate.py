@@ -14,8 +14,9 @@ from typing import Any
 
 from state.stores import Flushed
 from streams.operators.base import Emit
+from streams.operators.causes import cause_of
 from streams.operators.folding import Fold, copied
-from streams.operators.windowed_aggregate import WindowedAggregate, headers_of
+from streams.operators.windowed_aggregate import WindowedAggregate
 from streams.record import Batch, Windowed
 
 __all__ = ["Merger", "SessionAggregate", "count_merger", "reduce_merger"]
@@ -63,7 +64,7 @@ class SessionAggregate(WindowedAggregate):
             self._pass_closed(row, close)
 
     def _fold_in(self, batch: Batch, row: int, key: Any, value: Any, timestamp: int, close: int) -> None:
-        headers = headers_of(batch, row)
+        cause = cause_of(self._store, batch, row)
         start = end = timestamp
         aggregate = self._fold.initial()
         met = list(self._store.find_sessions(key, timestamp - self._gap_ms, timestamp + self._gap_ms))
@@ -76,12 +77,10 @@ class SessionAggregate(WindowedAggregate):
         aggregate = self._fold.add(key, value, aggregate)
         if (start, end) != (timestamp, timestamp):
             for session_start, session_end, session in met:
-                self._store.remove(key, session_start, session_end, headers, timestamp=timestamp)
-                self._pass_update(row, Windowed(key, session_start, session_end), None, session_end, session)
-            if self._emits and self._store.read_downstream:
-                self._pass_on(batch)  # a join that gets the tombstone of this very window must not find it again yet
-        self._store.put(key, start, end, aggregate, headers, timestamp=timestamp)
-        self._pass_update(row, Windowed(key, start, end), aggregate, end, None)
+                self._store.remove(key, session_start, session_end, cause, timestamp=timestamp)
+                self._pass_update(batch, row, Windowed(key, session_start, session_end), None, session_end, session)
+        self._store.put(key, start, end, aggregate, cause, timestamp=timestamp)
+        self._pass_update(batch, row, Windowed(key, start, end), aggregate, end, None)
 
     def _pass_closed(self, row: int, close: int) -> None:
         """Emit the sessions that this record closed, in the order of (end, start, key)."""
@@ -99,4 +98,7 @@ class SessionAggregate(WindowedAggregate):
 
     def _pass_flushed(self, flushed: Flushed) -> None:
         """As for all windows, each result at the end of its session."""
-        super()._pass_flushed(flushed._replace(timestamps=[end for _, _, end in flushed.keys]))
+        causes = flushed.causes
+        if causes and self._store.spec.format_bytes:  # Kafka takes the headers from the value, which has none
+            causes = [cause and ((), *cause[1:]) for cause in causes]
+        super()._pass_flushed(flushed._replace(timestamps=[end for _, _, end in flushed.keys], causes=causes))

@@ -12,10 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from state.stores import ValueAndTimestamp
+from state.stores import Cause, ValueAndTimestamp
 from streams.operators.base import Emit
+from streams.operators.causes import cause_of
 from streams.operators.folding import Fold, copied
-from streams.operators.windowed_aggregate import WindowedAggregate, headers_of
+from streams.operators.windowed_aggregate import WindowedAggregate
 from streams.record import Batch, Windowed
 
 __all__ = ["SlidingAggregate"]
@@ -38,11 +39,12 @@ class Surroundings:
 class Input:
     """The record in hand. `close`: windows that end before it are closed."""
 
+    batch: Batch
     row: int
     key: Any
     value: Any
     timestamp: int
-    headers: Any
+    cause: Cause | None
     close: int
 
 
@@ -67,7 +69,7 @@ class SlidingAggregate(WindowedAggregate):
         self._difference_ms = difference_ms
 
     def _update(self, batch: Batch, row: int, key: Any, value: Any, timestamp: int) -> None:
-        self._take(Input(row, key, value, timestamp, headers_of(batch, row), self._close_ms))
+        self._take(Input(batch, row, key, value, timestamp, cause_of(self._store, batch, row), self._close_ms))
 
     def _take(self, record: Input) -> None:
         if record.timestamp + self._difference_ms < record.close:
@@ -128,7 +130,7 @@ class SlidingAggregate(WindowedAggregate):
             return
         value, latest = found.right
         start = record.timestamp + 1
-        self._store.put(record.key, value, start, latest, record.headers)
+        self._store.put(record.key, value, start, latest, record.cause)
         self._pass_window(record, start, value, latest, None)
 
     # Records below `difference`
@@ -163,12 +165,12 @@ class SlidingAggregate(WindowedAggregate):
         old, before = (self._fold.initial(), record.timestamp) if stored is None else stored
         new = self._fold.add(record.key, record.value, copied(old))
         latest = record.timestamp if old is None else max(record.timestamp, before)
-        self._store.put(record.key, new, start, latest, record.headers)
+        self._store.put(record.key, new, start, latest, record.cause)
         self._pass_window(record, start, new, latest, old)
 
     def _pass_window(self, record: Input, start: int, new: Any, timestamp: int, old: Any) -> None:
         window = Windowed(record.key, start, start + self._difference_ms)
-        self._pass_update(record.row, window, new, timestamp, old)
+        self._pass_update(record.batch, record.row, window, new, timestamp, old)
 
     def _pass_closed(self, record: Input) -> None:
         """Emit the windows that this record closed, in the order of (start, key)."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from state.serde import Serde, deserializer
+from streams.durations import record_time_ms
 from streams.operators.base import OperatorContext
 from streams.operators.change import unpacked
 from streams.operators.columns import kept
@@ -112,9 +113,11 @@ def stamped_by_value(of_value: Callable[[Any], int], values: list[Any]) -> list[
     """Timestamps out of the values alone; None where one fails, to be done again record by record."""
     try:
         timestamps = list(map(of_value, values))
+        if all(timestamp.__class__ is int for timestamp in timestamps):
+            return timestamps
+        return list(map(record_time_ms, timestamps))
     except Exception:
         return None
-    return timestamps if all(timestamp.__class__ is int for timestamp in timestamps) else None
 
 
 def extracted(
@@ -126,9 +129,7 @@ def extracted(
     for index in range(len(batch)):
         record = batch.record(index)
         try:
-            timestamp = extractor(record, partition_time)
-            if not isinstance(timestamp, int):
-                raise TypeError(f"a timestamp extractor returns ms since 1970 as an int, got {timestamp!r}")
+            timestamp = record_time_ms(extractor(record, partition_time))
         except Exception as error:
             failed.append(index)
             context.deserialization_failed(node, record, error)

@@ -21,9 +21,10 @@ from state.stores import ValueAndTimestamp
 from streams.errors import ProcessingError
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.buffered import BufferedChange, origin_of, pack_change, unpack_change
+from streams.operators.causes import set_causes
 from streams.operators.columns import UNHANDLED, report
 from streams.operators.getters import Getter
-from streams.record import Batch, Headers
+from streams.record import Batch
 
 __all__ = ["Suppress", "SuppressGetter"]
 
@@ -202,16 +203,14 @@ class Suppress:
 
     def _emit_changes(self, leaving: list[tuple[bytes, BufferedChange]]) -> None:
         value = self._value.deserialize
-        headers: list[Headers] = [change.origin.headers for _, change in leaving]
-        self._emit(
-            Batch(
-                [self._key.deserialize(key) for key, _ in leaving],
-                [None if change.new is None else value(change.new) for _, change in leaving],
-                [change.origin.timestamp for _, change in leaving],
-                headers if any(headers) else None,
-                old_values=[None if change.old is None else value(change.old) for _, change in leaving],
-            )
+        batch = Batch(
+            [self._key.deserialize(key) for key, _ in leaving],
+            [None if change.new is None else value(change.new) for _, change in leaving],
+            [change.origin.timestamp for _, change in leaving],
+            old_values=[None if change.old is None else value(change.old) for _, change in leaving],
         )
+        set_causes(batch, [change.origin.cause for _, change in leaving])
+        self._emit(batch)
 
     def row_before(self, key: Any) -> tuple[bool, ValueAndTimestamp | None]:
         """Whether an update of `key` waits, and the row that those downstream have seen last."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from streams.operators.aggregate import LATEST, NOT_PUT, passes_on_itself
 from streams.operators.base import Emit, OperatorContext
+from streams.operators.causes import causes_of
 from streams.operators.columns import UNHANDLED, Output, kept, mapped, report
 from streams.record import Batch
 
@@ -49,12 +50,12 @@ class TableWriter:
 
         `skip_nothings`: where there is no row and was none, nothing is put.
         """
-        headers: Any = batch.headers or repeat(None)
+        causes: Any = causes_of(self.store, batch) or repeat(None)
         reads = self._send_old_values and self._looks_first and (skip_nothings or not self._cached)
         if reads:
-            batch, codes = self._put_reading(batch, headers, skip_nothings=skip_nothings)
+            batch, codes = self._put_reading(batch, causes, skip_nothings=skip_nothings)
         else:
-            codes = list(map(self.store.put, batch.keys, batch.values, batch.timestamps, headers))
+            codes = list(map(self.store.put, batch.keys, batch.values, batch.timestamps, causes))
         if self._cached:
             return
         result = batch.with_columns(batch.keys, batch.values)
@@ -62,19 +63,19 @@ class TableWriter:
         result.latest = batch.latest
         self._emit_put(result, codes)
 
-    def _put_reading(self, batch: Batch, headers: Any, *, skip_nothings: bool) -> tuple[Batch, list[Any]]:
+    def _put_reading(self, batch: Batch, causes: Any, *, skip_nothings: bool) -> tuple[Batch, list[Any]]:
         """Put record by record, each after a look at the row it replaces. The answer is what was put, and the codes."""
         store = self.store
         old_values: list[Any] = []
         codes: list[Any] = []
         put: list[bool] = []
-        for key, value, timestamp, header in zip(batch.keys, batch.values, batch.timestamps, headers, strict=False):
+        for key, value, timestamp, cause in zip(batch.keys, batch.values, batch.timestamps, causes, strict=False):
             stored = store.get(key)
             old = None if stored is None else stored[0]
             old_values.append(old)
             put.append(not skip_nothings or old is not None or value is not None)
             if put[-1]:
-                codes.append(store.put(key, value, timestamp, header))
+                codes.append(store.put(key, value, timestamp, cause))
         result = batch.with_columns(batch.keys, batch.values)
         result.old_values = old_values
         result.latest = batch.latest

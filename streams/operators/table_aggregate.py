@@ -13,6 +13,7 @@ from typing import Any
 
 from streams.operators.aggregate import LATEST, NOT_PUT, passes_on_itself
 from streams.operators.base import Emit, OperatorContext
+from streams.operators.causes import cause_of
 from streams.operators.columns import UNHANDLED, Output, report, rows_of
 from streams.operators.folding import Fold, copied
 from streams.record import Batch
@@ -66,7 +67,7 @@ class TableAggregate:
             aggregate = self._fold.add(key, new, self._fold.initial() if aggregate is None else aggregate)
         if combined:
             timestamp = max(timestamp, before_time)
-        code = self._store.put(key, aggregate, timestamp, batch.headers[row] if batch.headers else None)
+        code = self._store.put(key, aggregate, timestamp, cause_of(self._store, batch, row))
         if not self._cached and code != NOT_PUT:
             self._output.add(row, key, aggregate, timestamp, before, latest=code is None or code == LATEST)
 

@@ -8,6 +8,7 @@ looked up from downstream go through a transformer of their own. Source: Kafka's
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from state.stores import ValueAndTimestamp
@@ -35,10 +36,14 @@ class Transformer:
         if hasattr(self._made, "init"):
             self._made.init(self._own)
 
-    def transform(self, key: Any, value: Any, timestamp: int) -> Any:
-        """The row that the transformer makes."""
-        self._own.begin(Record(key, value, timestamp), timestamp)
-        return self._made.transform(key, value)
+    def transform(self, record: Record) -> Any:
+        """The row that the transformer makes of a record's key and value."""
+        held = self._own.in_hand()
+        self._own.begin(record, record.timestamp)
+        try:
+            return self._made.transform(record.key, record.value)
+        finally:
+            self._own.put_back(held)
 
     def close(self) -> None:
         """Close the user's transformer."""
@@ -75,10 +80,11 @@ class TableTransform:
         olds = batch.old_values or [None] * len(batch)
         transform = self._transformer.transform
         transforms_old = self._send_old_values and self._writer is None
-        for row, key, value, timestamp in rows_of(batch):
+        for row, key, _, timestamp in rows_of(batch):
             try:
-                new = transform(key, value, timestamp)
-                old = transform(key, olds[row], timestamp) if transforms_old else None
+                record = batch.record(row)
+                new = transform(record)
+                old = transform(replace(record, value=olds[row])) if transforms_old else None
             except UNHANDLED:
                 raise
             except Exception as error:
@@ -118,5 +124,5 @@ class TransformGetter:
 
     def _transformed(self, key: Any, row: ValueAndTimestamp | None) -> ValueAndTimestamp | None:
         value, timestamp = (None, -1) if row is None else row
-        made = self._transformer.transform(key, value, timestamp)
+        made = self._transformer.transform(Record(key, value, timestamp))
         return None if made is None else ValueAndTimestamp(made, timestamp)

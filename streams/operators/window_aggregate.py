@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from state.stores import Cause
 from streams.operators.base import Emit, OperatorContext
+from streams.operators.causes import cause_of, causes_of
 from streams.operators.columns import Rows
 from streams.operators.folding import IMMUTABLE, Fold, copied, copier_of
 from streams.operators.held_updates import Held, put_held
-from streams.operators.windowed_aggregate import WindowedAggregate, headers_of
+from streams.operators.windowed_aggregate import WindowedAggregate
 from streams.record import Batch, Windowed
 
 __all__ = ["UNLIMITED_END_MS", "TimeWindowAggregate", "starts_of"]
@@ -58,14 +60,15 @@ class TimeWindowAggregate(WindowedAggregate):
         super().init(context)
 
     def _fold_rows(self, batch: Batch, rows: Rows) -> None:
-        if self._size_ms == self._advance_ms and not self._on_close and not batch.headers:
+        if self._size_ms == self._advance_ms and not self._on_close and not batch.headers and not batch.topics:
+            causes = causes_of(self._store, batch)
             if not self._emits:
-                self._fold_held(rows)
-            self._fold_tumbling(rows)
+                self._fold_held(rows, causes)
+            self._fold_tumbling(rows, causes)
         else:
             super()._fold_rows(batch, rows)
 
-    def _fold_tumbling(self, rows: Rows) -> None:
+    def _fold_tumbling(self, rows: Rows, causes: list[Cause] | None) -> None:
         """Fold the rows into tumbling windows: the same as by `_update`, without a call per record."""
         size, grace, observed = self._advance_ms, self._open_ms, self._observed
         fetch, put, add, initial = self._store.fetch, self._store.put, self._fold.add, self._fold.initial
@@ -86,13 +89,13 @@ class TimeWindowAggregate(WindowedAggregate):
                 old, before = (initial(), timestamp) if stored is None else stored
                 new = add(key, value, old if old.__class__ in IMMUTABLE else copied(old))
                 latest = before if before > timestamp else timestamp  # noqa: FURB136  as above
-                put(key, new, start, latest)
+                put(key, new, start, latest, causes[row] if causes else None)
                 if emits:
                     output(row, Windowed(key, start, start + size), new, latest, old)
         finally:
             self._row, self._observed = row, observed
 
-    def _fold_held(self, rows: Rows) -> None:
+    def _fold_held(self, rows: Rows, causes: list[Cause] | None) -> None:
         """As `_fold_tumbling`, as far as updates of a window may be held back (see `held_updates`)."""
         store = self._store
         if not store.holds_updates:
@@ -101,12 +104,13 @@ class TimeWindowAggregate(WindowedAggregate):
         known, add, initial = store.known, self._fold.add, self._fold.initial
         held: Held = {}
         touched: list[Any] = []
+        touching: list[Cause] = []
         get, touch = held.get, touched.append
         row, entry = -1, None
         kind: type = type(None)
         copy = copier_of(kind)
         try:
-            for row, key, value, timestamp in rows:  # noqa: B007  `row` tells which one failed
+            for row, key, value, timestamp in rows:
                 if key is None:
                     self._nulls += 1
                     continue
@@ -120,7 +124,7 @@ class TimeWindowAggregate(WindowedAggregate):
                 stored = get(entry) or known(entry)
                 alone = stored is None
                 if alone:
-                    put_held(store, touched, held)
+                    put_held(store, touched, held, touching)
                     stored = store.fetch(key, start)
                 old, before = (initial(), timestamp) if stored is None else stored
                 if old.__class__ is not kind:
@@ -131,19 +135,21 @@ class TimeWindowAggregate(WindowedAggregate):
                 if not alone and new is not None:
                     held[entry] = new, latest
                     touch(entry)
+                    if causes:
+                        touching.append(causes[row])
                     continue
-                put_held(store, touched, held)
-                store.put(key, new, start, latest)
+                put_held(store, touched, held, touching)
+                store.put(key, new, start, latest, causes[row] if causes else None)
                 if not store.holds_updates:
                     return
         except Exception:
-            put_held(store, touched, held)
+            put_held(store, touched, held, touching)
             if entry is not None:
                 store.fetch(*entry)  # no put follows, so this time it was a use
             raise
         finally:
             self._row, self._observed = row, observed
-            put_held(store, touched, held)
+            put_held(store, touched, held, touching)
 
     def _update(self, batch: Batch, row: int, key: Any, value: Any, timestamp: int) -> None:
         if self._size_ms is None:
@@ -169,12 +175,8 @@ class TimeWindowAggregate(WindowedAggregate):
             timestamp = max(timestamp, before)
         mine = old if old.__class__ in IMMUTABLE else copied(old)
         new = self._fold.add(key, value, mine)
-        self._store.put(key, new, start, timestamp, headers_of(batch, row))
-        self._pass_update(row, Windowed(key, start, end), new, timestamp, old)
-        if (
-            len(batch) == 1 and self._emits
-        ):  # those downstream may read the store, and its next window makes others expire
-            self._pass_on(batch)
+        self._store.put(key, new, start, timestamp, cause_of(self._store, batch, row))
+        self._pass_update(batch, row, Windowed(key, start, end), new, timestamp, old)
 
     def _pass_closed(self, row: int, close: int) -> None:
         """Emit the windows that this record closed, in the order of (start, key).

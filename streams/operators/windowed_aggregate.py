@@ -107,9 +107,12 @@ class WindowedAggregate(ABC):
         """Windows that end before this time are closed."""
         return self._observed - self._open_ms
 
-    def _pass_update(self, row: int, window: Windowed, new: Any, timestamp: int, old: Any) -> None:
+    def _pass_update(self, batch: Batch, row: int, window: Windowed, new: Any, timestamp: int, old: Any) -> None:
+        """Have an update passed on: at once where those behind may look into the store, which the next one changes."""
         if self._emits:
             self._output.add(row, window, new, timestamp, old)
+            if self._store.read_behind:
+                self._pass_on(batch)
 
     def _pass_on(self, batch: Batch) -> None:
         self._output.pass_on(batch, self._emit, old_values=self._send_old_values)
@@ -125,8 +128,3 @@ class WindowedAggregate(ABC):
         if self._late:
             self._context.dropped(self._node, self._late, LATE)
         self._nulls = self._late = 0
-
-
-def headers_of(batch: Batch, row: int) -> Any:
-    """The headers of one record, None where the batch has none."""
-    return batch.headers[row] if batch.headers else None

@@ -94,6 +94,10 @@ class PartitionQueue:
         self._advance(front, stop)
         return batch
 
+    def take_all(self, count: int) -> Batch:
+        """The next `count` records, which were peeked: whatever has arrived since."""
+        return self.take(count, ALL, ALL)
+
     def peek(self, limit: int, bound: int, due: int) -> Batch:
         """What `take` would give; it stays."""
         front, stop = self._cut_front(limit, bound, due)

@@ -204,7 +204,9 @@ class Restorer:
             columns = columns.slice(0, sum(offset < restore.end for offset in columns.offsets))
         restore.position = min(last.next_offset, restore.end)
         restore.records += len(columns)
-        restore.changelog.store.restore(columns.keys, columns.values, columns.timestamps, restore.position)
+        store = restore.changelog.store
+        values = store.as_stored(columns.values, columns.headers)
+        store.restore(columns.keys, values, columns.timestamps, restore.position)
         self._moved_at = self._clock()
         self._listener.progressed(restore.changelog.store.name, partition, restore.position)
 

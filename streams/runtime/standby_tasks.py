@@ -289,7 +289,8 @@ class StandbyTasks:
             self._hold(partition, limit)
             self._fetched = deque(each for each in self._fetched if (each.topic, each.partition) != partition)
         if position > (copy.store.position or 0):
-            copy.store.restore(columns.keys, columns.values, columns.timestamps, position)
+            values = copy.store.as_stored(columns.values, columns.headers)
+            copy.store.restore(columns.keys, values, columns.timestamps, position)
         return {copy.task}
 
     def _start_over(self, partition: TopicPartition, error: OffsetOutOfRange) -> None:

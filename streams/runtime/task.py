@@ -130,7 +130,7 @@ class Task:
         self._program = compile_program(self)
         self._sources = {topic: source for source in self._program.sources for topic in source.topics}
         ahead = environment.wake is not None and any(source.ahead for source in self._program.sources)
-        self._ahead = RunningAhead(environment.wake) if ahead and environment.wake else None
+        self._ahead = RunningAhead(environment.wake, self.stores) if ahead and environment.wake else None
         self._interleaved = self._program.interleaved if len(self.inputs) == 2 else None
         self._group = PartitionGroup(
             [PartitionQueue(partition, self._sources[partition.topic].deserialize) for partition in self.inputs],
@@ -212,7 +212,9 @@ class Task:
 
     def ready(self, now_ms: int) -> bool:
         """Whether `process` would handle a record now."""
-        return not (self._ahead and self._ahead.busy) and self._group.ready(now_ms)
+        if self._ahead is not None and self._ahead.flying:
+            return not self._ahead.busy
+        return self._group.ready(now_ms)
 
     def process(self, now_ms: int, max_records: int) -> int:
         """Process up to `max_records` in the order of their timestamps; the answer is how many."""
@@ -220,10 +222,7 @@ class Task:
         punctuators = self._stream_punctuators
         max_records = self._program.records_at_once(max_records)
         while done < max_records and self.ready(now_ms):
-            limit = max_records - done
-            if self._ahead and not (limit := self._ahead.reached(self._group, self._sources, limit, punctuators.due)):
-                break
-            count = self._process_next(limit, punctuators.due)
+            count = self._process_next(max_records - done, punctuators.due)
             if not count:
                 break
             done += count
@@ -233,12 +232,12 @@ class Task:
 
     def _process_next(self, limit: int, due: int | None) -> int:
         """Process what can be processed at once; the answer is how many records that were."""
-        group = self._group
+        group, ahead = self._group, self._ahead
         if self._interleaved is not None and (both := group.take_interleaved(limit, due)):
             self._dirty = True
             self._run_interleaved(self._interleaved, both)
             return len(both.turns)
-        taken = group.take(limit, due)
+        taken = ahead.take(group, self._sources, limit, due) if ahead else group.take(limit, due)
         if taken is None:
             return 0
         queue, batch = taken
@@ -249,8 +248,8 @@ class Task:
         return len(batch)
 
     def punctuate(self, now_ms: int) -> int:
-        """Fire the wall-clock punctuators that are due; the answer is how many."""
-        due = self._wall_punctuators.due
+        """Fire the wall-clock punctuators that are due; the answer is how many. They wait while agents hold the stores."""
+        due = self._wall_due
         if due is None or due > now_ms:
             return 0
         self._dirty = True
@@ -262,8 +261,12 @@ class Task:
     @property
     def next_punctuation_ms(self) -> int | None:
         """The wall-clock time of the next punctuation, or of the end of waiting for an empty input."""
-        times = (self._wall_punctuators.due, self._group.idle_deadline)
+        times = (self._wall_due, self._group.idle_deadline)
         return min((time for time in times if time is not None), default=None)
+
+    @property
+    def _wall_due(self) -> int | None:
+        return None if self._ahead is not None and self._ahead.writing else self._wall_punctuators.due
 
     # Commit
 

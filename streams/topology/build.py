@@ -55,6 +55,7 @@ def _assembled(graph: Graph, config: StreamsConfig, user_stores: Mapping[str, St
         serde_for(config.default_value_serde),
         caching=config.statestore_cache_max_bytes > 0,
         persistent=config.default_dsl_store == "rocksDB",
+        headers=config.dsl_store_format == "HEADERS",
     )
     expansion = Expansion(graph, assembly, defaults)
     for spec in user_stores.values():

@@ -20,7 +20,7 @@ from streams.operators.base import Emit, Operator, OperatorContext
 from streams.operators.columns import each_alone, fan_out
 from streams.operators.interleaved_join import InterleavedJoin, Side
 from streams.operators.observing import Observer
-from streams.operators.process import takes_batches
+from streams.operators.process import runs_ahead, takes_batches
 from streams.operators.sink import RecordSink, choosing_sink, sink
 from streams.operators.source import Decode, source_decoder
 from streams.operators.stream_join import JoinWindow, StreamJoinSide
@@ -29,7 +29,7 @@ from streams.serdes.primitives import BYTES
 from streams.topology.interleaving import joined_pair
 from streams.topology.join_makers import JOIN_MAKERS, make_foreign_key_sink
 from streams.topology.making import Making
-from streams.topology.meeting import meets, reachable
+from streams.topology.meeting import causes_seen, meets, reachable, read_behind
 from streams.topology.nodes import ProcessorNode, Role, SinkNode, SourceNode, SubTopology
 from streams.topology.operator_makers import MAKERS
 from streams.topology.topology import Topology
@@ -43,7 +43,7 @@ class SourceProgram(Struct, frozen=True):
     """One source node: what reads its records, and what runs them through all that follows.
 
     `topics` are full names. `one_by_one`: `process` wants batches of one record. `ahead` are processors right behind it that
-    can run its records before they are processed.
+    can run its records before they are processed, `ahead_stores` the stores that these use.
     """
 
     node: str
@@ -52,13 +52,15 @@ class SourceProgram(Struct, frozen=True):
     deserialize: Decode
     process: Emit
     ahead: tuple[AheadProcessor, ...] = ()
+    ahead_stores: tuple[str, ...] = ()
 
 
 class TaskProgram(Struct, frozen=True):
     """What a task runs. `stores` in the order of registration; `changelog_topics` by store, full names.
 
     `interleaved` may run the records of its two sources together. `paced` are users' processors that say how many
-    records they can do in a moment (`records_at_once`).
+    records they can do in a moment (`records_at_once`). `read_behind` are the stores that are looked into behind the
+    node that fills them, `causes_seen` those behind which somebody can tell what record an update came from.
     """
 
     sources: tuple[SourceProgram, ...]
@@ -68,6 +70,8 @@ class TaskProgram(Struct, frozen=True):
     context: OperatorContext
     interleaved: InterleavedJoin | None = None
     paced: tuple[Any, ...] = ()
+    read_behind: frozenset[str] = frozenset()
+    causes_seen: frozenset[str] = frozenset()
 
     def records_at_once(self, limit: int) -> int:
         """How many records to process before looking up again."""
@@ -76,6 +80,9 @@ class TaskProgram(Struct, frozen=True):
 
     def init(self) -> None:
         """Init the operators, parents first, when the stores are open and restored."""
+        for spec in self.stores:
+            store = self.context.store(spec.name)
+            store.read_behind, store.causes_seen = spec.name in self.read_behind, spec.name in self.causes_seen
         for operator in self.operators:
             operator.init(self.context)
 
@@ -99,6 +106,7 @@ def compile_task(
     """
     parts = tuple(subtopologies)
     stores = tuple(spec for part in parts for spec in part.stores)
+    nodes = {name: topology.nodes[name] for part in parts for name in part.nodes}
     compiler = _Compiler(topology, context, {name for part in parts for name in part.nodes}, topics, observer)
     sources = tuple(compiler.source(source) for part in parts for source in part.sources)
     return TaskProgram(
@@ -106,6 +114,8 @@ def compile_task(
         operators=compiler.operators(),
         interleaved=compiler.interleaved(sources),
         paced=compiler.paced(),
+        read_behind=read_behind(nodes),
+        causes_seen=causes_seen(nodes),
         stores=stores,
         changelog_topics={store: topic for part in parts for store, topic in part.changelogs.items()},
         context=context,
@@ -168,19 +178,30 @@ class _Compiler:
         process = self._after(node.name, node.children)
         if self._observer is not None:
             process = self._observer.source(node.name, topics, process)
+        ahead = self._ahead(node)
         return SourceProgram(
             node=node.name,
             topics=topics,
             one_by_one=node.name in self._one_by_one,
             deserialize=decode,
             process=process,
-            ahead=self._ahead(node),
+            ahead=tuple(self._making.processors[each.name] for each in ahead),
+            ahead_stores=tuple(dict.fromkeys(store for each in ahead for store in each.stores)),
         )
 
-    def _ahead(self, node: SourceNode) -> tuple[AheadProcessor, ...]:
-        """The processors right behind a source that can run its records ahead."""
-        behind: list[Any] = [self._making.processors.get(child) for child in node.children]
-        return tuple(each for each in behind if getattr(each, "ahead", False))
+    def _ahead(self, node: SourceNode) -> tuple[ProcessorNode, ...]:
+        """The nodes right behind a source whose processors can run its records ahead.
+
+        Not those with stores that somebody may write to meanwhile: who is not right behind a source may be run by a flush.
+        """
+        nodes = self._topology.nodes
+        behind = [nodes[child] for child in node.children if runs_ahead(self._making.processors.get(child))]
+        return tuple(each for each in behind if isinstance(each, ProcessorNode) and self._has_its_stores_alone(each))
+
+    def _has_its_stores_alone(self, node: ProcessorNode) -> bool:
+        nodes, stores = self._topology.nodes, {*node.stores}
+        users = [each for each in nodes.values() if isinstance(each, ProcessorNode) and stores & {*each.stores}]
+        return all(isinstance(nodes[parent], SourceNode) for user in users for parent in user.parents)
 
     def _never_reads_values(self, node: SourceNode) -> bool:
         """Whether values may stay bytes: they are our own, on a repartition topic, and all that follows is counting.

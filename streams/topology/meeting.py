@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from streams.topology.nodes import ProcessorNode, SinkNode, TopologyNode
+from streams.graph.nodes import Stateless
+from streams.topology.nodes import ProcessorNode, Role, SinkNode, TopologyNode
 
-__all__ = ["meets", "reachable"]
+__all__ = ["causes_seen", "meets", "reachable", "read_behind"]
+
+_BLIND = {Role.MERGE, Role.COGROUP_MERGE, Role.REPARTITION_FILTER, Role.REPARTITION_SINK}
 
 
 def reachable(nodes: Mapping[str, TopologyNode], start: str) -> list[str]:
@@ -38,6 +41,35 @@ def meets(nodes: Mapping[str, TopologyNode], start: str, *, caches: Collection[s
         or _twice(topic for name in reached for topic in topics_of(nodes[name]))
         or _compete(nodes, start, caches)
     )
+
+
+def read_behind(nodes: Mapping[str, TopologyNode]) -> frozenset[str]:
+    """The stores that a node uses and one behind it too: what sets a record off there can look into them meanwhile."""
+    found: set[str] = set()
+    for name, node in nodes.items():
+        if stores := set(stores_of(node)) - found:
+            behind = {store for other in reachable(nodes, name) if other != name for store in stores_of(nodes[other])}
+            found |= stores & behind
+    return frozenset(found)
+
+
+def causes_seen(nodes: Mapping[str, TopologyNode]) -> frozenset[str]:
+    """The stores of nodes behind which somebody can tell from which record an update came."""
+    return frozenset(
+        store
+        for name, node in nodes.items()
+        for store in stores_of(node)
+        if any(_tells_causes(nodes[behind]) for behind in reachable(nodes, name) if behind != name)
+    )
+
+
+def _tells_causes(node: TopologyNode) -> bool:
+    """Whether a node looks at more of a record than its key, value, time and headers, or hands it to who may."""
+    if isinstance(node, SinkNode):
+        return node.chooser is not None
+    if isinstance(node, ProcessorNode) and isinstance(node.node, Stateless):
+        return any(function is not None for function in node.node.functions)
+    return not (isinstance(node, ProcessorNode) and node.role in _BLIND)
 
 
 def parent_edges(nodes: Mapping[str, TopologyNode], reached: Collection[str]) -> Iterable[str]:

@@ -41,6 +41,8 @@ class StoreDefaults(Struct, frozen=True):
     value_serde: Serde[Any]
     caching: bool = True
     persistent: bool = True
+    headers: bool = False
+    """Whether tables and aggregates have Kafka's format with headers; of which it writes none there (4.3)."""
 
     def complete(self, serdes: Serdes) -> Serdes:
         """Serdes with the defaults in the place of None, inside windowed keys too."""
@@ -78,13 +80,15 @@ class StoreDefaults(Struct, frozen=True):
         """The store of one side of a stream join."""
         size_ms = node.windows.size_ms
         retention_ms = size_ms + node.windows.grace_ms
-        return self._spec(
+        spec = self._spec(
             stored, StoreKind.WINDOW, retention_ms=retention_ms, window_size_ms=size_ms, retain_duplicates=True
         )
+        return replace(spec, logs_headers=True)
 
     def raw(self, stored: Materialization, kind: StoreKind = StoreKind.KEY_VALUE) -> StoreSpec:
         """A store whose operator makes and reads the bytes itself: pending joins, buffers, subscriptions."""
-        return self._spec(stored, kind, serdes=Serdes(BYTES, BYTES))
+        spec = self._spec(stored, kind, serdes=Serdes(BYTES, BYTES))
+        return replace(spec, logs_headers=kind is StoreKind.TIMESTAMPED_KEY_VALUE)  # subscriptions
 
     def user(self, spec: StoreSpec) -> StoreSpec:
         """A user's store, without a cache where there is none."""
@@ -118,6 +122,7 @@ class StoreDefaults(Struct, frozen=True):
             retain_duplicates=retain_duplicates,
             time_ordered=time_ordered,
             topic_config=stored.topic_config,
+            format_bytes=int(self.headers),
             engine=stored.engine,
         )
 

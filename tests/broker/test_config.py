@@ -1,10 +1,8 @@
 """The settings table: Kafka's names, typed values, and messages that help."""
 
-from pathlib import Path
-
 import pytest
 
-from broker.config import SETTINGS, TOPIC_DEFAULTS, BrokerConfig, parse_listener, read_properties
+from broker.config import SETTINGS, TOPIC_DEFAULTS, BrokerConfig, parse_listener
 from broker.errors import ConfigError
 from broker.log.config import TOPIC_SETTINGS, LogConfig
 
@@ -37,24 +35,6 @@ def test_unknown_name_suggests() -> None:
     """The message names the nearest setting."""
     with pytest.raises(ConfigError, match=r"did you mean 'log\.retention\.ms'"):
         BrokerConfig.from_mapping({"log.retentions.ms": "1"})
-
-
-def test_properties(tmp_path: Path) -> None:
-    """Comments, blanks, continued lines and spaces are Java's."""
-    file = tmp_path / "server.properties"
-    file.write_text("# c\n! c\n\n num.partitions = 3 \nlisteners=PLAINTEXT://:9092\nlog.dirs=/a\\\n  ,/b\n")
-    assert read_properties(file) == {"num.partitions": "3", "listeners": "PLAINTEXT://:9092", "log.dirs": "/a,/b"}
-
-
-@pytest.mark.parametrize("text", ["just words\n", "=x"])
-def test_properties_that_are_none(tmp_path: Path, text: str) -> None:
-    """A line without a name and a value is named by its number."""
-    file = tmp_path / "server.properties"
-    file.write_text(text)
-    with pytest.raises(ConfigError, match="line 1"):
-        read_properties(file)
-    with pytest.raises(ConfigError, match="cannot read"):
-        read_properties(tmp_path / "missing")
 
 
 @pytest.mark.parametrize(

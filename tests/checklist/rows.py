@@ -9,8 +9,6 @@ RUNTIME = "tests/streams/runtime"
 DRIVER = "tests/streams/test_testing.py"
 
 NOT_HERE = {
-    145: "stores that keep headers beside values (Kafka 4.3): headers travel with records, and end at stores",
-    166: "headers in queries: they end at stores",
     167: "waiting for a position: a query asks for what is there, or for what the last commit left",
     170: "the lag of every single store: there is the application's, and whether a worker still restores",
     188: "assignors of the user's own: standbys, racks and warm copies are settings",
@@ -49,6 +47,7 @@ ELSEWHERE = {
     142: f"{STATE}/test_versioned.py::test_it_knows_what_was_valid_when",
     143: f"{STATE}/test_window.py::test_it_keeps_and_forgets_as_kafka_does",
     144: f"{STATE}/test_session.py::test_sessions_are_found",
+    145: f"{STATE}/test_headed.py::test_a_key_value_store_gives_headers_back",
     146: f"{STATE}/test_key_value.py::test_plain_stores_have_kafkas_verbs",
     147: f"{STATE}/test_window.py::test_it_keeps_and_forgets_as_kafka_does",
     148: f"{STATE}/test_session.py::test_sessions_are_found",
@@ -69,6 +68,7 @@ ELSEWHERE = {
     163: "tests/streams/test_queries.py::test_values_may_come_with_their_times",
     164: "tests/streams/test_queries.py::test_every_verb_from_another_thread",
     165: "tests/streams/test_queries.py::test_a_versioned_store_knows_the_past",
+    166: "tests/streams/test_queries.py::test_values_may_come_with_their_headers",
     168: f"{RUNTIME}/test_store_locations.py::test_every_worker_knows_who_has_a_key",
     169: "tests/streams/test_background.py::test_an_application_knows_where_its_keys_are",
     171: f"{RUNTIME}/test_worker.py::test_counts_words_and_commits",

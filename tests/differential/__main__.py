@@ -13,8 +13,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tests.differential.answers import KnownAnswers
 from tests.differential.cases import case_of
-from tests.differential.comparison import Difference, compare
+from tests.differential.comparison import Difference, compare, fed
 from tests.differential.kafka import Kafka, KafkaMissingError
 from tests.differential.recording import recorded
 from tests.differential.shrinking import shrunk
@@ -39,6 +40,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--keep-going", type=int, default=3, help="differences to show before stopping (default 3)")
     parser.add_argument("--no-shrink", action="store_true", help="show failing cases as they were drawn")
     parser.add_argument("--rocksdb", action="store_true", help="our stores in RocksDB instead of in memory")
+    parser.add_argument("--known", type=Path, help="a file for Kafka's answers: cases that it has are not asked again")
     parser.add_argument("--save", type=Path, help="a folder for the shrunk cases, with Kafka's outputs")
     return parser.parse_args()
 
@@ -47,7 +49,8 @@ def compare_all(kafka: Kafka, options: argparse.Namespace) -> int:
     tally: Counter[str] = Counter()
     seeds = range(options.seed, options.seed + options.count)
     failing = []
-    for seed, answer in zip(seeds, kafka.answer(map(case_of, seeds)), strict=True):
+    answers = KnownAnswers(kafka, options.known).answer(map(case_of, seeds))
+    for seed, answer in zip(seeds, answers, strict=True):
         found = compare(answer, rocksdb=options.rocksdb)
         tally["refused by both" if answer.get("error") and not found else "differ" if found else "equal"] += 1
         if found:
@@ -84,7 +87,7 @@ def shown(case: dict[str, Any]) -> str:
     """A case in a few lines."""
     lines = [f"config {json.dumps(case['config'])}  types {json.dumps(case['types'])}"]
     lines += [f"  {json.dumps(operation, ensure_ascii=False)}" for operation in case["topology"]]
-    lines += [f"    {json.dumps(step['in'], ensure_ascii=False)}" for step in case["steps"]]
+    lines += [f"    {json.dumps(fed(step), ensure_ascii=False)}" for step in case["steps"]]
     return "\n".join(lines)
 
 

@@ -21,5 +21,6 @@ def case_of(seed: int) -> dict[str, Any]:
         "config": config,
         "types": {name: list(topic.types) for name, topic in drawing.topics.items()},
         "topology": drawing.operations,
-        "steps": inputs.steps(random, drawing.topics, drawing.unit_ms, today=not closing),
+        "bytes": True,
+        "steps": inputs.steps(random, drawing.topics, drawing.unit_ms, today=not closing, wide=drawing.wide),
     }

@@ -15,6 +15,7 @@ from typing import Any
 
 from tests.differential.kafka import fast_directory
 from tests.oracle.cases import answered
+from tests.oracle.internal_topics import first_difference
 
 KAFKAS_OWN_FAILURES = (
     "-repartition-filter is already added",  # a cogroup over two unnamed inputs that are to be repartitioned
@@ -50,7 +51,7 @@ def difference(kafkas: dict[str, Any], ours: dict[str, Any]) -> Difference | Non
         return Difference("accepted", f"ours runs what Kafka refuses: {theirs}")
     if theirs:
         return None
-    return described(kafkas, ours) or put_out(kafkas, ours)
+    return described(kafkas, ours) or put_out(kafkas, ours) or logged(kafkas, ours)
 
 
 def described(kafkas: dict[str, Any], ours: dict[str, Any]) -> Difference | None:
@@ -67,9 +68,24 @@ def put_out(kafkas: dict[str, Any], ours: dict[str, Any]) -> Difference | None:
     """The first step whose outputs differ."""
     for number, (theirs, own) in enumerate(zip(kafkas["steps"], ours["steps"], strict=True)):
         if theirs["out"] != own["out"]:
-            text = f"step {number}: {line(theirs['in'])}\n  Kafka: {line(theirs['out'])}\n  ours:  {line(own['out'])}"
+            text = f"step {number}: {line(fed(theirs))}\n  Kafka: {line(theirs['out'])}\n  ours:  {line(own['out'])}"
             return Difference("out", text)
     return None
+
+
+def logged(kafkas: dict[str, Any], ours: dict[str, Any]) -> Difference | None:
+    """The first difference between the bytes on internal topics."""
+    found = first_difference(kafkas.get("bytes", {}), ours.get("bytes", {}))
+    if found is None:
+        return None
+    topic, number, theirs, own = found
+    text = f"{topic} record {number}\n  Kafka: {line(theirs)}\n  ours:  {line(own)}"
+    return Difference(f"bytes {topic.rsplit('-', 1)[-1]}", text)
+
+
+def fed(step: dict[str, Any]) -> Any:
+    """What a step feeds: a record, or time on the clock."""
+    return step.get("in", step.get("clock"))
 
 
 def line(value: Any) -> str:

@@ -61,6 +61,12 @@ class Drawing:
     used: set[str] = field(default_factory=set)
     counter: int = 0
     growth: int = 0
+    wide: bool = False
+    """Whether there may be what the case format does not have: processors, headers, a clock that moves."""
+    stores: list[tuple[str, Any]] = field(default_factory=list)
+    """Stores of processors, with the type of their keys."""
+    tables: list[tuple[str, Any]] = field(default_factory=list)
+    """Stores of tables, likewise."""
     focus: Handle | None = None
     """What the next steps take up, where it fits."""
 
@@ -101,6 +107,9 @@ class Drawing:
         handle = replace(handle, id=self.name("h"))
         self.operations.append({"op": op, "id": handle.id, **fields})
         self.handles.append(handle)
+        plain = handle.kind == "table" and not isinstance(handle.types.key, WindowedType)
+        if plain and "store" in fields and "versionedMs" not in fields:
+            self.tables.append((fields["store"], handle.types.key))
         return handle
 
     def stored(self, named: float = 0.25, uncached: float = 0.2, *, versioned: float = 0.0) -> dict[str, Any]:

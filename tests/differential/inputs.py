@@ -52,8 +52,18 @@ def value(random: Random, topic: Handle, number: int) -> Any:
             return "" if random.random() < 0.02 else f"v{number}"
 
 
-def steps(random: Random, topics: dict[str, Handle], unit_ms: int, *, today: bool) -> list[dict[str, Any]]:
-    """The records in the order they are fed: [topic, key, value, timestamp]; `today`: some have the times of our days."""
+def headers(random: Random) -> list[list[str]]:
+    """One or two headers."""
+    return [[random.choice(("h", "other")), str(random.randint(0, 99))] for _ in range(random.choice((1, 1, 2)))]
+
+
+def steps(
+    random: Random, topics: dict[str, Handle], unit_ms: int, *, today: bool, wide: bool = False
+) -> list[dict[str, Any]]:
+    """The records in the order they are fed: [topic, key, value, timestamp]; `today`: some have the times of our days.
+
+    `wide`: some have headers behind, and between them the clock moves at times.
+    """
     names = list(topics)
     now = TODAY_MS if today and random.random() < 0.1 else random.choice((0, 0, 3, 50, 1000)) * unit_ms
     lateness = random.choice((0.25, 0.25, 0.25, 0.6))
@@ -66,5 +76,9 @@ def steps(random: Random, topics: dict[str, Handle], unit_ms: int, *, today: boo
         late = random.choice((1, 3, 7, 15, 40, 120)) * unit_ms if random.random() < lateness else 0
         jitter = random.choice((-1, 0, 1)) if unit_ms > 1 and random.random() < 0.2 else 0
         timestamp = max(0, now - late + jitter)
-        fed.append({"in": [name, key(random, topics[name]), value(random, topics[name], number + 1), timestamp]})
+        record = [name, key(random, topics[name]), value(random, topics[name], number + 1), timestamp]
+        if wide:
+            fed += [{"clock": random.choice((1, 5, 50)) * unit_ms}] if random.random() < 0.15 else []
+            record += [headers(random)] if random.random() < 0.4 else []
+        fed.append({"in": record})
     return fed

@@ -22,6 +22,9 @@ def recorded(case: dict[str, Any]) -> str:
     parts = [f" {line(name)}: {line(value)}" for name, value in head.items()]
     parts.append(f' "topology": [\n{lines(case["topology"])}\n ]')
     parts.append(f' "steps": [\n{lines(case["steps"])}\n ]')
+    if case.get("bytes"):
+        topics = ",\n".join(f"  {line(topic)}: [\n{lines(records)}\n  ]" for topic, records in case["bytes"].items())
+        parts.append(f' "bytes": {{\n{topics}\n }}')
     outcome = "error" if case.get("error") else "describe"
     parts.append(f' "{outcome}": {line(case[outcome])}')
     return "{\n" + ",\n".join(parts) + "\n}\n"

@@ -10,7 +10,7 @@ from typing import Any
 
 Case = dict[str, Any]
 REFERENCES = ("from", "left", "right")
-OPTIONAL = ("store", "cache", "maxRecords", "name", "graceMs")
+OPTIONAL = ("store", "cache", "maxRecords", "maxBytes", "retention", "name", "graceMs")
 
 
 def shrunk(case: Case, fails: Callable[[Case], bool], *, attempts: int = 600) -> Case:
@@ -81,7 +81,7 @@ def renamed(operation: Case, name: str, other: str) -> Case:
 def tidied(case: Case, operations: list[Case]) -> Case:
     """The case with these operations, and the records and types of the topics they read."""
     read = {operation["topic"] for operation in operations if "topic" in operation and operation["op"] != "to"}
-    steps = [step for step in case["steps"] if step["in"][0] in read]
+    steps = [step for step in case["steps"] if "clock" in step or step["in"][0] in read]
     types = {topic: types for topic, types in case.get("types", {}).items() if topic in read}
     return {**case, "topology": operations, "steps": steps, "types": types}
 
@@ -113,9 +113,16 @@ def with_plainer_inputs(case: Case) -> Iterator[Case]:
     """Records with an equal key, or an earlier time."""
     steps = case["steps"]
     for index, step in enumerate(steps):
-        topic, key, value, timestamp = step["in"]
-        before = steps[index - 1]["in"] if index else [topic, key, value, 0]
-        for changed in ([topic, before[1], value, timestamp], [topic, key, value, before[3]]):
+        if "clock" in step:
+            continue
+        topic, key, value, timestamp = step["in"][:4]
+        before = steps[index - 1].get("in") if index else None
+        before = before or [topic, key, value, 0]
+        for changed in (
+            [topic, before[1], value, timestamp],
+            [topic, key, value, before[3]],
+            [topic, key, value, timestamp],
+        ):
             if changed != step["in"] and (index == 0 or types_of(case, topic) == types_of(case, before[0])):
                 yield {**case, "steps": [*steps[:index], {"in": changed}, *steps[index + 1 :]]}
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from streams.operators.window_aggregate import UNLIMITED_END_MS
 from tests.differential.drawing import (
     NUMBERS,
     Drawing,
@@ -42,6 +43,8 @@ def grouped(drawing: Drawing, source: Handle | None = None) -> Handle | None:
 def window(drawing: Drawing) -> dict[str, Any]:
     """Windows of an aggregation."""
     grace = 0 if drawing.chance(0.3) else drawing.duration(1, 4, 10, 100)
+    if drawing.wide and drawing.chance(0.1):
+        return {"type": "unlimited", "start": 0 if drawing.chance(0.5) else drawing.duration(1, 10)}
     match drawing.choice(("time", "time", "sliding", "session")):
         case "time":
             size = drawing.duration(2, 5, 10, 12, 50)
@@ -55,12 +58,15 @@ def window(drawing: Drawing) -> dict[str, Any]:
 
 def windowed(drawing: Drawing, source: Handle) -> Handle:
     chosen = window(drawing)
-    size = {"time": chosen.get("size"), "sliding": chosen.get("diff")}.get(chosen["type"])
+    size = {"time": chosen.get("size"), "sliding": chosen.get("diff"), "unlimited": UNLIMITED_END_MS}.get(
+        chosen["type"]
+    )
     kind = "sessions" if chosen["type"] == "session" else "windowed"
     types = Types(WindowedType(source.types.key, size), source.types.value)
     together = source.kind == "cogrouped"
-    handle = replace(source, kind=f"{'cogrouped ' if together else ''}{kind}", types=types, closes=True, plain=False)
-    emit = "close" if not together and drawing.chance(0.35) else "update"
+    closes = chosen["type"] != "unlimited"
+    handle = replace(source, kind=f"{'cogrouped ' if together else ''}{kind}", types=types, closes=closes, plain=False)
+    emit = "close" if not together and closes and drawing.chance(0.35) else "update"
     return drawing.append(handle, "windowedBy", **{"from": source}, window=chosen, emit=emit)
 
 
@@ -68,6 +74,8 @@ def aggregated(drawing: Drawing, source: Handle) -> Handle:
     """A table over a group, windowed or not."""
     tables = source.kind == "grouped table"
     stored = drawing.stored(versioned=0.0 if source.closes else versions(source))
+    if source.closes and drawing.wide and drawing.chance(0.4):
+        stored["retention"] = drawing.duration(200, 1000, 200_000)
     table_handle = replace(source, kind="table", null_keys=False, versioned="versionedMs" in stored)
     verb = "aggregate" if source.kind.startswith("cogrouped") else drawing.choice(("count", "reduce", "aggregate"))
     if verb == "count":
@@ -172,6 +180,8 @@ def suppressed(drawing: Drawing) -> Handle | None:
     if source.closes and drawing.chance(0.5):
         return drawing.append(source, "suppress", **{"from": source}, until="windowCloses")
     limits = {"maxRecords": drawing.choice((1, 2, 3, 5))} if drawing.chance(0.4) else {}
+    if drawing.wide and drawing.chance(0.4):
+        limits = {"maxBytes": drawing.choice((1, 60, 100, 150, 250, 500))}
     wait = 0 if drawing.chance(0.15) else drawing.duration(2, 8, 30, 1000, 100_000)
     return drawing.append(source, "suppress", **{"from": source}, until="timeLimit", ms=wait, **limits)
 

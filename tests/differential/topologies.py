@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from tests.differential.drawing import OPTIMIZATIONS, TIME_UNITS, Drawing, Handle, stream, table
+from tests.differential.processor_steps import processed
 from tests.differential.stream_steps import (
     filtered,
     flat_mapped,
@@ -71,6 +72,9 @@ def along(drawing: Drawing, handle: Handle, steps: Sequence[Step], count: int) -
         handle = result if result is not None and result.kind in ("stream", "table") else handle
     return handle
 
+
+WIDE = 0.3
+"""How many of the cases may go beyond the case format."""
 
 Step = Callable[[Drawing], Handle | None]
 
@@ -159,6 +163,8 @@ def config(random: Random) -> dict[str, Any]:
             settings["cache_max_bytes"] = 10 * 1024 * 1024
     if random.random() < 0.5:
         settings["topology_optimization"] = optimization(random)
+    if random.random() < 0.06:
+        settings["dsl_store_format"] = "HEADERS"
     if random.random() < 0.05:
         settings["upgrade_from"] = random.choice(("2.8", "3.3", "3.4", "3.5", "3.9"))
     return settings
@@ -174,7 +180,7 @@ def optimization(random: Random) -> str:
 
 def draw(random: Random) -> Drawing:
     """A random topology, from a single step to some thirty."""
-    drawing = Drawing(random, unit_ms=random.choice(TIME_UNITS))
+    drawing = Drawing(random, unit_ms=random.choice(TIME_UNITS), wide=random.random() < WIDE)
     steps, weights = zip(*STEPS, strict=True)
     if drawing.chance(0.6):
         stream(drawing)
@@ -184,7 +190,7 @@ def draw(random: Random) -> Drawing:
     for _ in range(wanted * 4):
         if wanted <= 0:
             break
-        (step,) = random.choices(steps, weights)
+        (step,) = [processed] if drawing.wide and drawing.chance(0.3) else random.choices(steps, weights)
         wanted -= step(drawing) is not None
     sinks(drawing)
     return drawing

@@ -156,14 +156,15 @@ def test_steps(running: World) -> None:
 
 
 def test_an_agent_that_waits_holds_up_no_other(running: World) -> None:
-    """While one agent waits for an answer, another's records are done and committed; the answer then counts too."""
+    """While one agent waits in the middle of changing a table, another's records are done and committed; then it counts."""
     running.write("calls", [Row(None, b'"a"'), Row(None, b'"b"')])
     for name in (b'"c"', b'"d"'):
         running.write("others", [Row(None, name)])
         running.read("passed", lambda rows, name=name: bool(rows) and rows[-1].value == name, "waiting")
     (running.home / "answer").touch()
     rows = running.read("answered", lambda rows: len(rows) == 2, "waiting")
-    assert [row.json for row in rows] == ["a", "b"]
+    assert [row.json for row in rows] == ["a 1, 1 of all, ['a', 'all']", "b 1, 2 of all, ['a', 'all', 'b']"]
+    running.read("waiting-asked-changelog", lambda rows: last_of(rows).get(b'"all"') == b"2", "waiting")
 
 
 def test_a_global_table(running: World) -> None:

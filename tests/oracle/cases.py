@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from streams.config import StreamsConfig
-from streams.record import Record, Windowed
+from streams.record import Headers, Record, Windowed
 from streams.testing import TopologyTestDriver
 from streams.topology.topology import Topology
 from tests.oracle.functions import PYTHON_TYPES, Types
+from tests.oracle.internal_topics import internal_topics
 from tests.oracle.program import ProgramBuilder
 
 Case = Mapping[str, Any]
@@ -37,27 +38,30 @@ def answered(case: Case, *, directory: Path | None = None, persistent: bool | No
     """The case with its own `steps[].out` and `describe`, or with an `error`."""
     try:
         topology = topology_of(case, persistent=persistent)
-        steps = run(case, topology, directory)
+        outcome = run(case, topology, directory)
     except Exception as error:
         return {**case, "error": f"{type(error).__name__}: {error}"}
-    return {**case, "steps": steps, "describe": topology.describe()}
+    return {**case, **outcome, "describe": topology.describe()}
 
 
-def run(case: Case, topology: Topology, directory: Path | None) -> list[dict[str, Any]]:
-    """The steps, each with what it wrote to output topics."""
+def run(case: Case, topology: Topology, directory: Path | None) -> dict[str, Any]:
+    """The steps, each with what it wrote to output topics; and the bytes on internal topics, where a case asks for them."""
     topics = list(dict.fromkeys(operation["topic"] for operation in case["topology"] if operation["op"] == "to"))
     with TopologyTestDriver(topology, config=config_of(case), start_ms=0, directory=directory) as driver:
         outputs = [driver.output(topic) for topic in topics]
         inputs: dict[str, Any] = {}
         steps = []
         for step in case["steps"]:
-            topic, key, value, timestamp = step["in"]
-            if topic not in inputs:
-                inputs[topic] = driver.input(topic, *python_types(case, topic))
-            inputs[topic].send(key, value, timestamp)
+            if "clock" in step:
+                driver.advance_wall_clock(step["clock"])
+            else:
+                topic, key, value, timestamp, *headers = step["in"]
+                if topic not in inputs:
+                    inputs[topic] = driver.input(topic, *python_types(case, topic))
+                inputs[topic].send(key, value, timestamp, headers_of(*headers))
             out = [entry(each.topic, record) for each in outputs for record in each.read()]
             steps.append({**step, "out": out})
-        return steps
+        return {"steps": steps, "bytes": internal_topics(driver)} if case.get("bytes") else {"steps": steps}
 
 
 def python_types(case: Case, topic: str) -> tuple[Any, Any]:
@@ -70,8 +74,14 @@ def python_types(case: Case, topic: str) -> tuple[Any, Any]:
 
 
 def entry(topic: str, record: Record) -> list[Any]:
-    """A record as the format writes it."""
-    return [topic, shown(record.key), shown(record.value), record.timestamp]
+    """A record as the format writes it; ours has its headers behind, if there are any."""
+    headers = [[name, (value or b"").decode()] for name, value in record.headers]
+    return [topic, shown(record.key), shown(record.value), record.timestamp, *([headers] if headers else [])]
+
+
+def headers_of(written: Sequence[Sequence[str]] = ()) -> Headers:
+    """Headers as our own cases have them: [name, text]."""
+    return tuple((name, value.encode()) for name, value in written)
 
 
 def shown(value: Any) -> Any:

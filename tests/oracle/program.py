@@ -9,10 +9,20 @@ from typing import Any
 
 from streams.dsl.builder import StreamsBuilder
 from streams.dsl.options import Materialized
+from streams.dsl.stores import key_value_store, timestamped_key_value_store
 from streams.dsl.suppressed import until_time_limit, until_window_closes
-from streams.graph.windows import EmitStrategy, JoinWindows, SessionWindows, SlidingWindows, TimeWindows
+from streams.graph.windows import (
+    EmitStrategy,
+    JoinWindows,
+    SessionWindows,
+    SlidingWindows,
+    TimeWindows,
+    UnlimitedWindows,
+)
+from streams.operators.window_aggregate import UNLIMITED_END_MS
 from tests.oracle import functions
-from tests.oracle.functions import Types, WindowedType
+from tests.oracle.functions import PYTHON_TYPES, Types, WindowedType
+from tests.oracle.processors import Doing
 
 Operation = Mapping[str, Any]
 
@@ -64,6 +74,7 @@ class ProgramBuilder:
             name=operation.get("store"),
             cached=operation.get("cache", True),
             history=operation.get("versionedMs"),
+            retention=operation.get("retention"),
             persistent=self._persistent,
             value=types.value_type,
         )
@@ -165,6 +176,24 @@ class ProgramBuilder:
         source = self._of(operation)
         return Result(source.handle.to_stream(), source.types)
 
+    # Processors, which our own cases have
+
+    def _op_add_store(self, operation: Operation) -> None:
+        name, key, cached = operation["store"], PYTHON_TYPES[operation["key"]], operation.get("cache", False)
+        if operation.get("headers"):
+            self.builder.add_state_store(timestamped_key_value_store(name, key, str, cached=cached, headers=True))
+        else:
+            self.builder.add_state_store(key_value_store(name, key, str, cached=cached))
+
+    def _op_process(self, operation: Operation) -> Result:
+        source = self._of(operation)
+        types = Types(source.types.key, "string")
+        stores = [operation["store"]] if "store" in operation else []
+        handle = source.handle.process(
+            lambda: Doing(operation), stores=stores, key=types.key_type, value=types.value_type
+        )
+        return Result(handle, types)
+
     # Grouping
 
     def _op_group_by_key(self, operation: Operation) -> Result:
@@ -198,6 +227,8 @@ class ProgramBuilder:
             handle = handle.emit_strategy(EmitStrategy.ON_WINDOW_CLOSE)
         kind = "sessions" if isinstance(window, SessionWindows) else "windowed"
         size = operation["window"].get("size", operation["window"].get("diff"))
+        if isinstance(window, UnlimitedWindows):
+            size = UNLIMITED_END_MS
         types = Types(WindowedType(source.types.key, size), source.types.value)
         return Result(handle, types, f"{source.kind}-{kind}")
 
@@ -231,7 +262,9 @@ class ProgramBuilder:
         if operation["until"] == "windowCloses":
             suppressed = until_window_closes()
         else:
-            suppressed = until_time_limit(operation["ms"], max_records=operation.get("maxRecords"))
+            suppressed = until_time_limit(
+                operation["ms"], max_records=operation.get("maxRecords"), max_bytes=operation.get("maxBytes")
+            )
         return Result(source.handle.suppress(suppressed), source.types, "table")
 
     # Joins
@@ -283,6 +316,8 @@ def windows_of(window: Mapping[str, Any]) -> Any:
             return TimeWindows.of(window["size"], advance=window.get("advance"), grace=window.get("grace", 0))
         case "sliding":
             return SlidingWindows.of(window["diff"], grace=window.get("grace", 0))
+        case "unlimited":
+            return UnlimitedWindows.of(window["start"])
         case "session":
             return SessionWindows.with_inactivity_gap(window["gap"], grace=window.get("grace", 0))
         case other:

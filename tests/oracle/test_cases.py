@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.oracle.cases import answered
+from tests.oracle.internal_topics import first_difference
 
 FOLDERS = (Path(__file__).parent / "cases", Path(__file__).parents[3] / "shared" / "oracle")
 FILES = sorted(path for folder in FOLDERS for path in folder.rglob("*.json") if path.stem != "format-vectors")
@@ -28,6 +29,7 @@ def test_outputs_and_description_are_kafkas(path: Path) -> None:
     assert "error" not in answer, answer["error"]
     assert [step["out"] for step in answer["steps"]] == [step["out"] for step in case["steps"]]
     assert answer["describe"] == case["describe"]
+    assert first_difference(case.get("bytes", {}), answer.get("bytes", {})) is None
 
 
 @pytest.mark.skipif(not FILES, reason="no recorded cases beside this repository")

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from state import RecordCacheBudget, StoreKind, open_store
 from state.cache import RecordCache
+from state.folding_cache import FoldingCache
 
 VALUE_BYTES = 8
 ENTRY_BYTES = 1 + 16 + 45  # key of one letter, timestamp and value, Kafka's overhead
@@ -38,16 +39,16 @@ def cached(bench, entries, *, send_old_values=False, budget=None, **spec):
 
 
 def test_updates_replace_each_other_until_a_flush(bench):
-    """One update per key comes out, in the order of each key's last update, with its time and headers."""
+    """One update per key comes out, in the order of each key's last update, with its time and cause."""
     store, sink, changelog = cached(bench, 100)
-    headers = (("h", b"1"),)
+    cause = ((("h", b"1"),), "t", 0, 7)
     store.put("a", 1, 10)
     store.put("b", 2, 11)
-    store.put("a", 3, 12, headers)
+    store.put("a", 3, 12, cause)
     assert store.dirty
     assert sink.flushes == []
     store.flush()
-    assert sink.flushes == [(["b", "a"], [2, 3], [None, None], [11, 12], [None, headers])]
+    assert sink.flushes == [(["b", "a"], [2, 3], [None, None], [11, 12], [None, cause])]
     store.drain()
     assert [(key, timestamp) for key, _, timestamp in changelog.rows] == [(b"b", 11), (b"a", 12)]
     store.flush()
@@ -211,21 +212,21 @@ def test_a_value_of_the_wrong_type_changes_nothing(bench, cache_bytes):
     assert store.uncommitted_bytes == 0
 
 
-def test_headers_count_too(bench):
-    """Headers take room as in Kafka: names and values."""
+def test_causes_count_too(bench):
+    """The record that made an update takes room as in Kafka: its topic's name, its headers' names and values."""
     budget = RecordCacheBudget(10_000)
     store, _, _ = cached(bench, 0, budget=budget)
-    store.put("a", 1, 0, (("name", b"12345"), ("none", None)))
-    assert budget.used == ENTRY_BYTES + 4 + 5 + 4
+    store.put("a", 1, 0, ((("name", b"12345"), ("none", None)), "topic", 0, 7))
+    assert budget.used == ENTRY_BYTES + 4 + 5 + 4 + len("topic")
 
 
 UPDATES = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 9)), min_size=1, max_size=12)
 
 
 @settings(deadline=None)
-@given(warm=UPDATES, flushed=st.booleans(), updates=UPDATES, headers=st.booleans(), fixed_size=st.booleans())
-def test_many_known_entries_are_put_as_if_one_by_one(warm, flushed, updates, headers, fixed_size):
-    """`put_known` leaves values, both orders, times, headers and sizes as single puts of the same updates do."""
+@given(warm=UPDATES, flushed=st.booleans(), updates=UPDATES, causes=st.integers(0, 2), fixed_size=st.booleans())
+def test_many_known_entries_are_put_as_if_one_by_one(warm, flushed, updates, causes, fixed_size):
+    """`put_known` leaves values, both orders, times, causes and sizes as single puts of the same updates do."""
     caches = [
         RecordCache(
             RecordCacheBudget(1 << 20),
@@ -239,16 +240,20 @@ def test_many_known_entries_are_put_as_if_one_by_one(warm, flushed, updates, hea
     ]
     for cache in caches:
         for entry, time in warm:
-            cache.put(entry, f"old {time}", time, (("h", b"1"),) if headers else None)
+            cache.put(entry, f"old {time}", time, ((("h", b"1"),), "t", 0, 1) if causes else None)
         if flushed:
             cache.flush()
     for some in (updates[:4], updates[4:]):
         known = [(entry, time) for entry, time in some if entry in caches[0].entries]
         for entry, time in known:
-            caches[0].put(entry, f"new {time}", time, None)
+            caches[0].put(entry, f"new {time}", time, ((), "t", 0, time) if causes == 2 else None)
         held = dict(known)
         caches[1].put_known(
-            [entry for entry, _ in known], list(held), [f"new {time}" for time in held.values()], list(held.values())
+            [entry for entry, _ in known],
+            list(held),
+            [f"new {time}" for time in held.values()],
+            list(held.values()),
+            [((), "t", 0, time) for _, time in known] if causes == 2 else None,
         )
     for cache in caches if not fixed_size else ():
         cache._measure()
@@ -257,8 +262,8 @@ def test_many_known_entries_are_put_as_if_one_by_one(warm, flushed, updates, hea
     one, other = ({**vars(cache), "entries": list(cache.entries.items())} for cache in caches)
     for name in ("entries", "_sizes", "_bytes"):
         assert one[name] == other[name], name
-    assert [caches[0]._headers.get(entry) for entry, _ in dirty[0]] == [
-        caches[1]._headers.get(entry) for entry, _ in dirty[1]
+    assert [caches[0]._causes.get(entry) for entry, _ in dirty[0]] == [
+        caches[1]._causes.get(entry) for entry, _ in dirty[1]
     ]
 
 
@@ -279,7 +284,7 @@ ACTS = st.lists(
     held=False,
 )
 def test_a_roomy_cache_counts_every_byte(acts, fixed_size, held):
-    """Names of topics, headers, deletions, reads and growing values: the size is that of what is here, once measured."""
+    """Names of topics, causes, deletions, reads and growing values: the size is that of what is here, once measured."""
     budget = RecordCacheBudget(1 << 20)
     below = dict.fromkeys("abcd", "r")
 
@@ -290,7 +295,7 @@ def test_a_roomy_cache_counts_every_byte(acts, fixed_size, held):
         budget, below=below.get, release=len, size=size, keep_reads=True, fixed_size=fixed_size
     )  # fmt: skip
     expected = {}
-    for entry, act, name_length, with_headers, length in acts:
+    for entry, act, name_length, with_cause, length in acts:
         budget.cause_bytes = name_length
         if act == "flush":
             cache.flush()
@@ -300,12 +305,12 @@ def test_a_roomy_cache_counts_every_byte(acts, fixed_size, held):
             expected.setdefault(entry, size(entry, "r") + 45)
         else:
             value = "x" * length if act == "put" else None
-            headers = (("h", b"1"),) if with_headers and not held else None
+            cause = ((("h", b"1"),), "topic", 0, 7) if with_cause and not held else None
             if held and value is not None and cache.entries.get(entry) is not None:
-                cache.put_known([entry], [entry], [value], [0])
+                cache.put_known([entry], [entry], [value], [0], None)
             else:
-                cache.put(entry, value, 0, headers)
-            expected[entry] = size(entry, value) + 45 + name_length + (2 if headers else 0)
+                cache.put(entry, value, 0, cause)
+            expected[entry] = size(entry, value) + 45 + (7 if cause else name_length)
     if not fixed_size:
         cache._measure()
     assert cache._sizes == expected
@@ -314,7 +319,7 @@ def test_a_roomy_cache_counts_every_byte(acts, fixed_size, held):
 
 ROWS = st.lists(
     st.tuples(st.sampled_from(["a", "b", "c", "d", "e", None]), st.sampled_from([1, 2, 3, None, "gone", "wide"]),
-              st.integers(0, 9), st.sampled_from(["fold", "fold", "fold", "flush", "read", "headers", "cause"])),
+              st.integers(0, 9), st.sampled_from(["fold", "fold", "fold", "flush", "read", "headers", "cause", "told", "ranges"])),
     max_size=40,
 )  # fmt: skip
 
@@ -346,10 +351,10 @@ def test_folding_is_reading_and_putting_one_by_one(rows, room, others, large):
         budget.used = 0 if large else others
 
         def release(updates, below=below, released=released):
-            released.append(tuple(map(tuple, updates[:3])))
+            released.append((*map(tuple, updates[:3]), updates.causes))
             below.update(zip(updates.entries, updates.values, strict=True))
 
-        cache = RecordCache(
+        cache = FoldingCache(
             budget, below=below.get, release=release, size=lambda *_: 9, keep_reads=True, fixed_size=True
         )
         turns = []
@@ -359,12 +364,17 @@ def test_folding_is_reading_and_putting_one_by_one(rows, room, others, large):
             elif act == "read" and entry:
                 cache.get(entry)
             elif act == "headers" and entry:
-                cache.put(entry, (1, time), time, (("h", b"1"),))
+                cache.put(entry, (1, time), time, ((("h", b"1"),), "t", 0, 0))
             elif act == "cause":
                 budget.cause_bytes = time
+            elif act == "told":
+                cache.cause = ((), "other", 0, 0) if time % 2 else None
+            elif act == "ranges":
+                cache.in_order(str.encode)
             left = fold(cache, iter([(0, entry, value, time)] * 2), int, added)
             state = [list(cache.entries.items()), list(cache.dirty.items()), dict(cache._sizes), set(cache._read)]
-            turns.append((left, state, cache._bytes, budget.used, list(released)))
+            order = cache._order and sorted(cache._order)
+            turns.append((left, state, cache._bytes, budget.used, list(released), order))
         seen.append(turns)
     assert seen[0] == seen[1]
 

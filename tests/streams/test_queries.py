@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from state import ValueAndTimestamp
-from streams import App, Materialized, Processor, StreamsError, TimeWindows, Windowed, key_value_store
+from streams import (
+    App,
+    Materialized,
+    Processor,
+    Record,
+    StreamsError,
+    TimeWindows,
+    Windowed,
+    key_value_store,
+    session_store,
+    timestamped_key_value_store,
+)
 from streams.background import Running
 from streams.errors import StoreMoved, StoreNotReady
 from streams.pytest_plugin import RunningBroker
@@ -152,6 +163,30 @@ def test_values_may_come_with_their_times() -> None:
         assert list(windows.fetch("w")) == list(windows.all()) == [(window, (1, 7))]
         with pytest.raises(StreamsError, match="plain is a key-value store, whose values have no timestamps"):
             driver.store("plain", timestamps=True).get("w")
+
+
+def test_values_may_come_with_their_headers() -> None:
+    """With their times, from stores that keep them; else values come alone."""
+    app = counting("headed", broker="kafka://nowhere:9092")
+    stores = [
+        timestamped_key_value_store("latest", str, str, headers=True),
+        session_store("sessions", str, str, retention="1 minute", headers=True),
+    ]
+    app.stream("in", key=str, value=str).process(Keeping, stores=stores)
+    with TopologyTestDriver(app) as driver:
+        driver.input("in").send("w", "x", 7, (("h", b"1"),))
+        assert driver.store("latest").get("w") == "x"
+        assert list(driver.store("latest", timestamps=True).all()) == [("w", ("x", 7, (("h", b"1"),)))]
+        assert list(driver.store("sessions").all()) == [(Windowed("w", 7, 7), "x")]
+
+
+class Keeping(Processor):
+    """Keeps records with their headers."""
+
+    def process(self, record: Record) -> None:
+        """In both stores."""
+        self.context.store("latest").put(record.key, record.value, record.timestamp, record.headers)
+        self.context.store("sessions").put(record.key, record.timestamp, record.timestamp, record.value, record.headers)
 
 
 def test_a_versioned_store_knows_the_past() -> None:

@@ -239,6 +239,8 @@ def _changer(broker: Broker, resource: Any, settings_of: SettingsOf) -> Callable
         settings = settings_of(broker.dynamic.brokers.get(name, {}), resource)
         _check_settings(broker, settings, {key: key for key in DYNAMIC | KEPT_DYNAMIC}, ErrorCode.INVALID_REQUEST)
         return lambda: broker.reconfigure(name, settings)
+    if resource.resource_type in WITHOUT_LISTS:
+        _check_no_list_is_changed(resource)
     if resource.resource_type == GROUP:
         if not name:
             raise BrokerError(ErrorCode.INVALID_REQUEST, "a group has a name")
@@ -308,6 +310,12 @@ def _check_changes(resource: Any) -> None:
             raise BrokerError(ErrorCode.INVALID_REQUEST, f"there is no operation {item.config_operation} on a setting")
 
 
+def _check_no_list_is_changed(resource: Any) -> None:
+    for item in resource.configs:
+        if getattr(item, "config_operation", SET) in {APPEND, SUBTRACT}:
+            raise BrokerError(ErrorCode.INVALID_CONFIG, f"{item.name} is no list that can be appended to")
+
+
 def _given(settings: Mapping[str, str], resource: Any) -> dict[str, str]:
     del settings
     return {item.name: item.value for item in resource.configs}
@@ -325,6 +333,7 @@ def _changed(settings: Mapping[str, str], resource: Any) -> dict[str, str]:
     return changed
 
 
+WITHOUT_LISTS = frozenset({CLIENT_METRICS, GROUP})
 NOTHING_TO_CHANGE = ((CLIENT_METRICS, _given), (CLIENT_METRICS, _changed))
 """What has no settings here, and by which requests one may change none of them, as Kafka's."""
 

@@ -99,6 +99,11 @@ def _renewed(broker: Broker, wanted: Wanted, *, by_id: bool) -> Wanted:
     return wanted._replace(log=log, error=error)
 
 
+def _is_missing(wanted: Wanted) -> bool:
+    """Partitions that are not there are answered behind the others, as by Kafka."""
+    return wanted.log is None
+
+
 class Fetch:
     """A fetch between its request and its answer."""
 
@@ -116,7 +121,7 @@ class Fetch:
     ) -> None:
         self._broker = broker
         self._exchange = exchange
-        self._wanted = wanted
+        self._wanted = sorted(wanted, key=_is_missing)
         self._session = session
         self._in_full = in_full
         self._committed = request.isolation_level == READ_COMMITTED

@@ -100,7 +100,8 @@ def update_features(_: Broker, exchange: Exchange, request: Any) -> Body:
             failure = failure or error
         results.append(result)
     if failure is None:
-        return {"error_message": None, "results": results if exchange.version < MESSAGES_FROM else ()}
+        done = [{**result, "error_message": ErrorCode.NONE.name} for result in results]
+        return {"error_message": None, "results": done if exchange.version < MESSAGES_FROM else ()}
     return {"error_code": failure.code, "error_message": f"The update failed for all features since {failure.message}"}
 
 

@@ -1,5 +1,8 @@
 """DescribeClientQuotas and AlterClientQuotas: limits are stored and shown; nothing is throttled yet."""
 
+import socket
+from collections.abc import Iterable
+from ipaddress import ip_address
 from typing import Any
 
 from broker.dynamic import Entity
@@ -57,15 +60,45 @@ def _matches_one(name: str | None, component: Any) -> bool:
     return component.match_type == ANY or name is None
 
 
-def alter(broker: Broker, _: Exchange, request: Any) -> Body:
-    """Set and remove limits; each entity succeeds or fails by itself."""
+def alter(broker: Broker, exchange: Exchange, request: Any) -> Body | None:
+    """Set and remove limits; each entity succeeds or fails by itself. Names of hosts are looked up beside the loop."""
+    names = {item.entity_name for entry in request.entries for item in entry.entity if item.entity_type == "ip"}
+    hosts = sorted(name for name in names if name and not _is_address(name))
+    if not hosts:
+        return _altered(broker, request, frozenset())
+    looking_up = broker.loop.run_in_executor(None, _unknown_hosts, hosts)
+    looking_up.add_done_callback(lambda done: exchange.answer(_altered(broker, request, done.result())))
+    return None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _unknown_hosts(hosts: Iterable[str]) -> frozenset[str]:
+    return frozenset(host for host in hosts if not _is_known(host))
+
+
+def _is_known(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError):
+        return False
+    return True
+
+
+def _altered(broker: Broker, request: Any, unknown_hosts: frozenset[str]) -> Body:
     entries, changed = [], False
     for entry in request.entries:
         names = {item.entity_type: item.entity_name for item in entry.entity}  # the last of each type counts
         named = [{"entity_type": kind, "entity_name": name} for kind, name in names.items()]
         result: dict[str, Any] = {"error_message": None, "entity": named}
         try:
-            entity = _entity(names)
+            entity = _entity(names, unknown_hosts)
             _check(entity, entry.ops)
             if not request.validate_only:
                 values = {op.key: op.value for op in entry.ops if not op.remove}
@@ -79,12 +112,14 @@ def alter(broker: Broker, _: Exchange, request: Any) -> Body:
     return {"entries": entries}
 
 
-def _entity(names: dict[str, str | None]) -> Entity:
+def _entity(names: dict[str, str | None], unknown_hosts: frozenset[str]) -> Entity:
     kinds = names.keys()
     if not kinds or not kinds <= ENTITY_TYPES or ("ip" in kinds and len(kinds) > 1):
         raise BrokerError(ErrorCode.INVALID_REQUEST, "a quota is for a user, a client-id, both, or an ip")
     if "" in names.values():
         raise BrokerError(ErrorCode.INVALID_REQUEST, "an entity's name is not empty; the default of a type is null")
+    if names.get("ip") in unknown_hosts:
+        raise BrokerError(ErrorCode.INVALID_REQUEST, f"{names['ip']!r} is neither an address nor a host that is known")
     return frozenset(names.items())
 
 

@@ -61,7 +61,9 @@ def alter(broker: Broker, _: Exchange, request: Any) -> Body:
 
 
 def _outcome(error: BrokerError | None) -> dict[str, Any]:
-    return {"error_message": None} if error is None else {"error_code": error.code, "error_message": error.message}
+    return (
+        {"error_message": None} if error is None else {"error_code": error.code, "error_message": error.message or None}
+    )
 
 
 def _check(broker: Broker, item: Any) -> None:

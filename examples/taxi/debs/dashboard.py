@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderResult
@@ -17,8 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from examples.taxi.debs.messages import Area, Areas, Route, Routes
-from examples.taxi.debs.ranking import BEST
+from examples.taxi.debs.messages import Area, Change, Place, Route
 from examples.taxi.zones import ZONES
 
 _SECONDS = 5.0
@@ -41,16 +41,21 @@ class Board:
     places: dict[Route, int] = field(default_factory=dict)
     _read: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def take(self, change: Routes | Areas, delay_ms: int) -> None:
-        """A new list came."""
+    def take_routes(self, change: Change[Route], delay_ms: int) -> None:
+        """A new list of routes came."""
+        self._take(change, delay_ms)
+        self.places = {route: place for place, route in enumerate(self.routes)}
+        self.routes = change.ten
+
+    def take_areas(self, change: Change[Area], delay_ms: int) -> None:
+        """A new list of areas came."""
+        self._take(change, delay_ms)
+        self.areas = change.ten
+
+    def _take(self, change: Change[Any], delay_ms: int) -> None:
         self.lists += 1
         self.delay_ms = delay_ms
         self.now_ms = max(self.now_ms, change.dropped_off_ms)
-        if isinstance(change, Routes):
-            self.places = {route: place for place, route in enumerate(self.routes)}
-            self.routes = change.ten
-        else:
-            self.areas = change.ten
 
     def measure(self, seconds: float, lag: dict[str, int], state_bytes: int) -> None:
         """How things stand at a time."""
@@ -104,7 +109,7 @@ class Board:
         for place, route in enumerate(self.routes):
             names = (_name(each, room) for each in route)
             table.add_row(f"{place + 1}", *names, self._moved(route, place))
-        for place in range(len(self.routes), BEST):
+        for place in range(len(self.routes), 10):
             table.add_row(f"{place + 1}", *["[dim]·[/]"] * 2, "")
         return table
 
@@ -125,7 +130,7 @@ class Board:
         table.add_column("$/taxi", justify="right", width=6, style="bold")
         for place, (area, empty, median, profitability) in enumerate(self.areas):
             table.add_row(f"{place + 1}", _name(area, room), f"{empty}", _dollars(median), _dollars(profitability))
-        for place in range(len(self.areas), BEST):
+        for place in range(len(self.areas), 10):
             table.add_row(f"{place + 1}", *["[dim]·[/]"] * 4)
         return table
 
@@ -139,10 +144,10 @@ def _fact(name: str, value: str) -> Text:
     return Text.assemble((f"{name} ", "dim"), (value, "bold"))
 
 
-def _name(place: str, room: int) -> str:
+def _name(place: Place, room: int) -> str:
     """What a place is called, in so many letters: ends tell neighbours apart, so what is too long lacks its middle."""
-    zone = ZONES.get(int(place)) if place.isdigit() else None
-    name = zone.name if zone else place
+    zone = ZONES.get(int(place)) if isinstance(place, str) and place.isdigit() else None
+    name = zone.name if zone else str(place)
     if len(name) <= room:
         return name
     head = (room - 1) // 2

@@ -5,49 +5,51 @@ Rules: a route is a cell of 500 m to another; more trips come first, of equals t
 
 from __future__ import annotations
 
-from examples.taxi.debs.in_order import MINUTE_MS, InOrder
-from examples.taxi.debs.messages import Located, Route, Routes
-from examples.taxi.debs.ranking import Rank, Ranking
-from streams import ProcessorContext
+from typing import Any
+
+from examples.taxi.debs.grid import HALF_KILOMETRE
+from examples.taxi.debs.messages import Change, Route, Trip
+from examples.taxi.debs.ranking import Ranking
+from examples.taxi.debs.top_ten import SETTINGS, WINDOW, TopTen, trips
+from streams import App, ProcessorContext, Topic
 
 
-class FrequentRoutes(InOrder):
-    """Counts the routes of the window."""
-
-    window_ms = 30 * MINUTE_MS
+class FrequentRoutes(TopTen[Route]):
+    """Counts the trips of every route; the number of its latest one breaks ties."""
 
     def init(self, context: ProcessorContext) -> None:
-        """Begin without routes, then count those of the window."""
-        self._ranks: dict[Route, Rank] = {}
-        self._ranking: Ranking[Route] = Ranking()
+        """Begin without routes."""
+        self.routes: Ranking[Route] = Ranking()
         super().init(context)
 
-    def enter(self, trip: Located) -> None:
-        """One more trip of its route, which is the latest."""
+    def count(self, trip: Trip, gone: list[Trip]) -> None:
+        """One more trip of its route, one less of each that is gone."""
+        for each in gone:
+            route = (each.start, each.end)
+            count, latest = self.routes[route]
+            self.routes.place(route, (count - 1, latest) if count > 1 else None)
         route = (trip.start, trip.end)
-        before = self._ranks.get(route)
-        count = 1
-        if before is not None:
-            self._ranking.remove(before)
-            count += int(before[0])
-        rank = self._ranks[route] = (count, trip.number)
-        self._ranking.add(rank, route)
+        count, _ = self.routes.get(route, (0, 0))
+        self.routes.place(route, (count + 1, trip.number))
 
-    def leave(self, trip: Located) -> None:
-        """One trip less of its route."""
-        route = (trip.start, trip.end)
-        count, latest = before = self._ranks[route]
-        self._ranking.remove(before)
-        if count == 1:
-            del self._ranks[route]
-        else:
-            rank = self._ranks[route] = (count - 1, latest)
-            self._ranking.add(rank, route)
+    def ten(self) -> list[Route]:
+        """The ten best."""
+        return self.routes.best(10)
 
-    def result(self) -> list[Route] | None:
-        """The ten routes if they, or their order, changed."""
-        return self._ranking.change()
 
-    def message(self, trip: Located, ten: list[Route]) -> Routes:
-        """The trip's times and the routes."""
-        return Routes(trip.number, trip.picked_up_ms, trip.dropped_off_ms, trip.read_ms, ten)
+def routes(app: App) -> Topic:
+    """The lists, by the number of the trip that led to them."""
+    return app.topic("frequent_routes", key=int, value=Change[Route], partitions=1)
+
+
+def frequent_routes(**settings: Any) -> App:
+    """The query as a program. `settings` are the App's."""
+    app = App("frequent-routes", **{**SETTINGS, **settings})
+    (
+        app.stream(trips(app))
+        .map_values(HALF_KILOMETRE.locate)
+        .filter(lambda _, trip: trip is not None)
+        .process(FrequentRoutes, stores=[WINDOW], name="ten-routes")
+        .to(routes(app))
+    )
+    return app

@@ -7,11 +7,12 @@ has it. Whatever is beyond the last cell is nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import floor
 
-from examples.taxi.debs.messages import Located, Point, Trip
+from msgspec.structs import replace
+
+from examples.taxi.debs.messages import Place, Trip
 
 WEST = -74.913585
 NORTH = 41.474937
@@ -25,30 +26,20 @@ class Grid:
     east: float
     south: float
 
-    def cell(self, point: Point) -> str:
-        """The cell of a point, "" outside."""
-        longitude, latitude = point
+    def cell(self, place: Place) -> str:
+        """The cell of a point, "" outside; what has a name keeps it."""
+        if isinstance(place, str):
+            return place
+        longitude, latitude = place
         x = floor((longitude - WEST) / self.east + 0.5) + 1
         y = floor((NORTH - latitude) / self.south + 0.5) + 1
         return f"{x}.{y}" if 0 < x <= self.cells and 0 < y <= self.cells else ""
 
+    def locate(self, trip: Trip) -> Trip | None:
+        """A trip from cell to cell; None for an outlier, which is no trip at all."""
+        start, end = self.cell(trip.start), self.cell(trip.end)
+        return replace(trip, start=start, end=end) if start and end else None
+
 
 HALF_KILOMETRE = Grid(300, 0.005986, 0.004491556)
 QUARTER_KILOMETRE = Grid(600, 0.005986 / 2, 0.004491556 / 2)
-
-
-def locator(grid: Grid) -> Callable[[Trip], Located]:
-    """A function that puts a trip on the map: its points into cells of `grid`, its zones by their numbers."""
-
-    def name(place: Point | int | None) -> str:
-        return grid.cell(place) if isinstance(place, tuple) else str(place or "")
-
-    def locate(trip: Trip) -> Located:
-        start, end = name(trip.start), name(trip.end)
-        if not start or not end:
-            start = end = ""
-        return Located(
-            trip.number, trip.taxi, trip.picked_up_ms, trip.dropped_off_ms, start, end, trip.profit, trip.read_ms
-        )
-
-    return locate

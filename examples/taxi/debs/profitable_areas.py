@@ -8,74 +8,89 @@ of those trips began.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections import deque
+from bisect import insort
+from collections import Counter, defaultdict
+from typing import Any
 
-from examples.taxi.debs.fleet import Fleet
-from examples.taxi.debs.in_order import MINUTE_MS, InOrder
-from examples.taxi.debs.messages import DOLLAR, Area, Areas, Located
-from examples.taxi.debs.ranking import Rank, Ranking
-from streams import ProcessorContext
-
-PROFIT_MS = 15 * MINUTE_MS
+from examples.taxi.debs.grid import QUARTER_KILOMETRE
+from examples.taxi.debs.messages import DOLLAR, Area, Change, Place, Trip
+from examples.taxi.debs.ranking import Ranking
+from examples.taxi.debs.top_ten import SETTINGS, WINDOW, TopTen, Window, trips
+from streams import App, ProcessorContext, Topic
 
 
-class ProfitableAreas(InOrder):
-    """Keeps the profits of 15 minutes and the empty taxis of 30."""
-
-    window_ms = 30 * MINUTE_MS
+class ProfitableAreas(TopTen[Area]):
+    """Keeps the profits of 15 minutes and the empty taxis of 30, and ranks every area where one of them changes."""
 
     def init(self, context: ProcessorContext) -> None:
-        """Begin with no profits and no taxis, then count those of the window."""
-        self._fleet = Fleet()
-        self._earning: deque[Located] = deque()
-        self._profits: dict[str, list[int]] = {}
-        self._latest: dict[str, int] = {}
-        self._changed: set[str] = set()
-        self._ranks: dict[str, Rank] = {}
-        self._ranking: Ranking[Area] = Ranking()
+        """Begin with no profits and no taxis."""
+        self.quarter = Window(minutes=15)
+        self.profits: defaultdict[Place, list[int]] = defaultdict(list)
+        self.latest: dict[Place, int] = {}
+        self.waiting: dict[str, Trip] = {}
+        self.empty: Counter[Place] = Counter()
+        self.areas: Ranking[Place] = Ranking()
         super().init(context)
 
-    def enter(self, trip: Located) -> None:
-        """Its profit counts where it began, its taxi where it ended."""
-        earning, begin_ms = self._earning, trip.dropped_off_ms - PROFIT_MS
-        while earning and earning[0].dropped_off_ms <= begin_ms:
-            gone = earning.popleft()
-            profits = self._profits[gone.start]
-            del profits[bisect_left(profits, gone.profit)]
-            self._changed.add(gone.start)
-        earning.append(trip)
-        insort(self._profits.setdefault(trip.start, []), trip.profit)
-        self._latest[trip.start] = trip.number
-        self._changed.add(trip.start)
-        self._changed.update(self._fleet.arrive(trip))
+    def count(self, trip: Trip, gone: list[Trip]) -> None:
+        """Its profit counts where it began, its taxi where it ended, and no longer where it was."""
+        changed = {trip.start, trip.end}
+        for each in self.quarter.slide(trip):
+            self.profits[each.start].remove(each.profit)
+            changed.add(each.start)
+        insort(self.profits[trip.start], trip.profit)
+        self.latest[trip.start] = trip.number
+        for each in gone:
+            if self.waiting.get(each.taxi) is each:
+                changed.add(self.leave(each))
+        if before := self.waiting.get(trip.taxi):
+            changed.add(self.leave(before))
+        self.waiting[trip.taxi] = trip
+        self.empty[trip.end] += 1
+        for place in changed:
+            self.rank(place)
 
-    def leave(self, trip: Located) -> None:
-        """Its taxi, if it is still there, has waited too long."""
-        self._changed.update(self._fleet.give_up(trip))
+    def leave(self, trip: Trip) -> Place:
+        """The taxi of a trip is no longer where it ended. Shape: that place."""
+        del self.waiting[trip.taxi]
+        self.empty[trip.end] -= 1
+        return trip.end
 
-    def result(self) -> list[Area] | None:
-        """The ten areas if they, their order or their figures changed."""
-        for place in self._changed:
-            self._rank(place)
-        self._changed.clear()
-        return self._ranking.change()
+    def rank(self, place: Place) -> None:
+        """Rank a place by its profitability, if it has one."""
+        profits, taxis = self.profits[place], self.empty[place]
+        if profits and taxis:
+            self.areas.place(place, (twice_the_median(profits) / (2 * DOLLAR * taxis), self.latest[place]))
+        else:
+            self.areas.place(place, None)
 
-    def _rank(self, place: str) -> None:
-        before = self._ranks.pop(place, None)
-        if before is not None:
-            self._ranking.remove(before)
-        profits = self._profits.get(place)
-        empty = self._fleet.empty.get(place)
-        if profits and empty:
-            middle = len(profits) // 2
-            two_medians = profits[middle] + profits[~middle]
-            profitability = two_medians / (2 * DOLLAR * empty)
-            rank = self._ranks[place] = (profitability, self._latest[place])
-            self._ranking.add(rank, (place, empty, two_medians / (2 * DOLLAR), profitability))
-        elif not profits:
-            self._profits.pop(place, None)
+    def ten(self) -> list[Area]:
+        """The ten best, with their figures."""
+        return [
+            (place, self.empty[place], twice_the_median(self.profits[place]) / (2 * DOLLAR), self.areas[place][0])
+            for place in self.areas.best(10)
+        ]
 
-    def message(self, trip: Located, ten: list[Area]) -> Areas:
-        """The trip's times and the areas."""
-        return Areas(trip.number, trip.picked_up_ms, trip.dropped_off_ms, trip.read_ms, ten)
+
+def twice_the_median(profits: list[int]) -> int:
+    """Of numbers in order; twice, so that it is whole."""
+    middle = len(profits) // 2
+    return profits[middle] + profits[~middle]
+
+
+def areas(app: App) -> Topic:
+    """The lists, by the number of the trip that led to them."""
+    return app.topic("profitable_areas", key=int, value=Change[Area], partitions=1)
+
+
+def profitable_areas(**settings: Any) -> App:
+    """The query as a program. `settings` are the App's."""
+    app = App("profitable-areas", **{**SETTINGS, **settings})
+    (
+        app.stream(trips(app))
+        .map_values(QUARTER_KILOMETRE.locate)
+        .filter(lambda _, trip: trip is not None)
+        .process(ProfitableAreas, stores=[WINDOW], name="ten-areas")
+        .to(areas(app))
+    )
+    return app

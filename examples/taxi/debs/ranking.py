@@ -1,54 +1,33 @@
-"""A list of things by rank, of which the best are wanted all the time.
+"""Things by rank, of which the best are wanted all the time.
 
-Rules: a rank is a score and the number of a trip, the higher the better; no two things share a number, so ranks differ.
-The best are looked at only after a change among them, which few trips are.
+Rules: a rank is a score and the number of a trip, the higher the better; no two things share both.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from typing import Generic, TypeVar
-
-BEST = 10
+from typing import TypeVar
 
 Rank = tuple[float, int]
-"""A score, and the number of the trip that decides among equal ones."""
 
 T = TypeVar("T")
 
 
-class Ranking(Generic[T]):
-    """Things by rank, and whether the best are others."""
+class Ranking(dict[T, Rank]):
+    """Ranks by thing, and the things in the order of their ranks, which is kept and never sorted anew."""
 
     def __init__(self) -> None:
-        self._touched = False
-        self._best: list[T] = []
-        self._ranks: list[Rank] = []
-        self._things: dict[int, T] = {}
+        super().__init__()
+        self._order: list[tuple[Rank, T]] = []
 
-    def add(self, rank: Rank, thing: T) -> None:
-        """A thing that has no rank gets one."""
-        ranks = self._ranks
-        insort(ranks, rank)
-        self._things[rank[1]] = thing
-        if len(ranks) <= BEST or rank >= ranks[-BEST]:
-            self._touched = True
+    def place(self, thing: T, rank: Rank | None) -> None:
+        """Give a thing its rank; None takes it out, if it is there."""
+        if (before := self.pop(thing, None)) is not None:
+            del self._order[bisect_left(self._order, (before, thing))]
+        if rank is not None:
+            self[thing] = rank
+            insort(self._order, (rank, thing))
 
-    def remove(self, rank: Rank) -> None:
-        """The thing of a rank leaves."""
-        ranks = self._ranks
-        if len(ranks) <= BEST or rank >= ranks[-BEST]:
-            self._touched = True
-        del ranks[bisect_left(ranks, rank)]
-        del self._things[rank[1]]
-
-    def change(self) -> list[T] | None:
-        """The best, best first, if they are others than when this was last asked, else None."""
-        if not self._touched:
-            return None
-        self._touched = False
-        best = [self._things[number] for _, number in reversed(self._ranks[-BEST:])]
-        if best == self._best:
-            return None
-        self._best = best
-        return best
+    def best(self, count: int) -> list[T]:
+        """So many things, best first."""
+        return [thing for _, thing in self._order[: -count - 1 : -1]]

@@ -1,13 +1,15 @@
 """Where the trips of a run come from: the challenge's files with cells, or the commission's with zones.
 
 Rules: a file is read to its end before anything is started, so that a damaged one is refused as a whole. Which of the
-two it is shows in its first line. The commission's are not ordered by drop-off, so they are put in order in memory.
+two it is shows in its first line. The commission's are not ordered by drop-off, so they are put in order in memory; and
+they name no taxis, so each trip takes the one that came last to where it begins, before it began.
 """
 
 from __future__ import annotations
 
 import time
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +37,28 @@ def open_source(path: Path) -> Source:
 
 
 def _has_header(path: Path) -> bool:
+    """Whether the first line names the commission's columns; the challenge's own, which it should lack, are told of there."""
     with path.open("rb") as file:
-        return is_header(file.readline(4096).decode("utf-8-sig", errors="replace"))
+        line = file.readline(4096).decode("utf-8-sig", errors="replace")
+    return is_header(line) and not trip_file.is_header(line.split(","))
+
+
+class Fleet:
+    """Taxis without names get numbers, and wait in the zones where their trips ended."""
+
+    def __init__(self) -> None:
+        self._waiting: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+        self._count = 0
+
+    def drive(self, start: str, end: str, picked_up_ms: int, dropped_off_ms: int) -> str:
+        """The taxi of a trip, which now waits at its end: the one that came last to its start, or a new one."""
+        waiting = self._waiting[start]
+        place = next((place for place in reversed(range(len(waiting))) if waiting[place][0] <= picked_up_ms), None)
+        if place is None:
+            self._count += 1
+        taxi = str(self._count) if place is None else waiting.pop(place)[1]
+        self._waiting[end].append((dropped_off_ms, taxi))
+        return taxi
 
 
 def _zones(path: Path) -> Source:
@@ -60,16 +82,11 @@ def _zones(path: Path) -> Source:
     kept.sort(key=dropped_off.__getitem__)
 
     def trips() -> Iterator[Trip]:
+        fleet = Fleet()
         for number, place in enumerate(kept):
-            yield Trip(
-                number,
-                None,
-                picked_up[place],
-                dropped_off[place],
-                starts[place] or None,
-                ends[place] or None,
-                profits[place],
-                time.time_ns() // 1_000_000,
-            )
+            start, end = (str(zone or "") for zone in (starts[place], ends[place]))
+            taxi = fleet.drive(start, end, picked_up[place], dropped_off[place]) if start and end else ""
+            read_ms = time.time_ns() // 1_000_000
+            yield Trip(number, taxi, picked_up[place], dropped_off[place], start, end, profits[place], read_ms)
 
     return Source(len(kept), trips)

@@ -77,6 +77,11 @@ def trips(path: Path) -> Iterator[Trip]:
         )
 
 
+def is_header(cells: list[str]) -> bool:
+    """Whether a line names the columns, which the challenge's files do not."""
+    return cells[0].strip().strip('"').lower() == COLUMNS[0]
+
+
 def check(path: Path) -> int:
     """Read a file to its end. Shape: how many trips it has. Raises: TripsError."""
     return sum(1 for _ in trips(path))
@@ -129,7 +134,7 @@ _READ |= dict.fromkeys((6, 7, 8, 9), _degrees) | dict.fromkeys((11, 14), _money)
 
 def _complaint(where: str, number: int, cells: list[str]) -> str:
     """What is wrong with a line that is no trip, and what to do."""
-    if number == 0 and cells[0].strip().lower() == COLUMNS[0]:
+    if number == 0 and is_header(cells):
         return f"{where}: a header, which the challenge's files do not have. Delete the line."
     if len(cells) == len(COLUMNS):
         column = next(column for column, read in _READ.items() if not _readable(read, cells[column]))

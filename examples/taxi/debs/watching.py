@@ -13,17 +13,17 @@ from rich.console import Console
 from rich.live import Live
 
 from examples.taxi.arguments import per_second
-from examples.taxi.debs import topology
-from examples.taxi.debs.computation import QUERIES
 from examples.taxi.debs.dashboard import Board
+from examples.taxi.debs.frequent_routes import frequent_routes, routes
 from examples.taxi.debs.generator import write_trips
 from examples.taxi.debs.messages import Trip
+from examples.taxi.debs.profitable_areas import areas, profitable_areas
 from examples.taxi.debs.source import Source, open_source
-from streams import Records, Running
+from examples.taxi.debs.top_ten import trips
+from streams import App, Records, Running
 
 _LOOKS_PER_SECOND = 10
 _GENERATED = 100_000
-NAMES = {"frequent-routes": "routes", "profitable-areas": "areas"}
 
 
 def run_dashboard(arguments: list[str], console: Console, prog: str) -> int:
@@ -48,20 +48,20 @@ def run_dashboard(arguments: list[str], console: Console, prog: str) -> int:
 def watch(source: Source, rate: float, directory: Path, console: Console) -> Board:
     """Run both queries over `source` at a rate, from nothing, and show the board. Shape: the board as it was last."""
     board = Board(source.count)
-    apps = [topology.frequent_routes, topology.profitable_areas]
     settings = {"broker": f"embedded://{directory.absolute()}"}
+    apps = {"routes": frequent_routes(**settings), "areas": profitable_areas(**settings)}
+    onlooker = App("debs", **settings)
+    topics = (trips(onlooker), routes(onlooker), areas(onlooker))
     if directory.exists():
-        topology.frequent_routes(**settings).remove_data()
+        onlooker.remove_data()
     try:
         with ExitStack() as stack:
-            running = {
-                NAMES[app.name]: stack.enter_context(app.running()) for app in (make(**settings) for make in apps)
-            }
-            connection = stack.enter_context(topology.onlooker(**settings).connect())
-            lists = stack.enter_context(connection.read(*(query.results for query in QUERIES.values()), follow=True))
+            running = {name: stack.enter_context(app.running()) for name, app in apps.items()}
+            connection = stack.enter_context(onlooker.connect())
+            lists = stack.enter_context(connection.read(*topics[1:], follow=True))
             live = stack.enter_context(Live(board, console=console, refresh_per_second=_LOOKS_PER_SECOND))
             for some in _paced(source.trips(), rate):
-                board.read += connection.write("trips", some, key="number")
+                board.read += connection.write(topics[0], some, key="number")
                 _look(board, lists, running, directory)
             connection.flush()
             while any(board.lag.values()):
@@ -69,7 +69,7 @@ def watch(source: Source, rate: float, directory: Path, console: Console) -> Boa
                 _look(board, lists, running, directory)
             live.update(board, refresh=True)
     finally:
-        topology.frequent_routes(**settings).remove_data()
+        onlooker.remove_data()
     return board
 
 
@@ -83,7 +83,8 @@ def _paced(trips: Iterator[Trip], rate: float) -> Iterator[list[Trip]]:
 
 def _look(board: Board, lists: Records, running: dict[str, Running], directory: Path) -> None:
     for record in lists.poll(0.0):
-        board.take(record.value, time.time_ns() // 1_000_000 - record.value.read_ms)
+        take = board.take_routes if record.topic == "frequent_routes" else board.take_areas
+        take(record.value, time.time_ns() // 1_000_000 - record.value.read_ms)
     lag = {name: each.lag() for name, each in running.items()}
     left = {name: board.read if trips is None else trips for name, trips in lag.items()}
     board.measure(time.monotonic(), left, _bytes(directory / "state"))

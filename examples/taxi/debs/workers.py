@@ -16,13 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from examples.taxi.debs import topology
+from examples.taxi.debs.frequent_routes import frequent_routes
+from examples.taxi.debs.profitable_areas import profitable_areas
 from streams import StreamsError
 
 _PATIENCE = 10
 _ROOT = Path(__file__).parents[3]
 _SECONDS_BETWEEN_LOOKS = 0.5
-APPS = {app.name: app for app in (topology.routes, topology.areas)}
+APPS = {app.name: app for app in (frequent_routes(), profitable_areas())}
 
 
 class Workers:

@@ -2,8 +2,8 @@
 
 Rules: `concurrency` copies of an agent run on each worker and share its records. A batch is done when every copy asks
 for more, and only then does its task go on, so that what an agent did to tables and topics is committed with the
-records it did it for. Agents without tables run ahead of their records' turn (docs/decisions/0015), so that one that waits
-holds up no others. An agent that raises is called again and goes on with the next record, as in Faust.
+records it did it for. Agents run ahead of their records' turn (docs/decisions/0015 and 0018), so that one that waits holds
+up no others. An agent that raises is called again and goes on with the next record, as in Faust.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from streams.compat.faust.uses import mentions, tables_of
 from streams.dsl.agent_results import Failure, RunsAhead
 from streams.dsl.agents import cancelled
 from streams.operators.process import NodeContext
+from streams.processor import Beside
 from streams.record import Batch
 
 log = logging.getLogger(__name__)
@@ -387,7 +388,7 @@ class AgentProcessor(RunsAhead):
     """An agent in one task. An AheadProcessor: see `streams.processor`."""
 
     def __init__(self, agent: Agent, tables: list[Table]) -> None:
-        super().__init__(agent.concurrency, ahead=not tables)
+        super().__init__(agent.concurrency)
         self._flying: Future[list[Result]] | None = None
         self._agent = agent
         self._tables = tables
@@ -407,10 +408,13 @@ class AgentProcessor(RunsAhead):
             table.opened(self._stores[table.name], context)
         self._agent.app.opened(self._agent, context.partition)
 
-    def begin(self, batch: Batch) -> Future[Any]:
+    def begin(self, batch: Batch, beside: Beside) -> Future[Any]:
         """Run records that will be processed later."""
         self._pace.begin()
-        self._flying = self._loop.begin(self._feed.hand_out(batch, self._stores))
+        stores = {
+            table.name: self._stores[table.name] if table.everywhere else beside(table.name) for table in self._tables
+        }
+        self._flying = self._loop.begin(self._feed.hand_out(batch, stores))
         return self._flying
 
     def abandon(self) -> None:
@@ -432,7 +436,7 @@ class AgentProcessor(RunsAhead):
         """The task moves away."""
         self.abandon()
         for table in self._tables:
-            table.closed(self._stores[table.name], (self._agent.name, self._context.partition))
+            table.closed((self._agent.name, self._context.partition))
         self._agent.app.closed(self._agent, self._context.partition)
 
     def _send(self, outgoing: list[Outgoing]) -> None:

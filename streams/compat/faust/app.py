@@ -22,7 +22,7 @@ from streams.compat.faust.agents import Agent, AgentProcessor, ChannelFeed, Feed
 from streams.compat.faust.clock import Clock
 from streams.compat.faust.errors import ImproperlyConfigured, not_here
 from streams.compat.faust.global_tables import GlobalTable
-from streams.compat.faust.loop import Looking, Loop
+from streams.compat.faust.loop import Loop
 from streams.compat.faust.models import FieldDescriptor
 from streams.compat.faust.replies import Replies
 from streams.compat.faust.sending import Sender
@@ -221,7 +221,6 @@ class App:
         return Application(
             topology=self.builder.build(self.config),
             config=self.config,
-            timers=[Looking(self.loop_of_app)],
             start_functions=[self._start],
             stop_functions=[self._stop],
             new_topics=tuple(self._new_topics.values()),
@@ -259,6 +258,10 @@ class App:
                 return []
 
         return open_stores
+
+    def read(self, reading: Callable[[], Any]) -> Any:
+        """Call a function where all stores may be read. Raises: StoreNotReady."""
+        return reading() if self._stores is None else self._stores.ask(reading)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Call a function of the application on its loop, from the worker, to its end."""

@@ -8,6 +8,7 @@ decides between workers.
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -30,10 +31,13 @@ class Written(NamedTuple):
 
 
 class GlobalTable(Table):
-    """See the module. Made by `app.GlobalTable`."""
+    """See the module. Made by `app.GlobalTable`. Agents write on their loop what the worker sees come back."""
+
+    everywhere = True
 
     def __init__(self, app: Any, **options: Any) -> None:
         super().__init__(app, **options)
+        self._guard = Lock()
         self._written: dict[Any, Written] = {}
         self._worker = uuid4().hex
         self._count = 0
@@ -63,11 +67,15 @@ class GlobalTable(Table):
         data = None if value is None else self._value.serialize(value)
         timestamp = round(copy.timestamp * 1000)
         copy.send(Outgoing(self.topic, self._key.serialize(key), data, timestamp, ((WRITER, mark),), None))
-        self._written[key] = Written(value, mark, (copy.agent.name, copy.partition))
+        with self._guard:
+            self._written[key] = Written(value, mark, (copy.agent.name, copy.partition))
 
     def _find(self, key: Any) -> Any:
         written = self._written.get(key)
         return super()._find(key) if written is None else written.value
+
+    def _look(self, store: Any, key: Any) -> Any:
+        return store.look(key)  # the worker goes on filling it
 
     def _all(self) -> list[tuple[Any, Any]]:
         rows = dict(super()._all()) | {key: written.value for key, written in self._written.copy().items()}
@@ -86,14 +94,16 @@ class GlobalTable(Table):
 
     def came_back(self, record: Record) -> None:
         """A record of the changelog is in the store."""
-        written = self._written.get(record.key)
-        if written is not None and (WRITER, written.mark) in record.headers:
-            del self._written[record.key]
+        with self._guard:
+            written = self._written.get(record.key)
+            if written is not None and (WRITER, written.mark) in record.headers:
+                del self._written[record.key]
 
-    def closed(self, store: Any, owner: tuple[str, int]) -> None:
+    def closed(self, owner: tuple[str, int]) -> None:
         """A task went away: what it wrote and did not commit will be written again, here or elsewhere."""
-        super().closed(store, owner)
-        self._written = {key: written for key, written in self._written.items() if written.owner != owner}
+        super().closed(owner)
+        with self._guard:
+            self._written = {key: written for key, written in self._written.items() if written.owner != owner}
 
 
 class Filler(Processor):

@@ -1,29 +1,24 @@
-"""Two threads, one of them at a time with the tables: the worker's, and the loop that runs the application's coroutines.
+"""Two threads: the worker's, and the loop that runs the application's coroutines.
 
-Agents with tables get their records from the worker, which waits while they have them; so whatever an agent does to a
-table happens within its task's turn, and in its commit. Whoever reads a table from elsewhere on the loop (a timer, a task) asks the
-worker to read for it, between two batches or while it waits. Rules: the loop never touches a store on its own; the
-worker never runs user code.
+Agents are given records ahead of their turn, and stores beside those of the task (docs/decisions/0018), so the worker goes on
+meanwhile. Whoever reads all of a table, or from elsewhere on the loop (a timer, a task), asks the worker for it. Rules: the
+loop never touches a store of a task on its own; the worker never runs user code.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import queue
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from streams.compat.faust.errors import FaustError
 from streams.waiting import result_of
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_MS = 50
-"""How often an idle worker looks for those who want to read a table."""
 PATIENCE_S = 30.0
 
 
@@ -33,7 +28,6 @@ class Loop:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._wishes: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._background: set[asyncio.Task[Any]] = set()
 
     # On the worker's thread
@@ -56,44 +50,15 @@ class Loop:
         self._loop = self._thread = None
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop, and wait for its result; meanwhile, read tables for others."""
-        future = self.begin(coroutine)
-        future.add_done_callback(lambda _: self._wishes.put(None))
-        while (wish := self._wishes.get()) is not None:
-            wish()
-        return result_of(future)
+        """Run a coroutine on the loop, and wait for its result; meanwhile, questions about stores are answered."""
+        return result_of(self.begin(coroutine))
 
     def begin(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine on the loop, while the worker does something else."""
         assert self._loop is not None, "start comes first"
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
-    def serve(self) -> None:
-        """Read tables for those who asked since the last batch."""
-        while not self._wishes.empty():
-            wish = self._wishes.get()
-            if wish is not None:
-                wish()
-
-    # On the loop
-
-    def read(self, reading: Callable[[], T]) -> T:
-        """Have the worker read from its stores. Raises: FaustError when it does not come to it."""
-        if threading.current_thread() is not self._thread:
-            return reading()
-        answer: Future[T] = Future()
-
-        def wish() -> None:
-            try:
-                answer.set_result(reading())
-            except Exception as error:
-                answer.set_exception(error)
-
-        self._wishes.put(wish)
-        try:
-            return answer.result(PATIENCE_S)
-        except TimeoutError:
-            raise FaustError(f"the worker did not read a table for {PATIENCE_S:g} s: is it restoring?") from None
+    # From any thread
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any], what: str) -> None:
         """Run something beside the agents until the worker stops; what it raises is logged."""
@@ -116,14 +81,3 @@ class Loop:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-
-
-class Looking:
-    """A timer of the worker that serves the readers. Satisfies `streams.timers.Timed`."""
-
-    def __init__(self, loop: Loop) -> None:
-        self.function = loop.serve
-
-    def after(self, time_ms: int) -> int:
-        """When it is due next."""
-        return time_ms + LOOK_EVERY_MS

@@ -54,6 +54,9 @@ class Expiry:
 class Table(MutableMapping[Any, Any]):
     """See the module. Made by `app.Table`; `tumbling` and `hopping` make it a windowed one."""
 
+    everywhere = False
+    """Whether every worker has all of it, and its changelog alone fills it."""
+
     def __init__(
         self,
         app: Any,
@@ -90,6 +93,7 @@ class Table(MutableMapping[Any, Any]):
         own = value_type._options.serializer if hasattr(value_type, "__is_model__") else None
         self._value = FaustSerde(value_serializer or own or ("raw" if value_type is bytes else "json"), value_type)
         self._expiries: dict[int, Expiry] = {}
+        """By partition."""
 
     # Windows
 
@@ -121,9 +125,8 @@ class Table(MutableMapping[Any, Any]):
         return self.default()
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        store = self._mine("modify")
-        store.put(key, value)
-        if self.window is not None and (expiry := self._expiries.get(id(store))) is not None:
+        self._mine("modify").put(key, value)
+        if self.window is not None and (expiry := self._expiry) is not None:
             expiry.add(key)
 
     def __delitem__(self, key: Any) -> None:
@@ -185,17 +188,27 @@ class Table(MutableMapping[Any, Any]):
     def _find(self, key: Any) -> Any:
         copy = CURRENT.get(None)
         if copy is not None and copy.at_work:
-            return self._mine("read").get(key)
+            return self._look(self._mine("read"), key)
         stores = self.app.stores_of(self.name)
 
         def first() -> Any:
             return next((value for store in stores() if (value := store.get(key)) is not None), None)
 
-        return self.app.loop_of_app.read(first)
+        return self.app.read(first)
+
+    def _look(self, store: Any, key: Any) -> Any:
+        return store.get(key)
 
     def _all(self) -> list[tuple[Any, Any]]:
-        stores = self.app.stores_of(self.name)
-        return self.app.loop_of_app.read(lambda: list(chain.from_iterable(store.all() for store in stores())))  # type: ignore[no-any-return]
+        """With what the record in hand, and those with it, have changed."""
+        copy, stores = CURRENT.get(None), self.app.stores_of(self.name)
+        own = copy.feed.stores.get(self.name) if copy is not None and copy.at_work else None
+
+        def everything() -> list[tuple[Any, Any]]:
+            parts = (own if own is not None and own.lies_beside(store) else store for store in stores())
+            return list(chain.from_iterable(part.all() for part in parts))
+
+        return self.app.read(everything)  # type: ignore[no-any-return]
 
     # What the runtime asks
 
@@ -208,14 +221,19 @@ class Table(MutableMapping[Any, Any]):
 
     def latest_end(self) -> float | None:
         """The end of the latest window seen in the partition of the record in hand; None before the first."""
-        expiry = self._expiries.get(id(self._mine("read")))
+        expiry = self._expiry
         return None if expiry is None or not expiry.latest else expiry.latest
+
+    @property
+    def _expiry(self) -> Expiry | None:
+        """Of the partition of the record in hand."""
+        return self._expiries.get(CURRENT.get().partition)
 
     def opened(self, store: Any, context: ProcessorContext) -> None:
         """A task has a part of it. Its windows are looked at as often as the application says."""
-        if self.window is None or self.window.expires is None or id(store) in self._expiries:
+        if self.window is None or self.window.expires is None or context.partition in self._expiries:
             return
-        expiry = self._expiries[id(store)] = Expiry()
+        expiry = self._expiries[context.partition] = Expiry()
         for key, _ in store.all():
             expiry.add(key)
         interval_ms = round(self.app.conf.table_cleanup_interval * 1000)
@@ -223,9 +241,9 @@ class Table(MutableMapping[Any, Any]):
             interval_ms, PunctuationType.WALL_CLOCK_TIME, lambda now_ms: self._expire(store, expiry, now_ms / 1000)
         )
 
-    def closed(self, store: Any, owner: tuple[str, int]) -> None:  # noqa: ARG002  global tables ask
-        """The part went away, for the agent and partition that is `owner`."""
-        self._expiries.pop(id(store), None)
+    def closed(self, owner: tuple[str, int]) -> None:
+        """A part went away, for the agent and partition that is `owner`."""
+        self._expiries.pop(owner[1], None)
 
     def _expire(self, store: Any, expiry: Expiry, now: float) -> None:
         window = self.window

@@ -19,14 +19,10 @@ TINY = Size(
     gigabytes=2,
 )
 EXPECTED = {
-    "empty": {
-        "start",
-        "produce 1 KB",
-        "consume 100 B",
-        "one record per batch",
-        "end to end beside compaction",
-        "loaded",
-    },
+    "batches": {"start", "produce 1 KB", "consume 100 B"},
+    "single": {"one record per batch"},
+    "latency": {"end to end", "end to end beside compaction"},
+    "loaded": {"loaded"},
     "partitions": {"produce 100 B, 10 partitions", "consume 1 KB, 20 partitions"},
     "log": {"start, 2 GB", "produce 1 KB, 1 GB", "end to end, 2 GB"},
 }
@@ -44,14 +40,15 @@ def test_scene(tmp_path: Path, scene: str) -> None:
 def test_medians_go_into_the_page(tmp_path: Path) -> None:
     """A stored result becomes a table of medians between two marks; the rest of the page stays."""
     runs = [
-        {"side": side, "mode": "durable", "scene": "empty", "measured": {"end to end": {"p99 ms": value}}}
+        {"side": side, "mode": "durable", "scene": "latency", "measured": {"end to end": {"p99 ms": value}}}
         for side, values in (("kafka", (9.0,)), ("headrace", (1.0, 7.0, 2.0)))
         for value in values
     ]
     machine = {"cores": 2, "platform": "Linux", "python": "3.11", "commit": "abc"}
     page = tmp_path / "broker.md"
     page.write_text(f"before\n{report.BEGIN}old\n{report.END}\nafter\n")
-    report.document(report.save(machine, runs, tmp_path), page)
+    report.keep([report.save(machine, runs, tmp_path)], tmp_path / "kept.json")
+    report.document(tmp_path / "kept.json", page)
     text = page.read_text()
     assert "| end to end | p99 ms | 2 | 9 |" in text
     assert text.startswith("before\n")

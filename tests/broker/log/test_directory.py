@@ -134,11 +134,11 @@ def test_second_opener_is_refused(tmp_path: Path) -> None:
 
 def test_kafkas_files_in_kafkas_form(tmp_path: Path) -> None:
     """meta.properties and partition.metadata read as Kafka writes them."""
-    directory = LogDirectory.open(tmp_path, on_message=print)
+    directory = LogDirectory.open(tmp_path, on_message=print, node_id=7)
     directory.create("t", 0, TOPIC_ID, LogConfig())
     directory.close()
     meta = read_properties(tmp_path / "meta.properties")
-    assert meta["version"] == "1"
+    assert (meta["version"], meta["node.id"]) == ("1", "7")
     assert len(meta["cluster.id"]) == 22
     partition = (tmp_path / "t-0" / "partition.metadata").read_text()
     assert partition == "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAABw\n"

@@ -177,3 +177,21 @@ def test_levels_of_loggers(wire) -> None:
     assert (change(name, "WARN", 2), change("root", None, 1), change(name, "WARN", broker="9")) == (42, 42, 42)
     assert change(name, None, 1) == 0
     assert setting(wire, LOGGER, "0", name) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("127.0.0.1", 0), ("::1", 0), ("localhost", 0), ("no.such.host.invalid", 42)]
+)
+def test_quotas_of_hosts(wire, name: str, code: int) -> None:
+    """A quota of an ip is for an address or for a host that is known; others are refused, as by Kafka."""
+    quota = {"entity": [{"entity_type": "ip", "entity_name": name}], "ops": []}
+    (answer,) = wire.call(ALTER_QUOTAS, 1, entries=[quota], validate_only=True).entries
+    assert answer.error_code == code
+
+
+@pytest.mark.parametrize("kind", [16, GROUP])
+def test_no_list_to_append_to(wire, kind: int) -> None:
+    """What has no settings that are lists says so before it looks at names, as Kafka does."""
+    configs = [{"name": "consumer.heartbeat.interval.ms", "value": "6000", "config_operation": 3}]
+    resources = [{"resource_type": kind, "resource_name": "", "configs": configs}]
+    assert wire.call(ALTER_CONFIGS, 1, resources=resources).responses[0].error_code == 40

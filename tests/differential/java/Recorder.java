@@ -11,12 +11,17 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.TreeSet;
 import java.util.function.Function;
 import java.util.regex.Pattern;
+import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.header.internals.RecordHeaders;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.KeyValue;
@@ -27,7 +32,16 @@ import org.apache.kafka.streams.Topology;
 import org.apache.kafka.streams.TopologyTestDriver;
 import org.apache.kafka.streams.kstream.*;
 import org.apache.kafka.streams.kstream.internals.AbstractStream;
+import org.apache.kafka.streams.processor.PunctuationType;
+import org.apache.kafka.streams.processor.api.Processor;
+import org.apache.kafka.streams.processor.api.ProcessorContext;
+import org.apache.kafka.streams.processor.api.Record;
+import org.apache.kafka.streams.state.KeyValueIterator;
+import org.apache.kafka.streams.state.KeyValueStore;
+import org.apache.kafka.streams.state.StoreBuilder;
 import org.apache.kafka.streams.state.Stores;
+import org.apache.kafka.streams.state.ValueAndTimestamp;
+import org.apache.kafka.streams.state.ValueTimestampHeaders;
 import org.apache.kafka.streams.test.TestRecord;
 
 /**
@@ -62,6 +76,7 @@ public final class Recorder {
             answer.put("describe", topology.describe().toString());
             try (TopologyTestDriver driver = new TopologyTestDriver(topology, settings, Instant.ofEpochMilli(0))) {
                 feed(driver, program, (ArrayNode) answer.get("steps"));
+                if (wanted.path("bytes").asBoolean()) answer.set("bytes", internalTopics(driver));
             }
         } catch (Throwable error) {
             answer.put("error", described(error));
@@ -89,6 +104,9 @@ public final class Recorder {
         if (config.has("topology_optimization")) {
             settings.put("topology.optimization", config.get("topology_optimization").asText());
         }
+        if (config.has("dsl_store_format")) {
+            settings.put("dsl.store.format", config.get("dsl_store_format").asText());
+        }
         if (config.has("upgrade_from")) settings.put("upgrade.from", config.get("upgrade_from").asText());
         return settings;
     }
@@ -99,11 +117,8 @@ public final class Recorder {
         program.outputs.forEach((topic, types) -> outputs.put(topic, driver.createOutputTopic(
             topic, types.key.serde.deserializer(), types.value.serde.deserializer())));
         for (JsonNode step : steps) {
-            JsonNode in = step.get("in");
-            Types types = program.typesOf(in.get(0).asText());
-            inputs.computeIfAbsent(in.get(0).asText(), topic -> driver.createInputTopic(
-                topic, types.key.serde.serializer(), types.value.serde.serializer()))
-                .pipeInput(types.key.parsed(in.get(1)), types.value.parsed(in.get(2)), in.get(3).asLong());
+            if (step.has("clock")) driver.advanceWallClockTime(Duration.ofMillis(step.get("clock").asLong()));
+            else pipe(driver, program, inputs, step.get("in"));
             ArrayNode out = ((ObjectNode) step).putArray("out");
             outputs.forEach((topic, output) -> {
                 while (!output.isEmpty()) out.add(entry(topic, output.readRecord()));
@@ -111,9 +126,48 @@ public final class Recorder {
         }
     }
 
-    private static ArrayNode entry(String topic, TestRecord written) {
-        return JSON.createArrayNode().add(topic).add(shown(written.key())).add(shown(written.value()))
+    /** All that was written to internal topics, as bytes in hexadecimal: [key, value, timestamp, headers] by topic. */
+    private static ObjectNode internalTopics(TopologyTestDriver driver) {
+        ObjectNode topics = JSON.createObjectNode();
+        ByteArrayDeserializer bytes = new ByteArrayDeserializer();
+        for (String topic : new TreeSet<>(driver.producedTopicNames())) {
+            if (!topic.startsWith("oracle-")) continue;
+            ArrayNode records = topics.putArray(topic);
+            for (TestRecord<byte[], byte[]> record : driver.createOutputTopic(topic, bytes, bytes).readRecordsToList()) {
+                ArrayNode shown = records.addArray().add(hex(record.key())).add(hex(record.value()));
+                shown.add(record.timestamp());
+                ArrayNode headers = shown.addArray();
+                for (Header header : record.headers()) headers.addArray().add(header.key()).add(hex(header.value()));
+            }
+        }
+        return topics;
+    }
+
+    private static String hex(byte[] bytes) {
+        return bytes == null ? null : HexFormat.of().formatHex(bytes);
+    }
+
+    private static void pipe(TopologyTestDriver driver, Program program, Map<String, TestInputTopic> inputs, JsonNode in) {
+        Types types = program.typesOf(in.get(0).asText());
+        RecordHeaders headers = new RecordHeaders();
+        for (JsonNode header : in.path(4)) {
+            headers.add(header.get(0).asText(), header.get(1).asText().getBytes(StandardCharsets.UTF_8));
+        }
+        TestInputTopic input = inputs.computeIfAbsent(in.get(0).asText(), topic -> driver.createInputTopic(
+            topic, types.key.serde.serializer(), types.value.serde.serializer()));
+        input.pipeInput(new TestRecord(types.key.parsed(in.get(1)), types.value.parsed(in.get(2)), headers,
+            in.get(3).asLong()));
+    }
+
+    private static ArrayNode entry(String topic, TestRecord<?, ?> written) {
+        ArrayNode entry = JSON.createArrayNode().add(topic).add(shown(written.key())).add(shown(written.value()))
             .add((long) written.timestamp());
+        if (written.headers().toArray().length == 0) return entry;
+        ArrayNode headers = entry.addArray();
+        for (Header header : written.headers()) {
+            headers.addArray().add(header.key()).add(new String(header.value(), StandardCharsets.UTF_8));
+        }
+        return entry;
     }
 
     private static JsonNode shown(Object value) {
@@ -233,6 +287,8 @@ public final class Recorder {
                 case "reduce" -> reduced(operation);
                 case "aggregate" -> aggregated(operation);
                 case "suppress" -> suppressed(operation);
+                case "process" -> processed(operation);
+                case "addStore" -> addedStore(operation);
                 case "join", "leftJoin", "outerJoin" -> joined(operation);
                 case "to" -> to(operation);
                 default -> throw new IllegalArgumentException("no operation " + operation.get("op"));
@@ -393,6 +449,28 @@ public final class Recorder {
             return new Result(((KTable) source.handle).toStream(), source.key, source.value);
         }
 
+        // Processors
+
+        private Result addedStore(JsonNode operation) {
+            Serde key = Type.of(operation.get("key").asText()).serde;
+            String name = operation.get("store").asText();
+            StoreBuilder store = operation.path("headers").asBoolean()
+                ? Stores.timestampedKeyValueStoreWithHeadersBuilder(
+                    Stores.persistentTimestampedKeyValueStoreWithHeaders(name), key, Serdes.String())
+                : Stores.keyValueStoreBuilder(Stores.persistentKeyValueStore(name), key, Serdes.String());
+            builder.addStateStore(operation.path("cache").asBoolean() ? store.withCachingEnabled() : store);
+            return null;
+        }
+
+        private Result processed(JsonNode operation) {
+            Result source = of(operation, "from");
+            String store = operation.path("store").asText();
+            String[] stores = store.isEmpty() ? new String[0] : new String[] {store};
+            KStream stream = (KStream) source.handle;
+            KStream handle = stream.process(() -> new Doing(operation, store), stores);
+            return new Result(handle, source.key, Type.STRING);
+        }
+
         // Groups and aggregates
 
         private Result grouped(JsonNode operation) {
@@ -449,6 +527,12 @@ public final class Recorder {
                         : ((KGroupedStream) source.handle).windowedBy(windows).emitStrategy(emit);
                     serde = new WindowedSerdes.TimeWindowedSerde(source.key.serde, window.get("diff").asLong());
                 }
+                case "unlimited" -> {
+                    UnlimitedWindows windows = UnlimitedWindows.of().startOn(Instant.ofEpochMilli(window.get("start").asLong()));
+                    handle = together ? ((CogroupedKStream) source.handle).windowedBy(windows)
+                        : ((KGroupedStream) source.handle).windowedBy(windows);
+                    serde = new WindowedSerdes.TimeWindowedSerde(source.key.serde, Long.MAX_VALUE);
+                }
                 case "session" -> {
                     SessionWindows windows =
                         SessionWindows.ofInactivityGapAndGrace(millis(window, "gap"), millis(window, "grace"));
@@ -466,7 +550,8 @@ public final class Recorder {
             Object handle = source.handle;
             boolean plain = handle instanceof KGroupedStream || handle instanceof KGroupedTable
                 || handle instanceof CogroupedKStream;
-            return stored(operation, new Types(plain ? source.key : source.key.inner, value), true);
+            Materialized stored = stored(operation, new Types(plain ? source.key : source.key.inner, value), true);
+            return operation.has("retention") ? stored.withRetention(millis(operation, "retention")) : stored;
         }
 
         private Result counted(JsonNode operation) {
@@ -534,10 +619,16 @@ public final class Recorder {
             Result source = of(operation, "from");
             Suppressed suppressed = operation.get("until").asText().equals("windowCloses")
                 ? Suppressed.untilWindowCloses(Suppressed.BufferConfig.unbounded())
-                : Suppressed.untilTimeLimit(millis(operation, "ms"), operation.has("maxRecords")
-                    ? Suppressed.BufferConfig.maxRecords(operation.get("maxRecords").asLong()).emitEarlyWhenFull()
-                    : Suppressed.BufferConfig.unbounded());
+                : Suppressed.untilTimeLimit(millis(operation, "ms"), bufferOf(operation));
             return new Result(((KTable) source.handle).suppress(suppressed), source.key, source.value);
+        }
+
+        private static Suppressed.EagerBufferConfig bufferOf(JsonNode operation) {
+            if (operation.has("maxBytes")) {
+                return Suppressed.BufferConfig.maxBytes(operation.get("maxBytes").asLong()).emitEarlyWhenFull();
+            }
+            long records = operation.has("maxRecords") ? operation.get("maxRecords").asLong() : Long.MAX_VALUE;
+            return Suppressed.BufferConfig.maxRecords(records).emitEarlyWhenFull();
         }
 
         // Joins
@@ -614,6 +705,100 @@ public final class Recorder {
                 Math.max(window.get("before").asLong(), window.get("after").asLong())));
             return JoinWindows.ofTimeDifferenceAndGrace(widest, millis(window, "grace"))
                 .before(millis(window, "before")).after(millis(window, "after"));
+        }
+    }
+
+    /** A processor that does what an operation says with the store that it is connected to. */
+    private static final class Doing implements Processor<Object, Object, Object, Object> {
+        private final JsonNode operation;
+        private final String name;
+        private ProcessorContext<Object, Object> context;
+        private KeyValueStore<Object, Object> store;
+
+        Doing(JsonNode operation, String name) {
+            this.operation = operation;
+            this.name = name;
+        }
+
+        @Override
+        public void init(ProcessorContext<Object, Object> context) {
+            this.context = context;
+            if (!name.isEmpty()) store = context.getStateStore(name);
+            String kind = operation.get("do").asText();
+            if (!kind.equals("later") && !kind.equals("tick")) return;
+            Duration every = Duration.ofMillis(operation.get("every").asLong());
+            context.schedule(every, kind.equals("later") ? PunctuationType.STREAM_TIME : PunctuationType.WALL_CLOCK_TIME,
+                time -> forwardAll(store.all(), new Record<>(null, null, time)));
+        }
+
+        @Override
+        public void process(Record<Object, Object> record) {
+            Object key = record.key();
+            if (key == null) {
+                context.forward(record.withValue("none"));
+                return;
+            }
+            String value = Functions.text(record.value());
+            switch (operation.get("do").asText()) {
+                case "count" -> {
+                    String more = Functions.text(store.get(key)) + "+";
+                    store.put(key, more);
+                    context.forward(record.withValue(more));
+                }
+                case "all" -> {
+                    store.put(key, value);
+                    forwardAll(store.all(), record);
+                }
+                case "reverse" -> {
+                    store.put(key, value);
+                    forwardAll(store.reverseAll(), record);
+                }
+                case "range" -> {
+                    store.put(key, value);
+                    forwardAll(store.range(key, null), record);
+                }
+                case "absent" -> context.forward(record.withValue(Functions.text(store.putIfAbsent(key, value))));
+                case "delete" -> context.forward(record.withValue(Functions.text(store.delete(key))));
+                case "where" -> context.forward(record.withValue(where(record)));
+                case "headed" -> {
+                    Object before = store.get(key);
+                    store.put(key, record.value() == null ? null
+                        : ValueTimestampHeaders.make(value, record.timestamp(), record.headers()));
+                    context.forward(record.withValue(row(before)));
+                }
+                case "look" -> context.forward(record.withValue(row(store.get(key))));
+                case "lookall" -> forwardAll(store.all(), record);
+                default -> store.put(key, value);
+            }
+        }
+
+        private void forwardAll(KeyValueIterator<Object, Object> entries, Record<Object, Object> record) {
+            try (entries) {
+                while (entries.hasNext()) {
+                    KeyValue<Object, Object> entry = entries.next();
+                    context.forward(record.withKey(entry.key).withValue(row(entry.value)));
+                }
+            }
+        }
+
+        private String where(Record<Object, Object> record) {
+            String read = context.recordMetadata()
+                .map(data -> data.topic() + ":" + data.partition() + ":" + data.offset()).orElse("nowhere");
+            return read + "@" + record.timestamp() + "/" + context.currentStreamTimeMs() + record.headers().toArray().length;
+        }
+
+        private static String row(Object value) {
+            if (value instanceof ValueTimestampHeaders) {
+                ValueTimestampHeaders row = (ValueTimestampHeaders) value;
+                StringBuilder text = new StringBuilder(Functions.text(row.value()) + "@" + row.timestamp());
+                for (Header header : row.headers()) {
+                    text.append("#").append(header.key()).append(new String(header.value(), StandardCharsets.UTF_8));
+                }
+                return text.toString();
+            }
+            if (!(value instanceof ValueAndTimestamp)) return Functions.text(value);
+            ValueAndTimestamp row = (ValueAndTimestamp) value;
+            return Functions.text(row.value()) + "@" + row.timestamp();
         }
     }
 

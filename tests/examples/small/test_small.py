@@ -30,6 +30,13 @@ def test_late_data_by_window() -> None:
     assert outcomes["tumbling, suppressed until closed"][0] == outcomes["tumbling, emitted on close"][0] == {"0-10": 3}
 
 
+def test_the_readme_shows_what_late_data_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    """All eight kinds of windows, line by line."""
+    late_data.main()
+    readme = (ROOT / "examples" / "small" / "README.md").read_text()
+    assert capsys.readouterr().out in readme
+
+
 def test_the_test_file_runs() -> None:
     """The example of a test passes by itself, and fails when the program does."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "examples/small/test_fraud.py"]

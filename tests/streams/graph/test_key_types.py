@@ -26,7 +26,7 @@ UNKNOWN: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "a repartition": (lambda b, s: s.repartition(), f"brings records together by key; {READ}"),
     "a new key": (
         lambda b, s: s.group_by(lambda k, v: v.lower()).count(),
-        "brings records together by key; .* at KSTREAM-KEY-SELECT-0000000001, or annotate its function",
+        r"together by key; .* at KSTREAM-KEY-SELECT-0000000001 \(the verb with the function in .*\.py:\d+\), or annotate",
     ),
     "a processor's keys": (
         lambda b, s: s.process(object, name="made").to_table(),

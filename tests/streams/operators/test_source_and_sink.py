@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -38,6 +39,18 @@ def test_the_value_may_tell_the_time() -> None:
     cutter = Cutter(topology_of(lambda builder: numbers(builder, timestamp=lambda value: value["at"]).to("out")))
     cutter.feed(texts("in", ("a", '{"at":7}', 1), ("b", '{"at":5}', 2)))
     assert [timestamp for *_, timestamp in cutter.written("out")] == [7, 5]
+
+
+def test_the_time_may_be_a_datetime() -> None:
+    """With a zone or without one, which is UTC; anything else is told with its record."""
+
+    def at(value: Any) -> Any:
+        return datetime.fromisoformat(value["at"]) if "at" in value else "noon"
+
+    cutter = Cutter(topology_of(lambda builder: numbers(builder, timestamp=at).to("out")), handlers=skipping())
+    values = '{"at":"1970-01-01T00:00:07"}', '{"at":"1970-01-01T01:00:05+01:00"}', "{}"
+    cutter.feed(texts("in", *(("a", value, 1) for value in values)))
+    assert [timestamp for *_, timestamp in cutter.written("out")] == [7_000, 5_000]
 
 
 def test_a_deletion_keeps_its_own_time() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ _SIDES = {1: (0.005986, 0.004491556, 300), 2: (0.002993, 0.002245778, 600)}
 _HALF_HOUR, _QUARTER = np.timedelta64(30, "m"), np.timedelta64(15, "m")
 _MANY = 1 << 40
 """More than there are trips, or cents in a fare."""
+
+PART = 25_000
+"""Trips that are worked off at a time."""
 
 Ints = NDArray[np.int64]
 Key = tuple[Any, ...]
@@ -107,12 +111,27 @@ def ten_areas(trips: Trips, place: int) -> Key:
     return tuple(zip(areas[best].tolist(), taxis[best].tolist(), medians[best].tolist(), strict=True))
 
 
-def answers(path: Path, query: int) -> Iterator[list[Any]]:
-    """As `recomputation.answers`."""
+def answers(path: Path, query: int, home: Path | None = None, size: int = PART) -> Iterator[list[Any]]:
+    """As `recomputation.answers`; by parts of `size` trips, kept in `home`, so that it goes on where it was stopped."""
     trips = read(path, query)
+    for begin in range(0, len(trips.taxi), size):
+        kept = home / f"expected-{query}-{begin:08}.json" if home else None
+        if kept is None or not kept.exists():
+            part = list(_lists(trips, query, begin, min(begin + size, len(trips.taxi))))
+            if kept is not None:
+                partial = kept.with_suffix(".partial")
+                partial.write_bytes(msgspec.json.encode(part))
+                partial.replace(kept)
+        else:
+            part = msgspec.json.decode(kept.read_bytes())
+        yield from part
+
+
+def _lists(trips: Trips, query: int, begin: int, end: int) -> Iterator[list[Any]]:
+    """The lists that the trips at these places lead to."""
     ten_of, figures_of, width = (ten_routes, _of_routes, 2) if query == 1 else (ten_areas, _of_areas, 4)
-    last: Key = ()
-    for place in range(len(trips.taxi)):
+    last: Key = ten_of(trips, begin - 1) if begin else ()
+    for place in range(begin, end):
         ten = ten_of(trips, place)
         if ten != last:
             last = ten

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import csv
 import math
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
 from heapq import nlargest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +32,7 @@ class Trip(NamedTuple):
     at: datetime
     start: str
     end: str
-    cents: int
+    profit: Decimal
 
 
 def cell(longitude: str, latitude: str, query: int) -> str | None:
@@ -44,12 +47,12 @@ def cell(longitude: str, latitude: str, query: int) -> str | None:
 
 def trips(path: Path, query: int) -> Iterator[Trip]:
     """Trips that are no outliers."""
-    with path.open(newline="") as file:
-        for order, row in enumerate(csv.reader(file)):
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        for order, row in enumerate(row for row in csv.reader(file) if row):
             start, end = cell(row[6], row[7], query), cell(row[8], row[9], query)
             if start and end:
-                cents = round(float(row[11]) * 100) + round(float(row[14]) * 100)
-                yield Trip(order, row[0], row[2], row[3], datetime.fromisoformat(row[3]), start, end, cents)
+                profit = Decimal(row[11] or 0) + Decimal(row[14] or 0)
+                yield Trip(order, row[0], row[2], row[3], datetime.fromisoformat(row[3]), start, end, profit)
 
 
 def zone_trips(path: Path, numbers: dict[str, int], strays: timedelta = timedelta(days=31)) -> list[Trip]:
@@ -64,8 +67,8 @@ def zone_trips(path: Path, numbers: dict[str, int], strays: timedelta = timedelt
         if "pickup_zone" in row:
             zones = [str(numbers.get(row[name], "")) for name in ("pickup_zone", "dropoff_zone")]
         money = [float(row.get(name) or row.get(f"{name}_amount") or 0) for name in ("fare", "tip")]
-        cents = sum(round(amount * 100) for amount in money)
-        found.append(Trip(order, "", pickup, dropoff, datetime.fromisoformat(dropoff), *map(str, zones), cents))
+        profit = Decimal(sum(round(amount * 100) for amount in money)) / 100
+        found.append(Trip(order, "", pickup, dropoff, datetime.fromisoformat(dropoff), *map(str, zones), profit))
     begins = sorted(datetime.fromisoformat(trip.pickup) for trip in found)
     middle = begins[(len(begins) - 1) // 2]
     kept = [trip for trip in found if abs(datetime.fromisoformat(trip.pickup) - middle) <= strays]
@@ -99,20 +102,19 @@ def ten_areas(window: list[Trip]) -> list[list[Any]]:
     now = window[-1].at
     where = {trip.taxi: trip.end for trip in window}
     empty = Counter(where.values()) if window[-1].taxi else standing(window)
-    cents: dict[str, list[int]] = {}
+    profits: dict[str, list[Decimal]] = {}
     latest: dict[str, int] = {}
     for trip in window:
         if now - EARNING < trip.at:
-            cents.setdefault(trip.start, []).append(trip.cents)
+            profits.setdefault(trip.start, []).append(trip.profit)
             latest[trip.start] = trip.order
     found = []
-    for area, all_cents in cents.items():
+    for area, earned in profits.items():
         if empty[area]:
-            all_cents.sort()
-            middle = all_cents[(len(all_cents) - 1) // 2] + all_cents[len(all_cents) // 2]
-            found.append((middle / (200 * empty[area]), latest[area], area, empty[area], middle / 200))
+            median = statistics.median(map(Fraction, earned))
+            found.append((median / empty[area], latest[area], area, empty[area], median))
     found.sort(reverse=True)
-    return [[area, taxis, median, profit] for profit, _, area, taxis, median in found[:10]]
+    return [[area, taxis, float(median), float(profit)] for profit, _, area, taxis, median in found[:10]]
 
 
 def answers(path: Path, query: int) -> Iterator[list[Any]]:

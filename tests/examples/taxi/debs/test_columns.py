@@ -13,6 +13,15 @@ from tests.examples.taxi.debs import columns, recomputation
 def test_both_recomputations_come_to_the_same_lists(tmp_path: Path, query: int, taxis: int) -> None:
     """Sparse and dense, dirt and gaps included."""
     write_trips(tmp_path / "trips.csv", 1_500, seed=query + taxis, taxis=taxis)
-    found = list(columns.answers(tmp_path / "trips.csv", query))
-    assert len(found) > 100
-    assert found == list(recomputation.answers(tmp_path / "trips.csv", query))
+    expected = list(recomputation.answers(tmp_path / "trips.csv", query))
+    assert len(expected) > 100
+    assert list(columns.answers(tmp_path / "trips.csv", query)) == expected
+
+
+def test_the_parts_are_kept(tmp_path: Path) -> None:
+    """A recomputation that was stopped goes on, and comes to the same whatever the parts are."""
+    write_trips(tmp_path / "trips.csv", 500, seed=1, taxis=20)
+    expected = list(columns.answers(tmp_path / "trips.csv", 2))
+    first = list(columns.answers(tmp_path / "trips.csv", 2, tmp_path, 70))
+    (tmp_path / "expected-2-00000140.json").unlink()
+    assert list(columns.answers(tmp_path / "trips.csv", 2, tmp_path, 70)) == first == expected

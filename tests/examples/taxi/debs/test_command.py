@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from examples.taxi.debs.generator import write_trips
+from examples.taxi.debs.trip_file import COLUMNS
 from examples.taxi.zones import NUMBERS
 from tests.examples.taxi.debs.campaign import ROOT, Run, difference
-from tests.examples.taxi.debs.recomputation import answers_to, written, zone_trips
+from tests.examples.taxi.debs.recomputation import answers, answers_to, written, zone_trips
 
 
 def taxi(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -25,9 +26,9 @@ def test_two_workers_and_a_kill_in_the_middle(tmp_path: Path, query: int, victim
     """Every list but its delay is as recomputed, and nothing is left behind but the output."""
     write_trips(tmp_path / "trips.csv", 3_000, seed=query, taxis=20)
     run = Run(tmp_path / "trips.csv", tmp_path / "out.csv", tmp_path / "run", query, workers=2, victims=victims)
-    run.pause_s = (0.3, 0.5)
+    run.pause_s, run.rate = (0.3, 0.5), 1_500
     assert "3,000 trips in" in run.go(timeout_s=110)
-    equal, problem = difference(tmp_path / "trips.csv", query, tmp_path / "out.csv")
+    equal, problem = difference(tmp_path / "out.csv", answers(tmp_path / "trips.csv", query))
     assert not problem
     assert equal > 300
     assert {path.name for path in tmp_path.iterdir()} == {"trips.csv", "out.csv"}
@@ -96,6 +97,7 @@ def test_parquet_files_that_cannot_be_used(tmp_path: Path, cut: bool) -> None:
         ("", "is empty: expected a trip a line"),
         ("1,2,3\n", "expected the 17 columns of the DEBS 2015 challenge, found 3"),
         ("tpep_pickup_datetime,tpep_dropoff_datetime\n2024,2025\n", "has other columns than trips have"),
+        (",".join(COLUMNS) + "\n", "a header, which the challenge's files do not have. Delete the line."),
     ],
 )
 def test_bad_input_is_one_sentence(tmp_path: Path, content: str | None, sentence: str) -> None:

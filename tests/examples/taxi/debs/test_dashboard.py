@@ -8,7 +8,7 @@ from rich.console import Console
 
 from examples.taxi.debs.dashboard import Board
 from examples.taxi.debs.generator import write_trips
-from examples.taxi.debs.messages import Areas, Route, Routes
+from examples.taxi.debs.messages import Change, Route
 from examples.taxi.debs.source import open_source
 from examples.taxi.debs.watching import watch
 
@@ -27,9 +27,9 @@ def shown(board: Board, width: int) -> list[str]:
 def board() -> Board:
     """A board in the middle of a run."""
     board = Board(total=10_000)
-    board.take(Routes(1, 0, NOON_MS, 0, FIRST), delay_ms=90)
-    board.take(Routes(2, 0, NOON_MS, 0, SECOND), delay_ms=95)
-    board.take(Areas(3, 0, NOON_MS, 0, [("132", 3, 52.5, 17.5), ("309.322", 1, 12.25, 12.25)]), delay_ms=110)
+    board.take_routes(Change(0, NOON_MS, 0, FIRST), delay_ms=90)
+    board.take_routes(Change(0, NOON_MS, 0, SECOND), delay_ms=95)
+    board.take_areas(Change(0, NOON_MS, 0, [("132", 3, 52.5, 17.5), ("309.322", 1, 12.25, 12.25)]), delay_ms=110)
     board.read = 1_000
     board.measure(1.0, {"routes": 0, "areas": 0}, 5 * 1024**2)
     board.read = 3_000
@@ -52,8 +52,8 @@ def test_the_board_fits_its_terminal(board: Board, width: int) -> None:
 def test_long_names_keep_their_ends() -> None:
     """Neighbours differ by the last word: what does not fit lacks its middle, and large sums lack their cents."""
     board = Board(total=10)
-    board.take(Routes(1, 0, NOON_MS, 0, [("237", "236")]), delay_ms=90)
-    board.take(Areas(2, 0, NOON_MS, 0, [("237", 2, 23_050.0, 11_525.0)]), delay_ms=90)
+    board.take_routes(Change(0, NOON_MS, 0, [("237", "236")]), delay_ms=90)
+    board.take_areas(Change(0, NOON_MS, 0, [("237", 2, 23_050.0, 11_525.0)]), delay_ms=90)
     (row,) = (line for line in shown(board, 80) if line.strip().startswith("1 "))
     assert row.split() == ["1", "Upper…South", "Upper…North", "new", "1", "Upper…South", "2", "23,050", "11,525"]
 

@@ -1,0 +1,118 @@
+"""A server.properties of Apache Kafka, read as settings of this broker; a file of one's own has the same form.
+
+What has no meaning here is named and left out, so that a file can serve both. Of several listeners the first is taken that
+clients may use without encryption; a file that has none, or data in several folders, is refused rather than half obeyed.
+"""
+
+import difflib
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from broker.config import SETTINGS
+from broker.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+LISTENERS, ADVERTISED, DIRECTORIES = "listeners", "advertised.listeners", "log.dirs"
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+COARSER = {
+    "log.retention.ms": (("log.retention.minutes", MINUTE_MS), ("log.retention.hours", HOUR_MS)),
+    "log.roll.ms": (("log.roll.hours", HOUR_MS),),
+}
+"""Setting in ms -> Kafka's names of it in coarser units, the finer first, with their unit."""
+OLDER = {"broker.id": "node.id", "log.dir": DIRECTORIES}
+"""Older names, which count where the newer is not given."""
+READ_BY_LISTENERS = frozenset({"controller.listener.names", "listener.security.protocol.map", "process.roles"})
+NEAR = 0.94
+"""How like a known name an unknown one must be to pass for a typing error of it; Kafka has names that are alike."""
+
+
+def read_properties(path: Path) -> dict[str, str]:
+    """Name -> text of a properties file: `name=value` lines, # and ! start comments, a final backslash continues."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read properties file {path}: {error.strerror}") from error
+    values = {}
+    for number, line in enumerate(re.sub(r"\\\n[ \t]*", "", text).splitlines(), 1):
+        stripped = line.strip()
+        if not stripped or stripped[0] in "#!":
+            continue
+        name, separator, value = stripped.partition("=")
+        if not separator or not name.strip():
+            raise ConfigError(f"{path}, line {number}: expected name=value, found {stripped!r}")
+        values[name.strip()] = value.strip()
+    return values
+
+
+def from_kafka(values: Mapping[str, str]) -> dict[str, str]:
+    """The settings among `values`; a warning names the others. Raises: ConfigError."""
+    given = dict(values)
+    for older, newer in OLDER.items():
+        if older in given:
+            given.setdefault(newer, given[older])
+            del given[older]
+    for name, coarser in COARSER.items():
+        _refine(given, name, coarser)
+    for name in (LISTENERS, ADVERTISED):
+        if name in given:
+            given[name] = _listener(name, given)
+    if "," in given.get(DIRECTORIES, ""):
+        raise ConfigError(
+            f"{DIRECTORIES} names several folders, {given[DIRECTORIES]}; this broker keeps its data in one"
+        )
+    _tell_ignored(given)
+    return {name: value for name, value in given.items() if name in SETTINGS}
+
+
+def _refine(given: dict[str, str], name: str, coarser: tuple[tuple[str, int], ...]) -> None:
+    """Take `name` from the finest unit that is given."""
+    for other, unit in coarser:
+        text = given.pop(other, None)
+        if text is None or name in given:
+            continue
+        if not re.fullmatch(r"-?\d+", text):
+            raise ConfigError(f"{other} must be a number, not {text!r}")
+        given[name] = str(int(text) * unit if int(text) >= 0 else -1)
+
+
+def _listener(name: str, given: Mapping[str, str]) -> str:
+    """The one of several listeners that clients reach. Raises: ConfigError."""
+    controllers = _names(given.get("controller.listener.names", ""))
+    protocols = dict(
+        pair.split(":", 1) for pair in _names(given.get("listener.security.protocol.map", "")) if ":" in pair
+    )
+    urls = [url for url in _names(given[name]) if _protocol(url) not in controllers]
+    plain = [url for url in urls if protocols.get(_protocol(url), _protocol(url)) in {"", "PLAINTEXT"}]
+    if not plain and not urls and given[name]:
+        raise ConfigError(f"{name} has none for clients, only those of controllers: {given[name]}")
+    if not plain and given[name]:
+        raise ConfigError(
+            f"{name} has none without encryption and authentication, which this broker does not know: {given[name]}"
+        )
+    if len(plain) < len(urls) or len(plain) > 1:
+        logger.warning("of %s only %s is served: %s", name, plain[0], given[name])
+    return plain[0] if plain else ""
+
+
+def _protocol(url: str) -> str:
+    name, separator, _ = url.partition("://")
+    return name if separator else ""
+
+
+def _names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _tell_ignored(given: Mapping[str, str]) -> None:
+    unknown = sorted(given.keys() - SETTINGS.keys() - READ_BY_LISTENERS)
+    if unknown:
+        logger.warning("settings without meaning here are ignored: %s", ", ".join(map(_with_suggestion, unknown)))
+
+
+def _with_suggestion(name: str) -> str:
+    known = (*SETTINGS, *(other for pairs in COARSER.values() for other, _ in pairs))
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=NEAR)
+    return f"{name} (did you mean {nearest[0]}?)" if nearest else name

@@ -1,0 +1,97 @@
+"""The processors of our own cases: what an operation `process` does with the store that it is connected to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from state.headed import ValueTimestampHeaders
+from state.stores import ValueAndTimestamp
+from streams.processor import Processor, ProcessorContext, PunctuationType
+from streams.record import Record
+from tests.oracle.functions import text
+
+
+class Doing(Processor):
+    """See the module. The recorder has the same in Java."""
+
+    def __init__(self, operation: Mapping[str, Any]) -> None:
+        self._kind = operation["do"]
+        self._store_name = operation.get("store")
+        self._every_ms = operation.get("every", 0)
+
+    def init(self, context: ProcessorContext) -> None:
+        """Take the store."""
+        super().init(context)
+        self.store = context.store(self._store_name) if self._store_name else None
+        kinds = {"later": PunctuationType.STREAM_TIME, "tick": PunctuationType.WALL_CLOCK_TIME}
+        if self._kind in kinds:
+            context.schedule(self._every_ms, kinds[self._kind], self._punctuate)
+
+    def _punctuate(self, time_ms: int) -> None:
+        self._forward_all(self.store.all(), Record(None, None, time_ms))
+
+    def process(self, record: Record) -> None:
+        """Do it."""
+        if record.key is None:
+            self._answer(record, "none")
+            return
+        getattr(self, f"_do_{self._kind}", self._do_put)(record, text(record.value))
+
+    def _answer(self, record: Record, value: str) -> None:
+        self.context.forward(replace(record, value=value))
+
+    def _do_put(self, record: Record, value: str) -> None:
+        self.store.put(record.key, value)
+
+    def _do_count(self, record: Record, _value: str) -> None:
+        more = text(self.store.get(record.key)) + "+"
+        self.store.put(record.key, more)
+        self._answer(record, more)
+
+    def _do_all(self, record: Record, value: str) -> None:
+        self.store.put(record.key, value)
+        self._forward_all(self.store.all(), record)
+
+    def _do_reverse(self, record: Record, value: str) -> None:
+        self.store.put(record.key, value)
+        self._forward_all(self.store.reverse_all(), record)
+
+    def _do_range(self, record: Record, value: str) -> None:
+        self.store.put(record.key, value)
+        self._forward_all(self.store.range(record.key, None), record)
+
+    def _do_absent(self, record: Record, value: str) -> None:
+        self._answer(record, text(self.store.put_if_absent(record.key, value)))
+
+    def _do_delete(self, record: Record, _value: str) -> None:
+        self._answer(record, text(self.store.delete(record.key)))
+
+    def _do_where(self, record: Record, _value: str) -> None:
+        read = self.context.record_metadata
+        where = f"{read.topic}:{read.partition}:{read.offset}" if read else "nowhere"
+        self._answer(record, f"{where}@{record.timestamp}/{self.context.stream_time_ms()}{len(record.headers)}")
+
+    def _do_headed(self, record: Record, value: str) -> None:
+        before = self.store.get(record.key)
+        self.store.put(record.key, None if record.value is None else value, record.timestamp, record.headers)
+        self._answer(record, row(before))
+
+    def _do_look(self, record: Record, _value: str) -> None:
+        self._answer(record, row(self.store.get(record.key)))
+
+    def _do_lookall(self, record: Record, _value: str) -> None:
+        self._forward_all(self.store.all(), record)
+
+    def _forward_all(self, entries: Iterable[tuple[Any, Any]], record: Record) -> None:
+        for key, value in entries:
+            self.context.forward(replace(record, key=key, value=row(value)))
+
+
+def row(value: Any) -> str:
+    """A value of a store, with its time and headers if it has them."""
+    if isinstance(value, ValueTimestampHeaders):
+        headers = "".join(f"#{name}{(content or b'').decode()}" for name, content in value.headers)
+        return f"{text(value.value)}@{value.timestamp}{headers}"
+    return f"{text(value.value)}@{value.timestamp}" if isinstance(value, ValueAndTimestamp) else text(value)
