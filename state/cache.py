@@ -20,17 +20,16 @@ from operator import is_
 from typing import Any, NamedTuple
 
 from state.ordered import OrderedBytes
-from state.stores import Cause, ValueAndTimestamp
+from state.stores import Cause
 
-_ABSENT = object()
+ABSENT = object()
 _RELEASED_AT_ONCE = 4_096  # columns that fit a processor's cache
 _LARGE_BYTES = 64 * 1024
 _SEVERAL = -1  # lengths of topics' names
 _UNMEASURED = 4_096
 _UNPLACED = 65_536
 _GROWTH_BYTES = 1_024
-_new_tuple = tuple.__new__
-_OVERHEAD = 24 + 21  # Kafka: three references of a list node; dirty flag 1, timestamp 8, offset 8, partition 4
+OVERHEAD = 24 + 21  # Kafka: three references of a list node; dirty flag 1, timestamp 8, offset 8, partition 4
 
 
 class LiveValues(dict[Any, Any]):
@@ -110,12 +109,6 @@ class Updates(NamedTuple):
         entries, values, timestamps = (list(compress(column, keep)) for column in self[:3])
         return Updates(entries, values, timestamps, self.causes and list(compress(self.causes, keep)))
 
-
-Row = tuple[int, Any, Any, int]
-"""(index, entry key or None, value or None, time) of a record to fold in."""
-
-Add = Callable[[Any, Any, Any], Any]
-"""add(entry key, a record's value, the value so far) -> the new value, or None"""
 
 Release = Callable[[Updates], None]
 """Takes what a record cache lets go."""
@@ -197,8 +190,8 @@ class RecordCache:
         """The value here or below; counts as a use."""
         if self._unplaced:
             self._place_known()
-        value = self.entries.get(entry, _ABSENT)
-        if value is _ABSENT:
+        value = self.entries.get(entry, ABSENT)
+        if value is ABSENT:
             return self.read(entry)
         self.entries.move_to_end(entry)
         return value
@@ -211,7 +204,7 @@ class RecordCache:
                 self._read.add(entry)
             if self._unplaced:
                 self._place_known()
-            self._place(entry, value, self._size(entry, value) + _OVERHEAD)
+            self._place(entry, value, self._size(entry, value) + OVERHEAD)
         return value
 
     def put(self, entry: Any, value: Any, timestamp: int, cause: Cause | None) -> None:
@@ -244,7 +237,7 @@ class RecordCache:
             return
         if self.looks_first and not budget.roomy and entry not in entries:
             self.read(entry)
-        size = self._size(entry, value) + cause_bytes + _OVERHEAD
+        size = self._size(entry, value) + cause_bytes + OVERHEAD
         self._note_measured(entry, cause_bytes)
         dirty.pop(entry, None)
         dirty[entry] = timestamp
@@ -255,78 +248,6 @@ class RecordCache:
             entries.move_to_end(entry)
         else:
             self._place(entry, value, size)
-
-    def fold(
-        self, rows: Iterable[Row], initial: Callable[[], Any], add: Add, kind: type, causes: Sequence[Cause] | None
-    ) -> Row | None:
-        """Replace (value, time) of each row's entry by (add(entry, the row's value, value), the later time).
-
-        The same as `entries[entry]` and `put`, in one loop, for caches whose values are of `kind`, immutable, and all of
-        one length. `causes`, by the rows' indices, are of one size. A row without an entry or a value is not taken: it ends
-        the loop, and is the answer.
-        Raises: what `add` raises, or the serde, when the rows up to this one are taken.
-        """
-        entries, dirty, sizes, read, budget = self.entries, self._dirty, self._sizes, self._read, self._budget
-        below, size_of, most = self._below, self._size, budget.max_bytes
-        plain, kept_causes = self.cause is None and self._order is None, self._causes
-        cause_bytes = _cause_size(causes[0]) if causes else budget.cause_bytes
-        if self._unplaced:
-            self._place_known()
-        for row in rows:
-            index, entry, value, time = row
-            if entry is None or value is None:
-                return row
-            stored, size = entries.get(entry, _ABSENT), 0
-            known, fresh = stored is not _ABSENT, stored is _ABSENT
-            if fresh and (stored := below(entry)) is not None:
-                size = size_of(entry, stored) + _OVERHEAD
-                if budget.used + size > most and not self._drop_clean(most - size):
-                    self.read(entry)
-                    fresh = False
-            old, before = (initial(), time) if stored is None else stored
-            new = add(entry, value, old)
-            latest = before if before > time else time  # noqa: FURB136  max() is four times slower
-            live = None if new is None else _new_tuple(ValueAndTimestamp, (new, latest))
-            alike = plain and new.__class__ is kind and self._cause_bytes == cause_bytes and budget.used <= most
-            if fresh and alike:
-                size = (size or size_of(entry, live) + _OVERHEAD) + cause_bytes
-                dirty[entry] = latest
-                if causes or kept_causes:
-                    kept_causes[entry] = causes[index] if causes else None
-                entries[entry] = live
-                sizes[entry] = size
-                self._bytes += size
-                budget.used += size
-                if budget.used > most:
-                    self._evict_excess()
-            elif known and alike and stored is not None and entry not in read:
-                dirty.pop(entry, None)
-                dirty[entry] = latest
-                if causes or kept_causes:
-                    kept_causes[entry] = causes[index] if causes else None
-                entries[entry] = live
-                entries.move_to_end(entry)
-            else:
-                if fresh and size:
-                    self.read(entry)
-                self.put(entry, live, latest, causes[index] if causes else None)
-        return None
-
-    def _drop_clean(self, used: int) -> bool:
-        """Drop what was used least recently until no more than `used` is; False when a dirty one, or nothing, is left."""
-        entries, dirty, budget = self.entries, self._dirty, self._budget
-        while budget.used > used:
-            if not entries:
-                return False
-            entry, value = entries.popitem(last=False)
-            if entry in dirty:
-                entries[entry] = value
-                entries.move_to_end(entry, last=False)
-                return False
-            budget.used -= self._sizes[entry]
-            self._forget(entry)
-            self._read.discard(entry)
-        return True
 
     def _note_measured(self, entry: Any, cause_bytes: int) -> None:
         """Keep what is known of sizes true of a cache that gets a measured entry."""
@@ -354,7 +275,7 @@ class RecordCache:
             found = map(self._size_if_any, entries, values)
             parts = [([entry], size) for entry, size in zip(entries, found, strict=True) if size]
         for measured, plain in parts:
-            counted = [size + self._cause_bytes + _OVERHEAD for size in plain]
+            counted = [size + self._cause_bytes + OVERHEAD for size in plain]
             more += sum(counted) - sum(map(sizes.__getitem__, measured))
             sizes.update(zip(measured, counted, strict=True))
         self._unmeasured.clear()
@@ -446,18 +367,16 @@ class RecordCache:
             return
         if self._unplaced:
             self._place_known()
-        sizes, read, dirty = self._sizes, self._read, self._dirty
+        dirty = self._dirty
         while budget.used > budget.max_bytes and entries:
             entry, value = entries.popitem(last=False)
-            size = sizes[entry]
+            before = self._bytes
             self._forget(entry)
-            read.discard(entry)
+            self._read.discard(entry)
             if entry in dirty:
-                before = self._bytes
                 time, cause = dirty.pop(entry), self._causes.pop(entry, None)
                 self._let_go(Updates([entry], [value], [time], [cause] if cause else None))
-                size += before - self._bytes
-            budget.used -= size
+            budget.used += self._bytes - before
 
     def flush(self) -> None:
         """Let go of everything dirty."""

@@ -12,8 +12,9 @@ from itertools import compress, filterfalse
 from operator import add
 from typing import Any, cast
 
-from state.cache import Add, RecordCache, RecordCacheBudget, Row, Updates, any_none
+from state.cache import RecordCache, RecordCacheBudget, Updates, any_none
 from state.engine import Engine
+from state.folding_cache import Add, FoldingCache, Row
 from state.keys import after_prefix, pack_long
 from state.layers import LayeredStore
 from state.layouts import plain
@@ -225,16 +226,13 @@ class TimestampedStore(_KeyValueLayers):
 
     @property
     def folds(self) -> bool:
-        """Whether `fold` may be used: in front of a record cache whose values are numbers of one length."""
-        return self._cache is not None and self._by_value and hasattr(self.spec.value_serde, "size_bytes")
+        """Whether `fold` may be used: in front of a record cache whose values are all of one length."""
+        return self._by_value and isinstance(self._cache, FoldingCache)
 
-    def fold(
-        self, rows: Iterable[Row], initial: Callable[[], Any], add: Add, causes: Sequence[Cause] | None = None
-    ) -> Row | None:
-        """Fold rows in as by `lookup` and `put`, at a fraction of the price; see `RecordCache.fold`."""
-        assert self._cache is not None, "asked of a store without a record cache"
-        kind = self.spec.value_serde.type  # type: ignore[attr-defined]  # numbers
-        return self._cache.fold(rows, initial, add, kind, causes)
+    def fold(self, rows: Iterable[Row], initial: Callable[[], Any], add: Add) -> Row | None:
+        """Fold rows in as by `lookup` and `put`, at a fraction of the price; see `FoldingCache.fold`."""
+        assert isinstance(self._cache, FoldingCache), "asked of a store that does not fold"
+        return self._cache.fold(rows, initial, add, self.spec.value_serde.type)  # type: ignore[attr-defined]  # numbers
 
     def put(self, key: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
         """Set a value and its time in ms; a value of None deletes."""

@@ -23,6 +23,7 @@ from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates, any
 from state.changelog import Changes
 from state.engine import Engine, KeyRange
 from state.errors import StoreClosed
+from state.folding_cache import FoldingCache
 from state.headed import HeadedKeyValueStore, HeadedSessionStore, HeadedWindowStore, with_headers
 from state.keys import pack_long
 from state.layouts import TIMESTAMPED, Layout, layout_of
@@ -127,14 +128,15 @@ class LayeredStore:
         """A record cache of this store, None where the budget leaves no room for any."""
         if budget.max_bytes <= 0:
             return None
-        return RecordCache(
+        fixed_size = hasattr(self.spec.value_serde, "size_bytes")
+        return (FoldingCache if fixed_size else RecordCache)(
             budget,
             below=below,
             release=self._release,
             size=self._size,
             sizes=self._sizes,
             keep_reads=keep_reads,
-            fixed_size=hasattr(self.spec.value_serde, "size_bytes"),
+            fixed_size=fixed_size,
         )
 
     def _size(self, entry: Any, value: Any) -> int:

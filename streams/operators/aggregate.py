@@ -95,7 +95,7 @@ class StreamAggregate:
             try:
                 if holds:
                     self._fold_held(batch, rows, causes)
-                self._fold_rows(batch, rows, causes)
+                self._fold_rows(rows, causes)
                 break
             except UNHANDLED:
                 raise
@@ -113,12 +113,12 @@ class StreamAggregate:
             with suppress(TypeError):  # the fold finds the key to blame
                 self._preload(keys)
 
-    def _fold_rows(self, batch: Batch, rows: Rows, causes: list[Cause] | None) -> None:
+    def _fold_rows(self, rows: Rows, causes: list[Cause] | None) -> None:
         """Fold the rows in, until they end or user code raises."""
         get, put, add, initial = self._lookup, self._store.put, self._fold.add, self._fold.initial
         emits, output = not self._cached, self._output.add
-        if self._folds and not batch.headers and not batch.topics:
-            while self._store.fold(rows, initial, add, causes) is not None:
+        if self._folds and not causes:
+            while self._store.fold(rows, initial, add) is not None:
                 self._nulls += 1
             return
         for row, key, value, timestamp in rows:
@@ -163,8 +163,8 @@ class StreamAggregate:
                     if not preloaded:
                         preloaded = True
                         self._preload_all(keys[row:])
-                    if self._folds:
-                        self._fold_rows(batch, chain([(row, key, value, timestamp)], rows), causes)
+                    if self._folds and not causes:
+                        self._fold_rows(chain([(row, key, value, timestamp)], rows), None)
                         return
                     stored = self._lookup(key)
                 old, before = (initial(), timestamp) if stored is None else stored
