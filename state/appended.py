@@ -22,6 +22,9 @@ from state.serde import serializer
 from state.stores import Cause, ChangelogWriter, Headers, StoreSpec
 from state.window import SEQUENCE_MASK, SegmentedWindowStore
 
+_SAMPLED = 64
+"""One of so many values tells whether all are written as they were read."""
+
 
 class EncodedColumns(NamedTuple):
     """Columns on their way into the store: what `recent` knows keys by, and both as bytes."""
@@ -69,10 +72,18 @@ class AppendedWindowStore(SegmentedWindowStore):
         self.recent.add(columns.identities[0], start_ms, value)
         self.append(columns, (start_ms,), (start_ms if timestamp < 0 else timestamp,), cause and (cause[0],))
 
-    def encoded(self, keys: Sequence[Any], values: Sequence[Any]) -> EncodedColumns:
-        """Columns without None as bytes. Raises: whatever the serdes raise for an entry that does not fit."""
+    def encoded(self, keys: Sequence[Any], values: Sequence[Any], read: list[bytes] | None = None) -> EncodedColumns:
+        """Columns without None as bytes. Raises: whatever the serdes raise for an entry that does not fit.
+
+        `read` are the bytes that the serde of the values read them from: kept as they are where samples show that it would
+        write the same. Others mean the same, and are written anew, since they may be longer.
+        """
         raw_keys = self._write_keys(keys)
-        return EncodedColumns(keys if self._by_value else raw_keys, raw_keys, self._write_values(values))
+        if read is not None and self._write_values(values[::_SAMPLED]) == read[::_SAMPLED]:
+            raw_values = read
+        else:
+            raw_values = self._write_values(values)
+        return EncodedColumns(keys if self._by_value else raw_keys, raw_keys, raw_values)
 
     def append(
         self,

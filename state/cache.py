@@ -22,14 +22,14 @@ from typing import Any, NamedTuple
 from state.ordered import OrderedBytes
 from state.stores import Cause
 
-_ABSENT = object()
+ABSENT = object()
 _RELEASED_AT_ONCE = 4_096  # columns that fit a processor's cache
 _LARGE_BYTES = 64 * 1024
 _SEVERAL = -1  # lengths of topics' names
 _UNMEASURED = 4_096
 _UNPLACED = 65_536
 _GROWTH_BYTES = 1_024
-_OVERHEAD = 24 + 21  # Kafka: three references of a list node; dirty flag 1, timestamp 8, offset 8, partition 4
+OVERHEAD = 24 + 21  # Kafka: three references of a list node; dirty flag 1, timestamp 8, offset 8, partition 4
 
 
 class LiveValues(dict[Any, Any]):
@@ -60,21 +60,20 @@ class LiveValues(dict[Any, Any]):
 class RecordCacheBudget:
     """Bytes that the record caches of a worker may hold together (`statestore_cache_max_bytes`)."""
 
-    __slots__ = ("_roomy_bytes", "cause_bytes", "max_bytes", "roomy", "used")
+    __slots__ = ("cause_bytes", "max_bytes", "roomy_bytes", "used")
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.used = 0
-        self._roomy_bytes = max_bytes // 2 if max_bytes >= _LARGE_BYTES else -1
-        self.roomy = self._roomy_bytes >= 0
-        """The budget is large, and at most half of it is used."""
+        self.roomy_bytes = max_bytes // 2 if max_bytes >= _LARGE_BYTES else -1
+        """While no more than this is used, evictions are far away; a small budget never is as empty as that."""
         self.cause_bytes = 0
         """The length of the name of the topic whose records are processed: every update counts its cause, as in Kafka."""
 
-    def add(self, size: int) -> None:
-        """Count bytes that came, or went when negative."""
-        self.used += size
-        self.roomy = self.used <= self._roomy_bytes
+    @property
+    def roomy(self) -> bool:
+        """The budget is large, and at most half of it is used."""
+        return self.used <= self.roomy_bytes
 
 
 class CachedEntries(OrderedDict[Any, Any]):
@@ -161,8 +160,10 @@ class RecordCache:
         """The cause of updates that come without one, if it is not simply a record of the topic in process."""
         self._read: set[Any] = set()
         """Entries that were read and not put since, and so count no cause; known when values are of one length."""
-        self._unmeasured: list[Any] = []
-        """Entries of updates that were not measured yet; kept when values are of several lengths."""
+        self._unmeasured: dict[Any, None] = {}
+        """Entries with updates that were not measured yet; kept when values are of several lengths."""
+        self._skipped = 0
+        """How many updates these are."""
         self._order: OrderedBytes | None = None
         """The keys of all entries as bytes, once somebody has asked for ranges."""
         self._key_bytes: Callable[[Any], bytes] = bytes
@@ -189,8 +190,8 @@ class RecordCache:
         """The value here or below; counts as a use."""
         if self._unplaced:
             self._place_known()
-        value = self.entries.get(entry, _ABSENT)
-        if value is _ABSENT:
+        value = self.entries.get(entry, ABSENT)
+        if value is ABSENT:
             return self.read(entry)
         self.entries.move_to_end(entry)
         return value
@@ -203,7 +204,7 @@ class RecordCache:
                 self._read.add(entry)
             if self._unplaced:
                 self._place_known()
-            self._place(entry, value, self._size(entry, value) + _OVERHEAD)
+            self._place(entry, value, self._size(entry, value) + OVERHEAD)
         return value
 
     def put(self, entry: Any, value: Any, timestamp: int, cause: Cause | None) -> None:
@@ -218,11 +219,11 @@ class RecordCache:
         cause_bytes = budget.cause_bytes if cause is None else _cause_size(cause)
         if (
             self._cause_bytes == cause_bytes
-            and budget.roomy
+            and budget.used <= budget.roomy_bytes
             and value is not None
             and entries.get(entry) is not None
             and not (self._read and entry in self._read)
-            and len(self._unmeasured) < self._may_skip
+            and self._skipped < self._may_skip
         ):
             dirty.pop(entry, None)
             dirty[entry] = timestamp
@@ -231,11 +232,12 @@ class RecordCache:
             entries[entry] = value
             entries.move_to_end(entry)
             if not self._fixed_size:
-                self._unmeasured.append(entry)
+                self._unmeasured[entry] = None
+                self._skipped += 1
             return
         if self.looks_first and not budget.roomy and entry not in entries:
             self.read(entry)
-        size = self._size(entry, value) + cause_bytes + _OVERHEAD
+        size = self._size(entry, value) + cause_bytes + OVERHEAD
         self._note_measured(entry, cause_bytes)
         dirty.pop(entry, None)
         dirty[entry] = timestamp
@@ -259,13 +261,13 @@ class RecordCache:
         if cause_bytes != self._cause_bytes:
             self._measure()
             self._cause_bytes = cause_bytes
-        elif len(self._unmeasured) >= self._may_skip if self._budget.roomy else self._unmeasured:
+        elif self._skipped >= self._may_skip if self._budget.roomy else self._skipped:
             self._measure()
 
     def _measure(self) -> None:
         """Count what updates that were not measured have made of their entries' sizes."""
         sizes, more = self._sizes, 0
-        entries = list(filter(sizes.__contains__, dict.fromkeys(self._unmeasured)))  # others were deleted since
+        entries = list(filter(sizes.__contains__, self._unmeasured))  # others were deleted since
         values = list(map(self.entries.__getitem__, entries))
         try:
             parts = [(entries, self._sizes_of(entries, values))]
@@ -273,12 +275,13 @@ class RecordCache:
             found = map(self._size_if_any, entries, values)
             parts = [([entry], size) for entry, size in zip(entries, found, strict=True) if size]
         for measured, plain in parts:
-            counted = [size + self._cause_bytes + _OVERHEAD for size in plain]
+            counted = [size + self._cause_bytes + OVERHEAD for size in plain]
             more += sum(counted) - sum(map(sizes.__getitem__, measured))
             sizes.update(zip(measured, counted, strict=True))
         self._unmeasured.clear()
+        self._skipped = 0
         self._bytes += more
-        self._budget.add(more)
+        self._budget.used += more
 
     def _size_if_any(self, entry: Any, value: Any) -> list[int]:
         """The size of an entry as a column; empty when it cannot be told."""
@@ -321,8 +324,9 @@ class RecordCache:
         if latest or self._causes:
             self._causes.update(latest or zip(entries, repeat(None)))
         if not self._fixed_size:
-            self._unmeasured += touched
-            if len(self._unmeasured) >= self._may_skip:
+            self._unmeasured |= dict.fromkeys(entries)
+            self._skipped += len(touched)
+            if self._skipped >= self._may_skip:
                 self._evict_excess()
         if len(self._unplaced) >= _UNPLACED:
             self._place_known()
@@ -347,40 +351,39 @@ class RecordCache:
         entries[entry] = value
         entries.move_to_end(entry)
         budget = self._budget
-        budget.add(more)
+        budget.used += more
         if budget.used > budget.max_bytes:
             self._evict_excess()
 
     def _evict_excess(self) -> None:
-        """Evict from this cache while the budget is exceeded.
+        """Drop the least recently used while the budget is exceeded; with a dirty one everything dirty goes, it first.
 
         As in Kafka the budget hears of an eviction only after everything that it set off, which may read and write here.
         """
         entries, budget = self.entries, self._budget
         if self._unmeasured:
             self._measure()
-        while budget.used > budget.max_bytes and entries:
-            before = self._bytes
-            self._evict()
-            budget.add(self._bytes - before)
-
-    def _evict(self) -> None:
-        """Drop the least recently used; if it is dirty, everything dirty goes, it first, as in Kafka."""
+        if budget.used <= budget.max_bytes:
+            return
         if self._unplaced:
             self._place_known()
-        entry, value = self.entries.popitem(last=False)
-        self._forget(entry)
-        self._read.discard(entry)
-        if entry in self._dirty:
-            time, cause = self._dirty.pop(entry), self._causes.pop(entry, None)
-            self._let_go(Updates([entry], [value], [time], [cause] if cause else None))
+        dirty = self._dirty
+        while budget.used > budget.max_bytes and entries:
+            entry, value = entries.popitem(last=False)
+            before = self._bytes
+            self._forget(entry)
+            self._read.discard(entry)
+            if entry in dirty:
+                time, cause = dirty.pop(entry), self._causes.pop(entry, None)
+                self._let_go(Updates([entry], [value], [time], [cause] if cause else None))
+            budget.used += self._bytes - before
 
     def flush(self) -> None:
         """Let go of everything dirty."""
         if self.dirty:
             before = self._bytes
             self._let_go(Updates([], [], [], None))
-            self._budget.add(self._bytes - before)
+            self._budget.used += self._bytes - before
 
     def _let_go(self, evicted: Updates) -> None:
         cached, dirty, causes = self.entries, self.dirty, None
@@ -421,11 +424,12 @@ class RecordCache:
         self._unplaced.clear()
         self._unplaced_times.clear()
         self._causes.clear()
-        self._budget.add(-self._bytes)
+        self._budget.used -= self._bytes
         self._bytes = 0
         self._sizes.clear()
         self._read.clear()
         self._unmeasured.clear()
+        self._skipped = 0
 
 
 def by_last(updates: Sequence[Any]) -> list[Any]:

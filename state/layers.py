@@ -23,6 +23,7 @@ from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates, any
 from state.changelog import Changes
 from state.engine import Engine, KeyRange
 from state.errors import StoreClosed
+from state.folding_cache import FoldingCache
 from state.headed import HeadedKeyValueStore, HeadedSessionStore, HeadedWindowStore, with_headers
 from state.keys import pack_long
 from state.layouts import TIMESTAMPED, Layout, layout_of
@@ -72,7 +73,8 @@ class LayeredStore:
         self._key_bytes = self._layout.key_bytes
         self._serialize = spec.value_serde.serialize
         self._timestamped = spec.kind in TIMESTAMPED
-        self.logs_headers = spec.logs_headers or spec.headers
+        self.logs_headers = spec.logs_headers or spec.headers or bool(spec.format_bytes)
+        """Whether changes are logged with headers: all (`spec.logs_headers`), or deletions, which have no value to keep them."""
         self.cause: Cause | None = None
         """Of updates that come without one, where it is not simply a record of the topic in process."""
         self._by_value = spec.key_serde.by_value
@@ -126,14 +128,15 @@ class LayeredStore:
         """A record cache of this store, None where the budget leaves no room for any."""
         if budget.max_bytes <= 0:
             return None
-        return RecordCache(
+        fixed_size = hasattr(self.spec.value_serde, "size_bytes")
+        return (FoldingCache if fixed_size else RecordCache)(
             budget,
             below=below,
             release=self._release,
             size=self._size,
             sizes=self._sizes,
             keep_reads=keep_reads,
-            fixed_size=hasattr(self.spec.value_serde, "size_bytes"),
+            fixed_size=fixed_size,
         )
 
     def _size(self, entry: Any, value: Any) -> int:
@@ -415,11 +418,11 @@ class LayeredStore:
             changes.values.append(data)
             changes.timestamps.append(timestamp)
             if cause is not None and self.logs_headers:
-                self._log_headers(cause)
+                self._log_headers(value, cause)
 
-    def _log_headers(self, cause: Cause | None) -> None:
+    def _log_headers(self, value: Any, cause: Cause | None) -> None:
         """The change that was logged last has the headers of its cause."""
-        if cause is not None and cause[0] and self._changes is not None:
+        if cause is not None and cause[0] and self._changes is not None and (value is None or self.spec.logs_headers):
             self._changes.headers_at[len(self._changes.keys) - 1] = cause[0]
 
     def _log(self, entry: Any, value: Any, timestamp: int) -> None:

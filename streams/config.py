@@ -92,7 +92,7 @@ class StreamsConfig:
     dsl_store_format: str = setting(
         "DEFAULT",
         "The format of the stores of tables and aggregates, `HEADERS` or `DEFAULT`. As of Kafka Streams 4.3 none of them "
-        "writes headers into either, so all that can be told is a byte per entry in the record cache, and that results "
+        "writes headers into either, so all that can be told is a byte per entry in the record cache, headers of logged deletions, and that results "
         "out of cached sessions have no headers. Processors' stores say `headers=True` themselves.",
         choices=("DEFAULT", "HEADERS"),
     )
@@ -151,7 +151,7 @@ class StreamsConfig:
     )
     max_poll_records: int = setting(1_000, "Records of a task processed between two looks at the clock.", minimum=1)
     buffered_max_bytes: int = setting(
-        64 * 1024**2, "Fetched records waiting in a worker; fetching pauses beyond.", kind="bytes", minimum=1
+        32 * 1024**2, "Fetched records waiting in a worker; fetching pauses beyond.", kind="bytes", minimum=1
     )
     poll_ms: int = setting(100, "Longest wait for records in one turn of the loop.", kind="ms", minimum=0)
     auto_offset_reset: str = setting(

@@ -63,6 +63,7 @@ class Batch:
     Shape: `keys`, `values` and `timestamps` are lists; `headers` is a list or None when no record has any; `offsets`
     is a sequence or None for records that a task made itself (`topic` is then None and `partition` -1). `topics` is a
     list where the records are of several topics (`topic` is then None), else None.
+    `value_bytes` are what `values` were read from, kept where a topic takes them as they are (None: they are not known).
     On the edge of a table, `values` are the new values (None: deleted), `old_values` the ones before (None as a
     whole: nobody asked for them), and `latest` tells which changes are the newest of their key (None: all are).
     """
@@ -77,6 +78,7 @@ class Batch:
         "timestamps",
         "topic",
         "topics",
+        "value_bytes",
         "values",
     )
 
@@ -93,6 +95,7 @@ class Batch:
         partition: int = -1,
         old_values: list[Any] | None = None,
         latest: list[bool] | None = None,
+        value_bytes: list[Any] | None = None,
     ) -> None:
         self.keys = keys
         self.values = values
@@ -104,6 +107,7 @@ class Batch:
         self.partition = partition
         self.old_values = old_values
         self.latest = latest
+        self.value_bytes = value_bytes
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -124,6 +128,7 @@ class Batch:
             partition=self.partition,
             old_values=self.old_values and self.old_values[start:stop],
             latest=self.latest and self.latest[start:stop],
+            value_bytes=self.value_bytes and self.value_bytes[start:stop],
         )
 
     def select(self, mask: Iterable[Any]) -> Batch:
@@ -140,6 +145,7 @@ class Batch:
             partition=self.partition,
             old_values=self.old_values and list(compress(self.old_values, keep)),
             latest=self.latest and list(compress(self.latest, keep)),
+            value_bytes=self.value_bytes and list(compress(self.value_bytes, keep)),
         )
 
     def with_columns(self, keys: list[Any], values: list[Any]) -> Batch:
@@ -153,6 +159,7 @@ class Batch:
             topic=self.topic,
             topics=self.topics,
             partition=self.partition,
+            value_bytes=self.value_bytes if values is self.values else None,
         )
 
     def record(self, index: int) -> Record:

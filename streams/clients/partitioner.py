@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 SEED = 0x9747B28C
@@ -58,47 +58,53 @@ def murmur2_many(keys: Sequence[bytes], length: int) -> list[int]:
 
 
 class KeyPartitioner:
-    """Partitions of keys; the hashes of the first `remember` keys are remembered.
+    """Partitions of keys; those of the first `remember` keys are remembered, for each number of partitions.
 
-    Columns with other keys are hashed anew each time, which costs half as much again as looking them up: ids that come
-    once, or a very large population of keys, are not worth the memory.
+    They are small integers, of which Python has one object each: a look-up reads a key, and no number of its own besides.
+    Columns with other keys are hashed anew each time, which costs half as much again: ids that come once, or a very large
+    population of keys, are not worth the memory. After the first column that did not fit no more are remembered, so that
+    nobody looks for room again and again.
     """
 
     def __init__(self, remember: int = 50_000) -> None:
         self._remember = remember
-        self._hashes: dict[bytes, int] = {}
+        self._known: dict[int, dict[bytes, int]] = {}
 
     def partitions_for(self, keys: Sequence[bytes], count: int) -> list[int]:
         """The partition of each key in a topic of `count` partitions."""
-        known: Mapping[bytes, int] = self._hashes
+        known = self._known.get(count)
+        if known is None:
+            known = self._known[count] = {}
         try:
-            return [known[key] % count for key in keys]
+            return list(map(known.__getitem__, keys))
         except KeyError:
-            if not self._learned(keys):
+            if not self._learned(keys, count):
                 if len(keys) >= FEW and len(lengths := set(map(len, keys))) == 1:
                     return [(value & POSITIVE) % count for value in murmur2_many(keys, lengths.pop())]
-                known = _hashed(set(keys))
-        return [known[key] % count for key in keys]
+                known = _partitions(set(keys), count)
+        return list(map(known.__getitem__, keys))
 
-    def _learned(self, keys: Sequence[bytes]) -> bool:
+    def _learned(self, keys: Sequence[bytes], count: int) -> bool:
         """Remember the keys, if there is room for all of them."""
-        room = self._remember - len(self._hashes)
+        known = self._known[count]
+        room = self._remember - sum(map(len, self._known.values()))
         if room <= 0:
             return False
-        unknown = set(keys).difference(self._hashes)
+        unknown = set(keys).difference(known)
         if len(unknown) > room:
+            self._remember = 0
             return False
-        self._hashes.update(_hashed(unknown))
+        known.update(_partitions(unknown, count))
         return True
 
 
-def _hashed(keys: Iterable[bytes]) -> dict[bytes, int]:
-    """The hash of each key, without its sign as Kafka's partitioner takes it."""
+def _partitions(keys: Iterable[bytes], count: int) -> dict[bytes, int]:
+    """The partition of each key, by its hash without a sign as Kafka's partitioner takes it."""
     found: dict[bytes, int] = {}
     for length, group in groupby(sorted(keys, key=len), len):
         same = list(group)
         hashes = murmur2_many(same, length) if len(same) >= FEW else map(murmur2, same)
-        found.update(zip(same, [value & POSITIVE for value in hashes], strict=True))
+        found.update(zip(same, [(value & POSITIVE) % count for value in hashes], strict=True))
     return found
 
 

@@ -8,12 +8,15 @@ cache the operator only puts, and results come out of the cache's flush. Source:
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import chain
+from operator import length_hint
 from typing import Any
 
 from state.stores import Cause, Flushed
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import causes_of, set_causes
-from streams.operators.columns import UNHANDLED, Output, Rows, report, rows_of
+from streams.operators.columns import UNHANDLED, Output, Rows, report
 from streams.operators.folding import IMMUTABLE, Fold, copied
 from streams.operators.held_updates import Held, put_held
 from streams.record import Batch
@@ -77,22 +80,27 @@ class StreamAggregate:
         self._preload: Callable[[list[Any]], None] = getattr(self._store, "preload", not_at_once)
         self._lookup: Callable[[Any], Any] = getattr(self._store, "lookup", self._store.get)
         self._holds_updates = self._cached and hasattr(self._store, "holds_updates")
+        self._folds: bool = self._cached and getattr(self._store, "folds", False)
 
     def process(self, batch: Batch) -> None:
         """Fold a batch in, and pass the new aggregates on if no cache does."""
-        if not (self._holds_updates and self._store.holds_updates):
+        holds = self._holds_updates and self._store.holds_updates
+        if not holds:
             self._preload_all(batch.keys)
-        rows, causes = rows_of(batch), causes_of(self._store, batch)
+        indices = iter(range(len(batch)))
+        rows: Rows = zip(indices, batch.keys, batch.values, batch.timestamps, strict=True)
+        causes = causes_of(self._store, batch)
         self._row = -1
         while True:
             try:
-                if self._holds_updates:
+                if holds:
                     self._fold_held(batch, rows, causes)
                 self._fold_rows(rows, causes)
                 break
             except UNHANDLED:
                 raise
             except Exception as error:
+                self._row = len(batch) - length_hint(indices) - 1
                 self._store.get(batch.keys[self._row])  # no put follows, so this time it was a use
                 report(self._context, self._node, batch, self._row, error)
         if self._nulls:
@@ -102,32 +110,34 @@ class StreamAggregate:
 
     def _preload_all(self, keys: list[Any]) -> None:
         if None not in keys:
-            self._preload(keys)
+            with suppress(TypeError):  # the fold finds the key to blame
+                self._preload(keys)
 
     def _fold_rows(self, rows: Rows, causes: list[Cause] | None) -> None:
-        """Fold the rows in, until they end or user code raises; then `_row` is the one it raised for."""
+        """Fold the rows in, until they end or user code raises."""
         get, put, add, initial = self._lookup, self._store.put, self._fold.add, self._fold.initial
         emits, output = not self._cached, self._output.add
-        row = self._row
-        try:
-            for row, key, value, timestamp in rows:
-                if key is None or value is None:
-                    self._nulls += 1
-                    continue
-                stored = get(key)
-                old, before = (initial(), timestamp) if stored is None else stored
-                new = add(key, value, old if old.__class__ in IMMUTABLE else copied(old))
-                latest = before if before > timestamp else timestamp  # noqa: FURB136  max() is four times slower
-                code = put(key, new, latest, causes[row] if causes else None)
-                if emits and code != NOT_PUT:
-                    output(row, key, new, latest, old, latest=code is None or code == LATEST)
-        finally:
-            self._row = row
+        if self._folds and not causes:
+            while self._store.fold(rows, initial, add) is not None:
+                self._nulls += 1
+            return
+        for row, key, value, timestamp in rows:
+            if key is None or value is None:
+                self._nulls += 1
+                continue
+            stored = get(key)
+            old, before = (initial(), timestamp) if stored is None else stored
+            new = add(key, value, old if old.__class__ in IMMUTABLE else copied(old))
+            latest = before if before > timestamp else timestamp  # noqa: FURB136  max() is four times slower
+            code = put(key, new, latest, causes[row] if causes else None)
+            if emits and code != NOT_PUT:
+                output(row, key, new, latest, old, latest=code is None or code == LATEST)
 
     def _fold_held(self, batch: Batch, rows: Rows, causes: list[Cause] | None) -> None:
         """As `_fold_rows`, while updates of a key may replace each other here, and are put when something else happens.
 
-        Something else is a key that the cache does not know yet, a deletion, or a record that is dropped or fails.
+        Something else is a key that the cache does not know yet, a deletion, or a record that is dropped or fails. With the
+        first unknown key begins what the store folds in itself, if it does: more of them will follow.
         """
         store, keys = self._store, batch.keys
         if batch.headers or batch.topics or not store.holds_updates:
@@ -153,6 +163,9 @@ class StreamAggregate:
                     if not preloaded:
                         preloaded = True
                         self._preload_all(keys[row:])
+                    if self._folds and not causes:
+                        self._fold_rows(chain([(row, key, value, timestamp)], rows), None)
+                        return
                     stored = self._lookup(key)
                 old, before = (initial(), timestamp) if stored is None else stored
                 new = add(key, value, old if pure or old.__class__ in IMMUTABLE else copied(old))
@@ -167,7 +180,6 @@ class StreamAggregate:
                     return
             stop = row + 1
         finally:
-            self._row = row
             stop = max(stop, row)
             put_held(store, keys[first:stop], held, causes and causes[first:stop])
 

@@ -59,4 +59,4 @@ def set_causes(batch: Batch, causes: Sequence[Cause | None]) -> None:
     batch.headers = headers if any(headers) else None
     batch.topic = topics[0]
     batch.topics = None if topics.count(topics[0]) == len(topics) else topics
-    batch.partition, batch.offsets = partitions[0], offsets
+    batch.partition, batch.offsets = max(partitions), offsets  # one partition, and -1 for what no record caused

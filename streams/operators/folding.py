@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-__all__ = ["IMMUTABLE", "Fold", "copied", "count_fold", "reduce_fold"]
+__all__ = ["IMMUTABLE", "Fold", "copied", "copier_of", "count_fold", "reduce_fold"]
 
 IMMUTABLE: set[type] = {type(None), bool, int, float, complex, str, bytes, UUID, frozenset, range}
 """Types whose objects never change."""
@@ -44,17 +44,22 @@ def reduce_fold(reducer: Callable[[Any, Any], Any]) -> Fold:
 
 def copied(value: Any) -> Any:
     """A copy of an aggregate that may be changed without changing the one given."""
-    kind = value.__class__
+    copier = copier_of(value.__class__)
+    return value if copier is None else copier(value)
+
+
+def copier_of(kind: type) -> Callable[[Any], Any] | None:
+    """What `copied` does to objects of a class, for loops that ask once: None where it gives back the object itself."""
+    if kind in IMMUTABLE:
+        return None
     copier = _COPIERS.get(kind)
     if copier is None:
         copier = _COPIERS[kind] = _copier_of(kind)
-    return copier(value)
+    return copier
 
 
 def _copier_of(kind: type) -> Callable[[Any], Any]:
     """How objects of a class are copied: found out once, because a fold asks for every record."""
-    if kind in IMMUTABLE:
-        return _same
     container: dict[type, Callable[[Any], Any]] = {dict: _copied_dict, list: _copied_list, tuple: _copied_tuple}
     if kind in container:
         return container[kind]
@@ -62,10 +67,6 @@ def _copier_of(kind: type) -> Callable[[Any], Any]:
         return deepcopy
     own: Any = getattr(kind, "__copy__", None)
     return own or copy
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 def _copied_dict(value: dict[Any, Any]) -> dict[Any, Any]:

@@ -26,12 +26,16 @@ __all__ = ["InterleavedJoin", "Side"]
 
 
 class Side(NamedTuple):
-    """One side: what runs its source's records, where they arrive, and what joins them."""
+    """One side: what runs its source's records, where they arrive, and what joins them.
+
+    `as_read`: values arrive as they were read, by the serde that the window keeps them by.
+    """
 
     topic: str
     process: Emit
     window: JoinWindow
     join: StreamJoinSide
+    as_read: bool = False
 
 
 class _Input(NamedTuple):
@@ -95,7 +99,8 @@ class InterleavedJoin:
             if batch.keys and not store.recent.knows(max(0, min(batch.timestamps) - side.join.before_ms)):
                 return None
             try:
-                inputs.append(_Input(batch, side.window.store.encoded(batch.keys, batch.values)))
+                read = batch.value_bytes if side.as_read else None
+                inputs.append(_Input(batch, side.window.store.encoded(batch.keys, batch.values, read)))
             except Exception:  # the window itself finds the record to blame, and reports it
                 return None
         return inputs

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
+from state.cache import any_none
 from state.serde import Serde, serializer
 from streams.clients.partitioner import partition_for, partitions_for
 from streams.operators.base import Emit, OperatorContext
@@ -27,7 +28,11 @@ ColumnSerde = tuple[Serde[Any], Callable[[list[Any]], list[bytes]]]
 
 
 class RecordSink:
-    """Serializes and sends the records of one sink node to any topic."""
+    """Serializes and sends the records of one sink node to any topic.
+
+    `as_read`: nobody reads the topic's values, only whether they are null, so those that still are what was read from a
+    topic go on as the bytes they came in.
+    """
 
     def __init__(
         self,
@@ -38,12 +43,14 @@ class RecordSink:
         partitioner: Partitioner | None = None,
         *,
         changes: bool = False,
+        as_read: bool = False,
     ) -> None:
         self._context = context
         self._node = node
         self._key = key, serializer(key)
         self._value = value, serializer(value)
         self._changes = changes
+        self._as_read = as_read
         self._partitioner = partitioner
         if partitioner is None and isinstance(key, TimeWindowedSerde | SessionWindowedSerde):
             self._plain_key: Serde[Any] | None = key.inner
@@ -64,6 +71,8 @@ class RecordSink:
             self._send(topic, batch, keys, values)
 
     def _values(self, topic: str, batch: Batch, failed: set[int]) -> list[bytes | None]:
+        if self._as_read and batch.value_bytes is not None and not any_none(batch.values):
+            return batch.value_bytes
         new = self._serialized(topic, batch, batch.values, self._value, failed)
         if not self._changes:
             return new

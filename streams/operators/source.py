@@ -33,8 +33,12 @@ def source_decoder(
     extractor: TimestampExtractor | None,
     *,
     changes: bool = False,
+    keeps_bytes: bool = False,
 ) -> Decode:
-    """A function from raw columns and partition time to records; `changes`: values are in Kafka's Change format."""
+    """A function from raw columns and partition time to records; `changes`: values are in Kafka's Change format.
+
+    With `keeps_bytes` records keep the bytes of their values, for a topic that takes them as they are.
+    """
     stamp = stamper(context, node, extractor)
     read_keys, read_values = reader(context, node, key), reader(context, node, value)
 
@@ -48,6 +52,8 @@ def source_decoder(
         else:
             values = read_values(raw, raw.values, failed)
         batch = raw.with_columns(keys, values)
+        if keeps_bytes:
+            batch.value_bytes = raw.values
         if changes:
             batch.old_values = olds
         return stamp(kept(batch, sorted(failed)), partition_time)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from streams.operators.base import Emit, OperatorContext
-from streams.operators.causes import cause_of
+from streams.operators.causes import causes_of
 from streams.operators.columns import UNHANDLED, Output, report, rows_of
 from streams.operators.pending_joins import NEVER_MS, JoinTime, PendingEntry, PendingJoins
 from streams.record import Batch
@@ -54,13 +54,12 @@ class JoinWindow:
             self._collected.append(batch)
             return
         self._emit(batch)
+        causes = causes_of(self.store, batch)
         for row, key, value, timestamp in rows_of(batch):
             if key is None:
                 continue
-            try:
-                self.store.put(
-                    key, value, timestamp, cause=cause_of(self.store, batch, row)
-                )  # a null is logged, as in Kafka, and not kept
+            try:  # a null is logged, as in Kafka, and not kept
+                self.store.put(key, value, timestamp, cause=causes[row] if causes else None)
             except UNHANDLED:
                 raise
             except Exception as error:

@@ -16,7 +16,7 @@ from state.stores import Cause
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import cause_of, causes_of
 from streams.operators.columns import Rows
-from streams.operators.folding import IMMUTABLE, Fold, copied
+from streams.operators.folding import IMMUTABLE, Fold, copied, copier_of
 from streams.operators.held_updates import Held, put_held
 from streams.operators.windowed_aggregate import WindowedAggregate
 from streams.record import Batch, Windowed
@@ -107,6 +107,8 @@ class TimeWindowAggregate(WindowedAggregate):
         touching: list[Cause] = []
         get, touch = held.get, touched.append
         row, entry = -1, None
+        kind: type = type(None)
+        copy = copier_of(kind)
         try:
             for row, key, value, timestamp in rows:
                 if key is None:
@@ -125,7 +127,10 @@ class TimeWindowAggregate(WindowedAggregate):
                     put_held(store, touched, held, touching)
                     stored = store.fetch(key, start)
                 old, before = (initial(), timestamp) if stored is None else stored
-                new = add(key, value, old if old.__class__ in IMMUTABLE else copied(old))
+                if old.__class__ is not kind:
+                    kind = old.__class__
+                    copy = copier_of(kind)
+                new = add(key, value, old if copy is None else copy(old))
                 latest = before if before > timestamp else timestamp  # noqa: FURB136  as above
                 if not alone and new is not None:
                     held[entry] = new, latest

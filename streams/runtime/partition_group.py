@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from typing import NamedTuple
 
-from streams.clients.base import RawBatch
+from streams.clients.base import Part, RawBatch
 from streams.record import NO_TIMESTAMP, Batch, Record, TopicPartition, joined
 
 Deserialize = Callable[[Batch, int], Batch]
@@ -23,7 +23,11 @@ Deserialize = Callable[[Batch, int], Batch]
 Lag = Callable[[TopicPartition], int | None]
 """Records the broker has beyond those handed over, None while unknown."""
 
-DECODE_AT_LEAST = 1024
+PART_BYTES = 128 * 1024
+"""Batches are decoded in parts of about this size: one that a processor's own cache holds, from the bytes up to what has
+become of them, costs a quarter less than one of 1,000 KB. A core of today has 512 KB to 2 MB."""
+
+DECODE_AT_LEAST = 256
 """Small record batches are joined up to this many records, so that a batch is worth its overhead."""
 
 ALL = 1 << 62
@@ -49,6 +53,8 @@ class PartitionQueue:
         self.skipped = False
         self._deserialize = deserialize
         self._raw: deque[RawBatch] = deque()
+        self._parts: Iterator[Part] = iter(())
+        """What is left of the batch that is being decoded."""
         self._front: Batch | None = None
         self._origin: Batch | None = None
         """What was decoded last, as it was read: where dead letters come from."""
@@ -72,9 +78,8 @@ class PartitionQueue:
     def head_timestamp(self) -> int | None:
         """The timestamp of the next record, None when there is none."""
         while self._front is None:
-            if not self._raw:
+            if not self._decode():
                 return None
-            self._decode()
         return self._front.timestamps[self._cursor]
 
     def take(self, limit: int, bound: int, due: int) -> Batch:
@@ -122,6 +127,7 @@ class PartitionQueue:
     def clear(self) -> None:
         """Forget all that waits (the consumer goes back to another offset)."""
         self._raw.clear()
+        self._parts = iter(())
         self._front = None
         self._cursor = self.size = 0
         self.position = None
@@ -139,30 +145,38 @@ class PartitionQueue:
         self.size -= self._front_size
         self._front, self._cursor = None, 0
 
-    def _decode(self) -> None:
-        """Decode the next record batches; those whose every record was dropped only move the position."""
-        columns = self._join()
-        self._origin, self._after_front, self._front_size = columns
+    def _decode(self) -> bool:
+        """Decode some records, if there are any; those whose every record was dropped only move the position."""
+        parts = self._next_parts()
+        if not parts:
+            return False
+        self._origin = joined([part.columns for part in parts])
+        self._after_front, self._front_size = parts[-1].next_offset, sum(part.size for part in parts)
         front = self._deserialize(self._origin, self.partition_time)
         self._front, self._cursor = front, 0
         if not len(front):
             self.skipped = True
             self._drop_front()
-            return
+            return True
         assert front.offsets is not None, "fetched records have offsets"
         self._latest = max(front.timestamps)
         self.position = front.offsets[0]
+        return True
 
-    def _join(self) -> tuple[Batch, int, int]:
-        """The next batches as one: its columns, where reading goes on after it, and its size in bytes."""
-        raw = self._raw.popleft()
-        columns, after, size = [raw.columns()], raw.next_offset, raw.size
-        records = len(columns[0])
-        while self._raw and records < DECODE_AT_LEAST:
-            raw = self._raw.popleft()
-            columns.append(raw.columns())
-            after, size, records = raw.next_offset, size + raw.size, records + len(columns[-1])
-        return joined(columns), after, size
+    def _next_parts(self) -> list[Part]:
+        """The next parts of batches, enough to be worth the overhead of a batch; empty when nothing waits."""
+        parts: list[Part] = []
+        records = 0
+        while records < DECODE_AT_LEAST:
+            part = next(self._parts, None)
+            if part is not None:
+                parts.append(part)
+                records += len(part.columns)
+            elif self._raw:
+                self._parts = self._raw.popleft().parts(PART_BYTES)
+            else:
+                break
+        return parts
 
 
 class Interleaved(NamedTuple):

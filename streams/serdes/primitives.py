@@ -67,7 +67,7 @@ class BytesSerde:
 
     def deserialize_many(self, column: Sequence[bytes]) -> list[bytes]:
         """The bytes themselves."""
-        return list(map(bytes, column))
+        return list(column) if set(map(type, column)) == {bytes} else list(map(bytes, column))
 
 
 class NumberSerde:

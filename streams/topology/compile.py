@@ -165,7 +165,15 @@ class _Compiler:
         if self._observer is None and self._never_reads_values(node):
             value = BYTES
         timestamp = node.timestamp or (None if node.internal else topology.default_timestamp)
-        decode = source_decoder(self._context, node.name, key, value, timestamp, changes=carries_changes(node))
+        decode = source_decoder(
+            self._context,
+            node.name,
+            key,
+            value,
+            timestamp,
+            changes=carries_changes(node),
+            keeps_bytes=self._keeps_bytes(node, value),
+        )
         topics = tuple(topology.full_name(topic) for topic in node.topics) or self._matching(node.pattern)
         process = self._after(node.name, node.children)
         if self._observer is not None:
@@ -210,6 +218,31 @@ class _Compiler:
             for child in children
         )
 
+    def _keeps_bytes(self, node: SourceNode, value: Serde[Any]) -> bool:
+        """Whether what is read of a source may be written as it is, somewhere."""
+        if self._joins_as_read(node):
+            return True
+        reached = filter(self._writes_as_read, reachable(self._topology.nodes, node.name))
+        return any(cast("SinkNode", self._topology.nodes[name]).serdes.value is value for name in reached)
+
+    def _joins_as_read(self, node: SourceNode) -> bool:
+        """Whether nothing but a stream join follows, which keeps values by the serde they are read with."""
+        children = [self._topology.nodes[child] for child in node.children]
+        return all(
+            isinstance(child, ProcessorNode)
+            and child.role in {Role.JOIN_WINDOW_LEFT, Role.JOIN_WINDOW_RIGHT}
+            and self._topology.stores[child.stores[0]].value_serde is node.serdes.value
+            for child in children
+        )
+
+    def _writes_as_read(self, name: str) -> bool:
+        """Whether a node writes to a repartition topic whose values are never read: then nobody need write them anew."""
+        node = self._topology.nodes[name]
+        if not isinstance(node, SinkNode) or node.role is not Role.REPARTITION_SINK or carries_changes(node):
+            return False
+        readers = [each for each in self._topology.nodes.values() if isinstance(each, SourceNode) and each.internal]
+        return all(self._never_reads_values(reader) for reader in readers if node.topic in reader.topics)
+
     def _matching(self, pattern: str | None) -> tuple[str, ...]:
         return tuple(topic for topic in self._topics if pattern and re.fullmatch(pattern, topic))
 
@@ -235,6 +268,7 @@ class _Compiler:
                 process=by_node[side.source].process,
                 window=cast("JoinWindow", self._operators[side.window]),
                 join=cast("StreamJoinSide", self._operators[side.join]),
+                as_read=self._joins_as_read(cast("SourceNode", self._topology.nodes[side.source])),
             )
             for side in pair.sides
         )
@@ -292,7 +326,15 @@ class _Compiler:
             assert node.topic is not None, "foreign-key joins have topics of their own"
             return make_foreign_key_sink(self._making, node, self._topology.full_name(node.topic))
         key, value = serdes_of(node)
-        writer = RecordSink(self._context, node.name, key, value, node.partitioner, changes=carries_changes(node))
+        writer = RecordSink(
+            self._context,
+            node.name,
+            key,
+            value,
+            node.partitioner,
+            changes=carries_changes(node),
+            as_read=self._writes_as_read(node.name),
+        )
         if node.chooser is not None:
             return choosing_sink(self._context, node.name, writer, node.chooser)
         assert node.topic is not None, "a sink has a topic or a chooser"

@@ -52,7 +52,8 @@ class StoreDefaults(Struct, frozen=True):
         """The store of a table or an unwindowed aggregate; versioned when it has a history."""
         versioned = stored.history_ms is not None
         kind = StoreKind.VERSIONED_KEY_VALUE if versioned else StoreKind.TIMESTAMPED_KEY_VALUE
-        return self._spec(stored, kind, cached=stored.cached and not versioned, retention_ms=stored.history_ms or 0)
+        spec = self._spec(stored, kind, cached=stored.cached and not versioned, retention_ms=stored.history_ms or 0)
+        return spec if versioned else self._formatted(spec)
 
     def aggregate(self, node: Aggregate) -> StoreSpec:
         """The store of an aggregate. Raises: TopologyError when it is told to forget windows that may still change."""
@@ -67,7 +68,7 @@ class StoreDefaults(Struct, frozen=True):
                 f"and grace), but its retention is {retention_ms:,} ms: raise the retention, or leave it out"
             )
         on_close = node.emit is EmitStrategy.ON_WINDOW_CLOSE
-        return self._spec(
+        spec = self._spec(
             stored,
             StoreKind.SESSION if isinstance(windows, SessionWindows) else StoreKind.TIMESTAMPED_WINDOW,
             cached=stored.cached and not (on_close and isinstance(windows, SlidingWindows | SessionWindows)),
@@ -75,6 +76,10 @@ class StoreDefaults(Struct, frozen=True):
             window_size_ms=_window_size(windows),
             time_ordered=on_close and not isinstance(windows, SessionWindows),
         )
+        return self._formatted(spec)
+
+    def _formatted(self, spec: StoreSpec) -> StoreSpec:
+        return replace(spec, format_bytes=1) if self.headers else spec
 
     def join_window(self, node: StreamJoin, stored: Materialization) -> StoreSpec:
         """The store of one side of a stream join."""
@@ -122,7 +127,6 @@ class StoreDefaults(Struct, frozen=True):
             retain_duplicates=retain_duplicates,
             time_ordered=time_ordered,
             topic_config=stored.topic_config,
-            format_bytes=int(self.headers),
             engine=stored.engine,
         )
 

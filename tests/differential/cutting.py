@@ -25,7 +25,7 @@ def cut_seen(case: dict[str, Any]) -> str | None:
     topology, config = topology_of(case), config_of(case)
     if topology.global_stores:
         return None
-    records = [record_of(case, *step["in"]) for step in case["steps"]]
+    records = [record_of(case, *step["in"][:4]) for step in case["steps"] if "in" in step]
     length = -(-len(records) // CHUNKS)
     chunks = [records[start : start + length] for start in range(0, len(records), length)]
     return cut_matters(topology, chunks, config.statestore_cache_max_bytes)

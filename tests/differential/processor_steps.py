@@ -29,8 +29,21 @@ def processed(drawing: Drawing) -> Handle | None:
     return drawing.append(handle, "process", **{"from": source}, **doing(drawing, source))
 
 
+def windows(drawing: Drawing, source: Handle) -> dict[str, Any]:
+    """What a processor does with windows of its own."""
+    size = drawing.duration(2, 5, 20)
+    window = {"size": size, "retention": size * drawing.choice((1, 2, 50))}
+    store = drawing.name("own-")
+    cached = {"cache": True} if drawing.chance(0.7) else {}
+    drawing.operations.append({"op": "addStore", "store": store, "key": source.types.key, "window": window, **cached})
+    kind = drawing.choice(("windowone", "windowall", "windowrange", "windowkeys"))
+    return {"do": kind, "store": store, "back": drawing.duration(1, 3, 10)}
+
+
 def doing(drawing: Drawing, source: Handle) -> dict[str, Any]:
     """What a processor does with a store: one of its own, or one that others use too."""
+    if drawing.chance(0.2):
+        return windows(drawing, source)
     shared = [store for store, key in drawing.stores if key == source.types.key]
     if shared and drawing.chance(0.35):
         kind, store = drawing.choice(WITH_STORE), drawing.choice(shared)

@@ -20,6 +20,7 @@ class Doing(Processor):
         self._kind = operation["do"]
         self._store_name = operation.get("store")
         self._every_ms = operation.get("every", 0)
+        self._back_ms = operation.get("back", 0)
 
     def init(self, context: ProcessorContext) -> None:
         """Take the store."""
@@ -77,6 +78,33 @@ class Doing(Processor):
         before = self.store.get(record.key)
         self.store.put(record.key, None if record.value is None else value, record.timestamp, record.headers)
         self._answer(record, row(before))
+
+    def _window_put(self, record: Record) -> int:
+        value = None if record.value is None else text(record.value)
+        self.store.put(record.key, value, record.timestamp)
+        first: int = record.timestamp - self._back_ms
+        return first
+
+    def _do_windowone(self, record: Record, _value: str) -> None:
+        first = self._window_put(record)
+        for start, value in self.store.fetch_range(record.key, first, record.timestamp):
+            self._answer(record, f"{start}:{value}")
+
+    def _do_windowall(self, record: Record, _value: str) -> None:
+        self._window_put(record)
+        self._forward_windows(self.store.all(), record)
+
+    def _do_windowrange(self, record: Record, _value: str) -> None:
+        first = self._window_put(record)
+        self._forward_windows(self.store.fetch_all(first, record.timestamp), record)
+
+    def _do_windowkeys(self, record: Record, _value: str) -> None:
+        first = self._window_put(record)
+        self._forward_windows(self.store.fetch_keys(record.key, record.key, first, record.timestamp), record)
+
+    def _forward_windows(self, entries: Iterable[tuple[tuple[Any, int], Any]], record: Record) -> None:
+        for (key, start), value in entries:
+            self.context.forward(replace(record, key=key, value=f"{start}:{value}"))
 
     def _do_look(self, record: Record, _value: str) -> None:
         self._answer(record, row(self.store.get(record.key)))

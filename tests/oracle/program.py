@@ -9,7 +9,7 @@ from typing import Any
 
 from streams.dsl.builder import StreamsBuilder
 from streams.dsl.options import Materialized
-from streams.dsl.stores import key_value_store, timestamped_key_value_store
+from streams.dsl.stores import key_value_store, timestamped_key_value_store, window_store
 from streams.dsl.suppressed import until_time_limit, until_window_closes
 from streams.graph.windows import (
     EmitStrategy,
@@ -180,7 +180,13 @@ class ProgramBuilder:
 
     def _op_add_store(self, operation: Operation) -> None:
         name, key, cached = operation["store"], PYTHON_TYPES[operation["key"]], operation.get("cache", False)
-        if operation.get("headers"):
+        if "window" in operation:
+            window = operation["window"]
+            spec = window_store(
+                name, key, str, size=window["size"], retention=window["retention"], timestamped=False, cached=cached
+            )
+            self.builder.add_state_store(spec)
+        elif operation.get("headers"):
             self.builder.add_state_store(timestamped_key_value_store(name, key, str, cached=cached, headers=True))
         else:
             self.builder.add_state_store(key_value_store(name, key, str, cached=cached))

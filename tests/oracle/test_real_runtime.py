@@ -39,10 +39,15 @@ pytestmark = [pytest.mark.broker, pytest.mark.skipif(not FILES, reason="no recor
 
 def sample() -> list[Path]:
     """Cases of all kinds, evenly spread, two with global tables among them."""
-    fit = [path for path in FILES if order_is_defined(topology_of(case_of(path)))]
+    fit = [path for path in FILES if in_the_format(case := case_of(path)) and order_is_defined(topology_of(case))]
     with_globals = [path for path in fit if '"globalTable"' in path.read_text()][:2]
     spread = [path for path in fit[:: max(1, len(fit) // SAMPLE)] if path not in with_globals]
     return with_globals + spread[: SAMPLE - len(with_globals)]
+
+
+def in_the_format(case: Case) -> bool:
+    """Whether a case has no more than the format: ours may have headers, and a clock that moves."""
+    return all(len(step.get("in", ())) == 4 for step in case["steps"])
 
 
 def order_is_defined(topology: Topology) -> bool:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from state import RecordCacheBudget, StoreKind, open_store
 from state.cache import RecordCache
+from state.folding_cache import FoldingCache
 
 VALUE_BYTES = 8
 ENTRY_BYTES = 1 + 16 + 45  # key of one letter, timestamp and value, Kafka's overhead
@@ -314,6 +315,68 @@ def test_a_roomy_cache_counts_every_byte(acts, fixed_size, held):
         cache._measure()
     assert cache._sizes == expected
     assert cache._bytes == budget.used == sum(expected.values())
+
+
+ROWS = st.lists(
+    st.tuples(st.sampled_from(["a", "b", "c", "d", "e", None]), st.sampled_from([1, 2, 3, None, "gone", "wide"]),
+              st.integers(0, 9), st.sampled_from(["fold", "fold", "fold", "flush", "read", "headers", "cause", "told", "ranges"])),
+    max_size=40,
+)  # fmt: skip
+
+
+def one_by_one(cache, rows, initial, add):
+    """What `fold` stands for."""
+    for row in rows:
+        _, entry, value, time = row
+        if entry is None or value is None:
+            return row
+        old, before = cache.entries[entry] or (initial(), time)
+        new, latest = add(entry, value, old), max(before, time)
+        cache.put(entry, None if new is None else (new, latest), latest, None)
+    return None
+
+
+def added(_entry, amount, total):
+    """Most amounts make another number; some end a total, or make it one that is not alike."""
+    return {"gone": None, "wide": float(total or 0)}.get(amount, int(total) + amount if isinstance(amount, int) else 0)
+
+
+@settings(deadline=None)
+@given(rows=ROWS, room=st.integers(0, 400), others=st.integers(0, 100), large=st.booleans())
+def test_folding_is_reading_and_putting_one_by_one(rows, room, others, large):
+    """Releases, both orders, sizes and bytes are the same at every turn, with little room and with much."""
+    seen = []
+    for fold in (one_by_one, lambda cache, *rest: cache.fold(*rest, int)):
+        budget, below, released = RecordCacheBudget(1 << 20 if large else room), {}, []
+        budget.used = 0 if large else others
+
+        def release(updates, below=below, released=released):
+            released.append((*map(tuple, updates[:3]), updates.causes))
+            below.update(zip(updates.entries, updates.values, strict=True))
+
+        cache = FoldingCache(
+            budget, below=below.get, release=release, size=lambda *_: 9, keep_reads=True, fixed_size=True
+        )
+        turns = []
+        for entry, value, time, act in rows:
+            if act == "flush":
+                cache.flush()
+            elif act == "read" and entry:
+                cache.get(entry)
+            elif act == "headers" and entry:
+                cache.put(entry, (1, time), time, ((("h", b"1"),), "t", 0, 0))
+            elif act == "cause":
+                budget.cause_bytes = time
+            elif act == "told":
+                cache.cause = ((), "other", 0, 0) if time % 2 else None
+            elif act == "ranges":
+                cache.in_order(str.encode)
+            left = fold(cache, iter([(0, entry, value, time)] * 2), int, added)
+            state = [list(cache.entries.items()), list(cache.dirty.items()), dict(cache._sizes), set(cache._read)]
+            order = cache._order and sorted(cache._order)
+            turns.append((left, state, cache._bytes, budget.used, list(released), order))
+        seen.append(turns)
+    assert seen[0] == seen[1]
 
 
 def test_a_value_that_grows_is_evicted_when_it_is_too_large(bench):

@@ -26,6 +26,7 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 
+from streams.clients.kafka.frames import framed_client
 from streams.errors import BrokerUnreachable, ClientError, TaskMigrated
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ async def connect(
 
     Raises: ClientError that names the addresses.
     """
-    client = AIOKafkaClient(bootstrap_servers=list(bootstrap), client_id=client_id, **settings)
+    client = framed_client(bootstrap_servers=list(bootstrap), client_id=client_id, **settings)
     begun = said = time.monotonic()
     while True:
         try:

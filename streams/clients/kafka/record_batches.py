@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from aiokafka.record.default_records import DefaultRecordBatch
 from crc32c import crc32c
 
+from streams.clients.base import Part, records_of_part
 from streams.errors import ClientError
 from streams.record import Batch, Headers, TopicPartition
 
@@ -58,17 +59,32 @@ class FetchedBatch:
         self._views = views
 
     def columns(self) -> Batch:
-        """The records as columns, in one pass: each is dropped at once, before the next takes its memory."""
+        """The records as columns."""
+        records, offsets, count = self._records()
+        return self._decoded(islice(records, count), offsets)
+
+    def parts(self, part_bytes: int) -> Iterator[Part]:
+        """The records as columns, some at a time, so that what was decoded is used before the next takes its place."""
+        records, offsets, count = self._records()
+        step = records_of_part(count, self.size, part_bytes)
+        for start in range(0, count - step, step):
+            columns = self._decoded(islice(records, step), offsets and offsets[start : start + step])
+            assert columns.offsets, "a part before the last one has records"
+            yield Part(columns, columns.offsets[-1] + 1, 0)
+        rest = max(count - 1, 0) // step * step
+        yield Part(self._decoded(records, offsets and offsets[rest:]), self.next_offset, self.size)
+
+    def _decoded(self, records: Iterator[Any], offsets: Sequence[int] | None) -> Batch:
+        """Records in one pass: each is dropped at once, before the next takes its memory."""
         keys: list[Any] = []
         values: list[Any] = []
         timestamps: list[int] = []
         headers: dict[int, Headers] = {}
-        offsets = self._known_offsets()
         add_key, add_value, add_timestamp = keys.append, values.append, timestamps.append
-        records = self._records()
         if offsets is None:
-            records = list(records)
-            offsets = [record.offset for record in records]
+            found = list(records)
+            offsets = [record.offset for record in found]
+            records = iter(found)
         for record in records:
             add_key(record.key)
             add_value(record.value)
@@ -85,13 +101,14 @@ class FetchedBatch:
             partition=self.partition,
         )
 
-    def _records(self) -> Iterable[Any]:
-        """The records from `first_offset` on; the first batch may begin before it."""
+    def _records(self) -> tuple[Iterator[Any], Sequence[int] | None, int]:
+        """The records from `first_offset` on, their offsets as far as they are known, and how many there are."""
         batches = [DefaultRecordBatch(view) for view in self._views]
         records = chain.from_iterable(batches)
-        if batches and batches[0].base_offset < self.first_offset:
-            return [record for record in records if record.offset >= self.first_offset]
-        return records
+        if batches and batches[0].base_offset < self.first_offset:  # the first batch may begin before it
+            found = [record for record in records if record.offset >= self.first_offset]
+            return iter(found), self._known_offsets(), len(found)
+        return records, self._known_offsets(), sum(_OFFSETS.unpack_from(view)[2] for view in self._views)
 
     def _known_offsets(self) -> Sequence[int] | None:
         """The offset of each record as far as headers tell: None where records are missing in between.

@@ -6,6 +6,9 @@ whatever follows the first record of an undecided one, are hidden from readers o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from streams.clients.base import Part, records_of_part
 from streams.record import Batch, Headers, TopicPartition
 
 
@@ -26,6 +29,16 @@ class MemoryBatch:
     def columns(self) -> Batch:
         """The records."""
         return self._columns
+
+    def parts(self, part_bytes: int) -> Iterator[Part]:
+        """The records, some at a time."""
+        columns, offsets = self._columns, self._columns.offsets or ()
+        count = len(columns)
+        step = records_of_part(count, self.size, part_bytes)
+        for start in range(0, count - step, step):
+            yield Part(columns.slice(start, start + step), offsets[start + step - 1] + 1, 0)
+        rest = (max(count - 1, 0) // step) * step
+        yield Part(columns if not rest else columns.slice(rest, count), self.next_offset, self.size)
 
 
 class MemoryPartition:

@@ -42,6 +42,8 @@ import org.apache.kafka.streams.state.StoreBuilder;
 import org.apache.kafka.streams.state.Stores;
 import org.apache.kafka.streams.state.ValueAndTimestamp;
 import org.apache.kafka.streams.state.ValueTimestampHeaders;
+import org.apache.kafka.streams.state.WindowStore;
+import org.apache.kafka.streams.state.WindowStoreIterator;
 import org.apache.kafka.streams.test.TestRecord;
 
 /**
@@ -458,6 +460,11 @@ public final class Recorder {
                 ? Stores.timestampedKeyValueStoreWithHeadersBuilder(
                     Stores.persistentTimestampedKeyValueStoreWithHeaders(name), key, Serdes.String())
                 : Stores.keyValueStoreBuilder(Stores.persistentKeyValueStore(name), key, Serdes.String());
+            if (operation.has("window")) {
+                JsonNode window = operation.get("window");
+                store = Stores.windowStoreBuilder(Stores.persistentWindowStore(
+                    name, millis(window, "retention"), millis(window, "size"), false), key, Serdes.String());
+            }
             builder.addStateStore(operation.path("cache").asBoolean() ? store.withCachingEnabled() : store);
             return null;
         }
@@ -714,6 +721,7 @@ public final class Recorder {
         private final String name;
         private ProcessorContext<Object, Object> context;
         private KeyValueStore<Object, Object> store;
+        private WindowStore<Object, Object> windows;
 
         Doing(JsonNode operation, String name) {
             this.operation = operation;
@@ -723,8 +731,9 @@ public final class Recorder {
         @Override
         public void init(ProcessorContext<Object, Object> context) {
             this.context = context;
-            if (!name.isEmpty()) store = context.getStateStore(name);
             String kind = operation.get("do").asText();
+            if (kind.startsWith("window")) windows = context.getStateStore(name);
+            else if (!name.isEmpty()) store = context.getStateStore(name);
             if (!kind.equals("later") && !kind.equals("tick")) return;
             Duration every = Duration.ofMillis(operation.get("every").asLong());
             context.schedule(every, kind.equals("later") ? PunctuationType.STREAM_TIME : PunctuationType.WALL_CLOCK_TIME,
@@ -759,6 +768,11 @@ public final class Recorder {
                 }
                 case "absent" -> context.forward(record.withValue(Functions.text(store.putIfAbsent(key, value))));
                 case "delete" -> context.forward(record.withValue(Functions.text(store.delete(key))));
+                case "windowone", "windowall", "windowrange", "windowkeys" -> {
+                    long time = record.timestamp();
+                    windows.put(key, record.value() == null ? null : value, time);
+                    forwardWindows(operation.get("do").asText(), key, record);
+                }
                 case "where" -> context.forward(record.withValue(where(record)));
                 case "headed" -> {
                     Object before = store.get(key);
@@ -781,8 +795,30 @@ public final class Recorder {
             }
         }
 
+        private void forwardWindows(String kind, Object key, Record<Object, Object> record) {
+            long time = record.timestamp();
+            long first = time - operation.get("back").asLong();
+            if (kind.equals("windowone")) {
+                try (WindowStoreIterator<Object> found = windows.fetch(key, first, time)) {
+                    while (found.hasNext()) {
+                        KeyValue<Long, Object> entry = found.next();
+                        context.forward(record.withValue(entry.key + ":" + entry.value));
+                    }
+                }
+                return;
+            }
+            try (KeyValueIterator<Windowed<Object>, Object> found = kind.equals("windowall") ? windows.all()
+                : kind.equals("windowrange") ? windows.fetchAll(first, time) : windows.fetch(key, key, first, time)) {
+                while (found.hasNext()) {
+                    KeyValue<Windowed<Object>, Object> entry = found.next();
+                    context.forward(record.withKey(entry.key.key())
+                        .withValue(entry.key.window().start() + ":" + entry.value));
+                }
+            }
+        }
+
         private String where(Record<Object, Object> record) {
-            String read = context.recordMetadata()
+            String read = context.recordMetadata().filter(data -> data.topic() != null)
                 .map(data -> data.topic() + ":" + data.partition() + ":" + data.offset()).orElse("nowhere");
             return read + "@" + record.timestamp() + "/" + context.currentStreamTimeMs() + record.headers().toArray().length;
         }

@@ -101,3 +101,27 @@ def test_errors_of_the_store_pass_through() -> None:
         store.close()
     with pytest.raises(StateError):
         cutter.feed([("left", b"a", b"z", 1), ("right", b"a", b"z", 1), ("left", b"a", b"z", 2)])
+
+
+def kept(mutating: bool, value: bytes) -> list[bytes | None]:
+    """What the left window's changelog holds after records with this value have met."""
+
+    def say(builder: StreamsBuilder) -> None:
+        left, right = (builder.stream(topic, key=str, value=dict) for topic in ("left", "right"))
+        if mutating:
+            left = left.peek(lambda _key, value: value.update(at=9))
+        left.join(right, lambda one, _other: one, within=WITHIN, name="met").to("out", value=dict)
+
+    cutter = Cutter(topology_of(say))
+    cutter.feed([(topic, b"k", value, time) for time in range(4) for topic in ("left", "right")])
+    (changelog,) = [topic for topic in cutter.broker.topics() if "JOINTHIS" in topic]
+    return [value for _, value, _ in cutter.written(changelog)]
+
+
+@pytest.mark.parametrize(
+    ("mutating", "value", "written"),
+    [(False, b'{"at":1}', b'{"at":1}'), (False, b'{"at": 1}', b'{"at":1}'), (True, b'{"at":1}', b'{"at":9}')],
+)
+def test_windows_keep_values_as_their_serde_writes_them(mutating: bool, value: bytes, written: bytes) -> None:
+    """Also where they could be kept as they were read: what would be written otherwise, or was changed since, is written."""
+    assert kept(mutating, value) == [written] * 4

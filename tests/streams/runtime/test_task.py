@@ -10,7 +10,7 @@ import pytest
 from state import RecordCacheBudget, StoreKind, StoreSpec, open_store
 from state.stores import ChangelogWriter
 from streams.clients.base import NewTopic
-from streams.clients.memory import MemoryBroker, MemoryProducer
+from streams.clients.memory import MemoryBatch, MemoryBroker, MemoryProducer
 from streams.errors import TopologyError
 from streams.operators.base import OperatorContext, PunctuationType
 from streams.record import Batch, TopicPartition
@@ -209,7 +209,7 @@ def test_close_closes_operators_once() -> None:
 def test_offsets_without_a_record_are_committed_too() -> None:
     """A batch that carries nothing but a position (the end of a transaction) asks for a commit of that position."""
     rig = Rig()
-    rig.task.add(RecordlessBatch(IN, first_offset=7, next_offset=9))
+    rig.task.add(recordless(IN, first_offset=7, next_offset=9))
     assert not rig.task.commit_needed
     assert not rig.task.ready(rig.now)
     assert rig.task.commit_needed
@@ -218,14 +218,6 @@ def test_offsets_without_a_record_are_committed_too() -> None:
     assert not rig.task.commit_needed
 
 
-class RecordlessBatch:
+def recordless(partition: TopicPartition, *, first_offset: int, next_offset: int) -> MemoryBatch:
     """What is fetched where only markers of transactions stand."""
-
-    size = 78
-
-    def __init__(self, partition: TopicPartition, *, first_offset: int, next_offset: int) -> None:
-        self.topic, self.partition = partition
-        self.first_offset, self.next_offset = first_offset, next_offset
-
-    def columns(self) -> Batch:
-        return Batch([], [], [], offsets=[], topic=self.topic, partition=self.partition)
+    return MemoryBatch(partition, first_offset, Batch([], [], [], offsets=[]), next_offset)

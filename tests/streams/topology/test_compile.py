@@ -130,6 +130,40 @@ def test_values_that_are_only_counted_are_not_read_again(then: str, values: list
     assert source.deserialize(raw, -1).values == values
 
 
+SPACED = b'{"at": 1}'
+
+
+@pytest.mark.parametrize(
+    ("say", "written"),
+    [
+        (lambda stream: stream.filter(lambda _, value: value["at"]).group_by(of_the_time, key=str).count(), [SPACED]),
+        (lambda stream: stream.group_by(of_the_time, key=str).reduce(max), [b'{"at":1}']),
+        (lambda stream: stream.map_values(dict, value=dict).group_by(of_the_time, key=str).count(), [b'{"at":1}']),
+    ],
+)
+def test_values_that_are_only_counted_are_not_written_anew(say: Any, written: list[bytes]) -> None:
+    """What nobody reads goes on as it came; what somebody reads, or a function has made, is written by its serde."""
+    cutter = Cutter(topology_of(lambda builder: say(builder.stream("in", key=str, value=dict))))
+    cutter.feed([("in", b"key", SPACED, 1)])
+    (topic,) = [topic for topic in cutter.topics if topic != "in"]
+    assert [value for _, value, _ in cutter.written(topic)] == written
+
+
+def test_a_value_that_reads_as_nothing_is_not_counted() -> None:
+    """JSON's null is None to a stream, and so a record without a value behind the repartition topic too."""
+    cutter = Cutter(topology_of(lambda builder: recounted(builder).count(name="counts")))
+    cutter.feed([("in", b"key", b"null", 1), ("in", b"key", b"7", 1)])
+    assert [(key, counted.value) for key, counted in cutter.task.stores["counts"].all()] == [("all", 1)]
+
+
+def recounted(builder: StreamsBuilder) -> Any:
+    return builder.stream("in", key=str).group_by(lambda _key, _value: "all", key=str)
+
+
+def of_the_time(_key: str, value: Any) -> str:
+    return str(value["at"])
+
+
 def test_a_users_topic_is_read_though_it_is_only_counted() -> None:
     """What is no text is found where it comes in."""
     cutter = Cutter(topology_of(straight))

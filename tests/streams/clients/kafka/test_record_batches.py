@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.clients.kafka.record_batches import split
+from streams.clients.memory import MemoryBatch
 from streams.errors import ClientError
 from streams.record import TopicPartition
 
@@ -76,6 +77,28 @@ def test_reading_begins_at_the_position(sizes: list[int], data: st.DataObject) -
     assert values(raw, position) == ([b"%d" % offset for offset in range(position, total)], total)
 
 
+@pytest.mark.parametrize("compacted", [False, True])
+@given(sizes=st.lists(st.integers(1, 150), min_size=1, max_size=4), part_bytes=st.integers(1, 40_000), data=st.data())
+def test_parts_are_the_columns_cut(compacted: bool, sizes: list[int], part_bytes: int, data: st.DataObject) -> None:
+    """However large they are and wherever reading begins: the same records, and each part tells where to go on."""
+    raw, base = b"", 0
+    for size in sizes:
+        raw += record_batch(base, [b"%d" % (base + at) for at in range(size)])
+        base += size + compacted
+    position = data.draw(st.integers(0, base - 1 - compacted))
+    for batch in split(PARTITION, raw, position, None).batches:
+        whole, parts = batch.columns(), list(batch.parts(part_bytes))
+        for name in ("values", "timestamps", "offsets"):
+            assert [entry for part in parts for entry in getattr(part.columns, name)] == list(getattr(whole, name))
+        assert [part.next_offset for part in parts[:-1]] == [max(part.columns.offsets or ()) + 1 for part in parts[:-1]]
+        assert (parts[-1].next_offset, sum(part.size for part in parts)) == (batch.next_offset, batch.size)
+        assert min(len(part.columns) for part in parts) > 0
+        memory = MemoryBatch(PARTITION, batch.first_offset, whole, batch.next_offset)
+        again = list(memory.parts(part_bytes))
+        assert [value for part in again for value in part.columns.values] == whole.values
+        assert (again[-1].next_offset, sum(part.size for part in again)) == (batch.next_offset, memory.size)
+
+
 def test_a_torn_batch_at_the_end_waits_for_the_next_fetch() -> None:
     """Brokers cut where max_bytes falls."""
     whole, torn = record_batch(0, [b"a"]), record_batch(1, [b"b"])
@@ -120,6 +143,8 @@ def test_a_marker_alone_still_moves_the_position() -> None:
     """A batch without records carries the position past it."""
     (batch,) = split(PARTITION, marker(4, 9, 1), 4, None).batches
     assert (batch.next_offset, len(batch.columns())) == (5, 0)
+    (part,) = batch.parts(1)
+    assert (part.next_offset, len(part.columns), part.size) == (5, 0, batch.size)
 
 
 def test_damage_is_found_by_the_checksum() -> None:

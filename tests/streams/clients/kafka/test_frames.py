@@ -1,0 +1,175 @@
+"""Answers come whole, however the network cuts them, and a connection that ends tells all who wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from itertools import accumulate, pairwise
+from typing import Any, cast
+
+import pytest
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.clients.kafka.frames import FIRST_BYTES, KEPT_BYTES, Frames
+
+
+async def conversation(pieces: list[bytes], until: Callable[[list[bytes]], bool]) -> list[bytes]:
+    """What a connection hands over of pieces that a broker sends one by one."""
+    answers: list[bytes] = []
+    done = asyncio.Event()
+
+    class Connection(AIOKafkaConnection):
+        def _handle_frame(self, answer: bytes) -> None:
+            answers.append(answer)
+            if until(answers):
+                done.set()
+
+    async def talk(writer: asyncio.StreamWriter) -> None:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    async with serving(talk) as port:
+        connection = made(Connection, port)
+        await connection.connect()
+        Frames.take_over(connection)
+        connection._writer.write(b"!")
+        await asyncio.wait_for(done.wait(), 30)
+        await connection.close()
+    return answers
+
+
+def made(kind: Any, port: int) -> Any:
+    """A connection that does not ask the server for its versions."""
+    connection = kind("127.0.0.1", port)
+    connection._do_version_lookup = nothing
+    return connection
+
+
+async def nothing() -> None:
+    """The servers here answer no requests."""
+
+
+@asynccontextmanager
+async def serving(talk: Callable[[asyncio.StreamWriter], Coroutine[Any, Any, None]]) -> AsyncIterator[int]:
+    """A server that talks to whoever has sent a byte, and its port."""
+    talks: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.add(cast("asyncio.Task[None]", asyncio.current_task()))
+        try:
+            await reader.readexactly(1)
+            await talk(writer)
+            await reader.read()
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        for task in talks:
+            task.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
+        server.close()
+        await asyncio.sleep(0)
+
+
+def framed(answers: list[bytes]) -> bytes:
+    return b"".join(len(answer).to_bytes(4, "big") + answer for answer in answers)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(
+        st.sampled_from([0, 1, 3, 4, 5, 100, FIRST_BYTES - 4, FIRST_BYTES, 3 * FIRST_BYTES]), min_size=1, max_size=6
+    ),
+    st.lists(st.sampled_from([1, 2, 3, 4, 5, 50, FIRST_BYTES, 10 * FIRST_BYTES]), min_size=1, max_size=8),
+)
+def test_answers_come_whole_however_they_are_cut(sizes: list[int], cuts: list[int]) -> None:
+    """Several in one piece, and one in many."""
+    answers = [bytes([65 + at]) * size for at, size in enumerate(sizes)]
+    data = framed(answers)
+    ends = [0, *accumulate(cuts), len(data)]
+    pieces = [data[start:end] for start, end in pairwise(ends) if data[start:end]]
+    found = asyncio.run(conversation(pieces, lambda found: len(found) == len(answers)))
+    assert found == answers
+
+
+def test_memory_for_a_very_long_answer_is_given_back() -> None:
+    """The next answers are read into less."""
+    answers = [bytes(KEPT_BYTES + 1), b"short"]
+
+    async def run() -> int:
+        frames: list[Frames] = []
+        take_over = Frames.take_over
+
+        def remembering(connection: Any) -> None:
+            take_over(connection)
+            frames.append(connection._protocol)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Frames, "take_over", remembering)
+            assert await conversation([framed(answers)], lambda found: len(found) == 2) == answers
+        return len(frames[0]._memory)
+
+    assert asyncio.run(run()) == FIRST_BYTES
+
+
+def ended(talk: Callable[[asyncio.StreamWriter], Coroutine[Any, Any, None]]) -> tuple[bool, BaseException]:
+    """Whether a connection that a broker ends so counts as connected, and what somebody who waits is told."""
+
+    async def run() -> tuple[bool, BaseException]:
+        async with serving(talk) as port:
+            connection = made(AIOKafkaConnection, port)
+            reasons: deque[CloseReason] = deque()
+            connection._on_close_cb = lambda _connection, reason: reasons.append(reason)
+            await connection.connect()
+            Frames.take_over(connection)
+            waiting: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            connection._requests.append((1, None, waiting))
+            connection._writer.write(b"!")
+            error: Any = (await asyncio.gather(waiting, return_exceptions=True))[0]
+            assert list(reasons) == [CloseReason.CONNECTION_BROKEN]
+            await connection.close()
+            return connection.connected(), error
+
+    return asyncio.run(run())
+
+
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    """Between two answers."""
+    writer.close()
+
+
+async def hang_up_in_between(writer: asyncio.StreamWriter) -> None:
+    """In the middle of one."""
+    writer.write(b"\0\0\0\5ab")
+    await writer.drain()
+    writer.close()
+
+
+async def reset(writer: asyncio.StreamWriter) -> None:
+    """Without a word."""
+    writer.transport.abort()
+
+
+async def nonsense(writer: asyncio.StreamWriter) -> None:
+    """An answer that aiokafka cannot read."""
+    writer.write(framed([b"?"]))
+    await writer.drain()
+
+
+@pytest.mark.parametrize("talk", [hang_up, hang_up_in_between, reset, nonsense])
+def test_whoever_waits_is_told_that_the_connection_ended(
+    talk: Callable[[asyncio.StreamWriter], Coroutine[Any, Any, None]],
+) -> None:
+    """At once, and the connection is not used again."""
+    connected, error = ended(talk)
+    assert not connected
+    assert "closed" in str(error)
