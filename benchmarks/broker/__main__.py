@@ -53,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scene", action="append", choices=[*SCENES], help="default: all of them")
     parser.add_argument("--mode", action="append", choices=[DURABLE, RELAXED], help="default: both")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each (default 3)")
-    parser.add_argument("--scale", type=float, default=1.0, help="how much of everything (0.01: a quick look)")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="how much is sent (below 0.1, a quick look, fewer partitions too)"
+    )
     parser.add_argument(
         "--seconds", type=float, default=2400, help="begin no run after so many seconds (default 2,400)"
     )

@@ -1,11 +1,13 @@
 """What is measured: each function drives a broker with confluent-kafka and returns figures by name.
 
 Rules: the client is the same for both brokers and stays out of the figures where it can: CPU and memory are the broker's
-alone. Every load checks that everything it sent was acknowledged, and that it read what was sent.
+alone. Every load checks that everything it sent was acknowledged, and that it read what was sent. What loads before it left
+to the system to write is written before its clock starts.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import threading
@@ -90,6 +92,7 @@ def produce(served: Served, topic: str, size: int, records: int) -> Figures:
     """One producer, batches of 64 KB, after a warm-up of half as many."""
     sender, value = Sender(served, BATCHED), bytes(size)
     sender.send(topic, value, max(records // 2, 1))
+    os.sync()
     begun, cpu = time.monotonic(), served.watched.usage().cpu_seconds
     sender.send(topic, value, records)
     return _rates(served, records, size, time.monotonic() - begun, served.watched.usage().cpu_seconds - cpu)
@@ -106,6 +109,7 @@ def single_records(served: Served, topic: str, records: int) -> Figures:
                 running.result()
 
     all_send(max(each // 2, 1))
+    os.sync()
     begun, cpu = time.monotonic(), served.watched.usage().cpu_seconds
     all_send(each)
     seconds = time.monotonic() - begun
@@ -129,6 +133,7 @@ def _consumer(served: Served, topic: str, offset: int) -> Consumer:
 def consume(served: Served, topic: str, size: int, records: int) -> Figures:
     """One consumer from the beginning of a partition, once to warm up and once to measure, from its first record on."""
     figures: Figures = {}
+    os.sync()
     for _ in range(2):
         consumer, left, since, begun = _consumer(served, topic, 0), records, 0, time.monotonic()
         cpu, deadline = served.watched.usage().cpu_seconds, time.monotonic() + WAIT_SECONDS
@@ -175,6 +180,7 @@ def latency(served: Served, topic: str, seconds: float) -> Figures:
     receiver.start()
     if not ready.wait(WAIT_SECONDS):
         raise BenchmarkError(f"{topic}: the first record was not received")
+    os.sync()
     begun = time.monotonic() + 0.05
     for number in range(count):
         due = begun + number / PACE_PER_SECOND

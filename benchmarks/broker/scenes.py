@@ -17,6 +17,8 @@ Measured = dict[str, Figures]
 SETTLE_SECONDS = 1.0
 SEGMENT_BYTES = 1 << 20
 GIGABYTE = 1_000_000_000
+QUICK_LOOK = 0.1
+LARGE = frozenset({"many_partitions", "partitions", "connections", "gigabytes"})
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,11 @@ class Size:
     gigabytes: int = 50
 
     def times(self, factor: float) -> Size:
-        """A smaller or larger run; nothing becomes nothing."""
-        return Size(*[type(value)(max(value * factor, 1)) for value in vars(self).values()])
+        """A smaller or larger run; nothing becomes nothing. What makes a scene large is less only in a quick look."""
+        kept = frozenset() if factor < QUICK_LOOK else LARGE
+        return Size(
+            *[value if name in kept else type(value)(max(value * factor, 1)) for name, value in vars(self).items()]
+        )
 
 
 def throughput(served: Served, size: Size, prefix: str = "") -> Measured:

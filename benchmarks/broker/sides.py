@@ -6,6 +6,7 @@ that to the operating system on both sides.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ def serving(side: str, mode: str, folder: Path, settings: Mapping[str, str]) -> 
     """A broker on the data in `folder`, for the time of the block. Raises: BenchmarkError, KafkaMissingError."""
     values = {"log.cleaner.backoff.ms": "100", **MODES[side, mode], **settings}
     folder.mkdir(parents=True, exist_ok=True)
+    os.sync()  # what runs before this one left to be written
     if side == OURS:
         begun = time.monotonic()
         with broker(folder, values) as (watched, address):

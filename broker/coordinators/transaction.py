@@ -107,6 +107,13 @@ class Transaction:
         previous = before.producer if before.producer != self.producer else before.previous
         return dataclasses.replace(self, previous=previous)
 
+    def has_had(self, producer: ProducerEpoch) -> bool:
+        """Whether a producer id is this one's, in whatever epoch, or was before its epochs ran out."""
+        if producer.producer_id == self.producer.producer_id:
+            return True
+        before = self.previous
+        return before is not None and producer.producer_id == before.producer_id and producer.epoch >= MAX_EPOCH
+
     def was_ended_by(self, producer: ProducerEpoch) -> bool:
         """Whether a producer's last EndTxn 5 has given it the epoch of now, so that it only repeats itself."""
         ended_as = ProducerEpoch(producer.producer_id, producer.epoch + 1)

@@ -118,12 +118,14 @@ class TransactionCoordinator:
             fresh = self._fresh(transactional_id, timeout_ms, now_ms)
             self._write(fresh, lambda error: reply(error, fresh.producer))
             return
-        if expected is not None and expected not in {transaction.producer, transaction.previous}:
+        if expected is not None and not transaction.has_had(expected):
             raise BrokerError(ErrorCode.PRODUCER_FENCED)
-        if transaction.state is TransactionState.ONGOING:
+        if transaction.state is TransactionState.ONGOING:  # ended before epochs are compared, as by Kafka
             self._abort_and_fence(transaction)
         if transaction.state not in IDLE:
             raise BrokerError(ErrorCode.CONCURRENT_TRANSACTIONS)
+        if expected is not None and expected not in {transaction.producer, transaction.previous}:
+            raise BrokerError(ErrorCode.PRODUCER_FENCED)
         producer = self._next_epoch(transaction, expected)
         renewed = transaction.become(
             TransactionState.EMPTY, now_ms, producer=producer, partitions=(), timeout_ms=timeout_ms

@@ -64,9 +64,16 @@ EXPECTED = (
         "npm",
         "platformatic",
         tuple(name for name in USUAL if name not in {"group", "zstd"}),
-        {},
+        {"PRODUCE": 11, "FETCH": 17, "METADATA": 12, "JOIN_GROUP": 9, "LIST_OFFSETS": 9, "END_TXN": 4},
     ),
-    Expected("franz-go", "Go modules", "go", "franz-go", USUAL, {}),
+    Expected(
+        "franz-go",
+        "Go modules",
+        "go",
+        "franz-go",
+        USUAL,
+        {"PRODUCE": 13, "FETCH": 18, "METADATA": 13, "JOIN_GROUP": 9, "LIST_OFFSETS": 11, "END_TXN": 5},
+    ),
     Expected(
         "sarama",
         "Go modules",
@@ -87,3 +94,4 @@ EXPECTED = (
         {"PRODUCE": 13, "FETCH": 18, "METADATA": 13, "JOIN_GROUP": 9, "CONSUMER_GROUP_HEARTBEAT": 1},
     ),
 )
+KCAT = Expected("kcat", "Debian", "", "", (), {"PRODUCE": 7, "FETCH": 11}, groups=False)

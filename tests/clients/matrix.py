@@ -35,7 +35,8 @@ def table() -> str:
             f"{name.title().replace('_', '')} {found['versions'][name]}" for name in SHOWN if name in found["versions"]
         ]
         cells = [cell(found["results"], column) for column in COLUMNS]
-        lines.append(f"| {path.stem} | {' | '.join(cells)} | {', '.join(versions)} |")
+        name = f"{path.stem.replace('@platformatic-', '@platformatic/')} {found['release']}"
+        lines.append(f"| {name} | {' | '.join(cells)} | {', '.join(versions)} |")
     return "\n".join(lines)
 
 

@@ -22,7 +22,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.apache_kafka.libraries import KafkaMissingError, java
 from tests.broker.process import BrokerProcess
-from tests.clients.expected import CODECS, EXPECTED, Expected
+from tests.clients.expected import CODECS, EXPECTED, KCAT, Expected
+from tests.clients.releases import release
 from tests.clients.wiretap import Wiretap
 
 pytestmark = [pytest.mark.broker, pytest.mark.clients]
@@ -100,6 +101,7 @@ def note(client: Expected, results: dict[str, str], versions: dict[str, int] | N
     known = json.loads(path.read_text()) if path.exists() else {"results": {}, "versions": {}}
     known["results"] |= results
     known["versions"] = versions or known["versions"]
+    known["release"] = release(client)
     path.write_text(json.dumps(known, indent=1))
 
 
@@ -203,6 +205,3 @@ def test_kcat(served: Served, codec: str) -> None:
     versions = served.tap.seen()
     note(KCAT, {codec: "ok", "idempotent": "ok"}, versions)
     assert {name: versions[name] for name in KCAT.versions} == KCAT.versions
-
-
-KCAT = Expected("kcat 1.7.1", "Debian", "", "", (), {"PRODUCE": 7, "FETCH": 11}, groups=False)

@@ -28,7 +28,8 @@ def _failed(error: BrokerError) -> dict[str, Any]:
 def create(broker: Broker, _: Exchange, request: Any) -> Body:
     """Create topics, or only check that they could be created."""
     twice = _each(request.topics, lambda topic: topic.name)
-    partitions = sum(len(topic.assignments) or max(topic.num_partitions, 0) for topic in request.topics)
+    once = [topic for topic in request.topics if topic.name not in twice]
+    partitions = sum(len(topic.assignments) or max(topic.num_partitions, 0) for topic in once)
     results = []
     for wanted in {topic.name: topic for topic in request.topics}.values():
         try:

@@ -201,6 +201,17 @@ def test_producer_that_knows_its_epoch(transactions: Transactions) -> None:
     assert refused(lambda: transactions.init(ProducerEpoch(100, 7))) is ErrorCode.PRODUCER_FENCED
 
 
+def test_wrong_epoch_ends_what_is_open_all_the_same(transactions: Transactions) -> None:
+    """As Kafka: whoever names the id with any epoch has its open transaction aborted and its producer fenced; then it is told."""
+    producer = transactions.init()
+    transactions.add(producer, A)
+    assert refused(lambda: transactions.init(ProducerEpoch(101, 0))) is ErrorCode.PRODUCER_FENCED
+    transactions.add(producer, B)
+    assert refused(lambda: transactions.init(ProducerEpoch(100, 7))) is ErrorCode.CONCURRENT_TRANSACTIONS
+    assert refused(lambda: transactions.init(ProducerEpoch(100, 7))) is ErrorCode.PRODUCER_FENCED
+    assert refused(lambda: transactions.add(producer, A)) is ErrorCode.PRODUCER_FENCED
+
+
 def test_nothing_begins_while_markers_are_written(transactions: Transactions) -> None:
     """Between outcome and last marker the id is busy (51); the end is answered when the last marker is durable."""
     producer = transactions.init()

@@ -7,6 +7,7 @@ met an exception it did not expect (a traceback in its log).
 
 import asyncio
 import struct
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -64,7 +65,7 @@ class Witness:
 
     async def round_trip(self) -> None:
         """One record out and back. Raises: AssertionError, TimeoutError, IncompleteReadError."""
-        batch = build_batch([Record(0, 1_700_000_000_000, None, b"%d" % self.offset)])
+        batch = build_batch([Record(0, time.time_ns() // 1_000_000, None, b"%d" % self.offset)])  # retention looks
         topic = struct.pack(">ih", 1, len(WITNESS_TOPIC)) + WITNESS_TOPIC
         produce = struct.pack(">hhi", -1, 1, 5_000) + topic + struct.pack(">iii", 1, 0, len(batch)) + batch
         answer = await self.call(ApiKey.PRODUCE, 3, produce)

@@ -154,3 +154,17 @@ def test_replication_factor_clamp(make_broker, make_wire) -> None:
     """With the clamp on, tools that hard-code three replicas are served."""
     wire = make_wire(make_broker("--set", "replication.factor.clamp=true"))
     assert create(wire, "three", replication_factor=3).error_code == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "codes"),
+    [
+        ((("twice", 1), ("twice", 20_000)), {"twice": 42}),
+        ((("large", 20_000), ("small", 1), ("double", 1), ("double", 1)), {"large": 44, "small": 44, "double": 44}),
+    ],
+)
+def test_too_many_partitions(wire, wanted: tuple[tuple[str, int], ...], codes: dict[str, int]) -> None:
+    """A request for more than 10,000 new partitions is refused as a whole; topics that are named twice do not count."""
+    topics = [{"name": name, "num_partitions": count, "replication_factor": 1} for name, count in wanted]
+    answer = wire.call(CREATE, 7, topics=topics)
+    assert {topic.name: topic.error_code for topic in answer.topics} == codes
