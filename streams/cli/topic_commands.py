@@ -27,7 +27,10 @@ def topics(
     every: Annotated[bool, typer.Option("--all", help="The broker's own topics too.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """List the topics of a broker with their partitions and records."""
+    """List the topics of a broker with their partitions and records.
+
+    Records are counted by offsets, so ends of transactions count too, and what compaction took away.
+    """
     from streams.cli.topic_tools import topic_rows
 
     with connection_of(app_of(None, broker), broker) as connection:
