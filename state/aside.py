@@ -92,12 +92,7 @@ class Beneath:
 
 
 class Collected:
-    """The changelog of a store beside another: its columns are what the store below takes in."""
-
-    def __init__(self) -> None:
-        self.keys: Sequence[bytes] = ()
-        self.values: Sequence[bytes | None] = ()
-        self.timestamps: Sequence[int] = ()
+    """The changelog of a store beside another: the columns stay with the store until the one below takes them in."""
 
     def write(
         self,
@@ -106,9 +101,8 @@ class Collected:
         timestamps: Sequence[int],
         headers: Sequence[Headers] | None = None,
     ) -> None:
-        """Called once, when the store is taken in; headers are those of the store below, which adds them itself."""
-        assert headers is None, "a store beside another logs no headers"
-        self.keys, self.values, self.timestamps = keys, values, timestamps
+        """Never."""
+        raise AssertionError(f"a store beside another is not drained: {keys}, {values}, {timestamps}, {headers}")
 
 
 def reader(live: dict[Any, Any], load: Callable[[Any], Any], *, timestamped: bool) -> Callable[[Any], Any]:

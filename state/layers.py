@@ -290,9 +290,9 @@ class LayeredStore:
     # What stores beside this one call
 
     def aside(self) -> Self:
-        """A store of the same kind beside this one; see `state.aside`. Not of stores with a cache, duplicates or bounds."""
+        """A store of the same kind beside this one; see `state.aside`. Not with a cache, duplicates, bounds or headers."""
         spec = self.spec
-        simple = not (self.cached or spec.retain_duplicates or spec.max_entries)
+        simple = not (self.cached or spec.retain_duplicates or spec.max_entries or spec.headers)
         assert simple, "it is more than its bytes"
         spec = replace(spec, cached=False, logged=True, changelog_headers=())
         beside = type(self)(spec, Beneath(self), Collected(), None)

@@ -253,9 +253,16 @@ class App(Decorators):
     ) -> Any:
         """Write a value to a topic, and wait for what the application writes to `reply` because of it: that value.
 
-        See `Connection.ask`, which asks more than once over one connection.
+        A `reply` that the application writes to is made if nothing has been written there yet. See `Connection.ask`, which
+        asks more than once over one connection.
         """
+        name = reply.name if isinstance(reply, Topic) else reply
+        written = {
+            node.topic for node in self.build().nodes.values() if isinstance(node, SinkNode) and not node.internal
+        }
         with self.connect() as connection:
+            if name in written:
+                connection.create([self._new_topics.get(name, NewTopic(name))])
             return connection.ask(topic, value, reply=reply, key=key, timeout=timeout)
 
     def remove_data(self) -> bool:

@@ -9,7 +9,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-__all__ = ["Duration", "milliseconds", "record_time_ms"]
+__all__ = ["Duration", "milliseconds", "moment_ms"]
 
 Duration = str | timedelta | int
 """A duration as users give it; an int is milliseconds."""
@@ -60,13 +60,22 @@ def parsed(text: str, what: str) -> int:
     return round(float(match.group(1)) * factor)
 
 
-def record_time_ms(found: Any) -> int:
-    """A record's time in ms since 1970, from what a `timestamp=` gives: that, or a datetime (without a zone: UTC).
+def moment_ms(moment: Any, what: str = "timestamp=") -> int:
+    """A record's time in ms since 1970, out of that, a datetime (without a zone: UTC), or ISO 8601 text; `what` gave it.
 
-    Raises: TypeError.
+    Raises: ValueError that says what was expected.
     """
-    if isinstance(found, int):
-        return found
-    if isinstance(found, datetime):
-        return ((found if found.tzinfo else found.replace(tzinfo=UTC)) - EPOCH) // timedelta(milliseconds=1)
-    raise TypeError(f"timestamp= has to give ms since 1970 as an int, or a datetime, got {found!r}")
+    if isinstance(moment, int):
+        return moment
+    if isinstance(moment, str):
+        try:
+            moment = int(moment) if moment.lstrip("-").isdigit() else datetime.fromisoformat(moment)
+        except ValueError:
+            raise ValueError(
+                f"{what}: expected a time such as 2026-01-31T12:00:00 or ms since 1970, got {moment!r}"
+            ) from None
+    if isinstance(moment, datetime):
+        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // timedelta(milliseconds=1)
+    if isinstance(moment, int | float) and moment == moment // 1:
+        return int(moment)
+    raise ValueError(f"{what}: expected a time in ms since 1970, a datetime or ISO 8601 text, got {moment!r}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -17,14 +17,13 @@ from typing import Any, Literal, Union, get_args, get_origin
 import msgspec
 
 from streams.dsl.options import Topic
+from streams.durations import moment_ms
 from streams.errors import ConfigError, ProductionError, StreamsError
 from streams.record import NO_TIMESTAMP, Record, Windowed
 from streams.row_values import converted, fields_of
 
 KEY, VALUE, TIMESTAMP = "key", "value", "timestamp"
 WINDOW = ("window_start", "window_end")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MS = timedelta(milliseconds=1)
 
 
 def pandas() -> Any:
@@ -162,8 +161,15 @@ def rows_of(frame: Any, topic: Topic, key: Any, timestamp: Any) -> Iterator[Reco
     except ValueError as problem:
         raise ProductionError(str(problem), node="writer", topic=topic.name) from None
     for index, value in enumerate(values):
-        moment = given if times is None else _ms(times[index])
-        yield Record(None if keys is None else keys[index], value, moment)
+        time_ms = given
+        if times is not None and times[index] is not None:
+            try:
+                time_ms = moment_ms(times[index], f"column {timestamp or TIMESTAMP}")
+            except ValueError as problem:
+                raise ProductionError(
+                    f"row {index} of the DataFrame: {problem}", node="writer", topic=topic.name
+                ) from None
+        yield Record(None if keys is None else keys[index], value, time_ms)
 
 
 def _taken(frame: Any, name: Any, default: str) -> tuple[list[Any] | None, Any]:
@@ -210,12 +216,12 @@ def _is_ms(field: Any, series: Any) -> bool:
 
 def _moments(series: Any) -> list[int | None]:
     """Times in ms since 1970; missing ones stay missing."""
-    return [None if moment is None else _ms(moment) for moment in plain_column(series)]
+    return [None if moment is None else moment_ms(moment) for moment in plain_column(series)]
 
 
 def ms_column(series: Any) -> list[int]:
     """Times in ms since 1970; missing ones are NO_TIMESTAMP."""
-    return [_ms(moment) for moment in plain_column(series)]
+    return [NO_TIMESTAMP if moment is None else moment_ms(moment) for moment in plain_column(series)]
 
 
 def plain_column(series: Any) -> list[Any]:
@@ -229,12 +235,3 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "to_pydatetime"):
         return value.to_pydatetime()
     return value.to_pytimedelta() if hasattr(value, "to_pytimedelta") else value
-
-
-def _ms(moment: Any) -> int:
-    if moment is None:
-        return NO_TIMESTAMP
-    if isinstance(moment, datetime):
-        # pandas' convention: a time without a zone is UTC.
-        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MS
-    return int(moment)

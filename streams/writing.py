@@ -15,7 +15,7 @@ from state.serde import Serde
 from streams.clients.base import Producer
 from streams.clients.partitioner import partitions_for
 from streams.dsl.options import Topic, ValueTimestamp
-from streams.durations import record_time_ms
+from streams.durations import moment_ms
 from streams.errors import ConfigError, ProductionError, shown
 from streams.record import NO_TIMESTAMP, Headers, Record
 
@@ -77,8 +77,12 @@ class Writer:
         elif is_frame(rows):
             given = rows_of(rows, topic, key, timestamp)
             key_of, time_of = None, _time_getter(topic, None)
-        else:
+        elif isinstance(rows, Iterable) and not isinstance(rows, str | bytes):
             given, key_of, time_of = iter(rows), _getter(key), _time_getter(topic, timestamp)
+        else:
+            raise ConfigError(
+                f"expected values, (key, value) pairs, records, a DataFrame or a file to write, got {shown(rows)}"
+            )
         written = 0
         while chunk := list(islice(given, CHUNK)):
             self._send(topic, _columns(chunk, key_of), time_of, partition)
@@ -186,7 +190,7 @@ def _timestamps(columns: _Columns, time_of: Callable[[Any], int] | None) -> list
         if time_ms != NO_TIMESTAMP
         else now_ms
         if time_of is None or value is None
-        else record_time_ms(time_of(value))
+        else moment_ms(time_of(value))
         for time_ms, value in zip(columns.timestamps, columns.values, strict=True)
     ]
 

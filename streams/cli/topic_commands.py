@@ -27,7 +27,10 @@ def topics(
     every: Annotated[bool, typer.Option("--all", help="The broker's own topics too.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """List the topics of a broker with their partitions and records."""
+    """List the topics of a broker with their partitions and records.
+
+    Records are counted by offsets, so ends of transactions count too, and what compaction took away.
+    """
     from streams.cli.topic_tools import topic_rows
 
     with connection_of(app_of(None, broker), broker) as connection:
@@ -68,7 +71,7 @@ def groups(
     An application's group has its name. A group with members is not moved: stop them first.
     """
     from streams.cli.group_offsets import move
-    from streams.cli.topic_tools import group_rows, lag_rows
+    from streams.cli.topic_tools import group_rows, groups_of, lag_rows, unread_rows
 
     if group is None and (to is not None or topic):
         raise ConfigError("--to and --topic are for one group: streams groups NAME --to earliest")
@@ -76,7 +79,8 @@ def groups(
         if group is None:
             rows = group_rows(connection)
         elif to is None:
-            rows = [row for row in lag_rows(connection, group) if not topic or row["topic"] in topic]
+            rows = [*lag_rows(connection, group), *unread_rows(connection, groups_of(connection).describe(group))]
+            rows = [row for row in rows if not topic or row["topic"] in topic]
         else:
             rows = move(connection, group, to, topic, dry_run=dry_run)
         nothing = "there are no groups yet" if group is None else f"the group {group} has committed nothing"

@@ -16,7 +16,7 @@ import msgspec
 
 from state.serde import Serde, serializer
 from streams.clients.kafka.admin import KafkaAdmin
-from streams.clients.kafka.groups import KafkaGroups
+from streams.clients.kafka.groups import GroupInfo, KafkaGroups
 from streams.connection import Connection
 from streams.dsl.options import Topic
 from streams.errors import ConfigError, ProductionError, shown
@@ -53,12 +53,12 @@ def partition_rows(connection: Connection, topic: str) -> list[Row]:
 
 
 def group_rows(connection: Connection) -> list[Row]:
-    """Every group with its state, its members and its lag over all partitions that it committed."""
+    """Every group with its state, its members and its lag over all partitions that it committed, or reads."""
     groups = groups_of(connection)
     rows = []
     for name in groups.names():
         info = groups.describe(name)
-        lag = sum(row["lag"] for row in lag_rows(connection, name))
+        lag = sum(row["lag"] for row in (*lag_rows(connection, name), *unread_rows(connection, info)))
         rows.append({"group": name, "state": info.state, "members": len(info.members), "lag": lag})
     return rows
 
@@ -85,6 +85,26 @@ def lag_rows(connection: Connection, group: str) -> list[Row]:
     ]
 
 
+def unread_rows(connection: Connection, group: GroupInfo) -> list[Row]:
+    """The partitions that members of a group read and have committed nothing of: all that is there lies before them."""
+    consumer = connection.clients.consumer(group=group.name)
+    try:
+        fresh = sorted(group.assigned - consumer.committed(group.assigned).keys())
+        begins, ends = consumer.beginning_offsets(fresh), consumer.end_offsets(fresh)
+    finally:
+        consumer.close()
+    return [
+        {
+            "topic": each.topic,
+            "partition": each.partition,
+            "committed": None,
+            "end": ends[each],
+            "lag": ends[each] - begins[each],
+        }
+        for each in fresh
+    ]
+
+
 def groups_of(connection: Connection) -> KafkaGroups:
     """The groups of a connection's brokers."""
     admin = connection.admin
@@ -98,15 +118,19 @@ def table(rows: list[Row], nothing: str) -> Iterator[str]:
         yield nothing
         return
     columns = list(rows[0])
-    cells = [[f"{row[name]:,}" if isinstance(row[name], int) else str(row[name]) for name in columns] for row in rows]
+    cells = [[_cell(row[name]) for name in columns] for row in rows]
     widths = [max(len(name), *(len(row[at]) for row in cells)) for at, name in enumerate(columns)]
-    right = [isinstance(rows[0][name], int) for name in columns]
+    right = [any(isinstance(row[name], int) for row in rows) for name in columns]
     for line in (columns, *cells):
         aligned = (
             cell.rjust(width) if number else cell.ljust(width)
             for cell, width, number in zip(line, widths, right, strict=True)
         )
         yield "  ".join(aligned).rstrip()
+
+
+def _cell(value: Any) -> str:
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 @dataclass(frozen=True, slots=True)

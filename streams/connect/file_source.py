@@ -10,7 +10,7 @@ from typing import Any
 from state.serde import Serde, serializer
 from streams.connect.row_shape import RowShape
 from streams.dsl.options import Topic, ValueTimestamp
-from streams.durations import record_time_ms
+from streams.durations import moment_ms
 from streams.errors import ConfigError, shown
 from streams.record import NO_TIMESTAMP, Record
 
@@ -95,5 +95,5 @@ def _try(records: list[Record], topic: Topic, default: Serde[Any]) -> None:
 
 
 def _expect_time(found: Any) -> None:
-    if record_time_ms(found) < 0:
+    if moment_ms(found) < 0:
         raise ValueError(f"the topic's timestamp= gives {shown(found)}, expected a time since 1970")

@@ -16,8 +16,9 @@ import msgspec
 
 from state.serde import Serde
 from streams.connect.file_source import FileSource, Place
-from streams.connect.row_shape import TIMESTAMP, RowShape, key_of, moment_ms
+from streams.connect.row_shape import TIMESTAMP, RowShape, key_of
 from streams.dsl.options import Topic
+from streams.durations import moment_ms
 from streams.errors import ConfigError, StreamsError, shown
 from streams.record import NO_TIMESTAMP, Record
 from streams.row_values import converted, fields_of
@@ -182,7 +183,7 @@ def _record(line: str, kind: Any, key_kind: Any, key: str | None, timestamp: str
     if timestamp is not None:
         moment = _column(parsed, timestamp, "timestamp")
     value = parsed if parsed is None or kind is bytes else converted(parsed, kind)
-    time = NO_TIMESTAMP if moment is None else moment_ms(moment, timestamp or TIMESTAMP)
+    time = NO_TIMESTAMP if moment is None else moment_ms(moment, f"column {timestamp or TIMESTAMP}")
     return Record(key_of(found, key_kind), value, time)
 
 

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from types import NoneType
 from typing import Any, get_args
 
 from streams.dsl.options import Topic
+from streams.durations import moment_ms
 from streams.errors import ConfigError
 from streams.record import NO_TIMESTAMP, Record
 from streams.row_values import converted, fields_of
 from streams.settings import nearest
 
 KEY, VALUE, TIMESTAMP = "key", "value", "timestamp"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MS = timedelta(milliseconds=1)
 _PLAIN = (str, int, float, bool, bytes)
 """Types of values that are one cell."""
 
@@ -89,7 +88,9 @@ class RowShape:
     def record(self, row: Row) -> Record:
         """A row as a record. Raises: ValueError or TypeError that says which field differs."""
         key = None if self.key is None else key_of(row.get(self.key), self.key_kind)
-        moment = NO_TIMESTAMP if self.timestamp is None else moment_ms(row.get(self.timestamp), self.timestamp)
+        moment = (
+            NO_TIMESTAMP if self.timestamp is None else moment_ms(row.get(self.timestamp), f"column {self.timestamp}")
+        )
         return Record(key, self._value(row), moment)
 
     def _value(self, row: Row) -> Any:
@@ -100,7 +101,7 @@ class RowShape:
         fitted = {name: row[name] for name in names}
         for name in self.moments:
             if isinstance(fitted[name], datetime) or (self.textual and _tells_a_time(fitted[name])):
-                fitted[name] = moment_ms(fitted[name], name)
+                fitted[name] = moment_ms(fitted[name], f"column {name}")
         for name in self.blanks:
             if fitted[name] == "":
                 if name in self.defaulted:
@@ -150,25 +151,6 @@ def key_of(entry: Any, kind: Any) -> Any:
     if kind is str:
         return entry if isinstance(entry, str) else str(entry)
     return converted(entry, kind, strict=False)
-
-
-def moment_ms(entry: Any, column: str) -> int:
-    """A time in ms since 1970 out of a number of ms, a datetime (naive ones are UTC) or ISO 8601 text.
-
-    Raises: ValueError.
-    """
-    if isinstance(entry, str):
-        try:
-            entry = int(entry) if entry.lstrip("-").isdigit() else datetime.fromisoformat(entry)
-        except ValueError:
-            raise ValueError(
-                f"column {column}: expected a time such as 2026-01-31T12:00:00 or ms since 1970, got {entry!r}"
-            ) from None
-    if isinstance(entry, datetime):
-        return ((entry if entry.tzinfo else entry.replace(tzinfo=UTC)) - _EPOCH) // _MS
-    if isinstance(entry, int | float) and entry == int(entry):
-        return int(entry)
-    raise ValueError(f"column {column}: expected a time, got {entry!r}")
 
 
 def _listed(columns: Sequence[str], name: str) -> str:

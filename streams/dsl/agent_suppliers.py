@@ -11,6 +11,7 @@ from typing import Any
 
 from streams.dsl.agent_results import Expected
 from streams.dsl.agent_tables import AgentTable, WindowedAgentTable, tables_of
+from streams.dsl.options import Topic
 from streams.dsl.signatures import UserFunction
 from streams.errors import TopologyError
 
@@ -67,6 +68,17 @@ def expect_no_threads(user: UserFunction, threads: int | None) -> None:
             f"{user.where} is async, and threads= is for functions that block: use @app.agent(concurrency={threads}), or "
             "write def"
         )
+
+
+def sinks(user: UserFunction, given: Any) -> list[Topic | str | Callable[[Any], Any]]:
+    """Where an agent's results go besides `to`. Raises: TopologyError for what is neither a topic nor a function."""
+    found = [given] if isinstance(given, str | Topic) or callable(given) else list(given)
+    for each in found:
+        if not (isinstance(each, str | Topic) or callable(each)):
+            raise TopologyError(
+                f"{user.where}: sink= takes topics, their names, and functions of a result, got {each!r}"
+            )
+    return found
 
 
 def tables_used(user: UserFunction, given: Iterable[Table], threads: int | None) -> list[Table]:

@@ -5,6 +5,7 @@
 
 Rules: a table belongs to the agents that use it; what they write is logged and part of the commit. It may be touched while
 a record is in hand and nowhere else, since only that says which partition is meant; from outside there is `app.store`.
+An agent sees its own changes at once, and those of records in flight with its own; all others see them when these are done.
 Reading a key that is not there gives the default and stores nothing; a value that was changed in place must be set again.
 """
 

@@ -46,8 +46,8 @@ class StreamsBuilder:
         """Read a topic, several, or all whose names match a compiled pattern.
 
         `key` and `value` are types or serdes; `timestamp(value)`, or an extractor (record, partition_time), gives the
-        time of a record in ms; `offset_reset` ("earliest", "latest", "none", or a duration back from now) says where to
-        start without a committed offset.
+        time of a record (ms, a datetime, or ISO 8601 text); `offset_reset` ("earliest", "latest", "none", or a duration
+        back from now) says where to start without a committed offset.
         """
         topics = [] if isinstance(topic, re.Pattern) else self._topics(topic, key, value, timestamp)
         serdes = topics[0].serdes if topics else Serdes(serde_of(key), serde_of(value))

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from streams.dsl.agent_results import Expected
-from streams.dsl.agent_suppliers import agent_supplier, blocking_supplier, expect_no_threads, tables_used
+from streams.dsl.agent_suppliers import agent_supplier, blocking_supplier, expect_no_threads, sinks, tables_used
 from streams.dsl.agent_tables import AgentTable, WindowedAgentTable
 from streams.dsl.aggregate_functions import (
     aggregator,
@@ -32,12 +32,13 @@ from streams.dsl.frame_processor import FrameProcessor
 from streams.dsl.kstream import KStream, KTable
 from streams.dsl.ktable import GlobalKTable
 from streams.dsl.options import Topic, arity
-from streams.dsl.signatures import UserFunction, place, placed
+from streams.dsl.signatures import Names, UserFunction, expect_source, placed
 from streams.dsl.windows import JoinWindows
 from streams.durations import Duration, milliseconds
 from streams.errors import TopologyError
 from streams.serdes import declared
 from streams.serdes.inference import UNKNOWN
+from streams.serdes.registry import type_name
 from streams.settings import nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -69,6 +70,7 @@ class Decorators:
         self.stop_functions: list[Callable[[], Any]] = []
         self.state_functions: list[Callable[[Any, Any], Any]] = []
         self.uncaught_functions: list[Callable[[BaseException], Any]] = []
+        self._names = Names()
         self._uses: Counter[str] = Counter()
         self._owners: dict[str, UserFunction] = {}
         self._tables: dict[str, KTable] = {}
@@ -97,9 +99,10 @@ class Decorators:
         `on_error` says what becomes of a value that the function raises for: "continue", `dead_letter(TOPIC)`, ...
         Is `stream(source).map_values(f).on_error(on_error).filter(not None).to(to)`, or `.flat_map_values`, or `.for_each`.
         """
+        expect_source(source, "process")
 
         def decorate(function: F) -> F:
-            user = UserFunction.of(function, "process")
+            user = self._names.user(function, "process")
             used = tables_used(user, tables, threads)
             with placed(user):
                 if batch is not None:
@@ -175,12 +178,13 @@ class Decorators:
         if concurrency < 1:
             raise TopologyError(f"@app.agent: expected a concurrency of at least 1, got {concurrency}")
         timeout_ms = None if timeout is None else _duration(timeout, "agent(timeout=...)")
+        expect_source(source, "agent")
 
         def decorate(function: F) -> F:
-            user = UserFunction.of(function, "agent")
+            user = self._names.user(function, "agent")
             if not user.asynchronous:
                 raise TopologyError(f"{user.where} is not async: use @app.process, or write async def")
-            targets = [*([to] if to is not None else []), *sink]
+            targets = [*([to] if to is not None else []), *sinks(user, sink)]
             with placed(user):
                 used = tables_used(user, tables, None)
                 self._run_agent(source, user, targets, used, concurrency, timeout_ms, on_error)
@@ -242,7 +246,7 @@ class Decorators:
             raise TopologyError(f"@app.join: how is one of {', '.join(JOINS)}, got {how!r}{nearest(str(how), JOINS)}")
 
         def decorate(function: F) -> F:
-            user = UserFunction.of(function, "join")
+            user = self._names.user(function, "join")
             user.expect_parameters(2, 3, meaning="(left, right) or (key, left, right)")
             if to is None:
                 user.expect_no_result()
@@ -299,9 +303,10 @@ class Decorators:
         key, where `by` does not tell it; `on_error` what becomes of a value that the function raises for.
         Is `stream(source).group_by(by).windowed_by(window).aggregate(initial, f, name=name).to_stream().to(to)`.
         """
+        expect_source(source, "aggregate")
 
         def decorate(function: F) -> F:
-            user = UserFunction.of(function, "aggregate")
+            user = self._names.user(function, "aggregate")
             user.expect_parameters(2, 3, meaning="(total, value) or (key, total, value)")
             if merge is not None:
                 expect_sessions(window, user)
@@ -350,25 +355,26 @@ class Decorators:
         """Call the function by a cron expression, such as "0 * * * *"; local time unless `timezone` is given."""
         try:
             parsed = Crontab.parse(expression, timezone)
-        except ValueError as problem:
-            raise TopologyError(f"@app.crontab({expression!r}): {problem}") from None
+        except (AttributeError, ValueError) as problem:
+            reason = problem if isinstance(expression, str) else "expected text such as '0 * * * *'"
+            raise TopologyError(f"@app.crontab({expression!r}): {reason}") from None
         return self._timed(lambda function: Timer(function, crontab=parsed))
 
     def on_start(self, function: F) -> F:
         """Call the function once on each worker, before the first record."""
-        _expect_no_parameters(function, "on_start")
+        _expect_no_parameters(self._names.user(function, "on_start"))
         self.start_functions.append(function)
         return function
 
     def on_stop(self, function: F) -> F:
         """Call the function once on each worker, after the last commit."""
-        _expect_no_parameters(function, "on_stop")
+        _expect_no_parameters(self._names.user(function, "on_stop"))
         self.stop_functions.append(function)
         return function
 
     def on_state(self, function: F) -> F:
         """Call `function(new, old)` whenever the worker's state changes: `WorkerState`s, with Kafka's names."""
-        _expect_parameters(function, "on_state", ("new", "old"))
+        self._names.user(function, "on_state").expect_parameters(2, meaning="(new, old)")
         self.state_functions.append(function)
         return function
 
@@ -378,7 +384,7 @@ class Decorators:
         It answers "replace_worker", "stop_worker" or "stop_application" (Kafka's StreamsUncaughtExceptionHandler), or
         None to leave it to the setting `uncaught`.
         """
-        _expect_parameters(function, "on_uncaught", ("error",))
+        self._names.user(function, "on_uncaught").expect_parameters(1, meaning="(error)")
         self.uncaught_functions.append(function)
         return function
 
@@ -386,6 +392,11 @@ class Decorators:
         if batch != "pandas":
             raise TopologyError(f'{user.where}: @app.process(batch=...) knows "pandas", got {batch!r}')
         user.expect_parameters(1, meaning="(frame)")
+        if user.value_type is not UNKNOWN and type_name(user.value_type) != "DataFrame":
+            raise TopologyError(
+                f"{user.where} takes a {type_name(user.value_type)}, but with batch= it is given a pandas.DataFrame: change the "
+                "annotation, or leave batch= out"
+            )
         if user.asynchronous:
             raise TopologyError(f"{user.where}: a function of DataFrames cannot be async def; write def")
         stream = source if isinstance(source, KStream) else self.builder.stream(self._topic(source))
@@ -397,7 +408,7 @@ class Decorators:
 
     def _timed(self, make: Callable[[Callable[[], Any]], Timer]) -> Callable[[F], F]:
         def decorate(function: F) -> F:
-            _expect_no_parameters(function, "timer")
+            _expect_no_parameters(self._names.user(function, "timer"))
             self.timers.append(make(function))
             return function
 
@@ -427,6 +438,7 @@ class Decorators:
         result = user.result_type
         if isinstance(to, str):
             to = self._typed(self.topic(to) if result is UNKNOWN else self.topic(to, value=result), results)
+        to = self._topic(to)
         user.expect_result_type(getattr(to.value_serde, "type", None), f"topic {to.name}")
         results.to(to)
 
@@ -448,6 +460,8 @@ class Decorators:
         return name if self._uses[name] == 1 else f"{name}-{self._uses[name]}"
 
     def _topic(self, topic: Topic | str) -> Topic:
+        if not isinstance(topic, str | Topic):
+            raise TopologyError(f"expected a topic or its name, got {topic!r}")
         return self.topic(topic) if isinstance(topic, str) else topic
 
 
@@ -469,14 +483,8 @@ def _duration(interval: Duration, decorator: str) -> int:
     return interval_ms
 
 
-def _expect_parameters(function: Callable[..., Any], decorator: str, names: tuple[str, ...]) -> None:
-    user = UserFunction.of(function, decorator)
-    user.expect_parameters(len(names), meaning=f"({', '.join(names)})")
-
-
-def _expect_no_parameters(function: Callable[..., Any], decorator: str) -> None:
-    user = UserFunction.of(function, decorator)
+def _expect_no_parameters(user: UserFunction) -> None:
     if user.types:
         raise TopologyError(
-            f"{place(function)}: @app.{decorator} calls it without arguments, but it wants {len(user.types)}"
+            f"{user.where}: @app.{user.decorator} calls it without arguments, but it wants {len(user.types)}"
         )

@@ -133,6 +133,36 @@ class UserFunction(Struct, frozen=True):
             )
 
 
+class Names:
+    """The functions that an application decorates, by module and name.
+
+    Two of one name are a copy that was not renamed, or a notebook's cell that ran again; one of several sources is one.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str], UserFunction] = {}
+
+    def user(self, function: Callable[..., Any], decorator: str) -> UserFunction:
+        """The function as its decorator sees it. Raises: TopologyError as `UserFunction.of`, and for a name used twice."""
+        user = UserFunction.of(function, decorator)
+        target = inspect.unwrap(function)
+        if not isinstance(target, FunctionType) or "<" in target.__qualname__:  # methods, lambdas, what functions make
+            return user
+        first = self._first.setdefault((target.__module__, target.__qualname__), user)
+        if inspect.unwrap(first.function) is not target:
+            raise TopologyError(
+                f"{user.where}: @app.{decorator} is given a second function called {target.__name__}, and both would run; the "
+                f"first is {first.where}: give one of them another name (in a notebook, run the cell that makes the App again)"
+            )
+        return user
+
+
+def expect_source(source: Any, decorator: str) -> None:
+    """Raises: TopologyError when a decorator without parentheses was given the function in place of a source."""
+    if isinstance(source, FunctionType):
+        raise TopologyError(f"{place(source)}: @app.{decorator} wants to know what it reads: @app.{decorator}(topic)")
+
+
 def _disjoint(one: Any, other: Any) -> bool:
     """Whether two types are classes of which no value can be an instance of both; False when that is not known."""
     if not (isinstance(one, type) and isinstance(other, type)) or object in {one, other}:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from state.serde import Serde, deserializer
-from streams.durations import record_time_ms
+from streams.durations import moment_ms
 from streams.operators.base import OperatorContext
 from streams.operators.change import unpacked
 from streams.operators.columns import kept
@@ -115,7 +115,7 @@ def stamped_by_value(of_value: Callable[[Any], int], values: list[Any]) -> list[
         timestamps = list(map(of_value, values))
         if all(timestamp.__class__ is int for timestamp in timestamps):
             return timestamps
-        return list(map(record_time_ms, timestamps))
+        return list(map(moment_ms, timestamps))
     except Exception:
         return None
 
@@ -129,7 +129,7 @@ def extracted(
     for index in range(len(batch)):
         record = batch.record(index)
         try:
-            timestamp = record_time_ms(extractor(record, partition_time))
+            timestamp = moment_ms(extractor(record, partition_time))
         except Exception as error:
             failed.append(index)
             context.deserialization_failed(node, record, error)

@@ -15,6 +15,7 @@ from streams.errors import shown
 
 _encode = msgspec.json.Encoder().encode
 _UNTYPED = (str, int, float, bool, list, dict)
+_HEAD_BYTES = 5  # of a value whose schema is in a registry: 0, and the schema's id
 
 
 def type_name(kind: Any) -> str:
@@ -50,7 +51,7 @@ class JsonSerde:
         try:
             return self._decode(data)
         except ValueError as problem:
-            raise ValueError(f"expected {self._name} as JSON: {problem}") from None
+            raise ValueError(f"expected {self._name} as JSON: {problem}{hint(data)}") from None
 
     def serialize_many(self, column: Sequence[Any]) -> list[bytes]:
         """As `serialize`, for a column at once: the check of types is one for all. An error does not say which."""
@@ -61,6 +62,14 @@ class JsonSerde:
     def deserialize_many(self, column: Sequence[bytes]) -> list[Any]:
         """As `deserialize`, for a column at once; an error does not say which."""
         return list(map(self._decode, column))
+
+
+def hint(data: bytes) -> str:
+    """What bytes that are no JSON may be instead: Confluent's wire format begins with a 0 and the id of a schema."""
+    if len(data) <= _HEAD_BYTES or data[0]:
+        return ""
+    number = int.from_bytes(data[1:_HEAD_BYTES], "big")
+    return f" (as Avro, JsonSchema or Protobuf perhaps: it begins like a value with the schema {number} of a registry)"
 
 
 def _checkable(kind: Any) -> Any:
@@ -100,7 +109,9 @@ class DynamicSerde:
         try:
             return self._decode(data)
         except ValueError as problem:
-            raise ValueError(f"expected JSON, because no type was declared ({problem}): say key= or value=") from None
+            raise ValueError(
+                f"expected JSON, because no type was declared ({problem}): say key= or value={hint(data)}"
+            ) from None
 
     def deserialize_many(self, column: Sequence[bytes]) -> list[Any]:
         """As `deserialize`, for a column at once; an error does not say which."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from streams.errors import shown
+from streams.serdes.json import hint
 
 
 class PydanticSerde:
@@ -27,7 +28,7 @@ class PydanticSerde:
         try:
             return self._decode(data)
         except ValueError as problem:
-            raise ValueError(f"expected {self.type.__name__} as JSON: {problem}") from None
+            raise ValueError(f"expected {self.type.__name__} as JSON: {problem}{hint(data)}") from None
 
 
 class FaustRecordSerde:

@@ -132,9 +132,10 @@ def test_topics_are_made_once(connection: Connection) -> None:
         ([Ride(1, 1.0)], {}, r"expected Records or \(key, value\) pairs, got Ride.*say key="),
         ([("one", Ride(1, 1.0))], {}, "a key cannot be written to rides: expected an int"),
         ([(1, Ride(1, 1.0)), (2, "x")], {}, "a value cannot be written to rides: expected Ride, got 'x'"),
+        (5, {}, r"expected values, \(key, value\) pairs, records, a DataFrame or a file to write, got 5"),
     ],
 )
-def test_wrong_rows(connection: Connection, rows: list[object], options: dict[str, object], message: str) -> None:
+def test_wrong_rows(connection: Connection, rows: object, options: dict[str, object], message: str) -> None:
     """What a topic cannot hold is told with the value."""
     with pytest.raises((ConfigError, ProductionError), match=message):
         connection.write("rides", rows, **options)

@@ -1,10 +1,10 @@
-"""Durations as people write them."""
+"""Durations and times as people write them."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from streams.durations import milliseconds
+from streams.durations import milliseconds, moment_ms
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,28 @@ def test_other_types_are_refused(duration):
     """A float or None is more likely a mistake than a duration."""
     with pytest.raises(TypeError, match="the gap: expected a duration"):
         milliseconds(duration, "the gap")
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (7, 7),
+        (7.0, 7),
+        ("-7", -7),
+        (datetime(1970, 1, 1, 0, 0, 7), 7_000),
+        (datetime(1970, 1, 1, 0, 0, 7, 999, tzinfo=UTC), 7_000),
+        (datetime(1970, 1, 1, 1, tzinfo=timezone(timedelta(hours=1))), 0),
+        ("1970-01-01T00:00:07Z", 7_000),
+        ("1970-01-02", 86_400_000),
+    ],
+)
+def test_times_in_milliseconds(moment, expected):
+    """A number of ms, a datetime and ISO 8601 text mean the same thing; without a zone it is UTC."""
+    assert moment_ms(moment) == expected
+
+
+@pytest.mark.parametrize("moment", ["soon", "", None, 1.5, float("nan"), [1]])
+def test_what_is_no_time_names_where_it_came_from(moment):
+    """The error says what was expected."""
+    with pytest.raises(ValueError, match=r"column at: expected a time"):
+        moment_ms(moment, "column at")

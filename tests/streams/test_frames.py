@@ -97,6 +97,11 @@ def test_nothing_is_a_frame_too() -> None:
         (pd.DataFrame({"zone": [1], "fare": ["cheap"]}), {}, "row 0 of the DataFrame is no Ride: Expected `float`"),
         (pd.DataFrame({"zone": [1], "fare": [1.0]}), {"key": "zoen"}, "no column 'zoen': it has zone, fare"),
         (pd.DataFrame({"zone": [1], "fare": [1.0]}), {"key": len}, "key= names a column of the DataFrame"),
+        (
+            pd.DataFrame({"zone": [1], "fare": [1.0], "when": ["soon"]}),
+            {"timestamp": "when"},
+            "row 0 of the DataFrame: column when: expected a time such as .* got 'soon'",
+        ),
     ],
 )
 def test_wrong_frames(connection: Connection, frame: pd.DataFrame, options: dict[str, object], message: str) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from aiokafka import errors as kafka_errors
 from aiokafka.client import CoordinationType
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.protocol.admin import DeleteGroupsRequest, DescribeGroupsRequest, ListGroupsRequest
 
 from streams.clients.kafka.admin import RETRY_S, KafkaAdmin
 from streams.errors import ClientError
+from streams.record import TopicPartition
 
 LOADING = (
     kafka_errors.CoordinatorLoadInProgressError,
@@ -21,11 +24,12 @@ LOADING = (
 
 
 class GroupInfo(NamedTuple):
-    """A group as its coordinator tells of it; `members` are client ids with their hosts."""
+    """A group as its coordinator tells of it; `members` are client ids with their hosts, `assigned` what these read."""
 
     name: str
     state: str
     members: tuple[str, ...]
+    assigned: frozenset[TopicPartition] = frozenset()
 
 
 class KafkaGroups:
@@ -58,8 +62,10 @@ class KafkaGroups:
 
     async def _describe(self, name: str) -> GroupInfo:
         answer = await self._ask_coordinator(name, DescribeGroupsRequest([name]), lambda body: body.groups[0][0])
-        _code, _name, state, _type, _protocol, members, *_ = answer.groups[0]
-        return GroupInfo(name, state, tuple(f"{client} {host}".strip() for client, host in map(_client_of, members)))
+        _code, _name, state, kind, _protocol, members, *_ = answer.groups[0]
+        assigned = (each for member in members if kind == "consumer" for each in _assigned(member))
+        clients = tuple(f"{client} {host}".strip() for client, host in map(_client_of, members))
+        return GroupInfo(name, state, clients, frozenset(assigned))
 
     async def _delete(self, name: str) -> None:
         answer = await self._ask_coordinator(name, DeleteGroupsRequest([name]), lambda body: body.results[0][1])
@@ -86,6 +92,14 @@ class KafkaGroups:
 def _client_of(member: Any) -> tuple[str, str]:
     """Client id and host of a member: (member id, client id, host, metadata, assignment)."""
     return member[1], member[2]
+
+
+def _assigned(member: Any) -> Iterator[TopicPartition]:
+    """What a member reads, by the consumer protocol's assignment; nothing while the group rebalances."""
+    assignment = member[4]
+    if assignment:
+        for topic, partitions in ConsumerProtocolMemberAssignment.decode(assignment).assignment:
+            yield from (TopicPartition(topic, partition) for partition in partitions)
 
 
 def _check(code: int, what: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -190,7 +191,7 @@ def test_topics_and_describe(command: Command) -> None:
 
 @pytest.mark.broker
 def test_groups_and_their_lag(command: Command, program: str, tmp_path: Path, streams_broker: RunningBroker) -> None:
-    """A group's lag is what came after its last commit, in the list and by partition."""
+    """A group's lag is what came after its last commit, or all that is there before the first one."""
     app = totals_of(program, tmp_path, streams_broker)
     app.write(f"{program}-rides", [("a", {"zone": 7, "fare": 2.5})], timestamp=0)
     run_through(app)
@@ -199,6 +200,22 @@ def test_groups_and_their_lag(command: Command, program: str, tmp_path: Path, st
     assert (listed[program]["state"], listed[program]["members"], listed[program]["lag"]) == ("Empty", 0, 3)
     by_topic = [row for row in rows(command("groups", program, "--json")) if row["topic"] == f"{program}-rides"]
     assert [(row["lag"], row["end"] - row["committed"]) for row in by_topic if row["lag"]] == [(3, 3)]
+    waiting = App(f"{program}-waiting", broker=streams_broker.url, state_dir=str(tmp_path / "waiting"))
+    new = waiting.topic(f"{program}-new", key=str, value=int)
+    waiting.write(new, [("a", 1)] * 2)
+    begun, answered = threading.Event(), threading.Event()
+
+    @waiting.process(new, threads=1)
+    def wait(_value: int) -> None:
+        begun.set()
+        answered.wait(30)
+
+    with waiting.running():
+        assert begun.wait(30)
+        (row,) = rows(command("groups", f"{program}-waiting", "--json"))
+        assert (row["topic"], row["committed"], row["lag"]) == (f"{program}-new", None, 2)
+        assert command("groups", f"{program}-waiting").stdout.split()[-4:] == ["0", "-", "2", "2"]
+        answered.set()
     assert command("groups", "nobody").stdout == "the group nobody has committed nothing\n"
 
 

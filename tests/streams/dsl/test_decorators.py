@@ -368,6 +368,14 @@ def twice(app: App) -> None:
         app.aggregate(RIDES, name="n", initial=int)(function)
 
 
+def two_of_one_name(app: App) -> None:
+    """As a module does in which a function was copied: both stand at its top level."""
+    for _ in range(2):
+        names: dict[str, Any] = {"__name__": "rides"}
+        exec(compile("def score(ride): ...", "rides.py", "exec"), names)
+        app.process(RIDES)(names["score"])
+
+
 RIDES = App("other").topic("rides", key=str, value=Ride)
 HERE = r"\(.*test_decorators\.py:\d+\)"
 
@@ -456,6 +464,20 @@ HERE = r"\(.*test_decorators\.py:\d+\)"
             "the table 't': expected a step of at least 1 ms and at",
         ),
         (lambda app: app.timer("1 s")(gives_nothing), rf"gives_nothing {HERE}: @app.timer calls it without arguments"),
+        (two_of_one_name, r"score \(rides.py:1\): @app.process is given a second function .* the first is score \(rid"),
+        (lambda app: app.process(gives_nothing), rf"gives_nothing {HERE}: @app.process wants to know what it reads"),
+        (lambda app: app.agent(waits), rf"waits {HERE}: @app.agent wants to know what it reads: @app.agent\(topic\)"),
+        (lambda app: app.aggregate(sums), rf"sums {HERE}: @app.aggregate wants to know what it reads"),
+        (lambda app: app.crontab(gives_nothing), "@app.crontab.*: expected text such as"),
+        (lambda app: app.process(RIDES, to=5)(gives_receipt), rf"gives_receipt {HERE}: .*expected a topic or its name"),
+        (
+            lambda app: app.agent(RIDES, sink=[5])(waits),
+            rf"waits {HERE}: sink= takes topics, their names, and functions",
+        ),
+        (
+            lambda app: app.process(RIDES, batch="pandas")(gives_nothing),
+            rf"gives_nothing {HERE} takes a Ride, but with batch= it is given a pandas.DataFrame",
+        ),
     ],
 )
 def test_errors_come_at_decoration_time(app: App, decorate: Any, message: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +22,7 @@ from streams.runtime.restorer import SilentListener
 from streams.runtime.worker import Worker
 
 SLOW, QUICK = TopicPartition("slow", 0), TopicPartition("quick", 0)
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 class Gate:
@@ -55,7 +57,7 @@ def running(app: App, broker: MemoryBroker) -> Iterator[Worker]:
     finally:
         worker.stop()
         thread.join(PATIENCE_S)
-        assert not thread.is_alive()
+        assert not thread.is_alive(), "".join(traceback.format_stack(sys._current_frames()[thread.ident or 0]))
 
 
 def worker_run(worker: Worker) -> None:

@@ -60,7 +60,7 @@ class Apicurio:
 
     def start(self) -> None:
         """Start, and wait until it answers."""
-        (jar,) = home().glob("*-runner.jar")
+        (jar,) = home().glob("*run*.jar")
         settings = {
             "quarkus.http.port": self.port,
             "quarkus.http.host": "127.0.0.1",

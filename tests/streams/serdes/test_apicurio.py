@@ -1,6 +1,7 @@
 """A schema registry of others, whose storage is our broker: our serdes, Confluent's serializer, refusals, a restart.
 
-Not Protobuf: its schemas go out as Confluent's client sends them, in base64, which this registry takes for their source.
+Protobuf schemas go out as Confluent's client sends them, in base64. This version takes the first one of a subject; where it
+has a rule it takes base64 for their source, and fails (its issue 6831).
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from streams import App, Avro, JsonSchema
+from streams import App, Avro, JsonSchema, Protobuf
 from streams.errors import SchemaError
 from streams.serdes.schema_registry import registry_at
 from tests.broker.process import BrokerProcess
 from tests.streams.serdes.apicurio import Apicurio, ApicurioMissingError, home
-from tests.streams.serdes.test_registered import Larger, Other, Small, given
+from tests.streams.serdes.test_registered import DOUBLE, INT64, Larger, Other, Small, given, message
 
 pytestmark = [
     pytest.mark.tools,
@@ -69,6 +70,18 @@ def test_json_schemas(apicurio: Apicurio) -> None:
     assert old.deserialize(old.serialize(Small(1.5))) == Small(1.5)
     with pytest.raises(SchemaError, match="the schema of json-value cannot evolve from its latest version"):
         given(JsonSchema(Larger), registry_at(apicurio.url), "json-value").prepare()
+
+
+def test_protobuf_without_a_rule(apicurio: Apicurio) -> None:
+    """Where the registry does not judge, messages come back, also to readers that know one more field, or one fewer."""
+    small, larger = message(("fare", 1, DOUBLE)), message(("fare", 1, DOUBLE), ("zone", 2, INT64))
+    apicurio.ask("PUT", "/config", {"compatibility": "NONE"})
+    try:
+        old, new = (given(Protobuf(kind), registry_at(apicurio.url), "proto-value") for kind in (small, larger))
+        assert new.deserialize(old.serialize(small(fare=2.5))) == larger(fare=2.5)
+        assert old.deserialize(new.serialize(larger(fare=3.5, zone=9))).fare == 3.5
+    finally:
+        apicurio.ask("PUT", "/config", {"compatibility": "BACKWARD"})
 
 
 def test_confluents_own_serializers(apicurio: Apicurio) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from streams.dsl.builder import StreamsBuilder
 from streams.dsl.kstream import KStream
+from streams.dsl.stores import key_value_store
 from streams.errors import DeserializationError
 from streams.processor import Processor
 from streams.record import Batch
@@ -169,3 +170,30 @@ def test_a_users_topic_is_read_though_it_is_only_counted() -> None:
     cutter = Cutter(topology_of(straight))
     with pytest.raises(DeserializationError):
         cutter.feed([("in", b"key", b"\xff", 1)])
+
+
+class Ahead(Whole):
+    """May run records before their turn."""
+
+    def begin(self, batch: Any, beside: Any) -> Any: ...
+
+
+def agents(builder: StreamsBuilder, *second: str) -> None:
+    """An agent with a store right behind its source, and another that is there too, or elsewhere."""
+    builder.add_state_store(key_value_store("own", str, str))
+    left(builder).process_values(Ahead, stores=["own"], name="first")
+    if second:
+        other = builder.stream("other", key=str, value=str)
+        stream = other.map_values(str.upper, value=str) if "behind a verb" in second else other
+        stream.process_values(Whole if "in its place" in second else Ahead, stores=["own"], name="second")
+
+
+@pytest.mark.parametrize(
+    ("second", "ahead"),
+    [((), True), (("ahead",), True), (("in its place",), True), (("behind a verb",), False)],
+)
+def test_agents_run_ahead_where_nobody_else_may_write_to_their_stores(second: tuple[str, ...], ahead: bool) -> None:
+    """Who is right behind a source runs with the task; who is behind a verb may be run by a flush."""
+    sources = Cutter(topology_of(lambda builder: agents(builder, *second))).task._program.sources
+    (source,) = [source for source in sources if source.topics == ("in",)]
+    assert (len(source.ahead), source.ahead_stores) == ((1, ("own",)) if ahead else (0, ()))
