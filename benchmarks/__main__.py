@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from benchmarks import machine, report
 from benchmarks.measure import Result, run
@@ -69,7 +70,7 @@ def _runs(console: Console, options: argparse.Namespace) -> tuple[list[Result], 
                     )
             except BenchmarkError as error:
                 failed = True
-                console.print(f"[red]{name} failed:[/] {error}", markup=True)
+                console.print(f"[red]{name} failed:[/] {escape(str(error))}", markup=True)
     return results, failed
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from benchmarks import machine
 from benchmarks.peers.campaign import Key, Ledger, Plan, carry_out
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         failed = carry_out(plan, Ledger(path, about), server, lambda key, outcome: _tell(console, key, outcome))
     except (BenchmarkError, UnavailableError) as error:
-        console.print(f"[red]stopped:[/] {error}")
+        console.print(f"[red]stopped:[/] {escape(str(error))}")
         return 1
     console.print(f"Kept in {path}; the page is made by: python -m benchmarks.performance_page")
     return 1 if failed else 0
@@ -88,7 +89,7 @@ def _prepared(
             with console.status(f"setting up {name}"):
                 versions[name] = peer.prepare() if peer.prepare else "this commit"
         except UnavailableError as error:
-            console.print(f"[yellow]{name} is left out:[/] {error}")
+            console.print(f"[yellow]{name} is left out:[/] {escape(str(error))}")
             continue
         chosen[name] = peer
     return chosen, versions
@@ -97,7 +98,7 @@ def _prepared(
 def _tell(console: Console, key: Key, outcome: dict[str, Any]) -> None:
     where = f"{key.workload:12} {key.guarantee:15} {key.system:14}"
     if "error" in outcome:
-        console.print(f"{where} [red]failed:[/] {outcome['error']}", markup=True)
+        console.print(f"{where} [red]failed:[/] {escape(outcome['error'])}", markup=True)
         return
     result = outcome["result"]
     console.print(
