@@ -46,9 +46,9 @@ def test_exactly_once_while_agents_wait(tmp_path: Path) -> None:
                     sent[key].append(value)
                 app.write(INPUT, rows)
                 program = Path(__file__).with_name("waiting_app.py")
-                log = (tmp_path / "log").open("ab")
-                arguments = [f"kafka://{broker.address}", str(tmp_path / "state")]
-                worker = subprocess.Popen([sys.executable, str(program), *arguments], stdout=log, stderr=log)
+                command = [sys.executable, str(program), f"kafka://{broker.address}", str(tmp_path / "state")]
+                with (tmp_path / "log").open("ab") as log:
+                    worker = subprocess.Popen(command, stdout=log, stderr=log)
                 if kill < KILLS:
                     time.sleep(choose.uniform(1.2, 3.5))
                     worker.kill()
