@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from enum import IntEnum
 from typing import Any, NamedTuple
 
 from aiokafka import errors as kafka_errors
-from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
+from aiokafka.client import AIOKafkaClient, CoordinationType
 
 from streams.clients.kafka.codes import Code, name_of
-from streams.clients.kafka.network import described
+from streams.clients.kafka.network import Line, described
 from streams.errors import BrokerUnreachable
 
 RETRY_S = 0.1
@@ -25,13 +24,6 @@ PASSING = frozenset({Code.COORDINATOR_LOAD_IN_PROGRESS, Code.REQUEST_TIMED_OUT, 
 
 CodeOf = Callable[[Any], int]
 """Which error code of a response to act upon."""
-
-
-class Line(IntEnum):
-    """Connections to a coordinator: brokers answer one request per connection at a time, and a join may take long."""
-
-    REQUESTS = int(ConnectionGroup.COORDINATION)
-    JOINING = 7
 
 
 class Answer(NamedTuple):

@@ -1,5 +1,7 @@
 """Keeps one fetch in flight per broker, whatever the processing thread does meanwhile.
 
+A second one goes beside it for partitions that came while the first waits for records, so that none has to wait for
+another's.
 Lives on the network thread. What arrives goes to `deliver` at once, so that the next fetch can leave; when more waits
 than `buffer_bytes`, fetching pauses until some was taken. Rules: a partition is in at most one fetch; every `seek`
 begins a new epoch of the partition, and what an older epoch fetched is thrown away.
@@ -18,16 +20,17 @@ from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.fetch import FetchRequest
 
-from streams.clients.kafka.network import Outage, described
+from streams.clients.kafka.network import Line, Outage, described
 from streams.clients.kafka.record_batches import FetchedBatch, split
 from streams.errors import ClientError, OffsetOutOfRange, StreamsError
 from streams.record import TopicPartition
 
 log = logging.getLogger(__name__)
 
-LONG_POLL_MS = 500
 SHORT_POLL_MS = 25
 """How long a fetch may wait at the broker while a partition it leaves out may come back any moment."""
+WAITING_S = 0.02
+"""A fetch that is under way for longer has found nothing, and waits."""
 RETRY_S = 0.1
 STALE_METADATA = (
     kafka_errors.NotLeaderForPartitionError,
@@ -36,13 +39,18 @@ STALE_METADATA = (
 )
 
 
+_Way = tuple[int, Line]
+"""A broker, and the connection to it."""
+
+
 class FetchSettings(NamedTuple):
-    """Sizes in bytes."""
+    """Sizes in bytes; `wait_ms` is how long a fetch may wait at the broker when there is nothing to fetch."""
 
     max_bytes: int
     max_partition_bytes: int
     buffer_bytes: int
     read_committed: bool
+    wait_ms: int = 500
 
 
 class PartitionState:
@@ -92,7 +100,8 @@ class Fetcher:
         self._waiting_bytes = 0
         self._outage = Outage("fetching")
         self._fetches: set[asyncio.Task[None]] = set()
-        self._busy_nodes: set[int] = set()
+        self._busy: dict[_Way, float] = {}
+        """Since when fetches are under way."""
         self._main = asyncio.get_running_loop().create_task(self._run())
 
     def start(self, partition: TopicPartition, offset: int, epoch: int) -> None:
@@ -145,25 +154,26 @@ class Fetcher:
                 continue
 
     def _launch(self) -> float | None:
-        """Send a fetch to every broker that has none; the answer is when to look again, None: when told."""
+        """Send what fetches can be sent; the answer is when to look again, None: when told."""
         if self._waiting_bytes >= self._settings.buffer_bytes:
             return None
         now = asyncio.get_running_loop().time()
-        by_node, left_out, retry_s = self._by_node(now)
-        for node, partitions in by_node.items():
-            wait_ms = SHORT_POLL_MS if node in left_out else LONG_POLL_MS
-            self._busy_nodes.add(node)
+        by_way, left_out, retry_s = self._by_way(now)
+        for way, partitions in by_way.items():
+            node, line = way
+            wait_ms = SHORT_POLL_MS if node in left_out or line is Line.FETCHING_BESIDE else self._settings.wait_ms
+            self._busy[way] = now
             asked = {partition: self._states[partition] for partition in partitions}
             for state in asked.values():
                 state.in_flight = True
-            task = asyncio.get_running_loop().create_task(self._fetch(node, asked, wait_ms))
+            task = asyncio.get_running_loop().create_task(self._fetch(way, asked, wait_ms))
             self._fetches.add(task)
             task.add_done_callback(self._fetches.discard)
         return retry_s
 
-    def _by_node(self, now: float) -> tuple[dict[int, list[TopicPartition]], set[int], float | None]:
-        """Partitions to fetch now by leader, leaders with partitions left out, and the wait until one may be retried."""
-        by_node: dict[int, list[TopicPartition]] = defaultdict(list)
+    def _by_way(self, now: float) -> tuple[dict[_Way, list[TopicPartition]], set[int], float | None]:
+        """Partitions to fetch now by way, leaders with partitions left out, and the wait until one may be retried."""
+        by_way: dict[_Way, list[TopicPartition]] = defaultdict(list)
         left_out: set[int] = set()
         retry_s: float | None = None
         for partition, state in self._states.items():
@@ -178,13 +188,24 @@ class Fetcher:
                 continue
             elif state.paused:
                 left_out.add(node)
-            elif node not in self._busy_nodes and not state.in_flight:
-                by_node[node].append(partition)
-        return by_node, left_out, retry_s
+            elif not state.in_flight and (line := self._free_line(node, now)) is not None:
+                by_way[node, line].append(partition)
+            elif not state.in_flight:
+                retry_s = min(retry_s or RETRY_S, WAITING_S)
+        return by_way, left_out, retry_s
 
-    async def _fetch(self, node: int, asked: dict[TopicPartition, PartitionState], wait_ms: int) -> None:
+    def _free_line(self, node: int, now: float) -> Line | None:
+        """The connection for a fetch from a broker, None while there is none."""
+        since = self._busy.get((node, Line.FETCHING))
+        if since is None:
+            return Line.FETCHING
+        waits = now - since >= WAITING_S and (node, Line.FETCHING_BESIDE) not in self._busy
+        return Line.FETCHING_BESIDE if waits else None
+
+    async def _fetch(self, way: _Way, asked: dict[TopicPartition, PartitionState], wait_ms: int) -> None:
+        node, line = way
         try:
-            response = await self._client.send(node, self._request(asked, wait_ms))
+            response = await self._client.send(node, self._request(asked, wait_ms), group=line)
             for topic, answers in response.topics:
                 for answer in answers:
                     partition = TopicPartition(topic, answer[0])
@@ -200,7 +221,7 @@ class Fetcher:
         finally:
             for state in asked.values():
                 state.in_flight = False
-            self._busy_nodes.discard(node)
+            del self._busy[way]
             self._changed.set()
 
     def _request(self, asked: dict[TopicPartition, PartitionState], wait_ms: int) -> FetchRequest:

@@ -23,13 +23,13 @@ from streams.clients.base import Assignment, Assignor, GroupMetadata, OffsetAndM
 from streams.clients.handover import withhold
 from streams.clients.kafka import group_requests as requests
 from streams.clients.kafka.codes import Code, name_of
-from streams.clients.kafka.coordinator import MOVED, PASSING, RETRY_S, Coordinator, Line
+from streams.clients.kafka.coordinator import MOVED, PASSING, RETRY_S, Coordinator
 from streams.clients.kafka.group_errors import refusal
 from streams.clients.kafka.group_offsets import commit_offsets, committed_offsets, decided_offsets
 from streams.clients.kafka.group_requests import Claim
 from streams.clients.kafka.group_states import TRANSITIONS, GroupSettings, MemberState, Ownership, Rebalance
 from streams.clients.kafka.heartbeats import Heartbeats
-from streams.clients.kafka.network import Outage, described, translated
+from streams.clients.kafka.network import Line, Outage, described, translated
 from streams.errors import ClientError, RebalanceInProgress, StreamsError, TaskMigrated
 from streams.record import TopicPartition
 

@@ -13,9 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
+from enum import IntEnum
 from typing import Any, TypeVar
 
-from aiokafka.client import AIOKafkaClient
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.errors import (
     CommitFailedError,
     IllegalGenerationError,
@@ -37,6 +38,18 @@ FENCED = (CommitFailedError, IllegalGenerationError, InvalidProducerEpoch, Produ
 RETRY_EVERY_S = 0.1
 OUTAGE_EVERY_S = 10.0
 WAITING_EVERY_S = 2.0
+
+
+class Line(IntEnum):
+    """Connections of a client to one broker, which answers one request per connection at a time, in order.
+
+    So what may wait there (a fetch for records, a join for the other members) has lines of its own.
+    """
+
+    FETCHING = int(ConnectionGroup.DEFAULT)
+    REQUESTS = int(ConnectionGroup.COORDINATION)
+    JOINING = 7
+    FETCHING_BESIDE = 8
 
 
 class NetworkThread:

@@ -10,6 +10,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.offset import OffsetRequest
 
+from streams.clients.kafka.network import Line
 from streams.errors import BrokerUnreachable
 from streams.record import TopicPartition
 
@@ -80,7 +81,8 @@ async def _ask(
     for partition in partitions:
         by_topic[partition.topic].append((partition.partition, timestamp))
     try:
-        response = await client.send(node, OffsetRequest(-1, int(read_committed), list(by_topic.items())))
+        request = OffsetRequest(-1, int(read_committed), list(by_topic.items()))
+        response = await client.send(node, request, group=Line.REQUESTS)  # not behind a fetch that waits for records
     except kafka_errors.KafkaError as error:
         return str(error) or type(error).__name__
     problem = None

@@ -1,7 +1,7 @@
 """The producer: columns become record batches on the processing thread, the sender delivers them from the network's.
 
-Rules: one lock per `send`, none per record; a batch is closed when it is full, when it has waited `linger_s`, and by
-`flush`; closed batches go to the sender in order; while `buffer_bytes` are unacknowledged, `send` blocks. What went
+Rules: one lock per `send`, none per record; a batch is closed when it is full, by `flush`, and when it has waited
+`linger_s` and those before it are acknowledged, for until then it may as well grow; closed batches go to the sender in order; while `buffer_bytes` are unacknowledged, `send` blocks. What went
 wrong in the background is raised by the next `send` or `flush`, and after that by all of them, until the transaction
 in which it went wrong is aborted.
 """
@@ -78,6 +78,8 @@ class KafkaProducer:
         self._unacknowledged_bytes = 0
         self._error: StreamsError | None = None
         self._lingering = False
+        self._overdue: set[TopicPartition] = set()
+        """Open batches that have waited for long enough, and now wait for those before them. On the network thread."""
         self._ended = False
         self.in_transaction = False
         """Whether a transaction has begun and not ended."""
@@ -97,7 +99,12 @@ class KafkaProducer:
             transactions = Transactions(self._client, settings.transactional_id, timeout_ms, within_s=within_s)
             await transactions.take_over()
         sender = Sender(
-            self._client, settings.sending, transactions, acknowledged=self._acknowledged, failed=self._failed
+            self._client,
+            settings.sending,
+            transactions,
+            acknowledged=self._acknowledged,
+            failed=self._failed,
+            ready=self._sender_ready,
         )
         return sender, transactions
 
@@ -348,8 +355,21 @@ class KafkaProducer:
     def _linger_over(self) -> None:
         with self._changed:
             self._lingering = False
-            for target in list(self._open):
-                self._close_batch(target)
+            self._overdue.update(self._open)
+        self._close_overdue()
+
+    def _sender_ready(self) -> None:
+        if self._overdue:
+            self._close_overdue()
+
+    def _close_overdue(self) -> None:
+        """Close what has waited for long enough, but for partitions of which the sender holds batches."""
+        ready = [target for target in self._overdue if not self._sender.holds(target)]
+        self._overdue.difference_update(ready)
+        with self._changed:
+            for target in ready:
+                if target in self._open:
+                    self._close_batch(target)
         self._give_to_sender()
 
     def _acknowledged(self, batch: Batch, base_offset: int) -> None:

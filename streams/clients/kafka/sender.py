@@ -1,7 +1,8 @@
 """Sends record batches, idempotently: one request in flight per broker, one batch per partition in it.
 
-Lives on the network thread. While a request is under way the processing thread fills the next batches, so that batch
-size follows the broker's pace by itself. Rules: a partition's batches leave in order, and the next only when the one
+Lives on the network thread. While a request is under way the processing thread fills the next batches (the producer
+closes none of a partition that `holds` some, until it is told `ready`), so that batch size follows the broker's pace by
+itself. Rules: a partition's batches leave in order, and the next only when the one
 before is acknowledged, so sequence numbers never have gaps; what fails in passing is sent again, the very same bytes,
 until `delivery_timeout_s` has gone by; what fails for good ends the producer, or, in a transaction, sending until
 `drop`. A partition is written to only when the transaction covers it; all that wait for that are added at once.
@@ -80,12 +81,14 @@ class Sender:
         *,
         acknowledged: Callable[[Batch, int], None],
         failed: Callable[[StreamsError], None],
+        ready: Callable[[], None],
     ) -> None:
         self._client = client
         self._settings = settings
         self._transactions = transactions
         self._tell_acknowledged = acknowledged
         self._tell_failed = failed
+        self._tell_ready = ready
         self._producer_id, self._epoch = NOBODY, NOBODY
         self._unresolved = 0
         """Batches with a sequence number of which nobody knows yet whether they were written."""
@@ -107,6 +110,10 @@ class Sender:
             batch.deadline = self._loop.time() + self._settings.delivery_timeout_s
             self._queues.setdefault(batch.partition, deque()).append(batch)
         self._changed.set()
+
+    def holds(self, partition: TopicPartition) -> bool:
+        """Whether batches of a partition wait, or are under way: whatever comes now leaves after them."""
+        return partition in self._in_flight or partition in self._queues
 
     async def drop(self) -> bool:
         """Forget what is queued, when requests under way are over; whether broker and sender may disagree afterwards.
@@ -260,6 +267,7 @@ class Sender:
         finally:
             self._busy_nodes.discard(node)
             self._in_flight.difference_update(batch.partition for batch in batches)
+            self._tell_ready()
             self._changed.set()
 
     async def _exchange(self, node: int, batches: list[Batch]) -> tuple[list[Batch], str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
@@ -43,10 +45,18 @@ class MortalBroker:
         self._process.kill()
         self._process.communicate()
 
-    def clients(self) -> KafkaClients:
+    def stop(self) -> None:
+        """SIGSTOP: connected, and silent."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def clients(self, **settings: object) -> KafkaClients:
         """Clients of its address."""
-        settings = {"broker": f"kafka://{self._listen}", "heartbeat_interval_ms": 100}
-        return KafkaClients(StreamsConfig.of("test", settings))
+        merged = {"broker": f"kafka://{self._listen}", "heartbeat_interval_ms": 100, **settings}
+        return KafkaClients(StreamsConfig.of("test", merged))
 
 
 @pytest.fixture
@@ -62,6 +72,41 @@ def clients(broker: MortalBroker) -> Iterator[KafkaClients]:
     made.admin().create([NewTopic("t", 1)])
     yield made
     made.close()
+
+
+def test_what_comes_while_others_are_under_way_leaves_together(
+    broker: MortalBroker, clients: KafkaClients, tmp_path: Path
+) -> None:
+    """A slow broker makes batches grow, without a linger too: ten sends are no ten batches, and stay in order.
+
+    They were, each waiting for the one before it, and a producer of small sends fell behind for ever.
+    """
+    producer = broker.clients(linger_ms=0).producer()
+    producer.send("t", 0, [None], [b"first"], [0])
+    producer.flush()
+    broker.stop()
+    for number in range(10):
+        producer.send("t", 0, [None], [b"%d" % number], [0])
+        time.sleep(0.02)  # a linger of nothing is over long before
+    broker.go_on()
+    producer.flush()
+    consumer = clients.consumer(group=None)
+    consumer.assign([PART])
+    values: list[bytes | None] = []
+    while len(values) < 11:
+        values += [value for batch in consumer.poll(0.2) for value in batch.columns().values]
+    assert values == [b"first", *(b"%d" % number for number in range(10))]
+    assert batches_in(tmp_path / "t-0" / "00000000000000000000.log") <= 3  # the first, the one under way, the rest
+    producer.close()
+
+
+def batches_in(segment: Path) -> int:
+    """Record batches in a segment: 8 bytes of offset, 4 of length, and as many as that."""
+    data, at, found = segment.read_bytes(), 0, 0
+    while at < len(data):
+        at += 12 + int.from_bytes(data[at + 8 : at + 12], "big")
+        found += 1
+    return found
 
 
 def test_a_broker_that_is_away_says_nothing_about_topics(broker: MortalBroker, clients: KafkaClients) -> None:

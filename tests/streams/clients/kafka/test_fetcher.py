@@ -10,6 +10,7 @@ from aiokafka.client import AIOKafkaClient
 
 from streams.clients.kafka import KafkaClients
 from streams.clients.kafka.fetcher import Delivery, Fetcher, FetchSettings
+from streams.clients.kafka.offsets import LATEST, list_offsets
 from streams.record import TopicPartition
 
 pytestmark = pytest.mark.broker
@@ -50,3 +51,38 @@ def test_a_partition_stopped_at_any_moment_does_not_stop_the_others(
     producer.flush()
     address = broker_url.removeprefix("kafka://")
     assert TopicPartition(topic, 0) not in asyncio.run(delivered_after_a_stop(address, topic, turns))
+
+
+async def seen_beside_a_fetch_that_waits(address: str, topic: str) -> tuple[dict[TopicPartition, int], object]:
+    """Partition 0 has nothing for a minute; then the end of partition 1 is asked for, and the partition read."""
+    client = AIOKafkaClient(bootstrap_servers=address)
+    await client.bootstrap()
+    await client.set_topics([topic])
+    deliveries: asyncio.Queue[object] = asyncio.Queue()
+    patient = SETTINGS._replace(wait_ms=60_000)
+    fetcher = Fetcher(client, patient, deliver=deliveries.put_nowait, fail=deliveries.put_nowait)
+    fetcher.start(TopicPartition(topic, 0), 0, 1)
+    await asyncio.sleep(0.3)  # the fetch is at the broker
+    other = TopicPartition(topic, 1)
+    ends = await list_offsets(client, [other], LATEST, read_committed=False, timeout_s=30)
+    fetcher.start(other, 0, 1)
+    delivery = await asyncio.wait_for(deliveries.get(), 30)
+    await fetcher.close()
+    await client.close()
+    return ends, delivery
+
+
+def test_nothing_waits_for_a_fetch_that_waits(make: Callable[..., KafkaClients], broker_url: str, topic: str) -> None:
+    """Neither questions nor partitions that came later stand in line behind a fetch that has nothing to bring.
+
+    They did: every task that a worker opened while another was restored took half a second, and those that ran stood.
+    """
+    producer = make().producer()
+    producer.send(topic, 1, [None], [b"there"], [0])
+    producer.flush()
+    address, other = broker_url.removeprefix("kafka://"), TopicPartition(topic, 1)
+    ends, delivery = asyncio.run(seen_beside_a_fetch_that_waits(address, topic))
+    assert ends == {other: 1}
+    assert isinstance(delivery, Delivery)
+    assert delivery.partition == other
+    assert delivery.end_offset == 1
