@@ -118,7 +118,7 @@ def test_client_compatibility(run: Run, shared_broker: BrokerProcess) -> None:
     told = {
         "--offsets-for-times-supported": "true",
         "--cluster-id-supported": "true",
-        "--expect-record-too-large-exception": "true",
+        "--expect-record-too-large-exception": "false",
         "--num-cluster-nodes": "1",
         "--create-topics-supported": "true",
         "--describe-acls-supported": "true",
