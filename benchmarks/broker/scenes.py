@@ -70,7 +70,7 @@ def single(side: str, mode: str, folder: Path, size: Size) -> Measured:
 
 def latency(side: str, mode: str, folder: Path, size: Size) -> Measured:
     """End to end, undisturbed and beside compaction; the broker has been warmed by both ways of producing."""
-    with serving(side, mode, folder, {}) as served:
+    with serving(side, mode, folder, {"log.cleaner.backoff.ms": "100"}) as served:
         loads.make_topic(served, "warm", loads.PRODUCERS)
         loads.single_records(served, "warm", size.single_records // 2)
         measured: Measured = {}

@@ -40,7 +40,7 @@ class Served:
 @contextmanager
 def serving(side: str, mode: str, folder: Path, settings: Mapping[str, str]) -> Iterator[Served]:
     """A broker on the data in `folder`, for the time of the block. Raises: BenchmarkError, KafkaMissingError."""
-    values = {"log.cleaner.backoff.ms": "100", **MODES[side, mode], **settings}
+    values = {**MODES[side, mode], **settings}
     folder.mkdir(parents=True, exist_ok=True)
     os.sync()  # what runs before this one left to be written
     if side == OURS:

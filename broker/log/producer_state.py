@@ -127,8 +127,11 @@ class ProducerState:
 
         Until one is stored no higher sequence than the lowest attempted is. `joins`: the partition joins the transaction by
         being written to, and each transaction has an epoch of its own, so that its first sequence here is 0.
+        Raises: BrokerError with INVALID_PRODUCER_EPOCH for an epoch that is past, before the coordinator is asked.
         """
         producer = self.producers.get(header.producer_id)
+        if producer is not None:
+            self._check_epoch(producer, header)
         if producer is not None and producer.transaction_start != NO_OFFSET and producer.epoch == header.producer_epoch:
             return
         known = self._attempts.get(header.producer_id)

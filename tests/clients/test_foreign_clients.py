@@ -167,7 +167,7 @@ def fill(address: str, topic: str, first: int) -> set[str]:
 def test_two_members_and_a_kill(served: Served, client: Expected) -> None:
     """Two members share a topic; one is killed with SIGKILL, and the other reads on where it stood."""
     command = command_of(client)
-    topic = f"shared-{client.name.replace(' ', '-')}"
+    topic = f"shared-{client.name.replace(' ', '-').removeprefix('@')}"
     admin = AdminClient({"bootstrap.servers": served.address})  # kept: its answers go with it
     admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(10)
     members = [

@@ -128,7 +128,7 @@ def _check(entity: Entity, ops: Any) -> None:
         raise BrokerError(ErrorCode.INVALID_REQUEST, "a quota is named twice for one entity")
     allowed = IP_KEYS if any(kind == "ip" for kind, _ in entity) else CLIENT_KEYS
     for op in ops:
-        if op.key not in allowed:
+        if op.key not in allowed and not op.remove:
             raise BrokerError(
                 ErrorCode.INVALID_REQUEST, f"no quota {op.key!r} here; there are {', '.join(sorted(allowed))}"
             )

@@ -37,8 +37,8 @@ class Writer:
             "compression.type": self.random.choice(CODECS),
             "reconnect.backoff.max.ms": 200,
             "log_level": 0,
-            # Seen with librdkafka 2.16: after `rebootstrap`, which one broker that goes down causes, a transactional
-            # producer waited for ever for a group coordinator it had dropped. Not yet compared with Apache Kafka.
+            # Seen with librdkafka 2.16, on this broker and on Apache Kafka 4.3.1: after `rebootstrap`, which one broker
+            # that goes down causes, a transactional producer waited for ever for a group coordinator it had dropped.
             "metadata.recovery.strategy": "none",
         }
         return Producer(settings | self.options | options)

@@ -76,6 +76,15 @@ def test_a_batch_that_was_refused_comes_before_those_behind_it(make_log: MakeLog
     assert log.append(newer, now_ms=NOW_MS).base_offset == 0
 
 
+def test_past_epochs_do_not_get_to_the_coordinator(make_log: MakeLog) -> None:
+    """A batch of an epoch that is past is refused before its transaction is looked up, as by Kafka."""
+    log = make_log()
+    send(log, 1, (7, 2, 0))
+    with pytest.raises(BrokerError) as raised:
+        log.producers.attempt(parse_header(batch("x", producer=(7, 1, 0), transactional=True)), joins=True)
+    assert raised.value.code is ErrorCode.INVALID_PRODUCER_EPOCH
+
+
 def test_epochs(make_log: MakeLog) -> None:
     """A newer epoch begins at sequence 0 and fences the older."""
     log = make_log()

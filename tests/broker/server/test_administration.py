@@ -122,6 +122,13 @@ def test_wrong_quotas(wire) -> None:
         assert wire.call(ALTER_QUOTAS, 1, entries=[entry]).entries[0].error_code == 42
 
 
+def test_quotas_of_any_name_can_be_removed(wire) -> None:
+    """What is not a quota cannot be set, but removing it does no harm, as in Kafka."""
+    entity = [{"entity_type": "user", "entity_name": "x"}]
+    quota = {"entity": entity, "ops": [{"key": "x", "value": 1.0, "remove": True}]}
+    assert wire.call(ALTER_QUOTAS, 1, entries=[quota]).entries[0].error_code == 0
+
+
 def test_dynamic_settings_of_the_broker(wire) -> None:
     """A setting of this broker beats that of all brokers, both beat the default, and topics follow."""
     topic = make_topic(wire, "follows")

@@ -11,7 +11,7 @@ from broker.protocol.records import Record, build_batch
 pytestmark = pytest.mark.broker
 
 PRODUCE, METADATA, INIT, ADD_OFFSETS, END, WRITE_MARKERS, COMMIT, LIST = 0, 3, 22, 25, 26, 27, 28, 2
-INVALID_STATE, FENCED, OLD_EPOCH, WRONG_ID, ABORTABLE = 48, 90, 47, 49, 120
+INVALID_STATE, FENCED, OLD_EPOCH, ABORTABLE = 48, 90, 47, 120
 
 
 class Producer:
@@ -164,5 +164,5 @@ def test_power_failure_between_data_and_its_transaction(broker, make_wire) -> No
     producer.wire = make_wire(broker)
     producer.wait_for_stable()
     assert producer.stable_offset() == 2
-    assert producer.send(sequence=1) == WRONG_ID
+    assert producer.send(sequence=1) == OLD_EPOCH
     assert "nobody knows" in broker.log

@@ -118,10 +118,10 @@ def test_client_compatibility(run: Run, shared_broker: BrokerProcess) -> None:
     told = {
         "--offsets-for-times-supported": "true",
         "--cluster-id-supported": "true",
-        "--expect-record-too-large-exception": "true",
+        "--expect-record-too-large-exception": "false",
         "--num-cluster-nodes": "1",
         "--create-topics-supported": "true",
-        "--describe-acls-supported": "false",
+        "--describe-acls-supported": "true",
         "--describe-configs-supported": "true",
         "--idempotent-producer-supported": "true",
         "--topic": "compatible",
@@ -147,6 +147,7 @@ def test_hanging_transaction(run: Run, shared_broker: BrokerProcess) -> None:
     partitions = [{"index": 0, "records": batch}]
     topics = [{"name": "hanging", "partition_data": partitions}]
     wire.call(PRODUCE, 12, transactional_id="hangs", acks=-1, timeout=5_000, topic_data=topics)
+    wire.socket.close()
     assert "Ongoing" in run(tool, "list")
     assert "hanging-0" in run(tool, "describe", "--transactional-id", "hangs")
     producers = run(tool, "describe-producers", "--topic", "hanging", "--partition", "0")
