@@ -29,6 +29,7 @@ def test_rejected_settings_and_a_regular_end_stop_everything(code: int, verdict:
 
 def test_a_worker_that_dies_is_started_again(caplog: pytest.LogCaptureFixture) -> None:
     """It gets a pause first, and the log says how it died."""
+    caplog.set_level("INFO")  # commands that ran in this process before have set their own
     dead = ended("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert dead.look() is None
     assert "worker 0 was killed by SIGKILL; starting it again in 1 s" in caplog.text
@@ -38,6 +39,7 @@ def test_a_worker_that_dies_is_started_again(caplog: pytest.LogCaptureFixture) -
 
 def test_why_a_worker_died_is_told(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
     """What it wrote is passed on as it came, and its error stands beside its exit code."""
+    caplog.set_level("INFO")
     dead = ended("import sys; sys.exit('hello\\nerror: the zone 7 is unknown\\n  node: zones')")
     assert dead.look() is None
     assert "worker 0 ended with exit code 1 (the zone 7 is unknown); starting it again" in caplog.text
