@@ -9,32 +9,28 @@ from typing import Any
 
 from examples.taxi.debs.grid import HALF_KILOMETRE
 from examples.taxi.debs.messages import Change, Route, Trip
-from examples.taxi.debs.ranking import Ranking
 from examples.taxi.debs.top_ten import SETTINGS, WINDOW, TopTen, trips
-from streams import App, ProcessorContext, Topic
+from streams import App, Topic
+
+Rank = tuple[int, int]
+"""How many trips a route has, and the number of the latest."""
 
 
-class FrequentRoutes(TopTen[Route]):
-    """Counts the trips of every route; the number of its latest one breaks ties."""
-
-    def init(self, context: ProcessorContext) -> None:
-        """Begin without routes."""
-        self.routes: Ranking[Route] = Ranking()
-        super().init(context)
+class FrequentRoutes(TopTen[Route, Rank, Route]):
+    """Counts the trips of every route."""
 
     def count(self, trip: Trip, gone: list[Trip]) -> None:
         """One more trip of its route, one less of each that is gone."""
         for each in gone:
-            route = (each.start, each.end)
-            count, latest = self.routes[route]
-            self.routes.place(route, (count - 1, latest) if count > 1 else None)
-        route = (trip.start, trip.end)
-        count, _ = self.routes.get(route, (0, 0))
-        self.routes.place(route, (count + 1, trip.number))
+            count, latest = self.ranking.pop((each.start, each.end))
+            if count > 1:
+                self.ranking[each.start, each.end] = (count - 1, latest)
+        count, _ = self.ranking.get((trip.start, trip.end), (0, 0))
+        self.ranking[trip.start, trip.end] = (count + 1, trip.number)
 
-    def ten(self) -> list[Route]:
-        """The ten best."""
-        return self.routes.best(10)
+    def row(self, route: Route, _rank: Rank) -> Route:
+        """The route alone."""
+        return route
 
 
 def routes(app: App) -> Topic:

@@ -14,12 +14,14 @@ from typing import Any
 
 from examples.taxi.debs.grid import QUARTER_KILOMETRE
 from examples.taxi.debs.messages import DOLLAR, Area, Change, Place, Trip
-from examples.taxi.debs.ranking import Ranking
 from examples.taxi.debs.top_ten import SETTINGS, WINDOW, TopTen, Window, trips
 from streams import App, ProcessorContext, Topic
 
+Rank = tuple[float, int, int, float]
+"""What an area brings by taxi, the number of the latest trip from there, the empty taxis, and the median."""
 
-class ProfitableAreas(TopTen[Area]):
+
+class ProfitableAreas(TopTen[Place, Rank, Area]):
     """Keeps the profits of 15 minutes and the empty taxis of 30, and ranks every area where one of them changes."""
 
     def init(self, context: ProcessorContext) -> None:
@@ -29,7 +31,6 @@ class ProfitableAreas(TopTen[Area]):
         self.latest: dict[Place, int] = {}
         self.waiting: dict[str, Trip] = {}
         self.empty: Counter[Place] = Counter()
-        self.areas: Ranking[Place] = Ranking()
         super().init(context)
 
     def count(self, trip: Trip, gone: list[Trip]) -> None:
@@ -59,23 +60,18 @@ class ProfitableAreas(TopTen[Area]):
     def rank(self, place: Place) -> None:
         """Rank a place by its profitability, if it has one."""
         profits, taxis = self.profits[place], self.empty[place]
-        if profits and taxis:
-            self.areas.place(place, (twice_the_median(profits) / (2 * DOLLAR * taxis), self.latest[place]))
-        else:
-            self.areas.place(place, None)
+        if not profits or not taxis:
+            self.ranking.pop(place, None)
+            return
+        middle = len(profits) // 2
+        twice_the_median = profits[middle] + profits[~middle]
+        profitability = twice_the_median / (2 * DOLLAR * taxis)
+        self.ranking[place] = (profitability, self.latest[place], taxis, twice_the_median / (2 * DOLLAR))
 
-    def ten(self) -> list[Area]:
-        """The ten best, with their figures."""
-        return [
-            (place, self.empty[place], twice_the_median(self.profits[place]) / (2 * DOLLAR), self.areas[place][0])
-            for place in self.areas.best(10)
-        ]
-
-
-def twice_the_median(profits: list[int]) -> int:
-    """Of numbers in order; twice, so that it is whole."""
-    middle = len(profits) // 2
-    return profits[middle] + profits[~middle]
+    def row(self, place: Place, rank: Rank) -> Area:
+        """The place with its figures."""
+        profitability, _, taxis, median = rank
+        return place, taxis, median, profitability
 
 
 def areas(app: App) -> Topic:
