@@ -21,6 +21,7 @@ SETTINGS: dict[str, Any] = {
     "processing_guarantee": "exactly_once_v2",
     "num_standby_replicas": 1,
     "session_timeout_ms": 6_000,  # how soon a worker that was killed is given up
+    "linger_ms": 5,
     "embedded_idle_ms": 1_000,
 }
 MINUTE_MS = 60_000
