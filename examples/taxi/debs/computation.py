@@ -118,7 +118,7 @@ class _Run:
         stored = self._stored()
         trips = islice(trips, stored, None)
         self._progress.read = stored
-        while some := list(islice(trips, chunk)):
+        while some := list(islice(trips, chunk if self._progress.done else 1)):  # one, until the workers are at it
             self._connection.write("trips", some, key="number")
             self._progress.read += len(some)
             self._look(0.0)
@@ -138,7 +138,7 @@ class _Run:
 
     @property
     def _ahead(self) -> int:
-        """How many trips may be on their way: few before the workers are at it, which takes seconds."""
+        """How many trips may be on their way: one before the workers are at it, which takes seconds."""
         return AHEAD if self._progress.done else 0
 
     def _stored(self) -> int:
