@@ -27,7 +27,7 @@ def located(path: Path, grid: Grid, count: int) -> list[Trip]:
 
 
 def passed(
-    query: type[TopTen[Any, Any]], context: MockProcessorContext, given: list[Trip], lots: list[int]
+    query: type[TopTen[Any, Any, Any]], context: MockProcessorContext, given: list[Trip], lots: list[int]
 ) -> list[Change[Any]]:
     """The lists that trips lead to; they come in lots of these sizes, and a new task takes over after each."""
     left, found = iter(given), []
@@ -40,7 +40,9 @@ def passed(
 
 
 @pytest.mark.parametrize(("query", "grid"), QUERIES)
-def test_a_new_task_goes_on_where_the_last_one_was(tmp_path: Path, query: type[TopTen[Any, Any]], grid: Grid) -> None:
+def test_a_new_task_goes_on_where_the_last_one_was(
+    tmp_path: Path, query: type[TopTen[Any, Any, Any]], grid: Grid
+) -> None:
     """Tasks that start anew, lots of any size, and trips that come again, change no list."""
     given, random = located(tmp_path / "trips.csv", grid, 2_000), Random(3)
     expected = passed(query, MockProcessorContext(stores=[WINDOW]), given, [len(given)])
@@ -54,7 +56,9 @@ def test_a_new_task_goes_on_where_the_last_one_was(tmp_path: Path, query: type[T
 
 
 @pytest.mark.parametrize(("query", "grid"), QUERIES)
-def test_lots_go_when_none_of_their_trips_is_needed(tmp_path: Path, query: type[TopTen[Any, Any]], grid: Grid) -> None:
+def test_lots_go_when_none_of_their_trips_is_needed(
+    tmp_path: Path, query: type[TopTen[Any, Any, Any]], grid: Grid
+) -> None:
     """The store holds the window, and little more."""
     given, context = located(tmp_path / "trips.csv", grid, 2_000), MockProcessorContext(stores=[WINDOW])
     passed(query, context, given, [40] * 50)
