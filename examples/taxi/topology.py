@@ -65,7 +65,7 @@ def transaction(**settings: Any) -> App:
         app.stream(rides)
         .filter(lambda _, ride: refusal(ride) is None)
         .select_key(lambda _, ride: ride.zone)
-        .join(app.table(zones(app), name="zones"), confirm)
+        .join(app.table(zones(app), name="zones"), confirm, name="by-zone")
         .to(ride_confirmed(app))
     )
     return app
