@@ -19,11 +19,8 @@ _NAMES = ("taxi", "pickup", "dropoff", "west", "north", "east", "south", "fare",
 _PLACES = (0, 2, 3, 6, 7, 8, 9, 11, 14)
 _SIDES = {1: (0.005986, 0.004491556, 300), 2: (0.002993, 0.002245778, 600)}
 _HALF_HOUR, _QUARTER = np.timedelta64(30, "m"), np.timedelta64(15, "m")
-_MANY = 1 << 40
-"""More than there are trips, or cents in a fare."""
-
-PART = 25_000
-"""Trips that are worked off at a time."""
+_MANY = 1 << 30
+"""More than there are trips, or cells."""
 
 Ints = NDArray[np.int64]
 Key = tuple[Any, ...]
@@ -31,13 +28,17 @@ Key = tuple[Any, ...]
 
 
 class Trips(NamedTuple):
-    """Trips inside the grid, column by column; cells are numbers, and `from_*` the first trip of each one's window."""
+    """Trips inside the grid, column by column; cells are numbers, and `from_*` the first trip of each one's window.
+
+    `route` is a number for a route, and below it the place of the trip.
+    """
 
     taxi: Ints
     pickup: NDArray[Any]
     dropoff: NDArray[Any]
     start: Ints
     end: Ints
+    route: Ints
     cents: Ints
     from_half_hour: Ints
     from_quarter: Ints
@@ -64,6 +65,7 @@ def read(path: Path, query: int) -> Trips:
         table.dropoff.to_numpy(),
         start,
         end,
+        np.unique(start * _MANY + end, return_inverse=True)[1] * _MANY + np.arange(len(start)),
         cents.to_numpy(np.int64),
         np.searchsorted(at, at - _HALF_HOUR, side="right"),
         np.searchsorted(at, at - _QUARTER, side="right"),
@@ -83,10 +85,11 @@ def cells(longitude: pd.Series, latitude: pd.Series, query: int) -> Ints:
 def ten_routes(trips: Trips, place: int) -> Key:
     """The ten routes after the trip at a place, best first, as pairs of cells."""
     window = slice(trips.from_half_hour[place], place + 1)
-    routes = trips.start[window] * _MANY + trips.end[window]
-    found, latest, counts = np.unique(routes[::-1], return_index=True, return_counts=True)
-    best = np.lexsort((-latest, counts))[:-11:-1]
-    return tuple((int(route) // _MANY, int(route) % _MANY) for route in found[best])
+    routes = np.sort(trips.route[window])  # by route, then by place
+    lasts = np.append(np.flatnonzero(routes[1:] // _MANY != routes[:-1] // _MANY), len(routes) - 1)
+    counts = np.diff(lasts, prepend=-1)
+    best = np.sort(counts * _MANY + routes[lasts] % _MANY)[:-11:-1] % _MANY  # places of their latest trips
+    return tuple(zip(trips.start[best].tolist(), trips.end[best].tolist(), strict=True))
 
 
 def ten_areas(trips: Trips, place: int) -> Key:
@@ -111,8 +114,8 @@ def ten_areas(trips: Trips, place: int) -> Key:
     return tuple(zip(areas[best].tolist(), taxis[best].tolist(), medians[best].tolist(), strict=True))
 
 
-def answers(path: Path, query: int, home: Path | None = None, size: int = PART) -> Iterator[list[Any]]:
-    """As `recomputation.answers`; by parts of `size` trips, kept in `home`, so that it goes on where it was stopped."""
+def answers(path: Path, query: int, home: Path | None = None, size: int = 25_000) -> Iterator[list[Any]]:
+    """As `recomputation.answers`; by parts of so many trips, kept in `home`, so that it goes on where it was stopped."""
     trips = read(path, query)
     for begin in range(0, len(trips.taxi), size):
         kept = home / f"expected-{query}-{begin:08}.json" if home else None

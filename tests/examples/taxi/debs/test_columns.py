@@ -22,6 +22,6 @@ def test_the_parts_are_kept(tmp_path: Path) -> None:
     """A recomputation that was stopped goes on, and comes to the same whatever the parts are."""
     write_trips(tmp_path / "trips.csv", 500, seed=1, taxis=20)
     expected = list(columns.answers(tmp_path / "trips.csv", 2))
-    first = list(columns.answers(tmp_path / "trips.csv", 2, tmp_path, 70))
+    first = list(columns.answers(tmp_path / "trips.csv", 2, tmp_path, size=70))
     (tmp_path / "expected-2-00000140.json").unlink()
-    assert list(columns.answers(tmp_path / "trips.csv", 2, tmp_path, 70)) == first == expected
+    assert list(columns.answers(tmp_path / "trips.csv", 2, tmp_path, size=70)) == first == expected
