@@ -48,12 +48,14 @@ def write(path: Path, seed: int) -> None:
     count = random.choice((1, 2, 3, 40, 120))
     places = [_place(random) for _ in range(random.choice((1, 2, 5, 12)))]
     taxis = [f"TAXI{number}" for number in range(random.choice((1, 2, 4, 30)))]
+    money = [(random.choice(FARES), random.choice(TIPS)) for _ in range(random.choice((0, 0, 2, 30)))]
+    money = money or [("12.30", "0.00"), ("10.10", "2.20")]  # equal in dollars and cents
     gaps = random.sample(GAPS, k=random.randrange(1, len(GAPS)))
     at, lines = datetime(random.choice((1969, 2013, 2016, 2031)), 2, 28, 23, 50), []
     for _ in range(count):
         at += timedelta(seconds=random.choice(gaps))
         begin = at - timedelta(seconds=random.choice((0, 30, 600, 4_000, -90)))
-        fare, tip = random.choice(FARES), random.choice(TIPS)
+        fare, tip = random.choice(money)
         paid = f"{float(fare or 0) + 0.5 + float(tip or 0):.2f}"
         start, goal = random.choice(places), random.choice(places)
         cells = [random.choice(taxis), "LICENCE", str(begin), str(at), "60", "1.00", *start, *goal, "CSH", fare, "0.00"]
