@@ -78,7 +78,7 @@ class Run:
         """SIGKILL one process of a kind that works in this directory, once a worker has a task."""
         if not any(self.directory.glob("debs-*/state/*/0_0")):
             return False
-        listed = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run(["ps", "-eww", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout
         found = [line for line in listed.splitlines() if MARKS[kind] in line and str(self.directory) in line]
         if not found:
             return False

@@ -24,10 +24,10 @@ def taxi(*arguments: object) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(("query", "victims"), [(1, ["worker"]), (2, ["broker"])])
 def test_two_workers_and_a_kill_in_the_middle(tmp_path: Path, query: int, victims: list[str]) -> None:
     """Every list but its delay is as recomputed, and nothing is left behind but the output."""
-    write_trips(tmp_path / "trips.csv", 2_500, seed=query, taxis=20)
+    write_trips(tmp_path / "trips.csv", 1_500, seed=query, taxis=20)
     run = Run(tmp_path / "trips.csv", tmp_path / "out.csv", tmp_path / "run", query, workers=2, victims=victims)
-    run.pause_s, run.rate = (0.3, 0.5), 500
-    assert "2,500 trips in" in run.go(timeout_s=110)
+    run.pause_s, run.rate = (0.1, 0.3), 200
+    assert "1,500 trips in" in run.go(timeout_s=110)
     equal, problem = difference(tmp_path / "out.csv", answers(tmp_path / "trips.csv", query))
     assert not problem
     assert equal > 300
