@@ -30,6 +30,8 @@ STALL_SECONDS = 60.0
 SETTLE_SECONDS = 2.0
 QUIET_SECONDS = 1.0
 FROM, TO, LEAST = 0.15, 0.95, 0.5
+FOREVER = {"retention.ms": "-1"}
+"""Of inputs and outputs: their times are of the past, and a broker deletes by time what is as old as that, while it is read."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def load(clients: Clients, inputs: Sequence[Input]) -> None:
     """Make the topics of the inputs, and fill them."""
     admin, producer = clients.admin(), clients.producer()
     for source in inputs:
-        policy = {"cleanup.policy": "compact"} if source.compacted else {}
+        policy = {"cleanup.policy": "compact"} if source.compacted else FOREVER
         admin.create([NewTopic(source.topic, source.partitions, config=policy)])
         produce(producer, source)
     admin.close()
@@ -117,7 +119,7 @@ def measure(
     Raises: BenchmarkError when a process ends, nothing moves, time is up, or the output is wrong.
     """
     admin = clients.admin()
-    admin.create([NewTopic(topic, job.partitions) for topic in job.workload.outputs])
+    admin.create([NewTopic(topic, job.partitions, config=FOREVER) for topic in job.workload.outputs])
     admin.close()
     progress = _progress(system, job, clients)
     try:
