@@ -20,7 +20,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.fetch import FetchRequest
 
-from streams.clients.kafka.network import Line, Outage, described
+from streams.clients.kafka.network import Line, Outage, changed_within, described
 from streams.clients.kafka.record_batches import FetchedBatch, split
 from streams.errors import ClientError, OffsetOutOfRange, StreamsError
 from streams.record import TopicPartition
@@ -148,10 +148,7 @@ class Fetcher:
                 log.exception("the fetcher failed")
                 self._fail(ClientError(f"fetching failed: {error}"))
                 return
-            try:
-                await asyncio.wait_for(self._changed.wait(), retry_s)
-            except TimeoutError:
-                continue
+            await changed_within(self._changed, retry_s)
 
     def _launch(self) -> float | None:
         """Send what fetches can be sent; the answer is when to look again, None: when told."""

@@ -52,6 +52,16 @@ class Line(IntEnum):
     FETCHING_BESIDE = 8
 
 
+async def changed_within(changed: asyncio.Event, seconds: float | None) -> None:
+    """Wait until an event is set, or the time is over; None: no limit.
+
+    Python 3.11's `asyncio.wait_for` forgets a cancellation that comes when the event does, and who closes waits for ever.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await changed.wait()
+
+
 class NetworkThread:
     """An asyncio loop on a thread of its own."""
 

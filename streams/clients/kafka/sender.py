@@ -22,7 +22,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from streams.clients.kafka.codes import Code, name_of
-from streams.clients.kafka.network import Outage, described, translated
+from streams.clients.kafka.network import Outage, changed_within, described, translated
 from streams.clients.kafka.transactions import FENCED, NOBODY, Transactions, refusal
 from streams.errors import (
     BrokerUnreachable,
@@ -151,10 +151,7 @@ class Sender:
             while True:
                 self._changed.clear()
                 retry_s = self._launch()
-                try:
-                    await asyncio.wait_for(self._changed.wait(), retry_s)
-                except TimeoutError:
-                    continue
+                await changed_within(self._changed, retry_s)
         except StreamsError as error:
             self._failed(error)
         except Exception as error:

@@ -86,3 +86,27 @@ def test_nothing_waits_for_a_fetch_that_waits(make: Callable[..., KafkaClients],
     assert isinstance(delivery, Delivery)
     assert delivery.partition == other
     assert delivery.end_offset == 1
+
+
+async def close_at_any_moment(address: str, topic: str, turns: int) -> None:
+    """A partition comes while a fetch waits, so the fetcher looks again soon; it is told of a change, and then closed."""
+    client = AIOKafkaClient(bootstrap_servers=address)
+    await client.bootstrap()
+    await client.set_topics([topic])
+    fetcher = Fetcher(client, SETTINGS, deliver=lambda _: None, fail=lambda _: None)
+    fetcher.start(TopicPartition(topic, 0), 0, 1)
+    await asyncio.sleep(0)
+    fetcher.start(TopicPartition(topic, 1), 0, 1)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    fetcher._changed.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await asyncio.wait_for(fetcher.close(), 20)
+    await client.close()
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_it_ends_whenever_it_is_closed(broker_url: str, topic: str, turns: int) -> None:
+    """Also in the very turn of the loop in which it was to look again: it went on for ever, and so did whoever closed it."""
+    asyncio.run(close_at_any_moment(broker_url.removeprefix("kafka://"), topic, turns))
