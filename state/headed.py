@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from state.serde import Serde
 from state.stores import Headers, ValueAndTimestamp
+from state.varint import read_varint, varint
 
 __all__ = [
     "AggregationWithHeaders",
@@ -93,29 +94,6 @@ def parted(data: bytes) -> tuple[Headers, bytes]:
         headers.append((name, None if length < 0 else data[at : at + length]))
         at += max(length, 0)
     return tuple(headers), data[end:]
-
-
-def varint(number: int) -> bytes:
-    """A signed number as Kafka's varint: small ones of either sign are short."""
-    rest = (number << 1) ^ (number >> 31)
-    parts = bytearray()
-    while rest > 0x7F:
-        parts.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    parts.append(rest)
-    return bytes(parts)
-
-
-def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """The number at an index, and the index behind it."""
-    rest = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        rest |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return (rest >> 1) ^ -(rest & 1), at
-        shift += 7
 
 
 class _HeadedStore:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from state.varint import read_unsigned_varint, varint
+
 __all__ = ["pack", "unpack", "unpacked"]
 
 OLD, NEW, BOTH = b"\x00", b"\x01", b"\x02"
@@ -33,7 +35,8 @@ def unpack(data: bytes | None) -> tuple[bytes | None, bytes | None]:
         return None, data[:-1]
     if kind != BOTH:
         raise ValueError(f"expected a table's change, which ends in a byte 0, 1 or 2, got {data[-1:]!r}")
-    length, start = read_varint(data)
+    doubled, start = read_unsigned_varint(data, 0)  # it ends at the last byte at the latest
+    length = doubled >> 1
     return data[start : start + length], data[start + length : -1]
 
 
@@ -41,25 +44,3 @@ def unpacked(column: Iterable[bytes | None]) -> tuple[list[bytes | None], list[b
     """A column of changes as two: new values, old values."""
     pairs = [unpack(data) for data in column]
     return [new for new, _ in pairs], [old for _, old in pairs]
-
-
-def varint(number: int) -> bytes:
-    """A length as Kafka writes signed numbers: doubled (zigzag), seven bits a byte, the lowest first."""
-    encoded = bytearray()
-    number <<= 1
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
-
-
-def read_varint(data: bytes) -> tuple[int, int]:
-    """The number at the start of `data`, and where it ends."""
-    number = shift = 0
-    for index, byte in enumerate(data):
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number >> 1, index + 1
-        shift += 7
-    raise ValueError("expected a variable-length number, got bytes that never end one")

@@ -11,6 +11,7 @@ import base64
 from importlib import import_module
 from typing import Any
 
+from state.varint import read_unsigned_varint
 from streams.errors import TopologyError, shown
 from streams.serdes.registered import HEAD_BYTES, RegisteredSerde
 from streams.serdes.schema_registry import PROTOBUF, Schema, SchemaRegistry
@@ -92,18 +93,7 @@ def _zigzag(number: int) -> bytes:
 
 
 def _after_indexes(data: bytes, at: int) -> int:
-    count, at = _varint(data, at)
+    count, at = read_unsigned_varint(data, at)
     for _ in range(count >> 1):
-        _, at = _varint(data, at)
+        _, at = read_unsigned_varint(data, at)
     return at
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    number = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, at
-        shift += 7

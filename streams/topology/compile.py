@@ -107,7 +107,7 @@ def compile_task(
     parts = tuple(subtopologies)
     stores = tuple(spec for part in parts for spec in part.stores)
     nodes = {name: topology.nodes[name] for part in parts for name in part.nodes}
-    compiler = _Compiler(topology, context, {name for part in parts for name in part.nodes}, topics, observer)
+    compiler = _Compiler(topology, context, set(nodes), topics, observer)
     sources = tuple(compiler.source(source) for part in parts for source in part.sources)
     return TaskProgram(
         sources=sources,

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state import StoreKind
-from state.headed import AggregationWithHeaders, ValueTimestampHeaders, joined, parted, varint
+from state.headed import AggregationWithHeaders, ValueTimestampHeaders, joined, parted
+from state.varint import varint
 
 ONE = (("h", b"1"), ("none", None), ("empty", b""))
 CONTENTS = st.one_of(st.none(), st.binary(max_size=200))

@@ -36,15 +36,20 @@ class Gate:
             await asyncio.sleep(0.001)
 
 
-@pytest.fixture
-def broker() -> MemoryBroker:
+def filled(values: list[bytes]) -> MemoryBroker:
+    """A broker with these values of the keys a, b, a in both inputs."""
     broker = MemoryBroker()
     for topic in ("slow", "quick", "out"):
         broker.create(NewTopic(topic, 1))
     producer = MemoryClients(broker).producer()
     for topic in ("slow", "quick"):
-        producer.send(topic, 0, [b"a", b"b", b"a"], [b"1", b"2", b"3"], [1, 2, 3])
+        producer.send(topic, 0, [b"a", b"b", b"a"], values, [1, 2, 3])
     return broker
+
+
+@pytest.fixture
+def broker() -> MemoryBroker:
+    return filled([b"1", b"2", b"3"])
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from tests.streams.runtime.test_running_ahead import (
     SLOW,
     Gate,
     committed,
+    filled,
     results,
     running,
     until_committed,
@@ -34,13 +35,7 @@ def number(value: int) -> bytes:
 
 @pytest.fixture
 def broker() -> MemoryBroker:
-    broker = MemoryBroker()
-    for topic in ("slow", "quick", "out"):
-        broker.create(NewTopic(topic, 1))
-    producer = MemoryClients(broker).producer()
-    for topic in ("slow", "quick"):
-        producer.send(topic, 0, [b"a", b"b", b"a"], [number(value) for value in (1, 2, 3)], [1, 2, 3])
-    return broker
+    return filled([number(value) for value in (1, 2, 3)])
 
 
 def make(state: Path, guarantee: str = "exactly_once_v2") -> App:
