@@ -179,6 +179,7 @@ def test_a_global_table(running: World) -> None:
     assert {row.json for row in rows} <= wanted | {f"{number} in ?" for number in range(len(trips))}
     running.stop("zones")
     running.start("zones")
+    running.ready("zones")
     running.write("trips", trips)
     again = running.read("named-trips", lambda rows: len(rows) >= 2 * len(trips), "zones")
     assert {row.json for row in again[len(trips) :]} == wanted
@@ -190,7 +191,8 @@ def test_exactly_once(running: World) -> None:
     # A Faust worker leaves the transaction open in which it is stopped, so it is stopped between two.
     running.read("accounts-balances-changelog", lambda rows: last_of(rows) == {b'"a"': b"10"}, "accounts")
     running.stop("accounts")
-    running.write("payments", [Row(b"a", {"account": "a", "amount": 1})])
     running.start("accounts")
+    running.ready("accounts")
+    running.write("payments", [Row(b"a", {"account": "a", "amount": 1})])
     rows = running.read("balances", lambda rows: len(rows) == 4, "accounts")
     assert [row.json for row in rows] == [5, 12, 10, 11]

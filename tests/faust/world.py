@@ -16,6 +16,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 APPS = Path(__file__).parent / "apps"
 PATIENCE_S = 60
 LOG_TAIL = 3000
+READY = b"[^Worker]: Ready"
 
 
 class Row(NamedTuple):
@@ -48,6 +49,7 @@ class World:
             "NO_COLOR": "1",
         }
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self._said: dict[str, int] = {}
         self._producer = Producer({"bootstrap.servers": broker, "partitioner": "murmur2_random", "linger.ms": 5})
         for path in APPS.glob("*.py"):
             self.place(path.stem, path.read_text())
@@ -81,6 +83,7 @@ class World:
     def start(self, name: str, **environment: str) -> None:
         """Start a worker of an application."""
         with self.log(name).open("ab") as log:
+            self._said[name] = log.tell()
             self.workers[name] = subprocess.Popen(
                 self.command(name, "worker", "-l", "info", "--without-web"),
                 cwd=self.home,
@@ -88,6 +91,17 @@ class World:
                 stdout=log,
                 stderr=log,
             )
+
+    def ready(self, name: str) -> None:
+        """Wait until a worker that was started is ready, if it is Faust's own.
+
+        That one can drop a record which it has read in the moment in which it becomes ready: it is in the agent's queue
+        while the agent starts anew. Ours needs no such care.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while self.runtime == "faust" and READY not in self.log(name).read_bytes()[self._said[name] :]:
+            assert time.monotonic() < deadline, f"{name} is not ready\n{self.log(name).read_text()[-LOG_TAIL:]}"
+            time.sleep(0.05)
 
     def run(self, name: str, *arguments: str) -> str:
         """Run another command of an application. Shape: what it prints."""
