@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -87,6 +88,8 @@ class WorkerProcess:
         pairs = [f"{key}={value}" for key, value in (SETTINGS | settings).items()]
         self._command = [sys.executable, str(PROGRAM), broker, name, str(self.state_dir), *pairs]
         self._process: subprocess.Popen[bytes] | None = None
+        self._said = 0
+        """Bytes in the log when the process began."""
         self.stopped = False
 
     @property
@@ -101,6 +104,7 @@ class WorkerProcess:
     def start(self) -> None:
         if not self.running:
             with self._log.open("ab") as log:
+                self._said = log.tell()
                 self._process = subprocess.Popen(self._command, stdout=log, stderr=subprocess.STDOUT)
 
     def kill(self) -> None:
@@ -123,8 +127,12 @@ class WorkerProcess:
             self.stopped = False
 
     def leave(self, timeout_s: float = 60) -> int:
-        """SIGTERM, and wait for the end; the answer is the exit code."""
+        """SIGTERM, once the worker is there to hear it, and wait for the end; the answer is the exit code."""
         assert self._process is not None
+        deadline = time.monotonic() + timeout_s
+        while self._log.stat().st_size == self._said and self._process.poll() is None:
+            assert time.monotonic() < deadline, f"worker {self.number} has not begun within {timeout_s:g} s"
+            time.sleep(0.02)
         self._process.terminate()
         code = self._process.wait(timeout_s)
         self._process = None

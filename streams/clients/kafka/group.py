@@ -330,7 +330,8 @@ class GroupMember:
         member = self.metadata
         if member.member_id and not self._settings.stays:
             with contextlib.suppress(kafka_errors.KafkaError, TimeoutError):
-                await asyncio.wait_for(self._coordinator.ask_once(requests.leave(member)), LEAVE_S)
+                async with asyncio.timeout(LEAVE_S):
+                    await self._coordinator.ask_once(requests.leave(member))
         self._become(NO_GENERATION, "")
 
     # Within

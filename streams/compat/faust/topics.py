@@ -241,7 +241,8 @@ class Channel:
 
     async def get(self, *, timeout: Seconds | None = None) -> Event:  # noqa: ASYNC109  Faust's signature
         """Take the next event. Raises: TimeoutError after `timeout` seconds."""
-        return await asyncio.wait_for(self._queue.get(), None if timeout is None else seconds(timeout))
+        async with asyncio.timeout(None if timeout is None else seconds(timeout)):
+            return await self._queue.get()
 
     def empty(self) -> bool:
         """Whether nothing waits."""
