@@ -1,15 +1,17 @@
-"""Group commit: one thread that syncs what many appends wrote, while the event loop goes on.
+"""Group commit: threads that sync what many appends wrote, while the event loop goes on.
 
-Appends mark their log dirty. At the end of the loop's round all dirty logs go to the thread together; when the disk has
+Appends mark their log dirty. At the end of the loop's round all dirty logs go to the threads together; when the disk has
 them, their high watermarks move and those who wait are woken; what was appended meanwhile makes up the next round. The busier
-the broker, the more appends share one sync.
+the broker, the more appends share one sync. A round's files are synced side by side, for a journaling file system writes
+its journal once for all that wait at the same time, and once for each that comes alone.
 
 Modes: `group-commit` as described; `interval` commits at once and syncs now and then; `os` commits at once and leaves
 syncing to the operating system. A sync that fails takes the appends of its round back: they were neither acknowledged nor
 seen, and producers retry them. Where that is not possible, because the disk refuses it or because they were acknowledged
 already, the process halts, unless the disk is only full: a second sync would succeed without having the bytes.
 
-Rules: state belongs to the event loop; the thread sees a list of descriptors and nothing else.
+Rules: state belongs to the event loop; the threads see a list of descriptors and nothing else; one round at a time, and
+it is over when the last of its syncs is, whatever became of the others.
 """
 
 import asyncio
@@ -17,7 +19,7 @@ import errno
 import logging
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -36,6 +38,8 @@ GROUP_COMMIT = "group-commit"
 INTERVAL = "interval"
 OPERATING_SYSTEM = "os"
 MODES = (GROUP_COMMIT, INTERVAL, OPERATING_SYSTEM)
+SIDE_BY_SIDE = 4
+"""Files that are synced at once: most of what the disk can gather, with few threads to wake."""
 DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -71,6 +75,7 @@ class Flusher:
         self._loop = loop
         self._interval = interval_ms / 1000
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="flusher")
+        self._beside = ThreadPoolExecutor(SIDE_BY_SIDE - 1, thread_name_prefix="flusher-beside")
         self._dirty: dict[PartitionLog, None] = {}
         self._next_round: asyncio.Future[None] | None = None
         self._under_way: asyncio.Future[None] | None = None
@@ -124,7 +129,7 @@ class Flusher:
         for part in work:
             part.log.directory_dirty = False
         self.rounds += 1
-        running = self._loop.run_in_executor(self._thread, _sync, descriptors, directories)
+        running = self._loop.run_in_executor(self._thread, self._sync, descriptors, directories)
         running.add_done_callback(lambda finished: self._finish_round(work, finished))
 
     @staticmethod
@@ -206,19 +211,26 @@ class Flusher:
                 await asyncio.wait([waiting])
 
     async def close(self) -> None:
-        """Sync what is left and end the thread."""
+        """Sync what is left and end the threads."""
         if self._checkpoint is not None:
             await asyncio.wait([self._checkpoint])
         await self.drain()
         self._thread.shutdown()
+        self._beside.shutdown()
 
-
-def _sync(descriptors: Sequence[int], directories: Sequence[Path]) -> None:
-    for descriptor in descriptors:
-        os.fdatasync(descriptor)
-    for directory in directories:
-        with suppress(FileNotFoundError):  # deleted meanwhile
-            sync_partition_directory(directory)
+    def _sync(self, descriptors: Sequence[int], directories: Sequence[Path]) -> None:
+        """A round, on the thread."""
+        beside = [self._beside.submit(os.fdatasync, descriptor) for descriptor in descriptors[1:]]
+        try:
+            for descriptor in descriptors[:1]:
+                os.fdatasync(descriptor)
+        finally:
+            wait(beside)
+        for synced in beside:
+            synced.result()
+        for directory in directories:
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                sync_partition_directory(directory)
 
 
 def _halt_unless_full(error: BaseException, what: str) -> None:

@@ -472,10 +472,15 @@ class Worker:
 
     def _commit_if_due(self, parts: Parts) -> None:
         if self._must_commit(parts):
+            begun_ms, interval_ms = self._clock(), self._config.commit_interval_ms
             parts.tasks.commit()
-            interval_ms = self._config.commit_interval_ms
-            postponed = parts.tasks.commit_postponed
-            self._commit_due_ms = self._clock() + (min(interval_ms, COMMIT_RETRY_MS) if postponed else interval_ms)
+            ended_ms = self._clock()
+            if parts.tasks.commit_postponed:
+                self._commit_due_ms = ended_ms + min(interval_ms, COMMIT_RETRY_MS)
+            else:
+                # Counted from its begin, so that results wait no longer than the interval and one commit; where commits
+                # take long against the interval, as much time as one takes goes to processing.
+                self._commit_due_ms = max(begun_ms + interval_ms, ended_ms + min(interval_ms, ended_ms - begun_ms))
             self._purging.purge_if_due(parts.committer, parts.admin)
 
     def _keep_up(self, parts: Parts) -> None:

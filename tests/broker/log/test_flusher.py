@@ -109,6 +109,37 @@ def test_a_failing_disk_takes_the_round_back(tmp_path: Path) -> None:
     directory.close()
 
 
+def test_one_sync_of_many_that_fails(tmp_path: Path) -> None:
+    """Files of a round are synced side by side; one that fails takes all of it back, after the others have ended."""
+    directory, log = open_directory(tmp_path)
+    logs = [log, *(directory.create("t", number, TOPIC_ID, LogConfig()) for number in range(1, 7))]
+
+    async def run() -> None:
+        flusher = Flusher(directory, asyncio.get_running_loop())
+        for each in logs:
+            each.append(batch("lost"), now_ms=NOW_MS)
+        descriptor = logs[4].segments.active.descriptor
+        saved = os.dup(descriptor)
+        reading, writing = os.pipe()
+        os.dup2(reading, descriptor)
+        waiting = [flusher.durable(each, 1) for each in logs]
+        await asyncio.sleep(0)
+        flusher._thread.submit(os.dup2, saved, descriptor).result()
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {answer.code for answer in answers if isinstance(answer, BrokerError)} == {ErrorCode.KAFKA_STORAGE_ERROR}
+        assert [each.log_end_offset for each in logs] == [0] * len(logs)
+        for each in logs:
+            each.append(batch("again"), now_ms=NOW_MS)
+        await asyncio.gather(*(flusher.durable(each, 1) for each in logs))
+        assert [values_from(each) for each in logs] == [["again"]] * len(logs)
+        for opened in (saved, reading, writing):
+            os.close(opened)
+        await flusher.close()
+
+    asyncio.run(run())
+    directory.close()
+
+
 def test_what_answers_a_failure_is_synced(tmp_path: Path) -> None:
     """Who hears that the disk refused may append to another log at once, and that is committed by the next round."""
     directory, log = open_directory(tmp_path)
