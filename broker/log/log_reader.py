@@ -59,12 +59,13 @@ class LogReader:
         end = limit.position if is_last else segment.size
         next_offset = limit.offset if is_last else self._segments.end_of(segment, limit.offset)
         if end - position > max_bytes:
-            last = segment.whole_batches(position, max_bytes, end)
-            if last is None:
+            behind = segment.whole_batches(position, max_bytes, end)
+            if behind is None:
                 if not minimum_one:
                     return Slice(b"", offset)
-                last = next(segment.spans(position))
-            end, next_offset = last.end, last.last_offset + 1
+                first = next(segment.spans(position))
+                behind = first.end, first.last_offset + 1
+            end, next_offset = behind
         size = end - position
         data = segment.slice(position, size) if size >= in_files_from else segment.read(position, size)
         self._remember(next_offset, segment, end)

@@ -55,6 +55,19 @@ def test_read_keeps_to_the_limit_but_returns_one_batch(make_log: MakeLog) -> Non
     assert log.read(0, 10, minimum_one=False).size == 0
 
 
+@pytest.mark.parametrize("interval", [0, 150, 1 << 20])
+def test_reads_of_every_length(make_log: MakeLog, interval: int) -> None:
+    """From every batch, and for every limit, exactly the whole batches that fit, however dense the index is."""
+    log = make_log(index_interval_bytes=interval)
+    sizes = [len(batch("x" * (number * 7 % 90))) for number in range(9)]
+    for number in range(9):
+        log.append(batch("x" * (number * 7 % 90)), now_ms=NOW_MS)
+    for first in range(9):
+        for limit in range(sum(sizes[first:]) + 2):
+            fitting = [sum(sizes[first:end]) for end in range(first, 10) if sum(sizes[first:end]) <= limit]
+            assert log.read(first, limit, minimum_one=False).size == fitting[-1]
+
+
 def test_read_outside_the_log(make_log: MakeLog) -> None:
     """The end is readable and empty; beyond it, or before the start, is out of range."""
     log = make_log()
