@@ -117,9 +117,13 @@ class LogReader:
         return None
 
     def offset_of_max_timestamp(self) -> tuple[int, int] | None:
-        """(timestamp, offset) of the record with the largest timestamp, the first of several; None without records."""
+        """(timestamp, offset) of the record with the largest timestamp, the first of several; None without records.
+
+        Where no record has one, it is the first.
+        """
         newest = max(self._segments, key=lambda segment: segment.max_timestamp)
-        span = None if newest.max_timestamp == NO_TIMESTAMP else newest.find(newest.max_timestamp_offset)
+        has_none = newest.max_timestamp == NO_TIMESTAMP
+        span = next(newest.spans(), None) if has_none else newest.find(newest.max_timestamp_offset)
         if span is None:
             return None
         batch = newest.read(span.position, span.size)

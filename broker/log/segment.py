@@ -228,8 +228,8 @@ class Segment:
         for position, header in self.headers(self.index.position_before(start)):
             if header.last_offset < start or header.max_timestamp < timestamp:
                 continue
-            found = first_at_or_after(self.read(position, header.size), header, timestamp)
-            if found is not None and found[1] >= from_offset:
+            found = first_at_or_after(self.read(position, header.size), header, timestamp, from_offset)
+            if found is not None:
                 return found
         return None
 

@@ -149,6 +149,25 @@ def test_timestamp_lookup_of_late_records(make_log: MakeLog) -> None:
     assert log.offset_of_max_timestamp() == (900, 2)
 
 
+@pytest.mark.parametrize("kind", ["CreateTime", "LogAppendTime"])
+def test_timestamp_lookup_behind_the_start(make_log: MakeLog, kind: str) -> None:
+    """Where the log begins inside a batch, its first record that is still there is found."""
+    log = make_log(message_timestamp_type=kind)
+    log.append(batch("a", "b", "c"), now_ms=NOW_MS)
+    log.append(batch("d"), now_ms=NOW_MS)
+    log.delete_records(1)
+    assert log.offset_for_timestamp(0) == (NOW_MS, 1)
+
+
+def test_largest_timestamp_of_records_without_one(make_log: MakeLog) -> None:
+    """The first record is found where none has a timestamp, and nothing in an empty log."""
+    log = make_log()
+    assert log.offset_of_max_timestamp() is None
+    for _ in range(2):
+        log.append(batch("a", timestamp=-1), now_ms=NOW_MS)
+    assert log.offset_of_max_timestamp() == (-1, 0)
+
+
 def test_log_append_time(make_log: MakeLog) -> None:
     """The topic's clock replaces the client's, in the answer and in every record."""
     log = make_log(message_timestamp_type="LogAppendTime")
