@@ -86,6 +86,7 @@ async def serve(config: BrokerConfig, exit_when_idle: float | None) -> None:
         if exit_when_idle is not None:
             listener.stop_when_idle(exit_when_idle, stop.set)
         gc.freeze()
+        gc.enable()  # `__main__` has it off
         print(f"ready on {host}:{port}", flush=True)  # noqa: T201  the line others wait for
         await stop.wait()
         logger.info("stopping")
@@ -96,6 +97,7 @@ async def serve(config: BrokerConfig, exit_when_idle: float | None) -> None:
 
 def check(argv: Sequence[str]) -> int:
     """Verify a data directory that no broker uses: 0 if it is sound, 1 with a line for each damage. Raises: DataDirectoryError."""
+    gc.enable()
     parser = _Parser(prog="broker check", description="Verify a data directory offline; nothing is changed.")
     parser.add_argument("data_dir", metavar="DIR", type=Path)
     checked, findings = Checked(), 0

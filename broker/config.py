@@ -7,7 +7,6 @@ given, and knows nothing of the network.
 """
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -214,6 +213,8 @@ GROUP_BOUNDS = {
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The sentence for a name that is not in `known`, with the nearest that is."""
+    import difflib  # costs a start more than it should
+
     nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"unknown {what} {name!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else "")
 

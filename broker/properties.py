@@ -4,7 +4,6 @@ What has no meaning here is named and left out, so that a file can serve both. O
 clients may use without encryption; a file that has none, or data in several folders, is refused rather than half obeyed.
 """
 
-import difflib
 import logging
 import re
 from collections.abc import Mapping
@@ -113,6 +112,8 @@ def _tell_ignored(given: Mapping[str, str]) -> None:
 
 
 def _with_suggestion(name: str) -> str:
+    import difflib  # costs a start more than it should
+
     known = (*SETTINGS, *(other for pairs in COARSER.values() for other, _ in pairs))
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=NEAR)
     return f"{name} (did you mean {nearest[0]}?)" if nearest else name

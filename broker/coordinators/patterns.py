@@ -6,8 +6,6 @@ Python's own `re` knows other syntax and can take for ever on a nasty pattern, a
 import functools
 from collections.abc import Callable
 
-import re2
-
 from broker.errors import BrokerError, ErrorCode
 
 MAX_BYTES = 1 << 20
@@ -17,6 +15,8 @@ MAX_BYTES = 1 << 20
 @functools.lru_cache(maxsize=256)
 def matcher(pattern: str) -> Callable[[str], bool]:
     """Whether a whole name matches. Raises: BrokerError with INVALID_REGULAR_EXPRESSION."""
+    import re2  # few brokers ever need it, and it would cost each its start
+
     options = re2.Options()
     options.log_errors = False
     options.max_mem = MAX_BYTES

@@ -232,14 +232,17 @@ class TransactionCoordinator:
     def _end_bumping(
         self, transactional_id: str, producer: ProducerEpoch, reply: ProducerReply, *, commit: bool
     ) -> None:
-        """Every end gives the producer a new epoch, so an end of the epoch before can only be a repetition."""
+        """Every end gives the producer a new epoch, so an end of the epoch before can only be a repetition.
+
+        Where nothing has ended since the producer's id was given out there is nothing to repeat: it is fenced.
+        """
         if not transactional_id:
             raise BrokerError(ErrorCode.INVALID_REQUEST)
         transaction = self._transactions.get(transactional_id)
         repeated = transaction is not None and transaction.was_ended_by(producer)
         if transaction is None or (producer.producer_id != transaction.producer.producer_id and not repeated):
             raise BrokerError(ErrorCode.INVALID_PRODUCER_ID_MAPPING)
-        if repeated and transaction.state is not TransactionState.ONGOING:
+        if repeated and transaction.state not in {TransactionState.ONGOING, TransactionState.EMPTY}:
             self._repeat(transaction, reply, commit=commit)
         elif producer != transaction.producer or transaction.state in COMPLETED_BY:
             raise BrokerError(ErrorCode.PRODUCER_FENCED)

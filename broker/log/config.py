@@ -6,7 +6,6 @@ Every topic setting of Kafka is accepted, so that tools which set them all work;
 Rules: data and checks only. Must not know a file or a log. Values are those of Kafka's TopicConfig.
 """
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -165,6 +164,8 @@ class LogConfig:
 
 def unknown_setting(name: str) -> str:
     """The sentence for a topic setting that does not exist."""
+    import difflib  # costs a start more than it should
+
     nearest = difflib.get_close_matches(name, TOPIC_SETTINGS, n=1, cutoff=0.5)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
     return f"unknown topic setting {name!r}{hint}"

@@ -84,7 +84,7 @@ class LogDirectory:
         """Own the directory, made if need be, and every partition in it, recovered if the last stop was none.
 
         `config_of` gives a topic's settings; without it a log has the defaults until its `config` is set. `node_id` is
-        noted in a directory that is new.
+        noted in a directory that is new; one of another node is refused, as Kafka does.
         Raises: DirectoryLocked, CorruptLog, DataDirectoryError.
         """
         path = Path(path)
@@ -263,7 +263,7 @@ def _lock(path: Path) -> int:
 def _identity(path: Path, node_id: int) -> dict[str, str]:
     """meta.properties, made on the first start.
 
-    Raises: CorruptLog, DataDirectoryError for a layout of a newer Kafka.
+    Raises: CorruptLog, DataDirectoryError for a layout of a newer Kafka, or another node's directory.
     """
     file = path / META_PROPERTIES
     values = read_properties(file)
@@ -281,6 +281,12 @@ def _identity(path: Path, node_id: int) -> dict[str, str]:
         )
     if "cluster.id" not in values:
         raise CorruptLog(f"{file} names no cluster.id; restore it from a copy")
+    stored = values.get("node.id", values.get("broker.id", str(node_id)))  # broker.id in version 0
+    if stored != str(node_id):
+        raise DataDirectoryError(
+            f"data directory {path} belongs to node {stored}, and this broker is node {node_id}: start it with "
+            f"--set node.id={stored}, or choose another directory"
+        )
     return values
 
 

@@ -59,12 +59,13 @@ class LogReader:
         end = limit.position if is_last else segment.size
         next_offset = limit.offset if is_last else self._segments.end_of(segment, limit.offset)
         if end - position > max_bytes:
-            last = segment.whole_batches(position, max_bytes, end)
-            if last is None:
+            behind = segment.whole_batches(position, max_bytes, end)
+            if behind is None:
                 if not minimum_one:
                     return Slice(b"", offset)
-                last = next(segment.spans(position))
-            end, next_offset = last.end, last.last_offset + 1
+                first = next(segment.spans(position))
+                behind = first.end, first.last_offset + 1
+            end, next_offset = behind
         size = end - position
         data = segment.slice(position, size) if size >= in_files_from else segment.read(position, size)
         self._remember(next_offset, segment, end)
@@ -116,9 +117,13 @@ class LogReader:
         return None
 
     def offset_of_max_timestamp(self) -> tuple[int, int] | None:
-        """(timestamp, offset) of the record with the largest timestamp, the first of several; None without records."""
+        """(timestamp, offset) of the record with the largest timestamp, the first of several; None without records.
+
+        Where no record has one, it is the first.
+        """
         newest = max(self._segments, key=lambda segment: segment.max_timestamp)
-        span = None if newest.max_timestamp == NO_TIMESTAMP else newest.find(newest.max_timestamp_offset)
+        has_none = newest.max_timestamp == NO_TIMESTAMP
+        span = next(newest.spans(), None) if has_none else newest.find(newest.max_timestamp_offset)
         if span is None:
             return None
         batch = newest.read(span.position, span.size)

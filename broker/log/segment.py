@@ -198,22 +198,16 @@ class Segment:
                 return span
         return None
 
-    def whole_batches(self, position: int, max_bytes: int, end: int) -> Span | None:
-        """The last batch that lies wholly within `max_bytes` behind `position`; None if even the first is larger."""
+    def whole_batches(self, position: int, max_bytes: int, end: int) -> tuple[int, int] | None:
+        """(position, offset) behind the last batch that lies wholly within `max_bytes`; None if even the first is larger."""
         limit = min(position + max_bytes, end)
         start = max(self.index.last_position_up_to(limit), position)
-        last = self._last_within(start, limit)
-        if last is None and start > position:
-            last = self._last_within(position, limit)
-        return last
-
-    def _last_within(self, start: int, limit: int) -> Span | None:
-        last = None
+        behind = None
         for span in self.spans(start):
             if span.end > limit:
-                break
-            last = span
-        return last
+                return (span.position, span.base_offset) if behind is None and start > position else behind
+            behind = span.end, span.last_offset + 1
+        return behind
 
     def last_span(self) -> Span | None:
         """The segment's last batch."""
@@ -234,8 +228,8 @@ class Segment:
         for position, header in self.headers(self.index.position_before(start)):
             if header.last_offset < start or header.max_timestamp < timestamp:
                 continue
-            found = first_at_or_after(self.read(position, header.size), header, timestamp)
-            if found is not None and found[1] >= from_offset:
+            found = first_at_or_after(self.read(position, header.size), header, timestamp, from_offset)
+            if found is not None:
                 return found
         return None
 

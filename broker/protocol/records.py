@@ -22,7 +22,6 @@ from broker.protocol.record_batch import (
     MAGIC,
     NO_PRODUCER_ID,
     NO_SEQUENCE,
-    NO_TIMESTAMP,
     TRANSACTIONAL_BIT,
     BatchHeader,
     headers_in,
@@ -313,13 +312,15 @@ def _null_keys(payload: bytes, count: int) -> list[int] | None:
     return missing
 
 
-def first_at_or_after(batch: Buffer, header: BatchHeader, timestamp: int, offset: int = 0) -> tuple[int, int] | None:
-    """(timestamp, offset) of a batch's first record that is not older than `timestamp`."""
-    if header.max_timestamp < timestamp or header.max_timestamp == NO_TIMESTAMP:
+def first_at_or_after(
+    batch: Buffer, header: BatchHeader, timestamp: int, from_offset: int = 0
+) -> tuple[int, int] | None:
+    """(timestamp, offset) of a batch's first record from `from_offset` on that is not older than `timestamp`."""
+    if header.max_timestamp < timestamp:
         return None
-    if header.attributes & LOG_APPEND_TIME_BIT:
+    if header.attributes & LOG_APPEND_TIME_BIT and header.base_offset >= from_offset:
         return header.max_timestamp, header.base_offset
-    for record in decode_records(batch, header, offset):
-        if record.timestamp >= timestamp:
+    for record in decode_records(batch, header):
+        if record.timestamp >= timestamp and record.offset >= from_offset:
             return record.timestamp, record.offset
     return None

@@ -8,6 +8,7 @@ the connection and nothing else.
 
 import asyncio
 import logging
+import socket
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -65,6 +66,8 @@ class Connection(asyncio.BufferedProtocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER_BYTES)
+        accepted = transport.get_extra_info("socket")  # or the end of an answer waits until the one before is confirmed
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         peer = transport.get_extra_info("peername")
         self._host = peer[0] if peer else ""
         if not self._server.connected(self):

@@ -57,6 +57,9 @@ class FileSender:
         while buffers:
             buffer = buffers[0]
             left = len(buffer) - self._sent
+            if not left:
+                buffers.popleft()
+                continue
             try:
                 if type(buffer) is FileSlice:
                     sent = os.sendfile(descriptor, buffer.fileno(), buffer.offset + self._sent, left)

@@ -21,6 +21,8 @@ CLUSTER_OPERATIONS = sum(1 << code for code in (5, 7, 8, 9, 10, 11, 12))
 COORDINATOR_KINDS = 2
 SHARE = 2
 MAX_CACHED = 256
+LONGEST_MOVABLE = 255 - len(f".{'0' * 32}-future")
+"""Characters of a partition's name to which Kafka can still append what it calls a partition on the move."""
 
 
 def _node(broker: Broker) -> dict[str, Any]:
@@ -192,7 +194,9 @@ def move_replicas(broker: Broker, _: Exchange, request: Any) -> Body:
         for topic in directory.topics:
             for index in topic.partitions:
                 error = ErrorCode.NONE if here else ErrorCode.LOG_DIR_NOT_FOUND
-                if here and broker.directory.get(topic.name, index) is None:
+                if len(f"{topic.name}-{index}") > LONGEST_MOVABLE:
+                    error = ErrorCode.INVALID_TOPIC
+                elif here and broker.directory.get(topic.name, index) is None:
                     error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
                 results.setdefault(topic.name, {})[index] = error
     return {

@@ -172,6 +172,8 @@ def test_bumped_end(transactions: Transactions) -> None:
     """An end that bumps gives the next epoch, again when repeated, and its markers carry it."""
     producer = transactions.init()
     transactions.add(producer, A)
+    before = ProducerEpoch(100, -1)
+    assert refused(lambda: transactions.end(before, bump=True)) is ErrorCode.PRODUCER_FENCED  # nothing was ended yet
     assert transactions.end(producer, bump=True) == (100, 1)
     assert transactions.end(producer, bump=True) == (100, 1)
     assert transactions.markers[0][1].epoch == 1

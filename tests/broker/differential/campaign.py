@@ -67,6 +67,7 @@ class Campaign:
         self.kinds: Counter[tuple[ApiKey, int]] = Counter()
         self.sent = 0
         self.salt, self.prefix = salt, ""
+        self.parted = False  # by a known difference that has others in its train
         for port in (ours, theirs):
             wake_coordinators(port)
 
@@ -83,6 +84,7 @@ class Campaign:
         """One episode; what differed first, if anything did."""
         draw = Draw(seed, self.versions, self.salt)
         self.prefix = draw.prefix
+        self.parted = False
         choices, weights = kinds(*theme)
         before: list[Request] = []
         try:
@@ -92,6 +94,8 @@ class Campaign:
                 self.kinds[request.api_key, request.version] += 1
                 if difference:
                     return Found(request, difference, before, seed)
+                if self.parted:
+                    break
                 before.append(request)
             return None
         finally:
@@ -136,13 +140,18 @@ class Campaign:
     def _answers(self, request: Request) -> list[Difference]:
         mine, other = self._both(request.connection, HELD_SECONDS)
         for _ in range(RETRIES):
-            found = [one for one in self._compared(mine, other) if not known_difference(request, one)]
+            found = self._unknown(request, mine, other)
             if not any(one.theirs in NOT_YET for one in found if isinstance(one.theirs, int)):
                 return found
             time.sleep(SETTLE_SECONDS / 2)
             self.theirs.begin(request)
             other = self.theirs.answer(request.connection, ANSWER_SECONDS)
         return found
+
+    def _unknown(self, request: Request, mine: Any, other: Any) -> list[Difference]:
+        found = [(one, known_difference(request, one)) for one in self._compared(mine, other)]
+        self.parted = self.parted or any(known is not None and known.ends for _, known in found)
+        return [one for one, known in found if known is None]
 
     def _pair(self, request: Request, seconds: float) -> list[Difference]:
         return self._compared(*self._both(request.connection, seconds))

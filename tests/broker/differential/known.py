@@ -3,6 +3,7 @@
 A rule names an API and a part of the path of the field that differs; where it says so, what came from Kafka as well.
 """
 
+import math
 from typing import Any, NamedTuple
 
 from broker.errors import ErrorCode
@@ -14,7 +15,10 @@ ANY = object()
 
 
 class Known(NamedTuple):
-    """One difference: where, why, between which values, and in requests that say what."""
+    """One difference: where, why, between which values or how far apart, and in requests that say what.
+
+    `ends` is set where the brokers are no longer alike after it, so that the episode is over.
+    """
 
     api_key: ApiKey
     path: str
@@ -22,6 +26,8 @@ class Known(NamedTuple):
     ours: Any = ANY
     theirs: Any = ANY
     about: str = ""
+    apart: int | None = None
+    ends: bool = False
 
     def covers(self, request: Request, difference: Difference) -> bool:
         """Whether a difference is this one."""
@@ -31,9 +37,16 @@ class Known(NamedTuple):
             and self.about in str(request)
             and self.ours in (ANY, difference.ours)
             and self.theirs in (ANY, difference.theirs)
+            and (self.apart is None or _apart(difference) <= self.apart)
         )
 
 
+def _apart(difference: Difference) -> float:
+    ours, theirs = difference.ours, difference.theirs
+    return abs(ours - theirs) if isinstance(ours, int) and isinstance(theirs, int) else math.inf
+
+
+MARKERS_APART_MS = 10_000
 LEVELS = "features stay at their levels"
 KNOWN = (
     Known(
@@ -75,8 +88,14 @@ KNOWN = (
         ours=ErrorCode.ILLEGAL_GENERATION,
         theirs=ErrorCode.UNKNOWN_MEMBER_ID,
     ),
+    Known(
+        ApiKey.LIST_OFFSETS,
+        ".topics[].partitions[].timestamp",
+        "where the first record at or after a time is a transaction's marker: each broker's own clock; offsets are compared",
+        apart=MARKERS_APART_MS,
+    ),
     *(
-        Known(api_key, ".responses[]", "an unknown setting of the broker is refused", about="no.such.setting")
+        Known(api_key, ".responses[]", "an unknown setting is refused", about="no.such.setting", ends=True)
         for api_key in (ApiKey.ALTER_CONFIGS, ApiKey.INCREMENTAL_ALTER_CONFIGS)
     ),
     Known(ApiKey.UPDATE_FEATURES, ".error_code", LEVELS, ours=ErrorCode.INVALID_UPDATE_VERSION, theirs=0),
@@ -84,6 +103,6 @@ KNOWN = (
 )
 
 
-def known_difference(request: Request, difference: Difference) -> bool:
-    """Whether a difference is one of those."""
-    return any(known.covers(request, difference) for known in KNOWN)
+def known_difference(request: Request, difference: Difference) -> Known | None:
+    """Which of those a difference is, if any."""
+    return next((known for known in KNOWN if known.covers(request, difference)), None)

@@ -153,6 +153,16 @@ def test_newer_layout_is_refused(tmp_path: Path) -> None:
         LogDirectory.open(tmp_path, on_message=print)
 
 
+@pytest.mark.parametrize("text", ["version=1\ncluster.id=x\nnode.id=7\n", "version=0\ncluster.id=x\nbroker.id=7\n"])
+def test_directory_of_another_node_is_refused(tmp_path: Path, text: str) -> None:
+    """A broker of another number does not take the directory, says which it needs, and leaves everything as it was."""
+    (tmp_path / "meta.properties").write_text(text)
+    with pytest.raises(DataDirectoryError, match=r"belongs to node 7, and this broker is node 0.*--set node\.id=7"):
+        LogDirectory.open(tmp_path, on_message=print)
+    assert (tmp_path / "meta.properties").read_text() == text
+    LogDirectory.open(tmp_path, on_message=print, node_id=7).close()
+
+
 def test_a_deleted_partition_is_gone(tmp_path: Path) -> None:
     """Deletion leaves nothing, and the same name can be created again, empty."""
     directory = LogDirectory.open(tmp_path, on_message=print)

@@ -55,6 +55,19 @@ def test_read_keeps_to_the_limit_but_returns_one_batch(make_log: MakeLog) -> Non
     assert log.read(0, 10, minimum_one=False).size == 0
 
 
+@pytest.mark.parametrize("interval", [0, 150, 1 << 20])
+def test_reads_of_every_length(make_log: MakeLog, interval: int) -> None:
+    """From every batch, and for every limit, exactly the whole batches that fit, however dense the index is."""
+    log = make_log(index_interval_bytes=interval)
+    sizes = [len(batch("x" * (number * 7 % 90))) for number in range(9)]
+    for number in range(9):
+        log.append(batch("x" * (number * 7 % 90)), now_ms=NOW_MS)
+    for first in range(9):
+        for limit in range(sum(sizes[first:]) + 2):
+            fitting = [sum(sizes[first:end]) for end in range(first, 10) if sum(sizes[first:end]) <= limit]
+            assert log.read(first, limit, minimum_one=False).size == fitting[-1]
+
+
 def test_read_outside_the_log(make_log: MakeLog) -> None:
     """The end is readable and empty; beyond it, or before the start, is out of range."""
     log = make_log()
@@ -134,6 +147,25 @@ def test_timestamp_lookup_of_late_records(make_log: MakeLog) -> None:
     assert log.offset_for_timestamp(200) == (500, 0)
     assert log.offset_for_timestamp(600) == (900, 2)
     assert log.offset_of_max_timestamp() == (900, 2)
+
+
+@pytest.mark.parametrize("kind", ["CreateTime", "LogAppendTime"])
+def test_timestamp_lookup_behind_the_start(make_log: MakeLog, kind: str) -> None:
+    """Where the log begins inside a batch, its first record that is still there is found."""
+    log = make_log(message_timestamp_type=kind)
+    log.append(batch("a", "b", "c"), now_ms=NOW_MS)
+    log.append(batch("d"), now_ms=NOW_MS)
+    log.delete_records(1)
+    assert log.offset_for_timestamp(0) == (NOW_MS, 1)
+
+
+def test_largest_timestamp_of_records_without_one(make_log: MakeLog) -> None:
+    """The first record is found where none has a timestamp, and nothing in an empty log."""
+    log = make_log()
+    assert log.offset_of_max_timestamp() is None
+    for _ in range(2):
+        log.append(batch("a", timestamp=-1), now_ms=NOW_MS)
+    assert log.offset_of_max_timestamp() == (-1, 0)
 
 
 def test_log_append_time(make_log: MakeLog) -> None:

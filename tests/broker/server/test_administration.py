@@ -6,7 +6,7 @@ import pytest
 
 pytestmark = pytest.mark.broker
 
-CREATE, DESCRIBE_CONFIGS, ALTER_CONFIGS = 19, 32, 44
+CREATE, DESCRIBE_CONFIGS, MOVE, ALTER_CONFIGS = 19, 32, 34, 44
 ELECT, REASSIGN, LIST_REASSIGNMENTS, QUOTAS, ALTER_QUOTAS = 43, 45, 46, 48, 49
 QUORUM, FEATURES, RESOURCES, PAGES = 55, 57, 74, 75
 TOPIC, BROKER, LOGGER, GROUP = 2, 4, 8, 32
@@ -73,6 +73,14 @@ def test_reassignments(wire) -> None:
     (answer,) = wire.call(REASSIGN, 0, topics=[{"name": topic, "partitions": wanted}]).responses
     assert [partition.error_code for partition in answer.partitions] == [0, 39, 85]
     assert wire.call(LIST_REASSIGNMENTS, 0, topics=None).topics == ()
+
+
+@pytest.mark.parametrize(("length", "code"), [(213, 57), (214, 17)])
+def test_partitions_cannot_move(wire, length: int, code: int) -> None:
+    """Another data directory is not there; a name too long to be moved is told so first, as by Kafka."""
+    asked = [{"path": "elsewhere", "topics": [{"name": "a" * length, "partitions": [1]}]}]
+    (answer,) = wire.call(MOVE, 1, dirs=asked).results
+    assert answer.partitions[0].error_code == code
 
 
 def test_topics_page_by_page(wire) -> None:

@@ -75,7 +75,7 @@ def test_directory_of_apache_kafka(tmp_path: Path) -> None:
     check = [sys.executable, "-m", "broker", "check", str(data)]
     checked = subprocess.run(check, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    broker = BrokerProcess(data).start()
+    broker = BrokerProcess(data, "--set=node.id=1").start()
     try:
         for codec in CODECS:
             assert found(broker.address, codec, 2) == sorted(f"{codec} {number}" for number in range(RECORDS))
