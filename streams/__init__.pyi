@@ -45,6 +45,7 @@ from streams.processor import FixedKeyProcessor as FixedKeyProcessor
 from streams.processor import Processor as Processor
 from streams.processor import ProcessorContext as ProcessorContext
 from streams.processor import PunctuationType as PunctuationType
+from streams.processor import punctuator as punctuator
 from streams.ranking import Ranking as Ranking
 from streams.reading import Records as Records
 from streams.record import Batch as Batch

@@ -21,7 +21,7 @@ from streams.dsl.decorators import Decorators
 from streams.dsl.handle import checked_on_error
 from streams.dsl.kstream import KStream, KTable
 from streams.dsl.ktable import GlobalKTable
-from streams.dsl.options import Topic
+from streams.dsl.options import Field, Topic
 from streams.durations import Duration
 from streams.errors import ConfigError, StreamsError, TopologyError
 from streams.graph.nodes import Serdes
@@ -33,7 +33,6 @@ from streams.serdes.registered import RegisteredSerde
 from streams.serdes.schema_registry import SchemaRegistry, registry_at
 from streams.topology.nodes import SinkNode, SourceNode
 from streams.topology.topology import Topology
-from streams.writing import Field
 
 
 class App(Decorators):
@@ -68,15 +67,15 @@ class App(Decorators):
         *,
         key: Any = None,
         value: Any = None,
-        timestamp: Callable[[Any], Any] | None = None,
+        timestamp: Field | None = None,
         partitions: int | None = None,
         config: Mapping[str, str] | None = None,
         on_error: Any = None,
     ) -> Topic:
         """A topic with the types it carries.
 
-        `key` and `value` are types or serdes. `timestamp` takes event time, in ms or as a datetime, from a value; without
-        it the record's timestamp counts. `partitions` and `config` (Kafka's topic settings) are for the case that this application has
+        `key` and `value` are types or serdes. `timestamp` is the field of a value, or a function of it, that tells event
+        time, in ms or as a datetime; without it the record's timestamp counts. `partitions` and `config` (Kafka's topic settings) are for the case that this application has
         to create it. `on_error` says what becomes of records that cannot be read from it, or written to it: "fail",
         "continue", `dead_letter(TOPIC)` or a function (error, record).
         A second declaration adds what the first left open. Raises: TopologyError when it says something else.

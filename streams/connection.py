@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 from streams.asking import Question
 from streams.clients.base import Admin, Clients, Consumer, NewTopic
 from streams.config import StreamsConfig
-from streams.dsl.options import Topic
+from streams.dsl.options import Field, Topic
 from streams.durations import Duration, milliseconds
 from streams.reading import Point, Records
 from streams.record import TopicPartition
 from streams.serdes import serde_for
-from streams.writing import Field, Writer
+from streams.writing import Writer
 
 
 class TopicInfo(NamedTuple):

@@ -1,8 +1,9 @@
 """The Processor API: what users write when the verbs of the DSL do not say it.
 
-`stream.process(lambda: MyProcessor(), stores=[...])` makes one processor per task. Rules: `process` is called for one
-record at a time, on the task's thread, in order; a processor keeps no context of another task and uses its stores only
-between `init` and `close`. A BatchProcessor gets whole columns instead; it is how the DSL runs agents.
+`stream.process(MyProcessor)` makes one processor per task; the class says what stores it has and when it is woken.
+Rules: `process` is called for one record at a time, on the task's thread, in order; a processor keeps no context of
+another task and uses its stores only between `init` and `close`. A BatchProcessor gets whole columns instead; it is how
+the DSL runs agents.
 """
 
 from __future__ import annotations
@@ -12,13 +13,19 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from enum import Enum
-from typing import Any, NamedTuple, Protocol
+from types import FunctionType
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-from streams.durations import Duration
+from state.stores import StoreSpec
+from streams.durations import Duration, milliseconds
+from streams.errors import TopologyError
 from streams.record import Batch, Record
 from streams.retrying import Retrying
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Punctuated = TypeVar("Punctuated", bound=Callable[[Any, int], Any])
 
 
 class PunctuationType(Enum):
@@ -102,14 +109,61 @@ class ProcessorContext(Protocol):
         ...
 
 
+class Punctuation(NamedTuple):
+    """When a method is called: what `schedule` takes."""
+
+    interval_ms: int
+    kind: PunctuationType
+    start_ms: int | None
+
+
+def punctuator(
+    interval: Duration, kind: PunctuationType | str, *, start_ms: int | None = None
+) -> Callable[[Punctuated], Punctuated]:
+    """A method (self, time_ms) of a Processor that is called whenever `interval` has passed on that clock.
+
+    `kind` may be told as text, "stream-time" or "wall-clock-time". Is `context.schedule(interval, kind, self.method,
+    start_ms)` in `init`. Raises: TopologyError.
+    """
+    try:
+        interval_ms, clock = milliseconds(interval, "the interval of a punctuator"), PunctuationType(kind)
+    except (TypeError, ValueError) as problem:
+        raise TopologyError(f"@punctuator: {problem}; its clock is 'stream-time' or 'wall-clock-time'") from None
+    if interval_ms < 1:
+        raise TopologyError(f"@punctuator: expected an interval of at least 1 ms, got {interval!r}")
+    punctuation = Punctuation(interval_ms, clock, start_ms)
+
+    def mark(method: Punctuated) -> Punctuated:
+        vars(method)["punctuation"] = punctuation
+        return method
+
+    return mark
+
+
+def declared(kind: type, what: type[T]) -> dict[str, T]:
+    """What a class and its bases have in their bodies of one type, by attribute, in the order of definition."""
+    names = dict.fromkeys(name for base in reversed(kind.__mro__) for name in vars(base))
+    return {name: found for name in names if isinstance(found := getattr(kind, name), what)}
+
+
 class Processor:
-    """Base of processors; only `process` has to be written. `self.context` is there from `init` on."""
+    """Base of processors; only `process` has to be written. `self.context` is there from `init` on.
+
+    A store in the body of the class, `counts = key_value_store("counts", str, int)`, comes with the processor: from
+    `init` on, `self.counts` is the open one (shared, if the class is used twice). Methods that are marked
+    `@punctuator(...)` are scheduled by `init`.
+    """
 
     context: ProcessorContext
 
     def init(self, context: ProcessorContext) -> None:
         """Called once, with stores open and restored."""
         self.context = context
+        for name, store in declared(type(self), StoreSpec).items():
+            setattr(self, name, context.store(store.name))
+        for name, method in declared(type(self), FunctionType).items():
+            if (found := vars(method).get("punctuation")) is not None:
+                context.schedule(found.interval_ms, found.kind, getattr(self, name), found.start_ms)
 
     def process(self, record: Record) -> None:
         """Handle one record; pass results on with `self.context.forward`."""

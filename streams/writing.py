@@ -14,15 +14,12 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from state.serde import Serde
 from streams.clients.base import Producer
 from streams.clients.partitioner import partitions_for
-from streams.dsl.options import Topic, ValueTimestamp
+from streams.dsl.options import Field, Topic, ValueTimestamp, getter
 from streams.durations import moment_ms
 from streams.errors import ConfigError, ProductionError, shown
 from streams.record import NO_TIMESTAMP, Headers, Record
 
 CHUNK = 2_000
-
-Field = str | Callable[[Any], Any]
-"""A field of a value by name, or a function of the value."""
 
 
 @runtime_checkable
@@ -78,7 +75,7 @@ class Writer:
             given = rows_of(rows, topic, key, timestamp)
             key_of, time_of = None, _time_getter(topic, None)
         elif isinstance(rows, Iterable) and not isinstance(rows, str | bytes):
-            given, key_of, time_of = iter(rows), _getter(key), _time_getter(topic, timestamp)
+            given, key_of, time_of = iter(rows), None if key is None else getter(key), _time_getter(topic, timestamp)
         else:
             raise ConfigError(
                 f"expected values, (key, value) pairs, records, a DataFrame or a file to write, got {shown(rows)}"
@@ -138,18 +135,12 @@ class Writer:
         return places
 
 
-def _getter(field: Field | None) -> Callable[[Any], Any] | None:
-    if field is None or callable(field):
-        return field
-    return lambda value: value[field] if isinstance(value, dict) else getattr(value, field)
-
-
 def _time_getter(topic: Topic, timestamp: Field | int | None) -> Callable[[Any], int] | None:
     """Finds the time of a value that came without one: as it is told, else as the topic finds it; None means now."""
     if isinstance(timestamp, int):
         return lambda _: timestamp
     if timestamp is not None:
-        return _getter(timestamp)
+        return getter(timestamp)
     return topic.timestamp.of_value if isinstance(topic.timestamp, ValueTimestamp) else None
 
 

@@ -1,6 +1,6 @@
 """`python -m examples.retail`: a year of a shop in a minute, its books and its report at the end.
 
-The run has both programs inside. `shop` and `suppliers` start one more worker of either, in a terminal of its own.
+The run has a worker inside. `worker` starts one more, in a terminal of its own.
 """
 
 from __future__ import annotations
@@ -9,30 +9,39 @@ import argparse
 import sys
 from math import ceil
 from pathlib import Path
-from typing import Any
 
-from examples.retail import topology
 from examples.retail.messages import Line
-from examples.retail.rows import SUPPLIERS, RowsError, catalogue, read_lines, write_rows
-from examples.retail.topics import Topics, program
+from examples.retail.rows import RowsError, catalogue, read_lines, write_rows
+from examples.retail.suppliers import SUPPLIERS
+from examples.retail.topology import LINES, PRODUCTS, app
+from examples.retail.topology import SUPPLIERS as TERMS
 from streams import ConfigError, Connection, Running, StreamsError
 
 BAD_INPUT = 2
+SETTINGS = {
+    "embedded_idle_ms": "3000",
+    "commit_interval_ms": "50",
+    "statestore_cache_max_bytes": "0",  # a week passes in a second: every line is looked at when it comes
+    "session_timeout_ms": "6000",  # how soon a worker that was killed is given up
+    "heartbeat_interval_ms": "1000",
+    "transaction_timeout_ms": "5000",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the shop. Returns: the exit code: 0, 1 when the books are wrong, 2 for input that cannot be used."""
     options = _parser().parse_args(arguments)
-    settings = {"broker": f"embedded://{options.dir}", "state_dir": str(options.dir / f"state-{options.worker}")}
+    state = options.dir / f"state-{options.name}"
     try:
-        if options.part in ("shop", "suppliers"):
-            getattr(topology, options.part)(**settings).run()
+        app.configure({**SETTINGS, "broker": f"embedded://{options.dir}", "state_dir": str(state)})
+        if options.part == "worker":
+            app.run()
             return 0
         if options.part == "clean":
-            removed = topology.shop(**settings).remove_data()
+            removed = app.remove_data()
             print(f"{options.dir} removed" if removed else f"nothing is stored in {options.dir}")
             return 0
-        return run(options, settings)
+        return run(options)
     except (RowsError, StreamsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT if isinstance(error, RowsError | ConfigError) else 1
@@ -40,13 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m examples.retail", description=__doc__)
-    parser.add_argument("part", nargs="?", default="run", choices=("run", "shop", "suppliers", "clean"))
+    parser.add_argument("part", nargs="?", default="run", choices=("run", "worker", "clean"))
     parser.add_argument("--lines", type=Path, help="CSV file of invoice lines (default: generated)")
     parser.add_argument("--count", type=_above_0, default=5_000, help="lines to generate (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the generator (%(default)s)")
     parser.add_argument("--steps", type=_above_0, default=52, help="parts of the year, one by one (%(default)s)")
     parser.add_argument("--dir", type=Path, default=Path(".streams/retail"), help="where all is stored (%(default)s)")
-    parser.add_argument("--worker", default="1", help="name of this process, each with state of its own (%(default)s)")
+    parser.add_argument("--name", default="1", help="of this process, each with state of its own (%(default)s)")
     parser.add_argument("--plot", type=Path, help="where to draw the report (default: report.png in --dir)")
     return parser
 
@@ -57,8 +66,8 @@ def _above_0(text: str) -> int:
     return int(text)
 
 
-def run(options: argparse.Namespace, settings: dict[str, Any]) -> int:
-    """Produce the lines, run shop and suppliers until all is done, compare the books, and tell of the year."""
+def run(options: argparse.Namespace) -> int:
+    """Produce the lines, run the shop until all is done, compare the books, and tell of the year."""
     try:
         from examples.retail import books, report
     except ImportError:
@@ -68,20 +77,18 @@ def run(options: argparse.Namespace, settings: dict[str, Any]) -> int:
         raise RowsError(f"{options.plot.parent} is no directory: name a file in one that exists with --plot.")
     path = options.lines or generated(options)
     lines = read_lines(path)
-    _, topics = program("retail", **settings)
-    shop, suppliers = topology.shop(**settings), topology.suppliers(**settings)
-    with shop.connect() as connection:
+    with app.connect() as connection:
         missing = not_stored(lines, connection)
         print(f"{len(lines):,} lines, {len(missing):,} of them to do", flush=True)
-        with shop.running() as first, suppliers.running() as second:
-            write_catalogue(lines, connection, topics)
+        with app.running() as running:
+            write_catalogue(lines, connection)
             for part in batched(missing, ceil(len(missing) / options.steps)):
-                connection.write(topics.lines, part, key=lambda line: line.key)
+                connection.write(LINES, part, key="id")
                 connection.flush()
-                work_off([first, second], connection)
+                work_off(running, connection)
                 print(".", end="", flush=True)
         print("\n")
-        told = report.report(path, connection, topics)
+        told = report.report(path, connection)
         print(report.told(told), "\n")
         try:
             report.draw(told, picture)
@@ -89,7 +96,7 @@ def run(options: argparse.Namespace, settings: dict[str, Any]) -> int:
             print("no picture: it is drawn with matplotlib, pip install 'headrace[plot]'")
         else:
             print(f"picture: {picture}")
-        wrong = books.differences(path, connection, topics)
+        wrong = books.differences(path, connection)
     print("books, recomputed by pandas: " + ("equal" if not wrong else "; ".join(wrong)))
     return 1 if wrong else 0
 
@@ -108,18 +115,18 @@ def generated(options: argparse.Namespace) -> Path:
 
 def not_stored(lines: list[Line], connection: Connection) -> list[Line]:
     """The lines that are not in the topic yet. Raises: RowsError if it holds others."""
-    stored = {record.value.row: record.value for record in connection.read("retail_lines")}
-    if stored.keys() - {line.row for line in lines} or any(stored.get(line.row, line) != line for line in lines):
+    stored = {record.key: record.value for record in connection.read(LINES)}
+    if stored.keys() - {line.id for line in lines} or any(stored.get(line.id, line) != line for line in lines):
         raise RowsError(
             "what is stored already is from other lines: start over with `python -m examples.retail clean`."
         )
-    return [line for line in lines if line.row not in stored]
+    return [line for line in lines if line.id not in stored]
 
 
-def write_catalogue(lines: list[Line], connection: Connection, topics: Topics) -> None:
+def write_catalogue(lines: list[Line], connection: Connection) -> None:
     """Suppliers and products, as of the first line, unless they are there."""
     began_ms = lines[0].at_ms
-    for topic, wanted in ((topics.suppliers, SUPPLIERS), (topics.products, catalogue(lines))):
+    for topic, wanted in ((TERMS, SUPPLIERS), (PRODUCTS, catalogue(lines))):
         known = {record.key for record in connection.read(topic)}
         rows = [(key, value) for key, value in wanted.items() if key not in known]
         connection.write(topic, rows, timestamp=began_ms)
@@ -131,18 +138,17 @@ def batched(lines: list[Line], size: int) -> list[list[Line]]:
     return [lines[at : at + size] for at in range(0, len(lines), size or 1)] or [[]]
 
 
-def work_off(programs: list[Running], connection: Connection) -> None:
-    """Wait until nothing is left to do, looked at twice: the programs feed each other, and others may work on them."""
+def work_off(running: Running, connection: Connection) -> None:
+    """Wait until nothing is left to do, looked at twice: what is committed last may still be on its way into a topic."""
     before = None
-    while (now := _settled(programs, connection)) != before:
+    while (now := _settled(running, connection)) != before:
         before = now
 
 
-def _settled(programs: list[Running], connection: Connection) -> list[Any]:
-    """What the topics hold, when every program has seen its own to the end."""
-    for each in programs:
-        each.catch_up()
-    return [topic for topic in connection.topics() if topic.name.startswith("retail")]
+def _settled(running: Running, connection: Connection) -> dict[str, int]:
+    """How much the topics hold, when the shop has seen all of it."""
+    running.catch_up()
+    return {topic.name: topic.records for topic in connection.topics()}
 
 
 if __name__ == "__main__":

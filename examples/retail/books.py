@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from examples.retail import topology
 from examples.retail.messages import PriceChange, Reorder, Shipment, Stock
-from examples.retail.topics import Topics
+from examples.retail.rules import OPENING
 from streams import Connection, Record
 
 REASON = "__streams.errors.message"
@@ -42,27 +43,28 @@ def expected(path: Path) -> tuple[pd.DataFrame, Counter[str]]:
     return pd.DataFrame(columns), Counter(reason[reason != ""])
 
 
-def differences(path: Path, connection: Connection, topics: Topics) -> list[str]:
+def differences(path: Path, connection: Connection) -> list[str]:
     """Everything that is not as it must be, a sentence each; empty when the books are right."""
     figures, rejected = expected(path)
-    reasons = Counter((dict(each.headers)[REASON] or b"").decode() for each in connection.read(topics.rejected))
+    reasons = Counter((dict(each.headers)[REASON] or b"").decode() for each in connection.read(topology.REJECTED))
     wrong = [] if reasons == rejected else [f"rejected: {dict(reasons)} instead of {dict(rejected)}"]
-    shipments, receipts = list(connection.read(topics.shipments)), list(connection.read(topics.receipts))
-    last_ms = max((record.timestamp for record in connection.read(topics.lines)), default=0)
+    shipments, receipts = list(connection.read(topology.SHIPMENTS)), list(connection.read(topology.RECEIPTS))
+    last_ms = max((record.timestamp for record in connection.read(topology.LINES)), default=0)
     wrong += _goods(shipments, receipts, last_ms)
-    delivered: Counter[str] = Counter()
+    delivered, received = Counter[str](), Counter[str]()
     for record in receipts:
         delivered[record.value.product] += record.value.quantity - record.value.damaged
-    stock: dict[str, Stock] = {record.key: record.value for record in connection.read(topics.stock)}
+        received[record.value.product] += record.value.quantity
+    stock: dict[str, Stock] = {record.key: record.value for record in connection.read(topology.STOCK)}
     wrong += [f"stock of {sorted(set(figures.index) ^ stock.keys())}"] if set(figures.index) != stock.keys() else []
     for product, lines, sold, returned in figures.itertuples():
-        must_be = (lines, delivered[product] - sold + returned)
-        if product in stock and (stock[product].lines, stock[product].change) != must_be:
-            wrong.append(f"stock of {product}: {stock[product]} instead of {must_be[0]} lines, change {must_be[1]}")
-    orders = list(connection.read(topics.reorders))
+        must_be = Stock(OPENING + delivered[product] - sold + returned, received[product], lines)
+        if stock.get(product, must_be) != must_be:
+            wrong.append(f"stock of {product}: {stock[product]} instead of {must_be}")
+    orders = list(connection.read(topology.REORDERS))
     wrong += _orders(orders, shipments)
-    first = {record.key: record.value.price for record in connection.read(topics.products)}
-    wrong += _prices(list(connection.read(topics.prices)), orders, first)
+    first = {record.key: record.value.price for record in connection.read(topology.PRODUCTS)}
+    wrong += _prices(list(connection.read(topology.PRICES)), orders, first)
     return wrong
 
 
@@ -89,8 +91,8 @@ def _orders(records: list[Record], shipments: list[Record]) -> Iterator[str]:
         if order.urged:
             if before is None or (order.number, order.urged) != (before.number, before.urged + 1):
                 yield f"{record.key}: {order} was urged after {before}"
-        elif (order.number, order.before) != (
-            (before.number + 1, before.before + before.quantity) if before else (1, 0)
+        elif (order.number, order.total) != (
+            (before.number + 1, before.total + order.quantity) if before else (1, order.quantity)
         ):
             yield f"{record.key}: {order} was made after {before}"
         elif before and sent[record.key, before.number] != before.quantity:

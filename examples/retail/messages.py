@@ -1,4 +1,4 @@
-"""What travels through the shop: the values of its topics.
+"""What travels through the shop: the values of its topics and stores.
 
 Rules: times are ms since 1970, in fields that end in `_ms`; money is in pounds; quantities are pieces.
 """
@@ -8,10 +8,13 @@ from __future__ import annotations
 import msgspec
 
 
-class Line(msgspec.Struct, frozen=True):
-    """A line of an invoice as the till wrote it; `row` is its place in the file, from 1. Anything may be wrong with it."""
+class Line(msgspec.Struct, frozen=True, tag=True):
+    """A line of an invoice as the till wrote it; `id` is the invoice and the line's place in the file, from 1.
 
-    row: int
+    A line that comes again under its id takes the place of the one before. Anything may be wrong with a line.
+    """
+
+    id: str
     invoice: str
     product: str
     description: str
@@ -20,11 +23,6 @@ class Line(msgspec.Struct, frozen=True):
     customer: str
     country: str
     at_ms: int
-
-    @property
-    def key(self) -> str:
-        """What the line is known by: a line that comes again takes the place of the one before."""
-        return f"{self.invoice}/{self.row}"
 
 
 class Product(msgspec.Struct, frozen=True):
@@ -42,39 +40,16 @@ class Supplier(msgspec.Struct, frozen=True):
     least_order: int
 
 
-class Terms(msgspec.Struct, frozen=True):
-    """A product with the terms of its supplier."""
-
-    product: Product
-    supplier: Supplier
-
-
 class Stock(msgspec.Struct, frozen=True):
-    """What came in and went out of a product, by the lines counted and the goods received."""
+    """What a product's lines and goods come to.
 
+    `on_hand` is what was there at first + shipments - sales + returns; below zero it is owed to customers. `received` is
+    what suppliers have sent of their orders, in whatever state; `lines`, how many lines are counted.
+    """
+
+    on_hand: int = 0
+    received: int = 0
     lines: int = 0
-    sold: int = 0
-    returned: int = 0
-    delivered: int = 0
-    damaged: int = 0
-
-    @property
-    def change(self) -> int:
-        """By how much there is more on the shelf: shipments - sales + returns."""
-        return self.delivered - self.sold + self.returned
-
-    @property
-    def received(self) -> int:
-        """What suppliers have sent of their orders, in whatever state."""
-        return self.delivered + self.damaged
-
-
-class Movement(msgspec.Struct, frozen=True):
-    """A line that counts, or goods received: what changes in a product's stock."""
-
-    product: str
-    change: Stock
-    at_ms: int
 
 
 class Demand(msgspec.Struct, frozen=True):
@@ -85,33 +60,28 @@ class Demand(msgspec.Struct, frozen=True):
 
 
 class Reorder(msgspec.Struct, frozen=True):
-    """A product's `number`-th order; all `before` pieces of earlier ones had come. `urged`: how often it was escalated."""
+    """A product's `number`-th order; `total`: what was ordered with it so far. `urged`: how often it was escalated."""
 
     number: int
     quantity: int
-    before: int
+    total: int
     supplier: str
     lead_days: int
     at_ms: int
     due_ms: int
     urged: int = 0
+    complete: bool = False
 
 
-class Shipment(msgspec.Struct, frozen=True):
-    """A part of an order on its way; `damaged` of its pieces are not taken into stock."""
+class Shipment(msgspec.Struct, frozen=True, tag=True):
+    """A part of an order on its way, `id` its own; `damaged` of its pieces are not taken into stock."""
 
+    id: str
     product: str
     order: int
-    part: int
     quantity: int
     damaged: int
     arrives_ms: int
-    at_ms: int
-
-    @property
-    def key(self) -> str:
-        """What the shipment is known by."""
-        return f"{self.product}/{self.order}/{self.part}"
 
 
 class PriceChange(msgspec.Struct, frozen=True):
@@ -121,12 +91,3 @@ class PriceChange(msgspec.Struct, frozen=True):
     cover_days: float
     old: float
     new: float
-    at_ms: int
-
-
-class Account(msgspec.Struct, frozen=True):
-    """What the buyer knows of a product: its price, and how many orders of how many pieces were made."""
-
-    price: float
-    orders: int = 0
-    ordered: int = 0

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from examples.retail.rules import OPENING
-from examples.retail.topics import Topics
+from examples.retail.topology import PRICES, PRODUCTS, RECEIPTS, REORDERS
 from streams import Connection
 
 INK, MUTED, BLUE, RED, GREEN = "#22303c", "#9aa5b1", "#2f6f9f", "#c8553d", "#5b8e4d"
@@ -30,7 +30,7 @@ class Report(NamedTuple):
     receipts: pd.DataFrame
 
 
-def report(path: Path, connection: Connection, topics: Topics) -> Report:
+def report(path: Path, connection: Connection) -> Report:
     """Everything that is told of the year."""
     lines = pd.read_csv(path, dtype={"InvoiceNo": str, "StockCode": str}, parse_dates=["InvoiceDate"])
     adjustment = (lines.Quantity < 0) & ~lines.InvoiceNo.str.startswith("C")
@@ -44,18 +44,18 @@ def report(path: Path, connection: Connection, topics: Topics) -> Report:
 
     received = [
         (each.value.product, each.value.quantity - each.value.damaged, each.timestamp)
-        for each in connection.read(topics.receipts)
+        for each in connection.read(RECEIPTS)
     ]
     receipts = pd.DataFrame(received, columns=["StockCode", "pieces", "at_ms"])
     receipts["day"] = pd.to_datetime(receipts.at_ms, unit="ms").dt.floor("D")
     products = sorted(lines.StockCode.unique())
     without = OPENING - daily(lines, "Quantity").cumsum()
     shelf = without + daily(receipts, "pieces").cumsum()
-    orders = [(each.key, each.value.urged) for each in connection.read(topics.reorders)]
+    orders = [(each.key, each.value.urged) for each in connection.read(REORDERS)]
     ordered = pd.DataFrame(orders, columns=["StockCode", "urged"]).groupby("StockCode").urged
     sold = lines[lines.Quantity > 0].groupby("StockCode").Quantity.sum()
-    prices = {each.key: each.value.price for each in connection.read(topics.products)}
-    prices |= {each.key: each.value.new for each in connection.read(topics.prices)}
+    prices = {each.key: each.value.price for each in connection.read(PRODUCTS)}
+    prices |= {each.key: each.value.new for each in connection.read(PRICES)}
     frame = pd.DataFrame(index=pd.Index(products, name="StockCode"))
     frame["description"] = lines.groupby("StockCode").Description.first().str.strip()
     frame["revenue"] = lines.groupby("StockCode").revenue.sum()

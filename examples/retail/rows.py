@@ -16,7 +16,8 @@ from os import SEEK_END
 from pathlib import Path
 from typing import TypeVar
 
-from examples.retail.messages import Line, Product, Supplier
+from examples.retail.messages import Line, Product
+from examples.retail.suppliers import SUPPLIERS
 
 T = TypeVar("T")
 
@@ -24,12 +25,6 @@ COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "
 CODES = ("POST", "M", "D", "AMAZONFEE", "BANK CHARGES")
 THINGS = ("CAKESTAND", "LANTERN", "DOORSTOP", "LUNCH BAG", "CUTLERY SET", "TEA TOWEL", "WALL CLOCK", "HANGING HEART")
 COLOURS = ("RED", "WHITE", "VINTAGE", "BLUE", "PINK", "SPACEBOY")
-SUPPLIERS = {
-    "Lantern & Co": Supplier(lead_days=7, least_order=48),
-    "Northern Glass": Supplier(lead_days=10, least_order=96),
-    "Ceramica": Supplier(lead_days=14, least_order=120),
-    "Ningbo Export": Supplier(lead_days=21, least_order=240),
-}
 
 
 class RowsError(Exception):
@@ -56,7 +51,7 @@ def read_lines(path: Path) -> list[Line]:
             f"{path}, line {len(lines) + 1}: ends without a line end, in a country of its own "
             f"({lines[-1].country!r}). Is the file cut? Fetch it again, or add the line end if it is whole."
         )
-    return sorted(lines, key=lambda line: (line.at_ms, line.row))
+    return sorted(lines, key=lambda line: line.at_ms)
 
 
 def _lines(path: Path, rows: Iterator[list[str]]) -> Iterator[Line]:
@@ -78,7 +73,7 @@ def _lines(path: Path, rows: Iterator[list[str]]) -> Iterator[Line]:
             )
         invoice, product, description, quantity, date, price, customer, country = row
         line = Line(
-            row=number,
+            id=f"{invoice}/{number}",
             invoice=invoice,
             product=product,
             description=description.strip(),

@@ -38,7 +38,7 @@ class Alert(msgspec.Struct):
 
 
 app = App("fraud")
-payments = app.topic("payments", key=str, value=Payment, timestamp=lambda payment: payment.at_ms)
+payments = app.topic("payments", key=str, value=Payment, timestamp="at_ms")
 alerts = app.topic("alerts", key=str, value=Alert)
 
 
@@ -60,17 +60,18 @@ def reason(session: Session) -> str | None:
 class Once(Processor):
     """Lets one alert of a session through: it remembers where the last reported one of a card ended."""
 
+    reported = key_value_store("reported", key=str, value=int)
+
     def process(self, record: Record) -> None:
         """Forward an alert unless this session, or what it grew from, has had one."""
         window: Windowed = record.key
         why = reason(record.value)
         if why is None:
             return
-        reported = self.context.store("reported")
-        if (until := reported.get(window.key)) is None or until < window.start_ms:
+        if (until := self.reported.get(window.key)) is None or until < window.start_ms:
             alert = Alert(why, record.value.payments, record.value.amount)
             self.context.forward(Record(window.key, alert, record.timestamp))
-        reported.put(window.key, max(until or 0, window.end_ms))
+        self.reported.put(window.key, max(until or 0, window.end_ms))
 
 
 (
@@ -80,7 +81,7 @@ class Once(Processor):
     .aggregate(Session, paid, joined, name="sessions")
     .to_stream()
     .filter(lambda _, session: session is not None)
-    .process(Once, stores=[key_value_store("reported", key=str, value=int)])
+    .process(Once)
     .to(alerts)
 )
 

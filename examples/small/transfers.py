@@ -43,15 +43,17 @@ refused = app.topic("refused", key=str, value=Transfer)
 class Accounts(Processor):
     """Keeps the balances; an entry that would overdraw its account is refused."""
 
+    balances = key_value_store("accounts", key=str, value=int)
+
     def process(self, record: Record) -> None:
         """Book one entry, or refuse it; money that leaves is forwarded to its receiver."""
-        accounts, account, entry = self.context.store("accounts"), record.key, record.value
-        before = accounts.get(account)
+        account, entry = record.key, record.value
+        before = self.balances.get(account)
         balance = (OPENING if before is None else before) + entry.cents
         if entry.cents == 0 or balance < 0:
             self._forward(account, entry.transfer, record)
             return
-        accounts.put(account, balance)
+        self.balances.put(account, balance)
         self._forward(account, balance, record)
         if entry.cents < 0:
             self._forward(entry.transfer.receiver, Entry(-entry.cents, entry.transfer), record)
@@ -65,9 +67,7 @@ withdrawals = (
     .map(lambda _, transfer: (transfer.sender, Entry(-abs(transfer.cents), transfer)), key=str, value=Entry)
     .repartition(name="by-sender", partitions=PARTITIONS)
 )
-results = withdrawals.merge(app.stream(deposits)).process(
-    Accounts, stores=[key_value_store("accounts", key=str, value=int)], name="accounts"
-)
+results = withdrawals.merge(app.stream(deposits)).process(Accounts, name="accounts")
 for kind, topic in ((int, balances), (Entry, deposits), (Transfer, refused)):
     results.filter(lambda _, result, kind=kind: isinstance(result, kind)).to(topic)
 

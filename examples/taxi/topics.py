@@ -38,7 +38,7 @@ def ride_details(app: App) -> Topic:
         "ride_details",
         key=int,
         value=Ride,
-        timestamp=lambda ride: ride.picked_up_ms,
+        timestamp="picked_up_ms",
         partitions=PARTITIONS,
         config=FOR_EVER,
     )

@@ -17,7 +17,16 @@ from streams.config import StreamsConfig
 from streams.dsl.handle import processor_name
 from streams.dsl.kstream import KStream, KTable
 from streams.dsl.ktable import GlobalKTable
-from streams.dsl.options import Function, Materialized, Topic, callable_or_error, checked_reset, extractor, serde_of
+from streams.dsl.options import (
+    Field,
+    Function,
+    Materialized,
+    Topic,
+    callable_or_error,
+    checked_reset,
+    extractor,
+    serde_of,
+)
 from streams.dsl.program import Program
 from streams.dsl.topology_builder import TopologyBuilder
 from streams.errors import TopologyError
@@ -39,14 +48,14 @@ class StreamsBuilder:
         *,
         key: Any = None,
         value: Any = None,
-        timestamp: Function | None = None,
+        timestamp: Field | Function | None = None,
         offset_reset: str | None = None,
         name: str | None = None,
     ) -> KStream:
         """Read a topic, several, or all whose names match a compiled pattern.
 
-        `key` and `value` are types or serdes; `timestamp(value)`, or an extractor (record, partition_time), gives the
-        time of a record (ms, a datetime, or ISO 8601 text); `offset_reset` ("earliest", "latest", "none", or a duration
+        `key` and `value` are types or serdes; `timestamp`, a field or a function of the value, or an extractor
+        (record, partition_time), gives the time of a record (ms, a datetime, or ISO 8601 text); `offset_reset` ("earliest", "latest", "none", or a duration
         back from now) says where to start without a committed offset.
         """
         topics = [] if isinstance(topic, re.Pattern) else self._topics(topic, key, value, timestamp)
@@ -77,7 +86,7 @@ class StreamsBuilder:
         value: Any = None,
         name: str | None = None,
         store: Materialized | str | None = None,
-        timestamp: Function | None = None,
+        timestamp: Field | Function | None = None,
         offset_reset: str | None = None,
         processor: str | None = None,
     ) -> KTable:
@@ -99,7 +108,7 @@ class StreamsBuilder:
         value: Any = None,
         name: str | None = None,
         store: Materialized | str | None = None,
-        timestamp: Function | None = None,
+        timestamp: Field | Function | None = None,
         processor: str | None = None,
     ) -> GlobalKTable:
         """A table of all partitions of a topic on every worker, filled before anything is processed."""
@@ -144,7 +153,7 @@ class StreamsBuilder:
         *,
         key: Any = None,
         value: Any = None,
-        timestamp: Function | None = None,
+        timestamp: Field | Function | None = None,
         name: str | None = None,
     ) -> StreamsBuilder:
         """Add a store that every worker fills from all partitions of `topic`, by a processor that updates nothing else."""

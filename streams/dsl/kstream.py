@@ -34,6 +34,7 @@ from streams.dsl.options import (
     resulting_serde,
     serde_of,
 )
+from streams.dsl.stores import stores_of
 from streams.durations import Duration
 from streams.errors import TopologyError
 from streams.graph.names import checked_name
@@ -240,7 +241,10 @@ class KStream(Handle, frozen=True, eq=False):
         value: Any = None,
         name: str | None = None,
     ) -> KStream:
-        """Run a Processor: `supplier()` makes one per task; `stores` are the names (or specs) of those it uses."""
+        """Run a Processor: `supplier()` makes one per task.
+
+        `stores` are the names (or specs) of those it uses, beside those that its class declares, if that is the supplier.
+        """
         serdes = Serdes(serde_of(key), serde_of(value))
         return self._processed("KSTREAM-PROCESSOR-", supplier, stores, serdes, name, fixed_key=False)
 
@@ -403,8 +407,7 @@ class KStream(Handle, frozen=True, eq=False):
         fixed_key: bool,
     ) -> KStream:
         callable_or_error(supplier, "process")
-        if isinstance(stores, str):
-            raise TopologyError(f"stores: expected a list of store names, got {stores!r}")
+        stores = stores_of(supplier, stores)
         added = tuple(store for store in stores if isinstance(store, StoreSpec))
         own = self.program.names.processor(prefix) if name is None else checked_name(name)
         node = Process(

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, get_args, get_origin
 
-from msgspec import Struct, field
+from msgspec import Struct
+from msgspec import field as struct_field
 from msgspec.structs import replace
 
 from state.serde import Serde
@@ -23,6 +25,7 @@ from streams.on_error import OnError
 from streams.record import Record
 from streams.serdes import serde_for
 from streams.serdes.inference import UNKNOWN, returned_type
+from streams.serdes.registry import type_name
 
 __all__ = [
     "Materialized",
@@ -37,6 +40,9 @@ __all__ = [
 ]
 
 Function = Callable[..., Any]
+
+Field = str | Callable[[Any], Any]
+"""A field of a value by name, or a function of the value."""
 
 RESETS = {"earliest", "latest", "none"}
 
@@ -56,6 +62,21 @@ class ValueTimestamp(Struct, frozen=True):
             raise
 
 
+def getter(field: Field) -> Callable[[Any], Any]:
+    """Takes a field out of a value, which may be a dict; a function of the value stays as it is."""
+    if not isinstance(field, str):
+        return field
+    attribute = attrgetter(field)
+    return lambda value: value[field] if isinstance(value, dict) else attribute(value)
+
+
+def expect_field(kind: Any, field: str, what: str) -> None:
+    """Raises: TopologyError when values of this type, as far as it tells, have no such field."""
+    fields = [name for base in getattr(kind, "__mro__", ()) for name in vars(base).get("__annotations__", ())]
+    if fields and field not in fields and not hasattr(kind, field):
+        raise TopologyError(f"{what}: {type_name(kind)} has no field {field!r} (it has: {', '.join(fields)})")
+
+
 class Topic(Struct, frozen=True):
     """A topic with the serdes of its records, and where their time is found (None: the record's own timestamp).
 
@@ -69,20 +90,25 @@ class Topic(Struct, frozen=True):
     on_error: OnError | None = None
 
     @classmethod
-    def of(cls, topic: Topic | str, *, key: Any = None, value: Any = None, timestamp: Function | None = None) -> Topic:
+    def of(
+        cls, topic: Topic | str, *, key: Any = None, value: Any = None, timestamp: Field | Function | None = None
+    ) -> Topic:
         """A topic from its name or handle; what is given here wins over what the handle says.
 
-        `timestamp` is a function (value) or an extractor (record, partition_time), told apart by their parameters; it gives
-        ms since 1970, or a datetime (without a zone: UTC).
+        `timestamp` is a field of the value, a function (value) or an extractor (record, partition_time), told apart by
+        their parameters; it gives ms since 1970, or a datetime (without a zone: UTC).
         """
         if isinstance(topic, str):
             topic = cls(checked_name(topic, "the name of a topic"))
         if not isinstance(topic, cls):
             raise TopologyError(f"expected a topic's name or app.topic(...), got {topic!r}")
+        value_serde = serde_of(value) or topic.value_serde
+        if isinstance(timestamp, str):
+            expect_field(getattr(value_serde, "type", None), timestamp, f"topic {topic.name}: timestamp")
         return cls(
             topic.name,
             serde_of(key) or topic.key_serde,
-            serde_of(value) or topic.value_serde,
+            value_serde,
             extractor(timestamp) or topic.timestamp,
             topic.on_error,
         )
@@ -106,10 +132,12 @@ def checked_reset(reset: str | None) -> str | int | None:
         raise TopologyError(f"offset_reset: expected earliest, latest, none or a duration, got {reset!r}") from error
 
 
-def extractor(function: Function | None) -> Function | None:
-    """A timestamp extractor from a function of the value, or an extractor as it is."""
+def extractor(function: Field | Function | None) -> Function | None:
+    """A timestamp extractor from a field or a function of the value, or an extractor as it is."""
     if function is None:
         return None
+    if isinstance(function, str):
+        return ValueTimestamp(getter(function))
     callable_or_error(function, "timestamp")
     return function if arity(function, 1) == 2 else ValueTimestamp(function)
 
@@ -131,7 +159,7 @@ class Materialized(Struct, frozen=True, kw_only=True):
     persistent: bool | None = None
     retention: Duration | None = None
     history: Duration | None = None
-    topic_config: Mapping[str, str] = field(default_factory=dict)
+    topic_config: Mapping[str, str] = struct_field(default_factory=dict)
     engine: OpenEngine | None = None
 
     @classmethod

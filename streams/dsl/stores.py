@@ -1,12 +1,13 @@
 """Stores for processors, by kind: what `add_state_store` and `process(stores=...)` take.
 
-Shape: each function gives a StoreSpec; `key` and `value` are types or serdes, durations as everywhere.
+Shape: each function gives a StoreSpec, which may also stand in the body of a Processor's class; `key` and `value` are types or serdes, durations as everywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Self, overload
 
 from state.engine import Engine
 from state.stores import CustomStore, OpenEngine, StoreKind, StoreSpec
@@ -14,6 +15,7 @@ from streams.durations import Duration
 from streams.errors import TopologyError
 from streams.graph.names import checked_name
 from streams.graph.windows import checked
+from streams.processor import declared
 from streams.serdes import serde_for
 
 __all__ = [
@@ -26,6 +28,34 @@ __all__ = [
     "versioned_store",
     "window_store",
 ]
+
+
+class ProcessorStore(StoreSpec, frozen=True, kw_only=True):
+    """A store that may stand in the body of a Processor's class, whose instances find the open store in its place."""
+
+    @overload
+    def __get__(self, processor: None, kind: type) -> Self: ...
+
+    @overload
+    def __get__(self, processor: object, kind: type) -> Any: ...
+
+    def __get__(self, processor: object, kind: type) -> Any:
+        """The description; `Processor.init` puts the store in front of it."""
+        return self
+
+
+def stores_of(supplier: Callable[[], Any], given: Sequence[str | StoreSpec]) -> list[str | StoreSpec]:
+    """The stores of a processor: those given to its verb, and those that its class declares, where that is the supplier.
+
+    Raises: TopologyError when text is given in the place of a list.
+    """
+    if isinstance(given, str):
+        raise TopologyError(f"stores: expected a list of store names, got {given!r}")
+    while isinstance(supplier, partial):
+        supplier = supplier.func
+    own = declared(supplier, StoreSpec).values() if isinstance(supplier, type) else ()
+    names = {store.name if isinstance(store, StoreSpec) else store for store in given}
+    return [*given, *(store for store in own if store.name not in names)]
 
 
 class _Kept(NamedTuple):
@@ -48,7 +78,7 @@ def key_value_store(
     logged: bool = True,
     topic_config: Mapping[str, str] | None = None,
     engine: OpenEngine | None = None,
-) -> StoreSpec:
+) -> ProcessorStore:
     """Plain values by key. `engine` keeps their bytes in a place of your own, in all kinds of stores; see `Engine`."""
     kept = _Kept(persistent, cached, logged, topic_config, engine)
     return _spec(name, StoreKind.KEY_VALUE, key, value, kept)
@@ -62,7 +92,7 @@ def bounded_key_value_store(
     *,
     logged: bool = True,
     topic_config: Mapping[str, str] | None = None,
-) -> StoreSpec:
+) -> ProcessorStore:
     """Plain values by key in memory, at most `max_entries`: the one not used for longest makes room (Kafka's lruMap)."""
     if not isinstance(max_entries, int) or isinstance(max_entries, bool) or max_entries < 1:
         raise TopologyError(f"{name}: expected max_entries of 1 at least, got {max_entries!r}")
@@ -76,7 +106,7 @@ def custom_store(
     *,
     logged: bool = True,
     topic_config: Mapping[str, str] | None = None,
-) -> StoreSpec:
+) -> ProcessorStore:
     """A store of your own class, for processors: `make()` gives one per task; see `StateStore`."""
     if not callable(make):
         raise TopologyError(f"{name}: expected a function that makes a StateStore, got {make!r}")
@@ -95,7 +125,7 @@ def timestamped_key_value_store(
     headers: bool = False,
     topic_config: Mapping[str, str] | None = None,
     engine: OpenEngine | None = None,
-) -> StoreSpec:
+) -> ProcessorStore:
     """Values by key, with the time of the record that made them: what tables use.
 
     `headers`: with headers too; what is read is a `ValueTimestampHeaders` (Kafka's stores WithHeaders).
@@ -113,7 +143,7 @@ def versioned_store(
     logged: bool = True,
     topic_config: Mapping[str, str] | None = None,
     engine: OpenEngine | None = None,
-) -> StoreSpec:
+) -> ProcessorStore:
     """Values by key as they were at any time within `history`."""
     history_ms = checked(history, f"{name}: the history", 0)
     kept = _Kept(logged=logged, topic_config=topic_config, engine=engine)
@@ -135,7 +165,7 @@ def window_store(
     headers: bool = False,
     topic_config: Mapping[str, str] | None = None,
     engine: OpenEngine | None = None,
-) -> StoreSpec:
+) -> ProcessorStore:
     """Values by key and window start, kept for `retention`; `headers`: with headers beside them, as for key-value stores."""
     size_ms = checked(size, f"{name}: the window size", 0)
     retention_ms = checked(retention, f"{name}: the retention", 0)
@@ -170,15 +200,15 @@ def session_store(
     headers: bool = False,
     topic_config: Mapping[str, str] | None = None,
     engine: OpenEngine | None = None,
-) -> StoreSpec:
+) -> ProcessorStore:
     """Values by key and session, kept for `retention`; `headers`: what is read is an `AggregationWithHeaders`."""
     retention_ms = checked(retention, f"{name}: the retention", 0)
     kept = _Kept(persistent, cached, logged, topic_config, engine)
     return _spec(name, StoreKind.SESSION, key, value, kept, retention_ms=retention_ms, headers=headers)
 
 
-def _spec(name: str, kind: StoreKind, key: Any, value: Any, kept: _Kept, **bounds: Any) -> StoreSpec:
-    return StoreSpec(
+def _spec(name: str, kind: StoreKind, key: Any, value: Any, kept: _Kept, **bounds: Any) -> ProcessorStore:
+    return ProcessorStore(
         name=checked_name(name, "the name of a store"),
         kind=kind,
         key_serde=serde_for(key),

@@ -17,8 +17,9 @@ from msgspec.structs import replace
 from state.stores import StoreKind, StoreSpec
 from streams.config import StreamsConfig
 from streams.dsl.handle import expect_arity
-from streams.dsl.options import Function, Topic, callable_or_error, checked_reset, extractor, serde_of
+from streams.dsl.options import Field, Function, Topic, callable_or_error, checked_reset, extractor, serde_of
 from streams.dsl.program import Program
+from streams.dsl.stores import stores_of
 from streams.errors import TopologyError
 from streams.graph.names import checked_name
 from streams.graph.nodes import Process, Serdes, Sink, Source
@@ -42,7 +43,7 @@ class TopologyBuilder:
         *,
         key: Any = None,
         value: Any = None,
-        timestamp: Function | None = None,
+        timestamp: Field | Function | None = None,
         offset_reset: str | None = None,
     ) -> TopologyBuilder:
         """Read a topic, several, or all whose names match a compiled pattern; options as `StreamsBuilder.stream`.
@@ -78,9 +79,11 @@ class TopologyBuilder:
     ) -> TopologyBuilder:
         """Run a Processor behind its parents: `supplier()` makes one per task.
 
-        `stores` are those it uses: names of stores that were added before, or stores that come with it.
+        `stores` are those it uses: names of stores that were added before, or stores that come with it, as those do that
+        its class declares, if that is the supplier.
         """
         callable_or_error(supplier, f"{name}: the supplier of its processor")
+        stores = stores_of(supplier, stores)
         own = tuple(store for store in stores if isinstance(store, StoreSpec))
         names = tuple(store.name if isinstance(store, StoreSpec) else store for store in stores)
         self._check_stores(name, (store for store in stores if isinstance(store, str)))
@@ -159,7 +162,7 @@ class TopologyBuilder:
         *,
         key: Any = None,
         value: Any = None,
-        timestamp: Function | None = None,
+        timestamp: Field | Function | None = None,
     ) -> TopologyBuilder:
         """Add a store that every worker fills from all partitions of `topic` before it starts.
 
@@ -193,7 +196,7 @@ class TopologyBuilder:
         *,
         key: Any = None,
         value: Any = None,
-        timestamp: Function | None = None,
+        timestamp: Field | Function | None = None,
     ) -> TopologyBuilder:
         """Add a store that is filled from its topic by a processor and restored from it; it has no changelog.
 

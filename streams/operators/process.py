@@ -157,7 +157,7 @@ class NodeContext:
         names = ", ".join(self._stores) or "none"
         raise TopologyError(
             f"{self._node} is not connected to a store {name!r} (connected: {names}): "
-            f"name it in stores=[...] of the verb that adds the processor"
+            "name it in stores=[...] of the verb that adds the processor, or give the verb the class itself if it declares it"
         )
 
     def send(

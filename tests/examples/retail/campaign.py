@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 ROOT = Path(__file__).parents[3]
-MARKS = {"command": "examples.retail run", "worker": "examples.retail shop", "broker": "-m broker"}
+MARKS = {"command": "examples.retail run", "worker": "examples.retail worker", "broker": "-m broker"}
 RETRIES = 5
 
 
@@ -31,12 +31,12 @@ class Run:
     def go(self, timeout_s: float) -> str:
         """Run to the end, killing each of the victims on the way. Shape: what the command printed."""
         deadline, victims, attempts = time.monotonic() + timeout_s, list(self.victims), 0
-        worker = self._start("shop", "2")
+        worker = self._start("worker", "2")
         try:
             command = self._start("run", "1")
             while True:
                 if worker.poll() is not None:
-                    worker = self._start("shop", "2")
+                    worker = self._start("worker", "2")
                 pause = self.random.uniform(*self.pause_s) if victims else 2.0
                 try:
                     said, _ = command.communicate(timeout=pause)
@@ -56,8 +56,8 @@ class Run:
                 process.kill()
                 process.communicate()
 
-    def _start(self, part: str, worker: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "examples.retail", part, "--lines", str(self.lines), "--worker", worker]
+    def _start(self, part: str, name: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "examples.retail", part, "--lines", str(self.lines), "--name", name]
         command += ["--dir", str(self.directory), "--steps", str(self.steps)]
         self.directory.parent.mkdir(parents=True, exist_ok=True)
         said = subprocess.PIPE if part == "run" else subprocess.DEVNULL

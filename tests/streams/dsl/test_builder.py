@@ -1,6 +1,7 @@
 """Where programs start."""
 
 import re
+from dataclasses import dataclass
 
 import pytest
 
@@ -31,6 +32,21 @@ def test_an_extractor_is_told_from_a_value_function():
 
     assert Topic.of("t", timestamp=extractor).timestamp is extractor
     assert isinstance(Topic.of("t", timestamp=lambda value: 0).timestamp, ValueTimestamp)
+
+
+def test_time_may_be_a_field():
+    """A field is taken out of structs, dataclasses and dicts; a type that has no such field is told at once."""
+
+    @dataclass
+    class Ride:
+        at: int
+
+    for kind, value in ((Ride, Ride(7)), (dict, {"at": 7}), (None, {"at": 7})):
+        assert Topic.of("rides", value=kind, timestamp="at").timestamp(Record("k", value), -1) == 7
+    deletion = Record("k", None, 9)
+    assert Topic.of("rides", value=Ride, timestamp="at").timestamp(deletion, -1) == 9
+    with pytest.raises(TopologyError, match=r"topic rides: timestamp: Ride has no field 'picked_up' \(it has: at\)"):
+        Topic.of("rides", value=Ride, timestamp="picked_up")
 
 
 def test_table_names_follow_kafkas_rule(builder):
