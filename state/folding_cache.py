@@ -24,74 +24,70 @@ _new_tuple = tuple.__new__
 class FoldingCache(RecordCache):
     """See the module."""
 
-    def fold(self, rows: Iterable[Row], initial: Callable[[], Any], add: Add, kind: type) -> Row | None:
+    def fold(
+        self, rows: Iterable[Row], initial: Callable[[], Any], add: Add, kind: type, entry_bytes: int = 0
+    ) -> Row | None:
         """Replace (value, time) of each row's entry by (add(entry, the row's value, value), the later time).
 
         The same as `entries[entry]` and `put`, in one loop, for caches whose values are of `kind`, immutable, and all of
-        one length. A row without an entry or a value is not taken: it ends the loop, and is the answer.
+        one length; `entry_bytes` is the size of every entry, if keys are too. A row without an entry or a value is not
+        taken: it ends the loop, and is the answer.
         Raises: what `add` raises, or the serde, when the rows up to this one are taken.
         """
         entries, dirty, sizes, read, budget = self.entries, self._dirty, self._sizes, self._read, self._budget
-        below, size_of, most, causes = self._below, self._size, budget.max_bytes, self._causes
-        plain = self.cause is None
+        below, size_of, most = self._below, self._size, budget.max_bytes
         if self._unplaced:
             self._place_known()
+        plain = self._folds_plainly()
         for row in rows:
             _, entry, value, time = row
             if entry is None or value is None:
                 return row
-            stored, size = entries.get(entry, ABSENT), 0
-            known, fresh = stored is not ABSENT, stored is ABSENT
-            if fresh and (stored := below(entry)) is not None:
-                size = size_of(entry, stored) + OVERHEAD
-                if budget.used + size > most and not self._drop_clean(most - size):
-                    self.read(entry)
-                    fresh = False
+            stored = entries.get(entry, ABSENT)
+            known = stored is not ABSENT
+            if not known:
+                stored = below(entry)
             old, before = (initial(), time) if stored is None else stored
             new = add(entry, value, old)
             latest = before if before > time else time  # noqa: FURB136  max() is four times slower
             live = None if new is None else _new_tuple(ValueAndTimestamp, (new, latest))
-            alike = (
-                new.__class__ is kind
-                and self._cause_bytes == budget.cause_bytes
-                and budget.used <= most
-                and plain
-                and not causes
-                and self._order is None
-            )
-            if fresh and alike:
-                size = (size or size_of(entry, live) + OVERHEAD) + self._cause_bytes
-                dirty[entry] = latest
-                entries[entry] = live
-                sizes[entry] = size
-                self._bytes += size
-                budget.used += size
-                if budget.used > most:
-                    self._evict_excess()
-            elif known and alike and stored is not None and entry not in read:
-                dirty.pop(entry, None)
-                dirty[entry] = latest
-                entries[entry] = live
-                entries.move_to_end(entry)
-            else:
-                if fresh and size:
-                    self.read(entry)
-                self.put(entry, live, latest, None)
+            if plain and new.__class__ is kind:
+                if not known:
+                    size = (entry_bytes or size_of(entry, live)) + OVERHEAD + self._cause_bytes
+                    if budget.used + size <= most or self._drop_clean(most - size):
+                        dirty[entry] = latest
+                        entries[entry] = live
+                        sizes[entry] = size
+                        self._bytes += size
+                        budget.used += size
+                        continue
+                elif stored is not None and entry not in read and budget.used <= most:
+                    dirty.pop(entry, None)
+                    dirty[entry] = latest
+                    entries[entry] = live
+                    entries.move_to_end(entry)
+                    continue
+            if not known and stored is not None:
+                self.read(entry)
+            self.put(entry, live, latest, None)
+            plain = self._folds_plainly()
         return None
+
+    def _folds_plainly(self) -> bool:
+        """Whether nothing has to be told apart but entries: neither causes nor places in a range."""
+        alike = self._cause_bytes == self._budget.cause_bytes
+        return alike and self.cause is None and not self._causes and self._order is None
 
     def _drop_clean(self, used: int) -> bool:
         """Drop what was used least recently until no more than `used` is; False when a dirty one, or nothing, is left."""
         entries, dirty, budget = self.entries, self._dirty, self._budget
         while budget.used > used:
-            if not entries:
+            entry = next(iter(entries), ABSENT)
+            if entry is ABSENT or entry in dirty:
                 return False
-            entry, value = entries.popitem(last=False)
-            if entry in dirty:
-                entries[entry] = value
-                entries.move_to_end(entry, last=False)
-                return False
-            before = self._bytes
-            self._forget(entry)
-            budget.used += self._bytes - before
+            del entries[entry]
+            size = self._sizes.pop(entry)
+            self._bytes -= size
+            budget.used -= size
             self._read.discard(entry)
         return True

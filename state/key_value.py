@@ -232,7 +232,8 @@ class TimestampedStore(_KeyValueLayers):
     def fold(self, rows: Iterable[Row], initial: Callable[[], Any], add: Add) -> Row | None:
         """Fold rows in as by `lookup` and `put`, at a fraction of the price; see `FoldingCache.fold`."""
         assert isinstance(self._cache, FoldingCache), "asked of a store that does not fold"
-        return self._cache.fold(rows, initial, add, self.spec.value_serde.type)  # type: ignore[attr-defined]  # numbers
+        kind = self.spec.value_serde.type  # type: ignore[attr-defined]  # numbers
+        return self._cache.fold(rows, initial, add, kind, self._known_size)
 
     def put(self, key: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
         """Set a value and its time in ms; a value of None deletes."""

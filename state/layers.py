@@ -252,7 +252,7 @@ class LayeredStore:
     def _bound_live_values(self) -> None:
         """Fit the number of live values to the size of what was just written."""
         if self._uncommitted:
-            each = self.uncommitted_bytes // len(self._uncommitted) + ENTRY_BYTES
+            each = self.uncommitted_bytes // len(self._uncommitted)
             self._live.limit = max(1_000, _LIVE_BYTES // each)
         if len(self._live) > self._live.limit:
             self._live.shrink(self._live.limit // 2)

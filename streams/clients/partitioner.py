@@ -10,7 +10,9 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import groupby
+from typing import NamedTuple
 
 SEED = 0x9747B28C
 MULTIPLIER = 0x5BD1E995
@@ -19,6 +21,11 @@ POSITIVE = 0x7FFFFFFF
 
 FEW = 8
 """Below this many keys of one length, lanes cost more than they save."""
+
+_STEP = 64
+"""Numbers of lanes are multiples of this, so that their masks are known mostly."""
+
+_LANE_BYTES, _BYTE = 8, 256
 
 
 def murmur2(key: bytes) -> int:
@@ -39,22 +46,58 @@ def murmur2(key: bytes) -> int:
     return hashed ^ (hashed >> 15)
 
 
-def murmur2_many(keys: Sequence[bytes], length: int) -> list[int]:
-    """The hashes of many keys, all of `length` bytes."""
-    count = len(keys)
-    lanes = int.from_bytes(b"\x01\0\0\0\0\0\0\0" * count, "little")
-    low = lanes * WORD
-    hashed = lanes * (SEED ^ length)
-    data = b"".join(keys)
+class _Lanes(NamedTuple):
+    """Numbers of `count` 64-bit lanes: a 1 in each, and masks of so many bits in each."""
+
+    count: int
+    ones: int
+    low: int
+    low_8: int
+    low_17: int
+    low_19: int
+
+
+@lru_cache(maxsize=8)
+def _lanes_of(count: int) -> _Lanes:
+    ones = int.from_bytes(b"\x01\0\0\0\0\0\0\0" * count, "little")
+    return _Lanes(count, ones, ones * WORD, ones * (WORD >> 24), ones * (WORD >> 15), ones * (WORD >> 13))
+
+
+def hashed_lanes(keys: Sequence[bytes], length: int) -> tuple[int, _Lanes]:
+    """The hashes of many keys, all of `length` bytes: a lane each, the first lowest, and some that stand for no key."""
+    count = -(-len(keys) // _STEP) * _STEP
+    lanes = _lanes_of(count)
+    _, ones, low, low_8, low_17, low_19 = lanes
+    hashed = ones * (SEED ^ length)
+    data = b"".join(keys) + bytes((count - len(keys)) * length)
     for at in range(0, length & ~3, 4):
         mixed = (_lanes(data, at, 4, length) * MULTIPLIER) & low
-        mixed ^= (mixed >> 24) & (lanes * 0xFF)
+        mixed ^= (mixed >> 24) & low_8
         hashed = ((hashed * MULTIPLIER) & low) ^ ((mixed * MULTIPLIER) & low)
     if rest := length & 3:
         hashed = ((hashed ^ _lanes(data, length & ~3, rest, length)) * MULTIPLIER) & low
-    hashed = ((hashed ^ ((hashed >> 13) & (lanes * (WORD >> 13)))) * MULTIPLIER) & low
-    hashed ^= (hashed >> 15) & (lanes * (WORD >> 15))
-    return _unpacked(hashed, count)
+    hashed = ((hashed ^ ((hashed >> 13) & low_19)) * MULTIPLIER) & low
+    hashed ^= (hashed >> 15) & low_17
+    return hashed, lanes
+
+
+def murmur2_many(keys: Sequence[bytes], length: int) -> list[int]:
+    """The hashes of many keys, all of `length` bytes."""
+    hashed, lanes = hashed_lanes(keys, length)
+    return _unpacked(hashed, lanes.count)[: len(keys)]
+
+
+def partitions_many(keys: Sequence[bytes], length: int, count: int) -> list[int]:
+    """The partitions of many keys, all of `length` bytes, in a topic of `count` partitions.
+
+    A power of two takes the last bits of a hash: those are taken from all lanes at once, and come out as bytes, for which
+    Python makes no objects.
+    """
+    if count & (count - 1) or count > _BYTE:
+        return [(value & POSITIVE) % count for value in murmur2_many(keys, length)]
+    hashed, lanes = hashed_lanes(keys, length)
+    last_bits = (hashed & (lanes.ones * (count - 1))).to_bytes(_LANE_BYTES * lanes.count, "little")
+    return list(last_bits[: _LANE_BYTES * len(keys) : _LANE_BYTES])
 
 
 class KeyPartitioner:
@@ -80,7 +123,7 @@ class KeyPartitioner:
         except KeyError:
             if not self._learned(keys, count):
                 if len(keys) >= FEW and len(lengths := set(map(len, keys))) == 1:
-                    return [(value & POSITIVE) % count for value in murmur2_many(keys, lengths.pop())]
+                    return partitions_many(keys, lengths.pop(), count)
                 known = _partitions(set(keys), count)
         return list(map(known.__getitem__, keys))
 
@@ -103,8 +146,9 @@ def _partitions(keys: Iterable[bytes], count: int) -> dict[bytes, int]:
     found: dict[bytes, int] = {}
     for length, group in groupby(sorted(keys, key=len), len):
         same = list(group)
-        hashes = murmur2_many(same, length) if len(same) >= FEW else map(murmur2, same)
-        found.update(zip(same, [(value & POSITIVE) % count for value in hashes], strict=True))
+        few = len(same) < FEW
+        partitions = [partition_for(key, count) for key in same] if few else partitions_many(same, length, count)
+        found.update(zip(same, partitions, strict=True))
     return found
 
 

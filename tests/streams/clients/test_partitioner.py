@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.clients.partitioner import KeyPartitioner, murmur2, murmur2_many, partition_for, partitions_for
+from streams.clients.partitioner import (
+    KeyPartitioner,
+    murmur2,
+    murmur2_many,
+    partition_for,
+    partitions_for,
+    partitions_many,
+)
 
 # Published vectors of Kafka's own test of Utils.murmur2, as signed numbers.
 VECTORS = {
@@ -29,6 +36,15 @@ def test_murmur2_equals_kafkas(key: bytes) -> None:
 def test_many_keys_at_once_hash_as_one_by_one(keys: list[bytes]) -> None:
     """Hashing in lanes gives the same numbers as hashing each key alone."""
     assert murmur2_many(keys, len(keys[0])) == [murmur2(key) for key in keys]
+
+
+@given(
+    st.integers(0, 20).flatmap(lambda size: st.lists(st.binary(min_size=size, max_size=size), min_size=1)),
+    st.sampled_from([1, 2, 3, 4, 7, 8, 100, 128, 256, 512, 1000]),
+)
+def test_partitions_of_keys_of_one_length(keys: list[bytes], count: int) -> None:
+    """Keys hashed in lanes get the partition that each gets alone, whether their number is a power of two or not."""
+    assert partitions_many(keys, len(keys[0]), count) == [partition_for(key, count) for key in keys]
 
 
 @given(st.lists(st.binary(max_size=20)), st.integers(1, 50))
