@@ -47,9 +47,9 @@ def murmur2(key: bytes) -> int:
 
 
 class _Lanes(NamedTuple):
-    """Numbers of `count` 64-bit lanes: a 1 in each, and masks of so many bits in each."""
+    """Numbers of `width` 64-bit lanes: a 1 in each, and masks of so many bits in each."""
 
-    count: int
+    width: int
     ones: int
     low: int
     low_8: int
@@ -84,7 +84,7 @@ def hashed_lanes(keys: Sequence[bytes], length: int) -> tuple[int, _Lanes]:
 def murmur2_many(keys: Sequence[bytes], length: int) -> list[int]:
     """The hashes of many keys, all of `length` bytes."""
     hashed, lanes = hashed_lanes(keys, length)
-    return _unpacked(hashed, lanes.count)[: len(keys)]
+    return _unpacked(hashed, lanes.width)[: len(keys)]
 
 
 def partitions_many(keys: Sequence[bytes], length: int, count: int) -> list[int]:
@@ -96,7 +96,7 @@ def partitions_many(keys: Sequence[bytes], length: int, count: int) -> list[int]
     if count & (count - 1) or count > _BYTE:
         return [(value & POSITIVE) % count for value in murmur2_many(keys, length)]
     hashed, lanes = hashed_lanes(keys, length)
-    last_bits = (hashed & (lanes.ones * (count - 1))).to_bytes(_LANE_BYTES * lanes.count, "little")
+    last_bits = (hashed & (lanes.ones * (count - 1))).to_bytes(_LANE_BYTES * lanes.width, "little")
     return list(last_bits[: _LANE_BYTES * len(keys) : _LANE_BYTES])
 
 
