@@ -1,9 +1,9 @@
 """Commits what tasks have done, in the only safe order.
 
 1. flush the record caches: every change reaches the changelogs, every result its topic;
-2. flush the producer: every error of a write surfaces here, before anything is promised;
-3. commit the source offsets: under exactly-once they join the transaction that the writes belong to, as this member of
-   this generation, and the transaction ends;
+2. flush the producer: every error of a write surfaces here, before anything is promised; under exactly-once the source
+   offsets join the transaction of the writes meanwhile, as this member of this generation;
+3. commit the source offsets: under exactly-once the transaction ends;
 4. write changes and positions to the stores' engines.
 
 A crash before 3 is done loses nothing, since the offsets still point at what was not finished; a crash between 3 and 4
@@ -26,9 +26,9 @@ class CommitStep(Enum):
     """What a commit has just done."""
 
     CACHES_FLUSHED = "caches flushed"
-    WRITES_ACKNOWLEDGED = "writes acknowledged"
     OFFSETS_SENT = "offsets sent"
     """In the transaction, which is still open; at-least-once has no such step."""
+    WRITES_ACKNOWLEDGED = "writes acknowledged"
     COMMITTED = "committed"
     STATE_WRITTEN = "state written"
     """Of one task: it comes once per task."""
@@ -64,10 +64,12 @@ class Committer:
         for task in dirty:
             task.flush()
         self._after(CommitStep.CACHES_FLUSHED)
-        self._producer.flush()
-        self._after(CommitStep.WRITES_ACKNOWLEDGED)
         offsets = {partition: offset for task in dirty for partition, offset in task.offsets().items()}
-        self._commit_offsets(offsets)
+        if self.transactional:
+            self._commit_transaction(offsets)
+        else:
+            self._flush()
+            self._consumer.commit(offsets)
         self._after(CommitStep.COMMITTED)
         self._committed |= offsets
         for task in dirty:
@@ -84,11 +86,14 @@ class Committer:
         committed, self._committed = self._committed, {}
         return committed
 
-    def _commit_offsets(self, offsets: dict[TopicPartition, OffsetAndMetadata]) -> None:
-        if not self._producer.transactional:
-            self._consumer.commit(offsets)
-            return
+    def _commit_transaction(self, offsets: dict[TopicPartition, OffsetAndMetadata]) -> None:
+        """The offsets travel beside the last writes: neither counts without the other."""
         if offsets:
             self._producer.send_offsets(offsets, self._consumer)
         self._after(CommitStep.OFFSETS_SENT)
+        self._flush()
         self._producer.commit_transaction()
+
+    def _flush(self) -> None:
+        self._producer.flush()
+        self._after(CommitStep.WRITES_ACKNOWLEDGED)

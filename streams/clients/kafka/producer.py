@@ -153,9 +153,7 @@ class KafkaProducer:
     def flush(self) -> None:
         """Wait until all that was sent is acknowledged. Raises: ProductionError, ClientError, TaskMigrated."""
         with self._changed:
-            for target in list(self._open):
-                self._close_batch(target)
-            self._hand_over()
+            self._close_all()
             while self._unacknowledged_bytes and self._error is None:
                 self._changed.wait(LOOK_EVERY_S)
             self._raise_error()
@@ -177,11 +175,13 @@ class KafkaProducer:
         self.in_transaction = True
 
     def send_offsets(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: GroupMetadata) -> None:
-        """Add offsets of a group to the transaction.
+        """Add offsets of a group to the transaction, while what was sent before is on its way.
 
         Raises: TaskMigrated when the group has moved on; ProducerFenced, TransactionAbortable, ClientError.
         """
-        self._raise_error()
+        with self._changed:
+            self._raise_error()
+            self._close_all()
         self._in_doubt(self._begun().add_offsets(offsets, group))
 
     def commit_transaction(self) -> None:
@@ -263,6 +263,8 @@ class KafkaProducer:
             return
         self._ended = True
         await self._sender.close()
+        if self._transactions is not None:
+            await self._transactions.close()
         await self._client.close()
 
     # On the processing thread, with the lock
@@ -327,6 +329,11 @@ class KafkaProducer:
             size = batch.builder.size()
             self._unacknowledged_bytes += size
             self._closed.append(Batch(target, batch.builder, batch.count, size))
+
+    def _close_all(self) -> None:
+        for target in list(self._open):
+            self._close_batch(target)
+        self._hand_over()
 
     def _hand_over(self) -> None:
         """Have closed batches taken, and open ones closed before long."""

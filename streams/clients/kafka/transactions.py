@@ -1,17 +1,21 @@
 """The transactions of one producer: its identity, what the current one touches, and the requests that end it.
 
 Lives on the network thread. Rules: partitions are told to the coordinator before anything is written to them, many at
-once; a code that says that somebody else has the id is ProducerFenced, one that only this transaction cannot survive is
+once, and with the first of them the groups whose offsets the transaction before held, which spares the commit a request; a
+transaction is decided when none of its requests is under way; a code that says that somebody else has the id is ProducerFenced, one that only this transaction cannot survive is
 TransactionAbortable. Source: Kafka's TransactionManager, under transaction.version 1.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.errors import KafkaError
 
 from streams.clients.base import GroupMetadata, OffsetAndMetadata
 from streams.clients.kafka import transaction_requests as requests
@@ -41,6 +45,8 @@ class Transactions:
         self._within_s = within_s
         self._groups: dict[str, Coordinator] = {}
         self._joined_groups: set[str] = set()
+        self._joining: asyncio.Task[None] | None = None
+        """Tells the coordinator of the groups that had a part in the transaction before."""
         self._client = client
         self._coordinator = Coordinator(client, CoordinationType.TRANSACTION, transactional_id)
 
@@ -69,14 +75,13 @@ class Transactions:
         code, _ = await self._coordinator.ask(request, within_s=self._within_s, code_of=_worst_code, also=UNKNOWN_YET)
         self._check(code, "does not add partitions to the transaction")
         self.partitions.update(partitions)
+        if self._joining is None and self._groups:
+            self._joining = asyncio.create_task(self._join_early(list(self._groups)))
 
     async def add_offsets(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: GroupMetadata) -> None:
         """Commit offsets with the transaction. Raises: TaskMigrated, ProducerFenced, TransactionAbortable, ClientError."""
-        if group.group not in self._joined_groups:
-            request = requests.add_offsets(self.transactional_id, self.producer_id, self.epoch, group.group)
-            code, _ = await self._coordinator.ask(request, within_s=self._within_s, also=ENDING)
-            self._check(code, f"does not add group {group.group!r} to the transaction")
-            self._joined_groups.add(group.group)
+        await self._joined()
+        await self._join([group.group])
         commit = requests.commit_offsets(self.transactional_id, self.producer_id, self.epoch, offsets, group)
         code, _ = await self._group(group.group).ask(
             commit, within_s=self._within_s, code_of=_worst_code, also=UNKNOWN_YET
@@ -90,15 +95,42 @@ class Transactions:
 
     async def end(self, *, commit: bool) -> None:
         """Decide the transaction, if the broker has heard of it. Raises: ProducerFenced, TransactionAbortable, ClientError."""
+        await self._joined()
         if self.partitions or self._joined_groups:
             request = requests.end(self.transactional_id, self.producer_id, self.epoch, commit=commit)
             code, _ = await self._coordinator.ask(request, within_s=self._within_s, also=ENDING)
             self._check(code, f"does not {'commit' if commit else 'abort'} the transaction", fatal=not commit)
         self._forget()
 
+    async def _join(self, groups: Sequence[str]) -> None:
+        """Have the transaction cover the offsets of these groups."""
+        for group in groups:
+            if group not in self._joined_groups:
+                request = requests.add_offsets(self.transactional_id, self.producer_id, self.epoch, group)
+                code, _ = await self._coordinator.ask(request, within_s=self._within_s, also=ENDING)
+                self._check(code, f"does not add group {group!r} to the transaction")
+                self._joined_groups.add(group)
+
+    async def _join_early(self, groups: Sequence[str]) -> None:
+        """The same beside the writes; what goes wrong is met again by who adds offsets."""
+        with contextlib.suppress(StreamsError, KafkaError):
+            await self._join(groups)
+
+    async def _joined(self) -> None:
+        """Once no group is being told of."""
+        if self._joining is not None:
+            await asyncio.wait([self._joining])
+
+    async def close(self) -> None:
+        """Let the broker end what is open."""
+        if self._joining is not None:
+            self._joining.cancel()
+            await asyncio.wait([self._joining])
+
     def _forget(self) -> None:
         self.partitions.clear()
         self._joined_groups.clear()
+        self._joining = None
 
     def _group(self, group: str) -> Coordinator:
         if group not in self._groups:

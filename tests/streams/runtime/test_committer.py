@@ -92,10 +92,10 @@ class Parts:
 
 @pytest.mark.parametrize("exactly_once", [False, True])
 def test_the_only_safe_order(exactly_once: bool) -> None:
-    """Caches, producer, offsets, state; then nothing is left, and a second commit does nothing."""
+    """Caches, then writes with the offsets of their transaction, then state; a second commit does nothing."""
     parts = Parts(exactly_once=exactly_once)
     assert parts.committer.commit([parts.task]) == 1
-    steps = ["flush caches", "caches flushed", "writes acknowledged", "offsets sent", "committed"]
+    steps = ["flush caches", "caches flushed", "offsets sent", "writes acknowledged", "committed"]
     expected = [step for step in steps if exactly_once or step != "offsets sent"]
     assert parts.log == [*expected, "commit state", "state written"]
     assert parts.committed == {PART: OffsetAndMetadata(7)}
@@ -109,7 +109,8 @@ def test_a_failed_write_promises_nothing(exactly_once: bool) -> None:
     parts = Parts(exactly_once=exactly_once, producer=ProductionError("no"))
     with pytest.raises(ProductionError):
         parts.committer.commit([parts.task])
-    assert (parts.log[-1], parts.committed, parts.task.commit_needed) == ("caches flushed", {}, True)
+    last = "offsets sent" if exactly_once else "caches flushed"
+    assert (parts.log[-1], parts.committed, parts.task.commit_needed) == (last, {}, True)
 
 
 def test_a_group_that_moved_on_leaves_the_state_alone() -> None:

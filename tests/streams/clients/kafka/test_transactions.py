@@ -107,6 +107,25 @@ def test_offsets_count_with_the_commit(make: MakeClients, producer: KafkaProduce
     assert consumer.committed([part]) == {part: OffsetAndMetadata(5, "first")}
 
 
+def test_groups_of_the_transaction_before_are_told_of_beside_the_writes(
+    make: MakeClients, producer: KafkaProducer, topic: str, values: Values
+) -> None:
+    """Their offsets count with each commit, whether one has some or not, and an abort waits for what is under way."""
+    part, group = TopicPartition(topic, 0), GroupMetadata(f"g-{topic}")
+    consumer = make().consumer(group=group.group)
+    for number in range(12):
+        producer.begin()
+        send(producer, topic, b"%d" % number)
+        if number % 3 != 1:
+            producer.send_offsets({part: OffsetAndMetadata(number)}, group)
+        if number % 4 == 3:
+            producer.abort_transaction()
+        else:
+            producer.commit_transaction()
+    assert consumer.committed([part]) == {part: OffsetAndMetadata(9)}
+    assert values(part) == [b"%d" % number for number in range(12) if number % 4 != 3]
+
+
 def test_undecided_offsets_are_waited_for(make: MakeClients, producer: KafkaProducer, topic: str) -> None:
     """Whoever asks while a transaction holds offsets waits until its timeout aborts it, or hears of the others alone."""
     part, group = TopicPartition(topic, 0), GroupMetadata(f"g-{topic}")
