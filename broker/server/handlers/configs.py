@@ -12,7 +12,6 @@ from broker.config import DYNAMIC, GROUP_BOUNDS, GROUP_DEFAULTS, SETTINGS, TOPIC
 from broker.errors import BrokerError, ConfigError, ErrorCode
 from broker.kept_settings import KEPT_DYNAMIC, KEPT_SETTINGS
 from broker.log.config import TOPIC_SETTINGS, TopicSetting, unknown_setting
-from broker.metadata import Topic
 from broker.protocol.bodies import Body
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange
@@ -228,19 +227,22 @@ def _changer(broker: Broker, resource: Any, settings_of: SettingsOf) -> Callable
     """What makes the change, which was found to be possible. Raises: BrokerError."""
     name = resource.resource_name
     if resource.resource_type == TOPIC:
-        topic = _topic(broker, name)
-        settings = settings_of(topic.settings, resource)
+        _check_lists(resource)
+        _check_topic_name(broker, name)
+        known = broker.catalog.topics.get(name)
+        settings = settings_of({} if known is None else known.settings, resource)
         broker.catalog.log_config(settings)
+        topic = broker.catalog.get(name)
         return lambda: broker.catalog.alter(topic.name, settings)
     if resource.resource_type == BROKER:
         _check_broker_name(broker, name)
-        if not name:
-            _check_replicas_kept(resource, settings_of)
         settings = settings_of(broker.dynamic.brokers.get(name, {}), resource)
         _check_settings(broker, settings, {key: key for key in DYNAMIC | KEPT_DYNAMIC}, ErrorCode.INVALID_REQUEST)
+        if not name:
+            _check_replicas_kept(resource, settings_of)
         return lambda: broker.reconfigure(name, settings)
     if resource.resource_type in WITHOUT_LISTS:
-        _check_no_list_is_changed(resource)
+        _check_lists(resource, {})
     if resource.resource_type == GROUP:
         if not name:
             raise BrokerError(ErrorCode.INVALID_REQUEST, "a group has a name")
@@ -291,11 +293,10 @@ def _alter_group(broker: Broker, group_id: str, settings: dict[str, str]) -> Non
     broker.dynamic.write()
 
 
-def _topic(broker: Broker, name: str) -> Topic:
+def _check_topic_name(broker: Broker, name: str) -> None:
     error = broker.catalog.name_error(name)
     if error is not None:
         raise BrokerError(error, f"{name!r} is no name of a topic")
-    return broker.catalog.get(name)
 
 
 def _check_changes(resource: Any) -> None:
@@ -310,10 +311,15 @@ def _check_changes(resource: Any) -> None:
             raise BrokerError(ErrorCode.INVALID_REQUEST, f"there is no operation {item.config_operation} on a setting")
 
 
-def _check_no_list_is_changed(resource: Any) -> None:
+def _check_lists(resource: Any, known: Mapping[str, TopicSetting] = TOPIC_SETTINGS) -> None:
+    """Only lists are appended to: looked at first, as by Kafka, and whether there is such a topic last. Raises: BrokerError."""
     for item in resource.configs:
         if getattr(item, "config_operation", SET) in {APPEND, SUBTRACT}:
-            raise BrokerError(ErrorCode.INVALID_CONFIG, f"{item.name} is no list that can be appended to")
+            setting = known.get(item.name)
+            if setting is None and known:
+                raise BrokerError(ErrorCode.INVALID_CONFIG, unknown_setting(item.name))
+            if setting is None or setting.kind != "list":
+                raise BrokerError(ErrorCode.INVALID_CONFIG, f"{item.name} is no list that can be appended to")
 
 
 def _given(settings: Mapping[str, str], resource: Any) -> dict[str, str]:

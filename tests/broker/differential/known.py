@@ -69,6 +69,15 @@ KNOWN = (
         ".assignment",
         "patterns are matched with the heartbeat that brings them; Kafka matches them behind its answer",
     ),
+    *(
+        Known(
+            ApiKey.CONSUMER_GROUP_DESCRIBE,
+            f".groups[].members[].{kind}.topic_partitions[].topic_",
+            "which topic a member keeps when it gives some up follows topic ids, which each broker draws",
+            ends=True,
+        )
+        for kind in ("target_assignment", "assignment")
+    ),
     Known(
         ApiKey.LIST_GROUPS,
         ".groups[].group_state",

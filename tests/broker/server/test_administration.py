@@ -6,7 +6,7 @@ import pytest
 
 pytestmark = pytest.mark.broker
 
-CREATE, DESCRIBE_CONFIGS, MOVE, ALTER_CONFIGS = 19, 32, 34, 44
+CREATE, DESCRIBE_CONFIGS, REPLACE_CONFIGS, MOVE, ALTER_CONFIGS = 19, 32, 33, 34, 44
 ELECT, REASSIGN, LIST_REASSIGNMENTS, QUOTAS, ALTER_QUOTAS = 43, 45, 46, 48, 49
 QUORUM, FEATURES, RESOURCES, PAGES = 55, 57, 74, 75
 TOPIC, BROKER, LOGGER, GROUP = 2, 4, 8, 32
@@ -148,7 +148,15 @@ def test_dynamic_settings_of_the_broker(wire) -> None:
     assert alter(wire, BROKER, "", log_retention_bytes=None) == 0
     assert setting(wire, TOPIC, topic, "retention.bytes") == ("-1", 5)
     assert alter(wire, BROKER, "0", node_id="7") == 42
+    replaced = [{"resource_type": BROKER, "resource_name": "", "configs": [{"name": "node.id", "value": "7"}]}]
+    assert wire.call(REPLACE_CONFIGS, 2, resources=replaced).responses[0].error_code == 42
     assert alter(wire, BROKER, "0", log_retention_bytes="many") == 42
+
+
+def test_wrong_settings_of_no_topic(wire) -> None:
+    """A setting that is wrong for any topic is told so before one that there is no such topic."""
+    assert alter(wire, TOPIC, "no-such-topic", retention_ms="soon") == 40
+    assert alter(wire, TOPIC, "no-such-topic", retention_ms="1000") == 3
 
 
 def test_settings_of_groups(wire) -> None:
@@ -204,9 +212,9 @@ def test_quotas_of_hosts(wire, name: str, code: int) -> None:
     assert answer.error_code == code
 
 
-@pytest.mark.parametrize("kind", [16, GROUP])
+@pytest.mark.parametrize("kind", [16, GROUP, TOPIC])
 def test_no_list_to_append_to(wire, kind: int) -> None:
-    """What has no settings that are lists says so before it looks at names, as Kafka does."""
+    """What is no list is told so before anybody looks at the resource's name, as by Kafka."""
     configs = [{"name": "consumer.heartbeat.interval.ms", "value": "6000", "config_operation": 3}]
     resources = [{"resource_type": kind, "resource_name": "", "configs": configs}]
     assert wire.call(ALTER_CONFIGS, 1, resources=resources).responses[0].error_code == 40
