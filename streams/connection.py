@@ -174,9 +174,10 @@ class Connection:
     def lag_of(self, group: str, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """The same for partitions that exist."""
         consumer = self._watcher(group)
-        # Commits first: what they wrote to topics in between is then counted by the ends, never missed.
+        # Commits first: what they wrote to topics in between is then counted by the ends, never missed. A transaction is
+        # decided in one partition after the other, so what it wrote counts before it can be read.
         committed = consumer.committed(partitions)
-        begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+        begins, ends = consumer.beginning_offsets(partitions), consumer.high_watermarks(partitions)
         done = {each: committed[each].offset if each in committed else begins[each] for each in partitions}
         return {each: max(0, ends[each] - max(done[each], begins[each])) for each in partitions}
 

@@ -6,6 +6,7 @@ Rules: money and sales come from the file of lines, everything else from the top
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -134,7 +135,7 @@ def _draw_shelf(axes: Any, report: Report) -> None:
 
 def _draw_sold_out(axes: Any, report: Report) -> None:
     top = report.products.head(10).iloc[::-1]
-    names = [f"{name.capitalize()[:22]} {code}" for code, name in top.description.items()]
+    names = [f"{shorten(name.capitalize(), 24, placeholder='…')} {code}" for code, name in top.description.items()]
     without = top["sold out"] + top.avoided
     axes.barh(names, without, color=MUTED, alpha=0.45, label="without reorders")
     axes.barh(names, top["sold out"], color=RED, alpha=0.85, label="as it was")

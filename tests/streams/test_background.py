@@ -80,6 +80,38 @@ def test_catching_up_does_not_wait_for_the_commit_interval(streams_broker: Runni
         assert {record.key: record.value for record in app.read("hourly-counts")} == {"in": 2, "out": 1}
 
 
+@pytest.mark.broker
+def test_catching_up_goes_round_a_loop(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """What an application writes to its own input, transaction by transaction, is caught up with as well."""
+    app = App("rounds", broker=streams_broker.url, state_dir=str(tmp_path), processing_guarantee="exactly_once_v2")
+    left = app.topic("rounds-left", key=str, value=int, partitions=2)
+    app.stream(left).filter(lambda _, rounds: rounds > 0).map(lambda _, rounds: (f"{rounds}", rounds - 1)).to(left)
+    with app.running() as run:
+        app.write(left, [("begin", 20)])
+        run.catch_up(timeout_s=60)
+        assert sorted(record.value for record in app.read(left)) == list(range(21))
+
+
+@pytest.mark.broker
+def test_catching_up_passes_what_was_aborted(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """Records of a transaction that was aborted, behind all others, are waited for until that is decided, no longer."""
+    app = doubling("aborted", streams_broker, tmp_path)
+    app.configure({"processing_guarantee": "exactly_once_v2"})
+    with app.connect() as connection, app.running() as run:
+        connection.write("aborted-numbers", [("x", 1)])
+        connection.flush()
+        producer = connection.clients.producer(transactional_id="undecided")
+        producer.begin()
+        for partition in (0, 1):
+            producer.send("aborted-numbers", partition, [b"y"], [bytes(8)], [0], None)
+        producer.flush()
+        with pytest.raises(StreamsError, match="did not catch up"):
+            run.catch_up(timeout_s=1)
+        producer.abort_transaction()
+        run.catch_up(timeout_s=60)
+    assert [record.value for record in app.read("aborted-doubled")] == [2]
+
+
 def test_a_start_that_fails_is_raised(tmp_path: Path) -> None:
     """Without a broker, entering the block is an error, and nothing hangs."""
     app = App("nowhere", broker="kafka://127.0.0.1:1", connect_timeout_ms=200, state_dir=str(tmp_path))
