@@ -149,7 +149,10 @@ class RecordCache:
         self.entries = CachedEntries(self.read)
         self._dirty: dict[Any, int] = {}
         self._unplaced: list[Any] = []
-        """Entries that `put_known` replaced, update by update: they get their places in both orders when somebody asks."""
+        """Entries that `put_known` replaced, and those that came new since, update by update.
+
+        They get their places in both orders when somebody asks.
+        """
         self._unplaced_times: dict[Any, int] = {}
         self._causes: dict[Any, Cause | None] = {}
         self._sizes: dict[Any, int] = {}
@@ -188,11 +191,11 @@ class RecordCache:
 
     def get(self, entry: Any) -> Any:
         """The value here or below; counts as a use."""
-        if self._unplaced:
-            self._place_known()
         value = self.entries.get(entry, ABSENT)
         if value is ABSENT:
             return self.read(entry)
+        if self._unplaced:
+            self._place_known()
         self.entries.move_to_end(entry)
         return value
 
@@ -213,7 +216,8 @@ class RecordCache:
         Raises: what the serdes raise; nothing has changed then.
         """
         entries, dirty, budget = self.entries, self._dirty, self._budget
-        if self._unplaced:
+        waits = bool(self._unplaced) and budget.roomy and entry not in entries
+        if self._unplaced and not waits:
             self._place_known()
         cause = cause or self.cause
         cause_bytes = budget.cause_bytes if cause is None else _cause_size(cause)
@@ -239,8 +243,12 @@ class RecordCache:
             self.read(entry)
         size = self._size(entry, value) + cause_bytes + OVERHEAD
         self._note_measured(entry, cause_bytes)
-        dirty.pop(entry, None)
-        dirty[entry] = timestamp
+        if waits:
+            self._unplaced.append(entry)
+            self._unplaced_times[entry] = timestamp
+        else:
+            dirty.pop(entry, None)
+            dirty[entry] = timestamp
         if cause or self._causes:
             self._causes[entry] = cause
         if self._sizes.get(entry) == size and budget.used <= budget.max_bytes:

@@ -95,7 +95,8 @@ class StreamAggregate:
             try:
                 if holds:
                     self._fold_held(batch, rows, causes)
-                self._fold_rows(rows, causes)
+                if length_hint(indices):
+                    self._fold_rows(rows, causes)
                 break
             except UNHANDLED:
                 raise
