@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import compress, islice, repeat
-from operator import is_
+from operator import is_, itemgetter
 from typing import Any, NamedTuple
 
 from state.ordered import OrderedBytes
@@ -29,6 +29,7 @@ _SEVERAL = -1  # lengths of topics' names
 _UNMEASURED = 4_096
 _UNPLACED = 65_536
 _GROWTH_BYTES = 1_024
+_time = itemgetter(1)
 OVERHEAD = 24 + 21  # Kafka: three references of a list node; dirty flag 1, timestamp 8, offset 8, partition 4
 
 
@@ -151,9 +152,8 @@ class RecordCache:
         self._unplaced: list[Any] = []
         """Entries that `put_known` replaced, and those that came new since, update by update.
 
-        They get their places in both orders when somebody asks.
+        They get their places in both orders when somebody asks. Their values carry their times.
         """
-        self._unplaced_times: dict[Any, int] = {}
         self._causes: dict[Any, Cause | None] = {}
         self._sizes: dict[Any, int] = {}
         self._bytes = 0
@@ -216,7 +216,7 @@ class RecordCache:
         Raises: what the serdes raise; nothing has changed then.
         """
         entries, dirty, budget = self.entries, self._dirty, self._budget
-        waits = bool(self._unplaced) and budget.roomy and entry not in entries
+        waits = bool(self._unplaced) and budget.roomy and value is not None and entry not in entries
         if self._unplaced and not waits:
             self._place_known()
         cause = cause or self.cause
@@ -245,7 +245,6 @@ class RecordCache:
         self._note_measured(entry, cause_bytes)
         if waits:
             self._unplaced.append(entry)
-            self._unplaced_times[entry] = timestamp
         else:
             dirty.pop(entry, None)
             dirty[entry] = timestamp
@@ -304,14 +303,9 @@ class RecordCache:
         return self._budget.roomy
 
     def put_known(
-        self,
-        touched: Sequence[Any],
-        entries: Sequence[Any],
-        values: Sequence[Any],
-        timestamps: Sequence[int],
-        causes: Sequence[Cause] | None,
+        self, touched: Sequence[Any], updates: dict[Any, tuple[Any, int]], causes: Sequence[Cause] | None
     ) -> None:
-        """Replace updates of distinct `entries` that have values here, by values: as `put` one by one.
+        """Replace (value, time) of entries that have one here, as by `put` one by one.
 
         `touched` are the same entries update by update, and `causes` theirs: the last one of each counts, and gives its
         place. All causes are of one size. While the cache is `roomy` only. At the speed of C, and without places in both
@@ -320,19 +314,17 @@ class RecordCache:
         assert self._budget.roomy, "puts count one by one when room is short"
         latest = dict(zip(touched, causes, strict=True)) if causes else {}
         cause_bytes = _cause_size(causes[0]) if causes else self._budget.cause_bytes
-        if self._cause_bytes != cause_bytes or (self._read and not self._read.isdisjoint(entries)):
-            updates = dict(zip(entries, zip(values, timestamps, strict=True), strict=True))
+        if self._cause_bytes != cause_bytes or (self._read and not self._read.isdisjoint(updates)):
             for entry in by_last(touched):
-                value, time = updates[entry]
-                self.put(entry, value, time, latest.get(entry))
+                value = updates[entry]
+                self.put(entry, value, value[1], latest.get(entry))
             return
-        self.entries.update(zip(entries, values, strict=True))
+        self.entries.update(updates)
         self._unplaced += touched
-        self._unplaced_times.update(zip(entries, timestamps, strict=True))
         if latest or self._causes:
-            self._causes.update(latest or zip(entries, repeat(None)))
+            self._causes.update(latest or zip(updates, repeat(None)))
         if not self._fixed_size:
-            self._unmeasured |= dict.fromkeys(entries)
+            self._unmeasured |= dict.fromkeys(updates)
             self._skipped += len(touched)
             if self._skipped >= self._may_skip:
                 self._evict_excess()
@@ -341,12 +333,11 @@ class RecordCache:
 
     def _place_known(self) -> None:
         """Give what `put_known` replaced its places among the updates and among the uses."""
-        order, times, dirty = by_last(self._unplaced), self._unplaced_times, self._dirty
+        order, entries, dirty = by_last(self._unplaced), self.entries, self._dirty
         _each(map(dirty.pop, order, repeat(None)))
-        dirty.update(zip(order, map(times.__getitem__, order), strict=True))
-        _each(map(self.entries.move_to_end, order))
+        dirty.update(zip(order, map(_time, map(entries.__getitem__, order)), strict=True))
+        _each(map(entries.move_to_end, order))
         self._unplaced.clear()
-        times.clear()
 
     def _place(self, entry: Any, value: Any, size: int) -> None:
         """Put an entry of `size` bytes in front, and evict what is too much."""
@@ -430,7 +421,6 @@ class RecordCache:
         self._order = None
         self._dirty.clear()
         self._unplaced.clear()
-        self._unplaced_times.clear()
         self._causes.clear()
         self._budget.used -= self._bytes
         self._bytes = 0

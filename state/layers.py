@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice, repeat
-from operator import itemgetter
 from threading import Lock
 from typing import Any, Self
 
@@ -47,7 +46,6 @@ ENTRY_BYTES = 250
 _SAMPLE = 16
 _ABSENT: Any = object()
 _new_tuple = tuple.__new__
-_time = itemgetter(1)
 
 
 class LayeredStore:
@@ -213,9 +211,8 @@ class LayeredStore:
         of each counts, and gives its place.
         """
         assert self._cache is not None, "asked of a store without a record cache"
-        pairs = updates.values()
-        live = list(map(_new_tuple, repeat(ValueAndTimestamp), pairs))
-        self._cache.put_known(touched, list(updates), live, list(map(_time, pairs)), causes)
+        live = zip(updates, map(_new_tuple, repeat(ValueAndTimestamp), updates.values()), strict=True)
+        self._cache.put_known(touched, dict(live), causes)
 
     def set_flush_listener(self, listener: FlushListener, *, send_old_values: bool) -> None:
         """Who gets what the record cache lets go; never called when `cached` is false."""

@@ -226,7 +226,7 @@ UPDATES = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 9)), min_
 @settings(deadline=None)
 @given(warm=UPDATES, flushed=st.booleans(), updates=UPDATES, causes=st.integers(0, 2), fixed_size=st.booleans())
 def test_many_known_entries_are_put_as_if_one_by_one(warm, flushed, updates, causes, fixed_size):
-    """`put_known` leaves values, both orders, times, causes and sizes as single puts of the same updates do."""
+    """`put_known` leaves values, both orders, times, causes and sizes as single puts do, new entries after it too."""
     caches = [
         RecordCache(
             RecordCacheBudget(1 << 20),
@@ -240,21 +240,23 @@ def test_many_known_entries_are_put_as_if_one_by_one(warm, flushed, updates, cau
     ]
     for cache in caches:
         for entry, time in warm:
-            cache.put(entry, f"old {time}", time, ((("h", b"1"),), "t", 0, 1) if causes else None)
+            cache.put(entry, ("old", time), time, ((("h", b"1"),), "t", 0, 1) if causes else None)
         if flushed:
             cache.flush()
     for some in (updates[:4], updates[4:]):
         known = [(entry, time) for entry, time in some if entry in caches[0].entries]
+        unknown = {entry: time for entry, time in some if entry not in caches[0].entries}
         for entry, time in known:
-            caches[0].put(entry, f"new {time}", time, ((), "t", 0, time) if causes == 2 else None)
-        held = dict(known)
+            caches[0].put(entry, ("new", time), time, ((), "t", 0, time) if causes == 2 else None)
         caches[1].put_known(
             [entry for entry, _ in known],
-            list(held),
-            [f"new {time}" for time in held.values()],
-            list(held.values()),
+            {entry: ("new", time) for entry, time in known},
             [((), "t", 0, time) for _, time in known] if causes == 2 else None,
         )
+        for cache in caches:
+            for entry, time in unknown.items():
+                assert cache.get(entry) is None
+                cache.put(entry, ("first", time), time, ((), "t", 0, time) if causes == 2 else None)
     for cache in caches if not fixed_size else ():
         cache._measure()
     dirty = [list(cache.dirty.items()) for cache in caches]
@@ -286,10 +288,10 @@ ACTS = st.lists(
 def test_a_roomy_cache_counts_every_byte(acts, fixed_size, held):
     """Names of topics, causes, deletions, reads and growing values: the size is that of what is here, once measured."""
     budget = RecordCacheBudget(1 << 20)
-    below = dict.fromkeys("abcd", "r")
+    below = dict.fromkeys("abcd", ("r", 0))
 
     def size(_entry, value):
-        return 1 if value is None else 9 if fixed_size else 1 + len(value)
+        return 1 if value is None else 9 if fixed_size else 1 + len(value[0])
 
     cache = RecordCache(
         budget, below=below.get, release=len, size=size, keep_reads=True, fixed_size=fixed_size
@@ -302,12 +304,12 @@ def test_a_roomy_cache_counts_every_byte(acts, fixed_size, held):
             expected = {other: bytes_ for other, bytes_ in expected.items() if cache.entries.get(other) is not None}
         elif act == "read":
             cache.get(entry)
-            expected.setdefault(entry, size(entry, "r") + 45)
+            expected.setdefault(entry, size(entry, ("r", 0)) + 45)
         else:
-            value = "x" * length if act == "put" else None
+            value = ("x" * length, 0) if act == "put" else None
             cause = ((("h", b"1"),), "topic", 0, 7) if with_cause and not held else None
             if held and value is not None and cache.entries.get(entry) is not None:
-                cache.put_known([entry], [entry], [value], [0], None)
+                cache.put_known([entry], {entry: value}, None)
             else:
                 cache.put(entry, value, 0, cause)
             expected[entry] = size(entry, value) + 45 + (7 if cause else name_length)
