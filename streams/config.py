@@ -151,7 +151,7 @@ class StreamsConfig:
     )
     max_poll_records: int = setting(1_000, "Records of a task processed between two looks at the clock.", minimum=1)
     buffered_max_bytes: int = setting(
-        32 * 1024**2, "Fetched records waiting in a worker; fetching pauses beyond.", kind="bytes", minimum=1
+        16 * 1024**2, "Fetched records waiting in a worker; fetching pauses beyond.", kind="bytes", minimum=1
     )
     poll_ms: int = setting(100, "Longest wait for records in one turn of the loop.", kind="ms", minimum=0)
     auto_offset_reset: str = setting(
