@@ -11,7 +11,10 @@ from tests.apache_kafka.node import ApacheKafka
 from tests.broker.differential.campaign import Campaign, Found
 from tests.broker.process import BrokerProcess
 
-KAFKA_SETTINGS = {"group.consumer.assignment.interval.ms": "0"}
+KAFKA_SETTINGS = {
+    "group.consumer.assignment.interval.ms": "0",
+    "log.initial.task.delay.ms": "86400000",  # or its retention takes records of long ago away half a minute after its start
+}
 SETTINGS = ("--set=node.id=1", "--set=log.flush=os", "--set=group.initial.rebalance.delay.ms=0")
 SHOWN_BEFORE = 40
 
