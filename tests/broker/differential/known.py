@@ -91,6 +91,13 @@ KNOWN = (
         theirs="Dead",
     ),
     Known(
+        ApiKey.DELETE_GROUPS,
+        ".results[].error_code",
+        "follows from that: such a group can be deleted in Kafka, and is not found here",
+        ours=ErrorCode.GROUP_ID_NOT_FOUND,
+        theirs=ErrorCode.NONE,
+    ),
+    Known(
         ApiKey.OFFSET_COMMIT,
         ".topics[].partitions[].error_code",
         "a commit of which nothing was stored makes a group in Kafka, and none here",
