@@ -211,6 +211,20 @@ class Catalog:
         logger.info("topic %s: created with %d partitions", name, partitions)
         return topic
 
+    def create_internal(self, counts: Mapping[str, int]) -> None:
+        """The broker's own topics with so many partitions, where they are absent: written down at once, as a start waits."""
+        absent = [
+            Topic(name, uuid4(), self._internal_settings(name), count)
+            for name, count in counts.items()
+            if name not in self.topics
+        ]
+        for topic in absent:
+            self._add(topic)
+        if absent:
+            self._write()
+        for topic in absent:
+            self._make_partitions(topic)
+
     def delete(self, name: str) -> None:
         """Forget a topic and delete its data. Raises: BrokerError."""
         topic = self.get(name)

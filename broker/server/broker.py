@@ -76,6 +76,12 @@ class Broker:
         self.flusher = Flusher(self.directory, loop, mode=config.log_flush, interval_ms=config.log_flush_interval_ms)
         self.catalog = Catalog(config, self.directory)
         self.catalog.open()
+        self.catalog.create_internal(
+            {
+                OFFSETS_TOPIC: config.offsets_topic_num_partitions,
+                TRANSACTIONS_TOPIC: config.transaction_state_log_num_partitions,
+            }
+        )
         self.groups = self._group_coordinator()
         self.transactions = self._transaction_coordinator()
         self._abort_hanging()
@@ -106,11 +112,8 @@ class Broker:
         """Those that mean something here."""
         return {name: text for name, text in self.dynamic.settings_of(node_id).items() if name in SETTINGS}
 
-    def _internal_topic(self, name: str, partitions: int) -> Topic:
-        return self.catalog.topics.get(name) or self.catalog.create(name, partitions)
-
     def _group_coordinator(self) -> GroupCoordinator:
-        topic = self._internal_topic(OFFSETS_TOPIC, self.config.offsets_topic_num_partitions)
+        topic = self.catalog.topics[OFFSETS_TOPIC]
         groups = GroupCoordinator(
             self.config,
             topic.partitions,
@@ -124,7 +127,7 @@ class Broker:
         return groups
 
     def _transaction_coordinator(self) -> TransactionCoordinator:
-        topic = self._internal_topic(TRANSACTIONS_TOPIC, self.config.transaction_state_log_num_partitions)
+        topic = self.catalog.topics[TRANSACTIONS_TOPIC]
         transactions = TransactionCoordinator(
             self.config,
             topic.partitions,

@@ -42,6 +42,19 @@ def test_topics_come_back(open_catalog: Callable[[], Catalog]) -> None:
     assert {log.config.retention_ms for log in found.partitions} == {9}
 
 
+def test_internal_topics_are_made_once(open_catalog: Callable[[], Catalog]) -> None:
+    """The broker's own topics are compacted, and found again by the next start, whatever its settings say."""
+    counts = {"__consumer_offsets": 2, "__transaction_state": 1}
+    catalog = open_catalog()
+    catalog.create_internal(counts)
+    made = {name: catalog.get(name).topic_id for name in counts}
+    again = open_catalog()
+    again.create_internal(dict.fromkeys(counts, 9))
+    assert {name: again.get(name).topic_id for name in counts} == made
+    assert {name: len(again.get(name).partitions) for name in counts} == counts
+    assert {log.config.cleanup_policy for name in counts for log in again.get(name).partitions} == {("compact",)}
+
+
 def test_crash_between_file_and_partitions(open_catalog: Callable[[], Catalog], tmp_path: Path) -> None:
     """A topic that was written down gets the partitions a crash prevented."""
     catalog = open_catalog()
