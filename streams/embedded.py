@@ -168,7 +168,7 @@ def _home(directory: Path) -> Path:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
-        raise ClientError(
+        raise ConfigError(
             f"embedded://{directory} needs a directory that can be written: {problem.strerror}; name another one with "
             "broker=embedded://DIR"
         ) from None

@@ -18,6 +18,7 @@ from examples.retail.topology import SUPPLIERS as TERMS
 from streams import ConfigError, Connection, StreamsError
 
 BAD_INPUT = 2
+PICTURES = (".png", ".svg", ".pdf")
 SETTINGS = {
     "embedded_idle_ms": "3000",
     "commit_interval_ms": "10",  # an order goes round the log in five commits, one after the other
@@ -73,8 +74,8 @@ def run(options: argparse.Namespace) -> int:
     except ImportError:
         raise ConfigError("the books are computed with pandas: pip install 'headrace[pandas]'") from None
     picture = options.plot or options.dir / "report.png"
-    if options.plot and not options.plot.parent.is_dir():
-        raise RowsError(f"{options.plot.parent} is no directory: name a file in one that exists with --plot.")
+    if options.plot:
+        refuse_picture(options.plot, options.lines)
     path = options.lines or generated(options)
     lines = read_lines(path)
     with app.connect() as connection:
@@ -92,6 +93,10 @@ def run(options: argparse.Namespace) -> int:
         print(report.told(told), "\n")
         try:
             report.draw(told, picture)
+        except OSError as problem:
+            raise RowsError(
+                f"{picture} cannot be written: {problem.strerror}. Name another file with --plot."
+            ) from None
         except ImportError:
             print("no picture: it is drawn with matplotlib, pip install 'headrace[plot]'")
         else:
@@ -99,6 +104,16 @@ def run(options: argparse.Namespace) -> int:
         wrong = books.differences(path, connection)
     print("books, recomputed by pandas: " + ("equal" if not wrong else "; ".join(wrong)))
     return 1 if wrong else 0
+
+
+def refuse_picture(picture: Path, lines: Path | None) -> None:
+    """Raises: RowsError when no picture can be drawn there, or it would replace the lines."""
+    if not picture.parent.is_dir():
+        raise RowsError(f"{picture.parent} is no directory: name a file in one that exists with --plot.")
+    if picture.suffix not in PICTURES or (picture.exists() and not picture.is_file()):
+        raise RowsError(f"{picture} is no picture: name a file that ends in {', '.join(PICTURES)} with --plot.")
+    if lines and picture.exists() and lines.exists() and picture.samefile(lines):
+        raise RowsError(f"{picture} holds the lines, and would be replaced. Name another file with --plot.")
 
 
 def generated(options: argparse.Namespace) -> Path:

@@ -23,9 +23,16 @@ SLACK_MS = 8 * 86_400_000
 """Goods that should have come this long before the last line did come: every partition's time is as late as that."""
 
 
+def table(path: Path) -> pd.DataFrame:
+    """The file as it is: text stays text, so that an empty code or one such as NA is a code."""
+    kinds = {"Quantity": "int64", "UnitPrice": "float64"}
+    columns = pd.read_csv(path, dtype=str, keep_default_na=False, encoding_errors="replace")
+    return columns.astype(kinds)
+
+
 def expected(path: Path) -> tuple[pd.DataFrame, Counter[str]]:
     """Of each product the lines that count, what is sold and what is returned; of each reason the rejected lines."""
-    rows = pd.read_csv(path, dtype={"InvoiceNo": str, "StockCode": str})
+    rows = table(path)
     reason = pd.Series("", index=rows.index, dtype=object)
     for name, applies in (
         ("no product", ~rows.StockCode.str.match(r"\d")),

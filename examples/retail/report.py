@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from examples.retail.books import table
 from examples.retail.rules import OPENING
 from examples.retail.topology import PRICES, PRODUCTS, RECEIPTS, REORDERS
 from streams import Connection
@@ -33,7 +34,7 @@ class Report(NamedTuple):
 
 def report(path: Path, connection: Connection) -> Report:
     """Everything that is told of the year."""
-    lines = pd.read_csv(path, dtype={"InvoiceNo": str, "StockCode": str}, parse_dates=["InvoiceDate"])
+    lines = table(path).assign(InvoiceDate=lambda rows: pd.to_datetime(rows.InvoiceDate))
     adjustment = (lines.Quantity < 0) & ~lines.InvoiceNo.str.startswith("C")
     lines = lines[lines.StockCode.str.match(r"\d") & (lines.UnitPrice > 0) & ~adjustment]
     lines = lines.assign(revenue=lines.Quantity * lines.UnitPrice, day=lines.InvoiceDate.dt.floor("D"))

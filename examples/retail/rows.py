@@ -22,6 +22,7 @@ from examples.retail.suppliers import SUPPLIERS
 T = TypeVar("T")
 
 COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
+MOST_PIECES = 1_000_000_000
 CODES = ("POST", "M", "D", "AMAZONFEE", "BANK CHARGES")
 THINGS = ("CAKESTAND", "LANTERN", "DOORSTOP", "LUNCH BAG", "CUTLERY SET", "TEA TOWEL", "WALL CLOCK", "HANGING HEART")
 COLOURS = ("RED", "WHITE", "VINTAGE", "BLUE", "PINK", "SPACEBOY")
@@ -34,9 +35,9 @@ class RowsError(Exception):
 def read_lines(path: Path) -> list[Line]:
     """All lines of a file in the order of their time. Raises: RowsError."""
     if not path.is_file():
-        what = "is a directory" if path.is_dir() else "does not exist"
+        what = "is a directory" if path.is_dir() else "is no file" if path.exists() else "does not exist"
         raise RowsError(f"{path} {what}. Name a CSV file of the Online Retail data with --lines.")
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         reader = csv.reader(file)
         try:
             lines = list(_lines(path, reader))
@@ -55,7 +56,9 @@ def read_lines(path: Path) -> list[Line]:
 
 
 def _lines(path: Path, rows: Iterator[list[str]]) -> Iterator[Line]:
-    header = next(rows, [])
+    header = next(rows, None)
+    if header is None:
+        raise RowsError(f"{path} is empty: fetch it again, or name another with --lines.")
     if tuple(header) != COLUMNS:
         got = ", ".join(header)[:120]
         found = f"got {got}" if got.isprintable() else "got no text"
@@ -77,7 +80,7 @@ def _lines(path: Path, rows: Iterator[list[str]]) -> Iterator[Line]:
             invoice=invoice,
             product=product,
             description=description.strip(),
-            quantity=_read(int, quantity, f"{where}, Quantity: expected a whole number"),
+            quantity=_read(_whole, quantity, f"{where}, Quantity: expected a whole number up to a billion"),
             price=_read(_price, price, f"{where}, UnitPrice: expected a number"),
             customer=customer,
             country=country,
@@ -106,8 +109,14 @@ def _seems_cut(path: Path, lines: list[Line]) -> bool:
     return not whole and len(lines) > 1 and all(line.country != lines[-1].country for line in lines[:-1])
 
 
+def _whole(text: str) -> int:
+    if "_" in text or abs(number := int(text)) > MOST_PIECES:
+        raise ValueError(text)
+    return number
+
+
 def _price(text: str) -> float:
-    if not isfinite(price := float(text)):
+    if "_" in text or not isfinite(price := float(text)):
         raise ValueError(text)
     return price
 
@@ -127,7 +136,7 @@ def catalogue(lines: list[Line]) -> dict[str, Product]:
     """Every product of the lines with its first price; who supplies it is left to chance, always the same."""
     products: dict[str, Product] = {}
     for line in lines:
-        if line.product not in products and line.price > 0 and line.product[:1].isdigit():
+        if line.product not in products and line.price > 0 and line.product[:1].isdecimal():
             supplier = random.Random(line.product).choice(sorted(SUPPLIERS))
             products[line.product] = Product(line.description, supplier, line.price)
     return products

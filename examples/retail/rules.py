@@ -24,7 +24,7 @@ LONG_COVER_DAYS = 60
 
 
 COMPLAINTS: dict[str, Callable[[Line], bool]] = {
-    "no product": lambda line: not line.product[:1].isdigit(),
+    "no product": lambda line: not line.product[:1].isdecimal(),
     "no quantity": lambda line: line.quantity == 0,
     "adjustment without cancellation": lambda line: line.quantity < 0 and not line.invoice.startswith("C"),
     "no price": lambda line: line.quantity > 0 and line.price <= 0,

@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT if isinstance(error, TripsError | ConfigError) else 1
     except OSError as error:
-        print(f"error: {error.filename} cannot be used: {error.strerror}", file=sys.stderr)
+        print(f"error: {error.filename or 'a file'} cannot be used: {error.strerror}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         console.print("Interrupted; run again to continue.")

@@ -27,6 +27,13 @@ class TripsError(Exception):
     """A file of trips that cannot be used; says where and what to do."""
 
 
+def expect_file(path: Path, cure: str) -> None:
+    """Raises: TripsError, unless there is a file at this place."""
+    if not path.is_file():
+        what = "is a directory" if path.is_dir() else "is no file" if path.exists() else "does not exist"
+        raise TripsError(f"{path} {what}. {cure}")
+
+
 class Row(NamedTuple):
     """A line of the file, read but not judged."""
 

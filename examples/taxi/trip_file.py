@@ -13,16 +13,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from examples.taxi.layouts import CellError, Layout, Row, TripsError, layout_of
+from examples.taxi.layouts import CellError, Layout, Row, TripsError, expect_file, layout_of
 
 
 def rows(path: Path) -> Iterator[Row]:
     """Every trip of a CSV or Parquet file, in its order. Raises: TripsError with the place and the cure."""
-    if not path.is_file():
-        what = "is a directory" if path.is_dir() else "does not exist"
-        raise TripsError(
-            f"{path} {what}. Name a CSV or Parquet file of trips, or leave --trips out for generated ones."
-        )
+    expect_file(path, "Name a CSV or Parquet file of trips, or leave --trips out for generated ones.")
     return _parquet_rows(path) if path.suffix.lower() == ".parquet" else _csv_rows(path)
 
 

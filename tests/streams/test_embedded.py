@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from streams.embedded import LOCK_FILE, Lease, lease
-from streams.errors import ClientError
+from streams.errors import ClientError, ConfigError
 
 pytestmark = pytest.mark.broker
 
@@ -137,5 +137,5 @@ def test_a_broker_that_cannot_start_says_why(home: Path) -> None:
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     """A path below a file is refused with what to do."""
     (tmp_path / "file").touch()
-    with pytest.raises(ClientError, match="needs a directory that can be written: .*broker=embedded://DIR"):
+    with pytest.raises(ConfigError, match="needs a directory that can be written: .*broker=embedded://DIR"):
         lease(tmp_path / "file" / "below")

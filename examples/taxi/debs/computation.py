@@ -73,6 +73,7 @@ def compute(
 
     Raises: StreamsError for what stopped it; OSError when the output cannot be written.
     """
+    output = output.resolve()  # through a link: what it leads to is replaced, not the link
     partial = output.with_name(f".{output.name}.partial")
     progress = Progress(source.count)
     with ExitStack() as stack:
@@ -179,6 +180,13 @@ def refuse_output(output: Path, trips: Path | None = None) -> None:
     """Raises: TripsError when nothing can be written there, or it would replace the trips."""
     if trips is not None and output.exists() and trips.exists() and output.samefile(trips):
         raise TripsError(f"{output} holds the trips, and would be replaced. Name another file with --output.")
-    if output.is_dir() or not output.parent.is_dir():
-        what = "is a directory" if output.is_dir() else f"cannot be written: there is no directory {output.parent}"
-        raise TripsError(f"{output} {what}. Name a file with --output.")
+    place = output.resolve()
+    if place.is_dir():
+        what = "is a directory"
+    elif place.exists() and not place.is_file():
+        what = "is no file, and cannot appear whole or not at all"
+    elif not place.parent.is_dir():
+        what = f"cannot be written: there is no directory {place.parent}"
+    else:
+        return
+    raise TripsError(f"{output} {what}. Name a file with --output.")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from examples.taxi.debs.messages import DOLLAR, Trip
-from examples.taxi.layouts import TripsError
+from examples.taxi.layouts import TripsError, expect_file
 from examples.taxi.trip_file import ends_with_newline
 
 COLUMNS = (
@@ -36,12 +36,11 @@ _FORTUNE = 1e12
 
 def trips(path: Path) -> Iterator[Trip]:
     """Every trip of a file, in its order, as it is read. Raises: TripsError with the place and the cure."""
-    if not path.is_file():
-        what = "is a directory" if path.is_dir() else "does not exist"
-        raise TripsError(
-            f"{path} {what}. Name a file in the format of the DEBS 2015 challenge, or make one: "
-            "python -m examples.taxi debs-trips --count 100000 --output trips.csv"
-        )
+    expect_file(
+        path,
+        "Name a file in the format of the DEBS 2015 challenge, or make one: "
+        "python -m examples.taxi debs-trips --count 100000 --output trips.csv",
+    )
     number, latest_ms = 0, -sys.maxsize
     above: list[str] = []
     last: list[str] = []

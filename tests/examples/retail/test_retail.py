@@ -36,7 +36,8 @@ def test_generated_lines_are_dirty_and_always_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "expected a first line with the columns InvoiceNo, .* got nothing"),
+        ("", "is empty: fetch it again"),
+        ("\n", "expected a first line with the columns InvoiceNo, .* got nothing"),
         ("a,b\n", "got a, b. Name another file"),
         ("PAR1\x15\x04,\x15\n", "got no text. Name another file"),
         (",".join(COLUMNS) + "\n", "has no lines"),
@@ -50,7 +51,11 @@ def test_generated_lines_are_dirty_and_always_the_same(tmp_path: Path) -> None:
         ),
         (
             ",".join(COLUMNS) + "\n1,2,X,many,2011-01-01 00:00:00,1.0,,UK\n",
-            "line 2, Quantity: expected a whole number, got",
+            "line 2, Quantity: expected a whole number up to a billion, got",
+        ),
+        (
+            ",".join(COLUMNS) + "\n1,2,X,9999999999,2011-01-01 00:00:00,1.0,,UK\n",
+            "line 2, Quantity: expected a whole number up to a billion, got '9999999999'",
         ),
         (
             ",".join(COLUMNS) + "\n1,2,X,3,1.1.2011,1.0,,UK\n",
@@ -85,6 +90,7 @@ def test_what_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     for arguments, sentence in (
         (("--dir", tmp_path / "file" / "retail"), "Name another directory with --dir"),
         (("--dir", tmp_path / "retail", "--plot", tmp_path / "nowhere" / "a.png"), "is no directory: name a file"),
+        (("--dir", tmp_path / "retail", "--plot", tmp_path), "is no picture: name a file that ends in .png"),
     ):
         done = retail(*arguments)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done
@@ -97,6 +103,22 @@ def test_both_forms_of_dates(tmp_path: Path) -> None:
     for name, date in (("one.csv", "2010-12-01 08:26:00"), ("two.csv", "12/1/2010 8:26")):
         (tmp_path / name).write_text(",".join(COLUMNS) + f"\n536365,85123A,LANTERN,6,{date},2.55,17850,UK\n")
     assert read_lines(tmp_path / "one.csv") == read_lines(tmp_path / "two.csv")
+
+
+@pytest.mark.broker
+@pytest.mark.timeout(300)
+def test_odd_lines_are_counted_alike(tmp_path: Path) -> None:
+    """Latin letters, a byte order mark, codes such as NA, none at all, other digits: the shop and pandas agree."""
+    codes = ("", "NA", "nan", "²4", "٣4", "4 5", "20001", "20001")
+    rows = [
+        f"{invoice},{code},CAFE,{quantity},2011-01-0{day} 00:00:00,1.25,,UK\n"
+        for invoice, quantity in (("1", 4), ("C1", -3), ("", -2), ("NA", 0))
+        for day, code in enumerate(codes, 1)
+    ]
+    text = (",".join(COLUMNS) + "\n" + "".join(rows)).encode("utf-8-sig")
+    (tmp_path / "lines.csv").write_bytes(text.replace(b"CAFE", b"CAF\xc9"))
+    done = retail("--lines", tmp_path / "lines.csv", "--dir", tmp_path / "retail", "--steps", 1)
+    assert EQUAL in done.stdout, done
 
 
 @pytest.mark.broker

@@ -46,7 +46,9 @@ def write(path: Path, seed: int) -> None:
     """A file of 1 to 120 trips."""
     random = Random(seed)
     count = random.choice((1, 2, 3, 40, 120))
-    places = [_place(random) for _ in range(random.choice((1, 2, 5, 12)))]
+    place = _outlier if random.random() < 0.02 else _place
+    places = [place(random) for _ in range(random.choice((1, 2, 5, 12)))]
+    quoted = random.choice((0.0, 0.0, 0.1, 1.0))
     taxis = [f"TAXI{number}" for number in range(random.choice((1, 2, 4, 30)))]
     money = [(random.choice(FARES), random.choice(TIPS)) for _ in range(random.choice((0, 0, 2, 30)))]
     money = money or [("12.30", "0.00"), ("10.10", "2.20")]  # equal in dollars and cents
@@ -59,7 +61,8 @@ def write(path: Path, seed: int) -> None:
         paid = f"{float(fare or 0) + 0.5 + float(tip or 0):.2f}"
         start, goal = random.choice(places), random.choice(places)
         cells = [random.choice(taxis), "LICENCE", str(begin), str(at), "60", "1.00", *start, *goal, "CSH", fare, "0.00"]
-        lines.append(",".join([*cells, "0.50", tip, "0.00", paid]))
+        cells += ["0.50", tip, "0.00", paid]
+        lines.append(",".join(f'"{cell}"' if random.random() < quoted else cell for cell in cells))
         if random.random() < 0.05:
             lines.append(lines[-1])
         if random.random() < 0.03:
@@ -67,6 +70,11 @@ def write(path: Path, seed: int) -> None:
     end = random.choice(("\n", "\r\n"))
     text = end.join(lines) + random.choice((end, end, ""))
     path.write_bytes(random.choice(("", "", "\ufeff")).encode() + text.encode())
+
+
+def _outlier(random: Random) -> tuple[str, str]:
+    """A point beyond the map."""
+    return random.choice((("", ""), ("0", "0"), ("-75.5", "41.0"), ("-73.9", "52.4")))
 
 
 def _place(random: Random) -> tuple[str, str]:

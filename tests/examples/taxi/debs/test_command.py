@@ -1,5 +1,6 @@
 """The command `python -m examples.taxi debs`, as a user runs it: on the real broker, with kills, on bad input."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_a_worker_whose_command_was_killed_before_it_began_ends(tmp_path: Path) 
 @pytest.mark.broker
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_the_commissions_trips_with_zones(tmp_path: Path, kind: str) -> None:
-    """Trips that know zones and no taxis, in either kind of file, give the recomputed lists of zones."""
+    """Trips that know zones and no taxis, in either kind of file, give the recomputed lists of zones, also by a link."""
     zones, trips = list(NUMBERS.items()), tmp_path / f"trips.{kind}"
     frame = pd.DataFrame(
         {
@@ -69,8 +70,10 @@ def test_the_commissions_trips_with_zones(tmp_path: Path, kind: str) -> None:
     frame.to_csv(tmp_path / "trips.csv", index=False)
     if kind == "parquet":
         frame.to_parquet(trips)
+    (tmp_path / "out.csv").symlink_to(tmp_path / "lists.csv")
     done = taxi("debs", "--query", 2, "--trips", trips, "--output", tmp_path / "out.csv", "--dir", tmp_path / "run")
     assert done.returncode == 0, done
+    assert (tmp_path / "out.csv").is_symlink()
     expected = list(answers_to(zone_trips(tmp_path / "trips.csv", NUMBERS), query=2))
     assert list(written(tmp_path / "out.csv")) == expected
     assert len(expected) > 100
@@ -115,10 +118,12 @@ def test_bad_input_is_one_sentence(tmp_path: Path, content: str | None, sentence
 
 
 def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
-    """A directory that is not there is told before anything is read."""
-    done = taxi("debs", "--query", 2, "--trips", tmp_path / "t.csv", "--output", tmp_path / "nowhere" / "out.csv")
-    assert done.returncode == 2
-    assert "there is no directory" in done.stderr
+    """A directory that is not there is told before anything is read; a pipe is not replaced by a file."""
+    os.mkfifo(tmp_path / "pipe")
+    for output, sentence in ((tmp_path / "nowhere" / "out.csv", "there is no directory"), (tmp_path / "pipe", "is no")):
+        done = taxi("debs", "--query", 2, "--trips", tmp_path / "t.csv", "--output", output)
+        assert done.returncode == 2
+        assert sentence in done.stderr
 
 
 def test_the_trips_are_not_replaced(tmp_path: Path) -> None:

@@ -97,11 +97,13 @@ def test_bad_files_are_told_where_and_what_to_do(tmp_path: Path, content: str | 
 
 
 def test_bad_paths(tmp_path: Path) -> None:
-    """A missing file and a directory are named."""
+    """A missing file, a directory and a device are named."""
     with pytest.raises(TripsError, match=r"nowhere.csv does not exist. Name a file in the format"):
         open_source(tmp_path / "nowhere.csv")
     with pytest.raises(TripsError, match="is a directory"):
         open_source(tmp_path)
+    with pytest.raises(TripsError, match="/dev/null is no file"):
+        open_source(Path("/dev/null"))
 
 
 def test_generated_trips_are_ordered_and_repeatable(tmp_path: Path) -> None:
