@@ -20,7 +20,7 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--steps", type=int, default=52)
     options.add_argument("--kills", type=int, default=4, help="of each kind: command, worker, broker")
-    options.add_argument("--pause", type=float, default=6.0, help="seconds between two kills on average")
+    options.add_argument("--pause", type=float, default=3.0, help="seconds between two kills on average")
     options.add_argument("--timeout", type=float, default=3_600.0, help="seconds")
     given = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="retail-") as name:
