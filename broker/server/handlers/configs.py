@@ -339,6 +339,8 @@ def _changed(settings: Mapping[str, str], resource: Any) -> dict[str, str]:
     return changed
 
 
+DIRECTORIES = "log.dirs"
+"""A list in Kafka, one folder here; whoever appends to it is told that it cannot be set, not that it is no list."""
 WITHOUT_LISTS = frozenset({CLIENT_METRICS, GROUP})
 NOTHING_TO_CHANGE = ((CLIENT_METRICS, _given), (CLIENT_METRICS, _changed))
 """What has no settings here, and by which requests one may change none of them, as Kafka's."""
@@ -348,6 +350,8 @@ def _list_changed(settings: Mapping[str, str], item: Any) -> str:
     setting = TOPIC_SETTINGS.get(item.name) or SETTINGS.get(item.name) or KEPT_SETTINGS.get(item.name)
     if setting is None:
         raise BrokerError(ErrorCode.INVALID_CONFIG, unknown_setting(item.name))
+    if item.name == DIRECTORIES:
+        return str(item.value)
     if setting.kind != "list":
         raise BrokerError(ErrorCode.INVALID_CONFIG, f"{item.name} is no list that can be appended to")
     try:

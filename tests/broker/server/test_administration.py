@@ -148,6 +148,9 @@ def test_dynamic_settings_of_the_broker(wire) -> None:
     assert alter(wire, BROKER, "", log_retention_bytes=None) == 0
     assert setting(wire, TOPIC, topic, "retention.bytes") == ("-1", 5)
     assert alter(wire, BROKER, "0", node_id="7") == 42
+    appended = [{"name": "log.dirs", "value": "elsewhere", "config_operation": 2}]
+    resources = [{"resource_type": BROKER, "resource_name": "0", "configs": appended}]
+    assert wire.call(ALTER_CONFIGS, 1, resources=resources).responses[0].error_code == 42
     replaced = [{"resource_type": BROKER, "resource_name": "", "configs": [{"name": "node.id", "value": "7"}]}]
     assert wire.call(REPLACE_CONFIGS, 2, resources=replaced).responses[0].error_code == 42
     assert alter(wire, BROKER, "0", log_retention_bytes="many") == 42
