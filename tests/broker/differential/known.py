@@ -97,6 +97,15 @@ KNOWN = (
         ours=ErrorCode.GROUP_ID_NOT_FOUND,
         theirs=ErrorCode.NONE,
     ),
+    *(
+        Known(
+            ApiKey.OFFSET_DELETE,
+            path,
+            "a group without members is gone with its last offset here, and stays until it is looked at in Kafka",
+            ours=ours,
+        )
+        for path, ours in ((".error_code", ErrorCode.GROUP_ID_NOT_FOUND), (".topics", []))
+    ),
     Known(
         ApiKey.OFFSET_COMMIT,
         ".topics[].partitions[].error_code",
