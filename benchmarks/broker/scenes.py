@@ -18,17 +18,18 @@ SETTLE_SECONDS = 1.0
 SEGMENT_BYTES = 1 << 20
 GIGABYTE = 1_000_000_000
 QUICK_LOOK = 0.1
-LARGE = frozenset({"many_partitions", "partitions", "connections", "gigabytes"})
+LARGE = frozenset({"warm_seconds", "many_partitions", "partitions", "connections", "gigabytes"})
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done: records and seconds, and what makes up the large scenes."""
+    """How much is done: records and seconds, the seconds that a JVM takes to get warm, and what makes up large scenes."""
 
     small_records: int = 1_000_000
     large_records: int = 400_000
     single_records: int = 40_000
     latency_seconds: float = 10.0
+    warm_seconds: float = 20.0
     many_partitions: int = 2_000
     partitions: int = 1_000
     connections: int = 200
@@ -43,13 +44,13 @@ class Size:
 
 
 def throughput(served: Served, size: Size, prefix: str = "") -> Measured:
-    """Batches of small and of larger records, produced and consumed."""
+    """Batches of small and of larger records, produced and consumed: once to warm the broker, and once that counts."""
     measured: Measured = {}
     for name, each, records in (("100 B", 100, size.small_records), ("1 KB", 1_000, size.large_records)):
-        topic = f"{prefix}batches-{each}"
-        loads.make_topic(served, topic)
-        measured[f"produce {name}"] = loads.produce(served, topic, each, records)
-        measured[f"consume {name}"] = loads.consume(served, topic, each, records)
+        for topic in (f"{prefix}warm-{each}", f"{prefix}batches-{each}"):
+            loads.make_topic(served, topic)
+            measured[f"produce {name}"] = loads.produce(served, topic, each, records)
+            measured[f"consume {name}"] = loads.consume(served, topic, each, records)
     return measured
 
 
@@ -62,17 +63,19 @@ def batches(side: str, mode: str, folder: Path, size: Size) -> Measured:
 
 
 def single(side: str, mode: str, folder: Path, size: Size) -> Measured:
-    """One record per batch from four producers."""
+    """One record per batch from four producers, after as many that warm the broker."""
     with serving(side, mode, folder, {}) as served:
-        loads.make_topic(served, "single", loads.PRODUCERS)
-        return {"one record per batch": loads.single_records(served, "single", size.single_records)}
+        for topic in ("warm", "single"):
+            loads.make_topic(served, topic, loads.PRODUCERS)
+            measured = loads.single_records(served, topic, size.single_records)
+        return {"one record per batch": measured}
 
 
 def latency(side: str, mode: str, folder: Path, size: Size) -> Measured:
-    """End to end, undisturbed and beside compaction; the broker has been warmed by both ways of producing."""
+    """End to end, undisturbed and beside compaction; the broker has been warmed by the same load."""
     with serving(side, mode, folder, {"log.cleaner.backoff.ms": "100"}) as served:
-        loads.make_topic(served, "warm", loads.PRODUCERS)
-        loads.single_records(served, "warm", size.single_records // 2)
+        loads.make_topic(served, "warm")
+        loads.latency(served, "warm", size.warm_seconds)
         measured: Measured = {}
         loads.make_topic(served, "paced")
         measured["end to end"] = loads.latency(served, "paced", size.latency_seconds)
