@@ -11,7 +11,7 @@ import base64
 from importlib import import_module
 from typing import Any
 
-from state.varint import read_unsigned_varint
+from state.varint import read_unsigned_varint, varint
 from streams.errors import TopologyError, shown
 from streams.serdes.registered import HEAD_BYTES, RegisteredSerde
 from streams.serdes.schema_registry import PROTOBUF, Schema, SchemaRegistry
@@ -79,17 +79,7 @@ def _indexes_of(descriptor: Any) -> list[int]:
 def _written_indexes(indexes: list[int]) -> bytes:
     if indexes == [0]:
         return b"\x00"
-    return b"".join(map(_zigzag, [len(indexes), *indexes]))
-
-
-def _zigzag(number: int) -> bytes:
-    number <<= 1
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+    return b"".join(map(varint, [len(indexes), *indexes]))
 
 
 def _after_indexes(data: bytes, at: int) -> int:
