@@ -7,11 +7,11 @@ given, and knows nothing of the network.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from broker.errors import ConfigError
+from broker.errors import ConfigError, unknown
 from broker.log.config import TopicSetting as Setting
 
 MAX_INT = 2**31 - 1
@@ -209,14 +209,6 @@ GROUP_BOUNDS = {
     "consumer.session.timeout.ms": ("group.consumer.min.session.timeout.ms", "group.consumer.max.session.timeout.ms"),
 }
 """Group setting -> broker settings it must lie between."""
-
-
-def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """The sentence for a name that is not in `known`, with the nearest that is."""
-    import difflib  # costs a start more than it should
-
-    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"unknown {what} {name!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else "")
 
 
 def parse_listener(text: str) -> tuple[str, int]:

@@ -10,6 +10,7 @@ DataDirectoryError      the data directory cannot be used; one sentence for the 
 Rules: imports nothing of ours, so that every layer may raise these. Messages say what was expected and what came.
 """
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Self
 
@@ -199,3 +200,16 @@ class DirectoryLocked(DataDirectoryError):  # noqa: N818
 
 class CorruptLog(DataDirectoryError):  # noqa: N818
     """A file on disk is neither whole nor a torn write; it is left as it is."""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """The sentence for a name that is not in `known`, with the nearest that is."""
+    meant = nearest(name, known)
+    return f"unknown {what} {name!r}" + ("" if meant is None else f"; did you mean {meant!r}?")
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """The name that was meant, if one is as like as `cutoff`, from 0 to 1."""
+    import difflib  # costs a start more than it should
+
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)), None)

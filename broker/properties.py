@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from broker.config import SETTINGS
-from broker.errors import ConfigError
+from broker.errors import ConfigError, nearest
 
 logger = logging.getLogger(__name__)
 
@@ -112,8 +112,6 @@ def _tell_ignored(given: Mapping[str, str]) -> None:
 
 
 def _with_suggestion(name: str) -> str:
-    import difflib  # costs a start more than it should
-
     known = (*SETTINGS, *(other for pairs in COARSER.values() for other, _ in pairs))
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=NEAR)
-    return f"{name} (did you mean {nearest[0]}?)" if nearest else name
+    meant = nearest(name, known, NEAR)
+    return name if meant is None else f"{name} (did you mean {meant}?)"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from broker.errors import ConfigError
+from broker.errors import ConfigError, unknown
 
 MAX_INT = 2**31 - 1
 MAX_LONG = 2**63 - 1
@@ -164,11 +164,7 @@ class LogConfig:
 
 def unknown_setting(name: str) -> str:
     """The sentence for a topic setting that does not exist."""
-    import difflib  # costs a start more than it should
-
-    nearest = difflib.get_close_matches(name, TOPIC_SETTINGS, n=1, cutoff=0.5)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    return f"unknown topic setting {name!r}{hint}"
+    return unknown("topic setting", name, TOPIC_SETTINGS)
 
 
 def _kind(value: Any) -> str:

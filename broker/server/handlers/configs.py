@@ -5,6 +5,7 @@ can be changed. Groups need not exist to have settings.
 """
 
 import dataclasses
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -315,11 +316,23 @@ def _check_lists(resource: Any, known: Mapping[str, TopicSetting] = TOPIC_SETTIN
     """Only lists are appended to: looked at first, as by Kafka, and whether there is such a topic last. Raises: BrokerError."""
     for item in resource.configs:
         if getattr(item, "config_operation", SET) in {APPEND, SUBTRACT}:
-            setting = known.get(item.name)
-            if setting is None and known:
-                raise BrokerError(ErrorCode.INVALID_CONFIG, unknown_setting(item.name))
-            if setting is None or setting.kind != "list":
-                raise BrokerError(ErrorCode.INVALID_CONFIG, f"{item.name} is no list that can be appended to")
+            if not known:
+                raise _no_list(item.name)
+            _list_setting(item.name, known)
+
+
+def _list_setting(name: str, known: Mapping[str, Any]) -> Any:
+    """The setting of that name, which must be a list. Raises: BrokerError."""
+    setting = known.get(name)
+    if setting is None:
+        raise BrokerError(ErrorCode.INVALID_CONFIG, unknown_setting(name))
+    if setting.kind != "list":
+        raise _no_list(name)
+    return setting
+
+
+def _no_list(name: str) -> BrokerError:
+    return BrokerError(ErrorCode.INVALID_CONFIG, f"{name} is no list that can be appended to")
 
 
 def _given(settings: Mapping[str, str], resource: Any) -> dict[str, str]:
@@ -347,13 +360,9 @@ NOTHING_TO_CHANGE = ((CLIENT_METRICS, _given), (CLIENT_METRICS, _changed))
 
 
 def _list_changed(settings: Mapping[str, str], item: Any) -> str:
-    setting = TOPIC_SETTINGS.get(item.name) or SETTINGS.get(item.name) or KEPT_SETTINGS.get(item.name)
-    if setting is None:
-        raise BrokerError(ErrorCode.INVALID_CONFIG, unknown_setting(item.name))
     if item.name == DIRECTORIES:
         return str(item.value)
-    if setting.kind != "list":
-        raise BrokerError(ErrorCode.INVALID_CONFIG, f"{item.name} is no list that can be appended to")
+    setting = _list_setting(item.name, ChainMap(TOPIC_SETTINGS, SETTINGS, KEPT_SETTINGS))
     try:
         current = list(setting.parse(settings.get(item.name, setting.shown(setting.default))))
         given = list(setting.parse(item.value))
