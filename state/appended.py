@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from state.cache import RecordCacheBudget
 from state.engine import Engine
 from state.keys import pack_window
-from state.layers import ENTRY_BYTES
+from state.ordered import ENTRY_BYTES
 from state.recent import RecentEntries
 from state.serde import serializer
 from state.stores import Cause, ChangelogWriter, Headers, StoreSpec
@@ -175,7 +175,6 @@ class AppendedWindowStore(SegmentedWindowStore):
 
     def commit(self, position: int | None) -> None:
         """Write what changed and the position."""
-        self._settle()
         super().commit(position)
         if self._recent is not None:
             self._recent.bound(self._live.limit)

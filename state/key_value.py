@@ -72,7 +72,7 @@ class _KeyValueLayers(LayeredStore):
             return
         self._check_open()
         raw = self._write_keys(missing)
-        found = self._engine.get_many(raw)
+        found = self._lower.get_many(raw)
         uncommitted, read = self._uncommitted, self._layout.live
         if uncommitted:
             found = [uncommitted.get(key, data) for key, data in zip(raw, found, strict=True)]
@@ -92,7 +92,7 @@ class _KeyValueLayers(LayeredStore):
         key = self._layout.key_bytes(entry)
         data = self._uncommitted.get(key, _ABSENT)
         if data is _ABSENT:
-            data = self._engine.get(key)
+            data = self._lower.get(key)
         return None if data is None else self._layout.live(data)
 
     def _write_updates(self, updates: Updates) -> tuple[Updates, list[Any]]:

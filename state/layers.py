@@ -3,16 +3,14 @@
     record cache (cached stores only) -> live values -> changelog columns and uncommitted bytes -> engine
 
 Rules: a write that passes the record cache is serialized there and then, once, for changelog and engine alike. What
-is not committed lies as bytes over the engine, so that a read or a scan is always a merge of the two, and so that live
-values may be dropped at any time. `commit` moves the bytes and the position into the engine in one write batch;
-`discard` forgets them. Children say how time bounds what they keep.
+is not committed lies as bytes over the engine (`state.stored_bytes`), so that live values may be dropped at any time.
+Children say how time bounds what they keep.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice, repeat
-from threading import Lock
+from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
 from typing import Any, Self
 
 from msgspec.structs import replace
@@ -20,15 +18,15 @@ from msgspec.structs import replace
 from state.aside import Beneath, Collected, reader
 from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates, any_none
 from state.changelog import Changes
-from state.engine import Engine, KeyRange
-from state.errors import StoreClosed
+from state.engine import Engine
 from state.folding_cache import FoldingCache
 from state.headed import HeadedKeyValueStore, HeadedSessionStore, HeadedWindowStore, with_headers
 from state.keys import pack_long
 from state.layouts import TIMESTAMPED, Layout, layout_of
-from state.ordered import OrderedBytes, overlay
-from state.position import POSITION, packed_number, read_number
+from state.ordered import OrderedBytes
+from state.position import POSITION, packed_number
 from state.serde import serializer
+from state.stored_bytes import StoredBytes
 from state.stores import (
     Cause,
     ChangelogWriter,
@@ -42,13 +40,10 @@ from state.stores import (
 
 LIVE_ENTRIES = 100_000
 _LIVE_BYTES = 48 << 20
-ENTRY_BYTES = 250
-_SAMPLE = 16
-_ABSENT: Any = object()
 _new_tuple = tuple.__new__
 
 
-class LayeredStore:
+class LayeredStore(StoredBytes):
     """A store of any kind; children add the verbs.
 
     `_key_overhead` is what entry keys count in a record cache besides the user's key: times, and the segment.
@@ -64,7 +59,7 @@ class LayeredStore:
     def __init__(
         self, spec: StoreSpec, engine: Engine, changelog: ChangelogWriter | None, cache: RecordCacheBudget | None
     ) -> None:
-        self.name = spec.name
+        super().__init__(spec.name, engine)
         self.spec = spec
         self.record_timestamp = 0
         self._layout: Layout = layout_of(spec)
@@ -79,25 +74,18 @@ class LayeredStore:
         self._write_keys = serializer(spec.key_serde) if self._by_value else list
         self._write_values = serializer(spec.value_serde)
         self._value_overhead = len(self._layout.stored(b"", 0)) + spec.format_bytes
-        self._engine = engine
         self._changes = (
             Changes(changelog, spec.changelog_headers, headed=spec.headers)
             if changelog is not None and spec.logged
             else None
         )
-        self._uncommitted = OrderedBytes()
         self._live = LiveValues(self._load, LIVE_ENTRIES)
         self._listener: FlushListener | None = None
         self._send_old_values = False
-        self._position = read_number(engine, POSITION)
-        self._closed = False
-        self._is_view = False
         self.read_behind = False
         """Whether those who are told of flushes look into this store then: they must not see what is not its turn yet."""
         self.causes_seen = False
         """Whether those who are told of flushes can tell what record caused an update."""
-        self._guard = Lock()
-        """Held while bytes move or a scan of them begins: stores beside this one scan from other threads."""
         self._cache = self._record_cache(cache) if cache is not None and spec.cached else None
         self.cached = self._cache is not None
         self._budget = cache if self.cached else None
@@ -164,20 +152,6 @@ class LayeredStore:
     # What a commit calls
 
     @property
-    def position(self) -> int | None:
-        """The changelog offset up to which the engine is complete (the next to restore); None when it is new."""
-        return self._position
-
-    @property
-    def uncommitted_bytes(self) -> int:
-        """Roughly the memory that `commit` would free, from the size of the latest changes."""
-        count = len(self._uncommitted)
-        if not count:
-            return 0
-        sample = list(islice(reversed(self._uncommitted.items()), _SAMPLE))
-        return count * (ENTRY_BYTES + sum(len(key) + len(value or b"") for key, value in sample) // len(sample))
-
-    @property
     def dirty(self) -> bool:
         """Whether the record cache holds updates that `flush` would let go."""
         return self._cache is not None and bool(self._cache.dirty)
@@ -230,38 +204,26 @@ class LayeredStore:
         if self._changes is not None:
             self._changes.drain()
 
-    def commit(self, position: int | None) -> None:
-        """Write what changed since the last commit, and the position, to the engine in one write batch."""
-        self._check_open()
-        assert not self._is_view, "a view is for reading"
-        assert self._changes is None or not self._changes.keys, "drain comes before commit"
-        metadata = self._metadata()
-        if position is not None and position != self._position:
-            metadata[POSITION] = packed_number(position)
-        dropped = self._dropped()
-        with self._guard:
-            if self._uncommitted or metadata or dropped:
-                self._engine.write(self._uncommitted, metadata=metadata, dropped=dropped)
-            self._position = self._position if position is None else position
-            self._bound_live_values()
-            self._uncommitted.clear()
+    def seal(self) -> None:
+        """Have what changed since the last commit be what `commit` writes; what changes from now on is the next one's."""
+        assert self._changes is None or not self._changes.keys, "drain comes before seal"
+        super().seal()
 
-    def _bound_live_values(self) -> None:
+    def _written(self, changes: OrderedBytes) -> None:
         """Fit the number of live values to the size of what was just written."""
-        if self._uncommitted:
-            each = self.uncommitted_bytes // len(self._uncommitted)
+        if changes:
+            each = changes.rough_bytes() // len(changes)
             self._live.limit = max(1_000, _LIVE_BYTES // each)
         if len(self._live) > self._live.limit:
             self._live.shrink(self._live.limit // 2)
 
     def discard(self) -> None:
-        """Forget what changed since the last commit."""
+        """Forget what changed since the last commit, also what was sealed for one that failed."""
         if self._cache is not None:
             self._cache.clear()
         if self._changes is not None:
             self._changes.clear()
-        with self._guard:
-            self._uncommitted.clear()
+        super().discard()
         self._live.clear()
 
     def restore(
@@ -315,28 +277,6 @@ class LayeredStore:
         """Whether this store lies beside that one."""
         return isinstance(self._engine, Beneath) and self._engine.below is store
 
-    def bytes_of(self, key: bytes) -> bytes | None:
-        """The bytes under an engine key, uncommitted ones included; from any thread. Raises: StoreClosed."""
-        data: bytes | None = self._uncommitted.get(key, _ABSENT)
-        if data is _ABSENT:
-            self._check_open()
-            data = self._engine.get(key)
-        return data
-
-    def piece(self, start: bytes | None, end: bytes | None, *, reverse: bool, count: int) -> list[tuple[bytes, bytes]]:
-        """The first `count` entries of a scan, by engine keys; from any thread. Raises: StoreClosed."""
-        with self._guard:
-            return list(islice(self._merged(start, end, reverse=reverse), count))
-
-    def rough_count(self) -> int:
-        """Roughly how many entries there are; deleted and overwritten ones may count for a while. Raises: StoreClosed."""
-        self._check_open()
-        return self._engine.approximate_count() + len(self._uncommitted)
-
-    def number(self, key: bytes) -> bytes | None:
-        """Metadata as the next commit would write it."""
-        return self._metadata().get(key) or self._engine.metadata(key)
-
     def close(self) -> None:
         """Close without a commit."""
         assert not self._is_view, "views are dropped, not closed"
@@ -354,10 +294,6 @@ class LayeredStore:
         self._closed = True
         return self._engine
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StoreClosed(f"store {self.name} is closed: it was used after its task let go of it")
-
     # What children say
 
     def _restored(
@@ -365,14 +301,6 @@ class LayeredStore:
     ) -> dict[bytes, bytes | None]:
         """Changelog records as changes of the engine."""
         raise NotImplementedError
-
-    def _metadata(self) -> dict[bytes, bytes]:
-        """What else to write with the next commit."""
-        return {}
-
-    def _dropped(self) -> list[KeyRange]:
-        """Ranges of the engine that have expired since the last commit."""
-        return []
 
     def _engine_key(self, entry: Any, key: bytes) -> bytes:
         """The engine's key of an entry key and its changelog key."""
@@ -474,20 +402,6 @@ class LayeredStore:
     def _plain(self, values: list[Any]) -> list[Any]:
         """Live values as the flush listener sees them."""
         return values
-
-    def _scan(self, start: bytes | None, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
-        """Engine keys and values with start <= key < end as of now, uncommitted ones included."""
-        with self._guard:
-            return self._merged(start, end, reverse=reverse)
-
-    def _merged(self, start: bytes | None, end: bytes | None, *, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
-        """A scan, under the guard."""
-        self._check_open()
-        return overlay(
-            self._uncommitted.entries(start, end, reverse=reverse) if self._uncommitted else [],
-            self._engine.scan(start, end, reverse=reverse),
-            reverse=reverse,
-        )
 
 
 def _nothing(_entry: Any) -> None:

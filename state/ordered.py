@@ -10,7 +10,10 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from itertools import islice
 
+ENTRY_BYTES = 250
+"""What Python adds to the bytes of an entry, here and in the layers above."""
 _FEW = 64
+_SAMPLE = 16
 
 
 class OrderedBytes(dict[bytes, bytes | None]):
@@ -33,6 +36,14 @@ class OrderedBytes(dict[bytes, bytes | None]):
         if reverse:
             keys.reverse()
         return [(key, self[key]) for key in keys]
+
+    def rough_bytes(self) -> int:
+        """Roughly the memory it takes, from the size of the latest entries."""
+        count = len(self)
+        if not count:
+            return 0
+        sample = list(islice(reversed(self.items()), _SAMPLE))
+        return count * (ENTRY_BYTES + sum(len(key) + len(value or b"") for key, value in sample) // len(sample))
 
     def discard(self, key: bytes) -> None:
         """Remove a key if it is there."""

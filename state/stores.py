@@ -140,7 +140,7 @@ class ChangelogWriter(Protocol):
 
 
 class Store(Protocol):
-    """What a task does with any store; the order of the calls at a commit is `flush`, `drain`, `commit`."""
+    """What a task does with any store; the order of the calls at a commit is `flush`, `drain`, `seal`, `commit`."""
 
     name: str
     spec: StoreSpec
@@ -181,8 +181,16 @@ class Store(Protocol):
         """Hand changelog entries that are still collected here to the writer; called after every batch."""
         ...
 
+    def seal(self) -> None:
+        """A commit begins: what changes from now on belongs to the next one. Only when the one before has ended."""
+        ...
+
+    def unseal(self) -> None:
+        """The commit is put off: what was sealed belongs to the next one, if anything was."""
+        ...
+
     def commit(self, position: int | None) -> None:
-        """Write what changed since the last commit, and the new position, to the engine in one write batch."""
+        """Write what was sealed, or else all that changed, and the new position, to the engine in one write batch."""
         ...
 
     def discard(self) -> None:

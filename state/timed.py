@@ -38,7 +38,7 @@ class TimedStore(LayeredStore):
         super().__init__(spec, engine, changelog, cache)
         stored_time = read_number(engine, STREAM_TIME)
         self._segments = Segments(spec.retention_ms, NO_TIME if stored_time is None else stored_time)
-        self._committed_time = self._segments.stream_time
+        self._committed_time = self._sealed_time = self._segments.stream_time
         self._timelines: Timelines | None = None
         self._newest = NO_TIME
         self._value: Callable[[Any], Any] = self._below if self._cache is None else self._cache.get
@@ -187,11 +187,17 @@ class TimedStore(LayeredStore):
 
     # Committing
 
+    def seal(self) -> None:
+        """As for all stores; the time of now is part of it."""
+        super().seal()
+        self._sealed_time = self._segments.stream_time
+
     def commit(self, position: int | None) -> None:
         """Write what changed and the position; drop segments that have expired."""
-        expired = self._has_expired()
         super().commit(position)
-        self._committed_time = self._segments.stream_time
+        kept_at = self._segments.kept_at
+        expired = kept_at(self._sealed_time) != kept_at(self._committed_time)
+        self._committed_time = self._sealed_time
         if expired:
             oldest = self._segments.oldest_readable
             for entry in [entry for entry in self._live if entry[1] < oldest]:

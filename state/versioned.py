@@ -34,7 +34,7 @@ class VersionedStore(LayeredStore):
         super().__init__(spec, engine, changelog, None)
         stored_time = read_number(engine, STREAM_TIME)
         self._stream_time = _NO_TIME if stored_time is None else stored_time
-        self._committed_time = self._stream_time
+        self._committed_time = self._sealed_time = self._stream_time
         self._changed: dict[Any, Versions] = {}
 
     def put(self, key: Any, value: Any, timestamp: int, cause: Cause | None = None) -> int:
@@ -101,7 +101,7 @@ class VersionedStore(LayeredStore):
     def approximate_num_entries(self) -> int:
         """Roughly how many keys there are, those with nothing but a past included."""
         self._settle()
-        return self._engine.approximate_count() + len(self._uncommitted)
+        return self._lower.approximate_count() + len(self._uncommitted)
 
     def _load(self, entry: Any) -> Versions | None:
         changed = self._changed.get(entry)
@@ -109,7 +109,7 @@ class VersionedStore(LayeredStore):
             return changed
         self._check_open()
         key = self._layout.raw_key(entry)
-        data = self._uncommitted[key] if key in self._uncommitted else self._engine.get(key)
+        data = self._uncommitted[key] if key in self._uncommitted else self._lower.get(key)
         return None if data is None else from_bytes(data, self.spec.value_serde.deserialize)
 
     def _settle(self) -> None:
@@ -126,11 +126,15 @@ class VersionedStore(LayeredStore):
         """Roughly the memory that `commit` would free."""
         return super().uncommitted_bytes + 1_000 * len(self._changed)
 
+    def seal(self) -> None:
+        """As for all stores; the time of now is part of it."""
+        super().seal()
+        self._sealed_time = self._stream_time
+
     def commit(self, position: int | None) -> None:
         """Write what changed since the last commit, and the position, to the engine in one write batch."""
-        self._settle()
         super().commit(position)
-        self._committed_time = self._stream_time
+        self._committed_time = self._sealed_time
 
     def discard(self) -> None:
         """Forget what changed since the last commit, the store's time included."""
