@@ -35,7 +35,8 @@ from streams.queries import StoreView
 from streams.record import NO_TIMESTAMP, Batch, Headers, Record, TopicPartition
 from streams.running import Application
 from streams.runtime.error_handlers import ErrorHandlers
-from streams.runtime.task import Task, TaskEnvironment, TaskId, TaskState
+from streams.runtime.task import Task, TaskEnvironment, TaskId
+from streams.runtime.task_states import TaskState
 from streams.serdes import DYNAMIC, serde_for
 from streams.timers import Timers, call
 from streams.topology.compile import compile_global, compile_task

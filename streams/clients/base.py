@@ -10,11 +10,29 @@ no object, await or lock per record. Errors are `ClientError`, `ProductionError`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct, field
 
 from streams.record import Batch, Headers, TopicPartition
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Pending(Protocol[T_co]):
+    """What a client does meanwhile, begun by a method `begin_...`, which itself does not block."""
+
+    def done(self) -> bool:
+        """Whether it is over, well or not."""
+        ...
+
+    def result(self) -> T_co:
+        """Wait until it is over. Raises: what went wrong with it."""
+        ...
+
+    def when_done(self, callback: Callable[[], None]) -> None:
+        """Call `callback()` once it is over, on any thread; at once if it is."""
+        ...
 
 
 class OffsetAndMetadata(NamedTuple):
@@ -226,6 +244,10 @@ class Consumer(Protocol):
         """
         ...
 
+    def begin_commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> Pending[None]:
+        """Begin a `commit`; its errors come with the answer."""
+        ...
+
     def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Commit for the group, synchronously.
 
@@ -267,6 +289,10 @@ class Producer(Protocol):
     aborts what that one left open. Beside their own errors its methods raise
     - ProducerFenced (a TaskMigrated): another producer has this id, or the transaction timed out; close this one;
     - TransactionAbortable: this transaction cannot be committed; `abort_transaction`, and go on with the next.
+
+    A commit need not be waited for: `seal` ends what it is to cover, `begin_flush`, `begin_send_offsets` and
+    `begin_commit` are about what was sealed, and what is sent meanwhile follows it: the next transaction may begin at
+    once, and waits here until the one before has ended.
     """
 
     def send(
@@ -292,11 +318,24 @@ class Producer(Protocol):
         """Wait until all that was sent is acknowledged. Raises what went wrong with any of it."""
         ...
 
-    def end_offset(self, topic: str, partition: int) -> int | None:
-        """The offset after the last acknowledged record that this producer wrote there, None before the first.
+    def seal(self) -> None:
+        """What was sent so far is what the next commit covers. Not again before that has ended, or was aborted."""
+        ...
 
-        After a transaction has ended, after the control record that ends it.
+    def begin_flush(self) -> Pending[None]:
+        """Wait for the acknowledgement of all that was sealed. Raises, with the answer, what went wrong with any of it."""
+        ...
+
+    def end_offset(self, topic: str, partition: int) -> int | None:
+        """The offset after the last record that this producer wrote there, None before the first.
+
+        Of what the last flush covered, or the last commit; then after the control record that ends its transaction.
         """
+        ...
+
+    @property
+    def held_back(self) -> bool:
+        """Whether more waits for a transaction to end than the buffers are meant for: it is time to wait for that."""
         ...
 
     def begin(self) -> None:
@@ -305,7 +344,7 @@ class Producer(Protocol):
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction has begun and not ended."""
+        """Whether a transaction has begun, and is neither sealed nor over."""
         ...
 
     def send_offsets(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: GroupMetadata) -> None:
@@ -314,6 +353,16 @@ class Producer(Protocol):
         Raises: TaskMigrated when the broker no longer accepts `group`: the member was thrown out, or, if
         `Consumer.group_metadata` shows a newer generation of the same member by now, may be asked again with that.
         """
+        ...
+
+    def begin_send_offsets(
+        self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: GroupMetadata
+    ) -> Pending[None]:
+        """Begin to add offsets to the sealed transaction; errors as those of `send_offsets`, with the answer."""
+        ...
+
+    def begin_commit(self) -> Pending[None]:
+        """Begin to commit the sealed transaction; errors as those of `commit_transaction`, with the answer."""
         ...
 
     def commit_transaction(self) -> None:
@@ -325,7 +374,10 @@ class Producer(Protocol):
         ...
 
     def abort_transaction(self) -> None:
-        """Drop what was sent in this transaction, and wait until it is aborted; errors of its writes are forgotten."""
+        """Drop what was sent in this transaction, if there is one, and in one that follows a sealed one.
+
+        Waits until it is aborted, or for a commit that is under way; errors of its writes are forgotten.
+        """
         ...
 
     def close(self, *, abandon: bool = False) -> None:

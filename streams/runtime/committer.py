@@ -1,25 +1,31 @@
-"""Commits what tasks have done, in the only safe order.
+"""Commits what tasks have done, in the only safe order, while they go on.
 
-1. flush the record caches: every change reaches the changelogs, every result its topic;
+1. flush the record caches: every change reaches the changelogs, every result its topic; then seal tasks and producer,
+   so that what happens from now on belongs to the next commit;
 2. flush the producer: every error of a write surfaces here, before anything is promised; under exactly-once the source
    offsets join the transaction of the writes meanwhile, as this member of this generation;
-3. commit the source offsets: under exactly-once the transaction ends;
+3. commit the source offsets: under exactly-once the transaction ends, and what the tasks wrote since may follow;
 4. write changes and positions to the stores' engines.
 
 A crash before 3 is done loses nothing, since the offsets still point at what was not finished; a crash between 3 and 4
 leaves the engines behind their changelogs, which a restore makes up for. A commit that failed is aborted by its owner,
 who then takes the tasks up anew from what is committed.
+
+Rules: steps are taken on the processing thread, as answers come in; one commit at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Generator, Iterable
 from enum import Enum
 
-from streams.clients.base import Consumer, OffsetAndMetadata
+from streams.clients.base import Consumer, OffsetAndMetadata, Pending
+from streams.errors import RebalanceInProgress, StreamsError
 from streams.record import TopicPartition
 from streams.runtime.streams_producer import StreamsProducer
 from streams.runtime.task import Task
+from streams.runtime.task_states import TaskState
 
 
 class CommitStep(Enum):
@@ -37,48 +43,89 @@ class CommitStep(Enum):
 CommitHook = Callable[[CommitStep], None]
 """Called after each step, on the processing thread; what it raises ends the commit there."""
 
+Steps = Generator[Pending[None], None, None]
+"""A commit, step by step: what it yields has to be over before its next step."""
+
 
 class Committer:
-    """The commits of one worker: one for all of its tasks."""
+    """The commits of one worker: one for all of its tasks. `wake` is called, on any thread, when `go_on` can go on."""
 
-    def __init__(self, consumer: Consumer, producer: StreamsProducer, after: CommitHook = lambda _step: None) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        producer: StreamsProducer,
+        after: CommitHook = lambda _step: None,
+        *,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
         self._consumer = consumer
         self._producer = producer
         self._after = after
+        self._wake = wake
         self._committed: dict[TopicPartition, OffsetAndMetadata] = {}
+        self._steps: Steps | None = None
+        self._awaited: Pending[None] | None = None
 
     @property
     def transactional(self) -> bool:
         """Whether what was not committed can be undone."""
         return self._producer.transactional
 
-    def commit(self, tasks: Iterable[Task]) -> int:
-        """Commit the tasks that did something since their last commit; the answer is how many.
+    @property
+    def under_way(self) -> bool:
+        """Whether a commit has begun that is not over."""
+        return self._steps is not None
 
-        Raises: what a flush raises, ProductionError, TransactionAborted, and TaskMigrated when the group has moved on;
-        then nothing is committed, or all but the engines, and the tasks are to be taken up anew.
+    @property
+    def can_go_on(self) -> bool:
+        """Whether a commit is under way that waits for nothing, or that must be waited for: the buffers are full."""
+        return self._awaited is not None and (self._awaited.done() or self._producer.held_back)
+
+    def begin(self, tasks: Iterable[Task]) -> None:
+        """Begin to commit the tasks that did something since their last commit, if there are any.
+
+        Raises: what a flush raises, and what `go_on` raises.
         """
+        assert self._steps is None, "one commit at a time"
         dirty = [task for task in tasks if task.commit_needed]
         if not dirty and not self._producer.in_transaction:
-            return 0
+            return
         for task in dirty:
             task.flush()
         self._after(CommitStep.CACHES_FLUSHED)
-        offsets = {partition: offset for task in dirty for partition, offset in task.offsets().items()}
-        if self.transactional:
-            self._commit_transaction(offsets)
-        else:
-            self._flush()
-            self._consumer.commit(offsets)
-        self._after(CommitStep.COMMITTED)
-        self._committed |= offsets
-        for task in dirty:
-            task.commit_state()
-            self._after(CommitStep.STATE_WRITTEN)
-        return len(dirty)
+        self._steps = self._commit(dirty)
+        self.go_on()
+
+    def go_on(self, *, wait: bool = False) -> None:
+        """Take the steps whose time has come; with `wait`, or once the producer holds back too much, all there are.
+
+        Raises: ProductionError, TransactionAbortable, and TaskMigrated when the group has moved on; then nothing is
+        committed, or all but the engines, and the tasks are to be taken up anew. RebalanceInProgress: all is as if it had
+        not begun.
+        """
+        steps, awaited = self._steps, self._awaited
+        if steps is None:
+            return
+        self._steps = self._awaited = None  # until it is known that there are more
+        while awaited is None or wait or awaited.done() or self._producer.held_back:
+            try:
+                awaited = _next(steps, awaited)
+            except StopIteration:
+                return
+            awaited.when_done(self._wake)
+        self._steps, self._awaited = steps, awaited
+
+    def commit(self, tasks: Iterable[Task]) -> None:
+        """Commit, and wait for it. Raises: what `begin` and `go_on` raise."""
+        with contextlib.suppress(RebalanceInProgress):  # of the commit before
+            self.go_on(wait=True)
+        self.begin(tasks)
+        self.go_on(wait=True)
 
     def abort(self) -> None:
-        """Undo what was written since the last commit, where that is possible."""
+        """Undo what was written since the last commit, where that is possible; one that is under way may still succeed."""
+        with contextlib.suppress(StreamsError):
+            self.go_on(wait=True)
         self._producer.abort()
 
     def take_committed(self) -> dict[TopicPartition, OffsetAndMetadata]:
@@ -86,14 +133,36 @@ class Committer:
         committed, self._committed = self._committed, {}
         return committed
 
-    def _commit_transaction(self, offsets: dict[TopicPartition, OffsetAndMetadata]) -> None:
-        """The offsets travel beside the last writes: neither counts without the other."""
-        if offsets:
-            self._producer.send_offsets(offsets, self._consumer)
-        self._after(CommitStep.OFFSETS_SENT)
-        self._flush()
-        self._producer.commit_transaction()
-
-    def _flush(self) -> None:
-        self._producer.flush()
+    def _commit(self, dirty: list[Task]) -> Steps:
+        """The steps of one commit; whoever takes them raises at a step what went wrong with what it waits for."""
+        offsets = {partition: offset for task in dirty for partition, offset in task.seal().items()}
+        self._producer.seal()
+        written = self._producer.begin_flush()
+        if self.transactional and offsets:
+            yield from self._producer.send_offsets(offsets, self._consumer)
+        if self.transactional:
+            self._after(CommitStep.OFFSETS_SENT)
+        yield written
         self._after(CommitStep.WRITES_ACKNOWLEDGED)
+        try:
+            yield self._producer.begin_commit() if self.transactional else self._consumer.begin_commit(offsets)
+        except RebalanceInProgress:
+            for task in dirty:
+                task.unseal()
+            raise
+        self._after(CommitStep.COMMITTED)
+        self._committed |= offsets
+        for task in dirty:
+            if task.state is not TaskState.CLOSED:
+                task.commit_state()
+                self._after(CommitStep.STATE_WRITTEN)
+
+
+def _next(steps: Steps, awaited: Pending[None] | None) -> Pending[None]:
+    """The next step of a generator, which is told what went wrong with the one before."""
+    if awaited is not None:
+        try:
+            awaited.result()
+        except StreamsError as error:
+            return steps.throw(error)
+    return next(steps)

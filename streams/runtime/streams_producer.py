@@ -1,7 +1,7 @@
 """The one producer of a worker: what its tasks write to, and under exactly-once the transaction they share.
 
-A transaction begins with the first record after a commit, so an idle worker has none open. Rules: everything that was
-sent since the last commit is in it, of whatever task; it ends as a whole, with the offsets, or not at all. A producer
+A transaction begins with the first record after a commit has begun, so an idle worker has none open. Rules: everything
+that was sent since then is in it, of whatever task; it ends as a whole, with the offsets, or not at all. A producer
 that was fenced, or cannot even abort, is replaced by a new one under the same transactional id, which fences the old.
 It knows neither tasks nor stores.
 """
@@ -9,9 +9,9 @@ It knows neither tasks nor stores.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from streams.clients.base import Consumer, OffsetAndMetadata, Producer
+from streams.clients.base import Consumer, OffsetAndMetadata, Pending, Producer
 from streams.errors import ProducerFenced, StreamsError, TaskMigrated
 from streams.record import Headers, TopicPartition
 
@@ -28,7 +28,7 @@ class StreamsProducer:
 
     @property
     def in_transaction(self) -> bool:
-        """Whether something was sent since the last commit; always False without transactions."""
+        """Whether something was sent since the last commit began; always False without transactions."""
         return self._producer.in_transaction
 
     def send(
@@ -53,36 +53,51 @@ class StreamsProducer:
         return self._producer.partition_count(topic)
 
     def end_offset(self, topic: str, partition: int) -> int | None:
-        """The offset after the last acknowledged record, or commit marker, that this producer wrote there."""
+        """The offset after the last record, or commit marker, that this producer wrote there before the last `seal`."""
         return self._producer.end_offset(topic, partition)
 
-    def flush(self) -> None:
-        """Wait until all that was sent is acknowledged. Raises what went wrong with any of it."""
-        self._producer.flush()
+    @property
+    def held_back(self) -> bool:
+        """Whether more waits for a transaction to end than the buffers are meant for."""
+        return self._producer.held_back
 
-    def send_offsets(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], consumer: Consumer) -> None:
-        """Put the offsets into the transaction, as the member and generation that the consumer is.
+    def seal(self) -> None:
+        """What was sent so far is what the commit that begins covers."""
+        if self.transactional:
+            self._begin()
+        self._producer.seal()
+
+    def begin_flush(self) -> Pending[None]:
+        """Wait until all that was sealed is acknowledged. Raises, with the answer, what went wrong with any of it."""
+        return self._producer.begin_flush()
+
+    def send_offsets(
+        self, offsets: Mapping[TopicPartition, OffsetAndMetadata], consumer: Consumer
+    ) -> Iterator[Pending[None]]:
+        """Put the offsets into the sealed transaction, as the member and generation that the consumer is: in steps.
 
         Raises: TaskMigrated when the group has moved on, or another producer has this one's id.
         """
-        self._begin()
         group = consumer.group_metadata()
         try:
-            self._producer.send_offsets(offsets, group)
+            yield self._producer.begin_send_offsets(offsets, group)
         except ProducerFenced:
             raise
         except TaskMigrated:
             newer = consumer.group_metadata(beyond=group.generation)
             if newer.member_id != group.member_id or newer.generation <= group.generation:
                 raise
-            self._producer.send_offsets(offsets, newer)  # still a member: the group went on while this was on its way
+            yield self._producer.begin_send_offsets(
+                offsets, newer
+            )  # still a member: the group went on while this was on its way
 
-    def commit_transaction(self) -> None:
-        """End the transaction: all of it becomes visible.
+    def begin_commit(self) -> Pending[None]:
+        """End the sealed transaction: all of it becomes visible.
 
-        Raises: TaskMigrated when fenced, TransactionAbortable, and ClientError when nobody knows whether it did.
+        Raises, with the answer: TaskMigrated when fenced, TransactionAbortable, and ClientError when nobody knows whether
+        it did.
         """
-        self._producer.commit_transaction()
+        return self._producer.begin_commit()
 
     def abort(self) -> None:
         """Undo what was sent since the last commit. A producer that cannot is replaced, which undoes it as well.
@@ -92,8 +107,7 @@ class StreamsProducer:
         if not self.transactional:
             return
         try:
-            if self.in_transaction:
-                self._producer.abort_transaction()
+            self._producer.abort_transaction()
         except StreamsError as error:
             log.warning("replacing the producer: %s", error)
             self._close_quietly()

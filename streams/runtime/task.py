@@ -2,7 +2,8 @@
 
 It is the context its operators see (`operators.base.OperatorContext`). A worker drives it, and so does the
 TopologyTestDriver, in this order: `open` (stores), restore, `start`; then `add` record batches, `process`, `punctuate`
-as often as it likes; and at a commit `flush`, `offsets`, and after the offsets are safe `commit_state`.
+as often as it likes; and at a commit `flush`, `seal`, and after the offsets are safe `commit_state`, up to which it may go
+on with the rest.
 
 Rules: a task is used by one thread. It never polls, commits or waits. State changes follow TRANSITIONS. Whatever
 leaves it goes through its collector, whatever fails through its error handlers.
@@ -13,7 +14,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from enum import Enum
 from typing import Any, NamedTuple
 
 from msgspec import Struct, field
@@ -34,6 +34,7 @@ from streams.runtime.offset_metadata import PartitionMetadata
 from streams.runtime.partition_group import Interleaved, Lag, PartitionGroup, PartitionQueue, no_lag
 from streams.runtime.punctuation import PunctuationQueue, Punctuator
 from streams.runtime.running_ahead import RunningAhead
+from streams.runtime.task_states import TRANSITIONS, TaskState
 from streams.topology.compile import SourceProgram, TaskProgram
 
 log = logging.getLogger(__name__)
@@ -47,25 +48,6 @@ class TaskId(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.subtopology}_{self.partition}"
-
-
-class TaskState(Enum):
-    """Where a task is in its life."""
-
-    CREATED = "created"
-    RESTORING = "restoring"
-    RUNNING = "running"
-    SUSPENDED = "suspended"
-    CLOSED = "closed"
-
-
-TRANSITIONS: Mapping[TaskState, frozenset[TaskState]] = {
-    TaskState.CREATED: frozenset({TaskState.RESTORING, TaskState.CLOSED}),
-    TaskState.RESTORING: frozenset({TaskState.RUNNING, TaskState.CLOSED}),
-    TaskState.RUNNING: frozenset({TaskState.SUSPENDED, TaskState.CLOSED}),
-    TaskState.SUSPENDED: frozenset({TaskState.CLOSED}),
-    TaskState.CLOSED: frozenset(),
-}
 
 
 Compile = Callable[[OperatorContext], TaskProgram]
@@ -127,6 +109,8 @@ class Task:
         self._positions: dict[str, int | None] = {}
         self._at_commit: list[Callable[[], None]] = []
         self._dirty = False
+        self._sealed: dict[TopicPartition, OffsetAndMetadata] | None = None
+        """The offsets of a commit that is under way."""
         self._program = compile_program(self)
         self._sources = {topic: source for source in self._program.sources for topic in source.topics}
         ahead = environment.wake is not None and any(source.ahead for source in self._program.sources)
@@ -186,7 +170,7 @@ class Task:
         self._move_to(TaskState.CLOSED)
         try:
             if started:
-                self._abandon()
+                self._forget_input()
                 self._program.close()
         finally:
             self._close_stores(keep)
@@ -305,20 +289,42 @@ class Task:
             if queue.position is not None
         }
 
+    @property
+    def committing(self) -> bool:
+        """Whether it is sealed for a commit that is not over."""
+        return self._sealed is not None
+
+    def seal(self) -> dict[TopicPartition, OffsetAndMetadata]:
+        """What was done so far is what a commit covers; the answer is its offsets. What follows is for the next one."""
+        for store in self.stores.values():
+            store.seal()
+        self._sealed = self.offsets()
+        self._clean()
+        return self._sealed
+
+    def unseal(self) -> None:
+        """The commit is put off: what it was to cover is for the next one."""
+        for store in self.stores.values():
+            store.unseal()
+        self._sealed = None
+        self._dirty = True
+
     def commit_state(self) -> None:
-        """Write the stores' changes and positions to their engines; the offsets are already committed."""
+        """Write the sealed changes and positions of stores to their engines; the offsets are already committed."""
+        offsets = self.seal() if self._sealed is None else self._sealed
         for changelog in self.changelogs():
-            self._commit_store(changelog)
+            self._commit_store(changelog, offsets)
         for name, store in self.stores.items():
             if name not in self._program.changelog_topics:
                 store.commit(None)
-        self._clean()
+        self._sealed = None
 
     def discard(self) -> None:
-        """Forget what changed since the last commit, waiting input included: the transaction was aborted."""
+        """Forget what changed since the last commit that succeeded, waiting input included: the transaction was aborted."""
         for store in self.stores.values():
             store.discard()
         self._forget_input()
+        self._sealed = None
         self._clean()
 
     def _clean(self) -> None:
@@ -467,12 +473,9 @@ class Task:
                 closings.callback(*((store.close,) if keep is None else (keep, self.id, store)))
         self.stores.clear()
 
-    def _abandon(self) -> None:
+    def _forget_input(self) -> None:
         if self._ahead is not None:
             self._ahead.abandon()
-
-    def _forget_input(self) -> None:
-        self._abandon()
         for queue in self._group.queues.values():
             queue.clear()
 
@@ -480,10 +483,11 @@ class Task:
         for store in self.stores.values():
             store.drain()
 
-    def _commit_store(self, changelog: Changelog) -> None:
+    def _commit_store(self, changelog: Changelog, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         store, (topic, partition) = changelog
         if topic in self._sources:
-            written = self._group.queues[changelog.partition].position
+            read = offsets.get(changelog.partition)
+            written = None if read is None else read.offset
         else:
             written = self._environment.producer.end_offset(topic, partition)
         known = self._positions.get(store.name)

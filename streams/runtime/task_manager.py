@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from state.errors import StoreLocked
@@ -34,7 +35,8 @@ from streams.runtime.member_info import MemberInfo
 from streams.runtime.restorer import Corruption, Restorer
 from streams.runtime.standby_tasks import StandbyTasks
 from streams.runtime.start_offsets import StartOffsets
-from streams.runtime.task import Task, TaskId, TaskState
+from streams.runtime.task import Task, TaskId
+from streams.runtime.task_states import TaskState
 from streams.runtime.task_stores import TaskStores
 
 log = logging.getLogger(__name__)
@@ -313,21 +315,34 @@ class TaskManager:
         """Roughly the memory a commit would free."""
         return sum(task.uncommitted_bytes for task in self.tasks.values())
 
-    def commit(self) -> int:
-        """Commit all running tasks; the answer is how many had something to commit. A failure is recovered from."""
+    def commit(self) -> None:
+        """Commit all running tasks, and wait for it. A failure is recovered from."""
+        with self._commit_recovered():
+            self._committer.commit(self._running())
+
+    def begin_commit(self) -> None:
+        """Begin to commit all running tasks. A failure is recovered from."""
+        with self._commit_recovered():
+            self._committer.begin(self._running())
+
+    def go_on_with_commit(self, *, wait: bool) -> None:
+        """Take the steps of a commit that can be taken, or all of them. A failure is recovered from."""
+        with self._commit_recovered():
+            self._committer.go_on(wait=wait)
+
+    @contextmanager
+    def _commit_recovered(self) -> Iterator[None]:
         self.commit_postponed = False
         try:
-            done = self._committer.commit(self._running())
+            yield
         except RebalanceInProgress as error:
             log.debug("commit later: %s", error)
             self.commit_postponed = True
         except UNDONE as error:
             self.recover(error)
-        else:
+        if not self._committer.under_way:
             for task in self._running():
                 self._stores.note(task.id, task.stores.values())
-            return done
-        return 0
 
     def recover(self, error: StreamsError) -> None:
         """Go on after an error that undid what was done since the last commit, here or in processing.
@@ -342,7 +357,7 @@ class TaskManager:
             return
         log.warning("taking up anew what was not committed: %s", error)
         self._committer.abort()
-        undone = [task for task in self._running() if task.commit_needed]
+        undone = [task for task in self._running() if task.commit_needed or task.committing]
         for task in undone:
             task.discard()
             task.close()

@@ -35,6 +35,7 @@ from streams.operators.observing import Observer
 from streams.record import TopicPartition
 from streams.retrying import Patience
 from streams.runtime.assignor import TaskInputs
+from streams.runtime.commit_schedule import CommitSchedule
 from streams.runtime.committer import CommitHook, Committer
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.global_state import GlobalState
@@ -89,7 +90,6 @@ RESTORE_POLL_S = 0.05
 OCCUPIED_PAUSE_S, OCCUPIED_MARGIN_S = 2.0, 15.0  # Java's members do not leave when they end: the group has to notice
 STOPPED_BY_ANOTHER = "another worker of the application ended with an error and has all stop: its log says which"
 CLEAN_EVERY_MS = 1_000
-COMMIT_RETRY_MS = 50
 
 
 class Worker:
@@ -135,7 +135,7 @@ class Worker:
         self._consumer: Consumer | None = None
         self._process_id: ProcessId | None = None
         self._parts: Parts | None = None
-        self._commit_due_ms = now + config.commit_interval_ms
+        self._commits = CommitSchedule(config, clock)
         self._purging = Purging(topology, config, clock)
         self._clean_due_ms = now + max(config.state_cleanup_delay_ms, CLEAN_EVERY_MS)
 
@@ -205,7 +205,7 @@ class Worker:
 
     def commit_soon(self) -> None:
         """Commit with the next turn instead of when the interval is over; from any thread."""
-        self._commit_due_ms = 0
+        self._commits.soon()
         self._wake()
 
     def pause(self, *, paused: bool = True) -> None:
@@ -315,7 +315,7 @@ class Worker:
         made.callback(quietly, stores.close)
         inputs = task_inputs(self._topology, matched)
         restorer = restorer_of(self._config, self._reader, self._restore_progress)
-        committer = Committer(consumer, producer, self._after_commit_step)
+        committer = Committer(consumer, producer, self._after_commit_step, wake=consumer.wake)
         made.callback(quietly, restorer.close)
         tasks = self._task_manager(consumer, committer, restorer, stores, environment, inputs, counts)
         self._move_to(WorkerState.REBALANCING)
@@ -417,7 +417,7 @@ class Worker:
             self._work(parts)
         except UNDONE as error:
             tasks.recover(error)
-        self._commit_if_due(parts)
+        self._commit(parts)
         self._keep_up(parts)
         self._move_to(self._phase(tasks))
         self._progress.note(self.processed, idle=tasks.paused or not (tasks.lag or tasks.ready(self._clock())))
@@ -444,7 +444,9 @@ class Worker:
         while parts.tasks.process(self._clock(), self._config.max_poll_records):
             if self.inquiries.waiting:
                 self.inquiries.answer()
-            if time.monotonic() >= until or self._stopping or self._must_commit(parts):
+            if time.monotonic() >= until or self._stopping:
+                return
+            if self._commits.calls(parts.tasks, parts.committer):
                 return
 
     def _poll_s(self, parts: Parts) -> float:
@@ -454,34 +456,22 @@ class Worker:
             return 0
         if tasks.restoring:
             return LOCK_RETRY_S
-        deadlines = [tasks.next_punctuation_ms, self._timers.next_ms()]
-        if tasks.commit_needed:
-            deadlines.append(self._commit_due_ms)
+        deadlines = [
+            tasks.next_punctuation_ms,
+            self._timers.next_ms(),
+            self._commits.due_ms(tasks, parts.committer),
+        ]
         waits = [(due - now) / 1000 for due in deadlines if due is not None]
         looks = parts.globals is not None or tasks.waiting or tasks.standbys.active
         longest = self._config.poll_ms / 1000 if looks else LONGEST_POLL_S
         return max(0.0, min([longest, *waits]))
 
-    def _must_commit(self, parts: Parts) -> bool:
-        tasks = parts.tasks
-        return (
-            self._clock() >= self._commit_due_ms
-            or tasks.commit_requested
-            or tasks.uncommitted_bytes > self._config.statestore_uncommitted_max_bytes
-        )
-
-    def _commit_if_due(self, parts: Parts) -> None:
-        if self._must_commit(parts):
-            begun_ms, interval_ms = self._clock(), self._config.commit_interval_ms
-            parts.tasks.commit()
-            ended_ms = self._clock()
-            if parts.tasks.commit_postponed:
-                self._commit_due_ms = ended_ms + min(interval_ms, COMMIT_RETRY_MS)
-            else:
-                # Counted from its begin, so that results wait no longer than the interval and one commit; where commits
-                # take long against the interval, as much time as one takes goes to processing.
-                self._commit_due_ms = max(begun_ms + interval_ms, ended_ms + min(interval_ms, ended_ms - begun_ms))
-            self._purging.purge_if_due(parts.committer, parts.admin)
+    def _commit(self, parts: Parts) -> None:
+        """Begin to commit when it is due, go on with a commit when that is possible, and purge after it."""
+        if self._commits.calls(parts.tasks, parts.committer):
+            self._commits.attend(parts.tasks, parts.committer)
+            if not parts.committer.under_way:
+                self._purging.purge_if_due(parts.committer, parts.admin)
 
     def _keep_up(self, parts: Parts) -> None:
         """What is due once in a while: the group looks again at warm-ups, state that moved away is removed."""

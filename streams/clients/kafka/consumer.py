@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from aiokafka.client import AIOKafkaClient
 
-from streams.clients.base import Assignor, GroupMetadata, OffsetAndMetadata, RawBatch, RebalanceListener
+from streams.clients.base import Assignor, GroupMetadata, OffsetAndMetadata, Pending, RawBatch, RebalanceListener
 from streams.clients.kafka.fetcher import Delivery, Fetcher, FetchSettings
 from streams.clients.kafka.group import GroupMember
 from streams.clients.kafka.group_states import GroupSettings, Ownership, Rebalance
@@ -158,8 +158,12 @@ class KafkaConsumer:
 
     def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Commit for the group. Raises: TaskMigrated, RebalanceInProgress, ClientError."""
+        self.begin_commit(offsets).result()
+
+    def begin_commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> Pending[None]:
+        """Begin a commit for the group."""
         member = self._group_member()
-        self._network.call(member.commit(offsets, within_s=self._timeout_s))
+        return self._network.begin(member.commit(offsets, within_s=self._timeout_s))
 
     def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The first offset that still exists of each."""

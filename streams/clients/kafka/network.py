@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.errors import (
@@ -62,6 +62,32 @@ async def changed_within(changed: asyncio.Event, seconds: float | None) -> None:
             await changed.wait()
 
 
+class Call(Generic[T]):
+    """A coroutine that runs on the network thread. A `Pending`."""
+
+    def __init__(self, future: Future[T]) -> None:
+        self._future = future
+
+    def done(self) -> bool:
+        """Whether it is over."""
+        return self._future.done()
+
+    def result(self, timeout_s: float | None = None) -> T:
+        """Wait for its result. Raises: ClientError, TaskMigrated."""
+        with translated():
+            try:
+                return self._future.result(timeout_s)
+            except TimeoutError:
+                self._future.cancel()
+                raise BrokerUnreachable(f"the broker did not answer within {timeout_s:g} s") from None
+            except CancelledError:
+                raise BrokerUnreachable("the broker has not answered, and nobody waits for it any more") from None
+
+    def when_done(self, callback: Callable[[], None]) -> None:
+        """Call `callback()` once it is over."""
+        self._future.add_done_callback(lambda _future: callback())
+
+
 class NetworkThread:
     """An asyncio loop on a thread of its own."""
 
@@ -74,21 +100,17 @@ class NetworkThread:
     def call(self, work: Coroutine[Any, Any, T], timeout_s: float | None = None) -> T:
         """Run a coroutine there and wait for its result. Raises: ClientError, TaskMigrated."""
         assert threading.current_thread() is not self._thread, "the network thread must not wait for itself"
+        return self.begin(work).result(timeout_s)
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> Call[T]:
+        """Run a coroutine there, without waiting for its result."""
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
         self._calls.add(future)
-        with translated():
-            try:
-                return future.result(timeout_s)
-            except TimeoutError:
-                future.cancel()
-                raise BrokerUnreachable(f"the broker did not answer within {timeout_s:g} s") from None
-            except CancelledError:
-                raise BrokerUnreachable("the broker has not answered, and nobody waits for it any more") from None
-            finally:
-                self._calls.discard(future)
+        future.add_done_callback(self._calls.discard)
+        return Call(future)
 
     def give_up(self) -> None:
-        """End the calls that wait, with BrokerUnreachable; from any thread."""
+        """End what was called or begun, with BrokerUnreachable; from any thread."""
         for future in list(self._calls):
             future.cancel()
 

@@ -3,12 +3,15 @@
 Rules: one lock per `send`, none per record; a batch is closed when it is full, by `flush`, and when it has waited
 `linger_s` and those before it are acknowledged, for until then it may as well grow; closed batches go to the sender in order; while `buffer_bytes` are unacknowledged, `send` blocks. What went
 wrong in the background is raised by the next `send` or `flush`, and after that by all of them, until the transaction
-in which it went wrong is aborted.
+in which it went wrong is aborted. What is sent between two calls of `seal` is a section, numbered from 0: batches of a
+section that follows a transaction wait here until that has ended.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import threading
 from collections import deque
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -19,7 +22,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from streams.clients.base import GroupMetadata, OffsetAndMetadata
-from streams.clients.kafka.network import NetworkThread
+from streams.clients.kafka.network import Call, NetworkThread
 from streams.clients.kafka.sender import Batch, Sender, SendSettings
 from streams.clients.kafka.transactions import Transactions
 from streams.errors import BrokerUnreachable, ClientError, ProducerFenced, StreamsError
@@ -74,15 +77,23 @@ class KafkaProducer:
         self._changed = threading.Condition(threading.Lock())
         self._open: dict[TopicPartition, _OpenBatch] = {}
         self._closed: deque[Batch] = deque()
+        self._section = 0
         self._ends: dict[TopicPartition, int] = {}
-        self._unacknowledged_bytes = 0
+        self._sealed_ends: dict[TopicPartition, int] = {}
+        """The ends as of the last section that was sealed, or flushed: what was acknowledged of later ones is left out."""
+        self._unacknowledged_bytes = self._sealed_bytes = 0
         self._error: StreamsError | None = None
         self._lingering = False
         self._overdue: set[TopicPartition] = set()
         """Open batches that have waited for long enough, and now wait for those before them. On the network thread."""
+        self._acknowledged_some = asyncio.Event()
         self._ended = False
         self.in_transaction = False
-        """Whether a transaction has begun and not ended."""
+        """Whether a transaction has begun and is not sealed, nor has it ended."""
+        self._transaction_sealed = False
+        self._sendable = math.inf if settings.transactional_id is None else 0
+        """The last section that may be sent: that of the transaction that is open at the broker."""
+        self._committing: Call[None] | None = None
         self._unusable = False
         self._written: set[TopicPartition] = set()
         try:
@@ -157,13 +168,34 @@ class KafkaProducer:
             while self._unacknowledged_bytes and self._error is None:
                 self._changed.wait(LOOK_EVERY_S)
             self._raise_error()
+            self._sealed_ends = dict(self._ends)
+
+    def seal(self) -> None:
+        """End a section. An open transaction takes no more records, and the next may begin."""
+        with self._changed:
+            self._close_all()
+            self._section += 1
+            self._sealed_bytes = self._unacknowledged_bytes
+            self._sealed_ends = dict(self._ends)
+            self._transaction_sealed, self.in_transaction = self.in_transaction, False
+
+    def begin_flush(self) -> Call[None]:
+        """Wait until all that was sealed is acknowledged. Errors as those of `flush`."""
+        return self._network.begin(self._flushed())
 
     def end_offset(self, topic: str, partition: int) -> int | None:
-        """The offset after the last acknowledged record that this producer wrote there, None before the first.
+        """The offset after the last record that this producer wrote there, None before the first.
 
-        After a transaction has ended, after its control record.
+        Of what the last flush covered, or the last commit; then after the control record that ends its transaction.
         """
-        return self._ends.get(TopicPartition(topic, partition))
+        return self._sealed_ends.get(TopicPartition(topic, partition))
+
+    @property
+    def held_back(self) -> bool:
+        """Whether more waits for a transaction to end than the buffers are meant for."""
+        return self._transaction_sealed and (
+            self._unacknowledged_bytes - self._sealed_bytes >= self._settings.buffer_bytes
+        )
 
     # Transactions
 
@@ -182,23 +214,40 @@ class KafkaProducer:
         with self._changed:
             self._raise_error()
             self._close_all()
-        self._in_doubt(self._begun().add_offsets(offsets, group))
+        self.begin_send_offsets(offsets, group).result()
+
+    def begin_send_offsets(
+        self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: GroupMetadata
+    ) -> Call[None]:
+        """The same for a sealed transaction, without waiting for it."""
+        self._raise_error()
+        return self._network.begin(self._in_doubt(self._begun().add_offsets(offsets, group)))
 
     def commit_transaction(self) -> None:
         """Flush, and commit. Raises: ProducerFenced, TransactionAbortable, ProductionError, ClientError."""
-        transactions = self._begun()
-        self.flush()
-        self._in_doubt(transactions.end(commit=True))
-        self._transaction_over()
+        self._begun()
+        self.seal()
+        self.begin_commit().result()
+
+    def begin_commit(self) -> Call[None]:
+        """The same for a sealed transaction, without waiting for it."""
+        self._committing = self._network.begin(self._commit(self._begun()))
+        return self._committing
 
     def abort_transaction(self) -> None:
-        """Drop what was sent in this transaction. Raises: ProducerFenced, ClientError; then only `close` is left."""
-        self._begun()
+        """Drop what was sent in this transaction, and in one that follows it.
+
+        One that is being committed is waited for. Raises: ProducerFenced, ClientError; then only `close` is left.
+        """
+        self._settle()
+        if not (self.in_transaction or self._transaction_sealed):
+            return
         if isinstance(self._error, ProducerFenced):
             raise self._error
         with self._changed:
             self._open.clear()
             self._closed.clear()
+            self._sendable = self._section
         try:
             self._network.call(self._abort())
         except StreamsError as error:
@@ -207,22 +256,45 @@ class KafkaProducer:
             raise
         with self._changed:
             self._error = None
-            self._unacknowledged_bytes = 0
-        self._transaction_over()
+            self._unacknowledged_bytes = self._sealed_bytes = 0
+            self.in_transaction = False
+            self._transaction_over()
         self._network.soon(self._sender.go_on)
 
     def _begun(self) -> Transactions:
         assert self._transactions is not None, "this producer has no transactional id"
-        assert self.in_transaction, "no transaction has begun"
+        assert self.in_transaction or self._transaction_sealed, "no transaction has begun"
         return self._transactions
 
-    def _in_doubt(self, work: Coroutine[Any, Any, None]) -> None:
+    def _settle(self) -> None:
+        """Once no commit is under way; how it ended is for who began it."""
+        committing, self._committing = self._committing, None
+        if committing is not None:
+            with contextlib.suppress(StreamsError):
+                committing.result()
+
+    async def _in_doubt(self, work: Coroutine[Any, Any, None]) -> None:
         """Have something done to the transaction; fenced once, fenced for good."""
         try:
-            self._network.call(work)
+            await work
         except ProducerFenced as error:
             self._error = error
             raise
+
+    async def _flushed(self) -> None:
+        """Once all that was sealed is acknowledged."""
+        while self._sealed_bytes and self._error is None:
+            self._acknowledged_some.clear()
+            await self._acknowledged_some.wait()
+        self._raise_error()
+
+    async def _commit(self, transactions: Transactions) -> None:
+        await self._flushed()
+        await self._in_doubt(transactions.end(commit=True))
+        with self._changed:
+            self._transaction_over()
+            self._sendable = self._section
+        self._give_to_sender()
 
     async def _abort(self) -> None:
         transactions = self._begun()
@@ -233,11 +305,12 @@ class KafkaProducer:
             self._sender.start_anew()
 
     def _transaction_over(self) -> None:
-        """A control record follows whatever was written."""
-        self.in_transaction = False
+        """A control record follows whatever was written. Under the lock."""
+        self._transaction_sealed = False
         for partition in self._written:
             self._ends[partition] += 1
         self._written.clear()
+        self._sealed_ends = dict(self._ends)
 
     # The end
 
@@ -250,7 +323,8 @@ class KafkaProducer:
         try:
             if self._ended or self._unusable or abandon:
                 return
-            if self.in_transaction and not isinstance(self._error, ProducerFenced):
+            self._settle()
+            if (self.in_transaction or self._transaction_sealed) and not isinstance(self._error, ProducerFenced):
                 self.abort_transaction()
             elif self._error is None:
                 self.flush()
@@ -271,7 +345,7 @@ class KafkaProducer:
 
     def _wait_for_room(self) -> None:
         self._raise_error()
-        while self._unacknowledged_bytes >= self._settings.buffer_bytes:
+        while self._unacknowledged_bytes >= self._settings.buffer_bytes and not self._transaction_sealed:
             self._changed.wait(LOOK_EVERY_S)
             self._raise_error()
 
@@ -328,7 +402,7 @@ class KafkaProducer:
         if batch.count:
             size = batch.builder.size()
             self._unacknowledged_bytes += size
-            self._closed.append(Batch(target, batch.builder, batch.count, size))
+            self._closed.append(Batch(target, batch.builder, batch.count, size, self._section))
 
     def _close_all(self) -> None:
         for target in list(self._open):
@@ -351,8 +425,9 @@ class KafkaProducer:
 
     def _give_to_sender(self) -> None:
         with self._changed:
-            batches = list(self._closed)
-            self._closed.clear()
+            batches = []
+            while self._closed and self._closed[0].section <= self._sendable:
+                batches.append(self._closed.popleft())
         if batches:
             self._sender.add(batches)
 
@@ -382,16 +457,23 @@ class KafkaProducer:
     def _acknowledged(self, batch: Batch, base_offset: int) -> None:
         with self._changed:
             self._unacknowledged_bytes -= batch.size
+            sealed = batch.section < self._section
+            if sealed:
+                self._sealed_bytes -= batch.size
             if base_offset >= 0:
-                self._ends[batch.partition] = base_offset + batch.count
-                if self.in_transaction:
+                end = self._ends[batch.partition] = base_offset + batch.count
+                if sealed:
+                    self._sealed_ends[batch.partition] = end
+                if self._transactions is not None:
                     self._written.add(batch.partition)
             self._changed.notify_all()
+        self._acknowledged_some.set()
 
     def _failed(self, error: StreamsError) -> None:
         with self._changed:
             self._error = self._error or error
             self._changed.notify_all()
+        self._network.soon(self._acknowledged_some.set)
 
     async def _find_topic(self, topic: str) -> int:
         """Ask for the topic until it is there; the broker may make it when it is asked, if it is set up so.

@@ -59,10 +59,11 @@ class SendSettings(NamedTuple):
 class Batch:
     """A closed batch on its way; `data` is there once its sequence number is known."""
 
-    __slots__ = ("builder", "count", "data", "deadline", "partition", "size")
+    __slots__ = ("builder", "count", "data", "deadline", "partition", "section", "size")
 
-    def __init__(self, partition: TopicPartition, builder: Any, count: int, size: int) -> None:
+    def __init__(self, partition: TopicPartition, builder: Any, count: int, size: int, section: int) -> None:
         self.partition = partition
+        self.section = section
         self.builder = builder
         self.count = count
         self.size = size

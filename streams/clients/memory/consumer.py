@@ -18,6 +18,7 @@ from streams.clients.base import (
     Subscription,
 )
 from streams.clients.handover import withhold
+from streams.clients.memory.done import Done
 from streams.clients.memory.groups import MemoryGroup
 from streams.clients.memory.topics import MemoryBroker
 from streams.errors import TaskMigrated
@@ -133,6 +134,10 @@ class MemoryConsumer:
         assert self._group is not None, "a consumer without a group has no committed offsets"
         held = self._broker.transactions.held(self._group_id)
         return {partition: self._group.offsets.get(partition) for partition in partitions if partition not in held}
+
+    def begin_commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> Done:
+        """Commit for the group."""
+        return Done(lambda: self.commit(offsets))
 
     def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Commit for the group. Raises: TaskMigrated when it has moved on without this member."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from streams.clients.base import GroupMetadata, OffsetAndMetadata
+from streams.clients.memory.done import Done
 from streams.clients.memory.topics import MemoryBroker
 from streams.clients.memory.transactions import MemoryTransaction
 from streams.record import Batch, Headers, TopicPartition
@@ -54,6 +55,18 @@ class MemoryProducer:
     def flush(self) -> None:
         """Nothing waits."""
 
+    def seal(self) -> None:
+        """Nothing is sent between this and the commit, which is over at once."""
+
+    def begin_flush(self) -> Done:
+        """Flush."""
+        return Done(self.flush)
+
+    @property
+    def held_back(self) -> bool:
+        """Never: no transaction waits for another."""
+        return False
+
     def end_offset(self, topic: str, partition: int) -> int | None:
         """The offset after the last record that this producer wrote there, None before the first."""
         return self._ends.get(TopicPartition(topic, partition))
@@ -70,13 +83,22 @@ class MemoryProducer:
         with self._broker.changed:
             self._broker.transactions.add_offsets(transaction, offsets, group)
 
+    def begin_send_offsets(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: GroupMetadata) -> Done:
+        """Add offsets of a group to the transaction."""
+        return Done(lambda: self.send_offsets(offsets, group))
+
+    def begin_commit(self) -> Done:
+        """Commit."""
+        return Done(self.commit_transaction)
+
     def commit_transaction(self) -> None:
         """Make records and offsets visible at once. Raises: ProducerFenced."""
         self._end(commit=True)
 
     def abort_transaction(self) -> None:
-        """Drop what was sent in this transaction. Raises: ProducerFenced."""
-        self._end(commit=False)
+        """Drop what was sent in this transaction, if there is one. Raises: ProducerFenced."""
+        if self.in_transaction:
+            self._end(commit=False)
 
     def close(self, *, abandon: bool = False) -> None:
         """Abort what is open, if this producer still may and is not told to leave it."""

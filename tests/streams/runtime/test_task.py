@@ -16,7 +16,8 @@ from streams.operators.base import OperatorContext, PunctuationType
 from streams.record import Batch, TopicPartition
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.offset_metadata import decode
-from streams.runtime.task import Task, TaskEnvironment, TaskId, TaskState
+from streams.runtime.task import Task, TaskEnvironment, TaskId
+from streams.runtime.task_states import TaskState
 from streams.serdes import serde_for
 from streams.topology.compile import SourceProgram, TaskProgram
 
