@@ -9,7 +9,9 @@ from state import StoreClosed, StoreKind, ValueAndTimestamp
 KEYS = st.sampled_from(["", "a", "aa", "ab", "b", "é", "z"])
 VALUES = st.integers(-5, 5)
 PUT = st.tuples(st.just("put"), KEYS, st.none() | VALUES, st.integers(0, 9))
-OTHER = st.sampled_from(["commit", "discard", "reopen", "flush"]).map(lambda verb: (verb, None, None, None))
+OTHER = st.sampled_from(["commit", "seal", "unseal", "discard", "reopen", "flush"]).map(
+    lambda verb: (verb, None, None, None)
+)
 STEPS = st.lists(st.one_of(PUT, PUT, PUT, OTHER), max_size=25)
 
 
@@ -20,6 +22,7 @@ class Model:
         self.bench, self.spec, self.directory, self.cache_bytes = bench, spec, directory, cache_bytes
         self.changelog = bench.changelog()
         self.seen, self.committed, self.logged = {}, {}, 0
+        self.sealed = None
         self.open()
 
     def open(self):
@@ -39,10 +42,23 @@ class Model:
         self.store.flush()
         self.store.drain()
 
+    def seal(self):
+        if self.sealed is None:
+            self.flush()
+            self.store.seal()
+            self.sealed = dict(self.seen), len(self.changelog.rows)
+
+    def unseal(self):
+        self.store.unseal()
+        self.sealed = None
+
     def commit(self):
-        self.flush()
-        self.store.commit(len(self.changelog.rows))
-        self.committed, self.logged = dict(self.seen), len(self.changelog.rows)
+        """Of what was sealed, else of everything."""
+        if self.sealed is None:
+            self.flush()
+        committed, logged = self.sealed or (dict(self.seen), len(self.changelog.rows))
+        self.store.commit(logged)
+        self.committed, self.logged, self.sealed = committed, logged, None
 
     def discard(self):
         self.store.discard()
@@ -55,7 +71,7 @@ class Model:
             self.forget()
 
     def forget(self):
-        self.seen = dict(self.committed)
+        self.seen, self.sealed = dict(self.committed), None
         del self.changelog.rows[self.logged :]
 
     def check(self):
@@ -74,7 +90,7 @@ class Model:
 @settings(max_examples=20, deadline=None)
 @given(steps=STEPS)
 def test_it_is_a_dictionary(bench, engine, cache_bytes, key_serde, steps):
-    """Reads, ranges, commits, aborts and restarts are those of a dictionary, and its changelog restores it."""
+    """Reads, ranges, commits (sealed first or not), aborts and restarts are a dictionary's; its changelog restores it."""
     directory = bench.task() if engine == "rocksdb" else None
     serde = bench.text if key_serde == "text" else TextByBytes()
     model = Model(bench, bench.spec(key_serde=serde, cached=True), directory, cache_bytes)
@@ -84,6 +100,7 @@ def test_it_is_a_dictionary(bench, engine, cache_bytes, key_serde, steps):
         else:
             getattr(model, verb)()
         model.check()
+    model.unseal()
     model.commit()
     copy = bench.open(bench.spec(key_serde=serde))
     copy.restore(*model.changelog.columns(), len(model.changelog.rows))

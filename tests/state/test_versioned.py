@@ -9,7 +9,7 @@ from state.versioned import LATEST, NOT_PUT
 
 HISTORY = 40
 PUT = st.tuples(st.just("put"), st.sampled_from("ab"), st.none() | st.integers(0, 9), st.integers(0, 99))
-OTHER = st.sampled_from(["commit", "discard", "reopen"]).map(lambda verb: (verb, None, None, 0))
+OTHER = st.sampled_from(["seal", "commit", "discard", "reopen"]).map(lambda verb: (verb, None, None, 0))
 STEPS = st.lists(st.one_of(PUT, PUT, PUT, PUT, OTHER), max_size=30)
 
 
@@ -59,15 +59,22 @@ def test_it_knows_what_was_valid_when(bench, engine, steps):
     directory = bench.task() if engine == "rocksdb" else None
     spec, changelog = bench.spec(StoreKind.VERSIONED_KEY_VALUE, retention_ms=HISTORY), bench.changelog()
     store, model, committed, logged = bench.open(spec, directory=directory, changelog=changelog), Model(), Model(), 0
+    sealed = None
     for verb, key, value, time in steps:
         if verb == "put":
             if not model.erases(key, value, time):
                 assert store.put(key, value, time) == model.put(key, value, time)
-        elif verb == "commit":
+        elif verb == "seal" and sealed is None:
             store.drain()
-            store.commit(len(changelog.rows))
-            committed, logged = Model(model.versions, model.time), len(changelog.rows)
+            store.seal()
+            sealed = Model(model.versions, model.time), len(changelog.rows)
+        elif verb in ("seal", "commit"):
+            store.drain()
+            committed, logged = sealed or (Model(model.versions, model.time), len(changelog.rows))
+            store.commit(logged)
+            sealed = None
         else:
+            sealed = None
             if verb == "reopen" and directory is not None:
                 store.close()
                 store = bench.open(spec, directory=directory, changelog=changelog)

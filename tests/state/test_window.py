@@ -11,7 +11,7 @@ RETENTION = 150_000
 INTERVAL = 75_000
 TIMES = st.integers(0, 40).map(lambda number: number * 10_000)
 PUT = st.tuples(st.just("put"), st.sampled_from(KEYS), st.none() | st.integers(0, 9), TIMES)
-OTHER = st.sampled_from(["commit", "discard", "reopen"]).map(lambda verb: (verb, None, None, None))
+OTHER = st.sampled_from(["seal", "commit", "discard", "reopen"]).map(lambda verb: (verb, None, None, None))
 STEPS = st.lists(st.one_of(PUT, PUT, PUT, OTHER), max_size=25)
 
 
@@ -61,21 +61,28 @@ def test_it_keeps_and_forgets_as_kafka_does(bench, engine, steps):
     directory = bench.task() if engine == "rocksdb" else None
     spec, changelog = bench.spec(StoreKind.TIMESTAMPED_WINDOW, retention_ms=RETENTION), bench.changelog()
     store, model, committed, logged = bench.open(spec, directory=directory, changelog=changelog), Model(), Model(), 0
+    sealed = None
     for verb, key, value, start in steps:
         if verb == "put":
             store.put(key, value, start, start + 1)
             model.put(key, value, start)
-        elif verb == "commit":
+        elif verb == "seal" and sealed is None:
             store.drain()
-            store.commit(len(changelog.rows))
-            committed, logged = model.copy(), len(changelog.rows)
+            store.seal()
+            sealed = model.copy(), len(changelog.rows)
+        elif verb in ("seal", "commit"):
+            store.drain()
+            committed, logged = sealed or (model.copy(), len(changelog.rows))
+            store.commit(logged)
+            sealed = None
         elif verb == "discard" or directory is None:
             store.discard()
-            model = committed.copy()
+            model, sealed = committed.copy(), None
             del changelog.rows[logged:]
         else:
             store.close()
             store, model = bench.open(spec, directory=directory, changelog=changelog), committed.copy()
+            sealed = None
             del changelog.rows[logged:]
         check(store, model)
     store.drain()

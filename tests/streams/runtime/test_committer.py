@@ -9,7 +9,8 @@ import pytest
 
 from streams.clients.base import NewTopic, OffsetAndMetadata
 from streams.clients.memory import MemoryBroker, MemoryConsumer, MemoryProducer
-from streams.errors import ProducerFenced, ProductionError, TaskMigrated
+from streams.clients.memory.done import Done
+from streams.errors import ProducerFenced, ProductionError, RebalanceInProgress, TaskMigrated
 from streams.record import TopicPartition
 from streams.runtime.committer import CommitStep, Committer
 from streams.runtime.streams_producer import StreamsProducer
@@ -35,14 +36,15 @@ class Steps:
 
     def seal(self) -> Mapping[TopicPartition, OffsetAndMetadata]:
         self._log.append("seal")
+        self.commit_needed = False
         return {PART: OffsetAndMetadata(7)}
 
     def unseal(self) -> None:
         self._log.append("unseal")
+        self.commit_needed = True
 
     def commit_state(self) -> None:
         self._log.append("commit state")
-        self.commit_needed = False
 
 
 class FailingProducer(MemoryProducer):
@@ -55,10 +57,25 @@ class FailingProducer(MemoryProducer):
             raise self.error
 
 
+class Slow(Done):
+    """Over when the test says so."""
+
+    over = False
+
+    def done(self) -> bool:
+        return self.over
+
+
 class FailingConsumer(MemoryConsumer):
-    """Fails in a commit, if told."""
+    """Fails in a commit, if told, and takes its time, if told."""
 
     error: Exception | None = None
+    slow = False
+
+    def begin_commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> Done:
+        begun = Slow(lambda: self.commit(offsets)) if self.slow else super().begin_commit(offsets)
+        self.begun = begun
+        return begun
 
     def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         if self.error:
@@ -118,7 +135,7 @@ def test_a_failed_write_promises_nothing(exactly_once: bool) -> None:
     with pytest.raises(ProductionError):
         parts.committer.commit([parts.task])
     last = "offsets sent" if exactly_once else "seal"
-    assert (parts.log[-1], parts.committed, parts.task.commit_needed) == (last, {}, True)
+    assert (parts.log[-1], parts.committed) == (last, {})
 
 
 def test_a_group_that_moved_on_leaves_the_state_alone() -> None:
@@ -126,7 +143,7 @@ def test_a_group_that_moved_on_leaves_the_state_alone() -> None:
     parts = Parts(consumer=TaskMigrated("gone"))
     with pytest.raises(TaskMigrated):
         parts.committer.commit([parts.task])
-    assert (parts.log[-1], parts.task.commit_needed) == ("writes acknowledged", True)
+    assert parts.log[-1] == "writes acknowledged"
 
 
 @pytest.mark.parametrize("step", [CommitStep.CACHES_FLUSHED, CommitStep.WRITES_ACKNOWLEDGED, CommitStep.OFFSETS_SENT])
@@ -141,9 +158,10 @@ def test_what_is_aborted_was_never_there(step: CommitStep) -> None:
     with pytest.raises(InterruptedError):
         Committer(parts.consumer, parts.producer, cut).commit([parts.task])
     parts.committer.abort()
-    assert (parts.visible(), parts.committed, parts.task.commit_needed) == (0, {}, True)
+    assert (parts.visible(), parts.committed) == (0, {})
+    parts.task.commit_needed = True  # it was taken up anew
     parts.committer.commit([parts.task])
-    assert (parts.visible(), parts.task.commit_needed) == (1, False)
+    assert parts.visible() == 1
 
 
 def test_a_fenced_producer_is_replaced() -> None:
@@ -154,5 +172,49 @@ def test_a_fenced_producer_is_replaced() -> None:
     with pytest.raises(ProducerFenced):
         parts.committer.commit([parts.task])
     parts.committer.abort()
+    parts.task.commit_needed = True
     parts.committer.commit([parts.task])
     assert (parts.visible(), set(parts.committed)) == (1, {PART})
+
+
+def test_nobody_waits_for_a_commit() -> None:
+    """Steps are taken when answers are there, and the state is written after the last of them."""
+    parts = Parts()
+    parts.consumer.slow = True
+    parts.committer.begin([parts.task])
+    parts.committer.go_on()
+    assert (parts.committer.under_way, parts.committer.can_go_on, parts.log[-1]) == (True, False, "writes acknowledged")
+    parts.consumer.begun.over = True
+    assert parts.committer.can_go_on
+    parts.committer.go_on()
+    assert (parts.committer.under_way, parts.log[-1]) == (False, "state written")
+
+
+def test_whoever_must_have_a_commit_waits_for_the_one_before() -> None:
+    """A commit that is under way is brought to its end, and then everything else is committed."""
+    parts = Parts()
+    parts.consumer.slow = True
+    parts.committer.begin([parts.task])
+    parts.task.commit_needed = True  # it went on
+    parts.committer.commit([parts.task])
+    assert (parts.committer.under_way, parts.log.count("state written"), parts.visible()) == (False, 2, 2)
+
+
+def test_a_commit_that_is_put_off_leaves_all_to_the_next() -> None:
+    """Between two generations of the group nothing is committed, and the tasks take back what they had sealed."""
+    parts = Parts(consumer=RebalanceInProgress("later"))
+    with pytest.raises(RebalanceInProgress):
+        parts.committer.commit([parts.task])
+    assert (parts.log[-1], parts.committed, parts.committer.under_way) == ("unseal", {}, False)
+    parts.consumer.error = None
+    parts.committer.commit([parts.task])
+    assert (parts.log[-1], parts.committed) == ("state written", {PART: OffsetAndMetadata(7)})
+
+
+def test_an_abort_lets_a_commit_under_way_end_first() -> None:
+    """It may have succeeded already, as far as the group knows; then the state is written as well."""
+    parts = Parts()
+    parts.consumer.slow = True
+    parts.committer.begin([parts.task])
+    parts.committer.abort()
+    assert (parts.log[-1], parts.committed) == ("state written", {PART: OffsetAndMetadata(7)})

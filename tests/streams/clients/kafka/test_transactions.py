@@ -237,3 +237,64 @@ def test_open_transactions_are_listed(make: MakeClients, producer: KafkaProducer
         assert topic in admin.open_transactions()
         end()
         assert topic not in admin.open_transactions()
+
+
+def test_the_next_transaction_waits_for_the_one_that_ends(producer: KafkaProducer, topic: str, values: Values) -> None:
+    """What is sent behind a seal is no part of the commit, goes out after it, and is committed or undone on its own."""
+    part = TopicPartition(topic, 0)
+    producer.begin()
+    send(producer, topic, b"a")
+    producer.seal()
+    producer.begin()
+    send(producer, topic, b"b")
+    producer.begin_flush().result()
+    assert (values(part), values(part, read_committed=False)) == ([], [b"a"])
+    producer.begin_commit().result()
+    assert (values(part), producer.end_offset(topic, 0)) == ([b"a"], 2)
+    producer.flush()
+    assert values(part, read_committed=False) == [b"a", b"b"]
+    producer.abort_transaction()
+    producer.begin()
+    send(producer, topic, b"c")
+    producer.commit_transaction()
+    assert values(part) == [b"a", b"c"]
+
+
+def test_an_abort_undoes_what_was_sealed_and_what_follows(producer: KafkaProducer, topic: str, values: Values) -> None:
+    """Of a transaction that is not being committed nothing stays, nor of the one behind it."""
+    producer.begin()
+    send(producer, topic, b"a")
+    producer.seal()
+    producer.begin()
+    send(producer, topic, b"b")
+    producer.abort_transaction()
+    assert not producer.in_transaction
+    producer.begin()
+    send(producer, topic, b"c")
+    producer.commit_transaction()
+    assert values(TopicPartition(topic, 0)) == [b"c"]
+
+
+def test_an_abort_waits_for_a_commit(producer: KafkaProducer, topic: str, values: Values) -> None:
+    """What is being committed cannot be undone; what was sent since is."""
+    producer.begin()
+    send(producer, topic, b"a")
+    producer.seal()
+    producer.begin_commit()
+    producer.begin()
+    send(producer, topic, b"b")
+    producer.abort_transaction()
+    assert values(TopicPartition(topic, 0)) == [b"a"]
+
+
+def test_the_end_of_what_was_sealed(make: MakeClients, topic: str) -> None:
+    """Without transactions, too, what is acknowledged of later records does not count: a store's position must not."""
+    producer = make().producer()
+    send(producer, topic, b"a", b"b")
+    producer.seal()
+    send(producer, topic, b"c")
+    producer.begin_flush().result()
+    assert producer.end_offset(topic, 0) == 2
+    producer.flush()
+    assert producer.end_offset(topic, 0) == 3
+    producer.close()
