@@ -2,8 +2,7 @@
 
 It is the context its operators see (`operators.base.OperatorContext`). A worker drives it, and so does the
 TopologyTestDriver, in this order: `open` (stores), restore, `start`; then `add` record batches, `process`, `punctuate`
-as often as it likes; and at a commit `flush`, `seal`, and after the offsets are safe `commit_state`, up to which it may go
-on with the rest.
+as often as it likes; and at a commit `flush`, `seal`, and, once the offsets are safe, `commit_state`.
 
 Rules: a task is used by one thread. It never polls, commits or waits. State changes follow TRANSITIONS. Whatever
 leaves it goes through its collector, whatever fails through its error handlers.
