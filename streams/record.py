@@ -133,7 +133,7 @@ class Batch:
 
     def select(self, mask: Iterable[Any]) -> Batch:
         """The records whose entry in `mask` (one per record) is true."""
-        keep = list(mask)
+        keep = mask if isinstance(mask, list) else list(mask)
         return Batch(
             list(compress(self.keys, keep)),
             list(compress(self.values, keep)),

@@ -67,7 +67,7 @@ def reader(context: OperatorContext, node: str, serde: Serde[Any]) -> Read:
 
     def read(raw: Batch, column: list[Any], failed: set[int]) -> list[Any]:
         try:
-            if None not in column:
+            if all(column) or None not in column:  # the first is quicker, and false for an empty one too
                 return deserialize_many(column)
             return [None if data is None else deserialize(data) for data in column]
         except Exception:  # noqa: S110  once more, one by one: reading has no effects, and the bad one must be found

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from state.cache import any_none
 from state.stores import ValueAndTimestamp
 from streams.operators.base import Emit, OperatorContext
-from streams.operators.columns import UNHANDLED, Output, report, rows_of
+from streams.operators.columns import UNHANDLED, Output, kept, mapped, report, rows_of
 from streams.operators.getters import Getter
 from streams.operators.table import TableWriter
 from streams.record import Batch
@@ -28,8 +29,8 @@ NOTHING_TO_JOIN = "its key or value is null, and this join needs both"
 class StreamTableJoin:
     """Looks each record of a stream up in a table, by its key or by `mapper(key, value)` in a global table.
 
-    The joiner takes (key, left, right): the stream's key, also where the table is looked up by another; and
-    `with_mapped_key` (key, mapped key, left, right).
+    The joiner takes (key, left, right): the stream's key, also where the table is looked up by another; `with_mapped_key`
+    it takes (key, mapped key, left, right), and without `with_key` (left, right).
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class StreamTableJoin:
         *,
         left: bool,
         mapper: Callable[[Any, Any], Any] | None = None,
+        with_key: bool = True,
         with_mapped_key: bool = False,
     ) -> None:
         self._node = node
@@ -49,6 +51,7 @@ class StreamTableJoin:
         self._emit = emit
         self._left = left
         self._mapper = mapper
+        self._with_key = with_key
         self._with_mapped_key = with_mapped_key
         self._output = Output()
 
@@ -58,10 +61,39 @@ class StreamTableJoin:
         self._getter.init(context)
 
     def process(self, batch: Batch) -> None:
-        """Join a batch."""
+        """Join a batch, by columns where every record has what it takes, else row by row."""
+        if self._mapper is None and not self._getter.versioned and not any_none(batch.keys + batch.values):
+            try:
+                found = list(map(self._getter.get, batch.keys))
+            except UNHANDLED:
+                raise
+            except Exception:
+                self._process_rows(batch)  # looking up has no effects, and the bad key must be found
+            else:
+                self._process_found(batch, found)
+        else:
+            self._process_rows(batch)
+
+    def _process_found(self, batch: Batch, found: list[ValueAndTimestamp | None]) -> None:
+        if self._left:
+            rights: list[Any] = [row and row[0] for row in found]
+        else:
+            rights = [row[0] for row in found if row]
+            batch = batch if len(rights) == len(found) else batch.select(found)
+        columns = [batch.values, rights]
+        if self._with_mapped_key:
+            columns = [batch.keys, batch.keys, *columns]
+        elif self._with_key:
+            columns = [batch.keys, *columns]
+        values, failed = mapped(self._context, self._node, batch, self._joiner, *columns)
+        result = kept(batch.with_columns(batch.keys, values), failed)
+        if result.keys:
+            self._emit(result)
+
+    def _process_rows(self, batch: Batch) -> None:
         rows = rows_of(batch)
         dropped = 0
-        add, join, with_mapped_key = self._output.add, self._joiner, self._with_mapped_key
+        add, join, with_key, with_mapped_key = self._output.add, self._joiner, self._with_key, self._with_mapped_key
         while True:
             try:
                 for row, key, value, timestamp in rows:
@@ -72,7 +104,10 @@ class StreamTableJoin:
                     found = None if mapped is None else self._look_up(mapped, timestamp)
                     if found is not None or self._left:
                         right = found and found[0]
-                        joined = join(key, mapped, value, right) if with_mapped_key else join(key, value, right)
+                        if with_mapped_key:
+                            joined = join(key, mapped, value, right)
+                        else:
+                            joined = join(key, value, right) if with_key else join(value, right)
                         add(row, key, joined, timestamp)
                 break
             except UNHANDLED:

@@ -92,10 +92,10 @@ class Collector:
         if count == 1 and partitions is None:
             return self.producer.send(topic, 0, keys, values, timestamps, headers)
         chosen = self._partitions(keys, count) if partitions is None else partitions
+        if chosen and chosen.count(chosen[0]) == len(chosen) == len(keys):
+            return self.producer.send(topic, chosen[0], keys, values, timestamps, headers)
         refused: list[int] = []
         for partition, indices in _by_partition(chosen).items():
-            if len(indices) == len(keys):
-                return self.producer.send(topic, partition, keys, values, timestamps, headers)
             pick = _picker(indices)
             left_out = self.producer.send(
                 topic, partition, pick(keys), pick(values), pick(timestamps), pick(headers) if headers else None
@@ -109,7 +109,7 @@ class Collector:
         return ChangelogPartition(self.producer, topic, partition)
 
     def _partitions(self, keys: Sequence[bytes | None], count: int) -> list[int]:
-        if None not in keys:
+        if all(keys) or None not in keys:  # the first is quicker, and false for an empty key too
             return partitions_for(cast("Sequence[bytes]", keys), count)
         self._turn += 1
         keyless = self._turn % count

@@ -82,6 +82,11 @@ class PartitionQueue:
                 return None
         return self._front.timestamps[self._cursor]
 
+    @property
+    def decoded(self) -> int:
+        """How many of the records that wait are decoded."""
+        return 0 if self._front is None else len(self._front) - self._cursor
+
     def take(self, limit: int, bound: int, due: int) -> Batch:
         """The next records: at most `limit`, none later than `bound`, and none after the first at or past `due`.
 
@@ -250,6 +255,11 @@ class PartitionGroup:
         if not all(counts):
             return None
         return Interleaved((first, second), (first.take(counts[0], ALL, ALL), second.take(counts[1], ALL, ALL)), turns)
+
+    @property
+    def decoded(self) -> int:
+        """How many of the records that wait are decoded."""
+        return sum(queue.decoded for queue in self._ordered)
 
     def observe(self, timestamp: int) -> None:
         """Stream time moves up to `timestamp`; it never goes back."""

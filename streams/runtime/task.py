@@ -200,11 +200,13 @@ class Task:
         return self._group.ready(now_ms)
 
     def process(self, now_ms: int, max_records: int) -> int:
-        """Process up to `max_records` in the order of their timestamps; the answer is how many."""
+        """Process up to `max_records` by their timestamps, less rather than cut what was decoded together; returns how many."""
         done = 0
         punctuators = self._stream_punctuators
         max_records = self._program.records_at_once(max_records)
         while done < max_records and self.ready(now_ms):
+            if done and self._group.decoded > max_records - done:
+                break
             count = self._process_next(max_records - done, punctuators.due)
             if not count:
                 break

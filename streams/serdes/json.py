@@ -13,7 +13,8 @@ import msgspec
 
 from streams.errors import shown
 
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
+_encode = _encoder.encode
 _UNTYPED = (str, int, float, bool, list, dict)
 _HEAD_BYTES = 5  # of a value whose schema is in a registry: 0, and the schema's id
 
@@ -56,7 +57,9 @@ class JsonSerde:
     def serialize_many(self, column: Sequence[Any]) -> list[bytes]:
         """As `serialize`, for a column at once: the check of types is one for all. An error does not say which."""
         if self._class is not None and set(map(type, column)) == {self._class}:
-            return list(map(_encode, column))
+            lines = _encoder.encode_lines(column).split(b"\n")
+            if lines.pop() == b"" and len(lines) == len(column):  # a line each: only `msgspec.Raw` can hold line ends
+                return lines
         return list(map(self.serialize, column))
 
     def deserialize_many(self, column: Sequence[bytes]) -> list[Any]:

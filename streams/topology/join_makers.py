@@ -85,9 +85,10 @@ def make_stream_table_join(making: Making, node: ProcessorNode, emit: Emit, _chi
         mapper = logical.key_mapper
         joiner = making.context.attempted(node.name, logical.joiner)
         return StreamTableJoin(node.name, getter, joiner, emit, left=left, mapper=mapper, with_mapped_key=True)
-    joiner = making.joiner(node, logical)
     if logical.grace_ms is None or logical.buffer is None:
-        return StreamTableJoin(node.name, getter, joiner, emit, left=left, mapper=logical.key_mapper)
+        joiner, mapper = making.context.attempted(node.name, logical.joiner), logical.key_mapper
+        return StreamTableJoin(node.name, getter, joiner, emit, left=left, mapper=mapper, with_key=logical.with_key)
+    joiner = making.joiner(node, logical)
     serdes = making.table_serdes(logical.parents[0])
     return BufferedStreamTableJoin(
         node.name, logical.buffer.store, getter, joiner, serdes, emit, grace_ms=logical.grace_ms, left=left

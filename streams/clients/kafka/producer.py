@@ -14,29 +14,22 @@ import contextlib
 import math
 import threading
 from collections import deque
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from streams.clients.base import GroupMetadata, OffsetAndMetadata
 from streams.clients.kafka.network import Call, NetworkThread
+from streams.clients.kafka.open_batch import OpenBatch
 from streams.clients.kafka.sender import Batch, Sender, SendSettings
 from streams.clients.kafka.transactions import Transactions
 from streams.errors import BrokerUnreachable, ClientError, ProducerFenced, StreamsError
 from streams.record import Headers, TopicPartition
 
-MAGIC = 2
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
-NO_HEADERS: list[Any] = []
-UNSET = -1
 BATCH_OVERHEAD, HEADER_OVERHEAD = 90, 8
 """Bytes around the first record of a batch, and around a header, at most."""
-
-Entry = tuple[bytes | None, bytes | None, int, Headers]
-"""Key, value, timestamp and headers of a record."""
 
 LOOK_EVERY_S = 1.0
 TOPIC_RETRY_S = 0.1
@@ -56,16 +49,6 @@ class ProducerSettings(NamedTuple):
     transaction_timeout_ms: int = 0
 
 
-class _OpenBatch:
-    """A batch being filled."""
-
-    __slots__ = ("builder", "count")
-
-    def __init__(self, codec: int, batch_bytes: int, *, transactional: bool) -> None:
-        self.builder = DefaultRecordBatchBuilder(MAGIC, codec, int(transactional), UNSET, UNSET, 0, batch_bytes)
-        self.count = 0
-
-
 class KafkaProducer:
     """See the module. A `Producer`."""
 
@@ -75,7 +58,7 @@ class KafkaProducer:
         self._settings = settings
         self._codec = CODECS[settings.compression]
         self._changed = threading.Condition(threading.Lock())
-        self._open: dict[TopicPartition, _OpenBatch] = {}
+        self._open: dict[TopicPartition, OpenBatch] = {}
         self._closed: deque[Batch] = deque()
         self._section = 0
         self._ends: dict[TopicPartition, int] = {}
@@ -133,24 +116,23 @@ class KafkaProducer:
         Blocks only while the buffers are full.
         """
         assert self._transactions is None or self.in_transaction, "no transaction has begun"
+        assert len(keys) == len(values) == len(timestamps), "columns are equally long"
         target = TopicPartition(topic, partition)
         refused: list[int] = []
         with self._changed:
             self._wait_for_room()
-            records = zip(
-                keys, values, timestamps, repeat(()) if headers is None else headers, strict=headers is not None
-            )
-            append = self._append if headers is None else self._append_with_headers
             at, count = 0, len(keys)
             while at < count:
                 # Only the first record of a batch may be larger than a batch, so only those have to be looked at.
                 if self._too_large(keys[at], values[at], headers[at] if headers else ()):
-                    next(records)
-                else:
-                    at += append(target, records)
-                if at < count:
                     refused.append(at)
                     at += 1
+                    continue
+                batch = self._open.get(target) or self._new_batch(target)
+                done = batch.extend(keys, values, timestamps, headers, at)
+                if not done:
+                    self._close_batch(target)
+                at += done
             self._hand_over()
         return refused
 
@@ -349,41 +331,6 @@ class KafkaProducer:
             self._changed.wait(LOOK_EVERY_S)
             self._raise_error()
 
-    def _append(self, target: TopicPartition, records: Iterable[Entry]) -> int:
-        """Append until one is too large, which is taken from `records` too; the answer is how many were appended."""
-        batch = self._open.get(target) or self._new_batch(target)
-        append, count = batch.builder.append, batch.count
-        before = -count
-        for key, value, timestamp, _ in records:
-            if append(count, timestamp, key, value, NO_HEADERS) is None:
-                batch.count = count
-                if self._too_large(key, value, ()):
-                    break
-                self._close_batch(target)
-                batch = self._new_batch(target)
-                before += count
-                append, count = batch.builder.append, 0
-                append(0, timestamp, key, value, NO_HEADERS)
-            count += 1
-        batch.count = count
-        return before + count
-
-    def _append_with_headers(self, target: TopicPartition, records: Iterable[Entry]) -> int:
-        """The same, headers included."""
-        batch = self._open.get(target) or self._new_batch(target)
-        done = 0
-        for key, value, timestamp, headers in records:
-            entries = list(headers)
-            if batch.builder.append(batch.count, timestamp, key, value, entries) is None:
-                if self._too_large(key, value, headers):
-                    break
-                self._close_batch(target)
-                batch = self._new_batch(target)
-                batch.builder.append(0, timestamp, key, value, entries)
-            batch.count += 1
-            done += 1
-        return done
-
     def _too_large(self, key: bytes | None, value: bytes | None, headers: Headers) -> bool:
         """Whether a batch of this record alone would be larger than what may be written at once."""
         size = BATCH_OVERHEAD + len(key or b"") + len(value or b"")
@@ -391,18 +338,18 @@ class KafkaProducer:
             size += HEADER_OVERHEAD + len(name) + len(data or b"")
         return size > self._settings.record_bytes
 
-    def _new_batch(self, target: TopicPartition) -> _OpenBatch:
-        batch = self._open[target] = _OpenBatch(
+    def _new_batch(self, target: TopicPartition) -> OpenBatch:
+        batch = self._open[target] = OpenBatch(
             self._codec, self._settings.batch_bytes, transactional=self._transactions is not None
         )
         return batch
 
     def _close_batch(self, target: TopicPartition) -> None:
-        batch = self._open.pop(target)
-        if batch.count:
-            size = batch.builder.size()
-            self._unacknowledged_bytes += size
-            self._closed.append(Batch(target, batch.builder, batch.count, size, self._section))
+        open_batch = self._open.pop(target)
+        if open_batch.count:
+            batch = Batch(target, open_batch, self._section)
+            self._unacknowledged_bytes += batch.size
+            self._closed.append(batch)
 
     def _close_all(self) -> None:
         for target in list(self._open):

@@ -23,6 +23,7 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from streams.clients.kafka.codes import Code, name_of
 from streams.clients.kafka.network import Outage, changed_within, described, translated
+from streams.clients.kafka.open_batch import OpenBatch
 from streams.clients.kafka.transactions import FENCED, NOBODY, Transactions, refusal
 from streams.errors import (
     BrokerUnreachable,
@@ -59,14 +60,15 @@ class SendSettings(NamedTuple):
 class Batch:
     """A closed batch on its way; `data` is there once its sequence number is known."""
 
-    __slots__ = ("builder", "count", "data", "deadline", "partition", "section", "size")
+    __slots__ = ("count", "data", "deadline", "filled", "partition", "section", "size")
 
-    def __init__(self, partition: TopicPartition, builder: Any, count: int, size: int, section: int) -> None:
+    def __init__(self, partition: TopicPartition, filled: OpenBatch, section: int) -> None:
         self.partition = partition
         self.section = section
-        self.builder = builder
-        self.count = count
-        self.size = size
+        """Which of the producer's sections it belongs to."""
+        self.filled: OpenBatch | None = filled
+        self.count = filled.count
+        self.size = filled.size
         self.data: bytes | None = None
         self.deadline = 0.0
 
@@ -244,11 +246,11 @@ class Sender:
             identity = self._transactions
             producer_id = self._producer_id if identity is None else identity.producer_id
             epoch = self._epoch if identity is None else identity.epoch
-            batch.builder.set_producer_state(producer_id, epoch, self._sequences[partition])
+            assert batch.filled is not None, "batches without data are still to be built"
+            batch.data = batch.filled.build(producer_id, epoch, self._sequences[partition])
+            batch.filled = None
             self._unresolved += 1
             self._sequences[partition] = (self._sequences[partition] + batch.count) & 0x7FFFFFFF
-            batch.data = bytes(batch.builder.build())
-            batch.builder = None
         return batch
 
     async def _send(self, node: int, batches: list[Batch]) -> None:

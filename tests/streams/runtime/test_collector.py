@@ -33,6 +33,17 @@ def test_keys_go_where_kafka_puts_them(keys: list[bytes], partitions: int) -> No
     assert all(times == sorted(times) for times in by_partition.values())
 
 
+def test_a_batch_for_one_partition_goes_there_whole() -> None:
+    """Chosen or by their keys: the columns are not copied, and nothing goes elsewhere; no records go nowhere."""
+    broker, out = collector(3)
+    out.send("out", [b"a", b"a"], [b"1", b"2"], [0, 0], None)
+    out.send("out", [b"b", b"c"], [b"3", b"4"], [0, 0], None, [1, 1])
+    out.send("out", [], [], [], None)
+    there = partition_for(b"a", 3)
+    expected = [(there, b"1"), (there, b"2"), (1, b"3"), (1, b"4")]
+    assert sorted((record.value, record.partition) for record in broker.records("out")) == [(v, p) for p, v in expected]
+
+
 def test_chosen_partitions_are_obeyed() -> None:
     """A custom partitioner's choice goes before the key."""
     broker, out = collector(3)

@@ -117,6 +117,17 @@ def test_one_by_one_sources_get_batches_of_one() -> None:
     assert rig.out()[-1] == (b"a", b"2", 2)
 
 
+def test_a_turn_ends_before_it_would_cut_what_was_decoded_together() -> None:
+    """Three batches of 300 go in a turn of 1,000, for the fourth is left whole; one that is larger than a turn is cut."""
+    rig = Rig()
+    for _ in range(4):
+        rig.feed([b"a"] * 300, [1] * 300)
+    assert rig.task.process(rig.now, 1_000) == 900
+    assert rig.task.process(rig.now, 200) == 200
+    assert rig.task.process(rig.now, 1_000) == 100
+    assert rig.counting.sizes == [300, 300, 300, 200, 100]
+
+
 def test_offsets_point_at_the_next_record_and_carry_stream_time() -> None:
     """After two of three records: offset 2, time of the second."""
     rig = Rig()

@@ -23,6 +23,10 @@ class Nearer(Point):
     pass
 
 
+class Quoting(msgspec.Struct):
+    raw: msgspec.Raw
+
+
 VALUES = {
     int: st.integers(-(2**63), 2**63 - 1),
     Int32: st.integers(-(2**31), 2**31 - 1),
@@ -46,6 +50,13 @@ def test_a_column_is_its_entries(kind: Any, data: st.DataObject) -> None:
     encoded = serializer(serde)(column)
     assert encoded == [serde.serialize(value) for value in column]
     assert deserializer(serde)(encoded) == [serde.deserialize(entry) for entry in encoded]
+
+
+@given(st.lists(st.sampled_from([b"1", b"[1,\n2]", b"\n3", b""]), max_size=5))
+def test_json_that_is_quoted_as_it_is_may_hold_line_ends(quoted: list[bytes]) -> None:
+    """A column is encoded as lines, which a `msgspec.Raw` can break in two."""
+    serde, column = serde_for(Quoting), [Quoting(msgspec.Raw(data)) for data in quoted]
+    assert serializer(serde)(column) == [serde.serialize(value) for value in column]
 
 
 @pytest.mark.parametrize(("kind", "wrong"), [(int, "1"), (str, 1), (Point, "x"), (object, b"x")])
