@@ -18,7 +18,8 @@ from typing import NamedTuple, Protocol
 from streams.clients.base import Consumer, RawBatch
 from streams.errors import ChangelogLost, ClientError, OffsetOutOfRange, TaskCorrupted
 from streams.record import TopicPartition, joined
-from streams.runtime.task import Changelog, Task, TaskId
+from streams.runtime.changelog import Changelog
+from streams.runtime.task import Task, TaskId
 
 SLICE_S = 0.05
 """How long one turn may apply records."""

@@ -26,6 +26,7 @@ from streams.operators.interleaved_join import InterleavedJoin
 from streams.record import Batch, Headers, Record, TopicPartition
 from streams.retrying import NO_TIME, Patience, Retrying
 from streams.runtime import offset_metadata
+from streams.runtime.changelog import Changelog
 from streams.runtime.collector import Collector, Output
 from streams.runtime.dead_letters import letter
 from streams.runtime.error_handlers import DeadLetter, ErrorHandlers
@@ -74,13 +75,6 @@ class TaskEnvironment(Struct, frozen=True, kw_only=True):
     global_stores: Mapping[str, Store] = field(default_factory=dict)
     record_cache: RecordCacheBudget = field(default_factory=lambda: RecordCacheBudget(0))
     wake: Callable[[], None] | None = None
-
-
-class Changelog(NamedTuple):
-    """A store of a task and the partition that logs it."""
-
-    store: Store
-    partition: TopicPartition
 
 
 class Task:

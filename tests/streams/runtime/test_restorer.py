@@ -11,8 +11,9 @@ from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryConsumer
 from streams.errors import ClientError
 from streams.record import Batch, TopicPartition
+from streams.runtime.changelog import Changelog
 from streams.runtime.restorer import Restorer, SilentListener
-from streams.runtime.task import Changelog, TaskId
+from streams.runtime.task import TaskId
 from streams.serdes import serde_for
 
 LOG = TopicPartition("app-s-changelog", 0)
