@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: taxi taxi-clean debs retail test check format bench bench-broker bench-faust bench-peers performance nexmark soak plan docs dist \
+.PHONY: taxi taxi-clean debs retail test check format bench bench-micro bench-curves simulation bench-broker bench-faust bench-peers performance nexmark soak plan docs dist \
 	differential cut chaos crash-broker fuzz-broker differential-broker kafka-tools clients clean help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo 'make test        set up, then run the tests (ARGS="-k windows" to choose)'
 	@echo 'make check       formatting, lint, types, import contracts, tests'
 	@echo 'make bench       measure (ARGS="--records 200000" for a quick look)'
+	@echo 'make bench-micro the path stage by stage, ns per record, as a ratio to the run before on this machine'
 	@echo 'make bench-peers  Kafka Streams, Quix, Bytewax, Faust and a loop by hand beside ours (ARGS="--broker kafka" for Apache Kafka; resumes)'
 	@echo 'make performance  docs/performance.md from the results that are kept'
 	@echo 'make bench-broker  the broker measured (ARGS="--against kafka": beside Apache Kafka; ARGS="--scale 0.01" for a quick look)'
@@ -83,6 +84,9 @@ MINUTES ?= 60
 
 soak: $(STAMP)
 	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(ARGS)
+
+bench-micro: $(STAMP)
+	@$(BIN)/python -m benchmarks --stages-only $(ARGS)
 
 bench-broker: $(STAMP)
 	@$(BIN)/python -m benchmarks.broker $(ARGS)

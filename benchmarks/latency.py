@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.load import START_MS, Ride
-from benchmarks.measure import connect
+from benchmarks.measure import FOREVER, connect
 from benchmarks.processes import BenchmarkError, Watched, broker, running
 from benchmarks.programs import Kept
 from benchmarks.systems import Job, headrace
@@ -44,7 +44,7 @@ def latencies(rate: int, seconds: float, settings: Sequence[str] = ()) -> list[f
         clients = connect(address)
         try:
             admin = clients.admin()
-            admin.create([NewTopic(topic, PARTITIONS) for topic in ("rides", *workload.outputs)])
+            admin.create([NewTopic(topic, PARTITIONS, config=FOREVER) for topic in ("rides", *workload.outputs)])
             admin.close()
             command = headrace(settings).command(Job(workload, [], address, Path(folder)))
             with running("worker", command, Path(folder)) as worker:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import accumulate
 from random import Random
 from typing import NamedTuple
 
@@ -18,6 +20,8 @@ from streams.clients.partitioner import partitions_for
 
 ZONES = 265
 CHUNK = 20_000
+SCATTER = 7_368_787
+"""A prime, so that its multiples modulo a power of ten are all its numbers, none beside its neighbour."""
 PADDED_CHUNK_BYTES = 16 * 1024 * 1024
 START_MS = 1_709_510_400_000
 PAYMENTS = ("credit card", "credit card", "credit card", "cash", "dispute")
@@ -70,20 +74,61 @@ class Input:
     partitions: int = 4
 
 
-def rides(topic: str, records: int, *, key: str = "zone", seed: int = 1, late: float = 0.02) -> Input:
+def rides(
+    topic: str, records: int, *, key: str = "zone", seed: int = 1, late: float = 0.02, late_ms: int = 8_000
+) -> Input:
     """Rides keyed by `key`: "zone" (8-byte longs, 265 of them), "id" (all different) or "million" (at random).
 
-    A thousand a second of event time; a share of `late` of them is up to 8 s behind.
+    A thousand a second of event time; a share of `late` of them is up to `late_ms` behind.
     """
 
     def chunks() -> Iterator[Columns]:
         random = Random(seed)
         for first in range(0, records, CHUNK):
-            rides = [_ride(random, number, late) for number in range(first, min(first + CHUNK, records))]
+            rides = [_ride(random, number, late, late_ms) for number in range(first, min(first + CHUNK, records))]
             keys = [_key(random, key, ride) for ride in rides]
             yield Columns(keys, [msgspec.json.encode(ride) for ride in rides], [ride.picked_up_ms for ride in rides])
 
     return Input(topic, records, chunks)
+
+
+def filled(topic: str, keys: int, updates: int, *, seed: int = 1) -> Input:
+    """A ride of each of so many keys, scattered, then `updates` of them at random: state of a size, and its use."""
+
+    def chunks() -> Iterator[Columns]:
+        random = Random(seed)
+        for first in range(0, keys, CHUNK):
+            yield _keyed([number * SCATTER % keys for number in range(first, min(first + CHUNK, keys))], first)
+        for first in range(0, updates, CHUNK):
+            numbers = random.choices(range(keys), k=min(CHUNK, updates - first))
+            yield _keyed(numbers, keys + first)
+
+    return Input(topic, keys + updates, chunks)
+
+
+def skewed(topic: str, records: int, exponent: float, *, keys: int = 1_000_000, seed: int = 1) -> Input:
+    """Rides whose keys follow Zipf's law: the n-th most frequent comes 1 / n ** `exponent` as often as the first."""
+
+    def chunks() -> Iterator[Columns]:
+        random = Random(seed)
+        weights = list(accumulate(rank**-exponent for rank in range(1, keys + 1)))
+        for first in range(0, records, CHUNK):
+            ranks = random.choices(range(keys), cum_weights=weights, k=min(CHUNK, records - first))
+            yield _keyed([rank * SCATTER % keys for rank in ranks], first)
+
+    return Input(topic, records, chunks)
+
+
+@cache
+def _any_rides() -> list[bytes]:
+    return next(rides("", CHUNK).chunks()).values
+
+
+def _keyed(numbers: Sequence[int], first: int) -> Columns:
+    """Rides whose values do not matter, a millisecond apart."""
+    keys = [number.to_bytes(8, "big") for number in numbers]
+    begin = START_MS + first
+    return Columns(keys, _any_rides()[: len(keys)], list(range(begin, begin + len(keys))))
 
 
 def zones(topic: str) -> Input:
@@ -115,8 +160,8 @@ def _padded(value: bytes, size_bytes: int) -> bytes:
     return value[:-1] + b',"note":"' + b"x" * missing + b'"}' if missing > 0 else value
 
 
-def _ride(random: Random, number: int, late: float) -> Ride:
-    late_ms = random.randrange(8_000) if random.random() < late else 0
+def _ride(random: Random, number: int, late: float, up_to_ms: int) -> Ride:
+    late_ms = random.randrange(up_to_ms) if random.random() < late else 0
     miles = round(random.random() * 12, 2)
     return Ride(
         number,

@@ -11,16 +11,18 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 _PACKAGES = ("aiokafka", "crc32c", "kio", "msgspec", "rocksdict")
+_IDENTITY = ("cpu", "cores", "memory_gb", "platform", "python")
 
 
-def calibration_ns() -> float:
-    """CPU time per turn of a fixed loop (a dictionary, some arithmetic, some bytes), best of five, in ns."""
-    return min(_turn_ns(200_000) for _ in range(5))
+def calibration_ns(times: int = 5) -> float:
+    """CPU time per turn of a fixed loop (a dictionary, some arithmetic, some bytes), the best of some times, in ns."""
+    return min(_turn_ns(200_000) for _ in range(times))
 
 
 def _turn_ns(turns: int) -> float:
@@ -41,11 +43,30 @@ def describe() -> dict[str, Any]:
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
+        "cpu": _cpu(),
         "cores": os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3),
         "commit": _commit(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "calibration_ns": round(calibration_ns(), 1),
     }
+
+
+def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """In what two machines differ, by what `describe` said of them; empty when they are alike."""
+    return ", ".join(
+        f"{name} {one.get(name, 'unknown')} instead of {other.get(name, 'unknown')}"
+        for name in _IDENTITY
+        if one.get(name) != other.get(name)
+    )
+
+
+def _cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, text = line.partition(":")
+        if name.strip() == "model name":
+            return text.strip()
+    return platform.machine()
 
 
 def _version(package: str) -> str:

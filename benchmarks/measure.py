@@ -29,7 +29,7 @@ SAMPLE_SECONDS = 0.2
 STALL_SECONDS = 60.0
 SETTLE_SECONDS = 2.0
 QUIET_SECONDS = 1.0
-FROM, TO, LEAST = 0.15, 0.95, 0.5
+FROM, TO, LEAST = 0.15, 0.95, 0.625
 FOREVER = {"retention.ms": "-1"}
 """Of inputs and outputs: their times are of the past, and a broker deletes by time what is as old as that, while it is read."""
 
@@ -113,9 +113,11 @@ def measure(
     *,
     idle_seconds: float = 5.0,
     timeout_seconds: float = math.inf,
+    begin: float = FROM,
 ) -> Result:
     """Measure one system once on inputs that lie there already; its output is checked before anything is returned.
 
+    `begin` is the share of the input from which on figures are taken.
     Raises: BenchmarkError when a process ends, nothing moves, time is up, or the output is wrong.
     """
     admin = clients.admin()
@@ -130,7 +132,7 @@ def measure(
             job.workload.check(clients, job.inputs, closed_only=system.closed_only)
     finally:
         progress.close()
-    return _result(system, job, samples, idle)
+    return _result(system, job, samples, idle, begin)
 
 
 def _progress(system: System, job: Job, clients: Clients) -> Progress:
@@ -189,9 +191,9 @@ def _idle_cpu(worker: Watched, broker: Watched, seconds: float) -> float:
     return (worker.usage().cpu_seconds + broker.usage().cpu_seconds - before) / seconds
 
 
-def _result(system: System, job: Job, samples: list[Sample], idle: float) -> Result:
+def _result(system: System, job: Job, samples: list[Sample], idle: float, begin: float) -> Result:
     total = samples[-1].committed
-    first, last = _span(samples, total)
+    first, last = _span(samples, total, begin)
     records, seconds = last.committed - first.committed, last.seconds - first.seconds
     worker_cpu = last.worker.cpu_seconds - first.worker.cpu_seconds
     broker_cpu = last.broker.cpu_seconds - first.broker.cpu_seconds
@@ -214,8 +216,8 @@ def _result(system: System, job: Job, samples: list[Sample], idle: float) -> Res
     )
 
 
-def _span(samples: Sequence[Sample], total: float) -> tuple[Sample, Sample]:
-    """The two moments to measure between: commits, where enough lie between 15 % and 95 %, else points in proportion.
+def _span(samples: Sequence[Sample], total: float, begin: float = FROM) -> tuple[Sample, Sample]:
+    """The two moments to measure between: commits, where enough lie between `begin` and 95 %, else points in proportion.
 
     A fast system commits a tenth of the input at once: a point inside of such a step says nothing of when its records
     were done, the moments after two steps do.
@@ -223,11 +225,11 @@ def _span(samples: Sequence[Sample], total: float) -> tuple[Sample, Sample]:
     commits = [
         after
         for before, after in pairwise(samples)
-        if after.committed > before.committed and total * FROM <= after.committed <= total * TO
+        if after.committed > before.committed and total * begin <= after.committed <= total * TO
     ]
-    if commits and commits[-1].committed - commits[0].committed >= total * LEAST:
+    if commits and commits[-1].committed - commits[0].committed >= total * (TO - begin) * LEAST:
         return commits[0], commits[-1]
-    return _at(samples, total * FROM), _at(samples, total * TO)
+    return _at(samples, total * begin), _at(samples, total * TO)
 
 
 def _at(samples: Sequence[Sample], committed: float) -> Sample:

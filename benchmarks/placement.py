@@ -30,7 +30,11 @@ ZONES = 3
 
 
 class Look(NamedTuple):
-    """One rebalance as it is reported."""
+    """One rebalance as it is reported.
+
+    `fetched` are tasks whose state somebody must fetch, owned or copied, `most_fetched` the most on one worker; `cold`
+    are those that are owned and so stand still until it is there, `most_cold` the most on one worker.
+    """
 
     what: str
     seconds: float
@@ -39,6 +43,10 @@ class Look(NamedTuple):
     loads: tuple[int, int]
     standby_loads: tuple[int, int]
     message_bytes: int
+    fetched: int
+    most_fetched: int
+    cold: int
+    most_cold: int
 
 
 class Group:
@@ -76,6 +84,11 @@ class Group:
         self._take(given, infos)
         moved = sum(len(set(owned) - before[name][0]) for name, owned in self._owned.items())
         copied = sum(len(set(copies) - before[name][1]) for name, copies in self._copies.items())
+        cold = [len(_names(owned) - _names(before[name][0]) - before[name][1]) for name, owned in self._owned.items()]
+        fetched = [
+            len((_names(owned) | set(self._copies[name])) - _names(before[name][0]) - before[name][1])
+            for name, owned in self._owned.items()
+        ]
         standbys = [len(set(infos[name].standbys) - _names(self._owned[name])) for name in self._owned]
         look = Look(
             what,
@@ -85,6 +98,10 @@ class Group:
             _ends_of(len(owned) for owned in self._owned.values()),
             _ends_of(standbys),
             max(len(assignment.user_data) for assignment in given.values()),
+            sum(fetched),
+            max(fetched),
+            sum(cold),
+            max(cold),
         )
         return look, not any(info.probe for info in infos.values())
 

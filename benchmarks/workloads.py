@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -20,9 +20,11 @@ from benchmarks.processes import BenchmarkError
 from benchmarks.programs import Kept, Pair, Placed, Takings
 from examples.taxi.messages import Confirmed
 from streams.clients.base import Clients
+from streams.clients.partitioner import partition_for
 from streams.record import TopicPartition
 
 MINUTE_MS = 60_000
+GRACE_MS = 10_000
 TEN_MINUTES_MS = 600_000
 CLOSED_MS = 30_000
 """How far behind the input's end a window must end to be closed for certain: grace, and the rarest key's silence."""
@@ -151,13 +153,24 @@ def _counts_by_driver(inputs: Sequence[Input]) -> Table:
 
 
 def _takings(inputs: Sequence[Input]) -> Table:
-    """By zone and minute; no ride is late beyond the grace."""
+    """By zone and minute, without rides that are late beyond the grace."""
     totals: Table = {}
-    for key, ride in _rides_in(inputs[0]):
+    for key, ride in in_time(inputs[0]):
         window = key + (ride.picked_up_ms // MINUTE_MS * MINUTE_MS).to_bytes(8, "big")
         total = totals.get(window, Takings())
         totals[window] = Takings(total.rides + 1, total.fares + ride.fare)
     return totals
+
+
+def in_time(source: Input) -> Iterator[tuple[bytes, Ride]]:
+    """Rides whose minute was still open when they came, by the time of their partition's stream."""
+    place = cache(lambda key: partition_for(key, source.partitions))
+    stream_ms = [0] * source.partitions
+    for key, ride in _rides_in(source):
+        partition = place(key)
+        now_ms = stream_ms[partition] = max(stream_ms[partition], ride.picked_up_ms)
+        if ride.picked_up_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS + GRACE_MS > now_ms:
+            yield key, ride
 
 
 def _placed(inputs: Sequence[Input]) -> Bag:

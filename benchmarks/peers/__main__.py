@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from functools import partial
@@ -53,7 +54,10 @@ def main(arguments: list[str] | None = None) -> int:
     java = JavaEnvironment(options.libraries or BUILD / "libs")
     server = broker if options.broker == "ours" else partial(apache_kafka, environment=java)
     try:
-        failed = carry_out(plan, Ledger(path, about), server, lambda key, outcome: _tell(console, key, outcome))
+        ledger = Ledger(path, about)
+        if options.anew:
+            ledger.forget(plan)
+        failed = carry_out(plan, ledger, server, lambda key, outcome: _tell(console, key, outcome))
     except (BenchmarkError, UnavailableError) as error:
         console.print(f"[red]stopped:[/] {escape(str(error))}")
         return 1
@@ -68,12 +72,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workload", action="append", choices=SEVEN, help="default: all seven")
     parser.add_argument("--guarantee", choices=list(GUARANTEES), default="both")
     parser.add_argument("--broker", choices=["ours", "kafka"], default="ours", help="kafka: Apache Kafka from jars")
-    parser.add_argument("--libraries", type=Path, help="a folder of Kafka's jars (default: fetched by Maven)")
+    named = Path(found) if (found := os.environ.get("KAFKA_LIBS")) else None
+    parser.add_argument(
+        "--libraries", type=Path, default=named, help="a folder of Kafka's jars (default: KAFKA_LIBS, else by Maven)"
+    )
     parser.add_argument("--repeat", type=int, default=1, help="turns of everything, one after the other")
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds that one run may take (default 300)")
     parser.add_argument("--idle-seconds", type=float, default=0.0, help="how long idle CPU is watched (default: not)")
     parser.add_argument("--into", metavar="NAME", help="file in benchmarks/results; one that is there is resumed")
     parser.add_argument("--retry", action="store_true", help="make failed runs of a resumed file again")
+    parser.add_argument("--anew", action="store_true", help="make runs again that another commit made")
     return parser
 
 

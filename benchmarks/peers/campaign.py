@@ -38,10 +38,14 @@ class Key(NamedTuple):
 
 
 class Ledger:
-    """The file of a campaign. Shape: {"about": ..., "runs": [{system, workload, guarantee, turn, result | error}]}."""
+    """The file of a campaign. Shape: {"about": ..., "runs": [{system, workload, guarantee, turn, commit, result | error}]}.
+
+    Rules: systems may be measured one after the other, days apart: `about` tells of all of them, each run has its commit.
+    """
 
     def __init__(self, path: Path, about: dict[str, Any]) -> None:
         self._path = path
+        self._commit = about["machine"]["commit"]
         self._runs: dict[Key, dict[str, Any]] = {}
         if path.exists():
             kept = json.loads(path.read_text())
@@ -51,7 +55,8 @@ class Ledger:
                         f"{path} was made with {name} {kept['about'][name]}, asked for {about[name]}: "
                         "go on with the same, or write --into another file"
                     )
-            about = {**kept["about"], "versions": {**kept["about"]["versions"], **about["versions"]}}
+            both = {name: {**kept["about"][name], **about[name]} for name in ("versions", "caveats")}
+            about = {**kept["about"], **both}
             self._runs = {Key(*(run[name] for name in Key._fields)): run for run in kept["runs"]}
         self._about = about
 
@@ -59,9 +64,20 @@ class Ledger:
         """Whether the run is still to be made."""
         return key not in self._runs or (retry and "error" in self._runs[key])
 
+    def forget(self, plan: Plan) -> None:
+        """Drop what a plan makes and another commit made, so that it is made anew, also when that is cut and resumed."""
+        made = {
+            (system.name, workload.name, guarantee)
+            for workload, guarantee, _turn, able in plan.rows()
+            for system in able
+        }
+        self._runs = {
+            key: run for key, run in self._runs.items() if key[:3] not in made or run.get("commit") == self._commit
+        }
+
     def add(self, key: Key, outcome: dict[str, Any]) -> None:
         """Keep a run's outcome, at once and whole: the old file stays until the new one is written."""
-        self._runs[key] = {**key._asdict(), **outcome}
+        self._runs[key] = {**key._asdict(), "commit": self._commit, **outcome}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._path.with_suffix(".part")
         fresh.write_text(json.dumps({"about": self._about, "runs": list(self._runs.values())}, indent=1))

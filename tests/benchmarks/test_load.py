@@ -1,9 +1,11 @@
 """The benchmarks' input: repeatable, as large as asked, produced where keys belong."""
 
+from collections import Counter
+
 import msgspec
 import pytest
 
-from benchmarks.load import CHUNK, Ride, produce, rides, zones
+from benchmarks.load import CHUNK, Ride, filled, padded, produce, rides, skewed, zones
 from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryClients
 from streams.clients.partitioner import partition_for
@@ -45,3 +47,27 @@ def test_records_lie_where_their_keys_belong() -> None:
     records = broker.records("zones")
     assert len(records) == 265
     assert all(record.partition == partition_for(record.key, 4) for record in records)
+
+
+def test_state_is_filled_before_it_is_used() -> None:
+    """Every key once, none beside its neighbour, then updates of keys that are there."""
+    keys = [int.from_bytes(key, "big") for columns in filled("rides", 1_000, 300).chunks() for key in columns.keys]
+    assert sorted(keys[:1_000]) == list(range(1_000))
+    assert keys[:3] != [0, 1, 2]
+    assert len(keys) == 1_300
+    assert set(keys[1_000:]) < set(range(1_000))
+
+
+def test_skewed_keys_follow_the_law() -> None:
+    """With exponent 1 over 1,000 keys the first has a seventh of the records and twice as many as the second."""
+    counts = Counter(key for columns in skewed("rides", 20_000, 1.0, keys=1_000).chunks() for key in columns.keys)
+    (_, first), (_, second), *_ = counts.most_common()
+    assert 2_400 < first < 2_950
+    assert 0.4 < second / first < 0.6
+
+
+def test_padding_keeps_a_value_what_it_is() -> None:
+    """As large as asked, the same ride, and as many of them."""
+    values = [value for columns in padded(rides("rides", 50), 1_000).chunks() for value in columns.values]
+    assert {len(value) for value in values} == {1_000}
+    assert [msgspec.json.decode(value, type=Ride).id for value in values] == list(range(50))

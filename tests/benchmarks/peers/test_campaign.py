@@ -14,7 +14,13 @@ from benchmarks.processes import BenchmarkError, broker
 from benchmarks.systems import AT_LEAST_ONCE, EXACTLY_ONCE, Job, System, headrace
 from benchmarks.workloads import WORKLOADS
 
-ABOUT: dict[str, Any] = {"records": 2_000, "broker": "ours", "versions": {"headrace": "this commit"}}
+ABOUT: dict[str, Any] = {
+    "records": 2_000,
+    "broker": "ours",
+    "machine": {"commit": "abc"},
+    "versions": {"headrace": "this commit"},
+    "caveats": {"headrace": "ours"},
+}
 
 
 def plan(*systems: System, **rest: Any) -> Plan:
@@ -56,6 +62,26 @@ def test_a_ledger_keeps_what_was_made(tmp_path: Path) -> None:
     assert again.wants(bad, retry=True)
     with pytest.raises(BenchmarkError, match="made with records 2000, asked for 5"):
         Ledger(path, {**ABOUT, "records": 5})
+
+
+def test_systems_are_added_to_a_ledger_and_made_anew_by_another_commit(tmp_path: Path) -> None:
+    """What others are told of stays; only runs of the plan are forgotten, and those of this commit never."""
+    path = tmp_path / "kept.json"
+    ours, theirs = Key("headrace", "count", AT_LEAST_ONCE, 0), Key("quix", "count", AT_LEAST_ONCE, 0)
+    first = Ledger(path, ABOUT)
+    first.add(ours, {"result": {}})
+    first.add(theirs, {"result": {}})
+    later = {**ABOUT, "machine": {"commit": "def"}, "versions": {"quix": "3"}, "caveats": {"quix": "another"}}
+    again = Ledger(path, later)
+    again.forget(plan(headrace()))
+    assert again.wants(ours, retry=False)
+    assert not again.wants(theirs, retry=False)
+    again.add(ours, {"result": {}})
+    again.forget(plan(headrace()))
+    assert not again.wants(ours, retry=False)
+    kept = json.loads(path.read_text())
+    assert kept["about"]["caveats"] == {"headrace": "ours", "quix": "another"}
+    assert {run["system"]: run["commit"] for run in kept["runs"]} == {"quix": "abc", "headrace": "def"}
 
 
 @pytest.mark.broker
