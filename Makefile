@@ -21,7 +21,9 @@ help:
 	@echo 'make bench       measure (ARGS="--records 200000" for a quick look)'
 	@echo 'make bench-micro the path stage by stage, ns per record, as a ratio to the run before on this machine'
 	@echo 'make bench-peers  Kafka Streams, Quix, Bytewax, Faust and a loop by hand beside ours (ARGS="--broker kafka" for Apache Kafka; resumes)'
-	@echo 'make performance  docs/performance.md from the results that are kept'
+	@echo 'make bench-curves  partitions, keys, value sizes, late data, skew, latency, idling, restarts, each varied (ARGS="keys late"; resumes)'
+	@echo 'make simulation  a hundred workers, ten thousand partitions, a terabyte of state, out of measured costs'
+	@echo 'make performance  docs/performance.md and docs/large-installations.md from the results that are kept'
 	@echo 'make bench-broker  the broker measured (ARGS="--against kafka": beside Apache Kafka; ARGS="--scale 0.01" for a quick look)'
 	@echo 'make soak MINUTES=60   an even load on broker and workers: memory, open files and latency must stay flat'
 	@echo 'make nexmark     the Nexmark queries, checked against DuckDB and measured (ARGS="--query q5" for one)'
@@ -87,6 +89,12 @@ soak: $(STAMP)
 
 bench-micro: $(STAMP)
 	@$(BIN)/python -m benchmarks --stages-only $(ARGS)
+
+bench-curves: $(STAMP)
+	@$(BIN)/python -m benchmarks.curves $(if $(ARGS),$(ARGS),all)
+
+simulation: $(STAMP)
+	@$(BIN)/python -m benchmarks.simulation $(ARGS)
 
 bench-broker: $(STAMP)
 	@$(BIN)/python -m benchmarks.broker $(ARGS)

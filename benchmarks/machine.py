@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGES = ("aiokafka", "crc32c", "kio", "msgspec", "rocksdict")
+_ROOT = Path(__file__).parent.parent
 _IDENTITY = ("cpu", "cores", "memory_gb", "platform", "python")
 
 
@@ -77,14 +78,16 @@ def _version(package: str) -> str:
 
 
 def _commit() -> str:
+    """The commit that is measured; results and pages made from them do not count as changes of it."""
+    code = [".", *(f":(exclude){folder}" for folder in ("benchmarks/results", "docs"))]
     try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        head = _git("rev-parse", "--short", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", *code)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return f"{head}-dirty" if changed else head
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=_ROOT, capture_output=True, text=True, check=True)
     return done.stdout.strip()

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.performance_page`: docs/performance.md and its plots, from the results that are kept.
+"""`python -m benchmarks.performance_page`: docs/performance.md, its plots, and docs/large-installations.md, from results.
 
 Rules: every figure on the page comes from a file of `benchmarks/results` that is in the repository; the words around it
 say how it was made, and what falls short of the goals is listed by comparison, not by hand. The same files give the
@@ -15,8 +15,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from benchmarks.plots import bars, lines
-from benchmarks.report import RESULTS
+from benchmarks import large_installations_page, sections
+from benchmarks.curve_scenes import CURVES
+from benchmarks.plots import bars
+from benchmarks.report import KEPT_STAGES, RESULTS
+from benchmarks.sections import number
+from benchmarks.simulation import NAME as SIMULATED
 from benchmarks.systems import AT_LEAST_ONCE, EXACTLY_ONCE
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -24,7 +28,6 @@ OURS, THEIRS = "headrace", "kafka-streams"
 BROKERS = {"ours": "the bundled broker", "kafka": "Apache Kafka"}
 WORDS = {AT_LEAST_ONCE: "at-least-once", EXACTLY_ONCE: "exactly-once"}
 TIMES, EXACTLY_ONCE_SHARE, MB, MB_OF_A_MILLION = 5.0, 0.9, 250.0, 600.0
-CURVES = {"partitions": "partitions of the input", "value-bytes": "bytes of a value"}
 
 HEAD = """# Performance
 
@@ -37,8 +40,13 @@ short is said below, row by row.
 ```console
 $ make bench-peers                            # sets everything up, measures, resumes where it was stopped
 $ make bench-peers ARGS='--broker kafka'      # the same against Apache Kafka
+$ make bench-curves                           # one quantity varied: partitions, keys, bytes, latency and more
+$ make bench-micro                            # the path stage by stage
 $ make performance                            # this page, from what was measured
 ```
+
+Where the time of a row goes, and what its floor is: [where time goes](where-time-goes.md). What a hundred workers would do:
+[large installations](large-installations.md).
 """
 
 METHOD = """## How it is measured
@@ -72,6 +80,8 @@ WORKLOADS = """| workload | what it does |
 
 CAVEATS = """## What speaks against these figures
 
+- Systems of one table were not all measured on the same day: the table below them says at which commit, and how fast the
+  machine was; ratios of more than 3 do not turn on that, smaller ones may.
 - Broker and system share one machine; a system that waits for the broker looks worse in wall time than it is.
 - A run lasts seconds for us and minutes for others: few commits lie between our 15 % and 95 %, and our figures are the
   less exact ones, by a tenth or so; `--records` and `--repeat` make them better. A JVM gets faster over minutes: Kafka Streams' figures are those of
@@ -112,7 +122,13 @@ class Campaign(NamedTuple):
     about: Mapping[str, Any]
     figures: Mapping[Row, Mapping[str, Figures]]
     errors: Sequence[Mapping[str, Any]]
-    calibrations: Sequence[float]
+    made: Mapping[str, tuple[list[str], list[float]]]
+    """By system: the commits it was measured at, and the fixed loop beside its runs."""
+
+    @property
+    def calibrations(self) -> list[float]:
+        """Of all runs."""
+        return [each for _, speeds in self.made.values() for each in speeds]
 
     @property
     def systems(self) -> list[str]:
@@ -133,12 +149,18 @@ def read(path: Path) -> Campaign:
         if "result" in run:
             row = gathered.setdefault(Row(run["workload"], run["guarantee"]), {})
             row.setdefault(run["system"], []).append(run["result"])
+    made: dict[str, tuple[list[str], list[float]]] = {}
+    for run in kept["runs"]:
+        if "result" in run:
+            commits, speeds = made.setdefault(run["system"], ([], []))
+            commits.append(run.get("commit", kept["about"]["machine"]["commit"]))
+            speeds.append(run["result"]["calibration_ns"])
     figures = {row: {name: _figures(each) for name, each in systems.items()} for row, systems in gathered.items()}
     return Campaign(
         kept["about"],
         figures,
         [run for run in kept["runs"] if "error" in run],
-        [run["result"]["calibration_ns"] for run in kept["runs"] if "result" in run],
+        made,
     )
 
 
@@ -150,27 +172,36 @@ def _figures(results: Sequence[Mapping[str, Any]]) -> Figures:
     return Figures(*(middle(name) for name in names), records=results[0]["records"], runs=len(results))
 
 
-def page(campaigns: Sequence[Campaign], curves: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+class Stored(NamedTuple):
+    """All that the page is made from: campaigns, curves by name, the stages of the path."""
+
+    campaigns: Sequence[Campaign]
+    curves: Mapping[str, Any]
+    stages: Mapping[str, Any] | None
+
+
+def page(stored: Stored) -> tuple[str, dict[str, str]]:
     """The page, and its plots by file name."""
     plots: dict[str, str] = {}
     parts = [HEAD]
-    for campaign in campaigns:
+    if not stored.campaigns:
+        parts.append("No results are kept yet: run `make bench-peers`, then `make performance`.\n")
+    for campaign in stored.campaigns:
         parts += _campaign(campaign, plots)
-    parts += _curves(curves, plots)
-    parts += [METHOD, WORKLOADS, CAVEATS]
-    if not campaigns:
-        parts.insert(1, "No results are kept yet: run `make bench-peers`, then `make performance`.\n")
-    return "\n".join(parts), plots
+    parts += ["## Short of the goals\n", *_shortfalls(stored), ""]
+    parts += sections.curves(stored.curves, list(CURVES), plots)
+    parts += sections.stages(stored.stages) if stored.stages else []
+    return "\n".join([*parts, METHOD, WORKLOADS, CAVEATS]), plots
 
 
 def _campaign(campaign: Campaign, plots: dict[str, str]) -> Iterable[str]:
     about = campaign.about
     broker = about["broker"]
-    machine = about["machine"]
     yield f"## Against {BROKERS[broker]}\n"
+    commits = sorted({commit for made, _ in campaign.made.values() for commit in made})
     yield (
-        f"{machine['platform']}, {machine['cores']} cores, Python {machine['python']}, commit {machine['commit']}; "
-        f"{about['records']:,} records; calibration {_span(campaign.calibrations)} ns.\n"
+        f"{sections.machine_of(about['machine'], commits)}; {about['records']:,} records; calibration "
+        f"{_span(campaign.calibrations)} ns.\n"
     )
     for guarantee in (AT_LEAST_ONCE, EXACTLY_ONCE):
         if rows := campaign.rows(guarantee):
@@ -186,11 +217,12 @@ def _campaign(campaign: Campaign, plots: dict[str, str]) -> Iterable[str]:
             yield _table(campaign, rows, lambda figures: figures.mb)
             yield f"### CPU seconds of the broker per million records, {WORDS[guarantee]}\n"
             yield _table(campaign, rows, lambda figures: figures.broker_cpu_per_million)
-    yield from _shortfalls(campaign)
     yield "### What was measured, and what to know of it\n"
-    yield "| system | versions | |\n|---|---|---|"
+    yield "| system | versions | measured at commit | calibration, ns | |\n|---|---|---|---:|---|"
     for name in campaign.systems:
-        yield f"| {name} | {about['versions'].get(name, '')} | {about['caveats'][name]} |"
+        made, speeds = campaign.made[name]
+        cells = [about["versions"].get(name, ""), ", ".join(sorted(set(made))), _span(speeds), about["caveats"][name]]
+        yield f"| {name} | {' | '.join(cells)} |"
     yield ""
     if campaign.errors:
         yield "Without a figure, because the run failed:\n"
@@ -206,7 +238,7 @@ def _table(campaign: Campaign, rows: Sequence[Row], figure: Any, *, ratio: bool 
     lines_ = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
     for row in rows:
         found = campaign.figures[row]
-        cells = [_number(figure(found[name])) if name in found else "-" for name in names]
+        cells = [number(figure(found[name])) if name in found else "-" for name in names]
         if ratio:
             both = OURS in found and THEIRS in found
             cells.append(f"**{figure(found[OURS]) / figure(found[THEIRS]):.1f} x**" if both else "-")
@@ -223,21 +255,21 @@ def _plot(title: str, campaign: Campaign, rows: Sequence[Row]) -> str:
     return bars(title, [row.workload for row in rows], series, "records per CPU-second")
 
 
-def _shortfalls(campaign: Campaign) -> Iterable[str]:
+def _shortfalls(stored: Stored) -> Iterable[str]:
     """Every goal that a row misses, or that was not measured."""
-    misses = list(_misses(campaign))
-    yield "### Short of the goals\n"
+    misses = [miss for campaign in stored.campaigns for miss in _misses(campaign)]
+    misses += sections.shortfalls(stored.curves)
     yield from misses or ["Nothing of what was measured here."]
-    yield "- Not measured beside the others: the rate of a restore, more than one worker."
-    yield ""
 
 
 def _misses(campaign: Campaign) -> Iterable[str]:
+    where = "" if campaign.about["broker"] == "ours" else f", against {BROKERS[campaign.about['broker']]}"
     for row, found in campaign.figures.items():
+        name = f"{row.workload}, {WORDS[row.guarantee]}{where}"
         if OURS not in found:
-            yield f"- {row.workload}, {WORDS[row.guarantee]}: no figure of ours."
+            yield f"- {name}: no figure of ours."
             continue
-        ours, name = found[OURS], f"{row.workload}, {WORDS[row.guarantee]}"
+        ours = found[OURS]
         if THEIRS in found:
             theirs = found[THEIRS]
             if (times := ours.per_cpu_second / theirs.per_cpu_second) < TIMES:
@@ -256,35 +288,6 @@ def _misses(campaign: Campaign) -> Iterable[str]:
                 yield f"- {name}: {1 - share:.0%} below at-least-once per CPU-second, not within 10 %."
 
 
-def _curves(curves: Mapping[str, Any], plots: dict[str, str]) -> Iterable[str]:
-    """One section per curve that was measured. Shape: see `benchmarks.curves`."""
-    for name, curve in curves.items():
-        yield f"## {curve['title']}\n"
-        about = curve["about"]
-        yield (
-            f"{about['platform']}, {about['cores']} cores, commit {about['commit']}, calibration "
-            f"{about['calibration_ns']} ns. Again: `{curve['command']}`.\n"
-        )
-        columns = curve["columns"]
-        yield f"| {' | '.join(columns)} |\n|{'---:|' * len(columns)}"
-        for point in curve["points"]:
-            yield f"| {' | '.join(_number(figure) for figure in point)} |"
-        yield ""
-        series = {
-            column: [(point[0], point[index]) for point in curve["points"]]
-            for index, column in enumerate(columns)
-            if column in curve["plotted"]
-        }
-        plots[f"performance-{name}.svg"] = lines(curve["title"], series, columns[0], ", ".join(curve["plotted"]))
-        yield f"![{curve['title']}](plots/performance-{name}.svg)\n"
-
-
-def _number(figure: float) -> str:
-    if figure >= 10_000:
-        return f"{figure / 1000:,.0f}k"
-    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"
-
-
 def _span(figures: Sequence[float]) -> str:
     return f"{min(figures):.0f}-{max(figures):.0f}" if figures else "unknown"
 
@@ -300,14 +303,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def write(results: Path, docs: Path) -> None:
-    """The page from `peers-ours.json`, `peers-kafka.json` and `curve-*.json` of `results`, as far as they are there."""
+    """The pages from the campaigns, curves, stages and simulation of `results`, as far as they are there."""
     campaigns = [read(path) for name in BROKERS if (path := results / f"peers-{name}.json").exists()]
-    curves = {path.stem: json.loads(path.read_text()) for path in sorted(results.glob("curve-*.json"))}
-    text, plots = page(campaigns, curves)
+    curves = {name: kept for name in CURVES if (kept := _kept(results / f"curve-{name}.json"))}
+    text, plots = page(Stored(campaigns, curves, _kept(results / KEPT_STAGES)))
     (docs / "plots").mkdir(parents=True, exist_ok=True)
     (docs / "performance.md").write_text(text)
     for name, plot in plots.items():
         (docs / "plots" / name).write_text(plot)
+    if simulated := _kept(results / SIMULATED):
+        (docs / "large-installations.md").write_text(large_installations_page.page(simulated))
+
+
+def _kept(path: Path) -> Mapping[str, Any] | None:
+    return json.loads(path.read_text()) if path.exists() else None  # type: ignore[no-any-return]
 
 
 if __name__ == "__main__":

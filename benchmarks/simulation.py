@@ -144,7 +144,7 @@ def messages(size: Installation) -> Iterator[dict[str, Any]]:
     """The group's one record on the broker, against the most that one may have."""
     for name, said, addresses in (
         ("group", "The group's record on the broker", False),
-        ("group-addresses", "The same when every worker says its address", True),
+        ("group-addresses", "The same when every worker says its address, where that fits", True),
     ):
         group = Group(size.workers, size.tasks, PlacementRules(1, 10_000, 2), addresses=addresses)
         bytes_each = group.rebalance("start")[0].message_bytes
@@ -186,14 +186,17 @@ def bends(rows: Sequence[dict[str, Any]], changes: Sequence[dict[str, Any]], siz
                 f"**{row['what']}**: {row['stalled']:,} tasks stand still for up to {_time(row['stalled_s'])}, after the "
                 f"session of the dead ({DEFAULTS.session_timeout_ms / 1000:g} s): `num_standby_replicas=1` avoids it."
             )
-    for name, said in (("group", "**The group's record**"), ("group-addresses", "**Addresses of all workers**")):
-        if value.get(name, 0.0) > 100:
-            then = (
-                "the leader leaves them out with a warning, and queries ask the worker they have"
-                if name == "group-addresses"
-                else "`message.max.bytes` of the broker has to be raised, or the tasks made fewer"
-            )
-            yield f"{said} take {value[name] / 100:.1f} times what the broker keeps in one record (1 MiB): {then}."
+    if value.get("group", 0.0) > 100:
+        yield (
+            f"**The group's record** takes {value['group'] / 100:.1f} times what the broker keeps in one (1 MiB): raise its "
+            "`message.max.bytes`, or make tasks fewer."
+        )
+    elif value.get("group-addresses") == value.get("group", 0.0):
+        yield (
+            "**Addresses of all workers** do not fit into the group's record (1 MiB) beside all tasks: the leader leaves them "
+            "out with a warning. Workers then do not know who has which key; queries have to be sent to all, or routed by a "
+            "table of one's own."
+        )
 
 
 def _time(seconds: float) -> str:

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.micro import Stage
 from benchmarks.performance_page import DOCS, write
-from benchmarks.report import RESULTS
+from benchmarks.report import KEPT_STAGES, RESULTS, save
+from benchmarks.simulation import main
 
 
 def run(
@@ -35,7 +37,7 @@ def test_a_row_that_meets_the_goal(tmp_path: Path) -> None:
     """Six times Kafka Streams is said, and is no shortfall; systems without a figure have no column."""
     page = page_of(tmp_path, run("headrace", 600_000), run("kafka-streams", 100_000))
     assert "| count | 600k | 100k | **6.0 x** |" in page
-    assert "Nothing of what was measured here." in page
+    assert "- count, at-least-once" not in page
     assert (tmp_path / "plots" / "performance-ours-at-least-once.svg").exists()
 
 
@@ -64,7 +66,71 @@ def test_failed_runs_are_named(tmp_path: Path) -> None:
     assert "- quix, count, at-least-once: it ended\n" in page_of(tmp_path, run("headrace", 500_000), failed)
 
 
-def test_the_page_in_the_repository_is_that_of_its_results(tmp_path: Path) -> None:
+def test_systems_measured_at_different_commits_are_told_apart(tmp_path: Path) -> None:
+    """Each with its commits and the machine's speed beside it; what was kept without one is of the file's."""
+    later = {**run("kafka-streams", 100_000), "commit": "def"}
+    page = page_of(tmp_path, run("headrace", 600_000), later)
+    assert "Python 3.11, commits abc, def; 1,000 records" in page
+    assert "| kafka-streams |  | def | 120-120 | theirs |" in page
+
+
+def test_rows_against_apache_kafka_are_told_apart(tmp_path: Path) -> None:
+    """Shortfalls of both brokers stand in one list."""
+    page_of(tmp_path, run("headrace", 300_000), run("kafka-streams", 100_000))
+    kept = json.loads((tmp_path / "peers-ours.json").read_text())
+    kept["about"]["broker"] = "kafka"
+    (tmp_path / "peers-kafka.json").write_text(json.dumps(kept))
+    write(tmp_path, tmp_path)
+    page = (tmp_path / "performance.md").read_text()
+    assert "- count, at-least-once: 3.0 times" in page
+    assert "- count, at-least-once, against Apache Kafka: 3.0 times" in page
+
+
+def test_stages_stand_beside_the_spike(tmp_path: Path) -> None:
+    """As measured, and as they would be where the fixed loop takes 120 ns."""
+    about = {"platform": "Linux", "cpu": "one", "cores": 2, "python": "3.11", "commit": "abc"}
+    save(about, [], [Stage("decode", "bytes to columns", 400.0, "186", 240.0)], tmp_path, name=KEPT_STAGES)
+    page = page_of(tmp_path)
+    assert "| decode | bytes to columns | 400 | 200 | 186 | 240 |" in page
+
+
+def test_curves_are_shown_and_held_against_the_goals(tmp_path: Path) -> None:
+    """A table, a plot, what was not measured, and the restore that is too slow."""
+    curve = {
+        "title": "State lost",
+        "said": "What to look for.",
+        "columns": ["input records", "restored/s"],
+        "plotted": ["restored/s"],
+        "across": "records",
+        "made_with": {"settings": ["a=1"]},
+        "about": {"platform": "Linux", "cpu": "one", "cores": 2, "python": "3.11"},
+        "points": [[1_000, 400_000.0]],
+        "commits": {"1000": "def"},
+        "command": "make bench-curves ARGS='restore'",
+    }
+    (tmp_path / "curve-restore.json").write_text(json.dumps(curve))
+    page = page_of(tmp_path)
+    assert "| 1,000 | 400k |" in page
+    assert "commit def; settings a=1; again: `make bench-curves ARGS='restore'`" in page
+    assert "Not measured: partitions, workers, keys" in page
+    assert "- restore: 400k records/s at best, not a million." in page
+    assert (tmp_path / "plots" / "performance-curve-restore.svg").exists()
+
+
+def test_the_simulation_has_a_page(tmp_path: Path) -> None:
+    """What was computed, and without costs what is missing for the rest."""
+    main(["--workers", "8", "--partitions", "64", "--churn", "1", "--results", str(tmp_path)])
+    page_of(tmp_path)
+    page = (tmp_path / "large-installations.md").read_text()
+    assert "holds 8 workers, 64 partitions and 1 TB of state" in page
+    assert "| 1 workers die, no standbys | 1 |" in page
+    assert "measure it with `make bench-curves ARGS=restore`" in page
+
+
+def test_the_pages_in_the_repository_are_those_of_its_results(tmp_path: Path) -> None:
     """Nobody changed a figure by hand, and nobody forgot `make performance`."""
     write(RESULTS, tmp_path)
-    assert (DOCS / "performance.md").read_text() == (tmp_path / "performance.md").read_text()
+    made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*"))
+    assert Path("performance.md") in made
+    assert Path("large-installations.md") in made
+    assert [(DOCS / path).read_text() for path in made] == [(tmp_path / path).read_text() for path in made]
