@@ -62,12 +62,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Step:
-    """A step to be measured: `prepare` gives a function that handles one batch, by its number."""
+    """A step to be measured: `prepare` gives a function that handles one batch, by its number.
+
+    With `threads` it goes through a client and a broker, and counts the CPU of both of the client's threads.
+    """
 
     name: str
     what: str
     prepare: Callable[[], Any]
     spike: str = ""
+    threads: bool = False
 
 
 def measure_stage(step: Step, repeats: int = 5) -> Stage:
@@ -348,7 +352,7 @@ def _used(result: object) -> None:
 
 
 STAGES = (
-    Step("fetch", "from the broker, undecoded, both threads", _fetch),
+    Step("fetch", "from the broker, undecoded, both threads", _fetch, "355", threads=True),
     Step("split", "record batches cut and checked, not decoded", _split),
     Step("decode", "keys, values, offsets and times as columns", _decode, "186"),
     Step("deserialize", "an 8-byte long and a Struct of 7 fields", _deserialize, "230"),
@@ -359,7 +363,12 @@ STAGES = (
     Step("serialize", "the same, to bytes", _serialize),
     Step("partition", "murmur2 of ids that come once", _partition, "40-400"),
     Step("build", "record batches of a thousand, with aiokafka's builder", _build, "180-200"),
-    Step("changelog", "counts through the store's writer, 8-byte keys, to acknowledged, both threads", _changelog),
-    Step("produce", "columns to acknowledged, both threads", _produce, "415-495"),
+    Step(
+        "changelog",
+        "counts through the store's writer, 8-byte keys, to acknowledged, both threads",
+        _changelog,
+        threads=True,
+    ),
+    Step("produce", "columns to acknowledged, both threads", _produce, "415-495", threads=True),
     Step("restore", "counts from a changelog into RocksDB, ascending keys", _restore),
 )

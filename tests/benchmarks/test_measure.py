@@ -49,9 +49,14 @@ def test_a_worker_that_rejects_its_settings_is_an_error() -> None:
         run(WORKLOADS["taxi"], 100, ["no_such_setting=1"], idle_seconds=0)
 
 
-@pytest.mark.parametrize(
-    "step", [step for step in STAGES if "both threads" not in step.what], ids=lambda step: step.name
-)
+@pytest.mark.parametrize("step", [step for step in STAGES if not step.threads], ids=lambda step: step.name)
 def test_every_stage_can_be_measured(step) -> None:
     """Each stage of the path handles all its batches."""
+    assert measure_stage(step, repeats=1).ns > 0
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("step", [step for step in STAGES if step.threads], ids=lambda step: step.name)
+def test_every_stage_with_a_broker_can_be_measured(step) -> None:
+    """Fetching, changelogs and producing, with the client's own thread."""
     assert measure_stage(step, repeats=1).ns > 0
