@@ -64,18 +64,31 @@ class RocksDBResources:
             max(total_bytes // 2, 64 << 10), False, self.cache
         )
         self._most_buffered = total_bytes * 3 // 4
+        self._most_filters = total_bytes // 8
         self._engines: WeakSet[RocksDBEngine] = WeakSet()
 
     def serves(self, engine: RocksDBEngine) -> None:
         """One more store shares this."""
         self._engines.add(engine)
 
+    def filter_ratio(self) -> float:
+        """The share of a new store's buffer that its filter takes: none once those of all stores take much.
+
+        A filter takes its room as soon as the store is open, written to or not: hundreds of them would be more than all
+        buffers may take, and RocksDB would then write out a buffer for every record.
+        """
+        taken = len(self._engines) * _BUFFER_FILTER * self.write_buffer_bytes
+        return _BUFFER_FILTER if taken <= self._most_filters else 0.0
+
     def relieve(self) -> None:
-        """Write the fullest buffers to files while all together take too much."""
+        """Write the fullest buffers to files while all together take too much, and any of them gives something back."""
         for _ in range(len(self._engines)):
             if self.write_buffers.get_usage() <= self._most_buffered:
                 return
-            max(self._engines, key=RocksDBEngine.buffered_bytes).flush()
+            fullest = max(self._engines, key=RocksDBEngine.buffered_bytes)
+            if fullest.buffered_bytes() < _ARENA_BYTES:
+                return
+            fullest.flush()
 
     def options(self) -> Any:
         """RocksDB's options for one store."""
@@ -113,7 +126,7 @@ class RocksDBEngine:
         path.mkdir(parents=True, exist_ok=True)
         try:
             options = resources.options()
-            options.set_memtable_prefix_bloom_ratio(_BUFFER_FILTER)
+            options.set_memtable_prefix_bloom_ratio(resources.filter_ratio())
             options.set_memtable_whole_key_filtering(True)
             if resources.configure is not None:
                 resources.configure(path.name, options)

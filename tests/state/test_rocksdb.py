@@ -24,6 +24,19 @@ def test_write_buffers_of_many_stores_stay_within_the_bound(tmp_path: Path) -> N
         engine.close()
 
 
+def test_empty_buffers_of_many_stores_leave_room(tmp_path: Path) -> None:
+    """What a store takes before it is written to is little, however many there are: nothing is written out for it."""
+    resources = RocksDBResources(total_bytes=TOTAL)
+    engines = [RocksDBEngine(tmp_path / str(number), resources) for number in range(100)]
+    assert resources.write_buffers.get_usage() < TOTAL // 3
+    for engine in engines:
+        engine.write({b"k": b"v"})
+    assert not list(tmp_path.rglob("*.sst"))
+    assert all(engine.get(b"k") == b"v" for engine in engines)
+    for engine in engines:
+        engine.close()
+
+
 def test_a_closed_store_has_no_buffers(tmp_path: Path) -> None:
     """Whoever looks for the fullest one passes it over."""
     resources = RocksDBResources(total_bytes=TOTAL)
