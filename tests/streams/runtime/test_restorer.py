@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from state import StoreKind, StoreSpec, open_store
+from state import RocksDBResources, StoreKind, StoreSpec, open_store
+from state.filling import FILLED_RECORDS
 from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryConsumer
 from streams.errors import ClientError
@@ -23,12 +25,12 @@ TASK = TaskId(0, 0)
 class OneStore:
     """What the restorer needs of a task: its id and its changelogs."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path | None = None) -> None:
         self.id = TASK
         spec = StoreSpec(
             name="s", kind=StoreKind.KEY_VALUE, key_serde=serde_for(str), value_serde=serde_for(int), logged=True
         )
-        self.store: Any = open_store(spec, directory=None)
+        self.store: Any = open_store(spec, directory=directory, resources=directory and RocksDBResources())
 
     def changelogs(self) -> list[Changelog]:
         return [Changelog(self.store, LOG)]
@@ -62,9 +64,12 @@ def logged(*entries: tuple[str, int | None]) -> MemoryBroker:
     return broker
 
 
-def restorer(broker: MemoryBroker, told: SilentListener, **settings: Any) -> Restorer:
+def restorer(broker: MemoryBroker, told: SilentListener, *, max_records: int = 2, **settings: Any) -> Restorer:
     return Restorer(
-        lambda: MemoryConsumer(broker, None, max_records=2), told, stall_s=settings.pop("stall_s", 60), **settings
+        lambda: MemoryConsumer(broker, None, max_records=max_records),
+        told,
+        stall_s=settings.pop("stall_s", 60),
+        **settings,
     )
 
 
@@ -78,6 +83,28 @@ def test_restores_everything_into_a_new_store() -> None:
     assert done == [TASK]
     assert list(task.store.all()) == [("b", 2), ("c", 3)]
     assert (task.store.position, told.said) == (4, [("started", "s", 0, 4), ("ended", "s", 4)])
+
+
+def test_many_records_fill_the_store(tmp_path: Path) -> None:
+    """A store with much to restore is filled meanwhile; a task that is let go hands over what is there, to go on with."""
+    count, keys = 2 * FILLED_RECORDS, 1_000
+    broker, task = logged(*((f"{number % keys:04}", number) for number in range(count))), OneStore(tmp_path)
+    now = iter(range(1_000))
+    work = restorer(broker, SilentListener(), clock=lambda: float(next(now)), max_records=20_000)
+    work.add(task, {})
+    assert task.store.fills
+    work.step(0)
+    assert task.store.position == 20_000
+    work.remove(TASK)
+    task.store = open_store(task.store.spec, directory=tmp_path, engine=task.store.hand_over())
+    assert (task.store.fills, task.store.get("0000")) == (False, 20_000 - keys)
+    work.add(task, {})
+    while not work.step(0):
+        assert task.store.fills
+    assert not task.store.fills
+    assert list(task.store.all()) == [(f"{number:04}", count - keys + number) for number in range(keys)]
+    assert task.store.position == count
+    task.store.close()
 
 
 def test_restores_only_what_is_missing() -> None:
