@@ -11,7 +11,7 @@ from typing import Any
 
 from state.stores import Cause
 
-__all__ = ["Held", "put_held"]
+__all__ = ["Held", "HeldWindows", "put_held"]
 
 Held = dict[Any, tuple[Any, int]]
 """(value, time) by entry key."""
@@ -28,3 +28,27 @@ def put_held(store: Any, touched: list[Any], held: Held, causes: list[Cause] | N
     touched.clear()
     if causes:
         causes.clear()
+
+
+class HeldWindows:
+    """Updates of windows that are held, by window and key, in cells [value, time, entry].
+
+    Most records are in the window of the one before, and most keys come again: such a record costs neither the hash of
+    its key with its window nor a new tuple. `touched` are the entries, update by update, `causes` theirs.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self._windows: dict[int, dict[Any, list[Any]]] = {}
+        self.touched: list[Any] = []
+        self.causes: list[Cause] = []
+
+    def cells_of(self, start_ms: int) -> dict[Any, list[Any]]:
+        """The cells of a window, by key; they are others after `put`."""
+        return self._windows.setdefault(start_ms, {})
+
+    def put(self) -> None:
+        """Put what is held, in the order of each entry's last update."""
+        cells = (cell for window in self._windows.values() for cell in window.values())
+        put_held(self._store, self.touched, {entry: (value, time) for value, time, entry in cells}, self.causes)
+        self._windows.clear()

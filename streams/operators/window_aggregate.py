@@ -10,6 +10,7 @@ Source: Kafka's KStreamWindowAggregate, TimeWindows.windowsFor.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from types import NoneType
 from typing import Any
 
 from state.stores import Cause
@@ -17,7 +18,7 @@ from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import cause_of, causes_of
 from streams.operators.columns import Rows
 from streams.operators.folding import IMMUTABLE, Fold, copied, copier_of
-from streams.operators.held_updates import Held, put_held
+from streams.operators.held_updates import HeldWindows
 from streams.operators.windowed_aggregate import WindowedAggregate
 from streams.record import Batch, Windowed
 
@@ -62,7 +63,7 @@ class TimeWindowAggregate(WindowedAggregate):
     def _fold_rows(self, batch: Batch, rows: Rows) -> None:
         if self._size_ms == self._advance_ms and not self._on_close and not batch.headers and not batch.topics:
             causes = causes_of(self._store, batch)
-            if not self._emits:
+            if not self._emits and self._store.holds_updates:
                 self._fold_held(rows, causes)
             self._fold_tumbling(rows, causes)
         else:
@@ -97,20 +98,15 @@ class TimeWindowAggregate(WindowedAggregate):
 
     def _fold_held(self, rows: Rows, causes: list[Cause] | None) -> None:
         """As `_fold_tumbling`, as far as updates of a window may be held back (see `held_updates`)."""
-        store = self._store
-        if not store.holds_updates:
-            return
+        store, held = self._store, HeldWindows(self._store)
         size, grace, observed = self._advance_ms, self._open_ms, self._observed
         known, add, initial = store.known, self._fold.add, self._fold.initial
-        held: Held = {}
-        touched: list[Any] = []
-        touching: list[Cause] = []
-        get, touch = held.get, touched.append
-        row, entry = -1, None
-        kind: type = type(None)
-        copy = copier_of(kind)
+        touch, touching = held.touched.append, held.causes
+        row, window, cells, entry = -1, -1, held.cells_of(-1), None
+        kind, copy = NoneType, copier_of(NoneType)
         try:
             for row, key, value, timestamp in rows:
+                entry = None
                 if key is None:
                     self._nulls += 1
                     continue
@@ -120,36 +116,46 @@ class TimeWindowAggregate(WindowedAggregate):
                 if start + size <= observed - grace:
                     self._late += 1
                     continue
-                entry = key, start
-                stored = get(entry) or known(entry)
-                alone = stored is None
-                if alone:
-                    put_held(store, touched, held, touching)
-                    stored = store.fetch(key, start)
-                old, before = (initial(), timestamp) if stored is None else stored
+                if start != window:
+                    window, cells = start, held.cells_of(start)
+                cell = cells.get(key)
+                if cell is not None:
+                    old, before, entry = cell
+                else:
+                    entry = key, start
+                    stored = known(entry)
+                    if stored is None:
+                        held.put()
+                        window, cells = start, held.cells_of(start)
+                        stored = store.fetch(key, start)
+                    else:
+                        cell = [None, 0, entry]
+                    old, before = (initial(), timestamp) if stored is None else stored
                 if old.__class__ is not kind:
                     kind = old.__class__
                     copy = copier_of(kind)
                 new = add(key, value, old if copy is None else copy(old))
                 latest = before if before > timestamp else timestamp  # noqa: FURB136  as above
-                if not alone and new is not None:
-                    held[entry] = new, latest
+                if cell is not None and new is not None:
+                    cell[0], cell[1] = new, latest
+                    cells[key] = cell
                     touch(entry)
                     if causes:
                         touching.append(causes[row])
                     continue
-                put_held(store, touched, held, touching)
+                held.put()
+                window, cells = start, held.cells_of(start)
                 store.put(key, new, start, latest, causes[row] if causes else None)
                 if not store.holds_updates:
                     return
         except Exception:
-            put_held(store, touched, held, touching)
+            held.put()
             if entry is not None:
                 store.fetch(*entry)  # no put follows, so this time it was a use
             raise
         finally:
             self._row, self._observed = row, observed
-            put_held(store, touched, held, touching)
+            held.put()
 
     def _update(self, batch: Batch, row: int, key: Any, value: Any, timestamp: int) -> None:
         if self._size_ms is None:
