@@ -39,6 +39,12 @@ class Costs(NamedTuple):
             return None
         return last["restored/s"] * last["changelog MB"] / last["changelog records"]
 
+    @property
+    def changelog_record_bytes(self) -> float | None:
+        """Of the records that were restored."""
+        last = self._last("restore")
+        return last["changelog MB"] * 1e6 / last["changelog records"] if last else None
+
     def seconds_to_restore(self, size_mb: float) -> float | None:
         """State of a size, on one worker that has nothing else to do."""
         rate = self.restore_mb_per_second

@@ -64,6 +64,7 @@ def _parts(kept: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _grounds(kept: Mapping[str, Any]) -> Iterable[str]:
+    gb = kept["size"]["state_gb"]
     yield "## What it rests on\n"
     yield f"Computed on {machine_of(kept['about'])}, calibration {kept['about']['calibration_ns']:.0f} ns.\n"
     yield "| cost | measured at | commit | calibration, ns |\n|---|---|---|---|"
@@ -76,7 +77,12 @@ def _grounds(kept: Mapping[str, Any]) -> Iterable[str]:
         )
     yield ""
     if (rate := kept["restore_mb_per_second"]) is not None:
-        yield f"A worker restores {rate:.0f} MB of changelog a second; state is taken to be as large as its changelog.\n"
+        records = gb * 1e9 / kept["record_bytes"]
+        yield (
+            f"A worker restores {rate:.1f} MB of changelog a second, in records of {kept['record_bytes']:.0f} bytes as they were "
+            f"measured: so the state is {number(records / 1e9)} billion of them, the worst case. A restore is paid by the "
+            "record more than by the byte: with larger ones it takes less. State is taken to be as large as its changelog.\n"
+        )
     yield (
         "What the calculation leaves out: the network between machines, disks that are slower than these, brokers that "
         "share their work unevenly, keys that are skewed, and workers that are busy while they restore. Between measured "

@@ -214,6 +214,7 @@ def simulate(size: Installation, costs: Costs, churn: int, seed: int) -> dict[st
         "about": machine.describe(),
         "costs": costs.used(),
         "restore_mb_per_second": costs.restore_mb_per_second,
+        "record_bytes": costs.changelog_record_bytes,
         "missing": costs.missing,
         "rebalances": changes,
         "figures": rows,

@@ -36,6 +36,7 @@ def test_costs_come_from_the_files(tmp_path: Path) -> None:
     assert costs.idle_share("worker", 51) == 0.06
     assert costs.worker_mb(101) == 150.0
     assert costs.restore_mb_per_second == 20.0
+    assert costs.changelog_record_bytes == 50.0
     assert costs.seconds_to_restore(100.0) == 5.0
     assert costs.used()[1] == {"name": "idle", "commits": ["abc"], "calibration": [120.0, 240.0], "points": [1, 101]}
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 
 from benchmarks.costs import read
+from benchmarks.large_installations_page import page
 from benchmarks.simulation import NAME, Installation, bends, main, rebalances
 from tests.benchmarks.test_costs import IDLE, RESTORE, keep
 
@@ -60,4 +61,7 @@ def test_the_whole_is_kept(tmp_path: Path) -> None:
     main(["--workers", "8", "--partitions", "64", "--churn", "1", "--results", str(tmp_path)])
     found = json.loads((tmp_path / NAME).read_text())
     assert found["missing"] == ["make bench-broker"]
+    said = page(found)
+    assert "restores 20.0 MB of changelog a second, in records of 50 bytes" in said
+    assert "8 tasks stand still for up to" in said
     assert {row["name"] for row in found["figures"]} >= {"restore", "commits-broker", "idle-worker", "memory", "group"}
