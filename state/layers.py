@@ -19,6 +19,7 @@ from state.aside import Beneath, Collected, reader
 from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates, any_none
 from state.changelog import Changes
 from state.engine import Engine
+from state.filling import FilledStore
 from state.folding_cache import FoldingCache
 from state.headed import HeadedKeyValueStore, HeadedSessionStore, HeadedWindowStore, with_headers
 from state.keys import pack_long
@@ -43,7 +44,7 @@ _LIVE_BYTES = 48 << 20
 _new_tuple = tuple.__new__
 
 
-class LayeredStore(StoredBytes):
+class LayeredStore(StoredBytes, FilledStore):
     """A store of any kind; children add the verbs.
 
     `_key_overhead` is what entry keys count in a record cache besides the user's key: times, and the segment.
@@ -291,6 +292,7 @@ class LayeredStore(StoredBytes):
         assert not self._is_view, "views are dropped, not handed over"
         self._check_open()
         self.discard()
+        self.end_restore()
         self._closed = True
         return self._engine
 

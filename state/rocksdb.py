@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from inspect import GEN_CLOSED, getgeneratorstate
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,13 @@ from rocksdict import (
     Cache,
     DbClosedError,
     DBCompressionType,
+    MemtableFactory,
     Options,
     Rdict,
     ReadOptions,
     WriteBatch,
     WriteBufferManager,
+    WriteOptions,
 )
 
 from state.engine import KeyRange
@@ -38,6 +40,9 @@ _ARENA_BYTES = 64 << 10
 """The least that a buffer takes: what many small stores pay each."""
 _BUFFER_FILTER = 0.02
 """The share of a write buffer that tells which keys it does not hold: a key that is new costs a third of the time."""
+_FILL_BUFFERS = 8
+_FILL_WAITING = 4
+"""How many full buffers may wait to be written before a fill waits for them: short of RocksDB's own limit, which holds the GIL."""
 _FULL = ("No space left on device", "File too large", "Disk quota exceeded")
 _CORRUPTION = ("Corruption", "checksum mismatch", "missing file", "No such file")
 
@@ -95,6 +100,17 @@ class RocksDBResources:
         options.set_use_fsync(False)
         return options
 
+    def fill_options(self, options: Any) -> None:
+        """Have a store's buffers take what comes as it comes: a thread of RocksDB's sorts it, once a buffer is full.
+
+        Each read would sort it too. So a filter is of no use, nor are several writers possible.
+        """
+        options.set_memtable_factory(MemtableFactory.vector())
+        options.set_memtable_prefix_bloom_ratio(0.0)
+        options.set_allow_concurrent_memtable_write(False)
+        options.set_unordered_write(False)
+        options.set_max_write_buffer_number(_FILL_BUFFERS)
+
     def _table_options(self) -> Any:
         table = BlockBasedOptions()
         table.set_block_cache(self.cache)
@@ -110,22 +126,42 @@ class RocksDBEngine:
 
     def __init__(self, path: Path, resources: RocksDBResources) -> None:
         self._path = path
+        self._resources = resources
+        self._unlogged = _unlogged()
         path.mkdir(parents=True, exist_ok=True)
+        self._open(filling=False)
+        self._scans: WeakSet[Generator[tuple[bytes, bytes], None, None]] = WeakSet()
+        resources.serves(self)
+
+    def _open(self, *, filling: bool) -> None:
+        resources = self._resources
         try:
-            options = resources.options()
+            options, metadata_options = resources.options(), resources.options()
             options.set_memtable_prefix_bloom_ratio(_BUFFER_FILTER)
             options.set_memtable_whole_key_filtering(True)
             if resources.configure is not None:
-                resources.configure(path.name, options)
-            self._db: Any = Rdict(str(path), options, column_families={_METADATA: resources.options()})
+                resources.configure(self._path.name, options)
+            if filling:
+                resources.fill_options(options)
+            self._db: Any = Rdict(str(self._path), options, column_families={_METADATA: metadata_options})
             self._metadata: Any = self._db.get_column_family(_METADATA)
             self._metadata_handle: Any = self._db.get_column_family_handle(_METADATA)
         except Exception as error:
-            raise _translated(error, path) from error
-        self._scans: WeakSet[Generator[tuple[bytes, bytes], None, None]] = WeakSet()
+            raise _translated(error, self._path) from error
+        self._filling = filling
         self._closed = False
-        self._resources = resources
-        resources.serves(self)
+
+    def begin_fill(self) -> None:
+        """Writes go to memory as they come and to no log until `end_fill`; see `state.filling`."""
+        if not self._filling:
+            self.close()
+            self._open(filling=True)
+
+    def end_fill(self) -> None:
+        """Put what was written on disk, and open the files as usual."""
+        if self._filling:
+            self.close()
+            self._open(filling=False)
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, or None."""
@@ -197,14 +233,18 @@ class RocksDBEngine:
         metadata: Mapping[bytes, bytes] | None = None,
         dropped: Sequence[KeyRange] = (),
     ) -> None:
-        """Drop ranges, apply changes and set metadata in one write batch, sorted (half the price of unsorted)."""
+        """Drop ranges, apply changes and set metadata in one write batch, sorted (half the price of unsorted).
+
+        In a fill as they come, and without the log: what a killed process loses is the last writes, data and position of
+        each together.
+        """
         batch = WriteBatch(raw_mode=True)
         for start, end in dropped:
             low, high = start or b"", self._beyond() if end is None else end
             if low < high:
                 batch.delete_range(low, high)
         put, delete = batch.put, batch.delete
-        keys = sorted(changes)
+        keys: Iterable[bytes] = changes if self._filling else sorted(changes)
         if None in changes.values():
             for key in keys:
                 value = changes[key]
@@ -217,10 +257,19 @@ class RocksDBEngine:
         for key, value in (metadata or {}).items():
             put(key, value, self._metadata_handle)
         try:
-            self._db.write(batch)
+            if self._filling:
+                self._db.write(batch, self._unlogged)
+                self._wait_for_buffers()
+            else:
+                self._db.write(batch)
         except Exception as error:
             raise _translated(error, self._path) from error
         self._resources.relieve()
+
+    def _wait_for_buffers(self) -> None:
+        """Let RocksDB catch up, without the GIL: what is not sorted yet takes memory."""
+        if int(self._db.property_int_value("rocksdb.num-immutable-mem-table") or 0) >= _FILL_WAITING:
+            self._db.flush(True)
 
     def _beyond(self) -> bytes:
         """A key after the last one."""
@@ -264,8 +313,14 @@ class RocksDBEngine:
         for scan in [scan for scan in self._scans if getgeneratorstate(scan) != GEN_CLOSED]:
             scan.throw(StoreClosed(f"store {self._path} was closed while it was being read"))
         self._metadata_handle = None
-        self._closed = True
         problem: Exception | None = None
+        if self._filling and not self._closed:
+            try:
+                for family in (self._db, self._metadata):  # a position on disk is never ahead of the data
+                    family.flush(True)
+            except Exception as error:
+                problem = error
+        self._closed = True
         for part in (self._metadata, self._db):
             try:
                 part.close()
@@ -275,6 +330,13 @@ class RocksDBEngine:
                 problem = problem or error
         if problem is not None:
             raise _translated(problem, self._path) from problem
+
+
+def _unlogged() -> Any:
+    options: Any = WriteOptions
+    made = options()
+    made.disable_wal = True  # a property, whatever rocksdict's stubs say
+    return made
 
 
 def destroy(path: Path) -> None:

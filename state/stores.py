@@ -212,6 +212,19 @@ class Store(Protocol):
         """Apply changelog records straight to the engine, complete up to `position`."""
         ...
 
+    @property
+    def fills(self) -> bool:
+        """Whether a restore of many records is under way, which writes cheaply, and reads at a price."""
+        ...
+
+    def begin_restore(self, records: int) -> None:
+        """So many changelog records will come by `restore`; nobody reads before `end_restore`."""
+        ...
+
+    def end_restore(self) -> None:
+        """The restore is over, or given up."""
+        ...
+
     def hand_over(self) -> Engine:
         """Close without a commit, but leave the engine open: another store of the same kind goes on with it."""
         ...

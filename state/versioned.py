@@ -27,6 +27,8 @@ _NO_TIME = -1
 class VersionedStore(LayeredStore):
     """Values by key and time."""
 
+    _reads_to_restore = True
+
     def __init__(
         self, spec: StoreSpec, engine: Engine, changelog: ChangelogWriter | None, cache: RecordCacheBudget | None
     ) -> None:

@@ -163,6 +163,7 @@ class Restorer:
         partition = restore.changelog.partition
         self._restores[partition] = restore
         self._open[restore.task].add(partition)
+        restore.changelog.store.begin_restore(restore.end - restore.position)
         self._listener.started(restore.changelog.store.name, partition, restore.position, restore.end)
         return restore
 
@@ -182,10 +183,15 @@ class Restorer:
             raise TaskCorrupted(f"the changelog no longer has what a store needs: {error}") from error
 
     def _next_batches(self) -> list[RawBatch]:
-        """The next batches of one partition, written at once: keys that come again are written once, and sorted ones fast."""
+        """The next batches of one partition, written at once: keys that come again are written once, and sorted ones fast.
+
+        One at a time where the store `fills`, and takes them as they come: memory that is used at once stays in the cache.
+        """
         first = self._fetched.popleft()
         batches, size = [first], first.size
-        while self._fetched and size < WRITTEN_BYTES:
+        restore = self._restores.get(TopicPartition(first.topic, first.partition))
+        most = 0 if restore is not None and restore.changelog.store.fills else WRITTEN_BYTES
+        while self._fetched and size < most:
             following = self._fetched[0]
             if (following.topic, following.partition) != (first.topic, first.partition):
                 break
@@ -217,6 +223,7 @@ class Restorer:
         for partition in done:
             restore = self._restores.pop(partition)
             self._open[restore.task].discard(partition)
+            restore.changelog.store.end_restore()
             self._listener.ended(restore.changelog.store.name, partition, restore.records)
         if done:
             self._assign()

@@ -55,6 +55,42 @@ def test_a_killed_process_leaves_a_whole_commit(bench, rounds):
         assert position >= done
 
 
+FILLER = (
+    WRITER.split("round = ", maxsplit=1)[0]
+    + """
+from itertools import count
+from state.keys import pack_long
+store.begin_restore(1_000_000)
+first = store.position or 0
+for batch in count(first // 500):
+    numbers = range(batch * 500, batch * 500 + 500)
+    store.restore([b"%010d" % (number * 7919 % 10**10) for number in numbers], [b"v" * 20] * 500, numbers, numbers[-1] + 1)
+    print(numbers[-1] + 1, flush=True)
+"""
+)
+
+
+@pytest.mark.crash
+def test_a_process_killed_while_it_restores_goes_on_from_its_position(bench):
+    """What is there afterwards is what the changelog says up to the position, or further; a second one gets further."""
+    directory, here = bench.task(), Path(__file__).with_name("conftest.py")
+    command = [sys.executable, "-c", FILLER, str(Path(state.__file__).parents[1]), str(here), str(directory)]
+    positions = [0]
+    for records in (40_000, 20_000, 100_000):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            first = done = int(process.stdout.readline())
+            while done < first + records:
+                done = int(process.stdout.readline())
+            process.send_signal(signal.SIGKILL)
+        store = bench.open(directory=directory)
+        positions.append(store.position or 0)
+        found = {int(key) for key, _ in store._engine.scan(None, None)}
+        assert found >= {number * 7919 % 10**10 for number in range(positions[-1])}
+        store.close()
+        assert first - 500 == positions[-2]
+    assert positions[-1] > positions[1] >= 0
+
+
 def filled(bench):
     directory = bench.task()
     store = bench.open(bench.spec(StoreKind.KEY_VALUE), directory=directory)

@@ -40,6 +40,38 @@ def test_rocksdb_answers_as_memory_does(bench, steps):
     disk.close()
 
 
+@settings(max_examples=25, deadline=None)
+@given(steps=STEPS, fills=st.lists(st.booleans(), min_size=6, max_size=6))
+def test_a_filled_engine_answers_as_memory_does(bench, steps, fills):
+    """Fills begin and end between any writes and range deletions: what was written is there, meanwhile and afterwards."""
+    disk, memory = RocksDBEngine(bench.task(), bench.resources), MemoryEngine()
+    for (changes, drops, start, end), fill in zip(steps, fills, strict=False):
+        if fill:
+            disk.begin_fill()
+        else:
+            disk.end_fill()
+        dropped = [(low, high) for low, high in drops if low is None or high is None or low <= high]
+        for engine in (disk, memory):
+            engine.write(changes, metadata={b"n": bytes([len(changes)])}, dropped=dropped)
+        assert list(disk.scan(start, end)) == list(memory.scan(start, end))
+        assert disk.metadata(b"n") == memory.metadata(b"n")
+    disk.end_fill()
+    assert list(disk.scan(None, None)) == list(memory.scan(None, None))
+    disk.close()
+
+
+def test_what_was_filled_outlives_a_close(bench):
+    """Nothing of a fill is in a log: closing writes it."""
+    directory = bench.task()
+    engine = RocksDBEngine(directory, bench.resources)
+    engine.begin_fill()
+    engine.write({b"a": b"1"}, metadata={b"n": b"2"})
+    engine.close()
+    engine = RocksDBEngine(directory, bench.resources)
+    assert (engine.get(b"a"), engine.metadata(b"n")) == (b"1", b"2")
+    engine.close()
+
+
 def test_scans_are_snapshots(engine):
     """What is written after a scan was created does not show in it."""
     engine.write({b"a": b"1", b"b": b"2"})

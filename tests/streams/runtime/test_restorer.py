@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from state import StoreKind, StoreSpec, open_store
+import state.filling
+from state import RocksDBResources, StoreKind, StoreSpec, open_store
 from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryConsumer
 from streams.errors import ClientError
@@ -23,12 +25,12 @@ TASK = TaskId(0, 0)
 class OneStore:
     """What the restorer needs of a task: its id and its changelogs."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path | None = None) -> None:
         self.id = TASK
         spec = StoreSpec(
             name="s", kind=StoreKind.KEY_VALUE, key_serde=serde_for(str), value_serde=serde_for(int), logged=True
         )
-        self.store: Any = open_store(spec, directory=None)
+        self.store: Any = open_store(spec, directory=directory, resources=directory and RocksDBResources())
 
     def changelogs(self) -> list[Changelog]:
         return [Changelog(self.store, LOG)]
@@ -78,6 +80,27 @@ def test_restores_everything_into_a_new_store() -> None:
     assert done == [TASK]
     assert list(task.store.all()) == [("b", 2), ("c", 3)]
     assert (task.store.position, told.said) == (4, [("started", "s", 0, 4), ("ended", "s", 4)])
+
+
+def test_many_records_fill_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store with much to restore is filled meanwhile; a task that is let go hands over what is there, to go on with."""
+    monkeypatch.setattr(state.filling, "FILLED_RECORDS", 3)
+    broker, task, told = logged(("a", 1), ("b", 2), ("a", None), ("c", 3)), OneStore(tmp_path), Told()
+    now = iter(range(1_000))
+    work = restorer(broker, told, clock=lambda: float(next(now)))
+    work.add(task, {})
+    assert task.store.fills
+    work.step(0)
+    assert 0 < task.store.position < 4
+    work.remove(TASK)
+    task.store = open_store(task.store.spec, directory=tmp_path, engine=task.store.hand_over())
+    assert task.store.get("b") == 2
+    work.add(task, {})
+    while not work.step(0):
+        pass
+    assert not task.store.fills
+    assert (list(task.store.all()), task.store.position) == ([("b", 2), ("c", 3)], 4)
+    task.store.close()
 
 
 def test_restores_only_what_is_missing() -> None:

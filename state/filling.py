@@ -1,0 +1,48 @@
+"""Restores of many records: the engine is told beforehand that it will be written, and not read.
+
+An engine that can makes writes cheap for so long. Rules: whoever restores says when it begins and when it is over; a
+store that is closed or handed over in between is as complete as its position says. Stores that read what they restore
+(`_reads_to_restore`) go without.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol, runtime_checkable
+
+from state.engine import Engine
+
+FILLED_RECORDS = 100_000
+"""Fewer are restored before an engine has prepared itself for them."""
+
+
+@runtime_checkable
+class FillableEngine(Protocol):
+    """An engine whose writes cost less, and whose reads cost much, between these two."""
+
+    def begin_fill(self) -> None:
+        """Reads are rare from now on; a process that is killed may lose the latest writes, whole ones."""
+        ...
+
+    def end_fill(self) -> None:
+        """What was written is kept as what is written from now on, and read as fast."""
+        ...
+
+
+class FilledStore:
+    """What a `LayeredStore` does about it. `fills`: its engine is being filled."""
+
+    _engine: Engine
+    _reads_to_restore: ClassVar[bool] = False
+    fills = False
+
+    def begin_restore(self, records: int) -> None:
+        """So many changelog records will come by `restore`; nobody reads before `end_restore`."""
+        if records >= FILLED_RECORDS and not self._reads_to_restore and isinstance(self._engine, FillableEngine):
+            self._engine.begin_fill()
+            self.fills = True
+
+    def end_restore(self) -> None:
+        """The restore is over, or given up."""
+        if self.fills and isinstance(self._engine, FillableEngine):
+            self._engine.end_fill()
+            self.fills = False
