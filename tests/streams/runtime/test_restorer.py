@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-import state.filling
 from state import RocksDBResources, StoreKind, StoreSpec, open_store
+from state.filling import FILLED_RECORDS
 from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryConsumer
 from streams.errors import ClientError
@@ -66,7 +66,10 @@ def logged(*entries: tuple[str, int | None]) -> MemoryBroker:
 
 def restorer(broker: MemoryBroker, told: SilentListener, **settings: Any) -> Restorer:
     return Restorer(
-        lambda: MemoryConsumer(broker, None, max_records=2), told, stall_s=settings.pop("stall_s", 60), **settings
+        lambda most=settings.pop("max_records", 2): MemoryConsumer(broker, None, max_records=most),
+        told,
+        stall_s=settings.pop("stall_s", 60),
+        **settings,
     )
 
 
@@ -82,24 +85,25 @@ def test_restores_everything_into_a_new_store() -> None:
     assert (task.store.position, told.said) == (4, [("started", "s", 0, 4), ("ended", "s", 4)])
 
 
-def test_many_records_fill_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_records_fill_the_store(tmp_path: Path) -> None:
     """A store with much to restore is filled meanwhile; a task that is let go hands over what is there, to go on with."""
-    monkeypatch.setattr(state.filling, "FILLED_RECORDS", 3)
-    broker, task, told = logged(("a", 1), ("b", 2), ("a", None), ("c", 3)), OneStore(tmp_path), Told()
+    count, keys = 2 * FILLED_RECORDS, 1_000
+    broker, task = logged(*((f"{number % keys:04}", number) for number in range(count))), OneStore(tmp_path)
     now = iter(range(1_000))
-    work = restorer(broker, told, clock=lambda: float(next(now)))
+    work = restorer(broker, SilentListener(), clock=lambda: float(next(now)), max_records=20_000)
     work.add(task, {})
     assert task.store.fills
     work.step(0)
-    assert 0 < task.store.position < 4
+    assert task.store.position == 20_000
     work.remove(TASK)
     task.store = open_store(task.store.spec, directory=tmp_path, engine=task.store.hand_over())
-    assert task.store.get("b") == 2
+    assert (task.store.fills, task.store.get("0000")) == (False, 20_000 - keys)
     work.add(task, {})
     while not work.step(0):
-        pass
+        assert task.store.fills
     assert not task.store.fills
-    assert (list(task.store.all()), task.store.position) == ([("b", 2), ("c", 3)], 4)
+    assert list(task.store.all()) == [(f"{number:04}", count - keys + number) for number in range(keys)]
+    assert task.store.position == count
     task.store.close()
 
 
