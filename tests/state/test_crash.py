@@ -76,7 +76,7 @@ def test_a_process_killed_while_it_restores_goes_on_from_its_position(bench):
     directory, here = bench.task(), Path(__file__).with_name("conftest.py")
     command = [sys.executable, "-c", FILLER, str(Path(state.__file__).parents[1]), str(here), str(directory)]
     positions = [0]
-    for records in (40_000, 20_000, 100_000):
+    for records in (30_000, 10_000, 40_000):
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             first = done = int(process.stdout.readline())
             while done < first + records:

@@ -64,9 +64,9 @@ def logged(*entries: tuple[str, int | None]) -> MemoryBroker:
     return broker
 
 
-def restorer(broker: MemoryBroker, told: SilentListener, **settings: Any) -> Restorer:
+def restorer(broker: MemoryBroker, told: SilentListener, *, max_records: int = 2, **settings: Any) -> Restorer:
     return Restorer(
-        lambda most=settings.pop("max_records", 2): MemoryConsumer(broker, None, max_records=most),
+        lambda: MemoryConsumer(broker, None, max_records=max_records),
         told,
         stall_s=settings.pop("stall_s", 60),
         **settings,
