@@ -59,7 +59,6 @@ FILLER = (
     WRITER.split("round = ", maxsplit=1)[0]
     + """
 from itertools import count
-from state.keys import pack_long
 store.begin_restore(1_000_000)
 first = store.position or 0
 for batch in count(first // 500):
