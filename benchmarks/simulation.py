@@ -100,6 +100,7 @@ def _rebalance(size: Installation, costs: Costs, change: Change, chance: Random)
     awaited = sum(look.most_fetched for look in every)
     return {
         "what": change.what,
+        "standbys": change.standbys,
         "looks": len(every),
         "leader_s": max(look.seconds for look in looks),
         "moved": sum(look.moved for look in every),
@@ -161,7 +162,7 @@ def bends(rows: Sequence[dict[str, Any]], changes: Sequence[dict[str, Any]], siz
             f"**Commits.** The bundled broker is one process on one core: at {BUSY:.0%} of it, it carries the commits of "
             f"{workers} of the {size.workers} workers. The cost is per partition and commit, hardly per record: with "
             f"`commit_interval_ms={math.ceil(cores / BUSY) * 1000 // COMMITS_PER_SECOND}` one would do, for so much more "
-            f"latency; else {math.ceil(cores / BUSY)} brokers' worth of a cluster of Apache Kafka."
+            "latency; else it takes a cluster of Apache Kafka."
         )
     if value.get("commits-worker", 0.0) > BUSY * 100:
         yield (
@@ -184,7 +185,7 @@ def bends(rows: Sequence[dict[str, Any]], changes: Sequence[dict[str, Any]], siz
         if row["stalled"] and row["stalled_s"] is not None:
             yield (
                 f"**{row['what']}**: {row['stalled']:,} tasks stand still for up to {_time(row['stalled_s'])}, after the "
-                f"session of the dead ({DEFAULTS.session_timeout_ms / 1000:g} s): `num_standby_replicas=1` avoids it."
+                f"session of the dead ({DEFAULTS.session_timeout_ms / 1000:g} s): `num_standby_replicas={row['standbys'] + 1}` avoids it."
             )
     if value.get("group", 0.0) > 100:
         yield (
