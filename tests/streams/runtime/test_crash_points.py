@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import subprocess
 import sys
@@ -140,6 +141,7 @@ def finish(program: Program, topics: Topics, words: list[str]) -> list[str]:
     """Run until all words are counted; the answer is the log."""
     with program.start() as process:
         try:
+            assert select.select([process.stdout], [], [], 60)[0], "it has not begun: SIGTERM would end it at once"
             for _ in range(200):
                 if not counted_once(words) - topics.results():
                     break
