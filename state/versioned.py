@@ -103,15 +103,14 @@ class VersionedStore(LayeredStore):
     def approximate_num_entries(self) -> int:
         """Roughly how many keys there are, those with nothing but a past included."""
         self._settle()
-        return self._lower.approximate_count() + len(self._uncommitted)
+        return self.rough_count()
 
     def _load(self, entry: Any) -> Versions | None:
         changed = self._changed.get(entry)
         if changed is not None:
             return changed
         self._check_open()
-        key = self._layout.raw_key(entry)
-        data = self._uncommitted[key] if key in self._uncommitted else self._lower.get(key)
+        data = self.bytes_of(self._layout.raw_key(entry))
         return None if data is None else from_bytes(data, self.spec.value_serde.deserialize)
 
     def _settle(self) -> None:

@@ -87,9 +87,8 @@ class StreamsProducer:
             newer = consumer.group_metadata(beyond=group.generation)
             if newer.member_id != group.member_id or newer.generation <= group.generation:
                 raise
-            yield self._producer.begin_send_offsets(
-                offsets, newer
-            )  # still a member: the group went on while this was on its way
+            # still a member: the group went on while this was on its way
+            yield self._producer.begin_send_offsets(offsets, newer)
 
     def begin_commit(self) -> Pending[None]:
         """End the sealed transaction: all of it becomes visible.
