@@ -9,7 +9,7 @@ Children say how time bounds what they keep.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import repeat
 from typing import Any, Self
 
@@ -178,7 +178,11 @@ class LayeredStore(StoredBytes, FilledStore):
             self._cache.cause = cause
 
     def put_known(
-        self, touched: Sequence[Any], updates: Mapping[Any, tuple[Any, int]], causes: Sequence[Cause] | None = None
+        self,
+        touched: Sequence[Any],
+        entries: Collection[Any],
+        updates: Iterable[tuple[Any, int]],
+        causes: Sequence[Cause] | None = None,
     ) -> None:
         """Set (value, time) of entries that are all `known`, while the store `holds_updates`.
 
@@ -186,8 +190,8 @@ class LayeredStore(StoredBytes, FilledStore):
         of each counts, and gives its place.
         """
         assert self._cache is not None, "asked of a store without a record cache"
-        live = zip(updates, map(_new_tuple, repeat(ValueAndTimestamp), updates.values()), strict=True)
-        self._cache.put_known(touched, dict(live), causes)
+        live = map(_new_tuple, repeat(ValueAndTimestamp), updates)
+        self._cache.put_known(touched, dict(zip(entries, live, strict=True)), causes)
 
     def set_flush_listener(self, listener: FlushListener, *, send_old_values: bool) -> None:
         """Who gets what the record cache lets go; never called when `cached` is false."""

@@ -7,7 +7,7 @@ apart by a sequence number, which is never reused while its store lives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from state.cache import RecordCache, RecordCacheBudget
@@ -63,12 +63,16 @@ class SegmentedWindowStore(TimedStore):
             self._log_headers(None, cause)
 
     def put_known(
-        self, touched: Sequence[Any], updates: Mapping[Any, tuple[Any, int]], causes: Sequence[Cause] | None = None
+        self,
+        touched: Sequence[Any],
+        entries: Collection[Any],
+        updates: Iterable[tuple[Any, int]],
+        causes: Sequence[Cause] | None = None,
     ) -> None:
         """As for all stores; an entry is (key, window start)."""
-        super().put_known(touched, updates, causes)
+        super().put_known(touched, entries, updates, causes)
         if self._timelines is not None:
-            for entry in updates:
+            for entry in entries:
                 self._index(entry)
 
     def fetch(self, key: Any, start_ms: int) -> Any:

@@ -6,6 +6,7 @@ one before is still in a store, in a batch on its way, or wanted as old value. W
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable
 from copy import copy, deepcopy
 from typing import Any, get_type_hints
@@ -25,16 +26,18 @@ class Fold(Struct, frozen=True):
     """How a value is taken in: `add(key, value, aggregate)`, begun with `initial()`.
 
     An initial None means that the first value is taken as it is (`reduce`). `pure`: what `add` is given never changes.
+    `repeated(aggregate, times)`: what so many values make of it, where it does not matter which (None: it does).
     """
 
     initial: Callable[[], Any]
     add: Callable[[Any, Any, Any], Any]
     pure: bool = False
+    repeated: Callable[[Any, int], Any] | None = None
 
 
 def count_fold() -> Fold:
     """Counts."""
-    return Fold(lambda: 0, lambda _key, _value, count: count + 1, pure=True)
+    return Fold(lambda: 0, lambda _key, _value, count: count + 1, pure=True, repeated=operator.add)
 
 
 def reduce_fold(reducer: Callable[[Any, Any], Any]) -> Fold:

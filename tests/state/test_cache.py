@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from state import RecordCacheBudget, StoreKind, open_store
-from state.cache import RecordCache
+from state.cache import CachedEntries, RecordCache
 from state.folding_cache import FoldingCache
 
 VALUE_BYTES = 8
@@ -267,6 +267,19 @@ def test_many_known_entries_are_put_as_if_one_by_one(warm, flushed, updates, cau
     assert [caches[0]._causes.get(entry) for entry, _ in dirty[0]] == [
         caches[1]._causes.get(entry) for entry, _ in dirty[1]
     ]
+
+
+def test_entries_that_get_other_values_keep_their_places() -> None:
+    """Many at once, in another order, and after that a use, a new entry and a removal as if nothing had been."""
+    entries = CachedEntries(int)
+    for entry in range(100):
+        entries[entry] = "old"
+    entries.replace(dict.fromkeys(range(99, 9, -1), "new"))
+    entries.move_to_end(5)
+    entries[100] = "new"
+    assert entries.popitem(last=False) == (0, "old")
+    assert list(entries) == [*range(1, 5), *range(6, 100), 5, 100]
+    assert list(reversed(entries.values()))[:3] == ["new", "old", "new"]
 
 
 ACTS = st.lists(

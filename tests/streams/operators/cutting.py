@@ -46,6 +46,7 @@ class Cutter:
             clock=lambda: 0,
             open_store=lambda spec, _task, log: open_store(spec, directory=None, changelog=log, cache=cache),
             handlers=handlers or ErrorHandlers(),
+            record_cache=cache,
             emit_throttle_ms=0,
         )
         self.task = Task(

@@ -249,3 +249,23 @@ def test_windows_whose_updates_are_held_back_are_those_of_single_puts(warm, more
         cutter.feed(more)
         seen.append(cutter.seen())
     assert seen[1:] == [seen[0]] * 3
+
+
+@given(warm=RECORDS, more=RECORDS)
+@example(  # late records, of which one is later than the last of its key, and one is earlier than what is stored
+    warm=[("in", b"a", b"1", 20), ("in", b"b", b"1", 5), ("in", b"c", b"1", 5)],
+    more=[("in", b"b", b"1", 9), ("in", b"a", b"2", 7), ("in", b"b", b"3", 8), ("in", b"a", b"3", 6)],
+)
+def test_counts_of_a_whole_batch_are_those_of_its_records_one_by_one(warm, more):
+    """Values, times and their order, also with nulls, keys that are new, and room that runs out."""
+
+    def say(builder: StreamsBuilder) -> None:
+        grouped(builder).count().to_stream().to("out")
+
+    seen = []
+    for size, cache_bytes in ((1, NEVER_ROOMY), (1, ROOMY), (3, ROOMY), (1_000, ROOMY)):
+        cutter = Cutter(topology_of(say), size, cache_bytes, skipping())
+        cutter.feed(warm)
+        cutter.feed(more)
+        seen.append(cutter.seen())
+    assert seen[1:] == [seen[0]] * 3
