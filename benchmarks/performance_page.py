@@ -93,7 +93,7 @@ CAVEATS = """## What speaks against these figures
 - The loader writes JSON as our own serde would. Our stream join keeps values as they came in where samples show that, and
   writes other JSON anew, for about a tenth of its CPU.
 - Our figures are those of CPython as the table names it. Distributions, containers and installers build it with
-  profile-guided optimization (PGO); one that was compiled plainly, as pyenv does by default, needs a quarter more CPU.
+  profile-guided optimization (PGO); one that was compiled plainly, as pyenv does by default, needs a sixth more CPU.
 - Values of one shape and size, uncompressed, keys evenly drawn; one worker; state that fits in memory, but for count-1m
   not in any cache of Kafka Streams' default size.
 - The harness reads the broker five times a second while it measures, and broker and loader are ours.
