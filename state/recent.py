@@ -10,6 +10,7 @@ many. Nothing is lost by that: it is all in the engine or on its way there.
 from __future__ import annotations
 
 from bisect import bisect_left, insort_right
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 Entry = tuple[int, Any]
@@ -63,6 +64,24 @@ class RecentEntries:
             line.append((time, value))
         else:
             insort_right(line, (time, value), key=_time)
+
+    def order_matters(self, earliest: int, latest: int, read_from: int) -> bool:
+        """Whether it matters when entries from `earliest` to `latest` are added, among them and reads from `read_from` on.
+
+        It does not where all of that can still be read when all of them are here; then they are of one generation.
+        """
+        latest = max(latest, self.latest)
+        if earliest < self.complete_from or min(earliest, read_from) <= latest - self._retention_ms:
+            return True
+        if latest >= self._due:
+            self._begin_generation(latest)
+        return False
+
+    def add_new(self, identities: Iterable[Any], times: Sequence[int], values: Iterable[Any]) -> None:
+        """Take in entries of which the order does not matter, each of a key that is not in `younger`; see `add`."""
+        lines = ([entry] for entry in zip(times, values, strict=True))
+        self.younger.update(zip(identities, lines, strict=True))
+        self.latest = max(self.latest, max(times, default=self.latest))
 
     def counted(self, count: int) -> None:
         """So many were added since the last call."""

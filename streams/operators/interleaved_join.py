@@ -12,13 +12,13 @@ functions ahead of the windows see one side's records before the other's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from state.appended import AppendedWindowStore, EncodedColumns
-from state.recent import RecentEntries
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.columns import UNHANDLED, report
+from streams.operators.matching import Arriving, Way, matches_of
 from streams.operators.stream_join import NOTHING_TO_JOIN, JoinWindow, StreamJoinSide
 from streams.record import Batch
 
@@ -43,10 +43,6 @@ class _Input(NamedTuple):
 
     batch: Batch
     columns: EncodedColumns
-
-
-_Way = tuple[RecentEntries, Callable[..., Any], Callable[..., None], int, int, Callable[..., Any]]
-"""What the other side has lately, a read there, a write here, how far back and ahead, and the joiner."""
 
 
 class InterleavedJoin:
@@ -113,40 +109,39 @@ class InterleavedJoin:
             self.sides[turn].window.process(batches[turn].slice(start, start + 1))
 
     def _joined(self, inputs: Sequence[_Input], turns: Sequence[int]) -> Batch:
-        """Meet the records in their order, and show each to the ones that follow."""
-        rows = [
-            zip(range(len(batch)), batch.keys, columns.identities, batch.values, batch.timestamps, strict=True)
-            for batch, columns in inputs
-        ]
-        ways = [self._way(turn) for turn in (0, 1)]
+        """Join what meets, in the order in which it does. A record that fails is reported, and joins no more."""
+        left, right = (
+            Arriving(columns.identities, batch.timestamps, batch.values) for batch, columns in inputs
+        )  # fmt: skip
+        batches = [batch for batch, _ in inputs]
+        joins = [side.join.joined for side in self.sides]
         keys: list[Any] = []
         values: list[Any] = []
         timestamps: list[int] = []
         triggers: list[tuple[int, int]] = []
-        for turn in turns:
-            row, key, identity, value, timestamp = next(rows[turn])
-            others, between, add, before_ms, after_ms, join = ways[turn]
-            if identity not in others.younger and identity not in others.older:
-                add(identity, timestamp, value)
+        failed = -1
+        for place, turn, row, other_time, other in matches_of((left, right), (self._way(0), self._way(1)), turns):
+            if place == failed:
                 continue
+            batch = batches[turn]
+            key, timestamp = batch.keys[row], batch.timestamps[row]
             try:
-                for other_time, other in between(identity, timestamp - before_ms, timestamp + after_ms):
-                    values.append(join(key, value, other))
-                    keys.append(key)
-                    timestamps.append(other_time if other_time > timestamp else timestamp)  # noqa: FURB136  max() is slow
-                    triggers.append((turn, row))
+                values.append(joins[turn](key, batch.values[row], other))
             except UNHANDLED:
                 raise
             except Exception as error:
-                report(self._context, self.sides[turn].join.node, inputs[turn].batch, row, error)
-            add(identity, timestamp, value)
-        return results_of([batch for batch, _ in inputs], keys, values, timestamps, triggers)
+                failed = place
+                report(self._context, self.sides[turn].join.node, batch, row, error)
+                continue
+            keys.append(key)
+            timestamps.append(other_time if other_time > timestamp else timestamp)  # noqa: FURB136  max() is slow
+            triggers.append((turn, row))
+        return results_of(batches, keys, values, timestamps, triggers)
 
-    def _way(self, turn: int) -> _Way:
+    def _way(self, turn: int) -> Way:
         """How a record of a side meets the other."""
         window, join = self.sides[turn].window, self.sides[turn].join
-        others = join.other.recent
-        return others, others.between, window.store.recent.add, join.before_ms, join.after_ms, join.joined
+        return Way(window.store.recent, join.other.recent, join.before_ms, join.after_ms)
 
 
 def remaining(before: Sequence[Batch], after: Sequence[Batch], turns: Sequence[int]) -> Sequence[int]:

@@ -63,3 +63,22 @@ def test_entries_of_both_generations_are_read_by_time():
         recent.add("a", time, number)
     assert recent.younger and recent.older
     assert recent.between("a", 0, 99) == [(5, 0), (7, 4), (9, 1), (9, 3), (RETENTION_MS, 2)]
+
+
+@given(WRITES, st.lists(st.integers(0, 100), min_size=1, max_size=10), st.integers(0, 100))
+def test_entries_of_new_keys_may_come_together_where_their_order_does_not_matter(writes, times, read_from):
+    """All that could be read when the last of them is here can be, and stays as long as that."""
+    one, other = RecentEntries(RETENTION_MS, stream_time=10), RecentEntries(RETENTION_MS, stream_time=10)
+    for recent in (one, other):
+        for number, (key, time) in enumerate(writes):
+            recent.add(key, time, number)
+    if one.order_matters(min(times), max(times), read_from):
+        return
+    one.add_new(range(len(times)), times, times)
+    for number, time in enumerate(times):
+        other.add(number, time, time)
+    for later in (0, RETENTION_MS // 2, RETENTION_MS, 3 * RETENTION_MS):
+        for recent in (one, other):
+            recent.add("later", max(times) + later, None)
+        for key in ("a", "b", *range(len(times))):
+            assert one.between(key, max(read_from, 11), 200) == other.between(key, max(read_from, 11), 200)
