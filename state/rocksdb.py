@@ -12,6 +12,8 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from inspect import GEN_CLOSED, getgeneratorstate
+from itertools import repeat
+from operator import is_
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -258,7 +260,7 @@ class RocksDBEngine:
                 batch.delete_range(low, high)
         put, delete = batch.put, batch.delete
         keys: Iterable[bytes] = changes if self._filling else sorted(changes)
-        if None in changes.values():
+        if any(map(is_, changes.values(), repeat(None))):
             for key in keys:
                 value = changes[key]
                 if value is None:
