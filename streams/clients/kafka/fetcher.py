@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
-from aiokafka.protocol.fetch import FetchRequest
 
+from streams.clients.kafka.hot import Fetch
 from streams.clients.kafka.network import Line, Outage, changed_within, described
 from streams.clients.kafka.record_batches import FetchedBatch, split
 from streams.errors import ClientError, OffsetOutOfRange, StreamsError
@@ -221,13 +221,11 @@ class Fetcher:
             del self._busy[way]
             self._changed.set()
 
-    def _request(self, asked: dict[TopicPartition, PartitionState], wait_ms: int) -> FetchRequest:
+    def _request(self, asked: dict[TopicPartition, PartitionState], wait_ms: int) -> Fetch:
         by_topic: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
         for partition, state in asked.items():
             by_topic[partition.topic].append((partition.partition, state.offset, self._settings.max_partition_bytes))
-        return FetchRequest(
-            wait_ms, 1, self._settings.max_bytes, int(self._settings.read_committed), list(by_topic.items())
-        )
+        return Fetch(wait_ms, 1, self._settings.max_bytes, int(self._settings.read_committed), list(by_topic.items()))
 
     def _accept(self, partition: TopicPartition, state: PartitionState, answer: Any) -> None:
         """Take one partition's part of a response: (partition, error, high watermark, [LSO, ...], records)."""
