@@ -87,8 +87,7 @@ class FrameBuffer:
             if self._end - begin < size:
                 break
             self._start = begin + size
-            if size > self._largest:
-                self._largest = size
+            self._largest = max(self._largest, size)
             yield view[begin : begin + size]
         if self._start == self._end:
             self._start = self._end = 0

@@ -426,6 +426,7 @@ class KafkaProducer:
 
     def _acknowledged(self, batch: Batch, base_offset: int) -> None:
         with self._changed:
+            full = self._unacknowledged_bytes >= self._settings.buffer_bytes
             self._unacknowledged_bytes -= batch.size
             sealed = batch.section < self._section
             if sealed:
@@ -436,7 +437,8 @@ class KafkaProducer:
                     self._sealed_ends[batch.partition] = end
                 if self._transactions is not None:
                     self._written.add(batch.partition)
-            self._changed.notify_all()
+            if full or not self._unacknowledged_bytes:  # what `send` or `flush` may wait for
+                self._changed.notify_all()
         self._acknowledged_some.set()
 
     def _failed(self, error: StreamsError) -> None:

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
-from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from streams.clients.kafka.codes import Code, name_of
+from streams.clients.kafka.hot import Produce
 from streams.clients.kafka.network import Outage, changed_within, described, translated
 from streams.clients.kafka.open_batch import OpenBatch
 from streams.clients.kafka.transactions import FENCED, NOBODY, Transactions, refusal
@@ -306,13 +306,13 @@ class Sender:
                     reason = retriable
         return again + list(waiting.values()), reason
 
-    def _request(self, batches: list[Batch]) -> ProduceRequest:
+    def _request(self, batches: list[Batch]) -> Produce:
         by_topic: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
         for batch in batches:
             assert batch.data is not None, "taken batches are built"
             by_topic[batch.partition.topic].append((batch.partition.partition, batch.data))
         transactional_id = self._transactions.transactional_id if self._transactions is not None else None
-        return ProduceRequest(transactional_id, ACKS_ALL, self._settings.request_timeout_ms, list(by_topic.items()))
+        return Produce(transactional_id, ACKS_ALL, self._settings.request_timeout_ms, list(by_topic.items()))
 
     def _answered(self, batch: Batch, part: Any) -> str | None:
         """Take one partition's answer: (partition, error, base offset, ...); a reason if it is to be sent again."""
