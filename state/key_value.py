@@ -241,11 +241,11 @@ class PlainKeyValueStore(_KeyValueLayers):
         self.put(key, None)
         return present
 
-    def _restored(
+    def _restored_columns(
         self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]
-    ) -> dict[bytes, bytes | None]:
+    ) -> tuple[Sequence[bytes], Sequence[bytes | None]]:
         del timestamps
-        return dict(zip(keys, values, strict=True))
+        return keys, values
 
 
 class TimestampedStore(_KeyValueLayers):
@@ -298,7 +298,7 @@ class TimestampedStore(_KeyValueLayers):
             for value, timestamp in zip(values, timestamps, strict=True)
         ]
 
-    def _restored(
+    def _restored_columns(
         self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]
-    ) -> dict[bytes, bytes | None]:
-        return dict(zip(keys, self._stored_column(values, timestamps), strict=True))
+    ) -> tuple[Sequence[bytes], Sequence[bytes | None]]:
+        return keys, self._stored_column(values, timestamps)

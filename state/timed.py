@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import compress, groupby
 from operator import itemgetter
 from typing import Any, Self
 
@@ -241,9 +241,9 @@ class TimedStore(LayeredStore):
         self._committed_time = self._segments.stream_time
         self._timelines = None
 
-    def _restored(
+    def _restored_columns(
         self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]
-    ) -> dict[bytes, bytes | None]:
+    ) -> tuple[Sequence[bytes], Sequence[bytes | None]]:
         times = list(map(type(self)._time_of, keys))
         if times:
             self._segments.observe(max(times))
@@ -254,9 +254,9 @@ class TimedStore(LayeredStore):
                 for value, timestamp in zip(values, timestamps, strict=True)
             ]
         oldest = self._segments.oldest_kept
-        return {
-            prefix(time) + key: value for key, value, time in zip(keys, stored, times, strict=True) if time >= oldest
-        }
+        kept = [time >= oldest for time in times]
+        keys = [prefix(time) + key for key, time in zip(keys, times, strict=True) if time >= oldest]
+        return keys, list(compress(stored, kept))
 
 
 def _times(entry: Any) -> Any:
