@@ -25,6 +25,8 @@ from benchmarks.programs import Kept
 from benchmarks.systems import Job, headrace
 from benchmarks.workloads import WORKLOADS
 from streams.clients.base import Clients, Consumer, NewTopic
+from streams.clients.kafka import KafkaClients
+from streams.config import StreamsConfig
 from streams.record import TopicPartition
 
 PARTITIONS = 4
@@ -34,6 +36,8 @@ LATE_SECONDS = 30.0
 READY_SECONDS = 60.0
 LEAST_PAUSE_SECONDS = 0.001
 PROBE = -1
+FLUSHED_MS = 1000
+"""A linger that is never over: what is due is flushed."""
 BEGINS = "begins at "
 
 
@@ -140,7 +144,7 @@ def produce_paced(address: str, rate: int, total: int) -> None:
 
     Prints when it begins, which it does when all records are made.
     """
-    clients = connect(address)
+    clients = KafkaClients(StreamsConfig.of("benchmark", {"broker": f"kafka://{address}", "linger_ms": FLUSHED_MS}))
     producer = clients.producer()
     columns = [_columns(range(partition, total, PARTITIONS)) for partition in range(PARTITIONS)]
     begun_ns = time.monotonic_ns() + round(HEAD_START_SECONDS * 1e9)

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from streams.running import YOUNG_OBJECTS, seldom_collected
+from streams.running import TURN_S, YOUNG_OBJECTS, seldom_collected, short_turns
 
 
 def test_the_collector_is_left_as_it_was_found() -> None:
@@ -36,6 +36,15 @@ PAGES = 3 * (9 << 20) // resource.getpagesize()
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives large blocks back at once")
+def test_turns_are_left_as_they_were_found() -> None:
+    """While an application runs threads take shorter turns; whoever started it has theirs again, also after an error."""
+    before = sys.getswitchinterval()
+    with pytest.raises(KeyError), short_turns():
+        assert sys.getswitchinterval() == pytest.approx(TURN_S)
+        raise KeyError
+    assert sys.getswitchinterval() == before
+
+
 def test_large_blocks_are_not_taken_from_the_kernel_again_and_again() -> None:
     """Three blocks of 9 MB, ten times over: each time all pages are new, unless the allocator keeps them."""
     faults = {}
