@@ -52,6 +52,12 @@ class _KeyValueLayers(LayeredStore):
             self.get = lambda key: read(identity(key))
             self.lookup = lambda key: front[identity(key)]
 
+    def get_all(self, keys: Sequence[Any]) -> list[Any]:
+        """What `get` gives for each of the keys."""
+        if self._cache is None:
+            return list(map(self.get, keys))
+        return self._cache.get_all(keys if self._by_value else list(map(self._identity, keys)))
+
     def look(self, key: Any) -> Any:
         """`get` for other threads, while the store's own writes: what is loaded is not kept."""
         entry = self._identity(key)
