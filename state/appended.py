@@ -138,7 +138,12 @@ class AppendedWindowStore(SegmentedWindowStore):
     def _settle(self) -> None:
         """Put what was appended in order, so that scans and the commit find it; what nobody can read is left out."""
         uncommitted, prefix, oldest = self._uncommitted, self._segments.prefix, self._oldest_needed
-        for _, times, keys, values in self._appended:
+        for latest, times, keys, values in self._appended:
+            earliest = min(times)
+            segment = prefix(earliest)
+            if earliest >= oldest and prefix(latest) == segment:  # as most columns are
+                uncommitted.update(zip(map(segment.__add__, keys), values, strict=True))
+                continue
             for time, key, value in zip(times, keys, values, strict=True):
                 if time >= oldest:
                     uncommitted[prefix(time) + key] = value

@@ -211,6 +211,17 @@ class RecordCache:
         self.entries.move_to_end(entry)
         return value
 
+    def get_all(self, entries: Sequence[Any]) -> list[Any]:
+        """The values of many, as `get` gives them one after the other: each entry has its place by its last use."""
+        values = list(map(self.entries.get, entries))
+        if not all(values):  # deleted, not here, or no more than a value that is false
+            return list(map(self.get, entries))
+        if self._unplaced:
+            self._place_known()
+        self._read_since = True
+        each(map(self.entries.move_to_end, by_last(entries)))
+        return values
+
     def read(self, entry: Any) -> Any:
         """The value below, kept here when Kafka keeps it."""
         value = self._below(entry)
@@ -316,7 +327,11 @@ class RecordCache:
         return self._budget.roomy
 
     def put_known(
-        self, touched: Sequence[Any], updates: dict[Any, tuple[Any, int]], causes: Sequence[Cause] | None
+        self,
+        touched: Sequence[Any],
+        updates: dict[Any, tuple[Any, int]],
+        causes: Sequence[Cause] | None,
+        count: int = 0,
     ) -> None:
         """Replace (value, time) of entries that have one here, as by `put` one by one.
 
@@ -338,7 +353,7 @@ class RecordCache:
             self._causes.update(latest or zip(updates, repeat(None)))
         if not self._fixed_size:
             self._unmeasured |= dict.fromkeys(updates)
-            self._skipped += len(touched)
+            self._skipped += count or len(touched)
             if self._skipped >= self._may_skip:
                 self._evict_excess()
         if len(self._unplaced) >= _UNPLACED:

@@ -71,6 +71,12 @@ class _KeyValueLayers(LayeredStore):
         large = budget is not None and budget.max_bytes >= _KEEPS_ALL_BYTES
         self._passes = large and isinstance(self._cache, FoldingCache) and not self._send_old_values
 
+    def get_all(self, keys: Sequence[Any]) -> list[Any]:
+        """What `get` gives for each of the keys."""
+        if self._cache is None:
+            return list(map(self.get, keys))
+        return self._cache.get_all(keys if self._by_value else list(map(self._identity, keys)))
+
     def look(self, key: Any) -> Any:
         """`get` for other threads, while the store's own writes: what is loaded is not kept."""
         entry = self._identity(key)

@@ -183,15 +183,16 @@ class LayeredStore(StoredBytes, FilledStore):
         entries: Collection[Any],
         updates: Iterable[tuple[Any, int]],
         causes: Sequence[Cause] | None = None,
+        count: int = 0,
     ) -> None:
         """Set (value, time) of entries that are all `known`, while the store `holds_updates`.
 
         `touched` are the same entries, update by update, `causes` of one topic and without headers theirs: the last update
-        of each counts, and gives its place.
+        of each counts, and gives its place. `count`: how many updates there were, if more than those of `touched`.
         """
         assert self._cache is not None, "asked of a store without a record cache"
         live = map(_new_tuple, repeat(ValueAndTimestamp), updates)
-        self._cache.put_known(touched, dict(zip(entries, live, strict=True)), causes)
+        self._cache.put_known(touched, dict(zip(entries, live, strict=True)), causes, count)
 
     def set_flush_listener(self, listener: FlushListener, *, send_old_values: bool) -> None:
         """Who gets what the record cache lets go; never called when `cached` is false."""

@@ -68,9 +68,10 @@ class SegmentedWindowStore(TimedStore):
         entries: Collection[Any],
         updates: Iterable[tuple[Any, int]],
         causes: Sequence[Cause] | None = None,
+        count: int = 0,
     ) -> None:
         """As for all stores; an entry is (key, window start)."""
-        super().put_known(touched, entries, updates, causes)
+        super().put_known(touched, entries, updates, causes, count)
         if self._timelines is not None:
             for entry in entries:
                 self._index(entry)

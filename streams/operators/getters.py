@@ -6,7 +6,7 @@ Nobody asks before `init`. Times of computed rows are as the joins and maps woul
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from state.stores import ValueAndTimestamp
@@ -44,6 +44,11 @@ class StoreGetter:
         """Take the store."""
         self._store = context.store(self._store_name)
         self.get: Callable[[Any], ValueAndTimestamp | None] = self._store.get
+
+    def get_all(self, keys: Sequence[Any]) -> list[ValueAndTimestamp | None]:
+        """The rows of many keys now."""
+        found: list[ValueAndTimestamp | None] = self._store.get_all(keys)
+        return found
 
     def get_as_of(self, key: Any, timestamp: int) -> ValueAndTimestamp | None:
         """The version valid at `timestamp`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import compress
-from operator import gt
+from operator import gt, itemgetter
 from typing import Any
 
 from state.stores import Cause
@@ -46,24 +46,31 @@ def latest_of(keys: Sequence[Any], timestamps: Sequence[int]) -> dict[Any, int]:
 
 
 class HeldWindows:
-    """Updates of windows that are held, by window and key, in cells [value, time, entry].
+    """Updates of windows that are held, by window and key, in cells [value, time, entry, row of the last update].
 
     Most records are in the window of the one before, and most keys come again: such a record costs neither the hash of
-    its key with its window nor a new tuple. `touched` are the entries, update by update, `causes` theirs.
+    its key with its window nor a new tuple. `causes` are those of a batch's rows, where anybody asks.
     """
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Any, causes: Sequence[Cause] | None) -> None:
         self._store = store
+        self._causes = causes
         self._windows: dict[int, dict[Any, list[Any]]] = {}
-        self.touched: list[Any] = []
-        self.causes: list[Cause] = []
+        self._put_until = -1
 
     def cells_of(self, start_ms: int) -> dict[Any, list[Any]]:
         """The cells of a window, by key; they are others after `put`."""
         return self._windows.setdefault(start_ms, {})
 
-    def put(self) -> None:
-        """Put what is held, in the order of each entry's last update."""
-        cells = (cell for window in self._windows.values() for cell in window.values())
-        put_held(self._store, self.touched, {entry: (value, time) for value, time, entry in cells}, self.causes)
+    def put(self, row: int) -> None:
+        """Put what is held, in the order of each entry's last update, which are those of rows up to `row`."""
+        cells = sorted((cell for window in self._windows.values() for cell in window.values()), key=_row)
+        if cells:
+            entries = list(map(_entry, cells))
+            causes = None if self._causes is None else list(map(self._causes.__getitem__, map(_row, cells)))
+            self._store.put_known(entries, entries, map(_update, cells), causes, count=row - self._put_until)
         self._windows.clear()
+        self._put_until = row
+
+
+_update, _entry, _row = itemgetter(0, 1), itemgetter(2), itemgetter(3)

@@ -98,10 +98,9 @@ class TimeWindowAggregate(WindowedAggregate):
 
     def _fold_held(self, rows: Rows, causes: list[Cause] | None) -> None:
         """As `_fold_tumbling`, as far as updates of a window may be held back (see `held_updates`)."""
-        store, held = self._store, HeldWindows(self._store)
+        store, held = self._store, HeldWindows(self._store, causes)
         size, grace, observed = self._advance_ms, self._open_ms, self._observed
         known, add, initial = store.known, self._fold.add, self._fold.initial
-        touch, touching = held.touched.append, held.causes
         row, window, cells, entry = -1, -1, held.cells_of(-1), None
         kind, copy = NoneType, copier_of(NoneType)
         try:
@@ -120,16 +119,16 @@ class TimeWindowAggregate(WindowedAggregate):
                     window, cells = start, held.cells_of(start)
                 cell = cells.get(key)
                 if cell is not None:
-                    old, before, entry = cell
+                    old, before, entry, _ = cell
                 else:
                     entry = key, start
                     stored = known(entry)
                     if stored is None:
-                        held.put()
+                        held.put(row)
                         window, cells = start, held.cells_of(start)
                         stored = store.fetch(key, start)
                     else:
-                        cell = [None, 0, entry]
+                        cell = [None, 0, entry, row]
                     old, before = (initial(), timestamp) if stored is None else stored
                 if old.__class__ is not kind:
                     kind = old.__class__
@@ -137,25 +136,22 @@ class TimeWindowAggregate(WindowedAggregate):
                 new = add(key, value, old if copy is None else copy(old))
                 latest = before if before > timestamp else timestamp  # noqa: FURB136  as above
                 if cell is not None and new is not None:
-                    cell[0], cell[1] = new, latest
+                    cell[0], cell[1], cell[3] = new, latest, row
                     cells[key] = cell
-                    touch(entry)
-                    if causes:
-                        touching.append(causes[row])
                     continue
-                held.put()
+                held.put(row)
                 window, cells = start, held.cells_of(start)
                 store.put(key, new, start, latest, causes[row] if causes else None)
                 if not store.holds_updates:
                     return
         except Exception:
-            held.put()
+            held.put(row)
             if entry is not None:
                 store.fetch(*entry)  # no put follows, so this time it was a use
             raise
         finally:
             self._row, self._observed = row, observed
-            held.put()
+            held.put(row)
 
     def _update(self, batch: Batch, row: int, key: Any, value: Any, timestamp: int) -> None:
         if self._size_ms is None:

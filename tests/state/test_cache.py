@@ -282,6 +282,28 @@ def test_entries_that_get_other_values_keep_their_places() -> None:
     assert list(reversed(entries.values()))[:3] == ["new", "old", "new"]
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from(["put", "read", "delete"]), st.lists(st.sampled_from("abcdefg"), max_size=6)))
+)
+def test_many_are_read_as_if_one_by_one(acts):
+    """Values, what is kept of what was read below, and the order of uses."""
+    caches = [
+        RecordCache(
+            RecordCacheBudget(1 << 20), below={"a": (0, 0), "b": (0, 0)}.get, release=len, size=lambda *_: 1, keep_reads=True
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    for time, (act, entries) in enumerate(acts):
+        if act == "read":
+            assert caches[0].get_all(entries) == list(map(caches[1].get, entries))
+            continue
+        for cache in caches:
+            for entry in entries:
+                cache.put(entry, None if act == "delete" else (1, time), time, None)
+    assert list(caches[0].entries.items()) == list(caches[1].entries.items())
+    assert list(caches[0].dirty) == list(caches[1].dirty)
+
+
 ACTS = st.lists(
     st.tuples(
         st.sampled_from("abcd"), st.sampled_from(["put", "put", "delete", "read", "flush"]), st.integers(3, 5),

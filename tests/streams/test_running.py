@@ -35,7 +35,6 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 PAGES = 3 * (9 << 20) // resource.getpagesize()
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives large blocks back at once")
 def test_turns_are_left_as_they_were_found() -> None:
     """While an application runs threads take shorter turns; whoever started it has theirs again, also after an error."""
     before = sys.getswitchinterval()
@@ -45,6 +44,7 @@ def test_turns_are_left_as_they_were_found() -> None:
     assert sys.getswitchinterval() == before
 
 
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives large blocks back at once")
 def test_large_blocks_are_not_taken_from_the_kernel_again_and_again() -> None:
     """Three blocks of 9 MB, ten times over: each time all pages are new, unless the allocator keeps them."""
     faults = {}

@@ -30,10 +30,19 @@ def topology_of(say: Callable[[StreamsBuilder], Any], **settings: Any) -> Topolo
 
 
 class Cutter:
-    """A task over all sub-topologies that processes at most `size` records at a time."""
+    """A task over all sub-topologies that processes at most `size` records at a time.
+
+    With `causes` record caches are not told which topic is processed, so that every update has to say its cause.
+    """
 
     def __init__(
-        self, topology: Topology, size: int = ALL, cache_bytes: int = 0, handlers: ErrorHandlers | None = None
+        self,
+        topology: Topology,
+        size: int = ALL,
+        cache_bytes: int = 0,
+        handlers: ErrorHandlers | None = None,
+        *,
+        causes: bool = False,
     ) -> None:
         self.topics = topology.source_topics
         self.broker = MemoryBroker(create_topics=True)
@@ -46,7 +55,7 @@ class Cutter:
             clock=lambda: 0,
             open_store=lambda spec, _task, log: open_store(spec, directory=None, changelog=log, cache=cache),
             handlers=handlers or ErrorHandlers(),
-            record_cache=cache,
+            record_cache=RecordCacheBudget(0) if causes else cache,
             emit_throttle_ms=0,
         )
         self.task = Task(
@@ -95,8 +104,8 @@ def cut_matters(topology: Topology, chunks: Sequence[Sequence[Input]], cache_byt
     There is a commit after each chunk.
     """
     reference: dict[str, Any] = {}
-    for size in (1, 2, 7, 1_000):
-        cutter = Cutter(topology, size, cache_bytes)
+    for size, causes in ((1, False), (2, False), (7, True), (1_000, False), (1_000, True)):
+        cutter = Cutter(topology, size, cache_bytes, causes=causes)
         for chunk in chunks:
             cutter.feed([record for record in chunk if record[0] in cutter.topics])
         seen = cutter.seen()

@@ -225,6 +225,8 @@ RECORDS = st.lists(
 
 
 ROOMY, NEVER_ROOMY = 1 << 20, 60_000
+CUTS = ((1, NEVER_ROOMY, False), (1, ROOMY, False), (3, ROOMY, False), (1_000, ROOMY, False), (1_000, ROOMY, True))
+"""(records at a time, bytes of the record cache, whether each update says its cause)"""
 
 
 @given(warm=RECORDS, more=RECORDS)
@@ -243,12 +245,12 @@ def test_windows_whose_updates_are_held_back_are_those_of_single_puts(warm, more
         windows.aggregate(list, gather, value=list[str]).to_stream().to("out")
 
     seen = []
-    for size, cache_bytes in ((1, NEVER_ROOMY), (1, ROOMY), (3, ROOMY), (1_000, ROOMY)):
-        cutter = Cutter(topology_of(say), size, cache_bytes, skipping())
+    for size, cache_bytes, causes in CUTS:
+        cutter = Cutter(topology_of(say), size, cache_bytes, skipping(), causes=causes)
         cutter.feed(warm)
         cutter.feed(more)
         seen.append(cutter.seen())
-    assert seen[1:] == [seen[0]] * 3
+    assert seen[1:] == [seen[0]] * 4
 
 
 @given(warm=RECORDS, more=RECORDS)
@@ -263,9 +265,9 @@ def test_counts_of_a_whole_batch_are_those_of_its_records_one_by_one(warm, more)
         grouped(builder).count().to_stream().to("out")
 
     seen = []
-    for size, cache_bytes in ((1, NEVER_ROOMY), (1, ROOMY), (3, ROOMY), (1_000, ROOMY)):
-        cutter = Cutter(topology_of(say), size, cache_bytes, skipping())
+    for size, cache_bytes, causes in CUTS:
+        cutter = Cutter(topology_of(say), size, cache_bytes, skipping(), causes=causes)
         cutter.feed(warm)
         cutter.feed(more)
         seen.append(cutter.seen())
-    assert seen[1:] == [seen[0]] * 3
+    assert seen[1:] == [seen[0]] * 4
