@@ -38,11 +38,7 @@ class FoldingCache(RecordCache):
         """
         entries, dirty, sizes, read, budget = self.entries, self._dirty, self._sizes, self._read, self._budget
         below, size_of = self._below, self._size
-        if self._unplaced:
-            self._place_known()
-        if entry_bytes and len(sizes) == len(entries):
-            self._alike = entry_bytes + OVERHEAD + budget.cause_bytes
-        alike = self._alike
+        alike = self._begin_fold(entry_bytes)
         plain, room, over, added = self._folds_plainly(), budget.max_bytes - budget.used, False, 0
         try:
             for row in rows:
@@ -84,13 +80,25 @@ class FoldingCache(RecordCache):
                         entries.move_to_end(entry)
                         continue
                 self._settle(added)
-                if entry not in entries and stored is not None:
-                    self.read(entry)
-                self.put(entry, live, latest, None)
+                self._read_and_put(entry, stored, live, latest)
                 plain, room, over, added = self._folds_plainly(), budget.max_bytes - budget.used, False, 0
         finally:
             self._settle(added)
         return None
+
+    def _begin_fold(self, entry_bytes: int) -> int:
+        """Bring both orders up to date; the answer is the size of entries that have none noted."""
+        if self._unplaced:
+            self._place_known()
+        if entry_bytes and len(self._sizes) == len(self.entries):
+            self._alike = entry_bytes + OVERHEAD + self._budget.cause_bytes
+        return self._alike
+
+    def _read_and_put(self, entry: Any, stored: Any, live: Any, timestamp: int) -> None:
+        """What is not the plain case, as it would be one by one."""
+        if stored is not None and entry not in self.entries:
+            self.read(entry)
+        self.put(entry, live, timestamp, None)
 
     def _folds_plainly(self) -> bool:
         """Whether nothing has to be told apart but entries: neither causes nor places in a range."""

@@ -107,7 +107,6 @@ class RocksDBResources:
         options.set_write_buffer_size(self.write_buffer_bytes)
         options.set_arena_block_size(_ARENA_BYTES)
         options.set_compression_type(DBCompressionType.lz4())
-        options.set_min_level_to_compress(1)  # the first files are merged into others soon
         options.set_block_based_table_factory(self._table_options())
         options.set_max_open_files(_OPEN_FILES)
         options.set_keep_log_file_num(_INFO_LOGS)

@@ -78,7 +78,10 @@ class TimedStore(LayeredStore):
     # Reading
 
     def _below(self, entry: Any) -> Any:
-        return None if entry[1] < self._segments.oldest_readable - self._slack_ms else self._live[entry]
+        segments = self._segments
+        if segments.oldest_readable - self._slack_ms <= entry[1] <= segments.stream_time:
+            return self._live[entry]
+        return None  # gone, or not written yet: new windows are not looked for
 
     def _between(
         self, identity: Any, first_time: int, last_time: int, *, backward: bool = False
