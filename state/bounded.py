@@ -33,6 +33,10 @@ class BoundedKeyValueStore(PlainKeyValueStore):
             self._order().move_to_end(self._identity(key))
         return value
 
+    def get_all(self, keys: Sequence[Any]) -> list[Any]:
+        """What `get` gives for each of the keys."""
+        return list(map(self.get, keys))
+
     def _order(self) -> OrderedDict[Any, None]:
         """The entries, the one used last at the end."""
         if self._uses is None:

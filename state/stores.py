@@ -244,6 +244,10 @@ class _Keyed(Store, Protocol):
         """The value of a key, or None."""
         ...
 
+    def get_all(self, keys: Sequence[Any]) -> list[Any]:
+        """What `get` gives for each of the keys."""
+        ...
+
     def range(self, start: Any, end: Any) -> Iterator[tuple[Any, Any]]:
         """(key, value) with start <= key <= end."""
         ...

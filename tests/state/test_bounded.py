@@ -24,6 +24,16 @@ def test_what_was_not_used_for_longest_makes_room(bench, spec):
     assert [(key, value is None) for key, value, _ in changelog.rows][-1] == (b"b", True)
 
 
+def test_reading_many_uses_each(bench, spec):
+    """As reading them one by one does."""
+    store = bench.open(spec)
+    store.put("a", 1)
+    store.put("b", 2)
+    assert store.get_all(["b", "x", "a"]) == [2, None, 1]
+    store.put("c", 3)
+    assert list(store.all()) == [("a", 1), ("c", 3)]
+
+
 def test_a_deletion_makes_room(bench, spec):
     """Nothing else has to go then."""
     store = bench.open(spec)
