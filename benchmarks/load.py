@@ -24,6 +24,8 @@ SCATTER = 7_368_787
 """A prime, so that its multiples modulo a power of ten are all its numbers, none beside its neighbour."""
 PADDED_CHUNK_BYTES = 16 * 1024 * 1024
 START_MS = 1_709_510_400_000
+MOST_HUNDREDTHS = 1_200
+"""Of a mile: the longest ride."""
 PAYMENTS = ("credit card", "credit card", "credit card", "cash", "dispute")
 
 
@@ -85,9 +87,11 @@ def rides(
     def chunks() -> Iterator[Columns]:
         random = Random(seed)
         for first in range(0, records, CHUNK):
-            rides = [_ride(random, number, late, late_ms) for number in range(first, min(first + CHUNK, records))]
-            keys = [_key(random, key, ride) for ride in rides]
-            yield Columns(keys, [msgspec.json.encode(ride) for ride in rides], [ride.picked_up_ms for ride in rides])
+            rides = _some_rides(random, first, late, late_ms)
+            keys = _keys(random, key, rides)
+            count = min(CHUNK, records - first)
+            encoded = list(map(msgspec.json.encode, rides[:count]))
+            yield Columns(keys[:count], encoded, [ride.picked_up_ms for ride in rides[:count]])
 
     return Input(topic, records, chunks)
 
@@ -160,23 +164,36 @@ def _padded(value: bytes, size_bytes: int) -> bytes:
     return value[:-1] + b',"note":"' + b"x" * missing + b'"}' if missing > 0 else value
 
 
-def _ride(random: Random, number: int, late: float, up_to_ms: int) -> Ride:
-    late_ms = random.randrange(up_to_ms) if random.random() < late else 0
-    miles = round(random.random() * 12, 2)
-    return Ride(
-        number,
-        f"driver_{random.randrange(10_000):05}",
-        random.randrange(ZONES),
-        round(3.0 + 2.5 * miles, 2),
-        miles,
-        random.choice(PAYMENTS),
-        START_MS + number - late_ms,
+def _some_rides(random: Random, first: int, late: float, up_to_ms: int) -> list[Ride]:
+    """A chunk of rides from number `first` on, drawn by columns. Always a whole one, so that fewer records are the same."""
+    numbers = range(first, first + CHUNK)
+    behind = [random.randrange(up_to_ms) if draw < late else 0 for draw in (random.random() for _ in numbers)]
+    miles = [hundredths / 100 for hundredths in random.choices(range(MOST_HUNDREDTHS + 1), k=CHUNK)]
+    return list(
+        map(
+            Ride,
+            numbers,
+            random.choices(_drivers(), k=CHUNK),
+            random.choices(range(ZONES), k=CHUNK),
+            [round(3.0 + 2.5 * each, 2) for each in miles],
+            miles,
+            random.choices(PAYMENTS, k=CHUNK),
+            [START_MS + number - late_ms for number, late_ms in zip(numbers, behind, strict=True)],
+        )
     )
 
 
-def _key(random: Random, kind: str, ride: Ride) -> bytes:
-    number = {"zone": ride.zone, "id": ride.id}.get(kind)
-    return (random.randrange(1_000_000) if number is None else number).to_bytes(8, "big")
+@cache
+def _drivers() -> list[str]:
+    return [f"driver_{number:05}" for number in range(10_000)]
+
+
+def _keys(random: Random, kind: str, rides: Sequence[Ride]) -> list[bytes]:
+    if kind == "million":
+        numbers = random.choices(range(1_000_000), k=len(rides))
+    else:
+        numbers = [ride.zone if kind == "zone" else ride.id for ride in rides]
+    return [number.to_bytes(8, "big") for number in numbers]
 
 
 def produce(producer: Producer, source: Input) -> None:

@@ -46,7 +46,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to. CPU in seconds per million records, memory in MB at its highest, idle CPU as share of a core."""
+    """What a run came to. CPU in seconds per million records, memory in MB at its highest, idle CPU as share of a core.
+
+    `commits` says how many lie in the time that is measured: with few of them, what was done and what was committed are
+    not of the same records.
+    """
 
     system: str
     workload: str
@@ -64,6 +68,7 @@ class Result:
     calibration_ns: float
     samples: list[tuple[float, int]]
     workers: int = 1
+    commits: int = 0
 
 
 def run(
@@ -213,6 +218,7 @@ def _result(system: System, job: Job, samples: list[Sample], idle: float, begin:
         load_seconds=0.0,
         calibration_ns=calibration_ns(),
         samples=[(round(sample.seconds, 3), round(sample.committed)) for sample in samples],
+        commits=len([one for one in _steps(samples) if first.committed < one.committed <= last.committed]),
     )
 
 
@@ -222,14 +228,15 @@ def _span(samples: Sequence[Sample], total: float, begin: float = FROM) -> tuple
     A fast system commits a tenth of the input at once: a point inside of such a step says nothing of when its records
     were done, the moments after two steps do.
     """
-    commits = [
-        after
-        for before, after in pairwise(samples)
-        if after.committed > before.committed and total * begin <= after.committed <= total * TO
-    ]
+    commits = [step for step in _steps(samples) if total * begin <= step.committed <= total * TO]
     if commits and commits[-1].committed - commits[0].committed >= total * (TO - begin) * LEAST:
         return commits[0], commits[-1]
     return _at(samples, total * begin), _at(samples, total * TO)
+
+
+def _steps(samples: Sequence[Sample]) -> list[Sample]:
+    """The moments at which more was committed than the one before."""
+    return [after for before, after in pairwise(samples) if after.committed > before.committed]
 
 
 def _at(samples: Sequence[Sample], committed: float) -> Sample:

@@ -163,6 +163,8 @@ class RecordCache:
         """
         self._causes: dict[Any, Cause | None] = {}
         self._sizes: dict[Any, int] = {}
+        self._alike = 0
+        """The size of entries that have none in `_sizes`."""
         self._bytes = 0
         self._cause_bytes = _SEVERAL
         """What each put counts for its cause: all that are here (one length), or the unmeasured ones."""
@@ -179,6 +181,8 @@ class RecordCache:
         self._key_bytes: Callable[[Any], bytes] = bytes
         self.looks_first = False
         """Whether those who put look at the entry first, as Kafka's tables do: what they read is kept, and needs room."""
+        self._read_since = False
+        """Whether some entry was read since the last flush: else what is clean was used before all that is dirty."""
         self._may_skip = 1 if fixed_size else min(_UNMEASURED, budget.max_bytes // 2 // _GROWTH_BYTES)
 
     @property
@@ -203,6 +207,7 @@ class RecordCache:
             return self.read(entry)
         if self._unplaced:
             self._place_known()
+        self._read_since = True
         self.entries.move_to_end(entry)
         return value
 
@@ -213,7 +218,8 @@ class RecordCache:
             return list(map(self.get, entries))
         if self._unplaced:
             self._place_known()
-        _each(map(self.entries.move_to_end, by_last(entries)))
+        self._read_since = True
+        each(map(self.entries.move_to_end, by_last(entries)))
         return values
 
     def read(self, entry: Any) -> Any:
@@ -224,6 +230,7 @@ class RecordCache:
                 self._read.add(entry)
             if self._unplaced:
                 self._place_known()
+            self._read_since = True
             self._place(entry, value, self._size(entry, value) + OVERHEAD)
         return value
 
@@ -276,7 +283,7 @@ class RecordCache:
     def _note_measured(self, entry: Any, cause_bytes: int) -> None:
         """Keep what is known of sizes true of a cache that gets a measured entry."""
         if self._fixed_size:
-            if len(self._read) == len(self._sizes):
+            if len(self._read) == len(self.entries):
                 self._cause_bytes = cause_bytes
             elif self._cause_bytes != cause_bytes:
                 self._cause_bytes = _SEVERAL
@@ -355,16 +362,17 @@ class RecordCache:
     def _place_known(self) -> None:
         """Give what `put_known` replaced its places among the updates and among the uses."""
         order, entries, dirty = by_last(self._unplaced), self.entries, self._dirty
-        _each(map(dirty.pop, order, repeat(None)))
+        each(map(dirty.pop, order, repeat(None)))
         dirty.update(zip(order, map(_time, map(entries.__getitem__, order)), strict=True))
-        _each(map(entries.move_to_end, order))
+        each(map(entries.move_to_end, order))
         self._unplaced.clear()
 
     def _place(self, entry: Any, value: Any, size: int) -> None:
         """Put an entry of `size` bytes in front, and evict what is too much."""
-        entries, sizes = self.entries, self._sizes
-        more = size - sizes.get(entry, 0)
-        sizes[entry] = size
+        entries, sizes, alike = self.entries, self._sizes, self._alike
+        more = size - sizes.pop(entry, alike if alike and entry in entries else 0)
+        if size != alike:
+            sizes[entry] = size
         self._bytes += more
         if self._order is not None:
             self._order[self._key_bytes(entry)] = None
@@ -416,6 +424,7 @@ class RecordCache:
         )
         dirty.clear()
         self._causes.clear()
+        self._read_since = False
         for start in range(0, len(updates.entries), _RELEASED_AT_ONCE):
             self._release(updates.part(start, start + _RELEASED_AT_ONCE))
         for entry in deleted:
@@ -432,7 +441,7 @@ class RecordCache:
 
     def _forget(self, entry: Any) -> None:
         """An entry is gone."""
-        self._bytes -= self._sizes.pop(entry)
+        self._bytes -= self._sizes.pop(entry, self._alike)
         if self._order is not None:
             self._order.discard(self._key_bytes(entry))
 
@@ -458,7 +467,7 @@ def by_last(updates: Sequence[Any]) -> list[Any]:
     return order
 
 
-def _each(calls: Iterable[Any]) -> None:
+def each(calls: Iterable[Any]) -> None:
     """Make the calls, and drop what they answer."""
     deque(calls, maxlen=0)
 

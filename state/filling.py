@@ -7,9 +7,10 @@ store that is closed or handed over in between is as complete as its position sa
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Protocol, runtime_checkable
 
-from state.engine import Engine
+from state.engine import Engine, KeyRange
 
 FILLED_RECORDS = 100_000
 """Fewer are restored before an engine has prepared itself for them."""
@@ -21,6 +22,17 @@ class FillableEngine(Protocol):
 
     def begin_fill(self) -> None:
         """Reads are rare from now on; a process that is killed may lose the latest writes, whole ones."""
+        ...
+
+    def fill(
+        self,
+        keys: Sequence[bytes],
+        values: Sequence[bytes | None],
+        *,
+        metadata: Mapping[bytes, bytes],
+        dropped: Sequence[KeyRange] = (),
+    ) -> None:
+        """As `write`, between the two; of a key that comes again the last value counts."""
         ...
 
     def end_fill(self) -> None:
@@ -40,6 +52,17 @@ class FilledStore:
         if records >= FILLED_RECORDS and not self._reads_to_restore and isinstance(self._engine, FillableEngine):
             self._engine.begin_fill()
             self.fills = True
+
+    def _fill(
+        self,
+        keys: Sequence[bytes],
+        values: Sequence[bytes | None],
+        *,
+        metadata: Mapping[bytes, bytes],
+        dropped: Sequence[KeyRange],
+    ) -> None:
+        assert isinstance(self._engine, FillableEngine), "what fills can be filled"
+        self._engine.fill(keys, values, metadata=metadata, dropped=dropped)
 
     def end_restore(self) -> None:
         """The restore is over, or given up."""

@@ -7,9 +7,10 @@ way (values of another class, deletions, causes of their own, ranges that somebo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice, repeat, takewhile
 from typing import Any
 
-from state.cache import ABSENT, OVERHEAD, RecordCache
+from state.cache import ABSENT, OVERHEAD, RecordCache, each
 from state.stores import ValueAndTimestamp
 
 Row = tuple[int, Any, Any, int]
@@ -19,6 +20,7 @@ Add = Callable[[Any, Any, Any], Any]
 """add(entry key, a record's value, the value so far) -> the new value, or None"""
 
 _new_tuple = tuple.__new__
+_LOOKED_THROUGH = 256
 
 
 class FoldingCache(RecordCache):
@@ -35,59 +37,119 @@ class FoldingCache(RecordCache):
         Raises: what `add` raises, or the serde, when the rows up to this one are taken.
         """
         entries, dirty, sizes, read, budget = self.entries, self._dirty, self._sizes, self._read, self._budget
-        below, size_of, most = self._below, self._size, budget.max_bytes
-        if self._unplaced:
-            self._place_known()
-        plain = self._folds_plainly()
-        for row in rows:
-            _, entry, value, time = row
-            if entry is None or value is None:
-                return row
-            stored = entries.get(entry, ABSENT)
-            known = stored is not ABSENT
-            if not known:
-                stored = below(entry)
-            old, before = (initial(), time) if stored is None else stored
-            new = add(entry, value, old)
-            latest = before if before > time else time  # noqa: FURB136  max() is four times slower
-            live = None if new is None else _new_tuple(ValueAndTimestamp, (new, latest))
-            if plain and new.__class__ is kind:
+        below, size_of = self._below, self._size
+        alike = self._begin_fold(entry_bytes)
+        plain, room, over, added = self._folds_plainly(), budget.max_bytes - budget.used, False, 0
+        try:
+            for row in rows:
+                _, entry, value, time = row
+                if entry is None or value is None:
+                    return row
+                stored = entries.get(entry, ABSENT)
+                known = stored is not ABSENT
                 if not known:
-                    size = (entry_bytes or size_of(entry, live)) + OVERHEAD + self._cause_bytes
-                    if budget.used + size <= most or self._drop_clean(most - size):
+                    stored = below(entry)
+                elif over:
+                    room -= sizes.get(entry, alike)
+                    if room < 0:
+                        self._settle(added)
+                        room, over, added = budget.max_bytes - budget.used, False, 0
+                        known = entry in entries
+                old, before = (initial(), time) if stored is None else stored
+                new = add(entry, value, old)
+                latest = before if before > time else time  # noqa: FURB136  max() is four times slower
+                live = None if new is None else _new_tuple(ValueAndTimestamp, (new, latest))
+                if plain and new.__class__ is kind:
+                    if not known:
+                        size = (entry_bytes or size_of(entry, live)) + OVERHEAD + self._cause_bytes
+                        if size > room:
+                            self._settle(added)
+                            room, over, added = self._room_over_clean(size), True, 0
+                        if size <= room:
+                            room -= size
+                            added += size
+                            dirty[entry] = latest
+                            entries[entry] = live
+                            if size != alike:
+                                sizes[entry] = size
+                            continue
+                    elif stored is not None and entry not in read and room >= 0:
+                        dirty.pop(entry, None)
                         dirty[entry] = latest
                         entries[entry] = live
-                        sizes[entry] = size
-                        self._bytes += size
-                        budget.used += size
+                        entries.move_to_end(entry)
                         continue
-                elif stored is not None and entry not in read and budget.used <= most:
-                    dirty.pop(entry, None)
-                    dirty[entry] = latest
-                    entries[entry] = live
-                    entries.move_to_end(entry)
-                    continue
-            if not known and stored is not None:
-                self.read(entry)
-            self.put(entry, live, latest, None)
-            plain = self._folds_plainly()
+                self._settle(added)
+                self._read_and_put(entry, stored, live, latest)
+                plain, room, over, added = self._folds_plainly(), budget.max_bytes - budget.used, False, 0
+        finally:
+            self._settle(added)
         return None
+
+    def _begin_fold(self, entry_bytes: int) -> int:
+        """Bring both orders up to date; the answer is the size of entries that have none noted."""
+        if self._unplaced:
+            self._place_known()
+        if entry_bytes and len(self._sizes) == len(self.entries):
+            self._alike = entry_bytes + OVERHEAD + self._budget.cause_bytes
+        return self._alike
+
+    def _read_and_put(self, entry: Any, stored: Any, live: Any, timestamp: int) -> None:
+        """What is not the plain case, as it would be one by one."""
+        if stored is not None and entry not in self.entries:
+            self.read(entry)
+        self.put(entry, live, timestamp, None)
 
     def _folds_plainly(self) -> bool:
         """Whether nothing has to be told apart but entries: neither causes nor places in a range."""
         alike = self._cause_bytes == self._budget.cause_bytes
         return alike and self.cause is None and not self._causes and self._order is None
 
-    def _drop_clean(self, used: int) -> bool:
-        """Drop what was used least recently until no more than `used` is; False when a dirty one, or nothing, is left."""
-        entries, dirty, budget = self.entries, self._dirty, self._budget
-        while budget.used > used:
-            entry = next(iter(entries), ABSENT)
-            if entry is ABSENT or entry in dirty:
-                return False
-            del entries[entry]
-            size = self._sizes.pop(entry)
-            self._bytes -= size
-            budget.used -= size
-            self._read.discard(entry)
-        return True
+    def _room_over_clean(self, least: int) -> int:
+        """The bytes that may come until something dirty had to go: those of what is clean, and was used least recently.
+
+        As far as that is looked through: all of it where nothing has to be looked at, else some entries, and at least so
+        many bytes if there are.
+        """
+        dirty, sizes = self._dirty, self._sizes
+        room = self._budget.max_bytes - self._budget.used
+        if not (self._read_since or sizes):
+            return room + (len(self.entries) - len(dirty)) * self._alike
+        oldest = iter(self.entries)
+        while room < least and (found := list(islice(oldest, _LOOKED_THROUGH))):
+            clean = (
+                found if dirty.keys().isdisjoint(found) else list(takewhile(lambda entry: entry not in dirty, found))
+            )
+            room += sum(map(sizes.get, clean, repeat(self._alike)))
+            if len(clean) < len(found):
+                break
+        return room
+
+    def _settle(self, added: int) -> None:
+        """Count what was `added`, and drop what is too much for that: as much as `_room_over_clean` has found.
+
+        Entries are dropped later than they would be one by one, but the same ones: those used least recently, until the
+        rest has room. One that was used again meanwhile would have come back, and something else gone in its place.
+        """
+        entries, sizes, budget, alike = self.entries, self._sizes, self._budget, self._alike
+        self._bytes += added
+        budget.used += added
+        excess = budget.used - budget.max_bytes
+        if not added or excess <= 0:
+            return
+        if sizes or self._read:
+            count = freed = 0
+            for entry in entries:
+                count += 1
+                freed += sizes.get(entry, alike)
+                if freed >= excess:
+                    break
+            gone = list(islice(entries, count))
+            each(map(sizes.pop, gone, repeat(None)))
+            self._read.difference_update(gone)
+        else:
+            count = -(-excess // alike)
+            freed = count * alike
+        each(map(entries.popitem, repeat(False, count)))
+        self._bytes -= freed
+        budget.used -= freed

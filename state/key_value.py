@@ -8,8 +8,8 @@ comes, as in Kafka.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import compress, filterfalse
-from operator import add
+from itertools import compress, filterfalse, repeat
+from operator import add, is_not
 from typing import Any, cast
 
 from state.cache import RecordCache, RecordCacheBudget, Updates, any_none
@@ -19,10 +19,13 @@ from state.keys import after_prefix, pack_long
 from state.layers import LayeredStore
 from state.layouts import plain
 from state.merged_reads import merged
-from state.stores import Cause, ChangelogWriter, StoreSpec, ValueAndTimestamp
+from state.stores import Cause, ChangelogWriter, FlushListener, StoreSpec, ValueAndTimestamp
 
 _new_tuple = tuple.__new__
 _ABSENT: Any = object()
+
+_KEEPS_ALL_BYTES = 1 << 20
+"""A record cache of so much keeps what is used often; what passes it is seldom asked for soon."""
 
 FEW = 8
 """Below this many keys, looking them up at once saves nothing."""
@@ -41,6 +44,8 @@ class _KeyValueLayers(LayeredStore):
         super().__init__(spec, engine, changelog, cache)
         self._identity = self._layout.identity
         self._known_size = _known_size(spec, stored=self._value_overhead)
+        self._passes = False
+        self._choose_passing()
         self._known_class = spec.value_serde.type if self._known_size else None  # type: ignore[attr-defined]  # numbers
         front: dict[Any, Any] = self._live if self._cache is None else self._cache.entries
         read = self._live.__getitem__ if self._cache is None else self._cache.get
@@ -51,6 +56,20 @@ class _KeyValueLayers(LayeredStore):
         else:
             self.get = lambda key: read(identity(key))
             self.lookup = lambda key: front[identity(key)]
+
+    def set_flush_listener(self, listener: FlushListener, *, send_old_values: bool) -> None:
+        """As for all stores; old values are what is live below."""
+        super().set_flush_listener(listener, send_old_values=send_old_values)
+        self._choose_passing()
+
+    def _choose_passing(self) -> None:
+        """Have live values wait for the record cache only, where it is large and they are numbers.
+
+        Reading a number from its bytes once more costs less than a second dictionary as large as the first.
+        """
+        budget = self._budget
+        large = budget is not None and budget.max_bytes >= _KEEPS_ALL_BYTES
+        self._passes = large and isinstance(self._cache, FoldingCache) and not self._send_old_values
 
     def get_all(self, keys: Sequence[Any]) -> list[Any]:
         """What `get` gives for each of the keys."""
@@ -72,6 +91,8 @@ class _KeyValueLayers(LayeredStore):
     def preload(self, keys: Iterable[Any]) -> None:
         """Look up at once those of the keys that are not in memory: half the price of one by one. Nobody can tell."""
         live = self._live
+        if self._passes:
+            live.clear()
         entries = filterfalse(live.__contains__, dict.fromkeys(keys if self._by_value else map(self._identity, keys)))
         missing = list(entries if self._cache is None else filterfalse(self._cache.entries.__contains__, entries))
         if len(missing) < FEW or len(live) + len(missing) > live.limit:
@@ -79,10 +100,13 @@ class _KeyValueLayers(LayeredStore):
         self._check_open()
         raw = self._write_keys(missing)
         found = self._lower.get_many(raw)
-        uncommitted, read = self._uncommitted, self._layout.live
-        if uncommitted:
+        uncommitted = self._uncommitted
+        if not uncommitted.keys().isdisjoint(raw):
             found = [uncommitted.get(key, data) for key, data in zip(raw, found, strict=True)]
-        live.update((entry, None if data is None else read(data)) for entry, data in zip(missing, found, strict=True))
+        live.update(zip(missing, repeat(None)))
+        there = list(map(is_not, found, repeat(None)))
+        read = self._layout.live_column(cast("list[bytes]", list(compress(found, there))))
+        live.update(zip(compress(missing, there), read, strict=True))
 
     def _size(self, entry: Any, value: Any) -> int:
         """As for all stores; numbers under keys of a fixed length are not written to be measured."""
@@ -119,7 +143,10 @@ class _KeyValueLayers(LayeredStore):
         changes, (entries, live, timestamps, _) = self._changes, updates
         keys = self._write_keys(entries)
         values = self._value_bytes(live)
-        self._live.update(zip(entries, live, strict=True))
+        if self._passes:
+            self._live.clear()
+        else:
+            self._live.update(zip(entries, live, strict=True))
         self._uncommitted.update(zip(keys, self._stored_column(values, timestamps), strict=True))
         if changes is not None:
             if self.logs_headers and updates.causes:
@@ -220,11 +247,11 @@ class PlainKeyValueStore(_KeyValueLayers):
         self.put(key, None)
         return present
 
-    def _restored(
+    def _restored_columns(
         self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]
-    ) -> dict[bytes, bytes | None]:
+    ) -> tuple[Sequence[bytes], Sequence[bytes | None]]:
         del timestamps
-        return dict(zip(keys, values, strict=True))
+        return keys, values
 
 
 class TimestampedStore(_KeyValueLayers):
@@ -270,14 +297,14 @@ class TimestampedStore(_KeyValueLayers):
         return plain(values)
 
     def _stored_column(self, values: Sequence[bytes | None], timestamps: Sequence[int]) -> list[bytes | None]:
-        if None not in values:
+        if not any_none(values):
             return list(map(add, map(pack_long, timestamps), cast("Sequence[bytes]", values)))
         return [
             None if value is None else pack_long(timestamp) + value
             for value, timestamp in zip(values, timestamps, strict=True)
         ]
 
-    def _restored(
+    def _restored_columns(
         self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]
-    ) -> dict[bytes, bytes | None]:
-        return dict(zip(keys, self._stored_column(values, timestamps), strict=True))
+    ) -> tuple[Sequence[bytes], Sequence[bytes | None]]:
+        return keys, self._stored_column(values, timestamps)

@@ -13,6 +13,7 @@ Bytes only: no serdes, no stores.
 from __future__ import annotations
 
 import struct
+from operator import itemgetter
 
 _WINDOW = struct.Struct(">qi")
 _SESSION = struct.Struct(">qq")
@@ -25,6 +26,8 @@ LONG_MAX = (1 << 63) - 1
 pack_window = _WINDOW.pack
 pack_session = _SESSION.pack
 pack_long = _LONG.pack
+_time_part = itemgetter(slice(8))
+_value_part = itemgetter(slice(8, None))
 
 
 def window_key(key: bytes, start_ms: int, sequence: int = 0) -> bytes:
@@ -57,6 +60,12 @@ def timestamped(value: bytes, timestamp: int) -> bytes:
 def split_timestamped(data: bytes) -> tuple[bytes, int]:
     """Shape: (value, timestamp in ms)."""
     return data[8:], _LONG.unpack_from(data)[0]
+
+
+def split_timestamped_many(column: list[bytes]) -> tuple[list[bytes], tuple[int, ...]]:
+    """Of many. Shape: (values, timestamps in ms)."""
+    times = b"".join(map(_time_part, column))
+    return list(map(_value_part, column)), struct.unpack(f">{len(column)}q", times)
 
 
 def time_of_window(data: bytes) -> int:

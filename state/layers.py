@@ -237,9 +237,14 @@ class LayeredStore(StoredBytes, FilledStore):
     ) -> None:
         """Apply changelog records straight to the engine, complete up to `position`."""
         self._check_open()
-        changes = self._restored(keys, values, timestamps)
-        metadata = {**self._metadata(), POSITION: packed_number(position)}
-        self._engine.write(changes, metadata=metadata, dropped=self._dropped())
+        if self.fills:
+            columns = self._restored_columns(keys, values, timestamps)
+            metadata = {**self._metadata(), POSITION: packed_number(position)}
+            self._fill(*columns, metadata=metadata, dropped=self._dropped())
+        else:
+            changes = self._restored(keys, values, timestamps)
+            metadata = {**self._metadata(), POSITION: packed_number(position)}
+            self._engine.write(changes, metadata=metadata, dropped=self._dropped())
         self._position = position
         self._live.clear()
 
@@ -307,6 +312,12 @@ class LayeredStore(StoredBytes, FilledStore):
         self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]
     ) -> dict[bytes, bytes | None]:
         """Changelog records as changes of the engine."""
+        return dict(zip(*self._restored_columns(keys, values, timestamps), strict=True))
+
+    def _restored_columns(
+        self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]
+    ) -> tuple[Sequence[bytes], Sequence[bytes | None]]:
+        """The same as columns of keys and values, in which a key may come again."""
         raise NotImplementedError
 
     def _engine_key(self, entry: Any, key: bytes) -> bytes:

@@ -8,11 +8,21 @@ or a `ValueAndTimestamp`. A layout maps both to what the changelog and the engin
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import repeat
 from typing import Any
 
 from msgspec import Struct
 
-from state.keys import pack_long, pack_session, pack_window, split_session_key, split_timestamped, split_window_key
+from state.keys import (
+    pack_long,
+    pack_session,
+    pack_window,
+    split_session_key,
+    split_timestamped,
+    split_timestamped_many,
+    split_window_key,
+)
+from state.serde import deserializer
 from state.stores import StoreKind, StoreSpec, ValueAndTimestamp
 
 TIMESTAMPED = {StoreKind.TIMESTAMPED_KEY_VALUE, StoreKind.TIMESTAMPED_WINDOW}
@@ -25,7 +35,7 @@ class Layout(Struct, frozen=True):
 
     `identity` turns a user's key into what entry keys contain, `key` turns it back; `key_bytes` and `entry` convert
     between entry key and changelog key. `value_bytes` gives the changelog's value of a live value, `stored` adds what
-    the engine keeps with it, `live` reads that back.
+    the engine keeps with it, `live` reads that back, `live_column` that of many.
     """
 
     identity: Callable[[Any], Any]
@@ -36,6 +46,7 @@ class Layout(Struct, frozen=True):
     value_bytes: Callable[[Any], bytes]
     stored: Callable[[bytes, int], bytes]
     live: Callable[[bytes], Any]
+    live_column: Callable[[list[bytes]], list[Any]]
 
 
 def layout_of(spec: StoreSpec) -> Layout:
@@ -46,8 +57,7 @@ def layout_of(spec: StoreSpec) -> Layout:
     raw_key: Callable[[Any], bytes] = serde.serialize if serde.by_value else _same
     from_raw: Callable[[bytes], Any] = serde.deserialize if serde.by_value else _same
     key_bytes, entry = _keys(spec, raw_key, from_raw)
-    value_bytes, stored, live = _values(spec)
-    return Layout(identity, key, raw_key, key_bytes, entry, value_bytes, stored, live)
+    return Layout(identity, key, raw_key, key_bytes, entry, *_values(spec))
 
 
 def plain(values: list[Any]) -> list[Any]:
@@ -84,14 +94,24 @@ def _keys(
 
 def _values(
     spec: StoreSpec,
-) -> tuple[Callable[[Any], bytes], Callable[[bytes, int], bytes], Callable[[bytes], Any]]:
-    """Live value to changelog value, changelog value to engine value, and engine value to live value."""
-    serialize, deserialize = spec.value_serde.serialize, spec.value_serde.deserialize
+) -> tuple[
+    Callable[[Any], bytes], Callable[[bytes, int], bytes], Callable[[bytes], Any], Callable[[list[bytes]], list[Any]]
+]:
+    """Live value to changelog value, changelog value to engine value, engine value to live value, and columns of those."""
+    serialize, deserialize, read = (
+        spec.value_serde.serialize,
+        spec.value_serde.deserialize,
+        deserializer(spec.value_serde),
+    )
     if spec.kind not in TIMESTAMPED:
-        return serialize, lambda data, _timestamp: data, deserialize
+        return serialize, lambda data, _timestamp: data, deserialize, read
 
     def live(data: bytes) -> ValueAndTimestamp:
         value, timestamp = split_timestamped(data)
         return _new_tuple(ValueAndTimestamp, (deserialize(value), timestamp))
 
-    return lambda value: serialize(value[0]), lambda data, timestamp: pack_long(timestamp) + data, live
+    def live_column(column: list[bytes]) -> list[Any]:
+        values, timestamps = split_timestamped_many(column)
+        return list(map(_new_tuple, repeat(ValueAndTimestamp), zip(read(values), timestamps, strict=True)))
+
+    return lambda value: serialize(value[0]), lambda data, timestamp: pack_long(timestamp) + data, live, live_column

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import shutil
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from inspect import GEN_CLOSED, getgeneratorstate
+from itertools import repeat
+from operator import is_
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -246,43 +248,66 @@ class RocksDBEngine:
         metadata: Mapping[bytes, bytes] | None = None,
         dropped: Sequence[KeyRange] = (),
     ) -> None:
-        """Drop ranges, apply changes and set metadata in one write batch, sorted (half the price of unsorted).
+        """Drop ranges, apply changes and set metadata in one write batch, sorted (half the price of unsorted)."""
+        if self._filling:
+            self.fill(list(changes), list(changes.values()), metadata=metadata or {}, dropped=dropped)
+            return
+        keys = sorted(changes)
+        self._write(self._batch(keys, list(map(changes.__getitem__, keys)), metadata or {}, dropped))
+        self._resources.relieve()
 
-        In a fill as they come, and without the log: what a killed process loses is the last writes, data and position of
-        each together.
+    def fill(
+        self,
+        keys: Sequence[bytes],
+        values: Sequence[bytes | None],
+        *,
+        metadata: Mapping[bytes, bytes],
+        dropped: Sequence[KeyRange] = (),
+    ) -> None:
+        """Write, in a fill: as it comes, and without the log.
+
+        What a killed process loses is the last writes, data and position of each together.
         """
+        self._write(self._batch(keys, values, metadata, dropped), self._unlogged)
+        self._wait_for_buffers()
+        self._resources.relieve()
+
+    def _batch(
+        self,
+        keys: Sequence[bytes],
+        values: Sequence[bytes | None],
+        metadata: Mapping[bytes, bytes],
+        dropped: Sequence[KeyRange],
+    ) -> Any:
+        """Ranges to drop, then puts and deletions (None), then metadata, as one write batch."""
         batch = WriteBatch(raw_mode=True)
         for start, end in dropped:
             low, high = start or b"", self._beyond() if end is None else end
             if low < high:
                 batch.delete_range(low, high)
         put, delete = batch.put, batch.delete
-        keys: Iterable[bytes] = changes if self._filling else sorted(changes)
-        if None in changes.values():
-            for key in keys:
-                value = changes[key]
+        if any(map(is_, values, repeat(None))):
+            for key, value in zip(keys, values, strict=True):
                 if value is None:
                     delete(key)
                 else:
                     put(key, value)
         else:
-            deque(map(put, keys, map(changes.__getitem__, keys)), maxlen=0)
-        for key, value in (metadata or {}).items():
+            deque(map(put, keys, values), maxlen=0)
+        for key, value in metadata.items():
             put(key, value, self._metadata_handle)
+        return batch
+
+    def _write(self, batch: Any, *options: Any) -> None:
         try:
-            if self._filling:
-                self._db.write(batch, self._unlogged)
-                self._wait_for_buffers()
-            else:
-                self._db.write(batch)
+            self._db.write(batch, *options)
         except Exception as error:
             raise _translated(error, self._path) from error
-        self._resources.relieve()
 
     def _wait_for_buffers(self) -> None:
         """Let RocksDB catch up, without the GIL: what is not sorted yet takes memory."""
         if int(self._db.property_int_value("rocksdb.num-immutable-mem-table") or 0) >= _FILL_WAITING:
-            self._db.flush(True)
+            self.flush()
 
     def _beyond(self) -> bytes:
         """A key after the last one."""

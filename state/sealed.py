@@ -36,8 +36,11 @@ class Sealed:
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         """The values of many keys, in their order."""
+        found = self._engine.get_many(keys)
+        if self.changes.keys().isdisjoint(keys):
+            return found
         changed = self.changes.get
-        return [changed(key, data) for key, data in zip(keys, self._engine.get_many(keys), strict=True)]
+        return [changed(key, data) for key, data in zip(keys, found, strict=True)]
 
     def scan(self, start: bytes | None, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """Entries with start <= key < end, as they are now."""

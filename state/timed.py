@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import compress, groupby
 from operator import itemgetter
 from typing import Any, Self
 
@@ -78,7 +78,10 @@ class TimedStore(LayeredStore):
     # Reading
 
     def _below(self, entry: Any) -> Any:
-        return None if entry[1] < self._segments.oldest_readable - self._slack_ms else self._live[entry]
+        segments = self._segments
+        if segments.oldest_readable - self._slack_ms <= entry[1] <= segments.stream_time:
+            return self._live[entry]
+        return None  # gone, or not written yet: new windows are not looked for
 
     def _between(
         self, identity: Any, first_time: int, last_time: int, *, backward: bool = False
@@ -241,9 +244,9 @@ class TimedStore(LayeredStore):
         self._committed_time = self._segments.stream_time
         self._timelines = None
 
-    def _restored(
+    def _restored_columns(
         self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int]
-    ) -> dict[bytes, bytes | None]:
+    ) -> tuple[Sequence[bytes], Sequence[bytes | None]]:
         times = list(map(type(self)._time_of, keys))
         if times:
             self._segments.observe(max(times))
@@ -254,9 +257,9 @@ class TimedStore(LayeredStore):
                 for value, timestamp in zip(values, timestamps, strict=True)
             ]
         oldest = self._segments.oldest_kept
-        return {
-            prefix(time) + key: value for key, value, time in zip(keys, stored, times, strict=True) if time >= oldest
-        }
+        kept = [time >= oldest for time in times]
+        keys = [prefix(time) + key for key, time in zip(keys, times, strict=True) if time >= oldest]
+        return keys, list(compress(stored, kept))
 
 
 def _times(entry: Any) -> Any:

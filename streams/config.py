@@ -190,7 +190,12 @@ class StreamsConfig:
     compression_type: str = setting(
         "none", "Of what this application writes.", choices=("none", "gzip", "snappy", "lz4", "zstd")
     )
-    linger_ms: int = setting(100, "How long output waits for company.", kind="ms", minimum=0)
+    linger_ms: int = setting(
+        100,
+        "How long output waits for company; a quarter of `commit_interval_ms` at most, except in transactions.",
+        kind="ms",
+        minimum=0,
+    )
     buffer_memory: int = setting(
         32 * 1024**2, "Output waiting to be acknowledged; beyond it processing waits.", kind="bytes", minimum=1024
     )

@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
-    parser.add_argument("--records", type=int, default=2_000_000, help="input of each workload (default 2,000,000)")
+    parser.add_argument("--records", type=int, default=3_000_000, help="input of each workload (default 3,000,000)")
     parser.add_argument("--system", action="append", choices=list(peers()), help="default: all")
     parser.add_argument("--workload", action="append", choices=SEVEN, help="default: all seven")
     parser.add_argument("--guarantee", choices=list(GUARANTEES), default="both")

@@ -1,7 +1,8 @@
 """Where the other systems live: a virtual environment for each in Python, Maven's jars for the one in Java.
 
 Rules: made on demand under `build/peers`, which git ignores, with versions pinned here; an environment that was made with
-other versions is made anew. What cannot be had says what is missing, and the other systems are measured without it.
+other versions, or by another interpreter, is made anew. What cannot be had says what is missing, and the other systems
+are measured without it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class PythonEnvironment:
     def prepare(self) -> str:
         """Make it where it is not there yet. Returns its versions. Raises: UnavailableError."""
         folder = BUILD / self.name
-        stamp, wanted = folder / "packages.txt", "\n".join(self.packages)
+        stamp, wanted = folder / "packages.txt", "\n".join([sys.version, *self.packages])
         if not stamp.exists() or stamp.read_text() != wanted:
             shutil.rmtree(folder, ignore_errors=True)
             _run([sys.executable, "-m", "venv", str(folder)], f"no virtual environment for {self.name}")

@@ -6,11 +6,18 @@ Bytes only: knows neither the log nor the group's rules.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from struct import Struct
 
 from broker.coordinators.fields import FieldReader, FieldWriter
+from broker.protocol.primitives import INT16, INT64
 
 OFFSET_KEY = 1
 GROUP_KEY = 2
+KEYS_KEPT = 1 << 14
+"""Keys that need not be written, nor read, again: groups commit the same partitions over and over."""
+_OFFSET_3 = Struct(">hqih")
+"""What a value of version 3 begins with: version, offset, leader epoch, length of the metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ class StoredGroup:
     members: tuple[StoredMember, ...]
 
 
+@lru_cache(KEYS_KEPT)
 def offset_key(group: str, topic: str, partition: int) -> bytes:
     """Key of a committed offset."""
     return FieldWriter().int16(OFFSET_KEY).string(group).string(topic).int32(partition).done()
@@ -76,6 +84,7 @@ def group_key(group: str) -> bytes:
     return FieldWriter().int16(GROUP_KEY).string(group).done()
 
 
+@lru_cache(KEYS_KEPT)
 def parse_key(data: bytes) -> OffsetKey | GroupKey | None:
     """What a key speaks of; None for key versions this broker does not use."""
     reader = FieldReader(data)
@@ -90,12 +99,19 @@ def offset_value(offset: CommittedOffset) -> bytes:
     if offset.expire_ms >= 0:
         writer = FieldWriter().int16(1).int64(offset.offset).string(offset.metadata)
         return writer.int64(offset.commit_ms).int64(offset.expire_ms).done()
-    writer = FieldWriter().int16(3).int64(offset.offset).int32(offset.leader_epoch)
-    return writer.string(offset.metadata).int64(offset.commit_ms).done()
+    metadata = offset.metadata.encode()
+    head = _OFFSET_3.pack(3, offset.offset, offset.leader_epoch, len(metadata))
+    return b"".join((head, metadata, INT64.pack(offset.commit_ms)))
 
 
 def parse_offset(data: bytes) -> CommittedOffset:
     """A committed offset of any value version up to 4 (which is flexible and adds a topic id nobody needs here)."""
+    if data[:2] == INT16.pack(3):  # as they are written here
+        _, offset, leader_epoch, length = _OFFSET_3.unpack_from(data)
+        end = _OFFSET_3.size + length
+        if length >= 0:
+            (commit_ms,) = INT64.unpack_from(data, end)
+            return CommittedOffset(offset, leader_epoch, data[_OFFSET_3.size : end].decode(), commit_ms)
     reader = FieldReader(data)
     version = reader.int16()
     offset = reader.int64()

@@ -17,20 +17,16 @@ it is over when the last of its syncs is, whatever became of the others.
 import asyncio
 import errno
 import logging
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from broker.errors import BrokerError, ErrorCode
 from broker.halting import halt
 from broker.log.checkpointing import Checkpoint
-from broker.log.checkpoints import sync_partition_directory
 from broker.log.log_reader import Mark
 from broker.log.partition_log import Committer, PartitionLog
 from broker.log.segment import Segment
+from broker.log.sync_threads import SyncThreads
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +70,7 @@ class Flusher:
         self._checkpoint: asyncio.Future[None] | None = None
         self._loop = loop
         self._interval = interval_ms / 1000
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="flusher")
-        self._beside = ThreadPoolExecutor(SIDE_BY_SIDE - 1, thread_name_prefix="flusher-beside")
+        self._threads = SyncThreads(loop, SIDE_BY_SIDE)
         self._dirty: dict[PartitionLog, None] = {}
         self._next_round: asyncio.Future[None] | None = None
         self._under_way: asyncio.Future[None] | None = None
@@ -129,16 +124,14 @@ class Flusher:
         for part in work:
             part.log.directory_dirty = False
         self.rounds += 1
-        running = self._loop.run_in_executor(self._thread, self._sync, descriptors, directories)
-        running.add_done_callback(lambda finished: self._finish_round(work, finished))
+        self._threads.begin(descriptors, directories, lambda error: self._finish_round(work, error))
 
     @staticmethod
     def _take(log: PartitionLog) -> _Work:
         since = log.recovery_point
         return _Work(log, log.end_mark(), log.segments_since(since))
 
-    def _finish_round(self, work: Sequence[_Work], finished: asyncio.Future[None]) -> None:
-        error = finished.exception()
+    def _finish_round(self, work: Sequence[_Work], error: BaseException | None) -> None:
         for part in work:
             for segment in part.segments:
                 segment.unpin()
@@ -215,22 +208,7 @@ class Flusher:
         if self._checkpoint is not None:
             await asyncio.wait([self._checkpoint])
         await self.drain()
-        self._thread.shutdown()
-        self._beside.shutdown()
-
-    def _sync(self, descriptors: Sequence[int], directories: Sequence[Path]) -> None:
-        """A round, on the thread."""
-        beside = [self._beside.submit(os.fdatasync, descriptor) for descriptor in descriptors[1:]]
-        try:
-            for descriptor in descriptors[:1]:
-                os.fdatasync(descriptor)
-        finally:
-            wait(beside)
-        for synced in beside:
-            synced.result()
-        for directory in directories:
-            with suppress(FileNotFoundError):  # deleted meanwhile
-                sync_partition_directory(directory)
+        self._threads.close()
 
 
 def _halt_unless_full(error: BaseException, what: str) -> None:

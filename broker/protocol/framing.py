@@ -17,6 +17,10 @@ from broker.protocol.primitives import read_unsigned_varint
 
 MAX_FRAME_BYTES = 100 * 1024 * 1024
 INITIAL_BUFFER_BYTES = 16 * 1024
+KEPT_BUFFER_BYTES = 1024 * 1024
+"""A larger buffer is given back as soon as it is empty."""
+LOOK_EVERY = 64
+"""Empty reads between two looks at whether a buffer is larger than its frames."""
 _LENGTH = Struct(">i")
 _FIXED_HEADER = Struct(">hhih")
 _MIN_HEADER_BYTES = 8
@@ -37,15 +41,18 @@ class FrameBuffer:
 
     `writable()` is where the next bytes go, `received(n)` says how many came, `frames()` yields every complete frame.
     A view stays valid until the next `writable()`; frames() must be exhausted before. The buffer grows to the largest
-    frame in flight and shrinks back when it is empty.
+    frame in flight, stays as it is while frames of that size come (memory that is new costs more than what is read into
+    it), and shrinks back when it is empty.
     """
 
-    __slots__ = ("_buffer", "_end", "_max_frame_bytes", "_start")
+    __slots__ = ("_buffer", "_end", "_largest", "_looks", "_max_frame_bytes", "_start")
 
     def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
         self._buffer = bytearray(INITIAL_BUFFER_BYTES)
         self._start = 0
         self._end = 0
+        self._largest = 0
+        self._looks = 0
         self._max_frame_bytes = max_frame_bytes
 
     @property
@@ -55,13 +62,13 @@ class FrameBuffer:
 
     def writable(self) -> memoryview:
         """Free space for at least the rest of the frame under way, or a good gulp."""
+        if not self._end and len(self._buffer) > INITIAL_BUFFER_BYTES:
+            self._shrink_if_idle()
         wanted = self._wanted()
         if self._start and len(self._buffer) - self._end < wanted:
             self._to_front()
         if len(self._buffer) - self._end < wanted:
             self._grow(self._end + wanted)
-        elif self._end == 0 and len(self._buffer) > 4 * INITIAL_BUFFER_BYTES and wanted <= INITIAL_BUFFER_BYTES:
-            self._buffer = bytearray(4 * INITIAL_BUFFER_BYTES)
         return memoryview(self._buffer)[self._end :]
 
     def received(self, count: int) -> None:
@@ -80,6 +87,7 @@ class FrameBuffer:
             if self._end - begin < size:
                 break
             self._start = begin + size
+            self._largest = max(self._largest, size)
             yield view[begin : begin + size]
         if self._start == self._end:
             self._start = self._end = 0
@@ -110,6 +118,17 @@ class FrameBuffer:
             return INITIAL_BUFFER_BYTES // 2
         missing = 4 + self._frame_size() - (self._end - self._start)
         return min(max(missing, INITIAL_BUFFER_BYTES // 2), 2 * max(len(self._buffer), INITIAL_BUFFER_BYTES))
+
+    def _shrink_if_idle(self) -> None:
+        """Once in a while, while nothing is in the buffer: give back what the last frames did not need."""
+        self._looks += 1
+        size = len(self._buffer)
+        if size <= KEPT_BUFFER_BYTES and self._looks < LOOK_EVERY:
+            return
+        needed = min(max(2 * self._largest, INITIAL_BUFFER_BYTES), KEPT_BUFFER_BYTES)
+        if needed <= size // 2:
+            self._buffer = bytearray(needed)
+        self._looks = self._largest = 0
 
     def _to_front(self) -> None:
         rest = self._buffer[self._start : self._end]

@@ -90,7 +90,11 @@ def write_unsigned_varint(out: bytearray, value: int) -> None:
 
 def write_varint(out: bytearray, value: int) -> None:
     """A zigzag varint of a 64-bit number."""
-    write_unsigned_varint(out, (value << 1) ^ (value >> 63))
+    zigzag = (value << 1) ^ (value >> 63)
+    if zigzag < 128:
+        out.append(zigzag)
+    else:
+        write_unsigned_varint(out, zigzag)
 
 
 def write_string(out: bytearray, value: str | None) -> None:

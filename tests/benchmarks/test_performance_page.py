@@ -11,7 +11,13 @@ from benchmarks.simulation import main
 
 
 def run(
-    system: str, per_cpu_second: float, *, workload: str = "count", guarantee: str = "at_least_once", turn: int = 0
+    system: str,
+    per_cpu_second: float,
+    *,
+    workload: str = "count",
+    guarantee: str = "at_least_once",
+    turn: int = 0,
+    commits: int = 20,
 ):
     result = {
         "records": 1_000,
@@ -20,6 +26,7 @@ def run(
         "worker_mb": 100.0,
         "broker_cpu_per_million": 0.5,
         "calibration_ns": 120.0,
+        "commits": commits,
     }
     return {"system": system, "workload": workload, "guarantee": guarantee, "turn": turn, "result": result}
 
@@ -52,6 +59,12 @@ def test_a_row_that_misses_it_is_said(tmp_path: Path) -> None:
     assert "count, at-least-once: 3.0 times Kafka Streams per CPU-second, not 5." in page
     assert "count, exactly-once: no figure of Kafka Streams to compare with." in page
     assert "count, exactly-once: 33% below at-least-once per CPU-second, not within 10 %." in page
+
+
+def test_a_figure_of_few_commits_is_said(tmp_path: Path) -> None:
+    """Where hardly a commit lies between, what was done and what was committed are of different records."""
+    page = page_of(tmp_path, run("headrace", 600_000, commits=3), run("kafka-streams", 100_000))
+    assert "count, at-least-once: only 3 commits of ours lie in the time that is measured: take more records." in page
 
 
 def test_several_turns_become_their_median(tmp_path: Path) -> None:

@@ -33,6 +33,13 @@ class Number:
         return int.from_bytes(data, "big", signed=True)
 
 
+class Long(Number):
+    """The same, and it says so."""
+
+    size_bytes = 8
+    type = int
+
+
 class Document:
     """JSON with sorted keys: objects that are no dictionary keys."""
 
@@ -66,7 +73,7 @@ class Bench:
     resources: RocksDBResources = field(default_factory=lambda: RocksDBResources(total_bytes=16 << 20))
     opened: int = 0
 
-    text, number, document = Text(), Number(), Document()
+    text, number, long, document = Text(), Number(), Long(), Document()
     changelog = Changelog
 
     def spec(self, kind=StoreKind.TIMESTAMPED_KEY_VALUE, **settings):

@@ -416,6 +416,52 @@ def test_folding_is_reading_and_putting_one_by_one(rows, room, others, large):
     assert seen[0] == seen[1]
 
 
+COLUMNS = st.lists(
+    st.tuples(
+        st.lists(st.tuples(st.integers(0, 60), st.sampled_from([1, 1, 1, 1, 1, 1, 2, "gone", "wide"]), st.integers(0, 9)),
+                 max_size=60),
+        st.sampled_from(["nothing", "flush", "flush", "read", "used", "used", "others", "cause"]),
+    ),
+    max_size=8,
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=200)
+@given(columns=COLUMNS, room=st.integers(300, 3_000), alike=st.booleans(), length=st.integers(0, 20))
+def test_many_rows_fold_as_one_by_one(columns, room, alike, length):
+    """What is dropped in one go is what would go one by one, and nothing dirty is; keys may be of one length or of many."""
+    seen = []
+    size = (lambda *_: 9) if alike else (lambda entry, _: 9 + entry % 7)
+    for fold in (one_by_one, lambda cache, *rest: cache.fold(*rest, int, 9 if alike else 0)):
+        budget, below, released = RecordCacheBudget(room), {}, []
+        budget.cause_bytes = length
+
+        def release(updates, below=below, released=released):
+            released.append(tuple(map(tuple, updates[:3])))
+            below.update(zip(updates.entries, updates.values, strict=True))
+
+        cache = FoldingCache(budget, below=below.get, release=release, size=size, keep_reads=True, fixed_size=True)
+        turns = []
+        for rows, act in columns:
+            if act == "flush":
+                cache.flush()
+            elif act == "read":
+                list(map(cache.get, range(len(rows), 60, 9)))
+            elif act == "used" and cache.entries:
+                cache.get(next(iter(cache.entries)))
+            elif act == "others":
+                budget.used += 100 if len(turns) % 2 else -min(100, budget.used - cache._bytes)
+            elif act == "cause":
+                budget.cause_bytes = length + len(turns) % 2
+            fold(cache, iter([(row, *rest) for row, rest in enumerate(rows)]), int, added)
+            sizes = {entry: cache._sizes.get(entry, cache._alike) for entry in cache.entries}
+            assert sum(sizes.values()) == cache._bytes
+            state = [list(cache.entries.items()), list(cache.dirty.items()), sizes, set(cache._read)]
+            turns.append((state, cache._bytes, budget.used, list(released)))
+        seen.append(turns)
+    assert seen[0] == seen[1]
+
+
 def test_a_value_that_grows_is_evicted_when_it_is_too_large(bench):
     """Values of several lengths are measured often enough for an eviction to be late by few updates, if at all."""
     store, sink, _ = cached(bench, 0, budget=RecordCacheBudget(64 * 1024), value_serde=bench.text)

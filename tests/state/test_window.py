@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from state import StoreKind, ValueAndTimestamp
+from state.memory import MemoryEngine
 
 KEYS = ["a", "aa", "b"]
 RETENTION = 150_000
@@ -154,3 +155,28 @@ def test_closing_windows_come_by_time(bench, directory):
     assert [key for key, _ in store.fetch_by_start(0, 50)] == [("a", 0), ("b", 0), ("a", 50), ("b", 50)]
     assert [key for key, _ in store.fetch_all(0, 50)] == [("a", 50), ("b", 50)]
     store.close()
+
+
+class Asked(MemoryEngine):
+    """Remembers how often it was asked for a key."""
+
+    asked = 0
+
+    def get(self, key):
+        self.asked += 1
+        return super().get(key)
+
+
+def test_windows_that_nobody_has_written_are_not_looked_for(bench):
+    """Nothing below is newer than the store's time, which is kept with it: new windows cost no look-up, others do."""
+    engine = Asked("s")
+    spec = bench.spec(StoreKind.TIMESTAMPED_WINDOW, retention_ms=60_000, cached=True, engine=lambda *_: engine)
+    store = bench.open(spec, cache_bytes=1 << 20)
+    store.put("k", 1, 50)
+    store.flush()
+    store.commit(1)
+    assert (store.fetch("k", 51), store.fetch("a", 1_000), engine.asked) == (None, None, 0)
+    store.put("k", 2, 60)  # newer, and only in the record cache
+    again = bench.open(spec, cache_bytes=1 << 20)
+    assert again.fetch("k", 50) == ValueAndTimestamp(1, 50)
+    assert (again.fetch("a", 50), again.fetch("k", 60), engine.asked) == (None, None, 2)

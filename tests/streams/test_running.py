@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from streams.running import YOUNG_OBJECTS, seldom_collected
+from streams.running import TURN_S, YOUNG_OBJECTS, seldom_collected, short_turns
 
 
 def test_the_collector_is_left_as_it_was_found() -> None:
@@ -33,6 +33,15 @@ for _ in range(10):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 PAGES = 3 * (9 << 20) // resource.getpagesize()
+
+
+def test_turns_are_left_as_they_were_found() -> None:
+    """While an application runs threads take shorter turns; whoever started it has theirs again, also after an error."""
+    before = sys.getswitchinterval()
+    with pytest.raises(KeyError), short_turns():
+        assert sys.getswitchinterval() == pytest.approx(TURN_S)
+        raise KeyError
+    assert sys.getswitchinterval() == before
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives large blocks back at once")

@@ -32,6 +32,8 @@ __all__ = ["KafkaAdmin", "KafkaClients", "KafkaConsumer", "KafkaProducer"]
 
 BATCH_BYTES = 256 * 1024
 """Large enough for a broker that syncs before it answers, small enough to be decoded at once by a reader."""
+LINGER_SHARE = 4
+"""Output that is seen when it is written lingers for a quarter of a commit interval at most."""
 TOPIC_WAIT_S = 5.0
 MARGIN_S = 20.0
 CLOSE_S = 5.0
@@ -77,7 +79,7 @@ class KafkaClients:
             batch_bytes=min(BATCH_BYTES, config.max_request_size),
             record_bytes=config.max_request_size,
             buffer_bytes=config.buffer_memory,
-            linger_s=config.linger_ms / 1000,
+            linger_s=self._linger_ms(transactional=transactional_id is not None) / 1000,
             compression=config.compression_type,
             topic_wait_s=TOPIC_WAIT_S,
             sending=SendSettings(config.request_timeout_ms, config.delivery_timeout_ms / 1000),
@@ -111,6 +113,14 @@ class KafkaClients:
                 log.warning("while disconnecting: %s", error)
         self._made.clear()
         self._network.close()
+
+    def _linger_ms(self, *, transactional: bool) -> float:
+        """How long output waits for company: no longer than a small part of the time in which it is to be seen.
+
+        What is written in a transaction is seen with its end, so it may as well wait for that.
+        """
+        config = self._config
+        return config.linger_ms if transactional else min(config.linger_ms, config.commit_interval_ms / LINGER_SHARE)
 
     @property
     def _timeout_s(self) -> float:

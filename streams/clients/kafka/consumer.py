@@ -27,7 +27,7 @@ class Wake(NamedTuple):
     """Ends a `poll`."""
 
 
-Item = Delivery | Rebalance | StreamsError | Wake
+Item = list[Delivery] | Rebalance | StreamsError | Wake
 
 
 class KafkaConsumer:
@@ -228,8 +228,8 @@ class KafkaConsumer:
 
     def _handle(self, item: Item, deliveries: list[Delivery]) -> bool:
         """Take up one item; the answer is whether `poll` should look for more."""
-        if isinstance(item, Delivery):
-            deliveries.append(item)
+        if isinstance(item, list):
+            deliveries += item
             return True
         if isinstance(item, Rebalance):
             self._rebalance(item)
@@ -250,8 +250,8 @@ class KafkaConsumer:
             if delivery.batches:
                 self._positions[delivery.partition] = delivery.batches[-1].next_offset
                 batches += delivery.batches
-        if size:
-            self._network.soon(self._fetcher.taken, size)
+        if size and self._fetcher.taken(size):
+            self._network.soon(self._fetcher.go_on)
         return batches
 
     def _rebalance(self, rebalance: Rebalance) -> None:

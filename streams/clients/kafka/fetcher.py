@@ -2,8 +2,8 @@
 
 A second one goes beside it for partitions that came while the first waits for records, so that none has to wait for
 another's.
-Lives on the network thread. What arrives goes to `deliver` at once, so that the next fetch can leave; when more waits
-than `buffer_bytes`, fetching pauses until some was taken. Rules: a partition is in at most one fetch; every `seek`
+Lives on the network thread. What arrives goes to `deliver` at once, all of a fetch together, so that the next fetch can
+leave and who waits is woken once; when more waits than `buffer_bytes`, fetching pauses until some was taken. Rules: a partition is in at most one fetch; every `seek`
 begins a new epoch of the partition, and what an older epoch fetched is thrown away.
 Errors that pass by themselves are retried with fresh metadata; others go to `fail`.
 """
@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
-from aiokafka.protocol.fetch import FetchRequest
 
+from streams.clients.kafka.hot import Fetch
 from streams.clients.kafka.network import Line, Outage, changed_within, described
 from streams.clients.kafka.record_batches import FetchedBatch, split
 from streams.errors import ClientError, OffsetOutOfRange, StreamsError
@@ -81,14 +81,14 @@ class Delivery(NamedTuple):
 
 
 class Fetcher:
-    """See the module. All methods are called on the network thread."""
+    """See the module. All methods but `taken` are called on the network thread."""
 
     def __init__(
         self,
         client: AIOKafkaClient,
         settings: FetchSettings,
         *,
-        deliver: Callable[[Delivery], None],
+        deliver: Callable[[list[Delivery]], None],
         fail: Callable[[StreamsError], None],
     ) -> None:
         self._client = client
@@ -97,7 +97,11 @@ class Fetcher:
         self._fail = fail
         self._states: dict[TopicPartition, PartitionState] = {}
         self._changed = asyncio.Event()
-        self._waiting_bytes = 0
+        self._arrived: list[Delivery] = []
+        """What is about to be delivered."""
+        self._delivered_bytes = self._taken_bytes = 0
+        """Each is written by one thread, and read by both."""
+        self._full = False
         self._outage = Outage("fetching")
         self._fetches: set[asyncio.Task[None]] = set()
         self._busy: dict[_Way, float] = {}
@@ -122,15 +126,18 @@ class Fetcher:
             if partition in self._states:
                 self._states[partition].paused = paused
                 if not paused:
-                    self._deliver_held(self._states[partition])
+                    self._collect_held(self._states[partition])
+        self._deliver_arrived()
         self._changed.set()
 
-    def taken(self, size: int) -> None:
-        """The processing thread took batches of so many bytes."""
-        full = self._waiting_bytes >= self._settings.buffer_bytes
-        self._waiting_bytes -= size
-        if full:
-            self._changed.set()
+    def taken(self, size: int) -> bool:
+        """The processing thread, which calls this, took batches of so many bytes; whether `go_on` is to be called for it."""
+        self._taken_bytes += size
+        return self._full
+
+    def go_on(self) -> None:
+        """There is room again."""
+        self._changed.set()
 
     async def close(self) -> None:
         """End all fetches."""
@@ -152,8 +159,10 @@ class Fetcher:
 
     def _launch(self) -> float | None:
         """Send what fetches can be sent; the answer is when to look again, None: when told."""
-        if self._waiting_bytes >= self._settings.buffer_bytes:
+        self._full = True  # before the look: whoever takes something after it has to say so
+        if self._delivered_bytes - self._taken_bytes >= self._settings.buffer_bytes:
             return None
+        self._full = False
         now = asyncio.get_running_loop().time()
         by_way, left_out, retry_s = self._by_way(now)
         for way, partitions in by_way.items():
@@ -207,13 +216,14 @@ class Fetcher:
                 for answer in answers:
                     partition = TopicPartition(topic, answer[0])
                     self._accept(partition, asked[partition], answer)
+            self._deliver_arrived()
             self._outage.over()
         except kafka_errors.KafkaError as error:
             self._outage.failed(described(error))
             self._retry_later(asked.values())
         except Exception as error:
             log.exception("an answer to a fetch could not be read")
-            self._fail(ClientError(f"the broker's answer to a fetch could not be read: {error}"))
+            self._failed(ClientError(f"the broker's answer to a fetch could not be read: {error}"))
             self._retry_later(asked.values())
         finally:
             for state in asked.values():
@@ -221,13 +231,11 @@ class Fetcher:
             del self._busy[way]
             self._changed.set()
 
-    def _request(self, asked: dict[TopicPartition, PartitionState], wait_ms: int) -> FetchRequest:
+    def _request(self, asked: dict[TopicPartition, PartitionState], wait_ms: int) -> Fetch:
         by_topic: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
         for partition, state in asked.items():
             by_topic[partition.topic].append((partition.partition, state.offset, self._settings.max_partition_bytes))
-        return FetchRequest(
-            wait_ms, 1, self._settings.max_bytes, int(self._settings.read_committed), list(by_topic.items())
-        )
+        return Fetch(wait_ms, 1, self._settings.max_bytes, int(self._settings.read_committed), list(by_topic.items()))
 
     def _accept(self, partition: TopicPartition, state: PartitionState, answer: Any) -> None:
         """Take one partition's part of a response: (partition, error, high watermark, [LSO, ...], records)."""
@@ -241,7 +249,7 @@ class Fetcher:
         try:
             fetched = split(partition, answer[-1], state.offset, self._aborted(answer))
         except StreamsError as failure:
-            self._fail(failure)
+            self._failed(failure)
             state.failed = True
             return
         state.offset = fetched.next_offset
@@ -249,13 +257,23 @@ class Fetcher:
             state.end_offset = end_offset
             state.held.append(Delivery(partition, state.epoch, fetched.batches, end_offset))
             if not state.paused:
-                self._deliver_held(state)
+                self._collect_held(state)
 
-    def _deliver_held(self, state: PartitionState) -> None:
+    def _collect_held(self, state: PartitionState) -> None:
         for delivery in state.held:
-            self._waiting_bytes += sum(batch.size for batch in delivery.batches)
-            self._deliver(delivery)
+            self._delivered_bytes += sum(batch.size for batch in delivery.batches)
+        self._arrived += state.held
         state.held.clear()
+
+    def _deliver_arrived(self) -> None:
+        if self._arrived:
+            arrived, self._arrived = self._arrived, []
+            self._deliver(arrived)
+
+    def _failed(self, error: StreamsError) -> None:
+        """Tell of a failure, after what arrived before it."""
+        self._deliver_arrived()
+        self._fail(error)
 
     def _aborted(self, answer: Any) -> list[tuple[int, int]] | None:
         """The aborted transactions of an answer; they stand before the records, or before a preferred replica."""
@@ -266,14 +284,14 @@ class Fetcher:
     def _refused(self, partition: TopicPartition, state: PartitionState, error: type[Exception]) -> None:
         if error is kafka_errors.OffsetOutOfRangeError:
             state.failed = True
-            self._fail(OffsetOutOfRange(partition.topic, partition.partition, state.offset))
+            self._failed(OffsetOutOfRange(partition.topic, partition.partition, state.offset))
         elif issubclass(error, STALE_METADATA) or getattr(error, "retriable", False):
             log.debug("fetch of %s refused: %s", partition, error.__name__)
             self._client.force_metadata_update()
             self._retry_later([state])
         else:
             state.failed = True
-            self._fail(ClientError(f"{partition} cannot be read: the broker answers {error.__name__}"))
+            self._failed(ClientError(f"{partition} cannot be read: the broker answers {error.__name__}"))
 
     def _retry_later(self, states: Iterable[PartitionState]) -> None:
         retry_at = asyncio.get_running_loop().time() + RETRY_S

@@ -57,6 +57,9 @@ async def changed_within(changed: asyncio.Event, seconds: float | None) -> None:
 
     Python 3.11's `asyncio.wait_for` forgets a cancellation that comes when the event does, and who closes waits for ever.
     """
+    if seconds is None:
+        await changed.wait()
+        return
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await changed.wait()

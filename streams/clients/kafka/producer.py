@@ -31,6 +31,8 @@ CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 BATCH_OVERHEAD, HEADER_OVERHEAD = 90, 8
 """Bytes around the first record of a batch, and around a header, at most."""
 
+ANNOUNCE_AFTER_S = 0.005
+"""How long after its first record a transaction is told which partitions it touches: mostly all of them are known then."""
 LOOK_EVERY_S = 1.0
 TOPIC_RETRY_S = 0.1
 
@@ -66,7 +68,9 @@ class KafkaProducer:
         """The ends as of the last section that was sealed, or flushed: what was acknowledged of later ones is left out."""
         self._unacknowledged_bytes = self._sealed_bytes = 0
         self._error: StreamsError | None = None
-        self._lingering = False
+        self._lingering = self._announcing = False
+        self._announced: set[TopicPartition] = set()
+        """Partitions of the section that is being filled, which its transaction has been told of, or is about to be."""
         self._overdue: set[TopicPartition] = set()
         """Open batches that have waited for long enough, and now wait for those before them. On the network thread."""
         self._acknowledged_some = asyncio.Event()
@@ -157,6 +161,7 @@ class KafkaProducer:
         with self._changed:
             self._close_all()
             self._section += 1
+            self._announced.clear()
             self._sealed_bytes = self._unacknowledged_bytes
             self._sealed_ends = dict(self._ends)
             self._transaction_sealed, self.in_transaction = self.in_transaction, False
@@ -229,6 +234,7 @@ class KafkaProducer:
         with self._changed:
             self._open.clear()
             self._closed.clear()
+            self._announced.clear()
             self._sendable = self._section
         try:
             self._network.call(self._abort())
@@ -272,11 +278,13 @@ class KafkaProducer:
 
     async def _commit(self, transactions: Transactions) -> None:
         await self._flushed()
+        await self._sender.settled()
         await self._in_doubt(transactions.end(commit=True))
         with self._changed:
             self._transaction_over()
             self._sendable = self._section
         self._give_to_sender()
+        self._announce()
 
     async def _abort(self) -> None:
         transactions = self._begun()
@@ -339,9 +347,13 @@ class KafkaProducer:
         return size > self._settings.record_bytes
 
     def _new_batch(self, target: TopicPartition) -> OpenBatch:
-        batch = self._open[target] = OpenBatch(
-            self._codec, self._settings.batch_bytes, transactional=self._transactions is not None
-        )
+        transactional = self._transactions is not None
+        batch = self._open[target] = OpenBatch(self._codec, self._settings.batch_bytes, transactional=transactional)
+        if transactional and target not in self._announced:
+            self._announced.add(target)
+            if not self._announcing:
+                self._announcing = True
+                self._network.soon(self._announce_soon)
         return batch
 
     def _close_batch(self, target: TopicPartition) -> None:
@@ -378,6 +390,17 @@ class KafkaProducer:
         if batches:
             self._sender.add(batches)
 
+    def _announce_soon(self) -> None:
+        self._network.loop.call_later(ANNOUNCE_AFTER_S, self._announce)
+
+    def _announce(self) -> None:
+        """Have the transaction cover what is being written to; of one that follows another when that has ended."""
+        with self._changed:
+            self._announcing = False
+            targets = list(self._open) if self._section <= self._sendable else []
+        if targets:
+            self._sender.expect(targets)
+
     def _linger(self) -> None:
         self._network.loop.call_later(self._settings.linger_s, self._linger_over)
 
@@ -403,6 +426,7 @@ class KafkaProducer:
 
     def _acknowledged(self, batch: Batch, base_offset: int) -> None:
         with self._changed:
+            full = self._unacknowledged_bytes >= self._settings.buffer_bytes
             self._unacknowledged_bytes -= batch.size
             sealed = batch.section < self._section
             if sealed:
@@ -413,7 +437,8 @@ class KafkaProducer:
                     self._sealed_ends[batch.partition] = end
                 if self._transactions is not None:
                     self._written.add(batch.partition)
-            self._changed.notify_all()
+            if full or not self._unacknowledged_bytes:  # what `send` or `flush` may wait for
+                self._changed.notify_all()
         self._acknowledged_some.set()
 
     def _failed(self, error: StreamsError) -> None:

@@ -13,15 +13,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict, deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, NamedTuple
 
 from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
-from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from streams.clients.kafka.codes import Code, name_of
+from streams.clients.kafka.hot import Produce
 from streams.clients.kafka.network import Outage, changed_within, described, translated
 from streams.clients.kafka.open_batch import OpenBatch
 from streams.clients.kafka.transactions import FENCED, NOBODY, Transactions, refusal
@@ -96,7 +96,9 @@ class Sender:
         self._unresolved = 0
         """Batches with a sequence number of which nobody knows yet whether they were written."""
         self._halted = False
-        self._adding = False
+        self._adding: asyncio.Task[None] | None = None
+        self._expected: set[TopicPartition] = set()
+        """Partitions that batches are being filled for."""
         self._queues: dict[TopicPartition, deque[Batch]] = {}
         self._sequences: dict[TopicPartition, int] = defaultdict(int)
         self._in_flight: set[TopicPartition] = set()
@@ -114,6 +116,17 @@ class Sender:
             self._queues.setdefault(batch.partition, deque()).append(batch)
         self._changed.set()
 
+    def expect(self, partitions: Iterable[TopicPartition]) -> None:
+        """Have the transaction cover partitions that are going to be written to, so that no batch has to wait for it."""
+        self._expected.update(partitions)
+        self._changed.set()
+
+    async def settled(self) -> None:
+        """Once nothing is being added to the transaction, nor will be until something is queued or expected again."""
+        self._expected.clear()
+        if self._adding is not None:
+            await asyncio.wait([self._adding])
+
     def holds(self, partition: TopicPartition) -> bool:
         """Whether batches of a partition wait, or are under way: whatever comes now leaves after them."""
         return partition in self._in_flight or partition in self._queues
@@ -127,6 +140,7 @@ class Sender:
         while self._requests:
             await asyncio.gather(*self._requests, return_exceptions=True)
         self._queues.clear()
+        self._expected.clear()
         return self._unresolved > 0
 
     def go_on(self) -> None:
@@ -204,22 +218,25 @@ class Sender:
             self._start(self._send(node, batches))
         return retry_s
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
         self._requests.add(task)
         task.add_done_callback(self._requests.discard)
+        return task
 
     def _covered(self, partition: TopicPartition) -> bool:
         return self._transactions is None or partition in self._transactions.partitions
 
     def _cover(self) -> None:
         """Have the transaction cover the partitions that wait for it, one request at a time."""
-        missing = [partition for partition in self._queues if not self._covered(partition)]
-        if missing and not self._adding:
-            self._adding = True
-            self._start(self._add_partitions(missing))
+        if self._transactions is None or self._adding is not None:
+            return
+        missing = (self._queues.keys() | self._expected) - self._transactions.partitions
+        self._expected.clear()
+        if missing:
+            self._adding = self._start(self._add_partitions(missing))
 
-    async def _add_partitions(self, partitions: list[TopicPartition]) -> None:
+    async def _add_partitions(self, partitions: set[TopicPartition]) -> None:
         assert self._transactions is not None, "only transactions cover partitions"
         try:
             with translated():
@@ -230,7 +247,7 @@ class Sender:
             log.exception("partitions could not be added to the transaction")
             self._failed(ClientError(f"partitions could not be added to the transaction: {error}"))
         finally:
-            self._adding = False
+            self._adding = None
             self._changed.set()
 
     def _failed(self, error: StreamsError) -> None:
@@ -289,13 +306,13 @@ class Sender:
                     reason = retriable
         return again + list(waiting.values()), reason
 
-    def _request(self, batches: list[Batch]) -> ProduceRequest:
+    def _request(self, batches: list[Batch]) -> Produce:
         by_topic: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
         for batch in batches:
             assert batch.data is not None, "taken batches are built"
             by_topic[batch.partition.topic].append((batch.partition.partition, batch.data))
         transactional_id = self._transactions.transactional_id if self._transactions is not None else None
-        return ProduceRequest(transactional_id, ACKS_ALL, self._settings.request_timeout_ms, list(by_topic.items()))
+        return Produce(transactional_id, ACKS_ALL, self._settings.request_timeout_ms, list(by_topic.items()))
 
     def _answered(self, batch: Batch, part: Any) -> str | None:
         """Take one partition's answer: (partition, error, base offset, ...); a reason if it is to be sent again."""

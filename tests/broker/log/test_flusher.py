@@ -93,7 +93,8 @@ def test_a_failing_disk_takes_the_round_back(tmp_path: Path) -> None:
         os.dup2(reading, descriptor)  # a pipe cannot be synced: fdatasync fails as on a broken disk
         waiting = flusher.durable(log, 2)
         await asyncio.sleep(0)
-        flusher._thread.submit(os.dup2, saved, descriptor).result()
+        flusher._threads.wait()
+        os.dup2(saved, descriptor)
         with pytest.raises(BrokerError) as caught:
             await waiting
         assert caught.value.code is ErrorCode.KAFKA_STORAGE_ERROR
@@ -124,7 +125,8 @@ def test_one_sync_of_many_that_fails(tmp_path: Path) -> None:
         os.dup2(reading, descriptor)
         waiting = [flusher.durable(each, 1) for each in logs]
         await asyncio.sleep(0)
-        flusher._thread.submit(os.dup2, saved, descriptor).result()
+        flusher._threads.wait()
+        os.dup2(saved, descriptor)
         answers = await asyncio.gather(*waiting, return_exceptions=True)
         assert {answer.code for answer in answers if isinstance(answer, BrokerError)} == {ErrorCode.KAFKA_STORAGE_ERROR}
         assert [each.log_end_offset for each in logs] == [0] * len(logs)
@@ -155,7 +157,8 @@ def test_what_answers_a_failure_is_synced(tmp_path: Path) -> None:
         os.dup2(reading, descriptor)
         waiting = flusher.durable(log, 1)
         await asyncio.sleep(0)
-        flusher._thread.submit(os.dup2, saved, descriptor).result()
+        flusher._threads.wait()
+        os.dup2(saved, descriptor)
         with pytest.raises(BrokerError):
             await waiting
         await flusher.drain()

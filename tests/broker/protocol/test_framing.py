@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.errors import MalformedRequest
-from broker.protocol.framing import FrameBuffer, parse_request_header, response_header
+from broker.protocol.framing import (
+    INITIAL_BUFFER_BYTES,
+    KEPT_BUFFER_BYTES,
+    LOOK_EVERY,
+    FrameBuffer,
+    parse_request_header,
+    response_header,
+)
 
 frames = st.lists(st.binary(min_size=8, max_size=40_000) | st.binary(min_size=8, max_size=30), max_size=12)
 
@@ -45,10 +52,23 @@ def test_impossible_lengths(size: int) -> None:
 
 
 def test_memory_goes_back() -> None:
-    """After a large frame the buffer is small again."""
+    """After a huge frame the buffer is not huge any more, and after many small ones it is small again."""
     buffer = FrameBuffer()
-    list(buffer.feed(framed(bytes(1 << 20))))
-    assert len(buffer.writable()) < 200_000
+    list(buffer.feed(framed(bytes(8 << 20))))
+    assert len(buffer.writable()) <= KEPT_BUFFER_BYTES
+    for _ in range(2 * LOOK_EVERY):
+        list(buffer.feed(framed(bytes(100))))
+    assert len(buffer.writable()) == INITIAL_BUFFER_BYTES
+
+
+def test_memory_stays_while_it_is_needed() -> None:
+    """Frames of one size are read into one buffer, however many come."""
+    buffer = FrameBuffer()
+    list(buffer.feed(framed(bytes(200_000))))
+    memory = buffer.writable().obj
+    for _ in range(3 * LOOK_EVERY):
+        assert [len(frame) for frame in buffer.feed(framed(bytes(200_000)))] == [200_000]
+    assert buffer.writable().obj is memory
 
 
 def test_header_of_a_legacy_version() -> None:

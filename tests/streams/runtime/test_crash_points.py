@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import select
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ SETTINGS = (
     "session_timeout_ms=500",
     "heartbeat_interval_ms=100",
 )
+RUNNING = "worker is running"
 PARTITIONS = 2
 WORDS = ["to", "be", "or", "not", "to", "be", "that", "is", "the", "question"] * 5
 STORE = StoreSpec(
@@ -138,19 +140,23 @@ def restored(lines: list[str]) -> int:
 
 
 def finish(program: Program, topics: Topics, words: list[str]) -> list[str]:
-    """Run until all words are counted; the answer is the log."""
+    """Run until all is restored and all words are counted, which they may be before; the answer is the log."""
     with program.start() as process:
+        deadline = threading.Timer(60, process.kill)
+        deadline.start()
         try:
-            assert select.select([process.stdout], [], [], 60)[0], "it has not begun: SIGTERM would end it at once"
+            assert process.stdout is not None
+            begun = list(takewhile(lambda line: RUNNING not in line, process.stdout))
             for _ in range(200):
                 if not counted_once(words) - topics.results():
                     break
             process.send_signal(signal.SIGTERM)
             out, _ = process.communicate(timeout=60)
         finally:
+            deadline.cancel()
             process.kill()
-    assert process.returncode == 0, out
-    return out.splitlines()
+    assert process.returncode == 0, "".join([*begun, out])
+    return [*map(str.rstrip, begun), *out.splitlines()]
 
 
 def cut_short(program: Program, step: CommitStep) -> None:

@@ -112,12 +112,14 @@ def test_a_broker_that_leaves_during_the_start(broker: Any, tmp_path: Path, hear
 @pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])
 def test_an_outage_longer_than_writes_are_retried(broker: Any, tmp_path: Path, hear: Any, guarantee: str) -> None:
     """All is taken up anew from what is committed; under exactly-once each number is doubled once."""
-    app = doubling(broker, tmp_path, delivery_timeout_ms=1_000, processing_guarantee=guarantee)
+    lingers = {"linger_ms": 2_000, "commit_interval_ms": 8_000}  # so that nothing is written before the broker is gone
+    app = doubling(broker, tmp_path, delivery_timeout_ms=1_000, processing_guarantee=guarantee, **lingers)
     heard = hear("starting anew from what is committed", broker.start)
     with app.running() as run:
         app.write("numbers", [("a", 1)])
         run.catch_up(timeout_s=60)
         app.write("numbers", [("a", number) for number in range(2, 1_000)])
+        until(lambda: run.status().processed > 1)
         broker.kill()
         until(lambda: any("starting anew" in line for line in heard.lines))
         run.catch_up(timeout_s=60)

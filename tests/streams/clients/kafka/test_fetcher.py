@@ -18,6 +18,13 @@ pytestmark = pytest.mark.broker
 SETTINGS = FetchSettings(1 << 20, 1 << 20, 1 << 24, read_committed=False)
 
 
+async def next_of(deliveries: asyncio.Queue[object]) -> list[Delivery]:
+    """What one fetch brought."""
+    arrived = await asyncio.wait_for(deliveries.get(), 30)
+    assert isinstance(arrived, list), arrived
+    return arrived
+
+
 async def delivered_after_a_stop(address: str, topic: str, turns: int) -> list[TopicPartition]:
     """Two partitions are started; after `turns` of the loop one is stopped, then the other is read."""
     client = AIOKafkaClient(bootstrap_servers=address)
@@ -33,9 +40,7 @@ async def delivered_after_a_stop(address: str, topic: str, turns: int) -> list[T
     fetcher.stop([stopped])
     found = []
     while kept not in found:
-        delivery = await asyncio.wait_for(deliveries.get(), 20)
-        assert isinstance(delivery, Delivery), delivery
-        found.append(delivery.partition)
+        found += [delivery.partition for delivery in await next_of(deliveries)]
     await fetcher.close()
     await client.close()
     return found
@@ -53,7 +58,31 @@ def test_a_partition_stopped_at_any_moment_does_not_stop_the_others(
     assert TopicPartition(topic, 0) not in asyncio.run(delivered_after_a_stop(address, topic, turns))
 
 
-async def seen_beside_a_fetch_that_waits(address: str, topic: str) -> tuple[dict[TopicPartition, int], object]:
+def test_a_fetch_is_delivered_whole(make: Callable[..., KafkaClients], broker_url: str, topic: str) -> None:
+    """Who waits for records is woken once for all partitions that came together."""
+    producer = make().producer()
+    for partition in range(3):
+        producer.send(topic, partition, [None], [b"there"], [0])
+    producer.flush()
+    assert asyncio.run(brought_by_one_fetch(broker_url.removeprefix("kafka://"), topic)) == {0, 1, 2}
+
+
+async def brought_by_one_fetch(address: str, topic: str) -> set[int]:
+    """The partitions that the first delivery is of."""
+    client = AIOKafkaClient(bootstrap_servers=address)
+    await client.bootstrap()
+    await client.set_topics([topic])
+    deliveries: asyncio.Queue[object] = asyncio.Queue()
+    fetcher = Fetcher(client, SETTINGS, deliver=deliveries.put_nowait, fail=deliveries.put_nowait)
+    for partition in range(3):
+        fetcher.start(TopicPartition(topic, partition), 0, 1)
+    arrived = await next_of(deliveries)
+    await fetcher.close()
+    await client.close()
+    return {delivery.partition.partition for delivery in arrived}
+
+
+async def seen_beside_a_fetch_that_waits(address: str, topic: str) -> tuple[dict[TopicPartition, int], Delivery]:
     """Partition 0 has nothing for a minute; then the end of partition 1 is asked for, and the partition read."""
     client = AIOKafkaClient(bootstrap_servers=address)
     await client.bootstrap()
@@ -66,7 +95,7 @@ async def seen_beside_a_fetch_that_waits(address: str, topic: str) -> tuple[dict
     other = TopicPartition(topic, 1)
     ends = await list_offsets(client, [other], LATEST, read_committed=False, timeout_s=30)
     fetcher.start(other, 0, 1)
-    delivery = await asyncio.wait_for(deliveries.get(), 30)
+    (delivery,) = await next_of(deliveries)
     await fetcher.close()
     await client.close()
     return ends, delivery
@@ -83,7 +112,6 @@ def test_nothing_waits_for_a_fetch_that_waits(make: Callable[..., KafkaClients],
     address, other = broker_url.removeprefix("kafka://"), TopicPartition(topic, 1)
     ends, delivery = asyncio.run(seen_beside_a_fetch_that_waits(address, topic))
     assert ends == {other: 1}
-    assert isinstance(delivery, Delivery)
     assert delivery.partition == other
     assert delivery.end_offset == 1
 

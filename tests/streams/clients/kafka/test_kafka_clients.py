@@ -185,6 +185,12 @@ def test_lingering_records_leave_by_themselves(make: MakeClients, topic: str) ->
     assert read(assigned(make, TopicPartition(topic, 0)), 1) == [(0, b"v")]
 
 
+def test_output_does_not_linger_beyond_the_commit_interval(make: MakeClients, topic: str) -> None:
+    """However long a linger is asked for: who commits often wants to see results soon."""
+    make(linger_ms=600_000, commit_interval_ms=20).producer().send(topic, 0, [None], [b"v"], [0])
+    assert read(assigned(make, TopicPartition(topic, 0)), 1) == [(0, b"v")]
+
+
 def test_no_broker_is_a_clear_sentence() -> None:
     """After the time that was configured: the address, and what to do."""
     clients = KafkaClients(StreamsConfig.of("test", {"broker": "kafka://127.0.0.1:1", "connect_timeout_ms": 200}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +58,44 @@ def test_what_is_committed_can_be_read_up_to_the_high_watermark(
     while consumer.high_watermarks([part])[part] < 2 or consumer.position(part) < 2:
         consumer.poll(0.05)
     assert consumer.end_offsets([part])[part] == 2 == producer.end_offset(topic, 0)
+
+
+def covered(producer: KafkaProducer, *partitions: TopicPartition) -> None:
+    """Wait until the producer's transaction covers just these."""
+    transactions = producer._transactions
+    assert transactions is not None
+    deadline = time.monotonic() + 20
+    while transactions.partitions != set(partitions) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert transactions.partitions == set(partitions)
+
+
+def test_a_transaction_covers_what_is_being_written(make: MakeClients, topic: str, values: Values) -> None:
+    """The broker is told of partitions while their first batch fills; of those behind a seal when the first has ended."""
+    first, second = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    producer = make(linger_ms=600_000).producer(transactional_id=topic)
+    producer.begin()
+    send(producer, topic, b"a")
+    covered(producer, first)
+    assert values(first, read_committed=False) == []
+    producer.seal()
+    producer.begin()
+    send(producer, topic, b"b", partition=1)
+    producer.begin_flush().result()
+    covered(producer, first)
+    producer.begin_commit().result()
+    covered(producer, second)
+    producer.commit_transaction()
+    assert (values(first), values(second)) == ([b"a"], [b"b"])
+    producer.begin()
+    send(producer, topic, b"dropped", partition=1)
+    covered(producer, second)
+    producer.abort_transaction()
+    covered(producer)
+    producer.begin()
+    send(producer, topic, b"kept")
+    producer.commit_transaction()
+    assert (values(first), values(second)) == ([b"a", b"kept"], [b"b"])
 
 
 def test_an_aborted_transaction_leaves_nothing_behind(producer: KafkaProducer, topic: str, values: Values) -> None:
