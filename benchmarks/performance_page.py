@@ -82,8 +82,8 @@ WORKLOADS = """| workload | what it does |
 
 CAVEATS = """## What speaks against these figures
 
-- Systems of one table were not all measured on the same day: the table below them says at which commit, and how fast the
-  machine was; ratios of more than 3 do not turn on that, smaller ones may.
+- Systems of one table were not all measured on the same day: the table below them says at which commit, by which Python,
+  with how many records and how fast the machine was; ratios of more than 3 do not turn on that, smaller ones may.
 - Broker and system share one machine; a system that waits for the broker looks worse in wall time than it is.
 - A run lasts seconds for us and minutes for others: few commits lie between our 15 % and 95 %, and our figures are the
   less exact ones, by a tenth or so; `--records` and `--repeat` make them better. A JVM gets faster over minutes: Kafka Streams' figures are those of
@@ -122,19 +122,23 @@ class Figures(NamedTuple):
     """In the time that was measured, of the run with the fewest; None where results do not say."""
 
 
+class Made(NamedTuple):
+    """How a system's runs were made: at which commits, by which Pythons, with how many records, beside which fixed loop."""
+
+    commits: list[str]
+    pythons: list[str]
+    records: list[int]
+    calibrations: list[float]
+
+
 class Campaign(NamedTuple):
     """A file of `benchmarks.peers`, read."""
 
     about: Mapping[str, Any]
     figures: Mapping[Row, Mapping[str, Figures]]
     errors: Sequence[Mapping[str, Any]]
-    made: Mapping[str, tuple[list[str], list[float]]]
-    """By system: the commits it was measured at, and the fixed loop beside its runs."""
-
-    @property
-    def calibrations(self) -> list[float]:
-        """Of all runs."""
-        return [each for _, speeds in self.made.values() for each in speeds]
+    made: Mapping[str, Made]
+    """By system."""
 
     @property
     def systems(self) -> list[str]:
@@ -155,12 +159,15 @@ def read(path: Path) -> Campaign:
         if "result" in run:
             row = gathered.setdefault(Row(run["workload"], run["guarantee"]), {})
             row.setdefault(run["system"], []).append(run["result"])
-    made: dict[str, tuple[list[str], list[float]]] = {}
+    about = kept["about"]
+    made: dict[str, Made] = {}
     for run in kept["runs"]:
         if "result" in run:
-            commits, speeds = made.setdefault(run["system"], ([], []))
-            commits.append(run.get("commit", kept["about"]["machine"]["commit"]))
-            speeds.append(run["result"]["calibration_ns"])
+            system, result = made.setdefault(run["system"], Made([], [], [], [])), run["result"]
+            system.commits.append(run.get("commit", about["machine"]["commit"]))
+            system.pythons.append(run.get("python", about["machine"]["python"]))
+            system.records.append(result["records"])
+            system.calibrations.append(result["calibration_ns"])
     figures = {row: {name: _figures(each) for name, each in systems.items()} for row, systems in gathered.items()}
     return Campaign(
         kept["about"],
@@ -205,11 +212,9 @@ def _campaign(campaign: Campaign, plots: dict[str, str]) -> Iterable[str]:
     about = campaign.about
     broker = about["broker"]
     yield f"## Against {BROKERS[broker]}\n"
-    commits = sorted({commit for made, _ in campaign.made.values() for commit in made})
-    yield (
-        f"{sections.machine_of(about['machine'], commits)}; {about['records']:,} records; calibration "
-        f"{_span(campaign.calibrations)} ns.\n"
-    )
+    commits = sorted({commit for made in campaign.made.values() for commit in made.commits})
+    speeds = [each for made in campaign.made.values() for each in made.calibrations]
+    yield f"{sections.machine_of(about['machine'], commits)}; calibration {_span(speeds)} ns.\n"
     for guarantee in (AT_LEAST_ONCE, EXACTLY_ONCE):
         if rows := campaign.rows(guarantee):
             yield f"### Records per CPU-second, {WORDS[guarantee]}\n"
@@ -225,10 +230,18 @@ def _campaign(campaign: Campaign, plots: dict[str, str]) -> Iterable[str]:
             yield f"### CPU seconds of the broker per million records, {WORDS[guarantee]}\n"
             yield _table(campaign, rows, lambda figures: figures.broker_cpu_per_million)
     yield "### What was measured, and what to know of it\n"
-    yield "| system | versions | measured at commit | calibration, ns | |\n|---|---|---|---:|---|"
+    yield "| system | versions | measured at commit | by Python | records | calibration, ns | |"
+    yield "|---|---|---|---|---:|---:|---|"
     for name in campaign.systems:
-        made, speeds = campaign.made[name]
-        cells = [about["versions"].get(name, ""), ", ".join(sorted(set(made))), _span(speeds), about["caveats"][name]]
+        made = campaign.made[name]
+        cells = [
+            about["versions"].get(name, ""),
+            ", ".join(sorted(set(made.commits))),
+            ", ".join(sorted(set(made.pythons))),
+            ", ".join(f"{records:,}" for records in sorted(set(made.records))),
+            _span(made.calibrations),
+            about["caveats"][name],
+        ]
         yield f"| {name} | {' | '.join(cells)} |"
     yield ""
     if campaign.errors:

@@ -37,7 +37,6 @@ def main(arguments: list[str] | None = None) -> int:
         "machine": machine.describe(),
         "versions": versions,
         "caveats": {name: peer.caveat for name, peer in chosen.items()},
-        "records": options.records,
         "broker": options.broker,
     }
     plan = Plan(

@@ -38,23 +38,24 @@ class Key(NamedTuple):
 
 
 class Ledger:
-    """The file of a campaign. Shape: {"about": ..., "runs": [{system, workload, guarantee, turn, commit, result | error}]}.
+    """The file of a campaign.
 
-    Rules: systems may be measured one after the other, days apart: `about` tells of all of them, each run has its commit.
+    Shape: {"about": ..., "runs": [{system, workload, guarantee, turn, commit, python, result | error}]}.
+    Rules: systems may be measured one after the other, days apart, and with more or fewer records: `about` tells of all of
+    them, each run of itself.
     """
 
     def __init__(self, path: Path, about: dict[str, Any]) -> None:
         self._path = path
-        self._commit = about["machine"]["commit"]
+        self._made_by = {name: about["machine"][name] for name in ("commit", "python")}
         self._runs: dict[Key, dict[str, Any]] = {}
         if path.exists():
             kept = json.loads(path.read_text())
-            for name in ("records", "broker"):
-                if kept["about"][name] != about[name]:
-                    raise BenchmarkError(
-                        f"{path} was made with {name} {kept['about'][name]}, asked for {about[name]}: "
-                        "go on with the same, or write --into another file"
-                    )
+            if kept["about"]["broker"] != about["broker"]:
+                raise BenchmarkError(
+                    f"{path} was made with broker {kept['about']['broker']}, asked for {about['broker']}: "
+                    "go on with the same, or write --into another file"
+                )
             both = {name: {**kept["about"][name], **about[name]} for name in ("versions", "caveats")}
             about = {**kept["about"], **both}
             self._runs = {Key(*(run[name] for name in Key._fields)): run for run in kept["runs"]}
@@ -72,12 +73,14 @@ class Ledger:
             for system in able
         }
         self._runs = {
-            key: run for key, run in self._runs.items() if key[:3] not in made or run.get("commit") == self._commit
+            key: run
+            for key, run in self._runs.items()
+            if key[:3] not in made or run.get("commit") == self._made_by["commit"]
         }
 
     def add(self, key: Key, outcome: dict[str, Any]) -> None:
         """Keep a run's outcome, at once and whole: the old file stays until the new one is written."""
-        self._runs[key] = {**key._asdict(), "commit": self._commit, **outcome}
+        self._runs[key] = {**key._asdict(), **self._made_by, **outcome}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._path.with_suffix(".part")
         fresh.write_text(json.dumps({"about": self._about, "runs": list(self._runs.values())}, indent=1))

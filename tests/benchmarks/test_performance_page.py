@@ -34,7 +34,7 @@ def run(
 def page_of(folder: Path, *runs: dict[str, Any]) -> str:
     machine = {"platform": "Linux", "cores": 2, "python": "3.11", "commit": "abc"}
     caveats = {"headrace": "ours", "kafka-streams": "theirs", "quix": "another"}
-    about = {"machine": machine, "versions": {}, "caveats": caveats, "records": 1_000, "broker": "ours"}
+    about = {"machine": machine, "versions": {}, "caveats": caveats, "broker": "ours"}
     (folder / "peers-ours.json").write_text(json.dumps({"about": about, "runs": runs}))
     write(folder, folder)
     return (folder / "performance.md").read_text()
@@ -79,12 +79,12 @@ def test_failed_runs_are_named(tmp_path: Path) -> None:
     assert "- quix, count, at-least-once: it ended\n" in page_of(tmp_path, run("headrace", 500_000), failed)
 
 
-def test_systems_measured_at_different_commits_are_told_apart(tmp_path: Path) -> None:
-    """Each with its commits and the machine's speed beside it; what was kept without one is of the file's."""
-    later = {**run("kafka-streams", 100_000), "commit": "def"}
+def test_systems_measured_apart_are_told_apart(tmp_path: Path) -> None:
+    """Each with its commits, Python, records and the machine's speed; what was kept without is of the file's."""
+    later = {**run("kafka-streams", 100_000), "commit": "def", "python": "3.13"}
     page = page_of(tmp_path, run("headrace", 600_000), later)
-    assert "Python 3.11, commits abc, def; 1,000 records" in page
-    assert "| kafka-streams |  | def | 120-120 | theirs |" in page
+    assert "Python 3.11, commits abc, def; calibration 120" in page
+    assert "| kafka-streams |  | def | 3.13 | 1,000 | 120-120 | theirs |" in page
 
 
 def test_rows_against_apache_kafka_are_told_apart(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_all_that_are_set_up_count_alike(tmp_path: Path) -> None:
         assert prepare is not None
         prepare()
     chosen = [known[name].system for name in set_up()]
-    about = {"records": RECORDS, "broker": "ours", "machine": {"commit": ""}, "versions": {}, "caveats": {}}
+    about = {"broker": "ours", "machine": {"commit": "", "python": ""}, "versions": {}, "caveats": {}}
     path = tmp_path / "kept.json"
     plan = Plan(chosen, [WORKLOADS["count"]], [AT_LEAST_ONCE], RECORDS, timeout_seconds=90)
     told: list[str] = []
