@@ -42,6 +42,7 @@ class Points:
             "points": [],
             "commits": {},
         }
+        self._about = about
         if path.exists():
             self._resume(json.loads(path.read_text()))
 
@@ -55,9 +56,11 @@ class Points:
         self._whole |= {name: kept[name] for name in ("about", "points", "commits")}
 
     def forget_others(self) -> None:
-        """Drop what another commit measured."""
+        """Drop what another commit measured; with the last of it goes what was told of the machine."""
         made = self._whole["commits"]
         self._whole["points"] = [point for point in self._whole["points"] if made[str(point[0])] == self._commit]
+        if not self._whole["points"]:
+            self._whole |= {"about": self._about, "commits": {}}
 
     def wants(self, varied: float) -> bool:
         """Whether the point is still to be measured."""

@@ -54,11 +54,12 @@ def test_a_point_is_measured_once(tmp_path: Path, measured: list[float]) -> None
 
 
 def test_what_another_commit_measured_is_made_anew_when_asked(tmp_path: Path, measured: list[float]) -> None:
-    """Point by point, so that this can be cut and resumed too."""
+    """Point by point, so that this can be cut and resumed too; the machine is that of the points that are there."""
     curves.measure("partitions", asked(tmp_path, 1, 4), Console(quiet=True), ABOUT)
     curves.measure("partitions", asked(tmp_path, 4, anew=True), Console(quiet=True), {"commit": "def"})
     curves.measure("partitions", asked(tmp_path, 4, anew=True), Console(quiet=True), {"commit": "def"})
     assert measured == [1, 4, 4]
+    assert json.loads((tmp_path / "curve-partitions.json").read_text())["about"] == {"commit": "def"}
 
 
 def test_points_that_do_not_compare_are_refused(tmp_path: Path, measured: list[float]) -> None:
