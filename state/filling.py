@@ -53,17 +53,6 @@ class FilledStore:
             self._engine.begin_fill()
             self.fills = True
 
-    def _fill(
-        self,
-        keys: Sequence[bytes],
-        values: Sequence[bytes | None],
-        *,
-        metadata: Mapping[bytes, bytes],
-        dropped: Sequence[KeyRange],
-    ) -> None:
-        assert isinstance(self._engine, FillableEngine), "what fills can be filled"
-        self._engine.fill(keys, values, metadata=metadata, dropped=dropped)
-
     def end_restore(self) -> None:
         """The restore is over, or given up."""
         if self.fills and isinstance(self._engine, FillableEngine):

@@ -19,7 +19,7 @@ from state.aside import Beneath, Collected, reader
 from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates, any_none
 from state.changelog import Changes
 from state.engine import Engine
-from state.filling import FilledStore
+from state.filling import FillableEngine, FilledStore
 from state.folding_cache import FoldingCache
 from state.headed import HeadedKeyValueStore, HeadedSessionStore, HeadedWindowStore, with_headers
 from state.keys import pack_long
@@ -238,15 +238,18 @@ class LayeredStore(StoredBytes, FilledStore):
         """Apply changelog records straight to the engine, complete up to `position`."""
         self._check_open()
         if self.fills:
+            assert isinstance(self._engine, FillableEngine), "what fills can be filled"
             columns = self._restored_columns(keys, values, timestamps)
-            metadata = {**self._metadata(), POSITION: packed_number(position)}
-            self._fill(*columns, metadata=metadata, dropped=self._dropped())
+            self._engine.fill(*columns, metadata=self._metadata_at(position), dropped=self._dropped())
         else:
             changes = self._restored(keys, values, timestamps)
-            metadata = {**self._metadata(), POSITION: packed_number(position)}
-            self._engine.write(changes, metadata=metadata, dropped=self._dropped())
+            self._engine.write(changes, metadata=self._metadata_at(position), dropped=self._dropped())
         self._position = position
         self._live.clear()
+
+    def _metadata_at(self, position: int) -> dict[bytes, bytes]:
+        """What lies beside the entries once they are complete up to `position`."""
+        return {**self._metadata(), POSITION: packed_number(position)}
 
     def committed(self) -> Self:
         """What the engine holds now, for one query, which may run on any thread.

@@ -110,9 +110,7 @@ class InterleavedJoin:
 
     def _joined(self, inputs: Sequence[_Input], turns: Sequence[int]) -> Batch:
         """Join what meets, in the order in which it does. A record that fails is reported, and joins no more."""
-        left, right = (
-            Arriving(columns.identities, batch.timestamps, batch.values) for batch, columns in inputs
-        )  # fmt: skip
+        left, right = (Arriving(columns.identities, batch.timestamps, batch.values) for batch, columns in inputs)
         batches = [batch for batch, _ in inputs]
         joins = [side.join.joined for side in self.sides]
         keys: list[Any] = []

@@ -229,6 +229,17 @@ CUTS = ((1, NEVER_ROOMY, False), (1, ROOMY, False), (3, ROOMY, False), (1_000, R
 """(records at a time, bytes of the record cache, whether each update says its cause)"""
 
 
+def seen_at_all_cuts(say, warm, more):
+    """What a program shows at each of CUTS, fed with the one and then the other."""
+    seen = []
+    for size, cache_bytes, causes in CUTS:
+        cutter = Cutter(topology_of(say), size, cache_bytes, skipping(), causes=causes)
+        cutter.feed(warm)
+        cutter.feed(more)
+        seen.append(cutter.seen())
+    return seen
+
+
 @given(warm=RECORDS, more=RECORDS)
 @example(  # an entry that failed counts as used; one that is deleted and comes again is put one by one
     warm=[("in", b"a", b"1", 5), ("in", b"b", b"1", 5)],
@@ -244,12 +255,7 @@ def test_windows_whose_updates_are_held_back_are_those_of_single_puts(warm, more
         windows = grouped(builder).windowed_by(TimeWindows.of(10, grace=12))
         windows.aggregate(list, gather, value=list[str]).to_stream().to("out")
 
-    seen = []
-    for size, cache_bytes, causes in CUTS:
-        cutter = Cutter(topology_of(say), size, cache_bytes, skipping(), causes=causes)
-        cutter.feed(warm)
-        cutter.feed(more)
-        seen.append(cutter.seen())
+    seen = seen_at_all_cuts(say, warm, more)
     assert seen[1:] == [seen[0]] * 4
 
 
@@ -264,10 +270,5 @@ def test_counts_of_a_whole_batch_are_those_of_its_records_one_by_one(warm, more)
     def say(builder: StreamsBuilder) -> None:
         grouped(builder).count().to_stream().to("out")
 
-    seen = []
-    for size, cache_bytes, causes in CUTS:
-        cutter = Cutter(topology_of(say), size, cache_bytes, skipping(), causes=causes)
-        cutter.feed(warm)
-        cutter.feed(more)
-        seen.append(cutter.seen())
+    seen = seen_at_all_cuts(say, warm, more)
     assert seen[1:] == [seen[0]] * 4
