@@ -48,7 +48,7 @@ Steps = Generator[Pending[None], None, None]
 
 
 class Committer:
-    """The commits of one worker: one for all of its tasks. `wake` is called, on any thread, when `go_on` can go on."""
+    """The commits of one worker: one for all of its tasks. `wake` is called, on any thread, when `go_on` should go on."""
 
     def __init__(
         self,
@@ -65,6 +65,8 @@ class Committer:
         self._committed: dict[TopicPartition, OffsetAndMetadata] = {}
         self._steps: Steps | None = None
         self._awaited: Pending[None] | None = None
+        self.in_no_hurry = False
+        """Whether the answer that is awaited is the last: nobody waits for what follows it, so nobody is woken for it."""
 
     @property
     def transactional(self) -> bool:
@@ -93,6 +95,7 @@ class Committer:
         for task in dirty:
             task.flush()
         self._after(CommitStep.CACHES_FLUSHED)
+        self.in_no_hurry = False
         self._steps = self._commit(dirty)
         self.go_on()
 
@@ -106,12 +109,14 @@ class Committer:
         steps, awaited = self._steps, self._awaited
         if steps is None:
             return
+        before = awaited
         self._steps = self._awaited = None  # until it is known that there are more
         while awaited is None or wait or awaited.done() or self._producer.held_back:
             try:
                 awaited = _next(steps, awaited)
             except StopIteration:
                 return
+        if awaited is not before and not self.in_no_hurry:
             awaited.when_done(self._wake)
         self._steps, self._awaited = steps, awaited
 
@@ -144,6 +149,7 @@ class Committer:
             self._after(CommitStep.OFFSETS_SENT)
         yield written
         self._after(CommitStep.WRITES_ACKNOWLEDGED)
+        self.in_no_hurry = True
         try:
             yield self._producer.begin_commit() if self.transactional else self._consumer.begin_commit(offsets)
         except RebalanceInProgress:

@@ -91,6 +91,21 @@ class Call(Generic[T]):
         self._future.add_done_callback(lambda _future: callback())
 
 
+class Over:
+    """What needs no waiting for. A `Pending`."""
+
+    def done(self) -> bool:
+        """Always."""
+        return True
+
+    def result(self) -> None:
+        """Nothing went wrong."""
+
+    def when_done(self, callback: Callable[[], None]) -> None:
+        """Call it at once."""
+        callback()
+
+
 class NetworkThread:
     """An asyncio loop on a thread of its own."""
 

@@ -94,7 +94,13 @@ class Parts:
         self.consumer.error = errors.get("consumer")
         self.producer = StreamsProducer(self._producer_maker(exactly_once, errors), transactional=exactly_once)
         self.task: Any = Steps(self.log, self.producer)
-        self.committer = Committer(self.consumer, self.producer, lambda step: self.log.append(step.value))
+        self.woken = 0
+        self.committer = Committer(
+            self.consumer, self.producer, lambda step: self.log.append(step.value), wake=self._wake
+        )
+
+    def _wake(self) -> None:
+        self.woken += 1
 
     def _producer_maker(self, exactly_once: bool, errors: Mapping[str, Exception]) -> Callable[[], MemoryProducer]:
         def make() -> MemoryProducer:
@@ -126,6 +132,19 @@ def test_the_only_safe_order(exactly_once: bool) -> None:
     assert parts.committer.take_committed() == {PART: OffsetAndMetadata(7)}
     parts.committer.commit([parts.task])
     assert (parts.log[-1], parts.visible()) == ("state written", 1)
+
+
+def test_the_last_answer_wakes_nobody() -> None:
+    """What follows it can wait for the next turn: who takes a step when it comes finds the commit through."""
+    parts = Parts()
+    parts.consumer.slow = True
+    parts.committer.begin([parts.task])
+    assert (parts.committer.under_way, parts.committer.in_no_hurry, parts.woken) == (True, True, 0)
+    parts.committer.go_on()
+    assert (parts.committer.can_go_on, parts.woken) == (False, 0)
+    parts.consumer.begun.over = True
+    parts.committer.go_on()
+    assert (parts.committer.under_way, parts.log[-1]) == (False, "state written")
 
 
 @pytest.mark.parametrize("exactly_once", [False, True])
