@@ -33,7 +33,7 @@ class CommitSchedule:
     def due_ms(self, tasks: TaskManager, committer: Committer) -> int | None:
         """When the next commit begins, or one may be through, as far as time decides that."""
         if committer.under_way:
-            return self._clock() + LOOK_MS if committer.in_no_hurry else None
+            return self._clock() + LOOK_MS
         return self._due_ms if tasks.commit_needed else None
 
     def calls(self, tasks: TaskManager, committer: Committer) -> bool:

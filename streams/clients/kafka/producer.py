@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 from aiokafka.client import AIOKafkaClient
 
-from streams.clients.base import GroupMetadata, OffsetAndMetadata, Pending
-from streams.clients.kafka.network import Call, NetworkThread, Over
+from streams.clients.base import Before, GroupMetadata, OffsetAndMetadata, Pending
+from streams.clients.kafka.network import Call, NetworkThread, Over, passed
 from streams.clients.kafka.open_batch import OpenBatch
 from streams.clients.kafka.sender import Batch, Sender, SendSettings
 from streams.clients.kafka.transactions import Transactions
@@ -236,9 +236,9 @@ class KafkaProducer:
         self.seal()
         self.begin_commit().result()
 
-    def begin_commit(self) -> Call[None]:
-        """The same for a sealed transaction, without waiting for it."""
-        self._committing = self._network.begin(self._commit(self._begun()))
+    def begin_commit(self, after: Sequence[Before] = ()) -> Call[None]:
+        """The same for a sealed transaction, after all of these, without waiting for it."""
+        self._committing = self._network.begin(self._commit(self._begun(), after))
         return self._committing
 
     def abort_transaction(self) -> None:
@@ -296,7 +296,8 @@ class KafkaProducer:
             await self._acknowledged_some.wait()
         self._raise_error()
 
-    async def _commit(self, transactions: Transactions) -> None:
+    async def _commit(self, transactions: Transactions, after: Sequence[Before]) -> None:
+        await passed(after)
         await self._flushed()
         await self._sender.settled()
         await self._in_doubt(transactions.end(commit=True))

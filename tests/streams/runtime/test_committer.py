@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from streams.clients.base import NewTopic, OffsetAndMetadata
+from streams.clients.base import Before, NewTopic, OffsetAndMetadata
 from streams.clients.memory import MemoryBroker, MemoryConsumer, MemoryProducer
 from streams.clients.memory.done import Done
 from streams.errors import ProducerFenced, ProductionError, RebalanceInProgress, TaskMigrated
@@ -72,8 +72,10 @@ class FailingConsumer(MemoryConsumer):
     error: Exception | None = None
     slow = False
 
-    def begin_commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> Done:
-        begun = Slow(lambda: self.commit(offsets)) if self.slow else super().begin_commit(offsets)
+    def begin_commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], after: Sequence[Before] = ()) -> Done:
+        begun = super().begin_commit(offsets, after)
+        if self.slow:
+            begun = Slow(begun.result)
         self.begun = begun
         return begun
 
@@ -94,13 +96,7 @@ class Parts:
         self.consumer.error = errors.get("consumer")
         self.producer = StreamsProducer(self._producer_maker(exactly_once, errors), transactional=exactly_once)
         self.task: Any = Steps(self.log, self.producer)
-        self.woken = 0
-        self.committer = Committer(
-            self.consumer, self.producer, lambda step: self.log.append(step.value), wake=self._wake
-        )
-
-    def _wake(self) -> None:
-        self.woken += 1
+        self.committer = Committer(self.consumer, self.producer, lambda step: self.log.append(step.value))
 
     def _producer_maker(self, exactly_once: bool, errors: Mapping[str, Exception]) -> Callable[[], MemoryProducer]:
         def make() -> MemoryProducer:
@@ -132,19 +128,6 @@ def test_the_only_safe_order(exactly_once: bool) -> None:
     assert parts.committer.take_committed() == {PART: OffsetAndMetadata(7)}
     parts.committer.commit([parts.task])
     assert (parts.log[-1], parts.visible()) == ("state written", 1)
-
-
-def test_the_last_answer_wakes_nobody() -> None:
-    """What follows it can wait for the next turn: who takes a step when it comes finds the commit through."""
-    parts = Parts()
-    parts.consumer.slow = True
-    parts.committer.begin([parts.task])
-    assert (parts.committer.under_way, parts.committer.in_no_hurry, parts.woken) == (True, True, 0)
-    parts.committer.go_on()
-    assert (parts.committer.can_go_on, parts.woken) == (False, 0)
-    parts.consumer.begun.over = True
-    parts.committer.go_on()
-    assert (parts.committer.under_way, parts.log[-1]) == (False, "state written")
 
 
 @pytest.mark.parametrize("exactly_once", [False, True])
