@@ -415,6 +415,10 @@ class RecordCache:
 
     def _let_go(self, evicted: Updates) -> None:
         cached, dirty, causes = self.entries, self.dirty, None
+        self._read_since = False
+        if not dirty:  # in a cache without room nothing else ever waits
+            self._release(evicted)
+            return
         if self._causes or evicted.causes:
             causes = [*(evicted.causes or [None] * len(evicted.entries)), *map(self._causes.get, dirty)]
         values = list(map(cached.__getitem__, dirty))
@@ -424,7 +428,6 @@ class RecordCache:
         )
         dirty.clear()
         self._causes.clear()
-        self._read_since = False
         for start in range(0, len(updates.entries), _RELEASED_AT_ONCE):
             self._release(updates.part(start, start + _RELEASED_AT_ONCE))
         for entry in deleted:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice, repeat, takewhile
 from typing import Any
 
-from state.cache import ABSENT, OVERHEAD, RecordCache, each
+from state.cache import ABSENT, OVERHEAD, RecordCache, Updates, each
 from state.stores import ValueAndTimestamp
 
 Row = tuple[int, Any, Any, int]
@@ -96,6 +96,12 @@ class FoldingCache(RecordCache):
 
     def _read_and_put(self, entry: Any, stored: Any, live: Any, timestamp: int) -> None:
         """What is not the plain case, as it would be one by one."""
+        if not self.entries and self._folds_plainly():
+            budget, before = self._budget, self._bytes
+            if budget.used + self._size(entry, live) + self._cause_bytes + OVERHEAD > budget.max_bytes:
+                self._let_go(Updates([entry], [live], [timestamp], None))  # it would evict itself
+                budget.used += self._bytes - before
+                return
         if stored is not None and entry not in self.entries:
             self.read(entry)
         self.put(entry, live, timestamp, None)

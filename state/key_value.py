@@ -127,6 +127,8 @@ class _KeyValueLayers(LayeredStore):
 
     def _write_updates(self, updates: Updates) -> tuple[Updates, list[Any]]:
         """As for all stores, in columns: keys are distinct, so that reads before writes see what they should."""
+        if len(updates.entries) == 1:
+            return super()._write_updates(updates)
         deletes = any_none(updates.values)
         if deletes or self._send_old_values:
             old_values = list(map(self._live.__getitem__, updates.entries))

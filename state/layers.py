@@ -20,6 +20,7 @@ from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates, any
 from state.changelog import Changes
 from state.engine import Engine
 from state.filling import FillableEngine, FilledStore
+from state.flushes import Flushes
 from state.folding_cache import FoldingCache
 from state.headed import HeadedKeyValueStore, HeadedSessionStore, HeadedWindowStore, with_headers
 from state.keys import pack_long
@@ -81,7 +82,7 @@ class LayeredStore(StoredBytes, FilledStore):
             else None
         )
         self._live = LiveValues(self._load, LIVE_ENTRIES)
-        self._listener: FlushListener | None = None
+        self.flushes = Flushes()
         self._send_old_values = False
         self.read_behind = False
         """Whether those who are told of flushes look into this store then: they must not see what is not its turn yet."""
@@ -196,7 +197,7 @@ class LayeredStore(StoredBytes, FilledStore):
 
     def set_flush_listener(self, listener: FlushListener, *, send_old_values: bool) -> None:
         """Who gets what the record cache lets go; never called when `cached` is false."""
-        self._listener = listener
+        self.flushes.listener = listener
         self._send_old_values = send_old_values
 
     def flush(self) -> None:
@@ -381,20 +382,20 @@ class LayeredStore(StoredBytes, FilledStore):
 
     def _release(self, updates: Updates) -> None:
         """Write what the record cache lets go, and forward it: as columns, or one by one, as Kafka does, where that is seen."""
-        if self._listener is None:
+        if self.flushes.listener is None:
             for update in updates.rows():
                 self._write(*update)
             return
         if not self.read_behind:
-            self._write_and_tell(self._listener, updates)
+            self._write_and_tell(updates)
             return
         for index in range(len(updates.entries)):
-            self._write_and_tell(self._listener, updates.part(index, index + 1))
+            self._write_and_tell(updates.part(index, index + 1))
 
-    def _write_and_tell(self, listener: FlushListener, updates: Updates) -> None:
+    def _write_and_tell(self, updates: Updates) -> None:
         kept, old_values = self._write_updates(updates)
         if kept.entries:
-            listener(
+            self.flushes.take(
                 Flushed(
                     self._flushed_keys(kept.entries),
                     self._plain(kept.values),

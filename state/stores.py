@@ -8,6 +8,7 @@ position in the changelog, so that it is never ahead of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -153,6 +154,11 @@ class Store(Protocol):
     """Set by who knows: those who are told of flushes look into this store then. What they must not see yet waits."""
     causes_seen: bool
     """Set by who knows: those who are told of flushes can tell what record caused an update."""
+
+    @property
+    def flushes(self) -> AbstractContextManager[None]:
+        """`with` it a batch is processed: the flush listener is told at its end what was evicted (`state.flushes`)."""
+        ...
 
     @property
     def position(self) -> int | None:

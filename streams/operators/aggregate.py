@@ -86,6 +86,14 @@ class StreamAggregate:
 
     def process(self, batch: Batch) -> None:
         """Fold a batch in, and pass the new aggregates on if no cache does."""
+        with self._store.flushes:
+            self._fold_batch(batch)
+        if self._nulls:
+            self._context.dropped(self._node, self._nulls, "its key or value is null, and an aggregate needs both")
+            self._nulls = 0
+        self._output.pass_on(batch, self._emit, old_values=self._send_old_values)
+
+    def _fold_batch(self, batch: Batch) -> None:
         holds = self._holds_updates and self._store.holds_updates
         if holds and self._fold.repeated is not None and self._fold_repeated(batch, self._fold.repeated):
             return
@@ -107,11 +115,8 @@ class StreamAggregate:
             except Exception as error:
                 self._row = len(batch) - length_hint(indices) - 1
                 self._store.get(batch.keys[self._row])  # no put follows, so this time it was a use
+                self._store.flushes.tell()
                 report(self._context, self._node, batch, self._row, error)
-        if self._nulls:
-            self._context.dropped(self._node, self._nulls, "its key or value is null, and an aggregate needs both")
-            self._nulls = 0
-        self._output.pass_on(batch, self._emit, old_values=self._send_old_values)
 
     def _preload_all(self, keys: list[Any]) -> None:
         if None not in keys:

@@ -52,10 +52,11 @@ class TableWriter:
         """
         causes: Any = causes_of(self.store, batch) or repeat(None)
         reads = self._send_old_values and self._looks_first and (skip_nothings or not self._cached)
-        if reads:
-            batch, codes = self._put_reading(batch, causes, skip_nothings=skip_nothings)
-        else:
-            codes = list(map(self.store.put, batch.keys, batch.values, batch.timestamps, causes))
+        with self.store.flushes:
+            if reads:
+                batch, codes = self._put_reading(batch, causes, skip_nothings=skip_nothings)
+            else:
+                codes = list(map(self.store.put, batch.keys, batch.values, batch.timestamps, causes))
         if self._cached:
             return
         result = batch.with_columns(batch.keys, batch.values)

@@ -45,13 +45,15 @@ class TableAggregate:
     def process(self, batch: Batch) -> None:
         """Fold a batch of changes in."""
         olds = batch.old_values or [None] * len(batch)
-        for row, key, new, timestamp in rows_of(batch):
-            try:
-                self._update(batch, row, key, new, olds[row], timestamp)
-            except UNHANDLED:
-                raise
-            except Exception as error:
-                report(self._context, self._node, batch, row, error)
+        with self._store.flushes:
+            for row, key, new, timestamp in rows_of(batch):
+                try:
+                    self._update(batch, row, key, new, olds[row], timestamp)
+                except UNHANDLED:
+                    raise
+                except Exception as error:
+                    self._store.flushes.tell()
+                    report(self._context, self._node, batch, row, error)
         self._output.pass_on(batch, self._emit, old_values=self._send_old_values)
 
     def _update(self, batch: Batch, row: int, key: Any, new: Any, old: Any, timestamp: int) -> None:

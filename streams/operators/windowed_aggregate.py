@@ -68,14 +68,16 @@ class WindowedAggregate(ABC):
     def process(self, batch: Batch) -> None:
         """Fold a batch in."""
         rows = rows_of(batch)
-        while True:
-            try:
-                self._fold_rows(batch, rows)
-                break
-            except UNHANDLED:
-                raise
-            except Exception as error:
-                report(self._context, self._node, batch, self._row, error)
+        with self._store.flushes:
+            while True:
+                try:
+                    self._fold_rows(batch, rows)
+                    break
+                except UNHANDLED:
+                    raise
+                except Exception as error:
+                    self._store.flushes.tell()
+                    report(self._context, self._node, batch, self._row, error)
         self._count_dropped()
         self._pass_on(batch)
 

@@ -29,7 +29,7 @@ from streams.serdes.primitives import BYTES
 from streams.topology.interleaving import joined_pair
 from streams.topology.join_makers import JOIN_MAKERS, make_foreign_key_sink
 from streams.topology.making import Making
-from streams.topology.meeting import causes_seen, meets, reachable, read_behind
+from streams.topology.meeting import caches_behind, causes_seen, meets, reachable, read_behind
 from streams.topology.nodes import ProcessorNode, Role, SinkNode, SourceNode, SubTopology
 from streams.topology.operator_makers import MAKERS
 from streams.topology.topology import Topology
@@ -60,7 +60,8 @@ class TaskProgram(Struct, frozen=True):
 
     `interleaved` may run the records of its two sources together. `paced` are users' processors that say how many
     records they can do in a moment (`records_at_once`). `read_behind` are the stores that are looked into behind the
-    node that fills them, `causes_seen` those behind which somebody can tell what record an update came from.
+    node that fills them, `caches_behind` those behind which a record cache is used, maybe their own, `causes_seen` those
+    behind which somebody can tell what record an update came from.
     """
 
     sources: tuple[SourceProgram, ...]
@@ -71,6 +72,7 @@ class TaskProgram(Struct, frozen=True):
     interleaved: InterleavedJoin | None = None
     paced: tuple[Any, ...] = ()
     read_behind: frozenset[str] = frozenset()
+    caches_behind: frozenset[str] = frozenset()
     causes_seen: frozenset[str] = frozenset()
 
     def records_at_once(self, limit: int) -> int:
@@ -83,6 +85,7 @@ class TaskProgram(Struct, frozen=True):
         for spec in self.stores:
             store = self.context.store(spec.name)
             store.read_behind, store.causes_seen = spec.name in self.read_behind, spec.name in self.causes_seen
+            store.flushes.together = spec.name not in self.caches_behind
         for operator in self.operators:
             operator.init(self.context)
 
@@ -115,6 +118,7 @@ def compile_task(
         interleaved=compiler.interleaved(sources),
         paced=compiler.paced(),
         read_behind=read_behind(nodes),
+        caches_behind=caches_behind(nodes, {spec.name for spec in stores if spec.cached}),
         causes_seen=causes_seen(nodes),
         stores=stores,
         changelog_topics={store: topic for part in parts for store, topic in part.changelogs.items()},

@@ -9,11 +9,12 @@ on different branches, whose evictions compete for one budget, and for user code
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 from streams.graph.nodes import Stateless
 from streams.topology.nodes import ProcessorNode, Role, SinkNode, TopologyNode
 
-__all__ = ["causes_seen", "meets", "reachable", "read_behind"]
+__all__ = ["caches_behind", "causes_seen", "meets", "reachable", "read_behind"]
 
 _BLIND = {Role.MERGE, Role.COGROUP_MERGE, Role.REPARTITION_FILTER, Role.REPARTITION_SINK}
 
@@ -51,6 +52,16 @@ def read_behind(nodes: Mapping[str, TopologyNode]) -> frozenset[str]:
             behind = {store for other in reachable(nodes, name) if other != name for store in stores_of(nodes[other])}
             found |= stores & behind
     return frozenset(found)
+
+
+def caches_behind(nodes: Mapping[str, TopologyNode], caches: AbstractSet[str]) -> frozenset[str]:
+    """The stores of nodes behind which a record cache is filled or looked into, maybe their own. `caches` are all."""
+    return frozenset(
+        store
+        for name, node in nodes.items()
+        for store in stores_of(node)
+        if any(not caches.isdisjoint(stores_of(nodes[other])) for other in reachable(nodes, name) if other != name)
+    )
 
 
 def causes_seen(nodes: Mapping[str, TopologyNode]) -> frozenset[str]:

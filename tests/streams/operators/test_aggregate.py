@@ -12,8 +12,10 @@ from streams.dsl.builder import StreamsBuilder
 from streams.dsl.options import Materialized
 from streams.errors import ProcessingError
 from streams.graph.windows import EmitStrategy, SessionWindows, TimeWindows, UnlimitedWindows
+from streams.on_error import dead_letter
 from streams.operators.window_aggregate import starts_of
 from streams.record import Record, Windowed
+from streams.runtime.error_handlers import ErrorHandlers
 from streams.testing import TopologyTestDriver
 from tests.streams.operators.cutting import Cutter, skipping, texts, topology_of
 
@@ -222,6 +224,47 @@ RECORDS = st.lists(
     ),
     max_size=30,
 )
+
+
+def table_of_groups(builder: StreamsBuilder) -> Any:
+    table = builder.table("in", key=str, value=str, store=UNCACHED)
+    return table.group_by(lambda key, value: (value, value)).aggregate(
+        str, lambda key, value, total: refusing(value, total), lambda key, value, total: total[:-1], value=str
+    )
+
+
+def refusing(value: str, total: str) -> str:
+    if value == "bad":
+        raise ValueError("bad")
+    return f"{total}{value}"
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        lambda builder: grouped(builder).aggregate(str, lambda key, value, total: refusing(value, total), value=str),
+        lambda builder: grouped(builder).windowed_by(TimeWindows.of(10)).reduce(lambda old, new: refusing(new, old)),
+        table_of_groups,
+    ],
+    ids=["aggregate", "window", "table"],
+)
+def test_what_was_evicted_before_a_record_that_fails_is_passed_on_before_its_dead_letter(say: Any) -> None:
+    """Dead letters among the results: they lie where they would if each record came alone."""
+    fed = [("a", "1", 1), ("b", "2", 2), ("a", "3", 3), ("a", "bad", 4), ("b", "bad", 5), ("c", "4", 6), ("b", "5", 7)]
+    seen = []
+    for size in (1, 1_000):
+        letters = ErrorHandlers(processing=dead_letter("out"))
+        cutter = Cutter(
+            topology_of(lambda builder: say(builder).to_stream(key=str).to("out")),
+            size,
+            cache_bytes=1,
+            handlers=letters,
+        )
+        cutter.feed(texts("in", *fed))
+        seen.append(cutter.written("out"))
+    assert seen[0] == seen[1]
+    is_letter = [(value or b"").startswith(b"bad") for _, value, _ in seen[0]]
+    assert 0 < is_letter.index(True) < len(is_letter) - 1 - is_letter[::-1].index(True) < len(is_letter) - 2
 
 
 ROOMY, NEVER_ROOMY = 1 << 20, 60_000

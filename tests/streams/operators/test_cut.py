@@ -138,6 +138,17 @@ def table_regrouped(builder: StreamsBuilder) -> None:
     )
 
 
+def tables_in_a_row(builder: StreamsBuilder) -> None:
+    """Each with a record cache: what the first lets go sets off evictions of the second."""
+    first = left(builder).to_table(name="first")
+    first.map_values(lambda value: f"{value}!", store=Materialized(name="second")).to_stream().to("out")
+
+
+def cogrouped(builder: StreamsBuilder) -> None:
+    both = left(builder).group_by_key().cogroup(append).cogroup(right(builder).group_by_key(), append)
+    both.aggregate(str, value=str).to_stream().to("out")
+
+
 def foreign_keys(builder: StreamsBuilder) -> None:
     one, other = (builder.table(topic, key=str, value=str) for topic in ("left", "right"))
     one.left_join(other, concat, on=lambda value: value).to_stream().to("out")
@@ -179,6 +190,8 @@ PROGRAMS: dict[str, Say] = {
     "tumbling, cached": windowed(TimeWindows.of(10, grace=5), None),
     "hopping": windowed(TimeWindows.of(10, advance=4, grace=5)),
     "hopping, on close": windowed(TimeWindows.of(10, advance=4), Materialized(retention=1_000), CLOSE),
+    "hopping, cached": windowed(TimeWindows.of(10, advance=4, grace=5), None),
+    "sliding, cached": windowed(SlidingWindows.of(8, grace=5), None),
     "sliding": windowed(SlidingWindows.of(8, grace=5)),
     "sessions": windowed(SessionWindows.with_inactivity_gap(5, grace=5)),
     "sessions, cached": windowed(SessionWindows.with_inactivity_gap(5, grace=5), None),
@@ -192,6 +205,8 @@ PROGRAMS: dict[str, Say] = {
     "inner join of tables": tables_joined("join"),
     "outer join of tables": tables_joined("outer_join"),
     "a table grouped anew": table_regrouped,
+    "tables in a row": tables_in_a_row,
+    "groups together": cogrouped,
     "foreign keys": foreign_keys,
     "a processor": processed,
 }
@@ -213,11 +228,14 @@ def inputs(draw: st.DrawFn) -> list[list[Input]]:
     return chunks
 
 
-@pytest.mark.parametrize("cache_bytes", [0, 300, 1 << 20], ids=["no cache", "tiny cache", "cache"])
+@pytest.mark.parametrize("caches", [[0], [50, 300], [1 << 20]], ids=["no cache", "tiny cache", "cache"])
 @pytest.mark.parametrize("name", PROGRAMS)
 @settings(max_examples=8, deadline=None)
-@given(chunks=inputs())
-def test_batches_of_any_size_come_to_the_same(name: str, cache_bytes: int, chunks: list[list[Input]]) -> None:
+@given(chunks=inputs(), data=st.data())
+def test_batches_of_any_size_come_to_the_same(
+    name: str, caches: list[int], chunks: list[list[Input]], data: st.DataObject
+) -> None:
     """Kafka takes one record at a time; that is what every other cut is compared with."""
+    cache_bytes = data.draw(st.sampled_from(caches))
     topology = topology_of(PROGRAMS[name], statestore_cache_max_bytes=cache_bytes)
     assert cut_matters(topology, chunks, cache_bytes) is None
