@@ -35,6 +35,10 @@ class FillableEngine(Protocol):
         """As `write`, between the two; of a key that comes again the last value counts."""
         ...
 
+    def fill_is_over(self) -> bool:
+        """Nothing more is written; whether `end_fill` would not wait. What it would wait for goes on meanwhile."""
+        ...
+
     def end_fill(self) -> None:
         """What was written is kept as what is written from now on, and read as fast."""
         ...
@@ -52,6 +56,10 @@ class FilledStore:
         if records >= FILLED_RECORDS and not self._reads_to_restore and isinstance(self._engine, FillableEngine):
             self._engine.begin_fill()
             self.fills = True
+
+    def restore_is_over(self) -> bool:
+        """Nothing more comes; whether `end_restore` would not wait. What it would wait for goes on meanwhile."""
+        return not (self.fills and isinstance(self._engine, FillableEngine)) or self._engine.fill_is_over()
 
     def end_restore(self) -> None:
         """The restore is over, or given up."""

@@ -9,6 +9,7 @@ write buffers (`RocksDBResources`), so that memory does not grow with the number
 from __future__ import annotations
 
 import shutil
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from inspect import GEN_CLOSED, getgeneratorstate
@@ -23,6 +24,7 @@ from rocksdict import (
     Cache,
     DbClosedError,
     DBCompressionType,
+    Env,
     MemtableFactory,
     Options,
     Rdict,
@@ -45,6 +47,9 @@ _BUFFER_FILTER = 0.02
 _FILL_BUFFERS = 8
 _FILL_WAITING = 4
 """How many full buffers may wait to be written before a fill waits for them: short of RocksDB's own limit, which holds the GIL."""
+_LOOK_S = 0.002
+_WRITERS = 2
+"""Threads that sort buffers and write them to files, of all stores of a process; each store has one of them at a time."""
 _FULL = ("No space left on device", "File too large", "Disk quota exceeded")
 _CORRUPTION = ("Corruption", "checksum mismatch", "missing file", "No such file")
 
@@ -71,6 +76,7 @@ class RocksDBResources:
             max(total_bytes // 2, 64 << 10), False, self.cache
         )
         self._most_buffered = total_bytes * 3 // 4
+        Env().set_high_priority_background_threads(_WRITERS)
         self._most_filters = total_bytes // 8
         self._engines: WeakSet[RocksDBEngine] = WeakSet()
 
@@ -164,6 +170,8 @@ class RocksDBEngine:
         except Exception as error:
             raise _translated(error, self._path) from error
         self._filling = filling
+        self._unflushed: list[Any] | None = None
+        """What has to be on disk before a fill is over, the next one last; None as long as it is written."""
         self._closed = False
 
     def begin_fill(self) -> None:
@@ -171,6 +179,19 @@ class RocksDBEngine:
         if not self._filling:
             self.close()
             self._open(filling=True)
+
+    def fill_is_over(self) -> bool:
+        """Have RocksDB write what it holds; whether `end_fill` has nothing to wait for any more."""
+        if not self._filling or self._in_trouble():
+            return True
+        if self._unflushed is None:
+            self._unflushed = [self._metadata, self._db]  # a position on disk is never ahead of the data
+            self._flush(self._db, wait=False)
+        while self._unflushed and not _waiting_buffers(self._unflushed[-1]):
+            self._unflushed.pop()
+            if self._unflushed:
+                self._flush(self._unflushed[-1], wait=False)
+        return not self._unflushed
 
     def end_fill(self) -> None:
         """Put what was written on disk, and open the files as usual."""
@@ -268,6 +289,7 @@ class RocksDBEngine:
 
         What a killed process loses is the last writes, data and position of each together.
         """
+        self._unflushed = None
         self._write(self._batch(keys, values, metadata, dropped), self._unlogged)
         self._wait_for_buffers()
         self._resources.relieve()
@@ -305,9 +327,16 @@ class RocksDBEngine:
             raise _translated(error, self._path) from error
 
     def _wait_for_buffers(self) -> None:
-        """Let RocksDB catch up, without the GIL: what is not sorted yet takes memory."""
-        if int(self._db.property_int_value("rocksdb.num-immutable-mem-table") or 0) >= _FILL_WAITING:
-            self.flush()
+        """Let RocksDB catch up, without the GIL: what is not sorted yet takes memory. It never runs out of work by that."""
+        while _waiting_buffers(self._db) >= _FILL_WAITING:
+            if self._in_trouble():
+                self.flush()
+                return
+            time.sleep(_LOOK_S)
+
+    def _in_trouble(self) -> bool:
+        """Whether a thread of RocksDB's has failed, and a flush would say how."""
+        return bool(self._db.property_int_value("rocksdb.background-errors"))
 
     def _beyond(self) -> bytes:
         """A key after the last one."""
@@ -338,8 +367,11 @@ class RocksDBEngine:
 
     def flush(self) -> None:
         """Write the buffers to files and wait for it."""
+        self._flush(self._db, wait=True)
+
+    def _flush(self, family: Any, *, wait: bool) -> None:
         try:
-            self._db.flush(True)
+            family.flush(wait)
         except Exception as error:
             raise _translated(error, self._path) from error
 
@@ -368,6 +400,11 @@ class RocksDBEngine:
                 problem = problem or error
         if problem is not None:
             raise _translated(problem, self._path) from problem
+
+
+def _waiting_buffers(family: Any) -> int:
+    """How many full buffers RocksDB has not written yet."""
+    return int(family.property_int_value("rocksdb.num-immutable-mem-table") or 0)
 
 
 def _unlogged() -> Any:

@@ -227,6 +227,10 @@ class Store(Protocol):
         """So many changelog records will come by `restore`; nobody reads before `end_restore`."""
         ...
 
+    def restore_is_over(self) -> bool:
+        """Nothing more comes; whether `end_restore` would not wait. What it would wait for goes on meanwhile."""
+        ...
+
     def end_restore(self) -> None:
         """The restore is over, or given up."""
         ...

@@ -25,6 +25,8 @@ SLICE_S = 0.05
 """How long one turn may apply records."""
 WRITTEN_BYTES = 1 << 20
 """How much of what was fetched goes into a store at once."""
+LOOK_S = 0.005
+"""How long to wait for a store that is complete to be on disk, before the next look."""
 
 
 class RestoreListener(Protocol):
@@ -83,6 +85,8 @@ class Restorer:
         self._markers = int(transactional)
         self._clock = clock
         self._restores: dict[TopicPartition, _Restore] = {}
+        self._complete: list[_Restore] = []
+        """What has come to its end, while its store still writes: the next ones go on meanwhile."""
         self._fetched: deque[RawBatch] = deque()
         self._open: dict[TaskId, set[TopicPartition]] = {}
         self._moved_at = 0.0
@@ -90,7 +94,7 @@ class Restorer:
     @property
     def active(self) -> bool:
         """Whether anything is being restored."""
-        return bool(self._restores)
+        return bool(self._restores or self._complete)
 
     def add(self, task: Task, ends: Mapping[TopicPartition, int]) -> list[Corruption]:
         """Begin with a task's stores; those that disagree with their changelogs come back, and are not begun.
@@ -127,6 +131,7 @@ class Restorer:
         gone = self._open.pop(task, set())
         for partition in gone:
             self._restores.pop(partition, None)
+        self._complete = [each for each in self._complete if each.task != task]
         self._fetched = deque(each for each in self._fetched if (each.topic, each.partition) not in gone)
         self._assign()
 
@@ -142,8 +147,10 @@ class Restorer:
                 self._apply(self._next_batches())
                 if self._clock() >= until:
                     break
-            self._advance()
             self._check_stall()
+        elif self._complete:
+            time.sleep(min(timeout_s, LOOK_S))
+        self._advance()
         done = [task for task, partitions in self._open.items() if not partitions]
         for task in done:
             del self._open[task]
@@ -218,15 +225,18 @@ class Restorer:
         self._listener.progressed(restore.changelog.store.name, partition, restore.position)
 
     def _advance(self) -> None:
-        """Take leave of the stores whose position has reached the end."""
-        done = [partition for partition, restore in self._restores.items() if restore.position >= restore.end]
-        for partition in done:
-            restore = self._restores.pop(partition)
-            self._open[restore.task].discard(partition)
-            restore.changelog.store.end_restore()
-            self._listener.ended(restore.changelog.store.name, partition, restore.records)
+        """Take leave of the stores whose position has reached the end, once they are written."""
+        done = [restore for restore in self._restores.values() if restore.position >= restore.end]
+        for restore in done:
+            del self._restores[restore.changelog.partition]
         if done:
             self._assign()
+        self._complete += done
+        for restore in [each for each in self._complete if each.changelog.store.restore_is_over()]:
+            self._complete.remove(restore)
+            restore.changelog.store.end_restore()
+            self._open[restore.task].discard(restore.changelog.partition)
+            self._listener.ended(restore.changelog.store.name, restore.changelog.partition, restore.records)
 
     def _check_stall(self) -> None:
         if self._restores and self._clock() - self._moved_at > self._stall_s:

@@ -72,6 +72,23 @@ def test_what_was_filled_outlives_a_close(bench):
     engine.close()
 
 
+def test_a_fill_that_is_over_has_nothing_left_to_write(bench):
+    """Asked until it is, also again, after more was written, and without a fill; then both the data and the rest are in files."""
+    engine = RocksDBEngine(bench.task(), bench.resources)
+    assert engine.fill_is_over()
+    engine.begin_fill()
+    for value in (b"1", b"2"):
+        engine.write({b"a": value, b"b": value}, metadata={b"n": value})
+        while not engine.fill_is_over():
+            pass
+        assert engine.fill_is_over()
+        assert [int(family.property_int_value("rocksdb.num-entries-active-mem-table"))
+                for family in (engine._db, engine._metadata)] == [0, 0]  # fmt: skip
+    engine.end_fill()
+    assert (engine.get(b"a"), engine.metadata(b"n")) == (b"2", b"2")
+    engine.close()
+
+
 def test_scans_are_snapshots(engine):
     """What is written after a scan was created does not show in it."""
     engine.write({b"a": b"1", b"b": b"2"})

@@ -107,6 +107,25 @@ def test_many_records_fill_the_store(tmp_path: Path) -> None:
     task.store.close()
 
 
+def test_a_store_that_still_writes_holds_up_nobody(tmp_path: Path) -> None:
+    """It has all records, is not complete before they are in files, and may be let go in between, to go on elsewhere."""
+    broker, task = logged(*((f"{number:06}", number) for number in range(FILLED_RECORDS))), OneStore(tmp_path)
+    work = restorer(broker, SilentListener(), max_records=FILLED_RECORDS)
+    work.add(task, {})
+    writes = task.store.restore_is_over
+    task.store.restore_is_over = lambda: bool(writes() and False)
+    for _ in range(3):
+        assert work.step(0.001) == []
+    assert (work.active, task.store.fills, task.store.position) == (True, True, FILLED_RECORDS)
+    work.remove(TASK)
+    assert not work.active
+    task.store = open_store(task.store.spec, directory=tmp_path, engine=task.store.hand_over())
+    work.add(task, {})
+    assert work.step(0) == [TASK]
+    assert (task.store.get("000000"), task.store.position) == (0, FILLED_RECORDS)
+    task.store.close()
+
+
 def test_restores_only_what_is_missing() -> None:
     """A store that was complete up to offset 2 reads two records."""
     broker, task, told = logged(("a", 1), ("b", 2), ("c", 3), ("d", 4)), OneStore(), Told()
