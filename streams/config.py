@@ -192,7 +192,8 @@ class StreamsConfig:
     )
     linger_ms: int = setting(
         100,
-        "How long output waits for company; a quarter of `commit_interval_ms` at most, except in transactions.",
+        "How long output waits for company; a quarter of `commit_interval_ms` at most, except in transactions; where "
+        "that is 5 ms or less, until the worker has nothing more to process.",
         kind="ms",
         minimum=0,
     )
