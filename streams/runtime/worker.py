@@ -57,6 +57,7 @@ from streams.runtime.store_locations import StoreLocations
 from streams.runtime.task import TaskEnvironment
 from streams.runtime.task_manager import LOCK_RETRY_S, UNDONE, TaskManager
 from streams.runtime.task_stores import TaskStores
+from streams.runtime.turns import ROUND_S
 from streams.runtime.worker_parts import (
     Parts,
     assignor_of,
@@ -83,7 +84,6 @@ from streams.topology.topology import Topology
 log = logging.getLogger(__name__)
 
 LONGEST_POLL_S = 5.0
-ROUND_S = 0.05
 STANDBY_S = ROUND_S / 10
 """How long standbys may apply records in a turn while tasks have work."""
 RESTORE_POLL_S = 0.05
