@@ -270,9 +270,9 @@ class TaskManager:
             if partition not in self._paused and task.buffered_bytes(partition) > limit:
                 self._pause((partition,))
 
-    def process(self, now_ms: int, max_records: int) -> int:
-        """One round over all running tasks; the answer is how many records were processed."""
-        done = self._turns.round(list(self._working()), now_ms, max_records)
+    def process(self, now_ms: int, max_records: int, hurried: Callable[[], bool]) -> int:
+        """One round over all running tasks, a short one when `hurried`; the answer is how many records were processed."""
+        done = self._turns.round(list(self._working()), now_ms, max_records, hurried)
         self.processed += done
         self._release_buffers()
         return done

@@ -33,15 +33,17 @@ class Turns:
         self._in_step = in_step
         self._clock = clock
 
-    def round(self, tasks: Sequence[Task], now_ms: int, max_records: int) -> int:
-        """A turn for each of the tasks; the answer is how many records were processed."""
+    def round(
+        self, tasks: Sequence[Task], now_ms: int, max_records: int, hurried: Callable[[], bool] = lambda: False
+    ) -> int:
+        """A turn for each of the tasks, one batch each once the worker is `hurried`; the answer is how many records were processed."""
         share_s = ROUND_S / max(sum(map(self._goes_on, tasks)), 1)
-        return sum(self._turn(task, share_s, now_ms, max_records) for task in tasks)
+        return sum(self._turn(task, share_s, now_ms, max_records, hurried) for task in tasks)
 
-    def _turn(self, task: Task, share_s: float, now_ms: int, max_records: int) -> int:
+    def _turn(self, task: Task, share_s: float, now_ms: int, max_records: int, hurried: Callable[[], bool]) -> int:
         until = self._clock() + share_s
         count = done = task.process(now_ms, max_records)
-        while count and self._goes_on(task) and not task.commit_requested and self._clock() < until:
+        while count and self._goes_on(task) and self._clock() < until and not hurried():
             count = task.process(now_ms, max_records)
             done += count
         return done

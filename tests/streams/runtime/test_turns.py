@@ -51,11 +51,13 @@ def test_a_turn_ends_with_the_records_and_leaves_nothing_undone() -> None:
     assert turns.round([], 1_000, 300) == 0
 
 
-def test_a_commit_that_is_asked_for_ends_the_turn() -> None:
-    """The batch in which it was asked for is the last of the turn."""
-    rig = behind(batches=3)
-    rig.task.request_commit()
-    assert Turns((), clock(0.0)).round([rig.task], 1_000, 300) == 300
+def test_who_is_hurried_ends_the_turn() -> None:
+    """The batch after which somebody asks is the last of the turn, and the tasks that follow have one each."""
+    rigs = [behind(batches=5), behind(batches=5)]
+    asked = iter([False, True, True])
+    turns = Turns((), clock(0.0))
+    assert turns.round([rig.task for rig in rigs], 1_000, 300, lambda: next(asked)) == 900
+    assert [sum(rig.counting.sizes) for rig in rigs] == [600, 300]
 
 
 def test_what_is_mixed_with_the_output_of_neighbours_keeps_in_step() -> None:
