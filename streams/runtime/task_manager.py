@@ -38,6 +38,7 @@ from streams.runtime.start_offsets import StartOffsets
 from streams.runtime.task import Task, TaskId
 from streams.runtime.task_states import TaskState
 from streams.runtime.task_stores import TaskStores
+from streams.runtime.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class TaskManager:
         start_offsets: StartOffsets,
         make_task: MakeTask,
         subtopology_of: Mapping[str, int],
+        turns: Turns,
         buffer_bytes: int,
         lock_timeout_s: float,
     ) -> None:
@@ -95,6 +97,7 @@ class TaskManager:
         self._start_offsets = start_offsets
         self._make_task = make_task
         self._subtopology_of = subtopology_of
+        self._turns = turns
         self._buffer_bytes = buffer_bytes
         self._lock_timeout_s = lock_timeout_s
         self._task_of: dict[TopicPartition, Task] = {}
@@ -267,11 +270,9 @@ class TaskManager:
             if partition not in self._paused and task.buffered_bytes(partition) > limit:
                 self._pause((partition,))
 
-    def process(self, now_ms: int, max_records: int) -> int:
-        """One round over all running tasks; the answer is how many records were processed."""
-        done = 0
-        for task in self._working():
-            done += task.process(now_ms, max_records)
+    def process(self, now_ms: int, max_records: int, hurried: Callable[[], bool]) -> int:
+        """One round over all running tasks, a short one when `hurried`; the answer is how many records were processed."""
+        done = self._turns.round(list(self._working()), now_ms, max_records, hurried)
         self.processed += done
         self._release_buffers()
         return done

@@ -57,6 +57,7 @@ from streams.runtime.store_locations import StoreLocations
 from streams.runtime.task import TaskEnvironment
 from streams.runtime.task_manager import LOCK_RETRY_S, UNDONE, TaskManager
 from streams.runtime.task_stores import TaskStores
+from streams.runtime.turns import ROUND_S
 from streams.runtime.worker_parts import (
     Parts,
     assignor_of,
@@ -83,7 +84,6 @@ from streams.topology.topology import Topology
 log = logging.getLogger(__name__)
 
 LONGEST_POLL_S = 5.0
-ROUND_S = 0.05
 STANDBY_S = ROUND_S / 10
 """How long standbys may apply records in a turn while tasks have work."""
 RESTORE_POLL_S = 0.05
@@ -442,7 +442,7 @@ class Worker:
     def _process(self, parts: Parts) -> None:
         """Rounds over the tasks, until nothing is left or the group wants to hear from us."""
         until = time.monotonic() + ROUND_S
-        while parts.tasks.process(self._clock(), self._config.max_poll_records):
+        while parts.tasks.process(self._clock(), self._config.max_poll_records, lambda: self._is_wanted(parts)):
             parts.producer.release()
             if self.inquiries.waiting:
                 self.inquiries.answer()
@@ -450,6 +450,10 @@ class Worker:
                 return
             if self._commits.calls(parts.tasks, parts.committer):
                 return
+
+    def _is_wanted(self, parts: Parts) -> bool:
+        """Whether somebody asks, or a commit can be attended to."""
+        return self.inquiries.waiting or self._stopping or self._commits.calls(parts.tasks, parts.committer)
 
     def _poll_s(self, parts: Parts) -> float:
         """How long to wait for records: not at all while there is work, else until the next deadline."""

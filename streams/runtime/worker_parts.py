@@ -35,6 +35,7 @@ from streams.runtime.streams_producer import StreamsProducer
 from streams.runtime.task import Task, TaskEnvironment, TaskId
 from streams.runtime.task_manager import TaskManager
 from streams.runtime.task_stores import TaskStores
+from streams.runtime.turns import Turns, in_step
 from streams.topology.compile import compile_task
 from streams.topology.topology import Topology
 
@@ -178,6 +179,7 @@ def task_manager_of(
         start_offsets=StartOffsets(reset_rules(topology), config.auto_offset_reset, clock),
         make_task=make_task,
         subtopology_of={topic: part.subtopology for part in inputs for topic in part.topics},
+        turns=Turns(in_step(topology)),
         buffer_bytes=config.buffered_max_bytes,
         lock_timeout_s=config.task_timeout_ms / 1000,
     )
