@@ -318,6 +318,13 @@ class Producer(Protocol):
         """Wait until all that was sent is acknowledged. Raises what went wrong with any of it."""
         ...
 
+    def release(self) -> None:
+        """Nothing follows for the moment: what would wait only briefly for company leaves now.
+
+        Who has called it once calls it after every few sends, and whenever it is about to wait for something else.
+        """
+        ...
+
     def seal(self) -> None:
         """What was sent so far is what the next commit covers. Not again before that has ended, or was aborted."""
         ...

@@ -28,6 +28,10 @@ class Getter(Protocol):
         """The row now."""
         ...
 
+    def get_all(self, keys: Sequence[Any]) -> list[ValueAndTimestamp | None]:
+        """The rows of many keys now, each where its key is."""
+        return list(map(self.get, keys))
+
     def get_as_of(self, key: Any, timestamp: int) -> ValueAndTimestamp | None:
         """The row as it was valid at `timestamp` (versioned tables only)."""
         ...
@@ -56,7 +60,7 @@ class StoreGetter:
         return found
 
 
-class WindowGetter:
+class WindowGetter(Getter):
     """Rows of a windowed table, by Windowed key."""
 
     versioned = False
@@ -78,7 +82,7 @@ class WindowGetter:
         raise AssertionError(f"a windowed table has no versions: {key} at {timestamp}")
 
 
-class SessionGetter:
+class SessionGetter(Getter):
     """Rows of a table of sessions, by Windowed key; a session's time is its end."""
 
     versioned = False
@@ -100,7 +104,7 @@ class SessionGetter:
         raise AssertionError(f"a table of sessions has no versions: {key} at {timestamp}")
 
 
-class MappedGetter:
+class MappedGetter(Getter):
     """Rows of a table that is a function of another's: `compute(key, value)`, where None means no row."""
 
     def __init__(self, parent: Getter, compute: Callable[[Any, Any], Any]) -> None:
@@ -116,6 +120,10 @@ class MappedGetter:
         """The parent's row, computed."""
         return self._computed(key, self._parent.get(key))
 
+    def get_all(self, keys: Sequence[Any]) -> list[ValueAndTimestamp | None]:
+        """The parent's rows, computed."""
+        return list(map(self._computed, keys, self._parent.get_all(keys)))
+
     def get_as_of(self, key: Any, timestamp: int) -> ValueAndTimestamp | None:
         """The parent's version, computed."""
         return self._computed(key, self._parent.get_as_of(key, timestamp))
@@ -127,7 +135,7 @@ class MappedGetter:
         return None if value is None else ValueAndTimestamp(value, row[1])
 
 
-class JoinGetter:
+class JoinGetter(Getter):
     """Rows of a join of two tables that is not stored.
 
     `keep_left`, `keep_right`: a row of that side alone makes a row of the join. Source: Kafka's

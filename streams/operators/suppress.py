@@ -226,7 +226,7 @@ class Suppress:
         """Nothing is held beside the store."""
 
 
-class SuppressGetter:
+class SuppressGetter(Getter):
     """Rows behind a suppress: what was passed on last while an update waits, else the parent's."""
 
     versioned = False

@@ -59,17 +59,13 @@ class StreamTableJoin:
         """Take the table's store."""
         self._context = context
         self._getter.init(context)
-        get = self._getter.get
-        self._get_all: Callable[[list[Any]], list[ValueAndTimestamp | None]] = getattr(
-            self._getter, "get_all", lambda keys: list(map(get, keys))
-        )
 
     def process(self, batch: Batch) -> None:
         """Join a batch, by columns where every record has what it takes, else row by row."""
         by_columns = self._mapper is None and not self._getter.versioned
         if by_columns and not any_none(batch.keys) and not any_none(batch.values):
             try:
-                found = self._get_all(batch.keys)
+                found = self._getter.get_all(batch.keys)
             except UNHANDLED:
                 raise
             except Exception:

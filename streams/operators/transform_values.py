@@ -101,7 +101,7 @@ class TableTransform:
         self._transformer.close()
 
 
-class TransformGetter:
+class TransformGetter(Getter):
     """Rows of a transformed table that is not stored."""
 
     def __init__(self, parent: Getter, transformer: Transformer) -> None:

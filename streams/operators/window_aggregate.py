@@ -74,7 +74,7 @@ class TimeWindowAggregate(WindowedAggregate):
         size, grace, observed = self._advance_ms, self._open_ms, self._observed
         fetch, put, add, initial = self._store.fetch, self._store.put, self._fold.add, self._fold.initial
         emits, output = self._emits, self._output.add
-        row = -1
+        row, start, end, closing = -1, 0, 0, 0
         try:
             for row, key, value, timestamp in rows:
                 if key is None:
@@ -82,8 +82,11 @@ class TimeWindowAggregate(WindowedAggregate):
                     continue
                 if timestamp > observed:  # noqa: PLR1730  max() costs as much as the rest of the line's work
                     observed = timestamp
-                start = timestamp - timestamp % size
-                if start + size <= observed - grace:
+                if not start <= timestamp < end:  # else the window is that of the record before, as mostly
+                    start = timestamp - timestamp % size
+                    end = start + size
+                    closing = end + grace
+                if closing <= observed:
                     self._late += 1
                     continue
                 stored = fetch(key, start)
@@ -92,7 +95,7 @@ class TimeWindowAggregate(WindowedAggregate):
                 latest = before if before > timestamp else timestamp  # noqa: FURB136  as above
                 put(key, new, start, latest, causes[row] if causes else None)
                 if emits:
-                    output(row, Windowed(key, start, start + size), new, latest, old)
+                    output(row, Windowed(key, start, end), new, latest, old)
         finally:
             self._row, self._observed = row, observed
 
@@ -101,7 +104,7 @@ class TimeWindowAggregate(WindowedAggregate):
         store, held = self._store, HeldWindows(self._store, causes)
         size, grace, observed = self._advance_ms, self._open_ms, self._observed
         known, add, initial = store.known, self._fold.add, self._fold.initial
-        row, window, cells, entry = -1, -1, held.cells_of(-1), None
+        row, start, end, closing, cells, entry = -1, 0, 0, 0, held.cells_of(0), None
         kind, copy = NoneType, copier_of(NoneType)
         try:
             for row, key, value, timestamp in rows:
@@ -111,12 +114,14 @@ class TimeWindowAggregate(WindowedAggregate):
                     continue
                 if timestamp > observed:  # noqa: PLR1730  as above
                     observed = timestamp
-                start = timestamp - timestamp % size
-                if start + size <= observed - grace:
+                if not start <= timestamp < end:  # as above
+                    start = timestamp - timestamp % size
+                    end = start + size
+                    closing = end + grace
+                    cells = held.cells_of(start)
+                if closing <= observed:
                     self._late += 1
                     continue
-                if start != window:
-                    window, cells = start, held.cells_of(start)
                 cell = cells.get(key)
                 if cell is not None:
                     old, before, entry, _ = cell
@@ -125,7 +130,7 @@ class TimeWindowAggregate(WindowedAggregate):
                     stored = known(entry)
                     if stored is None:
                         held.put(row)
-                        window, cells = start, held.cells_of(start)
+                        cells = held.cells_of(start)
                         stored = store.fetch(key, start)
                     else:
                         cell = [None, 0, entry, row]
@@ -140,7 +145,7 @@ class TimeWindowAggregate(WindowedAggregate):
                     cells[key] = cell
                     continue
                 held.put(row)
-                window, cells = start, held.cells_of(start)
+                cells = held.cells_of(start)
                 store.put(key, new, start, latest, causes[row] if causes else None)
                 if not store.holds_updates:
                     return

@@ -56,6 +56,10 @@ class StreamsProducer:
         """The offset after the last record, or commit marker, that this producer wrote there before the last `seal`."""
         return self._producer.end_offset(topic, partition)
 
+    def release(self) -> None:
+        """Nothing follows for the moment: what would wait only briefly for company leaves now."""
+        self._producer.release()
+
     @property
     def held_back(self) -> bool:
         """Whether more waits for a transaction to end than the buffers are meant for."""

@@ -437,11 +437,13 @@ class Worker:
         if tasks.standbys.active:
             ready = tasks.ready(self._clock())
             tasks.standbys.step(0, STANDBY_S if ready else ROUND_S)
+        parts.producer.release()
 
     def _process(self, parts: Parts) -> None:
         """Rounds over the tasks, until nothing is left or the group wants to hear from us."""
         until = time.monotonic() + ROUND_S
         while parts.tasks.process(self._clock(), self._config.max_poll_records):
+            parts.producer.release()
             if self.inquiries.waiting:
                 self.inquiries.answer()
             if time.monotonic() >= until or self._stopping:

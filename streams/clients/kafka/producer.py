@@ -1,7 +1,9 @@
 """The producer: columns become record batches on the processing thread, the sender delivers them from the network's.
 
 Rules: one lock per `send`, none per record; a batch is closed when it is full, by `flush`, and when it has waited
-`linger_s` and those before it are acknowledged, for until then it may as well grow; closed batches go to the sender in order; while `buffer_bytes` are unacknowledged, `send` blocks. What went
+`linger_s`, or nothing follows and it was to wait for no longer than BRIEFLY_S, and those before it are acknowledged, for
+until then it may as well grow; closed batches go to the sender in order; while `buffer_bytes` are unacknowledged, `send`
+blocks. What went
 wrong in the background is raised by the next `send` or `flush`, and after that by all of them, until the transaction
 in which it went wrong is aborted. What is sent between two calls of `seal` is a section, numbered from 0: batches of a
 section that follows a transaction wait here until that has ended.
@@ -33,6 +35,8 @@ BATCH_OVERHEAD, HEADER_OVERHEAD = 90, 8
 
 ANNOUNCE_AFTER_S = 0.005
 """How long after its first record a transaction is told which partitions it touches: mostly all of them are known then."""
+BRIEFLY_S = 0.005
+"""Who lingers for no longer than this is in a hurry, and does not wait for a clock where somebody says `release`."""
 LOOK_EVERY_S = 1.0
 TOPIC_RETRY_S = 0.1
 
@@ -69,6 +73,8 @@ class KafkaProducer:
         self._unacknowledged_bytes = self._sealed_bytes = 0
         self._error: StreamsError | None = None
         self._lingering = self._announcing = False
+        self._released = False
+        """Whether the owner says `release`, so that what lingers briefly needs no clock."""
         self._announced: set[TopicPartition] = set()
         """Partitions of the section that is being filled, which its transaction has been told of, or is about to be."""
         self._overdue: set[TopicPartition] = set()
@@ -155,6 +161,15 @@ class KafkaProducer:
                 self._changed.wait(LOOK_EVERY_S)
             self._raise_error()
             self._sealed_ends = dict(self._ends)
+
+    def release(self) -> None:
+        """Nothing follows for the moment: what would linger for a few ms only leaves as soon as it can."""
+        if self._settings.linger_s > BRIEFLY_S:
+            return
+        self._released = True
+        if self._open and not self._lingering:
+            self._lingering = True
+            self._network.soon(self._linger_over)
 
     def seal(self) -> None:
         """End a section. An open transaction takes no more records, and the next may begin."""
@@ -372,7 +387,7 @@ class KafkaProducer:
         """Have closed batches taken, and open ones closed before long."""
         if self._closed:
             self._network.soon(self._give_to_sender)
-        if self._open and not self._lingering:
+        if self._open and not self._lingering and not self._released:
             self._lingering = True
             self._network.soon(self._linger)
 

@@ -55,6 +55,9 @@ class MemoryProducer:
     def flush(self) -> None:
         """Nothing waits."""
 
+    def release(self) -> None:
+        """Nothing waits."""
+
     def seal(self) -> None:
         """Nothing is sent between this and the commit, which is over at once."""
 

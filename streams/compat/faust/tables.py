@@ -14,7 +14,7 @@ from typing import Any
 
 from state.stores import StoreSpec
 from streams.compat.faust.errors import ImproperlyConfigured, not_here
-from streams.compat.faust.serializers import FaustSerde
+from streams.compat.faust.serdes import FaustSerde
 from streams.compat.faust.topics import CURRENT, topic_config
 from streams.compat.faust.windowed import WindowWrapper, ansi_table
 from streams.compat.faust.windows import HoppingWindow, Seconds, TumblingWindow

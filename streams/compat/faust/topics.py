@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from streams.compat.faust.errors import ImproperlyConfigured, not_here
-from streams.compat.faust.serializers import FaustSerde
+from streams.compat.faust.serdes import FaustSerde
 from streams.compat.faust.windows import Seconds, seconds
 from streams.record import Headers
 
