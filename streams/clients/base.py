@@ -30,9 +30,15 @@ class Pending(Protocol[T_co]):
         """Wait until it is over. Raises: what went wrong with it."""
         ...
 
-    def when_done(self, callback: Callable[[], None]) -> None:
-        """Call `callback()` once it is over, on any thread; at once if it is."""
-        ...
+
+class Before(NamedTuple):
+    """What a commit waits for: that `pending` is over, and well; then `reached` is called, on any thread.
+
+    What goes wrong with either is the answer of the commit, which then does not happen.
+    """
+
+    pending: Pending[None]
+    reached: Callable[[], None]
 
 
 class OffsetAndMetadata(NamedTuple):
@@ -244,8 +250,10 @@ class Consumer(Protocol):
         """
         ...
 
-    def begin_commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> Pending[None]:
-        """Begin a `commit`; its errors come with the answer."""
+    def begin_commit(
+        self, offsets: Mapping[TopicPartition, OffsetAndMetadata], after: Sequence[Before] = ()
+    ) -> Pending[None]:
+        """Begin a `commit` that is sent after all of these, one by one; its errors come with the answer."""
         ...
 
     def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
@@ -368,8 +376,11 @@ class Producer(Protocol):
         """Begin to add offsets to the sealed transaction; errors as those of `send_offsets`, with the answer."""
         ...
 
-    def begin_commit(self) -> Pending[None]:
-        """Begin to commit the sealed transaction; errors as those of `commit_transaction`, with the answer."""
+    def begin_commit(self, after: Sequence[Before] = ()) -> Pending[None]:
+        """Begin to commit the sealed transaction, after all of these, one by one, and all that was sealed is acknowledged.
+
+        Errors as those of `commit_transaction`, with the answer.
+        """
         ...
 
     def commit_transaction(self) -> None:

@@ -13,6 +13,8 @@ from streams.runtime.task_manager import TaskManager
 
 RETRY_MS = 50
 """After how long a commit is tried again that met a group between two generations."""
+LOOK_MS = 20
+"""After how long it is looked whether a commit is through, where nothing has come meanwhile."""
 
 
 class CommitSchedule:
@@ -29,8 +31,10 @@ class CommitSchedule:
         self._due_ms = 0
 
     def due_ms(self, tasks: TaskManager, committer: Committer) -> int | None:
-        """When the next commit begins, as far as time decides that."""
-        return self._due_ms if tasks.commit_needed and not committer.under_way else None
+        """When the next commit begins, or one may be through, as far as time decides that."""
+        if committer.under_way:
+            return self._clock() + LOOK_MS
+        return self._due_ms if tasks.commit_needed else None
 
     def calls(self, tasks: TaskManager, committer: Committer) -> bool:
         """Whether a commit is due, or one that is under way can go on."""

@@ -11,7 +11,8 @@ A crash before 3 is done loses nothing, since the offsets still point at what wa
 leaves the engines behind their changelogs, which a restore makes up for. A commit that failed is aborted by its owner,
 who then takes the tasks up anew from what is committed.
 
-Rules: steps are taken on the processing thread, as answers come in; one commit at a time.
+Rules: 1 and 4 are taken on the processing thread; 2 and 3 by the clients, each as soon as the answer before is there,
+for a thread that is busy would have it wait; one commit at a time. Nobody is woken for 4, which no result waits for.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Generator, Iterable
 from enum import Enum
+from functools import partial
 
-from streams.clients.base import Consumer, OffsetAndMetadata, Pending
+from streams.clients.base import Before, Consumer, OffsetAndMetadata, Pending
 from streams.errors import RebalanceInProgress, StreamsError
 from streams.record import TopicPartition
 from streams.runtime.streams_producer import StreamsProducer
@@ -41,27 +43,24 @@ class CommitStep(Enum):
 
 
 CommitHook = Callable[[CommitStep], None]
-"""Called after each step, on the processing thread; what it raises ends the commit there."""
+"""Called after each step, on the thread that takes it; what it raises ends the commit there."""
 
 Steps = Generator[Pending[None], None, None]
 """A commit, step by step: what it yields has to be over before its next step."""
 
 
 class Committer:
-    """The commits of one worker: one for all of its tasks. `wake` is called, on any thread, when `go_on` can go on."""
+    """The commits of one worker: one for all of its tasks."""
 
     def __init__(
         self,
         consumer: Consumer,
         producer: StreamsProducer,
         after: CommitHook = lambda _step: None,
-        *,
-        wake: Callable[[], None] = lambda: None,
     ) -> None:
         self._consumer = consumer
         self._producer = producer
         self._after = after
-        self._wake = wake
         self._committed: dict[TopicPartition, OffsetAndMetadata] = {}
         self._steps: Steps | None = None
         self._awaited: Pending[None] | None = None
@@ -112,7 +111,6 @@ class Committer:
                 awaited = _next(steps, awaited)
             except StopIteration:
                 return
-            awaited.when_done(self._wake)
         self._steps, self._awaited = steps, awaited
 
     def commit(self, tasks: Iterable[Task]) -> None:
@@ -137,15 +135,13 @@ class Committer:
         """The steps of one commit; whoever takes them raises at a step what went wrong with what it waits for."""
         offsets = {partition: offset for task in dirty for partition, offset in task.seal().items()}
         self._producer.seal()
-        written = self._producer.begin_flush()
-        if self.transactional and offsets:
-            yield from self._producer.send_offsets(offsets, self._consumer)
-        if self.transactional:
-            self._after(CommitStep.OFFSETS_SENT)
-        yield written
-        self._after(CommitStep.WRITES_ACKNOWLEDGED)
+        written = Before(self._producer.begin_flush(), partial(self._after, CommitStep.WRITES_ACKNOWLEDGED))
         try:
-            yield self._producer.begin_commit() if self.transactional else self._consumer.begin_commit(offsets)
+            if self.transactional:
+                sent = partial(self._after, CommitStep.OFFSETS_SENT)
+                yield from self._producer.commit(offsets, self._consumer, sent=sent, written=written)
+            else:
+                yield self._consumer.begin_commit(offsets, (written,))
         except RebalanceInProgress:
             for task in dirty:
                 task.unseal()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from streams.clients.base import Consumer, OffsetAndMetadata, Pending, Producer
+from streams.clients.base import Before, Consumer, GroupMetadata, OffsetAndMetadata, Pending, Producer
 from streams.errors import ProducerFenced, StreamsError, TaskMigrated
 from streams.record import Headers, TopicPartition
 
@@ -75,32 +75,44 @@ class StreamsProducer:
         """Wait until all that was sealed is acknowledged. Raises, with the answer, what went wrong with any of it."""
         return self._producer.begin_flush()
 
-    def send_offsets(
-        self, offsets: Mapping[TopicPartition, OffsetAndMetadata], consumer: Consumer
+    def commit(
+        self,
+        offsets: Mapping[TopicPartition, OffsetAndMetadata],
+        consumer: Consumer,
+        *,
+        sent: Callable[[], None],
+        written: Before,
     ) -> Iterator[Pending[None]]:
-        """Put the offsets into the sealed transaction, as the member and generation that the consumer is: in steps.
+        """End the sealed transaction, with the offsets of the member and generation that the consumer is: in steps.
 
-        Raises: TaskMigrated when the group has moved on, or another producer has this one's id.
+        `sent` is called when the offsets are in the transaction, which ends after that and after `written`: then all of it
+        becomes visible. Raises: TaskMigrated when the group has moved on, or another producer has this one's id;
+        TransactionAbortable; ClientError when nobody knows whether it has ended.
         """
+        if not offsets:
+            sent()
+            yield self._producer.begin_commit((written,))
+            return
         group = consumer.group_metadata()
         try:
-            yield self._producer.begin_send_offsets(offsets, group)
+            yield self._begin_commit(offsets, group, sent, written)
         except ProducerFenced:
             raise
         except TaskMigrated:
             newer = consumer.group_metadata(beyond=group.generation)
             if newer.member_id != group.member_id or newer.generation <= group.generation:
                 raise
-            # still a member: the group went on while this was on its way
-            yield self._producer.begin_send_offsets(offsets, newer)
+            # still a member: the group went on while the offsets were on their way
+            yield self._begin_commit(offsets, newer, sent, written)
 
-    def begin_commit(self) -> Pending[None]:
-        """End the sealed transaction: all of it becomes visible.
-
-        Raises, with the answer: TaskMigrated when fenced, TransactionAbortable, and ClientError when nobody knows whether
-        it did.
-        """
-        return self._producer.begin_commit()
+    def _begin_commit(
+        self,
+        offsets: Mapping[TopicPartition, OffsetAndMetadata],
+        group: GroupMetadata,
+        sent: Callable[[], None],
+        written: Before,
+    ) -> Pending[None]:
+        return self._producer.begin_commit((Before(self._producer.begin_send_offsets(offsets, group), sent), written))
 
     def abort(self) -> None:
         """Undo what was sent since the last commit. A producer that cannot is replaced, which undoes it as well.

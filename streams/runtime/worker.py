@@ -315,7 +315,7 @@ class Worker:
         made.callback(quietly, stores.close)
         inputs = task_inputs(self._topology, matched)
         restorer = restorer_of(self._config, self._reader, self._restore_progress)
-        committer = Committer(consumer, producer, self._after_commit_step, wake=consumer.wake)
+        committer = Committer(consumer, producer, self._after_commit_step)
         made.callback(quietly, restorer.close)
         tasks = self._task_manager(consumer, committer, restorer, stores, environment, inputs, counts)
         self._move_to(WorkerState.REBALANCING)

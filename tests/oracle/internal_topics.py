@@ -13,6 +13,7 @@ from streams.record import Record
 from streams.testing import TopologyTestDriver
 
 Topics = Mapping[str, list[Any]]
+SUBSCRIPTIONS, NO_PARTITION = "FK-JOIN-SUBSCRIPTION", "ffffffff"
 
 
 def internal_topics(driver: TopologyTestDriver) -> dict[str, list[Any]]:
@@ -40,7 +41,7 @@ def first_difference(kafkas: Topics, ours: Topics) -> tuple[str, int, Any, Any] 
         if "KTABLE-SUPPRESS" in topic:
             theirs, own = (sorted(records, key=lambda record: record[0]) for records in (theirs, own))
         for number, (one, other) in enumerate(zip_longest(theirs, own)):
-            if timed(one, other) != other:
+            if timed(one, other) != other and not (SUBSCRIPTIONS in topic and answerable(one, other)):
                 return topic, number, one, other
     return None
 
@@ -50,3 +51,14 @@ def timed(theirs: list[Any] | None, ours: list[Any] | None) -> list[Any] | None:
     if theirs is None or ours is None or theirs[2] is not None:
         return theirs
     return [*theirs[:2], ours[2], theirs[3]]
+
+
+def answerable(theirs: list[Any] | None, ours: list[Any] | None) -> bool:
+    """Whether a subscription differs in the partition alone that its answer goes to, and Kafka has named none.
+
+    It does so for rows that a punctuator put out, and fails when it is to answer them; ours name the row's partition.
+    """
+    if not theirs or not ours or not theirs[1] or not ours[1] or not theirs[1].endswith(NO_PARTITION):
+        return False
+    own = ours[1][: -len(NO_PARTITION)] + NO_PARTITION
+    return timed(theirs, ours) == [ours[0], own, *ours[2:]]

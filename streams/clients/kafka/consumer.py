@@ -13,11 +13,19 @@ from typing import NamedTuple
 
 from aiokafka.client import AIOKafkaClient
 
-from streams.clients.base import Assignor, GroupMetadata, OffsetAndMetadata, Pending, RawBatch, RebalanceListener
+from streams.clients.base import (
+    Assignor,
+    Before,
+    GroupMetadata,
+    OffsetAndMetadata,
+    Pending,
+    RawBatch,
+    RebalanceListener,
+)
 from streams.clients.kafka.fetcher import Delivery, Fetcher, FetchSettings
 from streams.clients.kafka.group import GroupMember
 from streams.clients.kafka.group_states import GroupSettings, Ownership, Rebalance
-from streams.clients.kafka.network import NetworkThread
+from streams.clients.kafka.network import NetworkThread, passed
 from streams.clients.kafka.offsets import EARLIEST, LATEST, list_offsets
 from streams.errors import StreamsError
 from streams.record import TopicPartition
@@ -160,10 +168,17 @@ class KafkaConsumer:
         """Commit for the group. Raises: TaskMigrated, RebalanceInProgress, ClientError."""
         self.begin_commit(offsets).result()
 
-    def begin_commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> Pending[None]:
-        """Begin a commit for the group."""
-        member = self._group_member()
-        return self._network.begin(member.commit(offsets, within_s=self._timeout_s))
+    def begin_commit(
+        self, offsets: Mapping[TopicPartition, OffsetAndMetadata], after: Sequence[Before] = ()
+    ) -> Pending[None]:
+        """Begin a commit for the group, which is sent after all of these."""
+        return self._network.begin(self._commit(self._group_member(), offsets, after))
+
+    async def _commit(
+        self, member: GroupMember, offsets: Mapping[TopicPartition, OffsetAndMetadata], after: Sequence[Before]
+    ) -> None:
+        await passed(after)
+        await member.commit(offsets, within_s=self._timeout_s)
 
     def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The first offset that still exists of each."""

@@ -1,25 +1,38 @@
-"""How answers are read: into memory that stays, and copied out of it once, whole.
+"""How requests are sent and answers read: into memory that stays, and copied out of it once, whole.
 
 aiokafka reads through asyncio's StreamReader, which gathers an answer piece by piece in a buffer that grows and is copied
 as it grows, and has the socket pause every 128 KB: for the megabytes of a fetch half of what the network thread does.
 Here the kernel writes them where they stay until they are complete. Rules: a connection is taken over when aiokafka has
 made it, versions and authentication included, and nothing is under way; aiokafka's own protocol object goes on to do what
 has nothing to do with reading. How a connection ends is as before: all that wait for an answer are told.
+
+A request of aiokafka's passes four coroutines and sets a timer of its own. Here it is a future: answers come in the order
+of requests, so one timer per connection watches over the oldest.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections import deque
+from typing import Any, NamedTuple
 from weakref import ref
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import CloseReason
+from aiokafka.errors import RequestTimedOutError
 
 FIRST_BYTES = 64 * 1024
 KEPT_BYTES = 16 * 1024**2
 """Memory for longer answers is given back when one has been read."""
 _SIZE = 4
+
+
+class _Sent(NamedTuple):
+    """A request that is to be answered by a time of the loop's clock."""
+
+    correlation_id: int
+    deadline: float
+    answer: asyncio.Future[Any]
 
 
 class Frames(asyncio.BufferedProtocol):
@@ -30,6 +43,10 @@ class Frames(asyncio.BufferedProtocol):
         self._before: Any = connection._protocol
         self._memory = memoryview(bytearray(FIRST_BYTES))
         self._filled = 0
+        self._transport: Any = connection._writer.transport
+        self._loop = asyncio.get_running_loop()
+        self._sent: deque[_Sent] = deque()
+        self._timer: asyncio.TimerHandle | None = None
 
     @classmethod
     def take_over(cls, connection: Any) -> None:
@@ -40,6 +57,42 @@ class Frames(asyncio.BufferedProtocol):
         frames = cls(connection)
         connection._protocol = frames
         connection._writer.transport.set_protocol(frames)
+
+    def send(self, request: Any) -> asyncio.Future[Any]:
+        """Send a request of aiokafka's that is answered; the future gets the answer, or what became of the connection.
+
+        Raises: IncompatibleBrokerVersion.
+        """
+        connection = self._connection()
+        assert connection is not None, "somebody sends over it"
+        prepared = request.prepare(connection._versions)
+        correlation_id = connection._next_correlation_id()
+        head = prepared.build_request_header(correlation_id=correlation_id, client_id=connection._client_id).encode()
+        body = prepared.encode()
+        self._transport.write(b"".join(((len(head) + len(body)).to_bytes(_SIZE, "big"), head, body)))
+        answer = self._loop.create_future()
+        connection._requests.append((correlation_id, prepared, answer))
+        deadline = self._loop.time() + connection._request_timeout
+        self._sent.append(_Sent(correlation_id, deadline, answer))
+        if self._timer is None:
+            self._timer = self._loop.call_at(deadline, self._look)
+        return answer
+
+    def _look(self) -> None:
+        """End the connection if the oldest request has waited for too long and somebody still waits with it."""
+        self._timer = None
+        while self._sent and self._sent[0].answer.done():
+            self._sent.popleft()
+        if not self._sent:
+            return
+        _, deadline, answer = self._sent[0]
+        if self._loop.time() < deadline:
+            self._timer = self._loop.call_at(deadline, self._look)
+            return
+        answer.set_exception(RequestTimedOutError())
+        connection = self._connection()
+        if connection is not None:
+            connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where to write what has come."""
@@ -77,6 +130,8 @@ class Frames(asyncio.BufferedProtocol):
         connection = self._connection()
         if connection is None:
             return
+        if self._sent and connection._requests and self._sent[0].correlation_id == connection._requests[0][0]:
+            self._sent.popleft()
         try:
             connection._handle_frame(answer)
         except Exception as error:
@@ -104,6 +159,8 @@ class Frames(asyncio.BufferedProtocol):
         self._before.resume_writing()
 
     def _end(self, error: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         connection = self._connection()
         if connection is not None:
             connection.close(reason=CloseReason.CONNECTION_BROKEN, exc=error)
@@ -117,6 +174,28 @@ def framed_client(**settings: Any) -> AIOKafkaClient:
 
 
 class _FramedClient(AIOKafkaClient):
+    def _frames(self, node_id: int, group: ConnectionGroup) -> Frames | None:
+        """How to talk to a node, where there is a connection that is read by `Frames`."""
+        connection: Any = self._conns.get((node_id, group))
+        if connection is None or type(connection._protocol) is not Frames or not connection.connected():
+            return None
+        return connection._protocol
+
+    async def ready(self, node_id: int, *, group: ConnectionGroup = ConnectionGroup.DEFAULT) -> bool:
+        """Whether there is a connection to a node, which is made if need be."""
+        if self._frames(node_id, group) is not None:
+            return True
+        ready: Any = super().ready
+        return bool(await ready(node_id, group=group))
+
+    async def send(self, node_id: int, request: Any, *, group: ConnectionGroup = ConnectionGroup.DEFAULT) -> Any:
+        """Send a request, and wait for its answer; see aiokafka's."""
+        frames = self._frames(node_id, group)
+        if frames is None:
+            send: Any = super().send
+            return await send(node_id, request, group=group)
+        return await frames.send(request)
+
     async def _get_conn(
         self, node_id: int, *, group: ConnectionGroup = ConnectionGroup.DEFAULT, no_hint: bool = False
     ) -> Any:

@@ -27,6 +27,7 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 
+from streams.clients.base import Before
 from streams.clients.kafka.frames import framed_client
 from streams.errors import BrokerUnreachable, ClientError, TaskMigrated
 
@@ -86,9 +87,30 @@ class Call(Generic[T]):
             except CancelledError:
                 raise BrokerUnreachable("the broker has not answered, and nobody waits for it any more") from None
 
-    def when_done(self, callback: Callable[[], None]) -> None:
-        """Call `callback()` once it is over."""
-        self._future.add_done_callback(lambda _future: callback())
+    async def over(self) -> None:
+        """Once it is over, on the network thread. Raises: what went wrong with it."""
+        await asyncio.wrap_future(self._future)
+
+
+async def passed(after: Sequence[Before]) -> None:
+    """Wait for each, and say that it was reached. Raises: what went wrong with one."""
+    for pending, reached in after:
+        if isinstance(pending, Call):
+            await pending.over()
+        else:
+            pending.result()
+        reached()
+
+
+class Over:
+    """What needs no waiting for. A `Pending`."""
+
+    def done(self) -> bool:
+        """Always."""
+        return True
+
+    def result(self) -> None:
+        """Nothing went wrong."""
 
 
 class NetworkThread:

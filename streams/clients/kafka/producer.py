@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 from aiokafka.client import AIOKafkaClient
 
-from streams.clients.base import GroupMetadata, OffsetAndMetadata
-from streams.clients.kafka.network import Call, NetworkThread
+from streams.clients.base import Before, GroupMetadata, OffsetAndMetadata, Pending
+from streams.clients.kafka.network import Call, NetworkThread, Over, passed
 from streams.clients.kafka.open_batch import OpenBatch
 from streams.clients.kafka.sender import Batch, Sender, SendSettings
 from streams.clients.kafka.transactions import Transactions
@@ -36,7 +36,9 @@ BATCH_OVERHEAD, HEADER_OVERHEAD = 90, 8
 ANNOUNCE_AFTER_S = 0.005
 """How long after its first record a transaction is told which partitions it touches: mostly all of them are known then."""
 BRIEFLY_S = 0.005
-"""Who lingers for no longer than this is in a hurry, and does not wait for a clock where somebody says `release`."""
+"""Who lingers for no longer than this is in a hurry, and is told by `release` when to leave instead of by a clock."""
+SLOWLY_S = 0.02
+"""When such output leaves by the clock, where what follows it takes that long."""
 LOOK_EVERY_S = 1.0
 TOPIC_RETRY_S = 0.1
 
@@ -73,8 +75,8 @@ class KafkaProducer:
         self._unacknowledged_bytes = self._sealed_bytes = 0
         self._error: StreamsError | None = None
         self._lingering = self._announcing = False
-        self._released = False
-        """Whether the owner says `release`, so that what lingers briefly needs no clock."""
+        self._released = self._releasing = False
+        """Whether the owner says `release`, and whether what it has said is yet to be done."""
         self._announced: set[TopicPartition] = set()
         """Partitions of the section that is being filled, which its transaction has been told of, or is about to be."""
         self._overdue: set[TopicPartition] = set()
@@ -167,9 +169,9 @@ class KafkaProducer:
         if self._settings.linger_s > BRIEFLY_S:
             return
         self._released = True
-        if self._open and not self._lingering:
-            self._lingering = True
-            self._network.soon(self._linger_over)
+        if self._open and not self._releasing:
+            self._releasing = True
+            self._network.soon(self._release_open)
 
     def seal(self) -> None:
         """End a section. An open transaction takes no more records, and the next may begin."""
@@ -181,8 +183,11 @@ class KafkaProducer:
             self._sealed_ends = dict(self._ends)
             self._transaction_sealed, self.in_transaction = self.in_transaction, False
 
-    def begin_flush(self) -> Call[None]:
+    def begin_flush(self) -> Pending[None]:
         """Wait until all that was sealed is acknowledged. Errors as those of `flush`."""
+        with self._changed:
+            if not self._sealed_bytes and self._error is None:
+                return Over()
         return self._network.begin(self._flushed())
 
     def end_offset(self, topic: str, partition: int) -> int | None:
@@ -231,9 +236,9 @@ class KafkaProducer:
         self.seal()
         self.begin_commit().result()
 
-    def begin_commit(self) -> Call[None]:
-        """The same for a sealed transaction, without waiting for it."""
-        self._committing = self._network.begin(self._commit(self._begun()))
+    def begin_commit(self, after: Sequence[Before] = ()) -> Call[None]:
+        """The same for a sealed transaction, after all of these, without waiting for it."""
+        self._committing = self._network.begin(self._commit(self._begun(), after))
         return self._committing
 
     def abort_transaction(self) -> None:
@@ -291,7 +296,8 @@ class KafkaProducer:
             await self._acknowledged_some.wait()
         self._raise_error()
 
-    async def _commit(self, transactions: Transactions) -> None:
+    async def _commit(self, transactions: Transactions, after: Sequence[Before]) -> None:
+        await passed(after)
         await self._flushed()
         await self._sender.settled()
         await self._in_doubt(transactions.end(commit=True))
@@ -387,7 +393,7 @@ class KafkaProducer:
         """Have closed batches taken, and open ones closed before long."""
         if self._closed:
             self._network.soon(self._give_to_sender)
-        if self._open and not self._lingering and not self._released:
+        if self._open and not self._lingering:
             self._lingering = True
             self._network.soon(self._linger)
 
@@ -417,11 +423,19 @@ class KafkaProducer:
             self._sender.expect(targets)
 
     def _linger(self) -> None:
-        self._network.loop.call_later(self._settings.linger_s, self._linger_over)
+        self._network.loop.call_later(SLOWLY_S if self._released else self._settings.linger_s, self._linger_over)
 
     def _linger_over(self) -> None:
+        self._lingering = False
+        self._let_go_open()
+
+    def _release_open(self) -> None:
+        self._releasing = False
+        self._let_go_open()
+
+    def _let_go_open(self) -> None:
+        """Have leave what is open, as soon as those before it are acknowledged."""
         with self._changed:
-            self._lingering = False
             self._overdue.update(self._open)
         self._close_overdue()
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from streams.clients.base import (
     Assignor,
+    Before,
     GroupMetadata,
     OffsetAndMetadata,
     RawBatch,
@@ -18,7 +19,7 @@ from streams.clients.base import (
     Subscription,
 )
 from streams.clients.handover import withhold
-from streams.clients.memory.done import Done
+from streams.clients.memory.done import Done, passed
 from streams.clients.memory.groups import MemoryGroup
 from streams.clients.memory.topics import MemoryBroker
 from streams.errors import TaskMigrated
@@ -135,9 +136,14 @@ class MemoryConsumer:
         held = self._broker.transactions.held(self._group_id)
         return {partition: self._group.offsets.get(partition) for partition in partitions if partition not in held}
 
-    def begin_commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> Done:
-        """Commit for the group."""
-        return Done(lambda: self.commit(offsets))
+    def begin_commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], after: Sequence[Before] = ()) -> Done:
+        """Commit for the group, after all of these."""
+
+        def work() -> None:
+            passed(after)
+            self.commit(offsets)
+
+        return Done(work)
 
     def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Commit for the group. Raises: TaskMigrated when it has moved on without this member."""

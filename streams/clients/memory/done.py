@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from streams.clients.base import Before
 from streams.errors import StreamsError
 
 
@@ -26,6 +27,9 @@ class Done:
         if self._error is not None:
             raise self._error
 
-    def when_done(self, callback: Callable[[], None]) -> None:
-        """Call it at once."""
-        callback()
+
+def passed(after: Sequence[Before]) -> None:
+    """Say that each was reached. Raises: what went wrong with one."""
+    for pending, reached in after:
+        pending.result()
+        reached()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from streams.clients.base import GroupMetadata, OffsetAndMetadata
-from streams.clients.memory.done import Done
+from streams.clients.base import Before, GroupMetadata, OffsetAndMetadata
+from streams.clients.memory.done import Done, passed
 from streams.clients.memory.topics import MemoryBroker
 from streams.clients.memory.transactions import MemoryTransaction
 from streams.record import Batch, Headers, TopicPartition
@@ -90,9 +90,14 @@ class MemoryProducer:
         """Add offsets of a group to the transaction."""
         return Done(lambda: self.send_offsets(offsets, group))
 
-    def begin_commit(self) -> Done:
-        """Commit."""
-        return Done(self.commit_transaction)
+    def begin_commit(self, after: Sequence[Before] = ()) -> Done:
+        """Commit, after all of these."""
+
+        def work() -> None:
+            passed(after)
+            self.commit_transaction()
+
+        return Done(work)
 
     def commit_transaction(self) -> None:
         """Make records and offsets visible at once. Raises: ProducerFenced."""

@@ -162,3 +162,34 @@ def test_a_transformer_of_a_table_sees_deletions() -> None:
         driver.input("in").send("a", "here", 1)
         driver.input("in").send("a", None, 2)
         assert driver.output("out").read_values() == ["a is here", "a is gone"]
+
+
+def test_a_row_that_a_punctuator_put_out_gets_its_foreign_row() -> None:
+    """No record is in hand then, but the answer goes to the row's own partition; Kafka asks for partition -1 and fails."""
+
+    class Late(Processor):
+        def init(self, context: Any) -> None:
+            super().init(context)
+            self.last: Record | None = None
+            context.schedule(10, PunctuationType.STREAM_TIME, self.put_out)
+
+        def process(self, record: Record) -> None:
+            self.last = record
+
+        def put_out(self, _: int) -> None:
+            if self.last is not None:
+                self.context.forward(self.last)
+
+    def say(builder: StreamsBuilder) -> None:
+        right = builder.table("right", key=str, value=str)
+        rows = builder.stream("left", key=str, value=str).map(lambda key, value: (key, value), key=str, value=str)
+        table = rows.process(Late, key=str, value=str).to_table(key=str, value=str)
+        table.join(right, lambda row, name: f"{row} is {name}", on=lambda row: row).to_stream().to("out")
+
+    with TopologyTestDriver(topology_of(say, topology_optimization="all")) as driver:
+        driver.input("right").send("r", "here", 1)
+        for timestamp in (2, 20):
+            driver.input("left").send("a", "r", timestamp)
+        subscriptions = next(topic for topic in driver.produced_topics() if "REGISTRATION" in topic)
+        assert [record.value[-4:] for record in driver.written(subscriptions, 0)] == [bytes(4)]
+        assert driver.output("out").read_key_values() == [("a", "r is here")]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from streams.clients.base import NewTopic, OffsetAndMetadata
+from streams.clients.base import Before, NewTopic, OffsetAndMetadata
 from streams.clients.memory import MemoryBroker, MemoryConsumer, MemoryProducer
 from streams.clients.memory.done import Done
 from streams.errors import ProducerFenced, ProductionError, RebalanceInProgress, TaskMigrated
@@ -72,8 +72,10 @@ class FailingConsumer(MemoryConsumer):
     error: Exception | None = None
     slow = False
 
-    def begin_commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> Done:
-        begun = Slow(lambda: self.commit(offsets)) if self.slow else super().begin_commit(offsets)
+    def begin_commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], after: Sequence[Before] = ()) -> Done:
+        begun = super().begin_commit(offsets, after)
+        if self.slow:
+            begun = Slow(begun.result)
         self.begun = begun
         return begun
 

@@ -6,11 +6,14 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from io import BytesIO
 from itertools import accumulate, pairwise
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
 
 import pytest
 from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import KafkaConnectionError, RequestTimedOutError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -173,3 +176,67 @@ def test_whoever_waits_is_told_that_the_connection_ended(
     connected, error = ended(talk)
     assert not connected
     assert "closed" in str(error)
+
+
+async def requested(answers: bytes, count: int, *, cancel: int = 0, timeout_s: float = 0.1) -> tuple[bool, list[Any]]:
+    """Whether a connection still counts as connected, and what became of requests over it of which some are answered."""
+    over = asyncio.Event()
+
+    async def talk(writer: asyncio.StreamWriter) -> None:
+        writer.write(answers)
+        await over.wait()
+
+    async with serving(talk) as port:
+        connection = made(AIOKafkaConnection, port)
+        connection._versions = {}
+        connection._request_timeout = timeout_s
+        await connection.connect()
+        Frames.take_over(connection)
+        waiting = [connection._protocol.send(Heard()) for _ in range(count)]
+        for future in waiting[:cancel]:
+            future.cancel()
+        became = await asyncio.gather(*waiting[cancel:], return_exceptions=True)
+        await asyncio.sleep(timeout_s * 2 if cancel else 0)
+        connected = connection.connected()
+        over.set()
+        await connection.close()
+    return connected, became
+
+
+class Heard(NamedTuple):
+    """A request without a body, whose answer is what stands behind its number."""
+
+    def prepare(self, versions: Any) -> Heard:
+        return self
+
+    def build_request_header(self, correlation_id: int, client_id: str) -> Heard:
+        return self
+
+    def encode(self) -> bytes:
+        return b""
+
+    def parse_response_header(self, answer: BytesIO) -> Any:
+        return SimpleNamespace(correlation_id=int.from_bytes(answer.read(1)))
+
+    class RESPONSE_TYPE:  # noqa: N801  aiokafka's name
+        @staticmethod
+        def decode(answer: BytesIO) -> bytes:
+            return answer.read()
+
+
+def test_answers_come_to_those_who_asked() -> None:
+    """In order, and what is answered in time has no deadline any more."""
+    answers = framed([b"\1one", b"\2two", b"\3three"])
+    assert asyncio.run(requested(answers, 3, timeout_s=60)) == (True, [b"one", b"two", b"three"])
+
+
+def test_a_broker_that_does_not_answer_in_time() -> None:
+    """The first that has waited for too long is told so, and the connection is closed: those behind it wait in vain."""
+    connected, (late, behind) = asyncio.run(requested(b"", 2))
+    assert (connected, type(late)) == (False, RequestTimedOutError)
+    assert isinstance(behind, KafkaConnectionError)
+
+
+def test_nobody_waits_any_more() -> None:
+    """An answer that is overdue and that nobody wants ends no connection."""
+    assert asyncio.run(requested(b"", 2, cancel=2)) == (True, [])

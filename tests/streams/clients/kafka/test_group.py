@@ -10,10 +10,17 @@ from typing import Any
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
-from streams.clients.base import Assignment, OffsetAndMetadata, Subscription
+from streams.clients.base import Assignment, Before, OffsetAndMetadata, Subscription
 from streams.clients.kafka import KafkaClients, KafkaConsumer
 from streams.clients.kafka import group_requests as requests
-from streams.errors import ClientError, ProducerFenced, RebalanceInProgress, StreamsError, TaskMigrated
+from streams.errors import (
+    BrokerUnreachable,
+    ClientError,
+    ProducerFenced,
+    RebalanceInProgress,
+    StreamsError,
+    TaskMigrated,
+)
 from streams.record import TopicPartition
 from tests.streams.clients.members import Log, RoundRobin
 
@@ -167,6 +174,22 @@ def test_a_dropped_member_cannot_commit(make: MakeClients, topic: str) -> None:
     producer.send_offsets(offsets, member.consumer.group_metadata())
     producer.commit_transaction()
     assert member.consumer.committed(offsets) == offsets
+
+
+def test_a_commit_waits_for_what_stands_before_it(make: MakeClients, topic: str) -> None:
+    """It is sent when that is over and was told of; not at all when something went wrong."""
+    member, part = Member(make, topic), TopicPartition(topic, 0)
+    share(member)
+    producer, reached = make().producer(), threading.Event()
+    producer.send(topic, 0, [None], [b"v"], [0])
+    producer.seal()
+    member.consumer.begin_commit({part: OffsetAndMetadata(1)}, [Before(producer.begin_flush(), reached.set)]).result()
+    assert (reached.is_set(), member.consumer.committed([part])) == (True, {part: OffsetAndMetadata(1)})
+    producer.give_up()
+    refused = member.consumer.begin_commit({part: OffsetAndMetadata(2)}, [Before(producer.begin_flush(), reached.set)])
+    with pytest.raises(BrokerUnreachable):
+        refused.result()
+    assert member.consumer.committed([part]) == {part: OffsetAndMetadata(1)}
 
 
 def test_an_older_generation_cannot_commit(make: MakeClients, topic: str) -> None:

@@ -191,6 +191,18 @@ def test_output_does_not_linger_beyond_the_commit_interval(make: MakeClients, to
     assert read(assigned(make, TopicPartition(topic, 0)), 1) == [(0, b"v")]
 
 
+@pytest.mark.parametrize("says", [True, False])
+def test_who_is_in_a_hurry_says_when_output_leaves(make: MakeClients, topic: str, says: bool) -> None:
+    """What lingers for a few ms leaves when nothing follows, and by the clock where nobody says that again."""
+    producer = make(linger_ms=4).producer()
+    for number in range(20):
+        producer.send(topic, 0, [None], [b"%d" % number], [0])
+        if says or not number:
+            producer.release()
+            producer.release()
+    assert read(assigned(make, TopicPartition(topic, 0)), 20) == [(at, b"%d" % at) for at in range(20)]
+
+
 def test_no_broker_is_a_clear_sentence() -> None:
     """After the time that was configured: the address, and what to do."""
     clients = KafkaClients(StreamsConfig.of("test", {"broker": "kafka://127.0.0.1:1", "connect_timeout_ms": 200}))

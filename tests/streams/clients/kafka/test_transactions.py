@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streams.clients.base import GroupMetadata, OffsetAndMetadata
+from streams.clients.base import Before, GroupMetadata, OffsetAndMetadata
 from streams.clients.kafka import KafkaClients, KafkaProducer
 from streams.errors import ClientError, ProducerFenced, ProductionError, TaskMigrated
 from streams.record import TopicPartition
@@ -297,6 +297,40 @@ def test_the_next_transaction_waits_for_the_one_that_ends(producer: KafkaProduce
     send(producer, topic, b"c")
     producer.commit_transaction()
     assert values(part) == [b"a", b"c"]
+
+
+def test_a_commit_that_is_begun_at_once(make: MakeClients, producer: KafkaProducer, topic: str, values: Values) -> None:
+    """Offsets, then all writes, then the end, without anybody who waits in between; each step is told of in its turn."""
+    part, group = TopicPartition(topic, 0), GroupMetadata(f"g-{topic}")
+    reached: list[Any] = []
+    producer.begin()
+    send(producer, topic, b"a")
+    producer.seal()
+    offsets = Before(
+        producer.begin_send_offsets({part: OffsetAndMetadata(5)}, group),
+        lambda: reached.append(("offsets", values(part))),
+    )
+    written = Before(producer.begin_flush(), lambda: reached.append(("written", values(part, read_committed=False))))
+    producer.begin_commit((offsets, written)).result()
+    assert (reached, values(part)) == ([("offsets", []), ("written", [b"a"])], [b"a"])
+    assert make().consumer(group=group.group).committed([part]) == {part: OffsetAndMetadata(5)}
+
+
+def test_a_commit_after_what_went_wrong(producer: KafkaProducer, topic: str, values: Values) -> None:
+    """Offsets that the group refuses keep the transaction from ending: it can still be undone."""
+    part, stranger = TopicPartition(topic, 0), GroupMetadata(f"g-{topic}", 7, "nobody")
+    producer.begin()
+    send(producer, topic, b"a")
+    producer.seal()
+    offsets = Before(producer.begin_send_offsets({part: OffsetAndMetadata(5)}, stranger), lambda: None)
+    with pytest.raises(TaskMigrated):
+        producer.begin_commit((offsets,)).result()
+    producer.abort_transaction()
+    assert values(part) == []
+    producer.begin()
+    send(producer, topic, b"b")
+    producer.commit_transaction()
+    assert values(part) == [b"b"]
 
 
 def test_an_abort_undoes_what_was_sealed_and_what_follows(producer: KafkaProducer, topic: str, values: Values) -> None:
