@@ -45,24 +45,29 @@ class FillableEngine(Protocol):
 
 
 class FilledStore:
-    """What a `LayeredStore` does about it. `fills`: its engine is being filled."""
+    """What a `LayeredStore` does about it. `_filled` is its engine while that is being filled."""
 
     _engine: Engine
     _reads_to_restore: ClassVar[bool] = False
-    fills = False
+    _filled: FillableEngine | None = None
+
+    @property
+    def fills(self) -> bool:
+        """Whether its engine is being filled."""
+        return self._filled is not None
 
     def begin_restore(self, records: int) -> None:
         """So many changelog records will come by `restore`; nobody reads before `end_restore`."""
         if records >= FILLED_RECORDS and not self._reads_to_restore and isinstance(self._engine, FillableEngine):
             self._engine.begin_fill()
-            self.fills = True
+            self._filled = self._engine
 
     def restore_is_over(self) -> bool:
         """Nothing more comes; whether `end_restore` would not wait. What it would wait for goes on meanwhile."""
-        return not (self.fills and isinstance(self._engine, FillableEngine)) or self._engine.fill_is_over()
+        return self._filled is None or self._filled.fill_is_over()
 
     def end_restore(self) -> None:
         """The restore is over, or given up."""
-        if self.fills and isinstance(self._engine, FillableEngine):
-            self._engine.end_fill()
-            self.fills = False
+        if self._filled is not None:
+            self._filled.end_fill()
+            self._filled = None

@@ -127,7 +127,7 @@ class _KeyValueLayers(LayeredStore):
 
     def _write_updates(self, updates: Updates) -> tuple[Updates, list[Any]]:
         """As for all stores, in columns: keys are distinct, so that reads before writes see what they should."""
-        if len(updates.entries) == 1:
+        if len(updates.entries) == 1:  # from a cache without room: columns of one cost more than they spare
             return super()._write_updates(updates)
         deletes = any_none(updates.values)
         if deletes or self._send_old_values:

@@ -19,7 +19,7 @@ from state.aside import Beneath, Collected, reader
 from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates, any_none
 from state.changelog import Changes
 from state.engine import Engine
-from state.filling import FillableEngine, FilledStore
+from state.filling import FilledStore
 from state.flushes import Flushes
 from state.folding_cache import FoldingCache
 from state.headed import HeadedKeyValueStore, HeadedSessionStore, HeadedWindowStore, with_headers
@@ -238,10 +238,9 @@ class LayeredStore(StoredBytes, FilledStore):
     ) -> None:
         """Apply changelog records straight to the engine, complete up to `position`."""
         self._check_open()
-        if self.fills:
-            assert isinstance(self._engine, FillableEngine), "what fills can be filled"
+        if self._filled is not None:
             columns = self._restored_columns(keys, values, timestamps)
-            self._engine.fill(*columns, metadata=self._metadata_at(position), dropped=self._dropped())
+            self._filled.fill(*columns, metadata=self._metadata_at(position), dropped=self._dropped())
         else:
             changes = self._restored(keys, values, timestamps)
             self._engine.write(changes, metadata=self._metadata_at(position), dropped=self._dropped())

@@ -93,9 +93,15 @@ class StreamsProducer:
             sent()
             yield self._producer.begin_commit((written,))
             return
+
+        def begin(group: GroupMetadata) -> Pending[None]:
+            return self._producer.begin_commit(
+                (Before(self._producer.begin_send_offsets(offsets, group), sent), written)
+            )
+
         group = consumer.group_metadata()
         try:
-            yield self._begin_commit(offsets, group, sent, written)
+            yield begin(group)
         except ProducerFenced:
             raise
         except TaskMigrated:
@@ -103,16 +109,7 @@ class StreamsProducer:
             if newer.member_id != group.member_id or newer.generation <= group.generation:
                 raise
             # still a member: the group went on while the offsets were on their way
-            yield self._begin_commit(offsets, newer, sent, written)
-
-    def _begin_commit(
-        self,
-        offsets: Mapping[TopicPartition, OffsetAndMetadata],
-        group: GroupMetadata,
-        sent: Callable[[], None],
-        written: Before,
-    ) -> Pending[None]:
-        return self._producer.begin_commit((Before(self._producer.begin_send_offsets(offsets, group), sent), written))
+            yield begin(newer)
 
     def abort(self) -> None:
         """Undo what was sent since the last commit. A producer that cannot is replaced, which undoes it as well.

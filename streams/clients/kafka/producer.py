@@ -1,12 +1,11 @@
 """The producer: columns become record batches on the processing thread, the sender delivers them from the network's.
 
 Rules: one lock per `send`, none per record; a batch is closed when it is full, by `flush`, and when it has waited
-`linger_s`, or nothing follows and it was to wait for no longer than BRIEFLY_S, and those before it are acknowledged, for
-until then it may as well grow; closed batches go to the sender in order; while `buffer_bytes` are unacknowledged, `send`
-blocks. What went
-wrong in the background is raised by the next `send` or `flush`, and after that by all of them, until the transaction
-in which it went wrong is aborted. What is sent between two calls of `seal` is a section, numbered from 0: batches of a
-section that follows a transaction wait here until that has ended.
+`linger_s`, or nothing follows and it was to wait for no longer than BRIEFLY_S, and those before it are acknowledged,
+for until then it may as well grow; closed batches go to the sender in order; while `buffer_bytes` are unacknowledged,
+`send` blocks. What went wrong in the background is raised by the next `send` or `flush`, and after that by all of them,
+until the transaction in which it went wrong is aborted. What is sent between two calls of `seal` is a section, numbered
+from 0: batches of a section that follows a transaction wait here until that has ended.
 """
 
 from __future__ import annotations
