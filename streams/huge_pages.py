@@ -21,8 +21,9 @@ from pathlib import Path
 HUGE, PAGE = 2 * 1024**2, 4096
 MOSTLY = HUGE // PAGE * 7 // 8
 """How many of its small pages have to be there before a huge one takes their place."""
-FIRST_LOOK_S, SELDOM_S = 1.0, 60.0
-"""A process grows most at first, so each look comes after twice the time of the one before, up to the latter."""
+FIRST_LOOK_S, SELDOM_S = 4.0, 60.0
+"""A process grows most at first, so each look comes after twice the time of the one before, up to the latter; but not while
+it restores, which fills memory once and leaves it."""
 GROWN_BYTES = 8 * 1024**2
 """What it has to have grown by for another look."""
 
