@@ -16,9 +16,10 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import compress, islice, repeat
-from operator import is_, itemgetter
+from operator import itemgetter
 from typing import Any, NamedTuple
 
+from state.engine import any_none
 from state.ordered import OrderedBytes
 from state.stores import Cause
 
@@ -120,11 +121,6 @@ class Updates(NamedTuple):
 
 Release = Callable[[Updates], None]
 """Takes what a record cache lets go."""
-
-
-def any_none(column: Iterable[Any]) -> bool:
-    """Whether None is among them; never asks objects whether they are equal to it."""
-    return any(map(is_, column, repeat(None)))
 
 
 class RecordCache:

@@ -9,8 +9,10 @@ bytes. An engine knows neither serdes nor Kafka's layouts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
+from operator import is_
+from typing import Any, Protocol
 
 KeyRange = tuple[bytes | None, bytes | None]
 """Keys from the first (included) to the second (excluded); None is open."""
@@ -56,3 +58,8 @@ class Engine(Protocol):
     def close(self) -> None:
         """Let go of files and memory; allowed twice."""
         ...
+
+
+def any_none(column: Iterable[Any]) -> bool:
+    """Whether None is among them; never asks objects whether they are equal to it."""
+    return any(map(is_, column, repeat(None)))

@@ -35,7 +35,7 @@ class Flushes:
     def __enter__(self) -> None:
         self._gathers = self.together
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._gathers = False
         self.tell()
 

@@ -12,8 +12,8 @@ from itertools import compress, filterfalse, repeat
 from operator import add, is_not
 from typing import Any, cast
 
-from state.cache import RecordCache, RecordCacheBudget, Updates, any_none
-from state.engine import Engine
+from state.cache import RecordCache, RecordCacheBudget, Updates
+from state.engine import Engine, any_none
 from state.folding_cache import Add, FoldingCache, Row
 from state.keys import after_prefix, pack_long
 from state.layers import LayeredStore

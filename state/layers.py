@@ -16,9 +16,9 @@ from typing import Any, Self
 from msgspec.structs import replace
 
 from state.aside import Beneath, Collected, reader
-from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates, any_none
+from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates
 from state.changelog import Changes
-from state.engine import Engine
+from state.engine import Engine, any_none
 from state.filling import FilledStore
 from state.flushes import Flushes
 from state.folding_cache import FoldingCache

@@ -13,8 +13,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from inspect import GEN_CLOSED, getgeneratorstate
-from itertools import repeat
-from operator import is_
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -34,7 +32,7 @@ from rocksdict import (
     WriteOptions,
 )
 
-from state.engine import KeyRange
+from state.engine import KeyRange, any_none
 from state.errors import CorruptStore, StateDiskFull, StateError, StoreClosed, StoreLocked
 
 _METADATA = "metadata"
@@ -308,7 +306,7 @@ class RocksDBEngine:
             if low < high:
                 batch.delete_range(low, high)
         put, delete = batch.put, batch.delete
-        if any(map(is_, values, repeat(None))):
+        if any_none(values):
             for key, value in zip(keys, values, strict=True):
                 if value is None:
                     delete(key)

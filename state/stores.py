@@ -8,7 +8,6 @@ position in the changelog, so that it is never ahead of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -140,6 +139,21 @@ class ChangelogWriter(Protocol):
         ...
 
 
+class GatheredFlushes(Protocol):
+    """`with` it a batch is processed: the flush listener is told at its end what was evicted (`state.flushes`)."""
+
+    together: bool
+    """Set by who knows: nobody can tell when the listener is told, as long as it is in order."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def tell(self) -> None:
+        """Tell the listener what was gathered so far."""
+        ...
+
+
 class Store(Protocol):
     """What a task does with any store; the order of the calls at a commit is `flush`, `drain`, `seal`, `commit`."""
 
@@ -156,8 +170,8 @@ class Store(Protocol):
     """Set by who knows: those who are told of flushes can tell what record caused an update."""
 
     @property
-    def flushes(self) -> AbstractContextManager[None]:
-        """`with` it a batch is processed: the flush listener is told at its end what was evicted (`state.flushes`)."""
+    def flushes(self) -> GatheredFlushes:
+        """On their way to the flush listener."""
         ...
 
     @property

@@ -14,7 +14,7 @@ from itertools import chain, compress, count
 from operator import gt, length_hint
 from typing import Any
 
-from state.cache import any_none
+from state.engine import any_none
 from state.stores import Cause, Flushed
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import causes_of, set_causes

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
-from state.cache import any_none
+from state.engine import any_none
 from state.serde import Serde, serializer
 from streams.clients.partitioner import partition_for, partitions_for
 from streams.operators.base import Emit, OperatorContext

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from state.cache import any_none
+from state.engine import any_none
 from state.stores import ValueAndTimestamp
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.columns import UNHANDLED, Output, kept, mapped, report, rows_of

@@ -33,9 +33,7 @@ class Turns:
         self._in_step = in_step
         self._clock = clock
 
-    def round(
-        self, tasks: Sequence[Task], now_ms: int, max_records: int, hurried: Callable[[], bool] = lambda: False
-    ) -> int:
+    def round(self, tasks: Sequence[Task], now_ms: int, max_records: int, hurried: Callable[[], bool]) -> int:
         """A turn for each of the tasks, one batch each once the worker is `hurried`; the answer is how many records were processed."""
         share_s = ROUND_S / max(sum(map(self._goes_on, tasks)), 1)
         return sum(self._turn(task, share_s, now_ms, max_records, hurried) for task in tasks)

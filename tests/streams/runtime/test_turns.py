@@ -12,6 +12,10 @@ from streams.runtime.turns import ROUND_S, Turns, in_step
 from tests.streams.runtime.test_task import Rig
 
 
+def _at_leisure() -> bool:
+    return False
+
+
 def clock(step_s: float) -> Callable[[], float]:
     """One that moves on by so much whenever somebody looks."""
     ticks = count()
@@ -38,7 +42,7 @@ def test_tasks_share_a_round(apart: frozenset[int], step_s: float, each: list[in
     """Two have half of it each; one batch is the least, and all that tasks get that keep in step."""
     rigs = [behind(batches=10), behind(batches=10)]
     turns = Turns(apart, clock(step_s))
-    assert turns.round([rig.task for rig in rigs], 1_000, 300) == sum(each)
+    assert turns.round([rig.task for rig in rigs], 1_000, 300, _at_leisure) == sum(each)
     assert [sum(rig.counting.sizes) for rig in rigs] == each
 
 
@@ -47,8 +51,8 @@ def test_a_turn_ends_with_the_records_and_leaves_nothing_undone() -> None:
     rigs = [behind(batches=2), behind(batches=0), behind(batches=1)]
     turns = Turns((), clock(0.0))
     tasks = [rig.task for rig in rigs]
-    assert [turns.round(tasks, 1_000, 300), turns.round(tasks, 1_000, 300)] == [900, 0]
-    assert turns.round([], 1_000, 300) == 0
+    assert [turns.round(tasks, 1_000, 300, _at_leisure), turns.round(tasks, 1_000, 300, _at_leisure)] == [900, 0]
+    assert turns.round([], 1_000, 300, _at_leisure) == 0
 
 
 def test_who_is_hurried_ends_the_turn() -> None:
