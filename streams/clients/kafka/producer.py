@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -38,8 +39,9 @@ BRIEFLY_S = 0.005
 """Who lingers for no longer than this is in a hurry, and is told by `release` when to leave instead of by a clock."""
 SLOWLY_S = 0.02
 """When such output leaves by the clock, where what follows it takes that long."""
-LOOK_EVERY_S = 1.0
-TOPIC_RETRY_S = 0.1
+LEAVING_S = 0.001
+"""How long who begins to commit leaves the interpreter to the network thread, which sends all that the commit waits for."""
+LOOK_EVERY_S, TOPIC_RETRY_S = 1.0, 0.1
 
 
 class ProducerSettings(NamedTuple):
@@ -81,14 +83,13 @@ class KafkaProducer:
         self._overdue: set[TopicPartition] = set()
         """Open batches that have waited for long enough, and now wait for those before them. On the network thread."""
         self._acknowledged_some = asyncio.Event()
-        self._ended = False
+        self._ended = self._unusable = False
         self.in_transaction = False
         """Whether a transaction has begun and is not sealed, nor has it ended."""
         self._transaction_sealed = False
         self._sendable = math.inf if settings.transactional_id is None else 0
         """The last section that may be sent: that of the transaction that is open at the broker."""
         self._committing: Call[None] | None = None
-        self._unusable = False
         self._written: set[TopicPartition] = set()
         try:
             self._sender, self._transactions = network.call(self._start())
@@ -99,8 +100,7 @@ class KafkaProducer:
     async def _start(self) -> tuple[Sender, Transactions | None]:
         transactions, settings = None, self._settings
         if settings.transactional_id is not None:
-            within_s = settings.sending.delivery_timeout_s
-            timeout_ms = settings.transaction_timeout_ms
+            within_s, timeout_ms = settings.sending.delivery_timeout_s, settings.transaction_timeout_ms
             transactions = Transactions(self._client, settings.transactional_id, timeout_ms, within_s=within_s)
             await transactions.take_over()
         sender = Sender(
@@ -238,6 +238,7 @@ class KafkaProducer:
     def begin_commit(self, after: Sequence[Before] = ()) -> Call[None]:
         """The same for a sealed transaction, after all of these, without waiting for it."""
         self._committing = self._network.begin(self._commit(self._begun(), after))
+        time.sleep(LEAVING_S)
         return self._committing
 
     def abort_transaction(self) -> None:
