@@ -36,9 +36,9 @@ from streams.operators.aggregate import StreamAggregate
 from streams.operators.folding import count_fold
 from streams.operators.stateless import filtering, mapping_values, select_key
 from streams.record import Batch, Headers, TopicPartition
-from streams.running import seldom_collected
 from streams.runtime.collector import ChangelogPartition
 from streams.serdes import serde_for
+from streams.tuning import seldom_collected
 
 BATCH = 1_000
 BATCHES = 100

@@ -6,11 +6,8 @@ process at once. Whatever was opened is closed in reverse order, also after an e
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,22 +23,10 @@ from streams.operators.observing import Observer
 from streams.runner import Runner, uncaught_of
 from streams.timers import Timed, call
 from streams.topology.topology import SinkNode, Topology
+from streams.tuning import tuned
 
 INTERRUPTED = 130
 """Exit code of a process that was interrupted: 128 + SIGINT, as shells count."""
-
-_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
-"""Numbers of options in glibc's malloc.h."""
-
-KEPT_BYTES = 32 * 1024**2
-"""More than one fetch of a few partitions, and little beside what a worker needs."""
-
-YOUNG_OBJECTS = 50_000
-"""New containers between two collections: several batches, a few MB."""
-
-
-TURN_S = 0.0005
-"""How long a thread that computes may keep another waiting that has something to do."""
 
 
 class Application(Struct, frozen=True, kw_only=True):
@@ -98,57 +83,12 @@ def run(application: Application, listener: Listener | None = None) -> None:
         stack.callback(listener.stopping)
         for function in application.start_functions:
             call(function)
-        stack.enter_context(seldom_collected())
-        stack.enter_context(short_turns())
-        keep_freed_memory()
+        stack.enter_context(tuned(config.commit_interval_ms))
         try:
             runner.run()
         finally:
             for function in application.stop_functions:
                 call(function)
-
-
-@contextmanager
-def seldom_collected() -> Iterator[None]:
-    """While inside, the cycle collector looks at what a batch left behind, not at each batch while it is being made.
-
-    A batch is thousands of objects that live for a moment and die by their count, and with Python's own threshold of 700
-    the collector walks through them several times: half of the time a record takes. Cycles are freed later, no less.
-    """
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-
-
-@contextmanager
-def short_turns() -> Iterator[None]:
-    """While inside, the network thread waits for the processing thread for a tenth of the 5 ms that Python lets it wait.
-
-    It needs the interpreter several times between an answer and the next request, and each time it waits for as long.
-    """
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(TURN_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
-
-
-def keep_freed_memory() -> bool:
-    """Have the allocator keep large blocks that were freed, for the next ones; whether it can be told to.
-
-    A fetch is answered with megabytes. glibc takes such blocks from the kernel and gives them back at once, so that every
-    4 KiB of every answer cost a page fault, which is dearer than the copy. Up to KEPT_BYTES at the end of a heap stay
-    with the process from now on. Other allocators (macOS, musl) keep them anyway.
-    """
-    options: Callable[[int, int], int] | None = getattr(ctypes.CDLL(None), "mallopt", None)
-    if options is None:
-        return False
-    return bool(options(_MMAP_THRESHOLD, KEPT_BYTES) and options(_TRIM_THRESHOLD, KEPT_BYTES))
 
 
 def register_schemas(topology: Topology) -> None:

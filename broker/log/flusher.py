@@ -86,12 +86,18 @@ class Flusher:
             if self.mode == OPERATING_SYSTEM:
                 return
         self._dirty[log] = None
-        if not self._scheduled and self._under_way is None:
-            self._scheduled = True
-            if self.mode == INTERVAL:
-                self._loop.call_later(self._interval, self._start_round)
-            else:
-                self._loop.call_soon(self._start_round)
+        if self._under_way is None:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        """Have a round begin, if none is about to: soon, or when the interval is over."""
+        if self._scheduled:
+            return
+        self._scheduled = True
+        if self.mode == INTERVAL:
+            self._loop.call_later(self._interval, self._start_round)
+        else:
+            self._loop.call_soon(self._start_round)
 
     def durable(self, log: PartitionLog, end_offset: int) -> asyncio.Future[None]:
         """Done when everything before `end_offset` is as safe as the mode promises; many callers share one future.
@@ -170,12 +176,8 @@ class Flusher:
             if self._next_round is not None:
                 self._next_round.set_exception(failure)
                 self._next_round = None
-        if self._dirty and not self._scheduled:
-            if self.mode == INTERVAL:
-                self._scheduled = True
-                self._loop.call_later(self._interval, self._start_round)
-            else:
-                self._start_round()
+        if self._dirty:  # after the fetches that this round woke: syncing threads would take the interpreter from them
+            self._schedule()
 
     def checkpoint(self) -> None:
         """Write down how far logs are synced, in a thread of its own; one at a time."""

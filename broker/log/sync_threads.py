@@ -11,7 +11,7 @@ import asyncio
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -23,6 +23,23 @@ Done: TypeAlias = Callable[[BaseException | None], None]
 """Called on the event loop when a round is over, with the first error there was."""
 
 
+class _Round:
+    """What one round has left to do, and who has ended.
+
+    Its own for each: a thread that ends may be held up before it has looked whether it is the last, while the last one
+    ends and the next round begins. It must not take the counts of that one for its own.
+    """
+
+    __slots__ = ("at_work", "done", "ended", "errors", "files")
+
+    def __init__(self, files: Iterable[int | Path], most: int, done: Done) -> None:
+        self.files = deque(files)
+        self.at_work = max(1, min(len(self.files), most))
+        self.done = done
+        self.errors: list[BaseException] = []
+        self.ended = count(1)
+
+
 class SyncThreads:
     """See the module. `most` is how many files are synced at once."""
 
@@ -31,30 +48,23 @@ class SyncThreads:
         self._most = most
         self._sleeping: list[threading.Lock] = []
         self._threads: list[threading.Thread] = []
-        self._files: deque[int | Path] = deque()
-        self._errors: list[BaseException] = []
-        self._at_work = 0
-        self._ended = count(1)
-        self._done: Done = _nobody
-        self._round = threading.Lock()
+        self._round = _Round((), 0, _nobody)
+        self._under_way = threading.Lock()
         """Held from the begin of a round until its last thread has ended."""
         self._closing = False
 
     def begin(self, descriptors: Sequence[int], directories: Sequence[Path], done: Done) -> None:
         """Begin a round: all of these are synced when `done` is called, unless it is given an error."""
-        self._round.acquire()
-        self._files.extend(descriptors)
-        self._files.extend(directories)
-        self._errors, self._done, self._ended = [], done, count(1)
-        self._at_work = max(1, min(len(self._files), self._most))
-        while len(self._threads) < self._at_work:
+        self._under_way.acquire()
+        self._round = _Round([*descriptors, *directories], self._most, done)
+        while len(self._threads) < self._round.at_work:
             self._add_thread()
-        for sleeping in self._sleeping[: self._at_work]:
+        for sleeping in self._sleeping[: self._round.at_work]:
             sleeping.release()
 
     def wait(self) -> None:
         """Until the threads have ended the round that is under way, if there is one."""
-        with self._round:
+        with self._under_way:
             pass
 
     def close(self) -> None:
@@ -77,27 +87,25 @@ class SyncThreads:
         thread.start()
 
     def _work(self, sleeping: threading.Lock) -> None:
-        files = self._files
         while True:
             sleeping.acquire()
             if self._closing:
                 return
+            current = self._round
             try:
-                while files:
-                    _sync(files.popleft())
+                while current.files:
+                    _sync(current.files.popleft())
             except IndexError:  # another thread was quicker
                 pass
             except BaseException as error:
-                self._errors.append(error)
-            if next(self._ended) == self._at_work:
-                self._finish()
+                current.errors.append(error)
+            if next(current.ended) == current.at_work:
+                self._finish(current)
 
-    def _finish(self) -> None:
-        done, error = self._done, self._errors[0] if self._errors else None
-        self._files.clear()
-        self._round.release()
+    def _finish(self, ended: _Round) -> None:
+        self._under_way.release()
         with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
-            self._loop.call_soon_threadsafe(done, error)
+            self._loop.call_soon_threadsafe(ended.done, ended.errors[0] if ended.errors else None)
 
 
 def _sync(file: int | Path) -> None:

@@ -60,6 +60,29 @@ def test_many_appends_share_a_sync(tmp_path: Path) -> None:
     directory.close()
 
 
+def test_the_next_round_lets_those_go_first_whom_the_last_one_woke(tmp_path: Path) -> None:
+    """What was appended during a round is synced when the loop has done what the end of that round called for."""
+    directory, log = open_directory(tmp_path)
+    other = directory.create("t", 1, TOPIC_ID, LogConfig())
+    rounds_begun: list[int] = []
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        flusher = Flusher(directory, loop)
+        directory.on_advance = lambda _: loop.call_soon(lambda: rounds_begun.append(flusher.rounds))
+        log.append(batch("a"), now_ms=NOW_MS)
+        while not flusher.rounds:
+            await asyncio.sleep(0)
+        other.append(batch("b"), now_ms=NOW_MS)
+        await flusher.durable(other, 1)
+        await asyncio.sleep(0)
+        await flusher.close()
+
+    asyncio.run(run())
+    directory.close()
+    assert rounds_begun == [1, 2]
+
+
 @pytest.mark.parametrize("mode", ["interval", "os"])
 def test_relaxed_modes_commit_at_once(tmp_path: Path, mode: str) -> None:
     """In the relaxed modes nobody waits for the disk; `interval` syncs by itself later."""

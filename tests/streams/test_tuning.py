@@ -1,4 +1,4 @@
-"""How a process is set up for a run, and left as it was."""
+"""What a process is set to for a run, and that it is left as it was."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from streams.running import TURN_S, YOUNG_OBJECTS, seldom_collected, short_turns
+from streams.tuning import YOUNG_OBJECTS, seldom_collected, turn_s, turns_of
 
 
 def test_the_collector_is_left_as_it_was_found() -> None:
@@ -23,7 +23,7 @@ def test_the_collector_is_left_as_it_was_found() -> None:
 
 BLOCKS = """
 import resource, sys
-from streams.running import keep_freed_memory
+from streams.tuning import keep_freed_memory
 assert sys.argv[1] != "kept" or keep_freed_memory()
 def three(): return [bytearray(9 << 20) for _ in range(3)]
 three()
@@ -36,12 +36,20 @@ PAGES = 3 * (9 << 20) // resource.getpagesize()
 
 
 def test_turns_are_left_as_they_were_found() -> None:
-    """While an application runs threads take shorter turns; whoever started it has theirs again, also after an error."""
+    """While an application runs threads take its turns; whoever started it has theirs again, also after an error."""
     before = sys.getswitchinterval()
-    with pytest.raises(KeyError), short_turns():
-        assert sys.getswitchinterval() == pytest.approx(TURN_S)
+    with pytest.raises(KeyError), turns_of(0.0007):
+        assert sys.getswitchinterval() == pytest.approx(0.0007)
         raise KeyError
     assert sys.getswitchinterval() == before
+
+
+@pytest.mark.parametrize(
+    ("commit_interval_ms", "seconds"), [(0, 0.0005), (10, 0.0005), (100, 0.001), (500, 0.005), (30_000, 0.005)]
+)
+def test_who_commits_often_takes_short_turns(commit_interval_ms: int, seconds: float) -> None:
+    """A hundredth of the commit interval, within half a millisecond and the five that are Python's own."""
+    assert turn_s(commit_interval_ms) == pytest.approx(seconds)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives large blocks back at once")
