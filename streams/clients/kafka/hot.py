@@ -8,7 +8,7 @@ Source: Kafka's message definitions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from struct import Struct
 from typing import Any, NamedTuple
@@ -63,7 +63,12 @@ class ProduceAnswer(Answer):
     @classmethod
     def decode(cls, answer: BytesIO) -> ProduceAnswer:
         """Read an answer. Raises: struct.error when it is too short."""
-        return cls(_topics(answer.getvalue(), _CORRELATION.size, _produced))
+        return cls.read(answer.getbuffer())
+
+    @classmethod
+    def read(cls, answer: memoryview) -> ProduceAnswer:
+        """The same from where it lies."""
+        return cls(_topics(answer, _CORRELATION.size, _produced))
 
 
 class FetchAnswer(Answer):
@@ -74,16 +79,22 @@ class FetchAnswer(Answer):
     @classmethod
     def decode(cls, answer: BytesIO) -> FetchAnswer:
         """Read an answer. Raises: struct.error or ValueError when it is too short."""
-        return cls(_topics(answer.getvalue(), _CORRELATION.size + _FETCHED_HEAD_BYTES, _fetched))
+        return cls.read(answer.getbuffer())
+
+    @classmethod
+    def read(cls, answer: memoryview) -> FetchAnswer:
+        """The same from where it lies; records are copied out of it."""
+        return cls(_topics(answer, _CORRELATION.size + _FETCHED_HEAD_BYTES, _fetched))
 
 
-class _Written(NamedTuple):
+class Written(NamedTuple):
     """A request in bytes, and how its answer is read: what aiokafka's connection needs of a request."""
 
     key: int
     version: int
-    body: bytes
-    RESPONSE_TYPE: type[Answer]
+    pieces: Sequence[bytes | bytearray]
+    """The body."""
+    RESPONSE_TYPE: type[ProduceAnswer | FetchAnswer]
 
     def build_request_header(self, correlation_id: int, client_id: str) -> _Encoded:
         """What stands before the body."""
@@ -92,11 +103,11 @@ class _Written(NamedTuple):
 
     def encode(self) -> bytes:
         """The body."""
-        return self.body
+        return b"".join(self.pieces)
 
     def parse_response_header(self, answer: BytesIO) -> _Correlation:
         """What the answer begins with."""
-        return _Correlation(*_CORRELATION.unpack_from(answer.getvalue()))
+        return _Correlation(*_CORRELATION.unpack_from(answer.getbuffer()))
 
 
 class Produce(ProduceRequest):
@@ -106,7 +117,7 @@ class Produce(ProduceRequest):
         """The request in a version that the broker serves."""
         if not _serves(versions, self.API_KEY, PRODUCE_VERSION):
             return super().prepare(dict(versions))
-        pieces = [
+        pieces: list[bytes | bytearray] = [
             _nullable(self._transactional_id),
             _ACKS_AND_TIMEOUT.pack(self._required_acks, self._timeout, len(self._topics)),
         ]
@@ -114,7 +125,7 @@ class Produce(ProduceRequest):
             pieces += (_nullable(topic), _INT32.pack(len(partitions)))
             for partition, data in partitions:
                 pieces += (_INDEX_AND_SIZE.pack(partition, len(data)), data)
-        return _Written(self.API_KEY, PRODUCE_VERSION, b"".join(pieces), ProduceAnswer)
+        return Written(self.API_KEY, PRODUCE_VERSION, pieces, ProduceAnswer)
 
 
 class Fetch(FetchRequest):
@@ -130,7 +141,7 @@ class Fetch(FetchRequest):
             pieces += (_nullable(topic), _INT32.pack(len(partitions)))
             pieces += [_FETCH_PARTITION.pack(partition, -1, offset, -1, most) for partition, offset, most in partitions]
         pieces += (_INT32.pack(0), _nullable(self._rack_id))
-        return _Written(self.API_KEY, FETCH_VERSION, b"".join(pieces), FetchAnswer)
+        return Written(self.API_KEY, FETCH_VERSION, pieces, FetchAnswer)
 
 
 def _serves(versions: Mapping[int, tuple[int, int]], key: int, version: int) -> bool:
@@ -145,10 +156,10 @@ def _nullable(text: str | None) -> bytes:
     return _LENGTH.pack(len(data)) + data
 
 
-_Read = Callable[[bytes, int], tuple[tuple[Any, ...], int]]
+_Read = Callable[[memoryview, int], tuple[tuple[Any, ...], int]]
 
 
-def _topics(data: bytes, at: int, read: _Read) -> list[tuple[str, list[tuple[Any, ...]]]]:
+def _topics(data: memoryview, at: int, read: _Read) -> list[tuple[str, list[tuple[Any, ...]]]]:
     """The topics of an answer, which begin at an offset, with their partitions."""
     (count,) = _INT32.unpack_from(data, at)
     at += _INT32.size
@@ -156,7 +167,7 @@ def _topics(data: bytes, at: int, read: _Read) -> list[tuple[str, list[tuple[Any
     for _ in range(count):
         (length,) = _LENGTH.unpack_from(data, at)
         at += _LENGTH.size + length
-        topic = data[at - length : at].decode()
+        topic = str(data[at - length : at], "utf-8")
         (each,) = _INT32.unpack_from(data, at)
         at += _INT32.size
         partitions = []
@@ -167,11 +178,11 @@ def _topics(data: bytes, at: int, read: _Read) -> list[tuple[str, list[tuple[Any
     return topics
 
 
-def _produced(data: bytes, at: int) -> tuple[tuple[Any, ...], int]:
+def _produced(data: memoryview, at: int) -> tuple[tuple[Any, ...], int]:
     return _PRODUCED.unpack_from(data, at), at + _PRODUCED.size
 
 
-def _fetched(data: bytes, at: int) -> tuple[tuple[Any, ...], int]:
+def _fetched(data: memoryview, at: int) -> tuple[tuple[Any, ...], int]:
     *head, count = _FETCHED.unpack_from(data, at)
     at += _FETCHED.size
     aborted = None if count < 0 else [_ABORTED.unpack_from(data, at + each * _ABORTED.size) for each in range(count)]
@@ -181,4 +192,4 @@ def _fetched(data: bytes, at: int) -> tuple[tuple[Any, ...], int]:
     end = at + max(size, 0)
     if end > len(data):
         raise ValueError(f"a fetch's answer of {len(data):,} bytes announces records up to byte {end:,}")
-    return (*head, aborted, replica, None if size < 0 else data[at:end]), end
+    return (*head, aborted, replica, None if size < 0 else bytes(data[at:end])), end

@@ -16,8 +16,8 @@ from operator import length_hint
 from typing import Any
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from crc32c import crc32c
 
+from streams.clients.kafka.checksum import checksum
 from streams.record import NO_TIMESTAMP, Headers
 
 MAGIC = 2
@@ -25,11 +25,21 @@ TRANSACTIONAL = 0x10
 LEADER_UNKNOWN = -1
 UNSET = -1
 NO_HEADERS: list[Any] = []
+BATCH_OVERHEAD, HEADER_OVERHEAD = 90, 8
+"""Bytes around the first record of a batch, and around a header, at most."""
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 """base offset, length, leader epoch, magic, CRC, attributes, last offset delta, first and max timestamp, producer id and
 epoch, first sequence, count of records"""
 _CRC = struct.Struct(">I")
 _CRC_AT, _LENGTH_FROM, _CRC_FROM = 17, 12, 21
+
+
+def size_alone(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    """How many bytes a batch of this record alone has at most, uncompressed."""
+    size = BATCH_OVERHEAD + len(key or b"") + len(value or b"")
+    for name, data in headers:
+        size += HEADER_OVERHEAD + len(name) + len(data or b"")
+    return size
 
 
 class OpenBatch:
@@ -82,7 +92,7 @@ class OpenBatch:
         latest = max(timestamps)
         self._last_timestamp = max(self._last_timestamp, latest)
 
-    def build(self, producer_id: int, epoch: int, sequence: int) -> bytes:
+    def build(self, producer_id: int, epoch: int, sequence: int) -> bytes | bytearray:
         """The batch as it goes over the wire, from the producer of that identity; it takes no more records."""
         buffer = self._buffer
         if buffer is None or len(buffer) != self._builder.size():
@@ -93,5 +103,5 @@ class OpenBatch:
             self._first_timestamp, self._last_timestamp, producer_id, epoch, sequence, self.count,
         )  # fmt: skip
         with memoryview(buffer) as view:
-            _CRC.pack_into(buffer, _CRC_AT, crc32c(view[_CRC_FROM:]))
-        return bytes(buffer)
+            _CRC.pack_into(buffer, _CRC_AT, checksum(view[_CRC_FROM:]))
+        return buffer

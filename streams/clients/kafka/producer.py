@@ -23,16 +23,13 @@ from aiokafka.client import AIOKafkaClient
 
 from streams.clients.base import Before, GroupMetadata, OffsetAndMetadata, Pending
 from streams.clients.kafka.network import Call, NetworkThread, Over, passed
-from streams.clients.kafka.open_batch import OpenBatch
+from streams.clients.kafka.open_batch import OpenBatch, size_alone
 from streams.clients.kafka.sender import Batch, Sender, SendSettings
 from streams.clients.kafka.transactions import Transactions
 from streams.errors import BrokerUnreachable, ClientError, ProducerFenced, StreamsError
 from streams.record import Headers, TopicPartition
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
-BATCH_OVERHEAD, HEADER_OVERHEAD = 90, 8
-"""Bytes around the first record of a batch, and around a header, at most."""
-
 ANNOUNCE_AFTER_S = 0.005
 """How long after its first record a transaction is told which partitions it touches: mostly all of them are known then."""
 BRIEFLY_S = 0.005
@@ -75,6 +72,11 @@ class KafkaProducer:
         """The ends as of the last section that was sealed, or flushed: what was acknowledged of later ones is left out."""
         self._unacknowledged_bytes = self._sealed_bytes = 0
         self._error: StreamsError | None = None
+        self._wanted = self._handing_over = False
+        """Whether something is closed that could leave at once, and whether the sender is about to be told so.
+
+        What it cannot send yet it is given when what it has is acknowledged, or the transaction before has ended.
+        """
         self._lingering = self._announcing = False
         self._released = self._releasing = False
         """Whether the owner says `release`, and whether what it has said is yet to be done."""
@@ -135,7 +137,7 @@ class KafkaProducer:
             at, count = 0, len(keys)
             while at < count:
                 # Only the first record of a batch may be larger than a batch, so only those have to be looked at.
-                if self._too_large(keys[at], values[at], headers[at] if headers else ()):
+                if size_alone(keys[at], values[at], headers[at] if headers else ()) > self._settings.record_bytes:
                     refused.append(at)
                     at += 1
                     continue
@@ -360,13 +362,6 @@ class KafkaProducer:
             self._changed.wait(LOOK_EVERY_S)
             self._raise_error()
 
-    def _too_large(self, key: bytes | None, value: bytes | None, headers: Headers) -> bool:
-        """Whether a batch of this record alone would be larger than what may be written at once."""
-        size = BATCH_OVERHEAD + len(key or b"") + len(value or b"")
-        for name, data in headers:
-            size += HEADER_OVERHEAD + len(name) + len(data or b"")
-        return size > self._settings.record_bytes
-
     def _new_batch(self, target: TopicPartition) -> OpenBatch:
         transactional = self._transactions is not None
         batch = self._open[target] = OpenBatch(self._codec, self._settings.batch_bytes, transactional=transactional)
@@ -383,6 +378,8 @@ class KafkaProducer:
             batch = Batch(target, open_batch, self._section)
             self._unacknowledged_bytes += batch.size
             self._closed.append(batch)
+            if self._section <= self._sendable and not self._sender.holds(target):
+                self._wanted = True
 
     def _close_all(self) -> None:
         for target in list(self._open):
@@ -391,7 +388,8 @@ class KafkaProducer:
 
     def _hand_over(self) -> None:
         """Have closed batches taken, and open ones closed before long."""
-        if self._closed:
+        if self._wanted and not self._handing_over:
+            self._handing_over = True
             self._network.soon(self._give_to_sender)
         if self._open and not self._lingering:
             self._lingering = True
@@ -405,6 +403,7 @@ class KafkaProducer:
 
     def _give_to_sender(self) -> None:
         with self._changed:
+            self._wanted = self._handing_over = False
             batches = []
             while self._closed and self._closed[0].section <= self._sendable:
                 batches.append(self._closed.popleft())
@@ -442,6 +441,8 @@ class KafkaProducer:
     def _sender_ready(self) -> None:
         if self._overdue:
             self._close_overdue()
+        elif self._closed:
+            self._give_to_sender()
 
     def _close_overdue(self) -> None:
         """Close what has waited for long enough, but for partitions of which the sender holds batches."""

@@ -69,12 +69,12 @@ class Batch:
         self.filled: OpenBatch | None = filled
         self.count = filled.count
         self.size = filled.size
-        self.data: bytes | None = None
+        self.data: bytes | bytearray | None = None
         self.deadline = 0.0
 
 
 class Sender:
-    """See the module. All methods are called on the network thread."""
+    """See the module. All methods but `holds` are called on the network thread."""
 
     def __init__(
         self,
@@ -128,7 +128,10 @@ class Sender:
             await asyncio.wait([self._adding])
 
     def holds(self, partition: TopicPartition) -> bool:
-        """Whether batches of a partition wait, or are under way: whatever comes now leaves after them."""
+        """Whether batches of a partition wait, or are under way: whatever comes now leaves after them.
+
+        From any thread; who was told that it holds some is told afterwards that it is `ready`.
+        """
         return partition in self._in_flight or partition in self._queues
 
     async def drop(self) -> bool:
@@ -307,7 +310,7 @@ class Sender:
         return again + list(waiting.values()), reason
 
     def _request(self, batches: list[Batch]) -> Produce:
-        by_topic: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
+        by_topic: dict[str, list[tuple[int, Any]]] = defaultdict(list)
         for batch in batches:
             assert batch.data is not None, "taken batches are built"
             by_topic[batch.partition.topic].append((batch.partition.partition, batch.data))

@@ -13,11 +13,13 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 from aiokafka.conn import AIOKafkaConnection, CloseReason
-from aiokafka.errors import KafkaConnectionError, RequestTimedOutError
+from aiokafka.errors import CorrelationIdError, KafkaConnectionError, RequestTimedOutError
+from aiokafka.protocol.fetch import FetchResponse_v11
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.clients.kafka.frames import FIRST_BYTES, KEPT_BYTES, Frames
+from streams.clients.kafka.hot import Fetch
 
 
 async def conversation(pieces: list[bytes], until: Callable[[list[bytes]], bool]) -> list[bytes]:
@@ -240,3 +242,59 @@ def test_a_broker_that_does_not_answer_in_time() -> None:
 def test_nobody_waits_any_more() -> None:
     """An answer that is overdue and that nobody wants ends no connection."""
     assert asyncio.run(requested(b"", 2, cancel=2)) == (True, [])
+
+
+def fetch_answer(number: int, size: int) -> bytes:
+    """Records of so many bytes of each of two partitions, as the answer to a request of that number."""
+    parts = [(at, 0, 9, 9, 0, None, -1, bytes([65 + at]) * size) for at in (0, 1)]
+    return number.to_bytes(4, "big") + bytes(FetchResponse_v11(0, 0, 0, [("rides", parts)]).encode())
+
+
+async def fetched(pieces: list[bytes], count: int) -> list[Any]:
+    """What so many fetches are told by a broker that sends these pieces."""
+
+    async def talk(writer: asyncio.StreamWriter) -> None:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    async with serving(talk) as port:
+        connection = made(AIOKafkaConnection, port)
+        connection._versions = {1: (4, 11)}
+        await connection.connect()
+        Frames.take_over(connection)
+        asked = [connection._protocol.send(Fetch(0, 0, 0, 0, [])) for _ in range(count)]
+        answers = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 30)
+        await connection.close()
+    return answers
+
+
+def test_a_fetch_is_read_wherever_its_answer_is_cut() -> None:
+    """At every byte of small answers, of which the second begins anywhere in a piece."""
+    data = framed([fetch_answer(1, 3), fetch_answer(2, 0)])
+    for cut in range(1, len(data)):
+        first, second = asyncio.run(fetched([data[:cut], data[cut:]], 2))
+        assert [part[-1] for part in first.topics[0][1]] == [b"AAA", b"BBB"]
+        assert [part[-1] for part in second.topics[0][1]] == [b"", b""]
+
+
+def test_fetched_records_stay_when_the_next_answer_takes_their_memory() -> None:
+    """Large ones that are followed by small ones, which follow at once or later."""
+    sizes = [3 * FIRST_BYTES, 5, 2 * FIRST_BYTES, 1]
+    answers = [framed([fetch_answer(at, size)]) for at, size in enumerate(sizes, 1)]
+    for pieces in (answers, [b"".join(answers)]):
+        for size, answer in zip(sizes, asyncio.run(fetched(pieces, len(sizes))), strict=True):
+            assert [part[-1] for part in answer.topics[0][1]] == [b"A" * size, b"B" * size]
+
+
+def test_an_answer_to_another_request_ends_the_connection() -> None:
+    """As aiokafka has it: nobody can tell any more which answer is whose."""
+    (error,) = asyncio.run(fetched([framed([fetch_answer(7, 3)])], 1))
+    assert isinstance(error, CorrelationIdError)
+
+
+def test_a_fetch_whose_answer_is_too_short() -> None:
+    """The connection ends, and who asked is told so."""
+    (error,) = asyncio.run(fetched([framed([fetch_answer(1, 3)[:-1]])], 1))
+    assert isinstance(error, KafkaConnectionError)

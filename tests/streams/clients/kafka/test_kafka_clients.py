@@ -179,6 +179,18 @@ def test_full_buffers_hold_the_sender_back(make: MakeClients, topic: str) -> Non
     assert read(assigned(make, TopicPartition(topic, 0)), 5_000) == list(enumerate(values))
 
 
+def test_full_batches_leave_while_others_are_under_way(make: MakeClients, topic: str) -> None:
+    """Nobody flushes and nothing lingers to its end: what is full follows when those before it are acknowledged."""
+    producer = make(max_request_size=4_096, linger_ms=600_000, commit_interval_ms=3_600_000).producer()
+    values = [b"%020d" % number for number in range(6_000)]
+    for start in range(0, 6_000, 50):
+        producer.send(topic, start % 100 // 50, [None] * 50, values[start : start + 50], [0] * 50)
+    for partition in (0, 1):
+        found = read(assigned(make, TopicPartition(topic, partition)), 2_800)
+        sent = [value for at, value in enumerate(values) if at // 50 % 2 == partition]
+        assert found == list(enumerate(sent))[: len(found)]
+
+
 def test_lingering_records_leave_by_themselves(make: MakeClients, topic: str) -> None:
     """Nobody flushes, and the record arrives."""
     make(linger_ms=5).producer().send(topic, 0, [None], [b"v"], [0])
