@@ -25,8 +25,9 @@ from streams.clients.base import Before, GroupMetadata, OffsetAndMetadata, Pendi
 from streams.clients.kafka.network import Call, NetworkThread, Over, passed
 from streams.clients.kafka.open_batch import OpenBatch, size_alone
 from streams.clients.kafka.sender import Batch, Sender, SendSettings
+from streams.clients.kafka.topic_search import partitions_of
 from streams.clients.kafka.transactions import Transactions
-from streams.errors import BrokerUnreachable, ClientError, ProducerFenced, StreamsError
+from streams.errors import BrokerUnreachable, ProducerFenced, StreamsError
 from streams.record import Headers, TopicPartition
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
@@ -38,7 +39,7 @@ SLOWLY_S = 0.02
 """When such output leaves by the clock, where what follows it takes that long."""
 LEAVING_S = 0.001
 """How long who begins to commit leaves the interpreter to the network thread, which sends all that the commit waits for."""
-LOOK_EVERY_S, TOPIC_RETRY_S = 1.0, 0.1
+LOOK_EVERY_S = 1.0
 
 
 class ProducerSettings(NamedTuple):
@@ -154,7 +155,14 @@ class KafkaProducer:
         known = self._client.cluster.partitions_for_topic(topic)
         if known:
             return len(known)
-        return self._network.call(self._find_topic(topic))
+        return self._network.call(
+            partitions_of(
+                self._client,
+                topic,
+                answer_s=self._settings.sending.delivery_timeout_s,
+                topic_s=self._settings.topic_wait_s,
+            )
+        )
 
     def flush(self) -> None:
         """Wait until all that was sent is acknowledged. Raises: ProductionError, ClientError, TaskMigrated."""
@@ -476,26 +484,3 @@ class KafkaProducer:
             self._error = self._error or error
             self._changed.notify_all()
         self._network.soon(self._acknowledged_some.set)
-
-    async def _find_topic(self, topic: str) -> int:
-        """Ask for the topic until it is there; the broker may make it when it is asked, if it is set up so.
-
-        What no broker has answered says nothing about the topic: that is waited for as an acknowledgement is.
-        """
-        clock, wait_s = self._network.loop.time, self._settings.topic_wait_s
-        patient_until, missing_until = clock() + self._settings.sending.delivery_timeout_s, None
-        while True:
-            await self._client.add_topic(topic)
-            answered = await self._client.force_metadata_update()
-            known = self._client.cluster.partitions_for_topic(topic)
-            if known:
-                return len(known)
-            if not answered and clock() >= patient_until:
-                raise BrokerUnreachable(f"no broker answers how many partitions topic {topic!r} has")
-            missing_until = missing_until or (clock() + wait_s if answered else None)
-            if answered and missing_until is not None and clock() >= missing_until:
-                raise ClientError(
-                    f"topic {topic!r} does not exist, and the broker does not make it by itself: create it "
-                    f"(app.topic({topic!r}, partitions=1) does so at the start), or set auto.create.topics.enable on the broker"
-                )
-            await asyncio.sleep(TOPIC_RETRY_S)

@@ -1,0 +1,36 @@
+"""How many partitions a topic has that a client has not heard of yet."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiokafka.client import AIOKafkaClient
+
+from streams.errors import BrokerUnreachable, ClientError
+
+RETRY_S = 0.1
+
+
+async def partitions_of(client: AIOKafkaClient, topic: str, *, answer_s: float, topic_s: float) -> int:
+    """Ask for the topic until it is there; the broker may make it when it is asked, if it is set up so.
+
+    What no broker has answered says nothing about the topic, so that is waited for longer: for `answer_s`, and a topic
+    for `topic_s`. Raises: BrokerUnreachable, ClientError.
+    """
+    clock = asyncio.get_running_loop().time
+    patient_until, missing_until = clock() + answer_s, None
+    while True:
+        await client.add_topic(topic)
+        answered = await client.force_metadata_update()
+        known = client.cluster.partitions_for_topic(topic)
+        if known:
+            return len(known)
+        if not answered and clock() >= patient_until:
+            raise BrokerUnreachable(f"no broker answers how many partitions topic {topic!r} has")
+        missing_until = missing_until or (clock() + topic_s if answered else None)
+        if answered and missing_until is not None and clock() >= missing_until:
+            raise ClientError(
+                f"topic {topic!r} does not exist, and the broker does not make it by itself: create it "
+                f"(app.topic({topic!r}, partitions=1) does so at the start), or set auto.create.topics.enable on the broker"
+            )
+        await asyncio.sleep(RETRY_S)
