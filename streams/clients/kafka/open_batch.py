@@ -16,8 +16,8 @@ from operator import length_hint
 from typing import Any
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from crc32c import crc32c
 
-from streams.clients.kafka.checksum import checksum
 from streams.record import NO_TIMESTAMP, Headers
 
 MAGIC = 2
@@ -103,5 +103,5 @@ class OpenBatch:
             self._first_timestamp, self._last_timestamp, producer_id, epoch, sequence, self.count,
         )  # fmt: skip
         with memoryview(buffer) as view:
-            _CRC.pack_into(buffer, _CRC_AT, checksum(view[_CRC_FROM:]))
+            _CRC.pack_into(buffer, _CRC_AT, crc32c(view[_CRC_FROM:]))
         return buffer

@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import math
 import threading
-import time
 from collections import deque
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -37,8 +36,6 @@ BRIEFLY_S = 0.005
 """Who lingers for no longer than this is in a hurry, and is told by `release` when to leave instead of by a clock."""
 SLOWLY_S = 0.02
 """When such output leaves by the clock, where what follows it takes that long."""
-LEAVING_S = 0.001
-"""How long who begins to commit leaves the interpreter to the network thread, which sends all that the commit waits for."""
 LOOK_EVERY_S = 1.0
 
 
@@ -248,7 +245,6 @@ class KafkaProducer:
     def begin_commit(self, after: Sequence[Before] = ()) -> Call[None]:
         """The same for a sealed transaction, after all of these, without waiting for it."""
         self._committing = self._network.begin(self._commit(self._begun(), after))
-        time.sleep(LEAVING_S)
         return self._committing
 
     def abort_transaction(self) -> None:

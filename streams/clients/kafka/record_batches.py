@@ -14,9 +14,9 @@ from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from aiokafka.record.default_records import DefaultRecordBatch
+from crc32c import crc32c
 
 from streams.clients.base import Part, records_of_part
-from streams.clients.kafka.checksum import checksum
 from streams.errors import ClientError
 from streams.record import Batch, Headers, TopicPartition
 
@@ -183,7 +183,7 @@ def _visible(
     """The batches from `position` on; those not to be seen have the producer id _SKIPPED."""
     for header in headers(partition, data):
         view = data[header.start : header.end]
-        if checksum(view[CRC_START:]) != header.crc:
+        if crc32c(view[CRC_START:]) != header.crc:
             raise ClientError(
                 f"the record batch at offset {header.base_offset:,} of {partition} is damaged (its checksum does not "
                 "match): check the broker's disk, or skip the batch by committing the offset after it"

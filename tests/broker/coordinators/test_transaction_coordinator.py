@@ -341,6 +341,22 @@ def test_a_lost_completion_is_made_up_for(transactions) -> None:
     assert transactions.coordinator.describe("id").state is TransactionState.COMPLETE_COMMIT
 
 
+def test_who_may_write_before_it_adds_waits_for_the_note_of_its_end(transactions) -> None:
+    """Else a power failure could take the note alone, and the next start end what was written after it."""
+    producer = transactions.init()
+    transactions.add(producer, A)
+    transactions.held = []
+    answers: list[ErrorCode] = []
+    transactions.coordinator.end("id", producer, lambda error, _: answers.append(error), commit=True, bump=True)
+    committer, transactions.log.committer = transactions.log.committer, Refusing()
+    for done in transactions.held:
+        done(ErrorCode.NONE)
+    assert answers == []
+    transactions.log.committer = committer
+    committer.appended(transactions.log)
+    assert answers == [ErrorCode.NONE]
+
+
 def test_nobody_finishes_what_is_not_on_disk(transactions) -> None:
     """A look at timeouts between the record of a commit and its sync writes no marker: the disk may still refuse."""
     producer = transactions.init()
