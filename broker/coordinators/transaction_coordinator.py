@@ -271,11 +271,19 @@ class TransactionCoordinator:
         if transaction.state is not TransactionState.ONGOING:  # ended without having begun
             prepared = dataclasses.replace(prepared, start_ms=prepared.update_ms)
 
+        def completed(ended: Transaction) -> None:
+            # A producer that was given a new epoch may write to partitions of its next transaction before it adds them
+            # (Produce 12). Until the disk has the note of this end, a restart writes the markers again, into those too.
+            if producer is None:
+                reply(ErrorCode.NONE, ended.producer)
+            else:
+                self._runtime.after_writes(ended.transactional_id, lambda _: reply(ErrorCode.NONE, ended.producer))
+
         def stored(error: ErrorCode) -> None:
             if error:
                 reply(error, prepared.producer)
             else:
-                self._finish(prepared, lambda done: reply(ErrorCode.NONE, done.producer), settled=producer is not None)
+                self._finish(prepared, completed)
 
         self._write_prepared(prepared, stored)
 
@@ -296,13 +304,8 @@ class TransactionCoordinator:
         self._write_prepared(prepared, lambda error: None if error else self._finish(prepared, _nobody_asked))
         raise BrokerError(ErrorCode.CONCURRENT_TRANSACTIONS)
 
-    def _finish(self, prepared: Transaction, done: Completed, *, settled: bool = False) -> None:
-        """Write a marker into every partition, then note that the transaction is complete.
-
-        A producer that was given a new epoch may write to partitions of its next transaction before it adds them
-        (Produce 12). Until the disk has the note, a restart writes the markers again, which would end that one too. So
-        there `done` waits for the note (`settled`).
-        """
+    def _finish(self, prepared: Transaction, done: Completed) -> None:
+        """Write a marker into every partition, then note that the transaction is complete."""
         commit = prepared.state is TransactionState.PREPARE_COMMIT
         marker = Marker(*prepared.producer, commit, self.coordinator_epoch)
         outstanding = len(prepared.partitions)
@@ -312,14 +315,14 @@ class TransactionCoordinator:
             nonlocal outstanding
             outstanding -= 1
             if outstanding == 0:
-                self._complete(prepared, done, settled=settled)
+                self._complete(prepared, done)
 
         for partition in prepared.partitions:
             self._write_marker(partition, marker, written)
         if not prepared.partitions:
-            self._complete(prepared, done, settled=settled)
+            self._complete(prepared, done)
 
-    def _complete(self, prepared: Transaction, done: Completed, *, settled: bool) -> None:
+    def _complete(self, prepared: Transaction, done: Completed) -> None:
         """Note the end; a producer whose epochs are used up goes on under a new id."""
         exhausted = prepared.producer.epoch > MAX_EPOCH
         completed = prepared.become(
@@ -328,15 +331,8 @@ class TransactionCoordinator:
             partitions=(),
             producer=ProducerEpoch(self._new_producer_id(), 0) if exhausted else None,
         )
-
-        def stored(_: ErrorCode) -> None:
-            self._finishing.discard(completed.transactional_id)
-            if settled:
-                done(completed)
-
-        self._write(completed, stored)
-        if not settled:
-            done(completed)
+        self._write(completed, lambda _: self._finishing.discard(completed.transactional_id))
+        done(completed)
 
     # ---- time
 

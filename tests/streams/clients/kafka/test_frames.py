@@ -33,13 +33,7 @@ async def conversation(pieces: list[bytes], until: Callable[[list[bytes]], bool]
             if until(answers):
                 done.set()
 
-    async def talk(writer: asyncio.StreamWriter) -> None:
-        for piece in pieces:
-            writer.write(piece)
-            await writer.drain()
-            await asyncio.sleep(0)
-
-    async with serving(talk) as port:
+    async with serving(one_by_one(pieces)) as port:
         connection = made(Connection, port)
         await connection.connect()
         Frames.take_over(connection)
@@ -60,8 +54,23 @@ async def nothing() -> None:
     """The servers here answer no requests."""
 
 
+Talk = Callable[[asyncio.StreamWriter], Coroutine[Any, Any, None]]
+
+
+def one_by_one(pieces: list[bytes]) -> Talk:
+    """Send these, each by itself."""
+
+    async def talk(writer: asyncio.StreamWriter) -> None:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    return talk
+
+
 @asynccontextmanager
-async def serving(talk: Callable[[asyncio.StreamWriter], Coroutine[Any, Any, None]]) -> AsyncIterator[int]:
+async def serving(talk: Talk) -> AsyncIterator[int]:
     """A server that talks to whoever has sent a byte, and its port."""
     talks: set[asyncio.Task[None]] = set()
 
@@ -252,14 +261,7 @@ def fetch_answer(number: int, size: int) -> bytes:
 
 async def fetched(pieces: list[bytes], count: int) -> list[Any]:
     """What so many fetches are told by a broker that sends these pieces."""
-
-    async def talk(writer: asyncio.StreamWriter) -> None:
-        for piece in pieces:
-            writer.write(piece)
-            await writer.drain()
-            await asyncio.sleep(0)
-
-    async with serving(talk) as port:
+    async with serving(one_by_one(pieces)) as port:
         connection = made(AIOKafkaConnection, port)
         connection._versions = {1: (4, 11)}
         await connection.connect()
