@@ -47,6 +47,7 @@ class Witness:
     def __init__(self, port: int) -> None:
         self.port = port
         self.offset = 0
+        self.correlation_id = 0
 
     async def connect(self) -> None:
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -54,13 +55,14 @@ class Witness:
 
     async def call(self, key: int, version: int, body: bytes) -> bytes:
         """The body of the answer."""
-        header = struct.pack(">hhih", key, version, 7, -1)
+        self.correlation_id += 1
+        header = struct.pack(">hhih", key, version, self.correlation_id, -1)
         self.writer.write(struct.pack(">i", len(header) + len(body)) + header + body)
         return await asyncio.wait_for(self.answer(), ANSWER_SECONDS)
 
     async def answer(self) -> bytes:
         size, correlation_id = struct.unpack(">ii", await self.reader.readexactly(8))
-        assert correlation_id == 7
+        assert correlation_id == self.correlation_id, f"the answer to {correlation_id} came to {self.correlation_id}"
         return await self.reader.readexactly(size - 4)
 
     async def round_trip(self) -> None:
@@ -85,6 +87,7 @@ class Campaign:
         self.broker = BrokerProcess(folder / "data", *SETTINGS)
         self.sent = self.answered = self.closed = self.memory_bytes = 0
         self.remaining = 0
+        self.over = asyncio.Event()
 
     def run(self, count: int) -> Outcome:
         """Raises: AssertionError, saying what the broker did."""
@@ -104,23 +107,27 @@ class Campaign:
     async def everybody(self) -> None:
         witness = Witness(self.broker.port)
         await witness.connect()
-        async with asyncio.TaskGroup() as group:
-            slow = group.create_task(self.slow_sender())
-            watch = group.create_task(self.watch(witness))
-            async with asyncio.TaskGroup() as senders:
-                for _ in range(CONNECTIONS):
-                    senders.create_task(self.sender())
-            slow.cancel()
-            watch.cancel()
-        await witness.round_trip()
-        await closed(witness.writer)
-        self.look_at_memory()
+        try:
+            async with asyncio.TaskGroup() as group:
+                slow = group.create_task(self.slow_sender())
+                group.create_task(self.watch(witness))
+                async with asyncio.TaskGroup() as senders:
+                    for _ in range(CONNECTIONS):
+                        senders.create_task(self.sender())
+                slow.cancel()
+                self.over.set()
+        finally:
+            await closed(witness.writer)
 
     async def watch(self, witness: Witness) -> None:
-        while True:
+        """Round trips until all is sent, and one after it; not cancelled, for a round trip cut short leaves its answer."""
+        over = False
+        while not over:
+            over = self.over.is_set()
             await witness.round_trip()
             self.look_at_memory()
-            await asyncio.sleep(0.2)  # a pace, not a wait
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.over.wait(), 0.2)  # a pace: the broker has others to serve
 
     def look_at_memory(self) -> None:
         assert self.broker.process is not None
