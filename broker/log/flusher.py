@@ -2,8 +2,9 @@
 
 Appends mark their log dirty. At the end of the loop's round all dirty logs go to the threads together; when the disk has
 them, their high watermarks move and those who wait are woken; what was appended meanwhile makes up the next round. The busier
-the broker, the more appends share one sync. A round's files are synced side by side, for a journaling file system writes
-its journal once for all that wait at the same time, and once for each that comes alone.
+the broker, the more appends share one sync. A round's files are synced by one sync of the whole file system, where that is
+sound and little else waits to be written (`file_system.py`); else side by side, for a journaling file system writes its
+journal once for all that wait at the same time, and once for each that comes alone.
 
 Modes: `group-commit` as described; `interval` commits at once and syncs now and then; `os` commits at once and leaves
 syncing to the operating system. A sync that fails takes the appends of its round back: they were neither acknowledged nor
@@ -18,11 +19,13 @@ import asyncio
 import errno
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from broker.errors import BrokerError, ErrorCode
 from broker.halting import halt
 from broker.log.checkpointing import Checkpoint
+from broker.log.file_system import FileSystem
 from broker.log.log_reader import Mark
 from broker.log.partition_log import Committer, PartitionLog
 from broker.log.segment import Segment
@@ -41,6 +44,8 @@ DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 class Logs(Protocol):
     """What the flusher needs of a data directory."""
+
+    path: Path
 
     def use_committer(self, committer: Committer) -> None:
         """Let every log, present and to come, report its appends to `committer`."""
@@ -70,7 +75,7 @@ class Flusher:
         self._checkpoint: asyncio.Future[None] | None = None
         self._loop = loop
         self._interval = interval_ms / 1000
-        self._threads = SyncThreads(loop, SIDE_BY_SIDE)
+        self._threads = SyncThreads(loop, SIDE_BY_SIDE, FileSystem(logs.path))
         self._dirty: dict[PartitionLog, None] = {}
         self._next_round: asyncio.Future[None] | None = None
         self._under_way: asyncio.Future[None] | None = None

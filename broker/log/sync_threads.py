@@ -4,11 +4,12 @@ An executor makes a future, a condition and a work item per file, and as many mo
 broker computes for writes to four partitions that are read at once. Here each thread sleeps on a lock of its own, a round
 wakes as many as it has files for, and the last to end tells the event loop, once.
 
+Where the file system is better synced as a whole, one thread does that.
+
 Rules: one round at a time. A thread sees descriptors and folders, nothing else.
 """
 
 import asyncio
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +18,7 @@ from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
-from broker.log.checkpoints import sync_partition_directory
+from broker.log.file_system import File, FileSystem, sync_file
 
 Done: TypeAlias = Callable[[BaseException | None], None]
 """Called on the event loop when a round is over, with the first error there was."""
@@ -32,8 +33,9 @@ class _Round:
 
     __slots__ = ("at_work", "done", "ended", "errors", "files")
 
-    def __init__(self, files: Iterable[int | Path], most: int, done: Done) -> None:
+    def __init__(self, files: Iterable[File | Sequence[File]], most: int, done: Done) -> None:
         self.files = deque(files)
+        """What is synced by itself, and sequences of what is synced together."""
         self.at_work = max(1, min(len(self.files), most))
         self.done = done
         self.errors: list[BaseException] = []
@@ -43,9 +45,10 @@ class _Round:
 class SyncThreads:
     """See the module. `most` is how many files are synced at once."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, most: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, most: int, file_system: FileSystem) -> None:
         self._loop = loop
         self._most = most
+        self._file_system = file_system
         self._sleeping: list[threading.Lock] = []
         self._threads: list[threading.Thread] = []
         self._round = _Round((), 0, _nobody)
@@ -56,7 +59,9 @@ class SyncThreads:
     def begin(self, descriptors: Sequence[int], directories: Sequence[Path], done: Done) -> None:
         """Begin a round: all of these are synced when `done` is called, unless it is given an error."""
         self._under_way.acquire()
-        self._round = _Round([*descriptors, *directories], self._most, done)
+        files: list[File] = [*descriptors, *directories]
+        together = self._file_system.is_best_synced_whole(files)
+        self._round = _Round([files] if together else files, self._most, done)
         while len(self._threads) < self._round.at_work:
             self._add_thread()
         for sleeping in self._sleeping[: self._round.at_work]:
@@ -75,6 +80,7 @@ class SyncThreads:
             sleeping.release()
         for thread in self._threads:
             thread.join()
+        self._file_system.close()
 
     def _add_thread(self) -> None:
         sleeping = threading.Lock()
@@ -94,7 +100,7 @@ class SyncThreads:
             current = self._round
             try:
                 while current.files:
-                    _sync(current.files.popleft())
+                    self._sync(current.files.popleft())
             except IndexError:  # another thread was quicker
                 pass
             except BaseException as error:
@@ -102,18 +108,16 @@ class SyncThreads:
             if next(current.ended) == current.at_work:
                 self._finish(current)
 
+    def _sync(self, what: File | Sequence[File]) -> None:
+        if isinstance(what, int | Path):
+            sync_file(what)
+        else:
+            self._file_system.sync(what)
+
     def _finish(self, ended: _Round) -> None:
         self._under_way.release()
         with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
             self._loop.call_soon_threadsafe(ended.done, ended.errors[0] if ended.errors else None)
-
-
-def _sync(file: int | Path) -> None:
-    if isinstance(file, int):
-        os.fdatasync(file)
-        return
-    with suppress(FileNotFoundError):  # deleted meanwhile
-        sync_partition_directory(file)
 
 
 def _nobody(_: BaseException | None) -> None:

@@ -1,6 +1,6 @@
 """A broker that dies in the middle of a chosen call to the file system: `python -m tests.broker.faults CALL NUMBER ...`.
 
-CALL is a function of `os` that changes files; at its NUMBER-th use the process kills itself with SIGKILL, before the call,
+CALL is a function of `os` that changes files, or `sync_whole`, which syncs a file system; at its NUMBER-th use the process kills itself with SIGKILL, before the call,
 after it, or for a write when half of the bytes are written. The remaining arguments are the broker's. So a crash can be put
 inside a roll, a compaction's swap or a checkpoint, where a kill from outside would hit once in a thousand tries.
 """
@@ -14,8 +14,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from broker.command import main
-
-CALLS = ("pwritev", "pwrite", "fdatasync", "fsync", "replace", "unlink", "ftruncate", "mkdir")
+from broker.log import file_system
 
 
 def die() -> NoReturn:
@@ -30,9 +29,14 @@ def half_written(descriptor: int, buffers: Any, offset: int) -> None:
     os.write(descriptor, whole[: len(whole) // 2])
 
 
-def fatal(name: str, number: int) -> Callable[..., Any]:
+def make_fatal(name: str, number: int) -> None:
+    """Let the process die in the `number`-th use of the call."""
+    home = file_system if name == "sync_whole" else os
+    setattr(home, name, fatal(name, getattr(home, name), number))
+
+
+def fatal(name: str, real: Callable[..., Any], number: int) -> Callable[..., Any]:
     """The call, deadly at its `number`-th use."""
-    real = getattr(os, name)
     uses = itertools.count(1)
     choice = random.Random(number).choice(("before", "after"))
 
@@ -49,6 +53,5 @@ def fatal(name: str, number: int) -> Callable[..., Any]:
 
 
 if __name__ == "__main__":
-    deadly = sys.argv[1]
-    setattr(os, deadly, fatal(deadly, int(sys.argv[2])))
+    make_fatal(sys.argv[1], int(sys.argv[2]))
     sys.exit(main(sys.argv[3:]))

@@ -1,8 +1,8 @@
 """A broker whose computer may lose power: `python -m tests.broker.powered SHADOW CALL NUMBER ...` beside its own arguments.
 
 Writes down in the folder SHADOW what the disk has promised to keep, as the broker asks for it: the bytes of a file as they
-were when `fsync` or `fdatasync` of it was called and came back, and the names in a directory at its `fsync`. Nothing else
-counts: a file that was closed, renamed or long forgotten is not on the disk before it was synced. `power.py` builds from
+were when `fsync` or `fdatasync` of it was called and came back, and the names in a directory at its `fsync`. Of a sync of
+the whole file system only the files count that the broker asked it for. Nothing else counts: a file that was closed, renamed or long forgotten is not on the disk before it was synced. `power.py` builds from
 it what a power failure leaves. CALL and NUMBER put the death into a call to the file system, as in `faults.py`; CALL `-`
 leaves it to the outside.
 
@@ -16,12 +16,15 @@ import stat
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from broker.command import main as run_broker
-from tests.broker.faults import fatal
+from broker.log.checkpoints import LEADER_EPOCHS, PARTITION_METADATA
+from broker.log.file_system import File, FileSystem
+from tests.broker.faults import make_fatal
 
 JOURNAL = "journal"
 CONTENTS = "contents"
@@ -43,6 +46,14 @@ def names_of(directory: int | Path, reused: Counter[int]) -> dict[str, str]:
             continue
         names[name] = key_of(status, reused)
     return names
+
+
+class Seen(NamedTuple):
+    """What a file or directory was when its sync began: its key, None if nobody will find it again, and what is in it."""
+
+    key: str | None
+    names: dict[str, str]
+    contents: bytes | None
 
 
 class Shadow:
@@ -75,6 +86,8 @@ class Shadow:
         """From now on every call of this process is looked at."""
         for name in ("fsync", "fdatasync"):
             setattr(os, name, self._syncing(getattr(os, name)))
+        whole: Any = FileSystem
+        whole.sync = self._syncing_whole(FileSystem.sync)
         for name in ("unlink", "remove", "rmdir"):
             setattr(os, name, self._removing(getattr(os, name), victim=0))
         for name in ("replace", "rename"):
@@ -82,24 +95,39 @@ class Shadow:
 
     def _syncing(self, real: Callable[[int], None]) -> Callable[[int], None]:
         def sync(descriptor: int) -> None:
-            with self._lock:  # what comes in while the disk works may or may not be safe
-                status = os.fstat(descriptor)
-                key = key_of(status, self._reused)
-                is_directory = stat.S_ISDIR(status.st_mode)
-                names = names_of(descriptor, self._reused) if is_directory else {}
-                contents = b"" if is_directory else _whole(descriptor, status.st_size)
+            seen = self._look(descriptor)
             real(descriptor)
-            if not status.st_nlink:  # nobody will find it again
-                return
-            with self._lock:
-                if is_directory:
-                    self._note("names", key, names)
-                else:
-                    new = self._contents / f"{key}.new"
-                    new.write_bytes(contents)
-                    self._replace(new, self._contents / key)
+            self._keep(seen)
 
         return sync
+
+    def _syncing_whole(self, real: Callable[[FileSystem, Sequence[File]], None]) -> Callable[..., None]:
+        def sync(file_system: FileSystem, files: Sequence[File]) -> None:
+            seen = [self._look(descriptor) for file in files for descriptor in _opened(file)]
+            real(file_system, files)
+            for each in seen:
+                self._keep(each)
+
+        return sync
+
+    def _look(self, descriptor: int) -> Seen:
+        with self._lock:  # what comes in while the disk works may or may not be safe
+            status = os.fstat(descriptor)
+            key = key_of(status, self._reused) if status.st_nlink else None
+            if stat.S_ISDIR(status.st_mode):
+                return Seen(key, names_of(descriptor, self._reused), None)
+            return Seen(key, {}, _whole(descriptor, status.st_size))
+
+    def _keep(self, seen: Seen) -> None:
+        if seen.key is None:
+            return
+        with self._lock:
+            if seen.contents is None:
+                self._note("names", seen.key, seen.names)
+            else:
+                new = self._contents / f"{seen.key}.new"
+                new.write_bytes(seen.contents)
+                self._replace(new, self._contents / seen.key)
 
     def _removing(self, real: Callable[..., None], victim: int) -> Callable[..., None]:
         def remove(*arguments: Any, **options: Any) -> None:
@@ -111,6 +139,20 @@ class Shadow:
                     self._note("reused", number)
 
         return remove
+
+
+def _opened(file: File) -> Iterator[int]:
+    """Descriptors of what a sync of `file` is about: of a partition's folder also the small files in it."""
+    if isinstance(file, int):
+        yield file
+        return
+    for path in (file / PARTITION_METADATA, file / LEADER_EPOCHS, file):
+        with suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                yield descriptor
+            finally:
+                os.close(descriptor)
 
 
 def _whole(descriptor: int, size: int) -> bytes:
@@ -130,6 +172,6 @@ def _last_link(path: Any, directory: int | None) -> int | None:
 if __name__ == "__main__":
     shadow_folder, deadly, use, *arguments = sys.argv[1:]
     if deadly != "-":
-        setattr(os, deadly, fatal(deadly, int(use)))
+        make_fatal(deadly, int(use))
     Shadow(Path(shadow_folder), Path(arguments[arguments.index("--data-dir") + 1])).watch()
     sys.exit(run_broker(arguments))

@@ -39,7 +39,8 @@ SETTINGS = (
 )
 CALLS = {
     "pwritev": 1500,
-    "fdatasync": 1000,
+    "sync_whole": 700,
+    "fdatasync": 300,
     "fsync": 200,
     "replace": 120,
     "unlink": 80,

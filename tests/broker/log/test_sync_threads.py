@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any
 
 from broker.log import sync_threads
+from broker.log.file_system import FileSystem
 from broker.log.sync_threads import SyncThreads
 
 SCHEDULED_S = 0.05
@@ -43,7 +44,7 @@ def test_a_thread_held_up_at_its_end_does_not_end_the_next_round(tmp_path: Path)
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        threads = SyncThreads(loop, 2)
+        threads = SyncThreads(loop, 2, FileSystem(Path("/proc")))
         descriptors = [os.open(tmp_path / str(number), os.O_CREAT | os.O_RDWR) for number in range(2)]
 
         def begun(files: list[int]) -> asyncio.Future[None]:
