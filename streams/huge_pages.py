@@ -14,7 +14,8 @@ import ctypes
 import mmap
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +27,8 @@ FIRST_LOOK_S, SELDOM_S = 4.0, 60.0
 it restores, which fills memory once and leaves it."""
 GROWN_BYTES = 8 * 1024**2
 """What it has to have grown by for another look."""
+REST_S = 0.01
+"""Between two pages: while one is moved, for a millisecond or so, the other threads wait if they touch memory that is new."""
 
 _MADV_COLLAPSE = 25
 _SWITCH = Path("/sys/kernel/mm/transparent_hugepage/enabled")
@@ -55,16 +58,21 @@ def available() -> bool:
     )
 
 
-def move_to_huge_pages() -> int:
-    """Move what nearly fills huge pages into such, where it is not; how many there are."""
+def move_to_huge_pages(rest: Callable[[float], object] = time.sleep) -> int:
+    """Move what nearly fills huge pages into such, where it is not; how many there are.
+
+    After each it rests for REST_S seconds, and ends early when that gives something true.
+    """
     libc = ctypes.CDLL(None)
     there = (ctypes.c_ubyte * (HUGE // PAGE))()
-    moved = 0
+    moved: int = 0
     for begin, end in _own_memory():
         for at in range(-(-begin // HUGE) * HUGE, end - HUGE + 1, HUGE):
             address, length = ctypes.c_void_p(at), ctypes.c_size_t(HUGE)
             if libc.mincore(address, length, there) == 0 and bytes(there).count(1) >= MOSTLY:
                 moved += libc.madvise(address, length, _MADV_COLLAPSE) == 0
+                if rest(REST_S):
+                    return moved
     return moved
 
 
@@ -73,7 +81,7 @@ def _look_again(ended: threading.Event) -> None:
     while not ended.wait(pause_s):
         pause_s = min(2 * pause_s, SELDOM_S)
         if (size := _resident_bytes()) >= looked_at + GROWN_BYTES:
-            move_to_huge_pages()
+            move_to_huge_pages(ended.wait)
             looked_at = size
 
 

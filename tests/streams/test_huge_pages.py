@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.huge_pages import HUGE, available, huge_pages, move_to_huge_pages
+from streams.huge_pages import HUGE, REST_S, available, huge_pages, move_to_huge_pages
 
 pytestmark = pytest.mark.skipif(not available(), reason="this system has no huge pages, or is told to leave them")
 
@@ -49,6 +49,20 @@ def test_what_is_hardly_used_stays_small() -> None:
     before = _rolled_up("AnonHugePages")
     move_to_huge_pages()
     assert _rolled_up("AnonHugePages") < before + HUGE
+
+
+def test_who_ends_it_is_not_kept_waiting() -> None:
+    """It rests after each page, and leaves the others as they are when it is told to end meanwhile."""
+    rests: list[float] = []
+
+    def rest(seconds: float) -> bool:
+        rests.append(seconds)
+        return True
+
+    memory, first = _memory()
+    memory[first : first + PIECES * HUGE] = bytes(PIECES * HUGE)
+    assert move_to_huge_pages(rest) <= 1
+    assert rests == [REST_S]
 
 
 def test_the_thread_ends_with_its_block() -> None:
