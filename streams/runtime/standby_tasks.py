@@ -97,7 +97,7 @@ class StandbyTasks:
         self._limits: dict[TopicPartition, int] = {}
         self._limits_due = 0.0
         self._fetched: deque[RawBatch] = deque()
-        self._open_due = 0.0
+        self._open_due = self._opened_at = 0.0
         self.busy = False
         """Whether the last turn found records to apply, so that more may be waiting."""
 
@@ -124,10 +124,15 @@ class StandbyTasks:
         for copy in self._forget(task):
             self._stores.park(task, copy.store)
 
-    def step(self, timeout_s: float, slice_s: float) -> None:
-        """Apply what has arrived for `slice_s`, after waiting up to `timeout_s` for it."""
+    def step(
+        self, timeout_s: float, slice_s: float, hurried: Callable[[], bool] = lambda: False, *, pause_s: float = 0.0
+    ) -> None:
+        """Apply what has arrived for `slice_s`, after waiting up to `timeout_s` for it; one batch when `hurried`.
+
+        Between two that are opened lie `pause_s`, for whoever waits meanwhile.
+        """
         now = time.monotonic()
-        if now >= self._open_due:
+        if now >= max(self._open_due, self._opened_at + pause_s):
             self._open_due = now + (OPEN_RETRY_S if self._open_wanted() else 0.0)
         if not self._copies:
             return
@@ -138,7 +143,7 @@ class StandbyTasks:
         touched: set[TaskId] = set()
         while self._fetched:
             touched |= self._apply(self._fetched.popleft())
-            if time.monotonic() >= until:
+            if time.monotonic() >= until or hurried():
                 break
         self.busy = bool(touched)
         for task in touched:
@@ -187,6 +192,7 @@ class StandbyTasks:
             log.info("standby of task %s is open", task)
             self._copies |= opened
             self._filling.add(task)
+            self._opened_at = time.monotonic()
             self._assign(opened)
             return False
         return True

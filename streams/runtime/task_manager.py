@@ -4,8 +4,9 @@ It is the group's rebalance listener, so all of it happens on the processing thr
 Rules: only what goes elsewhere is revoked; then everything is committed, the tasks that go are suspended, and closed
 by the assignment that follows; tasks that stay never notice. A new task is taken up in steps, none of which waits: its
 input is placed once the last owner's transaction is decided, its stores are opened once their directory is free, then
-restored bit by bit; what was a standby here goes on with its engines, and so does what becomes one. Under exactly-once a commit that fails is undone, and the tasks that took part are taken up anew
-from what is committed. Input of a task that is not running is not fetched.
+restored bit by bit, and either stops when a commit of those that run is due; what was a standby here goes on with its
+engines, and so does what becomes one. Under exactly-once a commit that fails is undone, and the tasks that took part are
+taken up anew from what is committed. Input of a task that is not running is not fetched.
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ UNDONE = (TaskMigrated, TransactionAbortable)
 """Errors after which nothing since the last commit counts, and the worker goes on."""
 LOCK_RETRY_S = 0.1
 OPEN_SLICE_S = 0.05
+"""How long one turn may open stores."""
+COMMIT_PATIENCE_S = 0.05
+"""How long an opening waits for a commit at most: where one follows the other, tasks would never be opened."""
 MIN_BUFFER_BYTES = 1 << 20
 
 
@@ -104,6 +108,7 @@ class TaskManager:
         self._committed: dict[TopicPartition, OffsetAndMetadata | None] = {}
         self._paused: set[TopicPartition] = set()
         self._unopened: dict[TaskId, _Waiting] = {}
+        self._opened_at = 0.0
         self.between_assignments = False
         """Partitions were given back, and none assigned since."""
         self.commit_postponed = False
@@ -162,7 +167,6 @@ class TaskManager:
         for task_id, task_inputs in inputs.items():
             if task_id not in self.tasks:
                 self._take_up(task_id, task_inputs)
-        self._open_waiting()
         if self.group.misunderstood:
             self._consumer.enforce_rebalance()
 
@@ -180,13 +184,31 @@ class TaskManager:
 
     # Opening and restoring
 
-    def _open_waiting(self) -> None:
+    @property
+    def opening_due_s(self) -> float:
+        """In how many seconds to look again at what waits to be opened, LOCK_RETRY_S at most."""
+        now = time.monotonic()
+        due = min((waiting.retry_at for waiting in self._unopened.values()), default=now + LOCK_RETRY_S)
+        return min(max(due, self._commit_patience) - now, LOCK_RETRY_S)
+
+    @property
+    def _commit_patience(self) -> float:
+        """When to open the next store whatever else goes on.
+
+        RocksDB opens one without letting go of the interpreter, and syncs a dozen files; meanwhile the network thread,
+        which takes the steps of a commit, stands still. So a commit that is under way waits for one of them at most.
+        """
+        return self._opened_at + COMMIT_PATIENCE_S if self._committer.under_way else 0.0
+
+    def _open_waiting(self, hurried: Callable[[], bool]) -> None:
         """Place and open the tasks that wait for it, as far as that is possible now, and begin to restore them."""
         now = time.monotonic()
+        if now < self._commit_patience:
+            return
         due = {task_id: waiting for task_id, waiting in self._unopened.items() if now >= waiting.retry_at}
         self._place([self.tasks[task_id] for task_id, waiting in due.items() if not waiting.placed])
-        for task_id in due:
-            if time.monotonic() > now + OPEN_SLICE_S:
+        for number, task_id in enumerate(due):
+            if number and (time.monotonic() > now + OPEN_SLICE_S or self._committer.under_way or hurried()):
                 break  # tasks that run have waited enough for RocksDB
             waiting, task = self._unopened[task_id], self.tasks[task_id]
             try:
@@ -201,6 +223,7 @@ class TaskManager:
                 self._unopened[task_id] = waiting._replace(retry_at=now + LOCK_RETRY_S)
             else:
                 del self._unopened[task_id]
+                self._opened_at = time.monotonic()
                 self._restore(task)
 
     def _place(self, tasks: Sequence[Task]) -> None:
@@ -240,11 +263,16 @@ class TaskManager:
         """Whether some task does not run yet."""
         return any(task.state is not TaskState.RUNNING for task in list(self._task_of.values()))
 
-    def restore(self, timeout_s: float) -> None:
-        """One turn of restoring; tasks that are complete start."""
+    @property
+    def running(self) -> bool:
+        """Whether some task runs."""
+        return any(True for _ in self._running())
+
+    def restore(self, timeout_s: float, hurried: Callable[[], bool]) -> None:
+        """One turn of restoring, a short one when `hurried`; tasks that are complete start."""
         if self._unopened:
-            self._open_waiting()
-        complete = self._restorer.step(timeout_s)
+            self._open_waiting(hurried)
+        complete = self._restorer.step(timeout_s, hurried)
         if complete:
             log.info("started tasks: %s", ", ".join(map(str, complete)))
         for task_id in complete:
@@ -363,7 +391,6 @@ class TaskManager:
             task.discard()
             task.close()
             self._take_up(task.id, task.inputs)
-        self._open_waiting()
 
     def reset(self, partition: TopicPartition, offset: int) -> None:
         """The next record of a partition is gone: go on where its source says."""
