@@ -39,7 +39,7 @@ from streams.runtime.start_offsets import StartOffsets
 from streams.runtime.task import Task, TaskId
 from streams.runtime.task_states import TaskState
 from streams.runtime.task_stores import TaskStores
-from streams.runtime.turns import Turns
+from streams.runtime.turns import Rests, Turns
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +50,6 @@ UNDONE = (TaskMigrated, TransactionAbortable)
 LOCK_RETRY_S = 0.1
 OPEN_SLICE_S = 0.05
 """How long one turn may open stores."""
-COMMIT_PATIENCE_S = 0.05
-"""How long an opening waits for a commit at most: where one follows the other, tasks would never be opened."""
 MIN_BUFFER_BYTES = 1 << 20
 
 
@@ -108,7 +106,7 @@ class TaskManager:
         self._committed: dict[TopicPartition, OffsetAndMetadata | None] = {}
         self._paused: set[TopicPartition] = set()
         self._unopened: dict[TaskId, _Waiting] = {}
-        self._opened_at = 0.0
+        self._rests = Rests()
         self.between_assignments = False
         """Partitions were given back, and none assigned since."""
         self.commit_postponed = False
@@ -189,21 +187,16 @@ class TaskManager:
         """In how many seconds to look again at what waits to be opened, LOCK_RETRY_S at most."""
         now = time.monotonic()
         due = min((waiting.retry_at for waiting in self._unopened.values()), default=now + LOCK_RETRY_S)
-        return min(max(due, self._commit_patience) - now, LOCK_RETRY_S)
+        return min(max(due, self._rested_at) - now, LOCK_RETRY_S)
 
     @property
-    def _commit_patience(self) -> float:
-        """When to open the next store whatever else goes on.
-
-        RocksDB opens one without letting go of the interpreter, and syncs a dozen files; meanwhile the network thread,
-        which takes the steps of a commit, stands still. So a commit that is under way waits for one of them at most.
-        """
-        return self._opened_at + COMMIT_PATIENCE_S if self._committer.under_way else 0.0
+    def _rested_at(self) -> float:
+        return self._rests.over_at if self._committer.under_way else 0.0
 
     def _open_waiting(self, hurried: Callable[[], bool]) -> None:
         """Place and open the tasks that wait for it, as far as that is possible now, and begin to restore them."""
         now = time.monotonic()
-        if now < self._commit_patience:
+        if now < self._rested_at:
             return
         due = {task_id: waiting for task_id, waiting in self._unopened.items() if now >= waiting.retry_at}
         self._place([self.tasks[task_id] for task_id, waiting in due.items() if not waiting.placed])
@@ -214,7 +207,8 @@ class TaskManager:
             try:
                 if not waiting.placed:
                     raise _Undecided(f"a transaction that holds the offsets of task {task_id} is not decided")
-                task.open()
+                with self._rests:
+                    task.open()
             except (StoreLocked, _Undecided) as error:
                 if now - waiting.since > self._lock_timeout_s:
                     raise
@@ -223,7 +217,6 @@ class TaskManager:
                 self._unopened[task_id] = waiting._replace(retry_at=now + LOCK_RETRY_S)
             else:
                 del self._unopened[task_id]
-                self._opened_at = time.monotonic()
                 self._restore(task)
 
     def _place(self, tasks: Sequence[Task]) -> None:

@@ -55,7 +55,7 @@ from streams.runtime.restorer import RestoreListener, Restorer
 from streams.runtime.stop_all import stop_all
 from streams.runtime.store_locations import StoreLocations
 from streams.runtime.task import TaskEnvironment
-from streams.runtime.task_manager import COMMIT_PATIENCE_S, UNDONE, TaskManager
+from streams.runtime.task_manager import UNDONE, TaskManager
 from streams.runtime.task_stores import TaskStores
 from streams.runtime.turns import ROUND_S
 from streams.runtime.worker_parts import (
@@ -438,8 +438,8 @@ class Worker:
             self._timers.fire(self._clock())
         if tasks.standbys.active:
             ready = tasks.ready(self._clock())
-            pause_s = COMMIT_PATIENCE_S if parts.committer.under_way else 0.0
-            tasks.standbys.step(0, STANDBY_S if ready else ROUND_S, lambda: self._is_wanted(parts), pause_s=pause_s)
+            slice_s, rests = STANDBY_S if ready else ROUND_S, parts.committer.under_way
+            tasks.standbys.step(0, slice_s, lambda: self._is_wanted(parts), rests=rests)
         parts.producer.release()
 
     def _process(self, parts: Parts) -> None:
