@@ -1,18 +1,19 @@
 """The tasks of one worker: made and let go as partitions come and go, opened, restored and run.
 
 It is the group's rebalance listener, so all of it happens on the processing thread, inside `poll` or between polls.
-Rules: only what goes elsewhere is revoked; then everything is committed, the tasks that go are suspended, and closed
-by the assignment that follows; tasks that stay never notice. A new task is taken up in steps, none of which waits: its
-input is placed once the last owner's transaction is decided, its stores are opened once their directory is free, then
-restored bit by bit, and either stops when a commit of those that run is due; what was a standby here goes on with its
-engines, and so does what becomes one. Under exactly-once a commit that fails is undone, and the tasks that took part are
-taken up anew from what is committed. Input of a task that is not running is not fetched.
+Rules: only what goes elsewhere is revoked; then everything is committed, the tasks that go are suspended, and by the
+assignment that follows they are gone; tasks that stay never notice. A new task is taken up in steps, none of which waits:
+its input is placed once the last owner's transaction is decided, its stores are opened once their directory is free, then
+restored bit by bit; what was a standby here goes on with its engines, and so does what becomes one. Closing, opening and
+restoring stop when a commit of those that run is due. Under exactly-once a commit that fails is undone, and the tasks that
+took part are taken up anew from what is committed. Input of a task that is not running is not fetched.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -106,6 +107,8 @@ class TaskManager:
         self._committed: dict[TopicPartition, OffsetAndMetadata | None] = {}
         self._paused: set[TopicPartition] = set()
         self._unopened: dict[TaskId, _Waiting] = {}
+        self._leaving: deque[Task] = deque()
+        """What the assignment took away, and is still to be closed."""
         self._rests = Rests()
         self.between_assignments = False
         """Partitions were given back, and none assigned since."""
@@ -118,9 +121,9 @@ class TaskManager:
         """What the leader is told of this worker."""
         running = [str(task.id) for task in self._running()]
         positions = self._stores.on_disk() | {str(task): at for task, at in self.standbys.positions().items()}
-        for task in self.tasks.values():
-            if task.state is TaskState.RESTORING:
-                positions[str(task.id)] = sum(store.position or 0 for store, _ in task.changelogs())
+        restoring = [task for task in self.tasks.values() if task.state is TaskState.RESTORING]
+        for task in [*self._leaving, *restoring]:
+            positions[str(task.id)] = sum(store.position or 0 for store, _ in task.changelogs())
         log.info("joining a new generation with %d task(s) running and state of %d more", len(running), len(positions))
         return self.group.introduced(sorted(running), positions)
 
@@ -154,10 +157,16 @@ class TaskManager:
         inputs: dict[TaskId, list[TopicPartition]] = {}
         for partition in sorted(partitions):
             inputs.setdefault(TaskId(self._subtopology_of[partition.topic], partition.partition), []).append(partition)
-        for task_id, task in list(self.tasks.items()):
-            stays = task.state is not TaskState.SUSPENDED and set(task.inputs) == set(inputs.get(task_id, ()))
-            if not stays:
-                self._close(task, keep=task_id in self.group.copies and task_id not in inputs)
+        wanted = inputs.keys() | self.group.copies
+        for task in [*self._leaving, *self.tasks.values()]:
+            suspended = task.state is TaskState.SUSPENDED
+            if not suspended and set(task.inputs) == set(inputs.get(task.id, ())):
+                continue
+            self._remove(task)
+            if suspended and task.id not in wanted:
+                self._leaving.append(task)
+            else:
+                self._close(task, keep=task.id in self.group.copies and task.id not in inputs)
         log.info("running tasks: %s", ", ".join(str(task) for task in inputs) or "none")
         for task_id in self.standbys.tasks & inputs.keys():
             self.standbys.hand_over(task_id)
@@ -401,12 +410,13 @@ class TaskManager:
     def close_all(self) -> None:
         """Let go of all tasks without a commit; the first error is raised when all are closed."""
         first: Exception | None = None
-        for task in list(self.tasks.values()):
+        for task in [*self._leaving, *self.tasks.values()]:
             try:
                 self._close(task)
             except Exception as error:
                 log.exception("task %s could not be closed", task.id)
                 first = first or error
+        self._leaving.clear()
         if first is not None and not isinstance(first, StreamsError):
             raise first
 
@@ -416,12 +426,21 @@ class TaskManager:
     def _working(self) -> Iterator[Task]:
         return iter(()) if self.paused else self._running()
 
+    @property
+    def leaving(self) -> bool:
+        """Whether some task that went is still to be closed."""
+        return bool(self._leaving)
+
+    def close_leaving(self, hurried: Callable[[], bool] = lambda: False) -> None:
+        """Close the tasks that went, which takes RocksDB a few syncs each; one of them when `hurried`."""
+        while self._leaving:
+            self._close(self._leaving.popleft())
+            if hurried():
+                break
+
     def _close(self, task: Task, *, keep: bool = False) -> None:
         """Let go of a task; `keep` its engines and directory, for it becomes a standby."""
-        self.tasks.pop(task.id, None)
-        self._unopened.pop(task.id, None)
-        self._forget_input(task)
-        self._restorer.remove(task.id)
+        self._remove(task)
         self._stores.note(task.id, task.stores.values(), at_least=1)
         try:
             task.close(self._stores.park if keep else None)
@@ -429,10 +448,21 @@ class TaskManager:
             if not keep:
                 self._stores.release(task.id)
 
+    def _remove(self, task: Task) -> None:
+        """Have a task no longer, which is to be closed."""
+        if task in self._leaving:
+            self._leaving.remove(task)
+        if self.tasks.get(task.id) is task:
+            del self.tasks[task.id]
+            self._unopened.pop(task.id, None)
+            self._restorer.remove(task.id)
+        self._forget_input(task)
+
     def _forget_input(self, task: Task) -> None:
         for partition in task.inputs:
-            self._task_of.pop(partition, None)
-            self._paused.discard(partition)
+            if self._task_of.get(partition) is task:
+                del self._task_of[partition]
+                self._paused.discard(partition)
 
     def _buffer_limit(self) -> int:
         return max(self._buffer_bytes // max(len(self._task_of), 1), MIN_BUFFER_BYTES)

@@ -426,6 +426,8 @@ class Worker:
     def _work(self, parts: Parts) -> None:
         """Restore, process, and fire what is due."""
         tasks = parts.tasks
+        if tasks.leaving:
+            tasks.close_leaving(lambda: self._is_wanted(parts))
         if tasks.restoring:
             longest_s = RUNNING_POLL_S if tasks.running else RESTORE_POLL_S
             tasks.restore(0 if tasks.ready(self._clock()) else longest_s, lambda: self._is_wanted(parts))
@@ -461,7 +463,7 @@ class Worker:
     def _poll_s(self, parts: Parts) -> float:
         """How long to wait for records: not at all while there is work, else until the next deadline."""
         tasks, now = parts.tasks, self._clock()
-        if parts.restorer.active or tasks.standbys.busy or tasks.ready(now):
+        if parts.restorer.active or tasks.leaving or tasks.standbys.busy or tasks.ready(now):
             return 0
         deadlines = [
             tasks.next_punctuation_ms,
