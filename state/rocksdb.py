@@ -113,6 +113,7 @@ class RocksDBResources:
         options.set_compression_type(DBCompressionType.lz4())
         options.set_block_based_table_factory(self._table_options())
         options.set_max_open_files(_OPEN_FILES)
+        options.set_max_file_opening_threads(1)  # RocksDB starts sixteen for each column family, be there files or none
         options.set_keep_log_file_num(_INFO_LOGS)
         options.set_max_background_jobs(2)
         options.set_stats_dump_period_sec(0)

@@ -135,8 +135,10 @@ class Restorer:
         self._fetched = deque(each for each in self._fetched if (each.topic, each.partition) not in gone)
         self._assign()
 
-    def step(self, timeout_s: float) -> list[TaskId]:
+    def step(self, timeout_s: float, hurried: Callable[[], bool] = lambda: False) -> list[TaskId]:
         """Apply what has arrived for SLICE_S, waiting up to `timeout_s` for it; the answer is the tasks that are complete.
+
+        Once the worker is `hurried`, no more than one piece is applied.
 
         Raises: ClientError when nothing moves for too long, TaskCorrupted when records are missing.
         """
@@ -145,7 +147,7 @@ class Restorer:
             until = self._clock() + SLICE_S
             while self._fetched:
                 self._apply(self._next_batches())
-                if self._clock() >= until:
+                if self._clock() >= until or hurried():
                     break
             self._check_stall()
         elif self._complete:

@@ -21,6 +21,7 @@ from streams.errors import OffsetOutOfRange
 from streams.record import TopicPartition
 from streams.runtime.task import TaskId
 from streams.runtime.task_stores import TaskStores
+from streams.runtime.turns import Rests
 from streams.topology.topology import Topology
 
 log = logging.getLogger(__name__)
@@ -98,6 +99,7 @@ class StandbyTasks:
         self._limits_due = 0.0
         self._fetched: deque[RawBatch] = deque()
         self._open_due = 0.0
+        self._rests = Rests()
         self.busy = False
         """Whether the last turn found records to apply, so that more may be waiting."""
 
@@ -124,10 +126,15 @@ class StandbyTasks:
         for copy in self._forget(task):
             self._stores.park(task, copy.store)
 
-    def step(self, timeout_s: float, slice_s: float) -> None:
-        """Apply what has arrived for `slice_s`, after waiting up to `timeout_s` for it."""
+    def step(
+        self, timeout_s: float, slice_s: float, hurried: Callable[[], bool] = lambda: False, *, rests: bool = False
+    ) -> None:
+        """Apply what has arrived for `slice_s`, after waiting up to `timeout_s` for it; one batch when `hurried`.
+
+        Before one is opened, it `rests` from the last one, for a commit that is under way.
+        """
         now = time.monotonic()
-        if now >= self._open_due:
+        if now >= max(self._open_due, self._rests.over_at if rests else 0.0):
             self._open_due = now + (OPEN_RETRY_S if self._open_wanted() else 0.0)
         if not self._copies:
             return
@@ -138,7 +145,7 @@ class StandbyTasks:
         touched: set[TaskId] = set()
         while self._fetched:
             touched |= self._apply(self._fetched.popleft())
-            if time.monotonic() >= until:
+            if time.monotonic() >= until or hurried():
                 break
         self.busy = bool(touched)
         for task in touched:
@@ -180,7 +187,8 @@ class StandbyTasks:
         """Open one standby that can be opened, since that takes a while; the answer is whether none was left."""
         for task in sorted(self._wanted - self.tasks):
             try:
-                opened = self._opened(task)
+                with self._rests:
+                    opened = self._opened(task)
             except StoreLocked as error:
                 log.debug("standby %s waits: %s", task, error)
                 continue

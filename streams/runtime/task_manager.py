@@ -1,17 +1,19 @@
 """The tasks of one worker: made and let go as partitions come and go, opened, restored and run.
 
 It is the group's rebalance listener, so all of it happens on the processing thread, inside `poll` or between polls.
-Rules: only what goes elsewhere is revoked; then everything is committed, the tasks that go are suspended, and closed
-by the assignment that follows; tasks that stay never notice. A new task is taken up in steps, none of which waits: its
-input is placed once the last owner's transaction is decided, its stores are opened once their directory is free, then
-restored bit by bit; what was a standby here goes on with its engines, and so does what becomes one. Under exactly-once a commit that fails is undone, and the tasks that took part are taken up anew
-from what is committed. Input of a task that is not running is not fetched.
+Rules: only what goes elsewhere is revoked; then everything is committed, the tasks that go are suspended, and by the
+assignment that follows they are gone; tasks that stay never notice. A new task is taken up in steps, none of which waits:
+its input is placed once the last owner's transaction is decided, its stores are opened once their directory is free, then
+restored bit by bit; what was a standby here goes on with its engines, and so does what becomes one. Closing, opening and
+restoring stop when a commit of those that run is due. Under exactly-once a commit that fails is undone, and the tasks that
+took part are taken up anew from what is committed. Input of a task that is not running is not fetched.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -38,7 +40,7 @@ from streams.runtime.start_offsets import StartOffsets
 from streams.runtime.task import Task, TaskId
 from streams.runtime.task_states import TaskState
 from streams.runtime.task_stores import TaskStores
-from streams.runtime.turns import Turns
+from streams.runtime.turns import Rests, Turns
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ UNDONE = (TaskMigrated, TransactionAbortable)
 """Errors after which nothing since the last commit counts, and the worker goes on."""
 LOCK_RETRY_S = 0.1
 OPEN_SLICE_S = 0.05
+"""How long one turn may open stores."""
 MIN_BUFFER_BYTES = 1 << 20
 
 
@@ -104,6 +107,9 @@ class TaskManager:
         self._committed: dict[TopicPartition, OffsetAndMetadata | None] = {}
         self._paused: set[TopicPartition] = set()
         self._unopened: dict[TaskId, _Waiting] = {}
+        self._leaving: deque[Task] = deque()
+        """What the assignment took away, and is still to be closed."""
+        self._rests = Rests()
         self.between_assignments = False
         """Partitions were given back, and none assigned since."""
         self.commit_postponed = False
@@ -115,9 +121,9 @@ class TaskManager:
         """What the leader is told of this worker."""
         running = [str(task.id) for task in self._running()]
         positions = self._stores.on_disk() | {str(task): at for task, at in self.standbys.positions().items()}
-        for task in self.tasks.values():
-            if task.state is TaskState.RESTORING:
-                positions[str(task.id)] = sum(store.position or 0 for store, _ in task.changelogs())
+        restoring = [task for task in self.tasks.values() if task.state is TaskState.RESTORING]
+        for task in [*self._leaving, *restoring]:
+            positions[str(task.id)] = sum(store.position or 0 for store, _ in task.changelogs())
         log.info("joining a new generation with %d task(s) running and state of %d more", len(running), len(positions))
         return self.group.introduced(sorted(running), positions)
 
@@ -151,10 +157,16 @@ class TaskManager:
         inputs: dict[TaskId, list[TopicPartition]] = {}
         for partition in sorted(partitions):
             inputs.setdefault(TaskId(self._subtopology_of[partition.topic], partition.partition), []).append(partition)
-        for task_id, task in list(self.tasks.items()):
-            stays = task.state is not TaskState.SUSPENDED and set(task.inputs) == set(inputs.get(task_id, ()))
-            if not stays:
-                self._close(task, keep=task_id in self.group.copies and task_id not in inputs)
+        wanted = inputs.keys() | self.group.copies
+        for task in [*self._leaving, *self.tasks.values()]:
+            suspended = task.state is TaskState.SUSPENDED
+            if not suspended and set(task.inputs) == set(inputs.get(task.id, ())):
+                continue
+            self._remove(task)
+            if suspended and task.id not in wanted:
+                self._leaving.append(task)
+            else:
+                self._close(task, keep=task.id in self.group.copies and task.id not in inputs)
         log.info("running tasks: %s", ", ".join(str(task) for task in inputs) or "none")
         for task_id in self.standbys.tasks & inputs.keys():
             self.standbys.hand_over(task_id)
@@ -162,7 +174,6 @@ class TaskManager:
         for task_id, task_inputs in inputs.items():
             if task_id not in self.tasks:
                 self._take_up(task_id, task_inputs)
-        self._open_waiting()
         if self.group.misunderstood:
             self._consumer.enforce_rebalance()
 
@@ -180,19 +191,33 @@ class TaskManager:
 
     # Opening and restoring
 
-    def _open_waiting(self) -> None:
+    @property
+    def opening_due_s(self) -> float:
+        """In how many seconds to look again at what waits to be opened, LOCK_RETRY_S at most."""
+        now = time.monotonic()
+        due = min((waiting.retry_at for waiting in self._unopened.values()), default=now + LOCK_RETRY_S)
+        return min(max(due, self._rested_at) - now, LOCK_RETRY_S)
+
+    @property
+    def _rested_at(self) -> float:
+        return self._rests.over_at if self._committer.under_way else 0.0
+
+    def _open_waiting(self, hurried: Callable[[], bool]) -> None:
         """Place and open the tasks that wait for it, as far as that is possible now, and begin to restore them."""
         now = time.monotonic()
+        if now < self._rested_at:
+            return
         due = {task_id: waiting for task_id, waiting in self._unopened.items() if now >= waiting.retry_at}
         self._place([self.tasks[task_id] for task_id, waiting in due.items() if not waiting.placed])
-        for task_id in due:
-            if time.monotonic() > now + OPEN_SLICE_S:
+        for number, task_id in enumerate(due):
+            if number and (time.monotonic() > now + OPEN_SLICE_S or self._committer.under_way or hurried()):
                 break  # tasks that run have waited enough for RocksDB
             waiting, task = self._unopened[task_id], self.tasks[task_id]
             try:
                 if not waiting.placed:
                     raise _Undecided(f"a transaction that holds the offsets of task {task_id} is not decided")
-                task.open()
+                with self._rests:
+                    task.open()
             except (StoreLocked, _Undecided) as error:
                 if now - waiting.since > self._lock_timeout_s:
                     raise
@@ -240,11 +265,16 @@ class TaskManager:
         """Whether some task does not run yet."""
         return any(task.state is not TaskState.RUNNING for task in list(self._task_of.values()))
 
-    def restore(self, timeout_s: float) -> None:
-        """One turn of restoring; tasks that are complete start."""
+    @property
+    def running(self) -> bool:
+        """Whether some task runs."""
+        return any(True for _ in self._running())
+
+    def restore(self, timeout_s: float, hurried: Callable[[], bool]) -> None:
+        """One turn of restoring, a short one when `hurried`; tasks that are complete start."""
         if self._unopened:
-            self._open_waiting()
-        complete = self._restorer.step(timeout_s)
+            self._open_waiting(hurried)
+        complete = self._restorer.step(timeout_s, hurried)
         if complete:
             log.info("started tasks: %s", ", ".join(map(str, complete)))
         for task_id in complete:
@@ -363,7 +393,6 @@ class TaskManager:
             task.discard()
             task.close()
             self._take_up(task.id, task.inputs)
-        self._open_waiting()
 
     def reset(self, partition: TopicPartition, offset: int) -> None:
         """The next record of a partition is gone: go on where its source says."""
@@ -381,12 +410,13 @@ class TaskManager:
     def close_all(self) -> None:
         """Let go of all tasks without a commit; the first error is raised when all are closed."""
         first: Exception | None = None
-        for task in list(self.tasks.values()):
+        for task in [*self._leaving, *self.tasks.values()]:
             try:
                 self._close(task)
             except Exception as error:
                 log.exception("task %s could not be closed", task.id)
                 first = first or error
+        self._leaving.clear()
         if first is not None and not isinstance(first, StreamsError):
             raise first
 
@@ -396,12 +426,21 @@ class TaskManager:
     def _working(self) -> Iterator[Task]:
         return iter(()) if self.paused else self._running()
 
+    @property
+    def leaving(self) -> bool:
+        """Whether some task that went is still to be closed."""
+        return bool(self._leaving)
+
+    def close_leaving(self, hurried: Callable[[], bool] = lambda: False) -> None:
+        """Close the tasks that went, which takes RocksDB a few syncs each; one of them when `hurried`."""
+        while self._leaving:
+            self._close(self._leaving.popleft())
+            if hurried():
+                break
+
     def _close(self, task: Task, *, keep: bool = False) -> None:
         """Let go of a task; `keep` its engines and directory, for it becomes a standby."""
-        self.tasks.pop(task.id, None)
-        self._unopened.pop(task.id, None)
-        self._forget_input(task)
-        self._restorer.remove(task.id)
+        self._remove(task)
         self._stores.note(task.id, task.stores.values(), at_least=1)
         try:
             task.close(self._stores.park if keep else None)
@@ -409,10 +448,21 @@ class TaskManager:
             if not keep:
                 self._stores.release(task.id)
 
+    def _remove(self, task: Task) -> None:
+        """Have a task no longer, which is to be closed."""
+        if task in self._leaving:
+            self._leaving.remove(task)
+        if self.tasks.get(task.id) is task:
+            del self.tasks[task.id]
+            self._unopened.pop(task.id, None)
+            self._restorer.remove(task.id)
+        self._forget_input(task)
+
     def _forget_input(self, task: Task) -> None:
         for partition in task.inputs:
-            self._task_of.pop(partition, None)
-            self._paused.discard(partition)
+            if self._task_of.get(partition) is task:
+                del self._task_of[partition]
+                self._paused.discard(partition)
 
     def _buffer_limit(self) -> int:
         return max(self._buffer_bytes // max(len(self._task_of), 1), MIN_BUFFER_BYTES)

@@ -18,6 +18,8 @@ from streams.runtime.task import Task
 from streams.topology.topology import Topology
 
 ROUND_S = 0.05
+REST = 2
+"""How many times as long as an opening took the network thread has after it."""
 
 
 def in_step(topology: Topology) -> frozenset[int]:
@@ -48,3 +50,17 @@ class Turns:
 
     def _goes_on(self, task: Task) -> bool:
         return task.id.subtopology not in self._in_step
+
+
+class Rests:
+    """Openings are done `with` it; the next one may be at `over_at`, in seconds of the monotonic clock, if others wait."""
+
+    def __init__(self) -> None:
+        self.over_at = self._begun = 0.0
+
+    def __enter__(self) -> None:
+        self._begun = time.monotonic()
+
+    def __exit__(self, *_error: object) -> None:
+        now = time.monotonic()
+        self.over_at = now + REST * (now - self._begun)

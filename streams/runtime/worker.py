@@ -55,7 +55,7 @@ from streams.runtime.restorer import RestoreListener, Restorer
 from streams.runtime.stop_all import stop_all
 from streams.runtime.store_locations import StoreLocations
 from streams.runtime.task import TaskEnvironment
-from streams.runtime.task_manager import LOCK_RETRY_S, UNDONE, TaskManager
+from streams.runtime.task_manager import UNDONE, TaskManager
 from streams.runtime.task_stores import TaskStores
 from streams.runtime.turns import ROUND_S
 from streams.runtime.worker_parts import (
@@ -86,7 +86,8 @@ log = logging.getLogger(__name__)
 LONGEST_POLL_S = 5.0
 STANDBY_S = ROUND_S / 10
 """How long standbys may apply records in a turn while tasks have work."""
-RESTORE_POLL_S = 0.05
+RESTORE_POLL_S, RUNNING_POLL_S = 0.05, 0.005
+"""How long to wait for records to restore: those of tasks that run arrive elsewhere, and their commits are due."""
 OCCUPIED_PAUSE_S, OCCUPIED_MARGIN_S = 2.0, 15.0  # Java's members do not leave when they end: the group has to notice
 STOPPED_BY_ANOTHER = "another worker of the application ended with an error and has all stop: its log says which"
 CLEAN_EVERY_MS = 1_000
@@ -425,8 +426,11 @@ class Worker:
     def _work(self, parts: Parts) -> None:
         """Restore, process, and fire what is due."""
         tasks = parts.tasks
+        if tasks.leaving:
+            tasks.close_leaving(lambda: self._is_wanted(parts))
         if tasks.restoring:
-            tasks.restore(0 if tasks.ready(self._clock()) else RESTORE_POLL_S)
+            longest_s = RUNNING_POLL_S if tasks.running else RESTORE_POLL_S
+            tasks.restore(0 if tasks.ready(self._clock()) else longest_s, lambda: self._is_wanted(parts))
         if parts.globals is not None:
             parts.globals.step(0)
         self._process(parts)
@@ -436,7 +440,8 @@ class Worker:
             self._timers.fire(self._clock())
         if tasks.standbys.active:
             ready = tasks.ready(self._clock())
-            tasks.standbys.step(0, STANDBY_S if ready else ROUND_S)
+            slice_s, rests = STANDBY_S if ready else ROUND_S, parts.committer.under_way
+            tasks.standbys.step(0, slice_s, lambda: self._is_wanted(parts), rests=rests)
         parts.producer.release()
 
     def _process(self, parts: Parts) -> None:
@@ -458,16 +463,16 @@ class Worker:
     def _poll_s(self, parts: Parts) -> float:
         """How long to wait for records: not at all while there is work, else until the next deadline."""
         tasks, now = parts.tasks, self._clock()
-        if parts.restorer.active or tasks.standbys.busy or tasks.ready(now):
+        if parts.restorer.active or tasks.leaving or tasks.standbys.busy or tasks.ready(now):
             return 0
-        if tasks.restoring:
-            return LOCK_RETRY_S
         deadlines = [
             tasks.next_punctuation_ms,
             self._timers.next_ms(),
             self._commits.due_ms(tasks, parts.committer),
         ]
         waits = [(due - now) / 1000 for due in deadlines if due is not None]
+        if tasks.restoring:
+            waits.append(tasks.opening_due_s)
         looks = parts.globals is not None or tasks.waiting or tasks.standbys.active
         longest = self._config.poll_ms / 1000 if looks else LONGEST_POLL_S
         return max(0.0, min([longest, *waits]))

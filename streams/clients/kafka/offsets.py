@@ -35,6 +35,7 @@ async def list_offsets(
     last_error = "no broker leads it"
     try:
         async with asyncio.timeout(timeout_s):
+            await _look_for_leaders(client, missing)
             while missing:
                 last_error = await _ask_leaders(client, missing, timestamp, read_committed, found) or last_error
                 missing.difference_update(found)
@@ -44,6 +45,16 @@ async def list_offsets(
         first = min(missing)
         raise BrokerUnreachable(f"no offset of {first} to be had within {timeout_s:g} s: {last_error}") from None
     return found
+
+
+async def _look_for_leaders(client: AIOKafkaClient, partitions: Iterable[TopicPartition]) -> None:
+    """Have the client ask for topics it does not know yet: whoever waits for offsets spares a RETRY_S in vain."""
+    leaders = {partition: client.cluster.leader_for_partition(partition) for partition in partitions}
+    unknown = {partition.topic for partition, leader in leaders.items() if leader in {None, -1}}
+    for topic in unknown:
+        client.add_topic(topic)
+    if unknown:
+        await client.force_metadata_update()
 
 
 async def _ask_leaders(

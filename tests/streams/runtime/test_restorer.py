@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,16 @@ TASK = TaskId(0, 0)
 class OneStore:
     """What the restorer needs of a task: its id and its changelogs."""
 
-    def __init__(self, directory: Path | None = None) -> None:
-        self.id = TASK
+    def __init__(self, directory: Path | None = None, *, number: int = 0) -> None:
+        self.id = TASK._replace(partition=number)
+        self.log = LOG._replace(partition=number)
         spec = StoreSpec(
             name="s", kind=StoreKind.KEY_VALUE, key_serde=serde_for(str), value_serde=serde_for(int), logged=True
         )
         self.store: Any = open_store(spec, directory=directory, resources=directory and RocksDBResources())
 
     def changelogs(self) -> list[Changelog]:
-        return [Changelog(self.store, LOG)]
+        return [Changelog(self.store, self.log)]
 
 
 class Told(SilentListener):
@@ -83,6 +85,21 @@ def test_restores_everything_into_a_new_store() -> None:
     assert done == [TASK]
     assert list(task.store.all()) == [("b", 2), ("c", 3)]
     assert (task.store.position, told.said) == (4, [("started", "s", 0, 4), ("ended", "s", 4)])
+
+
+@pytest.mark.parametrize("hurried", [True, False])
+def test_who_is_hurried_takes_one_piece_a_turn(*, hurried: bool) -> None:
+    """Records of two stores have come: a turn applies all of them, or only what is of one if something else waits."""
+    broker, tasks = MemoryBroker(), (OneStore(), OneStore(number=1))
+    broker.create(NewTopic(LOG.topic, 2))
+    for task in tasks:
+        broker.append(task.log, Batch([b"a"], [serde_for(int).serialize(1)], [0]))
+    work = restorer(broker, SilentListener())
+    for task in tasks:
+        work.add(task, {})
+    turns = [work.step(0, lambda: hurried) for _ in tasks]
+    assert list(map(len, turns)) == ([1, 1] if hurried else [2, 0])
+    assert sorted(chain(*turns)) == [task.id for task in tasks]
 
 
 def test_many_records_fill_the_store(tmp_path: Path) -> None:

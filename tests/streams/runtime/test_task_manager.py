@@ -1,0 +1,111 @@
+"""Tasks that come and go beside tasks that run: what happens in which order.
+
+Each opening and closing says words, which the next round of the loop finds; clocks have a commit due whenever they are read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from itertools import count, pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.clients.base import NewTopic
+from streams.clients.memory import MemoryBroker, MemoryClients
+from streams.config import StreamsConfig
+from streams.dsl.builder import StreamsBuilder
+from streams.processor import Processor
+from streams.record import Record
+from streams.runtime.committer import CommitStep
+from streams.runtime.restorer import SilentListener
+from streams.runtime.worker import Worker
+from streams.topology.topology import Topology
+from tests.streams.runtime.workers import GROUP, WORDS, caught_up, counting_app, latest, running, say, until
+
+PARTITIONS = 8
+
+
+@pytest.fixture
+def broker() -> MemoryBroker:
+    broker = MemoryBroker()
+    broker.create(NewTopic("words", PARTITIONS))
+    broker.create(NewTopic("counts", PARTITIONS))
+    return broker
+
+
+def watched(
+    broker: MemoryBroker,
+    state_dir: Path,
+    topology_of: Callable[[StreamsConfig], Topology],
+    events: list[str],
+    **settings: Any,
+) -> Worker:
+    """A worker whose commits are among the events."""
+
+    def steps(step: CommitStep) -> None:
+        if step is CommitStep.COMMITTED:
+            events.append("commits")
+
+    given = {"broker": "kafka://memory:1", "state_dir": str(state_dir), "commit_interval_ms": 1}
+    config = StreamsConfig.of(GROUP, given | settings)
+    return Worker(
+        topology_of(config),
+        config,
+        MemoryClients(broker),
+        clock=count(1_000_000, 10).__next__,
+        restore_progress=SilentListener(),
+        after_commit_step=steps,
+    )
+
+
+def alternate(events: list[str], what: str) -> bool:
+    """Whether there are commits between all of these but the first two, before which nothing was said."""
+    first = events.index(what, events.index(what) + 1)
+    last = len(events) - events[::-1].index(what)
+    return (what, what) not in pairwise(events[first:last])
+
+
+def test_stores_are_opened_one_by_one_beside_commits(broker: MemoryBroker, tmp_path: Path) -> None:
+    """A worker opens stores while it has tasks that run: between one and the next they have their turn, and commit."""
+    events: list[str] = []
+
+    def opens(_store: str, _options: Any) -> None:
+        events.append("opens")
+        say(broker, WORDS[:2])
+
+    with running(watched(broker, tmp_path, counting_app.topology, events, rocksdb_config_setter=opens)):
+        until(broker, lambda: events.count("opens") == PARTITIONS and caught_up(broker))
+    assert alternate(events, "opens")
+    assert latest(broker) == Counter(dict.fromkeys(WORDS[:2], PARTITIONS))
+
+
+def test_tasks_that_go_are_closed_one_by_one_beside_commits(broker: MemoryBroker, tmp_path: Path) -> None:
+    """Half of the tasks go to a second worker: between one that is closed and the next those that stay commit."""
+
+    def topology_of(events: list[str]) -> Callable[[StreamsConfig], Topology]:
+        class Listens(Processor):
+            def process(self, record: Record) -> None:
+                pass
+
+            def close(self) -> None:
+                events.append("closes")
+                producer = MemoryClients(broker).producer()
+                for partition in range(PARTITIONS):
+                    producer.send("words", partition, [None], [b"word"], [1_000])
+
+        builder = StreamsBuilder()
+        builder.stream("words", key=str, value=str).process(Listens)
+        return builder.build
+
+    events: list[str] = []
+    first = watched(broker, tmp_path / "1", topology_of(events), events)
+    second = watched(broker, tmp_path / "2", topology_of([]), [])
+    with running(first):
+        until(broker, lambda: len(first.tasks) == PARTITIONS)
+        with running(second):
+            until(broker, lambda: events.count("closes") == PARTITIONS // 2)
+            assert alternate(events, "closes")
+            assert len(first.tasks) == PARTITIONS // 2
