@@ -45,6 +45,12 @@ _BUFFER_FILTER = 0.02
 _FILL_BUFFERS = 8
 _FILL_WAITING = 4
 """How many full buffers may wait to be written before a fill waits for them: short of RocksDB's own limit, which holds the GIL."""
+_FILL_PARTS = 4
+"""How many buffers of a fill are one of a store's usual ones: a small one is sorted within a processor's cache."""
+_MERGED_FILES, _SLOWED_FILES, _STOPPED_FILES = 4, 20, 36
+"""RocksDB's limits to files from buffers of the usual size: to merge them, to slow writes down and to stop them (with the
+GIL held). The last two are for fills and for what comes after alike: that must not wait for what a fill has left.
+"""
 _LOOK_S = 0.002
 _WRITERS = 2
 """Threads that sort buffers and write them to files, of all stores of a process; each store has one of them at a time."""
@@ -114,6 +120,8 @@ class RocksDBResources:
         options.set_block_based_table_factory(self._table_options())
         options.set_max_open_files(_OPEN_FILES)
         options.set_max_file_opening_threads(1)  # RocksDB starts sixteen for each column family, be there files or none
+        options.set_level_zero_slowdown_writes_trigger(_SLOWED_FILES * _FILL_PARTS)
+        options.set_level_zero_stop_writes_trigger(_STOPPED_FILES * _FILL_PARTS)
         options.set_keep_log_file_num(_INFO_LOGS)
         options.set_max_background_jobs(2)
         options.set_stats_dump_period_sec(0)
@@ -130,6 +138,8 @@ class RocksDBResources:
         options.set_allow_concurrent_memtable_write(False)
         options.set_unordered_write(False)
         options.set_max_write_buffer_number(_FILL_BUFFERS)
+        options.set_write_buffer_size(max(self.write_buffer_bytes // _FILL_PARTS, _ARENA_BYTES))
+        options.set_level_zero_file_num_compaction_trigger(_MERGED_FILES * _FILL_PARTS)
 
     def _table_options(self) -> Any:
         table = BlockBasedOptions()

@@ -6,13 +6,15 @@ when the *position* has reached the end offset that was asked for at the start, 
 transaction markers and compacted gaps count; under exactly-once that end is the high watermark, beyond transactions
 whose outcome is still to be written. A store that is ahead of its changelog cannot be trusted
 (but for the marker of a transaction just committed, which may still be on its way); no progress for `stall_s` is an error, never a hang.
+Stores that `fill` are read a few at a time, in the order they came: so their buffers take little memory, and the first
+tasks run while the last ones wait. Where nothing arrives, all are read, for one broker that is away must not hold up the others.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from streams.clients.base import Consumer, RawBatch
@@ -25,6 +27,10 @@ SLICE_S = 0.05
 """How long one turn may apply records."""
 WRITTEN_BYTES = 1 << 20
 """How much of what was fetched goes into a store at once."""
+FILLED_AT_ONCE = 1
+"""How many stores are filled at a time."""
+STANDSTILL_S = 1.0
+"""How long nothing may arrive before all are read."""
 LOOK_S = 0.005
 """How long to wait for a store that is complete to be on disk, before the next look."""
 
@@ -85,6 +91,8 @@ class Restorer:
         self._markers = int(transactional)
         self._clock = clock
         self._restores: dict[TopicPartition, _Restore] = {}
+        self._read: set[TopicPartition] = set()
+        """What the consumer reads: of these, and until they are through."""
         self._complete: list[_Restore] = []
         """What has come to its end, while its store still writes: the next ones go on meanwhile."""
         self._fetched: deque[RawBatch] = deque()
@@ -109,7 +117,6 @@ class Restorer:
         found = self._consumer().high_watermarks(changelogs.keys() - ends.keys())
         first = self._consumer().beginning_offsets(changelogs)
         corrupt: list[Corruption] = []
-        begun: list[_Restore] = []
         for partition, changelog in changelogs.items():
             end = ends.get(partition, found.get(partition, 0))
             position = changelog.store.position
@@ -119,11 +126,11 @@ class Restorer:
             if position is not None and position > found.get(partition, position) + self._markers:
                 corrupt.append(_ahead(task.id, changelog, position, end))
             elif (start := max(position or 0, first[partition])) < end:
-                begun.append(self._begin(_Restore(task.id, changelog, start, end)))
+                self._begin(_Restore(task.id, changelog, start, end))
             elif position is None:
                 changelog.store.restore([], [], [], end)
         self._moved_at = self._clock()
-        self._assign(begun)
+        self._assign()
         return corrupt
 
     def remove(self, task: TaskId) -> None:
@@ -168,20 +175,25 @@ class Restorer:
             self._made = self._make_consumer()
         return self._made
 
-    def _begin(self, restore: _Restore) -> _Restore:
+    def _begin(self, restore: _Restore) -> None:
         partition = restore.changelog.partition
         self._restores[partition] = restore
         self._open[restore.task].add(partition)
         restore.changelog.store.begin_restore(restore.end - restore.position)
         self._listener.started(restore.changelog.store.name, partition, restore.position, restore.end)
-        return restore
 
-    def _assign(self, begun: Iterable[_Restore] = ()) -> None:
+    def _assign(self, filled_at_once: int = FILLED_AT_ONCE) -> None:
+        """Read what is being read, all stores that do not fill, and as many of the others as there is room for."""
         if self._made is None:
             return
-        self._made.assign(self._restores)
-        for restore in begun:
-            self._made.seek(restore.changelog.partition, restore.position)
+        filled = {partition for partition, restore in self._restores.items() if restore.changelog.store.fills}
+        before = self._read & self._restores.keys()
+        room = max(filled_at_once - len(before & filled), 0)
+        waiting = [partition for partition in self._restores if partition in filled and partition not in before]
+        self._read = self._restores.keys() - waiting[room:]
+        self._made.assign(self._read)
+        for partition in self._read - before:
+            self._made.seek(partition, self._restores[partition].position)
 
     def _fetch(self, timeout_s: float) -> None:
         if self._fetched:
@@ -241,7 +253,10 @@ class Restorer:
             self._listener.ended(restore.changelog.store.name, restore.changelog.partition, restore.records)
 
     def _check_stall(self) -> None:
-        if self._restores and self._clock() - self._moved_at > self._stall_s:
+        still_s = self._clock() - self._moved_at
+        if still_s > STANDSTILL_S and self._read != self._restores.keys():
+            self._assign(len(self._restores))
+        if self._restores and still_s > self._stall_s:
             partition, restore = next(iter(self._restores.items()))
             raise ClientError(
                 f"restoring {restore.changelog.store.name} stands still at offset {restore.position:,} of {partition} "

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from state.errors import StoreClosed
 from state.memory import MemoryEngine
-from state.rocksdb import RocksDBEngine
+from state.rocksdb import RocksDBEngine, RocksDBResources
 
 KEYS = st.binary(max_size=3)
 CHANGES = st.dictionaries(KEYS, st.none() | st.binary(max_size=4), max_size=12)
@@ -58,6 +58,26 @@ def test_a_filled_engine_answers_as_memory_does(bench, steps, fills):
     disk.end_fill()
     assert list(disk.scan(None, None)) == list(memory.scan(None, None))
     disk.close()
+
+
+def test_many_small_buffers_of_a_fill_are_one_store(bench):
+    """More files than are merged at once, keys over and over, deletions: the last of each counts; writes go on after it."""
+    engine = RocksDBEngine(bench.task(), RocksDBResources(total_bytes=2 << 20, write_buffer_bytes=256 << 10))
+    engine.begin_fill()
+    expected = {}
+    for batch in range(200):
+        keys = [(number * 7919 % 10_007).to_bytes(4, "big") for number in range(batch * 500, batch * 500 + 500)]
+        values = [None if (batch + number) % 5 == 0 else b"%020d" % batch for number in range(500)]
+        engine.fill(keys, values, metadata={b"n": b"%d" % batch})
+        expected.update(zip(keys, values, strict=True))
+    while not engine.fill_is_over():
+        pass
+    engine.end_fill()
+    engine.write({b"last": b"1"})
+    kept = {key: value for key, value in expected.items() if value is not None} | {b"last": b"1"}
+    assert list(engine.scan(None, None)) == sorted(kept.items())
+    assert engine.metadata(b"n") == b"199"
+    engine.close()
 
 
 def test_what_was_filled_outlives_a_close(bench):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from state import RocksDBResources, StoreKind, StoreSpec, open_store
 from state.filling import FILLED_RECORDS
@@ -15,7 +19,7 @@ from streams.clients.memory import MemoryBroker, MemoryConsumer
 from streams.errors import ClientError
 from streams.record import Batch, TopicPartition
 from streams.runtime.changelog import Changelog
-from streams.runtime.restorer import Restorer, SilentListener
+from streams.runtime.restorer import FILLED_AT_ONCE, STANDSTILL_S, Restorer, SilentListener
 from streams.runtime.task import TaskId
 from streams.serdes import serde_for
 
@@ -24,15 +28,26 @@ TASK = TaskId(0, 0)
 
 
 class OneStore:
-    """What the restorer needs of a task: its id and its changelogs."""
+    """What the restorer needs of a task: its id and its changelogs. A store on disk is filled from `fills_from` records on."""
 
-    def __init__(self, directory: Path | None = None, *, number: int = 0) -> None:
-        self.id = TASK._replace(partition=number)
-        self.log = LOG._replace(partition=number)
+    def __init__(self, directory: Path | None = None, partition: int = 0, *, fills_from: int = FILLED_RECORDS) -> None:
+        self.id = TaskId(0, partition)
+        self.log = TopicPartition(LOG.topic, partition)
+        self.directory = directory
+        self.fills_from = fills_from
         spec = StoreSpec(
             name="s", kind=StoreKind.KEY_VALUE, key_serde=serde_for(str), value_serde=serde_for(int), logged=True
         )
-        self.store: Any = open_store(spec, directory=directory, resources=directory and RocksDBResources())
+        self.take(open_store(spec, directory=directory, resources=directory and RocksDBResources()))
+
+    def take(self, store: Any) -> None:
+        self.store = store
+        begin = store.begin_restore
+        store.begin_restore = lambda records: begin(records * FILLED_RECORDS // self.fills_from)
+
+    def come_back(self) -> None:
+        """Another store goes on with the engine of the one that is let go."""
+        self.take(open_store(self.store.spec, directory=self.directory, engine=self.store.hand_over()))
 
     def changelogs(self) -> list[Changelog]:
         return [Changelog(self.store, self.log)]
@@ -52,17 +67,22 @@ class Told(SilentListener):
 
 
 def logged(*entries: tuple[str, int | None]) -> MemoryBroker:
+    return all_logged([entries])
+
+
+def all_logged(logs: Sequence[Sequence[tuple[str, int | None]]]) -> MemoryBroker:
     broker = MemoryBroker()
-    broker.create(NewTopic(LOG.topic, 1))
+    broker.create(NewTopic(LOG.topic, len(logs)))
     value = serde_for(int).serialize
-    broker.append(
-        LOG,
-        Batch(
-            [key.encode() for key, _ in entries],
-            [None if number is None else value(number) for _, number in entries],
-            [0] * len(entries),
-        ),
-    )
+    for partition, entries in enumerate(logs):
+        broker.append(
+            TopicPartition(LOG.topic, partition),
+            Batch(
+                [key.encode() for key, _ in entries],
+                [None if number is None else value(number) for _, number in entries],
+                [0] * len(entries),
+            ),
+        )
     return broker
 
 
@@ -90,7 +110,7 @@ def test_restores_everything_into_a_new_store() -> None:
 @pytest.mark.parametrize("hurried", [True, False])
 def test_who_is_hurried_takes_one_piece_a_turn(*, hurried: bool) -> None:
     """Records of two stores have come: a turn applies all of them, or only what is of one if something else waits."""
-    broker, tasks = MemoryBroker(), (OneStore(), OneStore(number=1))
+    broker, tasks = MemoryBroker(), (OneStore(), OneStore(partition=1))
     broker.create(NewTopic(LOG.topic, 2))
     for task in tasks:
         broker.append(task.log, Batch([b"a"], [serde_for(int).serialize(1)], [0]))
@@ -104,8 +124,8 @@ def test_who_is_hurried_takes_one_piece_a_turn(*, hurried: bool) -> None:
 
 def test_many_records_fill_the_store(tmp_path: Path) -> None:
     """A store with much to restore is filled meanwhile; a task that is let go hands over what is there, to go on with."""
-    count, keys = 2 * FILLED_RECORDS, 1_000
-    broker, task = logged(*((f"{number % keys:04}", number) for number in range(count))), OneStore(tmp_path)
+    records, keys = 2 * FILLED_RECORDS, 1_000
+    broker, task = logged(*((f"{number % keys:04}", number) for number in range(records))), OneStore(tmp_path)
     now = iter(range(1_000))
     work = restorer(broker, SilentListener(), clock=lambda: float(next(now)), max_records=20_000)
     work.add(task, {})
@@ -113,14 +133,14 @@ def test_many_records_fill_the_store(tmp_path: Path) -> None:
     work.step(0)
     assert task.store.position == 20_000
     work.remove(TASK)
-    task.store = open_store(task.store.spec, directory=tmp_path, engine=task.store.hand_over())
+    task.come_back()
     assert (task.store.fills, task.store.get("0000")) == (False, 20_000 - keys)
     work.add(task, {})
     while not work.step(0):
         assert task.store.fills
     assert not task.store.fills
-    assert list(task.store.all()) == [(f"{number:04}", count - keys + number) for number in range(keys)]
-    assert task.store.position == count
+    assert list(task.store.all()) == [(f"{number:04}", records - keys + number) for number in range(keys)]
+    assert task.store.position == records
     task.store.close()
 
 
@@ -136,11 +156,66 @@ def test_a_store_that_still_writes_holds_up_nobody(tmp_path: Path) -> None:
     assert (work.active, task.store.fills, task.store.position) == (True, True, FILLED_RECORDS)
     work.remove(TASK)
     assert not work.active
-    task.store = open_store(task.store.spec, directory=tmp_path, engine=task.store.hand_over())
+    task.come_back()
     work.add(task, {})
     assert work.step(0) == [TASK]
     assert (task.store.get("000000"), task.store.position) == (0, FILLED_RECORDS)
     task.store.close()
+
+
+ENTRIES = st.lists(st.tuples(st.sampled_from("abcdef"), st.none() | st.integers(0, 9)), min_size=1, max_size=14)
+
+
+@settings(max_examples=15, deadline=None)
+@given(logs=st.lists(ENTRIES, min_size=1, max_size=4), let_go=st.sets(st.tuples(st.integers(0, 12), st.integers(0, 3))))
+def test_stores_are_filled_one_after_the_other(
+    logs: list[list[tuple[str, int | None]]], let_go: set[tuple[int, int]]
+) -> None:
+    """Those with little to restore go on beside them; tasks are let go and come back in between, and all are as logged."""
+    with TemporaryDirectory() as directory:
+        tasks = [OneStore(Path(directory) / str(number), number, fills_from=6) for number in range(len(logs))]
+        work = restorer(all_logged(logs), SilentListener(), clock=lambda: 0.0)
+        for task in tasks:
+            work.add(task, {})
+        done: set[TaskId] = set()
+        for turn in count():
+            done.update(work.step(0.001))
+            for task in [task for task in tasks if (turn, task.log.partition) in let_go and task.id not in done]:
+                work.remove(task.id)
+                task.come_back()
+                work.add(task, {})
+            ends = dict(zip(tasks, map(len, logs), strict=True))
+            begun = [task for task in tasks if task.store.fills and 0 < (task.store.position or 0) < ends[task]]
+            assert let_go or len(begun) <= FILLED_AT_ONCE
+            if len(done) == len(tasks):
+                break
+        for task, entries in zip(tasks, logs, strict=True):
+            assert dict(task.store.all()) == {key: value for key, value in dict(entries).items() if value is not None}
+            assert (task.store.position, task.store.fills) == (len(entries), False)
+            task.store.close()
+
+
+def test_a_broker_that_is_away_holds_up_only_its_own(tmp_path: Path) -> None:
+    """Nothing arrives of the store that is filled first: the others are read beside it, and are through."""
+    logs, now = [[("a", number), ("b", number)] for number in range(3)], [0.0]
+    tasks = [OneStore(tmp_path / str(number), number, fills_from=2) for number in range(3)]
+    work = restorer(all_logged(logs), SilentListener(), clock=lambda: now[0])
+    for task in tasks:
+        work.add(task, {})
+    work._made.pause([tasks[0].log])
+    assert [work.step(0) for _ in range(3)] == [[], [], []]
+    now[0] = STANDSTILL_S + 0.1
+    done: set[TaskId] = set()
+    while len(done) < 2:
+        done.update(work.step(0))
+    assert done == {tasks[1].id, tasks[2].id}
+    work._made.resume([tasks[0].log])
+    while not (last := work.step(0)):
+        pass
+    assert last == [tasks[0].id]
+    for task in tasks:
+        assert task.store.get("a") == task.log.partition
+        task.store.close()
 
 
 def test_restores_only_what_is_missing() -> None:
