@@ -19,6 +19,7 @@ from broker.log.checkpoints import (
     write_offsets,
 )
 from broker.log.partition_log import PartitionLog
+from broker.log.segment import Segment
 from broker.log.snapshots import keep_snapshots, snapshot_path, write_snapshot
 
 Offsets = dict[tuple[str, int], int]
@@ -29,9 +30,10 @@ class Checkpoint:
 
     def __init__(self, directory: Path, logs: Iterable[PartitionLog]) -> None:
         self._directory = directory
-        self._files: list[Path] = []
+        self.files: list[Path] = []
+        """What is on the disk, whole, when `sync` is over."""
         self._directories: list[Path] = []
-        self._reached: list[tuple[PartitionLog, int]] = []
+        self._reached: list[tuple[PartitionLog, int, set[Segment]]] = []
         self._points: Offsets = {}
         self._high_watermarks: Offsets = {}
         for log in logs:
@@ -40,21 +42,23 @@ class Checkpoint:
     def _begin(self, log: PartitionLog) -> None:
         key = (log.topic, log.partition)
         point = log.log_end_offset
-        if point > log.checkpointed:
-            for segment in log.segments_since(log.checkpointed):
+        rolled = log.rolled.copy()
+        if point > log.checkpointed or rolled:
+            grown = {*log.segments_since(log.checkpointed), *rolled}
+            for segment in (segment for segment in log.segments if segment in grown):
                 segment.flush_indexes()
-                rolled = snapshot_path(log.directory, segment.base_offset)
-                self._files += [segment.path, *segment.index_paths, rolled]
-            self._files.append(write_snapshot(log.directory, log.producers, log.log_end_offset))
+                snapshot = snapshot_path(log.directory, segment.base_offset)
+                self.files += [segment.path, *segment.index_paths, snapshot]
+            self.files.append(write_snapshot(log.directory, log.producers, log.log_end_offset))
             self._directories.append(log.directory)
             keep_snapshots(log.directory, {segment.base_offset for segment in log.segments})
-            self._reached.append((log, point))
+            self._reached.append((log, point, rolled))
         self._points[key] = point
         self._high_watermarks[key] = log.high_watermark
 
     def sync(self) -> None:
         """Wait for the disk, then write the checkpoint files; not the start offsets, which change while this waits."""
-        for path in self._files:
+        for path in self.files:
             with suppress(FileNotFoundError):
                 sync_file(path)
         for directory in self._directories:
@@ -65,6 +69,7 @@ class Checkpoint:
 
     def finish(self) -> None:
         """Note what was reached."""
-        for log, point in self._reached:
+        for log, point, rolled in self._reached:
+            log.rolled -= rolled
             log.checkpointed = max(log.checkpointed, point)
             log.recovery_point = max(log.recovery_point, min(point, log.log_end_offset))

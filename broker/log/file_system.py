@@ -23,7 +23,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from broker.log.checkpoints import sync_partition_directory
 
@@ -31,8 +31,6 @@ File: TypeAlias = int | Path
 """A descriptor of a file, or a partition's folder."""
 
 SEVERAL = 2
-LITTLE_KB = 16 << 10
-"""What a slow disk writes within a tenth of a second."""
 SOUND = frozenset({"ext4"})
 TELLS_ERRORS = (5, 8)
 _MEMORY = "/proc/meminfo"
@@ -55,10 +53,12 @@ def sync_whole(descriptor: int) -> bool:
 
 
 class FileSystem:
-    """See the module. `directory` lies on it. More than `little_kb` waiting on the machine is much."""
+    """See the module. `directory` lies on it."""
 
-    def __init__(self, directory: Path, little_kb: int = LITTLE_KB) -> None:
-        self._little_kb = little_kb
+    little_kb: ClassVar[int] = 16 << 10
+    """Waiting on the whole machine: what a slow disk writes within a tenth of a second."""
+
+    def __init__(self, directory: Path) -> None:
         self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._device = os.fstat(self._directory).st_dev
         self._memory = os.open(_MEMORY, os.O_RDONLY | os.O_CLOEXEC) if _is_sound(self._device) else None
@@ -76,7 +76,7 @@ class FileSystem:
         if any(self._lies_elsewhere(file) for file in files):
             return False
         waiting = _WAITING.search(os.pread(self._memory, 2048, 0))
-        return waiting is not None and int(waiting[1]) + int(waiting[2]) <= self._little_kb
+        return waiting is not None and int(waiting[1]) + int(waiting[2]) <= self.little_kb
 
     def _lies_elsewhere(self, file: File) -> bool:
         """A partition's folder may be a link to another disk, or gone."""

@@ -70,6 +70,15 @@ class _EntryFile:
             data = bytearray(_tail(self.path, size - self.entry.size, self.entry.size)) if size else bytearray()
         return self.entry.unpack_from(data, len(data) - self.entry.size) if data else None
 
+    def ends_ascending(self) -> bool:
+        """Whether the last entry follows on the one before, as zeros do not."""
+        length, size = self.size, 2 * self.entry.size
+        if length < size:
+            return True
+        data = _tail(self.path, length - size, size) if self._data is None else self._data[length - size :]
+        before, last = self.entry.iter_unpack(data)
+        return bool(last[0] > before[0] and last[1] >= before[1])
+
     def flush(self, *, sync: bool = False) -> None:
         """Write what was appended since the last flush; `sync` waits for the disk."""
         data = self._data

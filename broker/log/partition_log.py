@@ -121,6 +121,8 @@ class PartitionLog:
         self.log_end_offset = log_end_offset
         self.recovery_point = log_end_offset  # everything before is synced
         self.checkpointed = 0  # the recovery point that was written down last
+        self.rolled: set[Segment] = set()
+        """Since the last checkpoint: their time index got its last entry then, perhaps when all they hold had been synced."""
         self.committer: Committer = CommitAtOnce()
         self.on_advance: Listener = _nobody
         self.on_taken_back: Listener = _nobody
@@ -268,6 +270,7 @@ class PartitionLog:
         """Close the active segment and begin another at the log end."""
         old = self.segments.active
         old.finish()
+        self.rolled.add(old)
         old.transactions.flush()
         write_snapshot(self.directory, self.producers, self.log_end_offset)
         segment = new_segment(

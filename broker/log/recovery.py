@@ -150,7 +150,9 @@ def _rescan(origin: Origin, segments: Segments, epochs: LeaderEpochs, on_message
     suspects = [
         segment
         for segment in segments
-        if segments.end_of(segment, 1 << 62) > origin.recovery_point or not segment.index.is_whole
+        if segments.end_of(segment, 1 << 62) > origin.recovery_point
+        or not segment.index.is_whole
+        or not segment.time_index.ends_ascending()  # its last entry is written when the segment is rolled, and synced later
     ]
     began_at = 1 << 62
     for segment in suspects:

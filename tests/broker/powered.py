@@ -49,8 +49,12 @@ def names_of(directory: int | Path, reused: Counter[int]) -> dict[str, str]:
 
 
 class Seen(NamedTuple):
-    """What a file or directory was when its sync began: its key, None if nobody will find it again, and what is in it."""
+    """What a file or directory was when its sync began: its key, None if nobody will find it again, and what is in it.
 
+    `number` counts looks: a sync that ends late must not take back what a later one has kept.
+    """
+
+    number: int
     key: str | None
     names: dict[str, str]
     contents: bytes | None
@@ -66,6 +70,8 @@ class Shadow:
         self._journal = os.open(folder / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._lock = threading.RLock()
         self._reused: Counter[int] = Counter()
+        self._looks = 0
+        self._kept: Counter[str] = Counter()
         self._replace = os.replace
         data_dir.mkdir(parents=True, exist_ok=True)
         self._trust(data_dir)
@@ -112,16 +118,20 @@ class Shadow:
 
     def _look(self, descriptor: int) -> Seen:
         with self._lock:  # what comes in while the disk works may or may not be safe
+            self._looks += 1
             status = os.fstat(descriptor)
             key = key_of(status, self._reused) if status.st_nlink else None
             if stat.S_ISDIR(status.st_mode):
-                return Seen(key, names_of(descriptor, self._reused), None)
-            return Seen(key, {}, _whole(descriptor, status.st_size))
+                return Seen(self._looks, key, names_of(descriptor, self._reused), None)
+            return Seen(self._looks, key, {}, _whole(descriptor, status.st_size))
 
     def _keep(self, seen: Seen) -> None:
         if seen.key is None:
             return
         with self._lock:
+            if self._kept[seen.key] > seen.number:
+                return
+            self._kept[seen.key] = seen.number
             if seen.contents is None:
                 self._note("names", seen.key, seen.names)
             else:

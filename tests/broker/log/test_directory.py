@@ -23,6 +23,25 @@ def crash_copy(directory: LogDirectory, to: Path) -> Path:
     return to
 
 
+def test_a_checkpoint_syncs_what_a_roll_wrote_behind_the_last(tmp_path: Path) -> None:
+    """A segment gets its last time entry when it is rolled, after all that it holds was written down as synced."""
+    directory = LogDirectory.open(tmp_path, on_message=print)
+    log = directory.create("t", 0, TOPIC_ID, LogConfig())
+    for stamp in range(3):
+        log.append(batch("a", timestamp=NOW_MS + stamp), now_ms=NOW_MS)
+    directory.checkpoint()
+    old = log.segments.active
+    log.roll(NOW_MS)
+    log.append(batch("b"), now_ms=NOW_MS)
+    while_rolled = directory.begin_checkpoint()
+    assert old.time_index.path in while_rolled.files
+    log.append(batch("c"), now_ms=NOW_MS)
+    while_rolled.sync()
+    while_rolled.finish()
+    assert old.time_index.path not in directory.begin_checkpoint().files
+    directory.close()
+
+
 def test_everything_is_there_after_a_clean_stop(tmp_path: Path) -> None:
     """Records, offsets, topic id, cluster id and producers survive; nothing is reported and the epoch goes up."""
     directory = LogDirectory.open(tmp_path, on_message=print)

@@ -11,6 +11,18 @@ import pytest
 from broker.log.file_system import FileSystem, sync_whole
 
 
+class Unhurried(FileSystem):
+    """For which nothing that waits is too much."""
+
+    little_kb = 1 << 40
+
+
+class Hurried(FileSystem):
+    """For which everything is too much."""
+
+    little_kb = -1
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> Iterator[list[int]]:
     """Three files that were written to."""
@@ -25,7 +37,7 @@ def files(tmp_path: Path) -> Iterator[list[int]]:
 @pytest.fixture
 def whole(tmp_path: Path) -> Iterator[FileSystem]:
     """A file system that may be synced as a whole, however much others have written on it."""
-    found = FileSystem(tmp_path, little_kb=1 << 30)
+    found = Unhurried(tmp_path)
     if found._memory is None:
         pytest.skip("this file system is not synced as a whole: that takes ext4 on Linux 5.8 or later")
     yield found
@@ -42,7 +54,7 @@ def test_several_files_are_synced_together(whole: FileSystem, files: list[int], 
 
 def test_not_where_much_waits(files: list[int], tmp_path: Path) -> None:
     """What other programs have not had written yet is not waited for."""
-    busy = FileSystem(tmp_path, little_kb=-1)
+    busy = Hurried(tmp_path)
     assert not busy.is_best_synced_whole(files)
     busy.close()
 

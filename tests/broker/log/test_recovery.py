@@ -229,6 +229,28 @@ def test_zeros_behind_what_was_synced(tmp_path: Path, suffix: str) -> None:
     assert [entry.first_offset for entry in log.aborted_transactions(0, 8)] == [1, 5]
 
 
+def test_zeros_in_place_of_the_last_entry_of_a_rolled_segment(tmp_path: Path) -> None:
+    """A segment that was checkpointed whole gets an entry when it is rolled: lost in a power failure, it is made anew."""
+    folder = tmp_path / "log"
+    folder.mkdir()
+    log = reopen(folder, [], clean=True)
+    for number in range(6):
+        log.append(batch("x" * 20, timestamp=NOW_MS + number), now_ms=NOW_MS)
+    log.append(batch("late", timestamp=NOW_MS + 9), now_ms=NOW_MS)
+    log.roll(NOW_MS)
+    point = log.log_end_offset
+    log.append(batch("y"), now_ms=NOW_MS)
+    log.close()
+    log.release()
+    path = (folder / FILE).with_suffix(".timeindex")
+    before = path.read_bytes()
+    path.write_bytes(before[:-12] + bytes(12))
+    log = reopen(folder, [], point=point)
+    log.close()
+    log.release()
+    assert path.read_bytes() == before
+
+
 def log_end(folder: Path) -> int:
     return reopen(folder, [], clean=True).log_end_offset
 
