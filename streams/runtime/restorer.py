@@ -178,6 +178,7 @@ class Restorer:
     def _begin(self, restore: _Restore) -> None:
         partition = restore.changelog.partition
         self._restores[partition] = restore
+        self._read.discard(partition)
         self._open[restore.task].add(partition)
         restore.changelog.store.begin_restore(restore.end - restore.position)
         self._listener.started(restore.changelog.store.name, partition, restore.position, restore.end)
