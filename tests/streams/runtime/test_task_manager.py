@@ -17,7 +17,7 @@ from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryClients
 from streams.config import StreamsConfig
 from streams.dsl.builder import StreamsBuilder
-from streams.processor import Processor
+from streams.processor import Processor, ProcessorContext
 from streams.record import Record
 from streams.runtime.committer import CommitStep
 from streams.runtime.restorer import SilentListener
@@ -87,6 +87,10 @@ def test_tasks_that_go_are_closed_one_by_one_beside_commits(broker: MemoryBroker
 
     def topology_of(events: list[str]) -> Callable[[StreamsConfig], Topology]:
         class Listens(Processor):
+            def init(self, context: ProcessorContext) -> None:
+                super().init(context)
+                events.append("begins")
+
             def process(self, record: Record) -> None:
                 pass
 
@@ -104,7 +108,7 @@ def test_tasks_that_go_are_closed_one_by_one_beside_commits(broker: MemoryBroker
     first = watched(broker, tmp_path / "1", topology_of(events), events)
     second = watched(broker, tmp_path / "2", topology_of([]), [])
     with running(first):
-        until(broker, lambda: len(first.tasks) == PARTITIONS)
+        until(broker, lambda: events.count("begins") == PARTITIONS)
         with running(second):
             until(broker, lambda: events.count("closes") == PARTITIONS // 2)
             assert alternate(events, "closes")
