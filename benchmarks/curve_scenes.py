@@ -266,8 +266,8 @@ CURVES = {
     "restore": Curve(
         "State lost and restored from the changelog",
         "records that made the state",
-        "Counts of up to a million keys; seconds until the next commit with the state there and without: the difference is "
-        "the restore.",
+        "Counts of up to a million keys; seconds until the next commit with the state there and without: the difference, a "
+        "tenth of a second at least, is the restore.",
         (500_000, 1_000_000, 2_000_000, 4_000_000),
         (
             "input records",

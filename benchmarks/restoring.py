@@ -24,6 +24,8 @@ from streams.clients.partitioner import partition_for
 from streams.record import TopicPartition
 
 TIMEOUT_SECONDS = 600.0
+LEAST_SECONDS = 0.1
+"""By which two starts differ anyway: a restore that is lost in that is said to take so long."""
 
 
 class Restore(NamedTuple):
@@ -40,12 +42,12 @@ class Restore(NamedTuple):
     @property
     def per_second(self) -> float:
         """Records restored per second of the clock on the wall."""
-        return self.records / max(self.without_state_seconds - self.with_state_seconds, 1e-9)
+        return self.records / max(self.without_state_seconds - self.with_state_seconds, LEAST_SECONDS)
 
     @property
     def per_cpu_second(self) -> float:
         """Records restored per CPU-second of the worker."""
-        return self.records / max(self.without_state_cpu - self.with_state_cpu, 1e-9)
+        return self.records / max(self.without_state_cpu - self.with_state_cpu, LEAST_SECONDS)
 
 
 def restore(records: int) -> Restore:
