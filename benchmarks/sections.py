@@ -60,7 +60,9 @@ def curves(kept: Mapping[str, Mapping[str, Any]], wanted: Sequence[str], plots: 
     yield "## Curves\n"
     yield (
         "One quantity varied, all else as above. Machines are shared: the last column is the fixed loop beside each point, "
-        f"some {GOOD_DAY_NS:.0f} ns on a quiet day. Compare points after division by it.\n"
+        f"some {GOOD_DAY_NS:.0f} ns on a quiet day. Compare points after division by it. A million records at more than half a "
+        "million a second hold four commits at most, by which a rate is measured: such rates come out too high, up to three "
+        "times.\n"
     )
     for name in wanted:
         if name in kept and kept[name]["points"]:
