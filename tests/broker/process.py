@@ -5,6 +5,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,10 @@ START_SECONDS = 60
 
 
 class BrokerProcess:
-    """A broker on one data directory. `command` is what runs it, in the place of `python -m broker`."""
+    """A broker on one data directory. `command` is what runs it, in the place of `python -m broker`.
+
+    Starts and ends wait for each other: who hears that it is gone may start it before its killer has seen the end of it.
+    """
 
     def __init__(self, data_dir: Path, *arguments: str) -> None:
         self.data_dir = data_dir
@@ -21,6 +25,7 @@ class BrokerProcess:
         self.command: Sequence[str] = (sys.executable, "-m", "broker")
         self.process: subprocess.Popen[str] | None = None
         self.port = 0
+        self._turn = threading.RLock()
 
     @property
     def address(self) -> str:
@@ -33,11 +38,12 @@ class BrokerProcess:
 
     def start(self) -> "BrokerProcess":
         """Returns when the broker serves. Raises: RuntimeError if it does not."""
-        command = [*self.command, "--data-dir", str(self.data_dir), *self.arguments, "--listen", self.address]
-        with (self.data_dir.parent / "broker.log").open("a") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        self.port = int(self._ready_line().rpartition(":")[2])
-        return self
+        with self._turn:
+            command = [*self.command, "--data-dir", str(self.data_dir), *self.arguments, "--listen", self.address]
+            with (self.data_dir.parent / "broker.log").open("a") as log:
+                self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+            self.port = int(self._ready_line().rpartition(":")[2])
+            return self
 
     def _ready_line(self) -> str:
         assert self.process is not None
@@ -52,16 +58,18 @@ class BrokerProcess:
 
     def kill(self) -> None:
         """SIGKILL, as a crash would."""
-        assert self.process is not None
-        self.process.kill()
-        self._gone()
+        with self._turn:
+            assert self.process is not None
+            self.process.kill()
+            self._gone()
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""
-        assert self.process is not None
-        if self.process.poll() is None:
-            os.kill(self.process.pid, signal.SIGTERM)
-        return self._gone()
+        with self._turn:
+            assert self.process is not None
+            if self.process.poll() is None:
+                os.kill(self.process.pid, signal.SIGTERM)
+            return self._gone()
 
     def _gone(self) -> int:
         assert self.process is not None
