@@ -38,7 +38,7 @@ _MOUNTS = "/proc/self/mountinfo"
 _WAITING = re.compile(rb"^Dirty: +(\d+) kB\nWriteback: +(\d+) kB$", re.MULTILINE)
 
 
-def sync_file(file: File) -> None:
+def sync_alone(file: File) -> None:
     """Put one file or folder on the disk. Raises: OSError."""
     if isinstance(file, int):
         os.fdatasync(file)
@@ -89,7 +89,7 @@ class FileSystem:
         """Put these on the disk, with everything else that waits. Raises: OSError."""
         if not sync_whole(self._directory):
             for file in files:
-                sync_file(file)
+                sync_alone(file)
 
 
 def _is_sound(device: int) -> bool:

@@ -18,7 +18,7 @@ from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
-from broker.log.file_system import File, FileSystem, sync_file
+from broker.log.file_system import File, FileSystem, sync_alone
 
 Done: TypeAlias = Callable[[BaseException | None], None]
 """Called on the event loop when a round is over, with the first error there was."""
@@ -110,7 +110,7 @@ class SyncThreads:
 
     def _sync(self, what: File | Sequence[File]) -> None:
         if isinstance(what, int | Path):
-            sync_file(what)
+            sync_alone(what)
         else:
             self._file_system.sync(what)
 

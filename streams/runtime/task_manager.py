@@ -162,8 +162,8 @@ class TaskManager:
             suspended = task.state is TaskState.SUSPENDED
             if not suspended and set(task.inputs) == set(inputs.get(task.id, ())):
                 continue
-            self._remove(task)
             if suspended and task.id not in wanted:
+                self._remove(task)
                 self._leaving.append(task)
             else:
                 self._close(task, keep=task.id in self.group.copies and task.id not in inputs)
@@ -416,7 +416,6 @@ class TaskManager:
             except Exception as error:
                 log.exception("task %s could not be closed", task.id)
                 first = first or error
-        self._leaving.clear()
         if first is not None and not isinstance(first, StreamsError):
             raise first
 
@@ -431,7 +430,7 @@ class TaskManager:
         """Whether some task that went is still to be closed."""
         return bool(self._leaving)
 
-    def close_leaving(self, hurried: Callable[[], bool] = lambda: False) -> None:
+    def close_leaving(self, hurried: Callable[[], bool]) -> None:
         """Close the tasks that went, which takes RocksDB a few syncs each; one of them when `hurried`."""
         while self._leaving:
             self._close(self._leaving.popleft())

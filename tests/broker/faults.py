@@ -1,8 +1,9 @@
 """A broker that dies in the middle of a chosen call to the file system: `python -m tests.broker.faults CALL NUMBER ...`.
 
-CALL is a function of `os` that changes files, or `sync_whole`, which syncs a file system; at its NUMBER-th use the process kills itself with SIGKILL, before the call,
-after it, or for a write when half of the bytes are written. The remaining arguments are the broker's. So a crash can be put
-inside a roll, a compaction's swap or a checkpoint, where a kill from outside would hit once in a thousand tries.
+CALL is a function of `os` that changes files, or `sync_whole`, which syncs a file system; at its NUMBER-th use the process
+kills itself with SIGKILL, before the call, after it, or for a write when half of the bytes are written. The remaining
+arguments are the broker's. So a crash can be put inside a roll, a compaction's swap or a checkpoint, where a kill from
+outside would hit once in a thousand tries.
 """
 
 import itertools
