@@ -125,19 +125,14 @@ class AppendedWindowStore(SegmentedWindowStore):
             return range(first, first + count)
         return [(first + at) & SEQUENCE_MASK for at in range(count)]
 
-    @property
-    def _oldest_needed(self) -> int:
-        """The earliest time that some read reaches; see `fetch_by_start`."""
-        return self._segments.oldest_readable - 1
-
     def _forget_unreadable(self) -> None:
-        appended, oldest = self._appended, self._oldest_needed
+        appended, oldest = self._appended, self._segments.oldest_readable
         while appended and appended[0].latest < oldest:
             self._appended_count -= len(appended.popleft().times)
 
     def _settle(self) -> None:
         """Put what was appended in order, so that scans and the commit find it; what nobody can read is left out."""
-        uncommitted, prefix, oldest = self._uncommitted, self._segments.prefix, self._oldest_needed
+        uncommitted, prefix, oldest = self._uncommitted, self._segments.prefix, self._segments.oldest_readable
         for latest, times, keys, values in self._appended:
             earliest = min(times)
             segment = prefix(earliest)

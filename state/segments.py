@@ -4,7 +4,8 @@ A segment is a slice of time, max(retention / 2, 60 s) wide, as in Kafka; it is 
 that a segment expires with one range deletion, and scans run by segment and then by key, as Kafka's do.
 
 Rules (Kafka's RocksDB stores): store time is the highest window start or session end written, per store; reads give
-nothing older than store time - retention + 1; a write into a segment before that of (store time - retention) is lost.
+nothing older than store time - retention + 1, those of time-ordered stores (emit on close) 1 ms further back; a write
+into a segment before that of (store time - retention) is lost.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ NO_TIME = -1
 class Segments:
     """The moving time bounds of one store; all times in ms."""
 
-    __slots__ = ("_latest", "interval_ms", "oldest_kept", "oldest_readable", "retention_ms", "stream_time")
+    __slots__ = ("_latest", "_reach_ms", "interval_ms", "oldest_kept", "oldest_readable", "retention_ms", "stream_time")
 
-    def __init__(self, retention_ms: int, stream_time: int = NO_TIME) -> None:
+    def __init__(self, retention_ms: int, stream_time: int = NO_TIME, *, time_ordered: bool = False) -> None:
         self.retention_ms = retention_ms
+        self._reach_ms = retention_ms if time_ordered else retention_ms - 1
         self.interval_ms = max(retention_ms // 2, _MIN_INTERVAL_MS)
         self._latest = 0, 0, b""
         self.reset(stream_time)
@@ -29,7 +31,7 @@ class Segments:
     def reset(self, stream_time: int) -> None:
         """Set the time, backwards too (after an aborted transaction)."""
         self.stream_time = stream_time
-        self.oldest_readable = stream_time - self.retention_ms + 1
+        self.oldest_readable = stream_time - self._reach_ms
         self.oldest_kept = self.kept_at(stream_time)
 
     def kept_at(self, stream_time: int) -> int:

@@ -63,7 +63,7 @@ class StoreSpec(Struct, frozen=True, kw_only=True):
 
     `cached` is Kafka's record cache: updates of a key replace each other until commit or eviction, and only then are
     forwarded. `retention_ms` bounds window and session stores, and is the history of versioned ones.
-    `time_ordered`: a window store for emit on close, whose single windows Kafka can read 1 ms longer than others.
+    `time_ordered`: a window store for emit on close, in which Kafka reads 1 ms further back than in others.
     `max_entries`: a key-value store in memory that drops what was not used for longest.
     `persistent=False` keeps the store in memory. `logged=False` gives it no changelog; `changelog_headers` go with
     its records, deletions excepted; with `logs_headers` they have those of the record that caused them. `headers`: headers are kept beside values

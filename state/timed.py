@@ -37,14 +37,14 @@ class TimedStore(LayeredStore):
     ) -> None:
         super().__init__(spec, engine, changelog, cache)
         stored_time = read_number(engine, STREAM_TIME)
-        self._segments = Segments(spec.retention_ms, NO_TIME if stored_time is None else stored_time)
+        now = NO_TIME if stored_time is None else stored_time
+        self._segments = Segments(spec.retention_ms, now, time_ordered=spec.time_ordered)
         self._committed_time = self._sealed_time = self._segments.stream_time
         self._timelines: Timelines | None = None
         self._newest = NO_TIME
         self._value: Callable[[Any], Any] = self._below if self._cache is None else self._cache.get
         self._identity = self._layout.identity
-        self._slack_ms = int(spec.time_ordered)
-        self._key_overhead = _PREFIX + self._suffix + self._slack_ms  # time-ordered keys have a byte before them
+        self._key_overhead = _PREFIX + self._suffix + spec.time_ordered  # time-ordered keys have a byte before them
 
     def _raw_key(self, entry: Any) -> bytes:
         return self._layout.raw_key(entry[0])
@@ -79,7 +79,7 @@ class TimedStore(LayeredStore):
 
     def _below(self, entry: Any) -> Any:
         segments = self._segments
-        if segments.oldest_readable - self._slack_ms <= entry[1] <= segments.stream_time:
+        if segments.oldest_readable <= entry[1] <= segments.stream_time:
             return self._live[entry]
         return None  # gone, or not written yet: new windows are not looked for
 
@@ -118,7 +118,7 @@ class TimedStore(LayeredStore):
         begin = max(min(first_time, self._newest), 0) // interval * interval if backward else first_time
         entries = self._active_timelines().between(identity, begin, last_time)
         segments = [list(found) for _, found in groupby(reversed(entries) if backward else entries, self._segment_of)]
-        below = partial(self._below_since, first_time, self._segments.oldest_readable - self._slack_ms)
+        below = partial(self._below_since, first_time, self._segments.oldest_readable)
         return merged(read_cached(cache, segments, first_time), read_below(below, segments), backward=backward)
 
     def _segment_of(self, entry: Any) -> bytes:

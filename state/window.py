@@ -129,14 +129,11 @@ class SegmentedWindowStore(TimedStore):
             cache.get(entry)
 
     def fetch_by_start(self, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]:
-        """As `fetch_all`, but by window start and then by key bytes: the order of windows that close.
-
-        Kafka's stores for emit-on-close read one ms further back than others: store time - retention.
-        """
-        raw, oldest = self._layout.raw_key, self._segments.oldest_readable - 1
+        """As `fetch_all`, but by window start and then by key bytes: the order of windows that close."""
+        raw = self._layout.raw_key
         if self._cache is not None:
             self._use_by_start(self._cache, from_ms, to_ms)
-        found = sorted(self._scan_times(from_ms, to_ms, oldest), key=lambda item: (item[0][1], raw(item[0][0])))
+        found = sorted(self._scan_times(from_ms, to_ms), key=lambda item: (item[0][1], raw(item[0][0])))
         return self._windowed(iter(found))
 
     def _use_by_start(self, cache: RecordCache, from_ms: int, to_ms: int) -> None:

@@ -22,6 +22,12 @@ def test_time_moves_what_is_read_and_what_is_kept():
     assert segments.stream_time == 160_000
 
 
+def test_time_ordered_stores_read_one_ms_further_back():
+    """Kafka's stores for emit on close; what is kept is the same."""
+    segments = Segments(100_000, stream_time=160_000, time_ordered=True)
+    assert (segments.oldest_readable, segments.oldest_kept) == (60_000, 60_000)
+
+
 def test_live_segments_cover_a_range_of_time():
     """Each with its prefix and bounds; neither expired ones nor those after the stream time."""
     segments = Segments(100_000, stream_time=250_000)

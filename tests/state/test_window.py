@@ -148,12 +148,27 @@ def test_late_puts_are_logged_but_lost(bench):
 
 
 def test_closing_windows_come_by_time(bench, directory):
-    """fetch_by_start goes by window start and then key bytes, one ms further back than other reads."""
-    store = bench.open(bench.spec(StoreKind.TIMESTAMPED_WINDOW, retention_ms=100), directory=directory)
+    """fetch_by_start goes by window start and then key bytes."""
+    spec = bench.spec(StoreKind.TIMESTAMPED_WINDOW, retention_ms=100, time_ordered=True)
+    store = bench.open(spec, directory=directory)
     for key, start in (("b", 0), ("a", 50), ("a", 0), ("b", 50), ("a", 100)):
         store.put(key, 1, start)
     assert [key for key, _ in store.fetch_by_start(0, 50)] == [("a", 0), ("b", 0), ("a", 50), ("b", 50)]
-    assert [key for key, _ in store.fetch_all(0, 50)] == [("a", 50), ("b", 50)]
+    store.close()
+
+
+@pytest.mark.parametrize(("time_ordered", "found"), [(False, [50]), (True, [0, 50])])
+def test_time_ordered_stores_are_read_one_ms_further_back(bench, directory, time_ordered, found):
+    """All their reads, as in Kafka, also of what another key's write has pushed to the edge; others end 1 ms before it."""
+    spec = bench.spec(StoreKind.TIMESTAMPED_WINDOW, retention_ms=100, time_ordered=time_ordered)
+    store = bench.open(spec, directory=directory)
+    for key, start in (("a", 0), ("a", 50), ("b", 100)):
+        store.put(key, 1, start)
+    assert [start for start, _ in store.fetch_range("a", 0, 100)] == found
+    assert [start for start, _ in store.backward_fetch_range("a", 0, 100)] == found[::-1]
+    assert [key for key, _ in store.fetch_keys("a", "a", 0, 100)] == [("a", start) for start in found]
+    assert [key for key, _ in store.all()] == [*(("a", start) for start in found), ("b", 100)]
+    assert (store.fetch("a", 0) is not None) is time_ordered
     store.close()
 
 
