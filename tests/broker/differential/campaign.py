@@ -1,8 +1,8 @@
 """The same requests to Apache Kafka and to us, one after the other, answers compared as they come.
 
 An episode has topics, groups and producers of its own and ends at its first difference, so that what follows from one is
-not counted again. Kafka's controller tells its broker of changes a moment later and its coordinators end transactions behind
-the answer: where Kafka says "not yet", it is asked again; a difference counts when it lasts.
+not counted again. Kafka's controller tells its broker of changes a moment later, its coordinators end transactions and match
+patterns behind the answer: where Kafka says "not yet", it is asked again; a difference counts when it lasts.
 """
 
 import time
@@ -131,7 +131,7 @@ class Campaign:
         for side in (self.ours, self.theirs):
             side.begin(request)
         found = self._answers(request)
-        if request.api_key in CHANGES:
+        if request.api_key in CHANGES or request.values.get("subscribed_topic_regex"):
             time.sleep(SETTLE_SECONDS)
         for connection in sorted(self.ours.answers.keys() | self.theirs.answers.keys()):
             found += self._pair(Request(ApiKey.HEARTBEAT, 0, connection=connection), ANSWER_SECONDS)
