@@ -41,6 +41,18 @@ def test_handed_out_id_is_waited_for_only_a_session(groups, clock) -> None:
     assert rejoin[0].generation == 2
 
 
+def test_first_rebalance_waits_a_moment_for_handed_out_ids(groups, clock) -> None:
+    """Members that start together make one generation; an id that is never used holds the first one up for a second."""
+    handed = [groups.join(require_known_id=True)[0].member_id for _ in range(3)]
+    first, second = (groups.join(member_id) for member_id in handed[:2])
+    assert not (first or second)
+    clock.advance(1.1)
+    assert first[0].generation == second[0].generation == 1
+    assert len(first[0].members) == 2
+    groups.join(handed[2])
+    assert state_of(groups) is GroupState.PREPARING_REBALANCE
+
+
 def test_initial_delay_collects_members(make_groups, clock) -> None:
     """With group.initial.rebalance.delay.ms the first generation waits, longer while members keep coming."""
     groups = make_groups(group_initial_rebalance_delay_ms=3_000)
