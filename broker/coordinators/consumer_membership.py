@@ -238,14 +238,21 @@ class ConsumerMembership:
 
     def _look_at_topics(self, group: ConsumerGroup, *, bumped: bool) -> None:
         """Topics that came, went or grew call for a new target; one epoch is enough for all that a heartbeat changes."""
-        names = sorted(set().union(*(self._subscribed(member) for member in group.members.values())))
-        shapes = [(name, self._topics[name].topic_id.hex, self._topics[name].count) for name in names]
-        found = zlib.crc32(repr(shapes).encode()) if shapes else 0
+        found = self._topics_hash(group)
         if found != group.metadata_hash:
             group.metadata_hash = found
             group.note(Kind.GROUP)
             if not bumped:
                 group.bump()
+
+    def know_topics(self, group: ConsumerGroup) -> None:
+        """The topics of a group that was a classic one are no news to it."""
+        group.metadata_hash = self._topics_hash(group)
+
+    def _topics_hash(self, group: ConsumerGroup) -> int:
+        names = sorted(set().union(*(self._subscribed(member) for member in group.members.values())))
+        shapes = [(name, self._topics[name].topic_id.hex, self._topics[name].count) for name in names]
+        return zlib.crc32(repr(shapes).encode()) if shapes else 0
 
     def _subscribed(self, member: ConsumerMember) -> frozenset[str]:
         """Topics a member reads that exist."""

@@ -88,8 +88,8 @@ KNOWN = (
         )
         for api_key, path in (
             (ApiKey.CONSUMER_GROUP_HEARTBEAT, ".assignment.topic_partitions"),
-            (ApiKey.CONSUMER_GROUP_DESCRIBE, ".groups[].members[].assignment.topic_partitions[].topic_"),
-            (ApiKey.CONSUMER_GROUP_DESCRIBE, ".groups[].members[].target_assignment.topic_partitions[].topic_"),
+            (ApiKey.CONSUMER_GROUP_DESCRIBE, ".groups[].members[].assignment.topic_partitions[]."),
+            (ApiKey.CONSUMER_GROUP_DESCRIBE, ".groups[].members[].target_assignment.topic_partitions[]."),
         )
     ),
     Known(
