@@ -126,6 +126,9 @@ class Membership:
     def _join_known(self, group: Group, request: JoinRequest, reply: JoinReply) -> None:
         member_id = request.member_id
         if member_id in group.pending_members:
+            if request.instance_id is not None:  # ids are handed out to members without one; Kafka says so too
+                reply(JoinResult(ErrorCode.UNKNOWN_SERVER_ERROR))
+                return
             group.forget_pending(member_id)
             self._add(group, request, member_id, reply)
             return

@@ -31,6 +31,13 @@ def test_member_id_round_trip(groups) -> None:
     assert answer.member_id == refused.member_id
 
 
+def test_handed_out_id_is_no_static_members(groups) -> None:
+    """Nobody joins with an instance id and an id that was handed out to a member without one (-1)."""
+    (refused,) = groups.join(require_known_id=True)
+    assert groups.join(refused.member_id, instance_id="i")[0].error is ErrorCode.UNKNOWN_SERVER_ERROR
+    assert groups.join(refused.member_id)[0].error is ErrorCode.NONE
+
+
 def test_handed_out_id_is_waited_for_only_a_session(groups, clock) -> None:
     """A rebalance waits for an id that was handed out, but not longer than its session."""
     (member,) = groups.stable()

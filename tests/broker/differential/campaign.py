@@ -27,7 +27,7 @@ ANSWER_SECONDS = 8.0
 HELD_SECONDS = 0.25
 SETTLE_SECONDS = 0.2
 RETRIES = 12
-NOT_YET = frozenset((3, 5, 6, 14, 15, 16, 51, 100, 41))
+NOT_YET = frozenset((3, 5, 6, 14, 15, 16, 51, 100, 41, "PrepareCommit", "PrepareAbort"))
 CHANGES = frozenset(
     (
         *(ApiKey.CREATE_TOPICS, ApiKey.DELETE_TOPICS, ApiKey.CREATE_PARTITIONS, ApiKey.ALTER_CONFIGS),
@@ -141,7 +141,7 @@ class Campaign:
         mine, other = self._both(request.connection, HELD_SECONDS)
         for _ in range(RETRIES):
             found = self._unknown(request, mine, other)
-            if not any(one.theirs in NOT_YET for one in found if isinstance(one.theirs, int)):
+            if not any(one.theirs in NOT_YET for one in found if isinstance(one.theirs, int | str)):
                 return found
             time.sleep(SETTLE_SECONDS / 2)
             self.theirs.begin(request)

@@ -141,6 +141,13 @@ KNOWN = (
         for ours in (ErrorCode.ILLEGAL_GENERATION, ErrorCode.GROUP_ID_NOT_FOUND)  # up to version 8, and after
     ),
     Known(
+        ApiKey.JOIN_GROUP,
+        ".error_code",
+        "follows from that: who joins it without an assignor is told of that first, where there is a group",
+        ours=ErrorCode.UNKNOWN_MEMBER_ID,
+        theirs=ErrorCode.INCONSISTENT_GROUP_PROTOCOL,
+    ),
+    Known(
         ApiKey.LIST_OFFSETS,
         ".topics[].partitions[].timestamp",
         "where the first record at or after a time is a transaction's marker: each broker's own clock; offsets are compared",

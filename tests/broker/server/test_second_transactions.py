@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
+from broker.protocol.compression import Codec
 from broker.protocol.record_batch import TRANSACTIONAL_BIT
 from broker.protocol.records import Record, build_batch
 
 pytestmark = pytest.mark.broker
 
 PRODUCE, METADATA, INIT, ADD_OFFSETS, END, WRITE_MARKERS, COMMIT, LIST = 0, 3, 22, 25, 26, 27, 28, 2
-INVALID_STATE, FENCED, OLD_EPOCH, ABORTABLE = 48, 90, 47, 120
+INVALID_STATE, FENCED, OLD_EPOCH, ABORTABLE, UNSUPPORTED_CODEC = 48, 90, 47, 120, 76
 
 
 class Producer:
@@ -23,14 +24,14 @@ class Producer:
         given = wire.call(INIT, 4, transactional_id=name, transaction_timeout=60_000, producer_id=-1, producer_epoch=-1)
         self.producer_id, self.epoch = given.producer_id, given.producer_epoch
 
-    def send(self, *, version: int = 12, sequence: int = 0, epoch: int | None = None) -> int:
-        """Produces one record; the error code."""
+    def send(self, *, version: int = 12, sequence: int = 0, epoch: int | None = None, **batch: Any) -> int:
+        """Produces one record, in a batch of a transaction unless `batch` says else; the error code."""
         records = build_batch(
             [Record(0, int(time.time() * 1000), b"key", b"value")],
             producer_id=self.producer_id,
             producer_epoch=self.epoch if epoch is None else epoch,
             base_sequence=sequence,
-            attributes=TRANSACTIONAL_BIT,
+            **{"attributes": TRANSACTIONAL_BIT, **batch},
         )
         data = [{"name": self.name, "partition_data": [{"index": 0, "records": records}]}]
         answer = self.wire.call(PRODUCE, version, transactional_id=self.name, acks=-1, timeout=1_000, topic_data=data)
@@ -81,6 +82,13 @@ def test_writing_adds_the_partition(wire) -> None:
 def test_older_versions_must_add_first(wire, version: int, code: int) -> None:
     """Before version 12 a partition that was not added is refused, in the words the version knows."""
     assert Producer(wire, f"tv1-write-{version}").send(version=version) == code
+
+
+def test_refused_codec_is_no_attempt(wire) -> None:
+    """A batch whose codec its version does not know leaves no trace: the producer's next one may begin anywhere."""
+    producer = Producer(wire, "old-codec")
+    assert producer.send(version=6, codec=Codec.ZSTD) == UNSUPPORTED_CODEC
+    assert producer.send(version=9, sequence=5, attributes=0) == 0
 
 
 def test_end_may_be_repeated(wire) -> None:
