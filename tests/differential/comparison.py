@@ -17,6 +17,7 @@ from tests.differential.kafka import fast_directory
 from tests.oracle.cases import answered
 from tests.oracle.internal_topics import first_difference
 
+NO_ANSWER = "no answer within"
 KAFKAS_OWN_FAILURES = (
     "-repartition-filter is already added",  # a cogroup over two unnamed inputs that are to be repartitioned
     "Found a null keyChangingChild node",  # the optimizer loses its way
@@ -24,8 +25,9 @@ KAFKAS_OWN_FAILURES = (
     "Error iterating over segments",  # a cached session store, and a time less than a gap and a segment after 1970
     "Windowed.key()",  # a sink with windowed keys is asked to partition a null key
     "Invalid partition: -1",  # a foreign-key join of rows that a punctuator put out answers to no partition
-    "no answer within",  # emit on close over cached windows walks every segment since 1970
+    NO_ANSWER,  # emit on close over cached windows walks every segment since 1970
 )
+SMALL_CACHE = 1 << 20
 OUR_SENTENCES = ("TopologyError", "ConfigError", "ProcessingError", "DeserializationError", "ProductionError")
 
 
@@ -52,7 +54,17 @@ def difference(kafkas: dict[str, Any], ours: dict[str, Any]) -> Difference | Non
         return Difference("accepted", f"ours runs what Kafka refuses: {theirs}")
     if theirs:
         return None
+    if counts_windows_twice(kafkas):
+        return described(kafkas, ours)
     return described(kafkas, ours) or put_out(kafkas, ours) or logged(kafkas, ours)
+
+
+def counts_windows_twice(case: dict[str, Any]) -> bool:
+    """Whether a small record cache of Kafka's is full sooner than ours: see docs/from-kafka-streams.md."""
+    config = case["config"]
+    if config.get("dsl_store_format") != "HEADERS" or not 0 < config.get("cache_max_bytes", 0) < SMALL_CACHE:
+        return False
+    return any(step["op"] == "windowedBy" and step.get("emit") == "close" for step in case["topology"])
 
 
 def described(kafkas: dict[str, Any], ours: dict[str, Any]) -> Difference | None:
@@ -94,7 +106,12 @@ def line(value: Any) -> str:
 
 
 def compare(kafkas: dict[str, Any], *, rocksdb: bool = False) -> Difference | None:
-    """Run a case that Kafka has answered, with our stores in memory or in RocksDB, and compare."""
+    """Run a case that Kafka has answered, with our stores in memory or in RocksDB, and compare.
+
+    What it gave no answer to is not tried: most such programs double what they hold with each record.
+    """
+    if NO_ANSWER in (kafkas.get("error") or ""):
+        return None
     case = {**kafkas, "error": None}
     if not rocksdb:
         return difference(kafkas, answered(case))

@@ -19,7 +19,7 @@ def test_fail_names_topic_partition_offset_node_and_value() -> None:
     with pytest.raises(DeserializationError) as caught:
         ErrorHandlers().deserialization("SOURCE-1", RECORD, ValueError("expected JSON"))
     message = str(caught.value)
-    for part in ("rides[3]@42", "SOURCE-1", "expected JSON", "\\xff", "characters)"):
+    for part in ("rides[3]@42", "SOURCE-1", "expected JSON", "\\xff", "bytes)"):
         assert part in message
     assert isinstance(caught.value.__cause__, ValueError)
 
