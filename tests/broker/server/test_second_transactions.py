@@ -115,14 +115,16 @@ def test_abort_of_nothing_gives_an_epoch(wire) -> None:
 def test_committing_offsets_adds_the_group(wire) -> None:
     """TxnOffsetCommit 5 needs no AddOffsetsToTxn; version 4 does, and says that aborting helps."""
     producer = Producer(wire, "tv2-offsets")
-    who = {"transactional_id": producer.name, "group_id": "tv2-group", "producer_id": producer.producer_id}
+    who = {"group_id": "tv2-group", "producer_id": producer.producer_id}
     topics = [{"name": producer.name, "partitions": [{"partition_index": 0, "committed_offset": 7}]}]
 
-    def commit(version: int) -> int:
-        answer = wire.call(COMMIT, version, **who, producer_epoch=0, generation_id=-1, topics=topics)
+    def commit(version: int, epoch: int = 0, name: str = producer.name) -> int:
+        said = {**who, "transactional_id": name, "producer_epoch": epoch}
+        answer = wire.call(COMMIT, version, **said, generation_id=-1, topics=topics)
         return int(answer.topics[0].partitions[0].error_code)
 
     assert [commit(4), commit(5)] == [ABORTABLE, 0]
+    assert [commit(2, -1, "nobodys"), commit(5, -1)] == [OLD_EPOCH, OLD_EPOCH]  # before the coordinator is asked
     assert producer.end().error_code == 0
     fetched = wire.call(9, 7, group_id="tv2-group", topics=None, require_stable=True)
     assert fetched.topics[0].partitions[0].committed_offset == 7
