@@ -141,6 +141,14 @@ KNOWN = (
         for ours in (ErrorCode.ILLEGAL_GENERATION, ErrorCode.GROUP_ID_NOT_FOUND)  # up to version 8, and after
     ),
     Known(
+        ApiKey.CONSUMER_GROUP_HEARTBEAT,
+        ".error_code",
+        "a refused classic join takes an empty consumer group out of Kafka's memory, though not out of its log",
+        ours=ErrorCode.UNKNOWN_MEMBER_ID,
+        theirs=ErrorCode.GROUP_ID_NOT_FOUND,
+        ends=True,
+    ),
+    Known(
         ApiKey.JOIN_GROUP,
         ".error_code",
         "follows from that: who joins it without an assignor is told of that first, where there is a group",
