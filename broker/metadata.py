@@ -173,6 +173,16 @@ class Catalog:
         except ConfigError as error:
             raise BrokerError(ErrorCode.INVALID_CONFIG, str(error)) from error
 
+    def check_settings(self, settings: Mapping[str, str]) -> None:
+        """Whether a topic may be given these settings: each by itself, and beside each other. Raises: BrokerError."""
+        found = self.log_config(settings)
+        if found.min_compaction_lag_ms > found.max_compaction_lag_ms:
+            raise BrokerError(
+                ErrorCode.INVALID_CONFIG,
+                f"min.compaction.lag.ms ({found.min_compaction_lag_ms}) must not be above max.compaction.lag.ms "
+                f"({found.max_compaction_lag_ms})",
+            )
+
     def name_error(self, name: str) -> ErrorCode | None:
         """INVALID_TOPIC for what no topic can be called."""
         try:
@@ -189,7 +199,7 @@ class Catalog:
         if partitions < 1:
             raise BrokerError(ErrorCode.INVALID_PARTITIONS, f"a topic has at least one partition, not {partitions}")
         check_growth(partitions)
-        self.log_config(settings)
+        self.check_settings(settings)
 
     def check_free(self, name: str) -> None:
         """Whether a topic of this name could be created now. Raises: BrokerError."""

@@ -8,7 +8,7 @@ what must be written down. Knows nothing of logs, timers or requests.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from uuid import UUID
 
@@ -140,13 +140,23 @@ class ConsumerGroup:
         self.note(Kind.MEMBER, member.member_id)
         self.note(Kind.CURRENT, member.member_id)
 
+    def name(self, member: ConsumerMember, instance_id: str) -> None:
+        """A member is a static one from now on, or another one than before."""
+        self._forget_instance(member)
+        member.subscription = replace(member.subscription, instance_id=instance_id)
+        self.static_members[instance_id] = member.member_id
+        self.note(Kind.MEMBER, member.member_id)
+
+    def _forget_instance(self, member: ConsumerMember) -> None:
+        instance_id = member.subscription.instance_id
+        if instance_id is not None and self.static_members.get(instance_id) == member.member_id:
+            del self.static_members[instance_id]
+
     def remove(self, member_id: str) -> ConsumerMember:
         """Let a member go, with all it has."""
         member = self.members.pop(member_id)
         self._release(member)
-        instance_id = member.subscription.instance_id
-        if instance_id is not None and self.static_members.get(instance_id) == member_id:
-            del self.static_members[instance_id]
+        self._forget_instance(member)
         self.targets.pop(member_id, None)
         for kind in (Kind.CURRENT, Kind.TARGET, Kind.MEMBER):
             self.note(kind, member_id)
@@ -156,6 +166,8 @@ class ConsumerGroup:
         """A static member is back under another id and takes over what the old one had."""
         target = self.targets.get(old_id, frozenset())
         old = self.remove(old_id)
+        if new_id in self.members:
+            self.remove(new_id)
         member = ConsumerMember(new_id, old.subscription, 0, 0)
         self.add(member)
         self.targets[new_id] = target
@@ -191,10 +203,18 @@ class ConsumerGroup:
 
     # ---- the way to the target
 
-    def reconcile(self, member: ConsumerMember, owned: frozenset[Place] | None) -> None:
-        """Bring a member a step nearer to its target; `owned` is what it says it holds, None if it said nothing."""
+    def reconcile(
+        self, member: ConsumerMember, owned: frozenset[Place] | None, reads: frozenset[UUID] | None = None
+    ) -> None:
+        """Bring a member a step nearer to its target.
+
+        `owned` is what it says it holds, None if it said nothing; `reads` its topics if they are others than before.
+        """
         if member.state is MemberState.UNREVOKED_PARTITIONS:
             if owned is None or owned & member.pending_revocation:
+                unread = frozenset(place for place in member.assigned if reads is not None and place[0] not in reads)
+                if unread:
+                    self.hold(member, member.assigned - unread, member.pending_revocation | unread)
                 return
             self.hold(member, member.assigned)
         elif member.state is MemberState.STABLE and member.epoch == self.assignment_epoch:

@@ -75,6 +75,8 @@ class ConsumerGroups:
             if request.epoch != 0:
                 raise BrokerError(ErrorCode.GROUP_ID_NOT_FOUND, f"Group {group_id} not found.")
             group = ConsumerGroup(group_id)
+        if converted is not None:
+            self._membership.know_topics(converted)
         beat = self._membership.heartbeat(group, request)
         self._groups[group_id] = group
         self._write(group, lambda error: reply(_coordinator_failed(error) if error else beat))

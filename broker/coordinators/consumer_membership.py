@@ -115,8 +115,9 @@ class ConsumerMembership:
         if request.epoch < 0:
             return self._leave(group, request)
         epoch = group.epoch
-        member = self._member(group, request)
-        matcher(request.regex or "")
+        known = self._known(group, request)
+        matcher(request.regex or "")  # the last that may be refused: from here on the group changes
+        member = self._joining(group, request, known) if request.epoch == JOINS or known is None else known
         before = member.assigned
         if member.classic is not None:
             member.classic = None
@@ -131,11 +132,12 @@ class ConsumerMembership:
 
     def take_in(self, group: ConsumerGroup, member: ConsumerMember, request: Heartbeat, epoch: int) -> None:
         """What a member says, and a step nearer to what it shall hold; `epoch` is the group's before all this."""
-        self._subscribe(group, member, request)
+        changed = self._subscribe(group, member, request)
         self._look_at_topics(group, bumped=group.epoch > epoch)
         if group.epoch > group.assignment_epoch:
             self._assign(group)
-        group.reconcile(member, request.owned)
+        reads = frozenset(self._topics[name].topic_id for name in self._subscribed(member)) if changed else None
+        group.reconcile(member, request.owned, reads)
         self.touch(group, member)
 
     def check_room(self, group: ConsumerGroup, member_id: str) -> None:
@@ -143,17 +145,17 @@ class ConsumerMembership:
         if member_id not in group.members and len(group.members) >= self._max_size:
             raise BrokerError(ErrorCode.GROUP_MAX_SIZE_REACHED, f"the group has {self._max_size} members already")
 
-    def _member(self, group: ConsumerGroup, request: Heartbeat) -> ConsumerMember:
-        """The member that speaks, new or known, with the epoch it is in. Raises: BrokerError."""
+    def _known(self, group: ConsumerGroup, request: Heartbeat) -> ConsumerMember | None:
+        """The member that speaks, None for a new one that may join. Raises: BrokerError."""
         if request.instance_id is not None:
             known = self._static_member(group, request)
         else:
             known = group.members.get(request.member_id)
-        if known is None:
-            return self._new_member(group, request)
         if request.epoch == JOINS:
-            group.hold(known, frozenset())
-            known.epoch, known.previous_epoch, known.state = JOINS, -1, MemberState.STABLE
+            if known is None:
+                self.check_room(group, request.member_id)
+        elif known is None:
+            raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID, f"{request.member_id} is not a member of the group")
         elif not _is_current(known, request):
             raise BrokerError(
                 ErrorCode.FENCED_MEMBER_EPOCH,
@@ -162,39 +164,46 @@ class ConsumerMembership:
             )
         return known
 
-    def _static_member(self, group: ConsumerGroup, request: Heartbeat) -> ConsumerMember | None:
+    @staticmethod
+    def _static_member(group: ConsumerGroup, request: Heartbeat) -> ConsumerMember | None:
+        """Who has the instance id; who has none yet may take one with a join. Raises: BrokerError."""
         current = group.static_members.get(request.instance_id or "")
-        if current is None and request.epoch != JOINS:
-            raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID, f"there is no static member {request.instance_id}")
-        if current is None or current == request.member_id:
+        if current is None:
+            if request.epoch != JOINS:
+                raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID, f"there is no static member {request.instance_id}")
             return group.members.get(request.member_id)
         if request.epoch != JOINS:
+            if current != request.member_id:
+                raise BrokerError(
+                    ErrorCode.FENCED_INSTANCE_ID, f"static member {request.instance_id} was fenced by another member"
+                )
+        elif group.members[current].epoch != LEFT_FOR_NOW and group.members[current].classic is None:
             raise BrokerError(
-                ErrorCode.FENCED_INSTANCE_ID, f"static member {request.instance_id} was fenced by another member"
+                ErrorCode.UNRELEASED_INSTANCE_ID, f"static member {request.instance_id} is still in use by {current}"
             )
-        if group.members[current].epoch != LEFT_FOR_NOW:
-            raise BrokerError(
-                ErrorCode.UNRELEASED_INSTANCE_ID,
-                f"static member {request.instance_id} is still in use by another member",
-            )
-        self.forget(group, current)
-        return group.replace(current, request.member_id)
+        return group.members[current]
 
-    def _new_member(self, group: ConsumerGroup, request: Heartbeat) -> ConsumerMember:
-        if request.epoch != JOINS:
-            raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID, f"{request.member_id} is not a member of the group")
-        self.check_room(group, request.member_id)
-        matcher(request.regex or "")
-        member = ConsumerMember(request.member_id, Subscription(instance_id=request.instance_id))
-        group.add(member)
-        if not group.assignment_epoch:
-            group.note(Kind.GROUP)
-        logger.info("group %s: member %s joins", group.group_id, request.member_id)
-        self._expect(group, member.member_id)
-        return member
+    def _joining(self, group: ConsumerGroup, request: Heartbeat, known: ConsumerMember | None) -> ConsumerMember:
+        """The member that joins: new, static and back, or known and as it was, as in Kafka: it says it holds nothing."""
+        if known is None:
+            known = ConsumerMember(request.member_id, Subscription(instance_id=request.instance_id))
+            group.add(known)
+            if not group.assignment_epoch:
+                group.note(Kind.GROUP)
+            logger.info("group %s: member %s joins", group.group_id, request.member_id)
+        elif request.instance_id is None:
+            return known
+        elif known.member_id != request.member_id:
+            self.forget(group, known.member_id)
+            known = group.replace(known.member_id, request.member_id)
+        elif known.subscription.instance_id != request.instance_id:
+            group.name(known, request.instance_id)
+        elif known.epoch == LEFT_FOR_NOW:
+            known.epoch = known.previous_epoch = JOINS
+        return known
 
-    @staticmethod
-    def _subscribe(group: ConsumerGroup, member: ConsumerMember, request: Heartbeat) -> None:
+    def _subscribe(self, group: ConsumerGroup, member: ConsumerMember, request: Heartbeat) -> bool:
+        """Take in what a member says of itself; whether it may read other topics now."""
         was = member.subscription
         now = dataclasses.replace(
             was,
@@ -209,32 +218,53 @@ class ConsumerMembership:
             else was.rebalance_timeout_ms,
         )
         if now == was:
-            return
+            return False
         member.subscription = now
         group.note(Kind.MEMBER, member.member_id)
-        if (now.topics, now.regex) != (was.topics, was.regex):
+        if now.topics != was.topics or (now.regex != was.regex and self._matters(group, member, was.regex)):
             group.bump()
+        return (now.topics, now.regex) != (was.topics, was.regex)
+
+    def _matters(self, group: ConsumerGroup, member: ConsumerMember, was: str | None) -> bool:
+        """Whether a member's other pattern calls for a new target: not one that is new to the group and matches nothing.
+
+        Source: Kafka, which begins no epoch before it knows what a pattern matches, and then only if that is anything.
+        """
+        now = member.subscription.regex
+        others = (other.subscription.regex for other in group.members.values() if other is not member)
+        return now is None or now in others or bool(self._matched(now) or self._matched(was))
 
     # ---- topics and targets
 
     def _look_at_topics(self, group: ConsumerGroup, *, bumped: bool) -> None:
         """Topics that came, went or grew call for a new target; one epoch is enough for all that a heartbeat changes."""
-        names = sorted(set().union(*(self._subscribed(member) for member in group.members.values())))
-        shapes = [(name, self._topics[name].topic_id.hex, self._topics[name].count) for name in names]
-        found = zlib.crc32(repr(shapes).encode()) if shapes else 0
+        found = self._topics_hash(group)
         if found != group.metadata_hash:
             group.metadata_hash = found
             group.note(Kind.GROUP)
             if not bumped:
                 group.bump()
 
+    def know_topics(self, group: ConsumerGroup) -> None:
+        """The topics of a group that was a classic one are no news to it."""
+        group.metadata_hash = self._topics_hash(group)
+
+    def _topics_hash(self, group: ConsumerGroup) -> int:
+        names = sorted(set().union(*(self._subscribed(member) for member in group.members.values())))
+        shapes = [(name, self._topics[name].topic_id.hex, self._topics[name].count) for name in names]
+        return zlib.crc32(repr(shapes).encode()) if shapes else 0
+
     def _subscribed(self, member: ConsumerMember) -> frozenset[str]:
         """Topics a member reads that exist."""
         named = frozenset(name for name in member.subscription.topics if name in self._topics)
-        if member.subscription.regex is None:
-            return named
-        matches = matcher(member.subscription.regex)
-        return named | {name for name, topic in self._topics.items() if not topic.internal and matches(name)}
+        return named | self._matched(member.subscription.regex)
+
+    def _matched(self, regex: str | None) -> frozenset[str]:
+        """Topics a pattern matches."""
+        if regex is None:
+            return frozenset()
+        matches = matcher(regex)
+        return frozenset(name for name, topic in self._topics.items() if not topic.internal and matches(name))
 
     def _assign(self, group: ConsumerGroup) -> None:
         subscriptions = {member_id: self._subscribed(member) for member_id, member in group.members.items()}
@@ -261,17 +291,16 @@ class ConsumerMembership:
 
     def _leave(self, group: ConsumerGroup, request: Heartbeat) -> Beat:
         member_id = request.member_id
-        if request.instance_id is not None:
-            current = group.static_members.get(request.instance_id)
-            if current is not None and current != member_id:
-                raise BrokerError(
-                    ErrorCode.FENCED_INSTANCE_ID, f"static member {request.instance_id} was fenced by another member"
-                )
-        member = group.members.get(member_id)
+        known = member_id if request.instance_id is None else group.static_members.get(request.instance_id, "")
+        member = group.members.get(known)
+        if member is not None and known != member_id:
+            raise BrokerError(
+                ErrorCode.FENCED_INSTANCE_ID, f"static member {request.instance_id} was fenced by another member"
+            )
         if member is None:
             raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID, f"{member_id} is not a member of the group")
         if request.epoch == LEFT_FOR_NOW:
-            member.previous_epoch, member.epoch = member.epoch, LEFT_FOR_NOW
+            member.epoch = LEFT_FOR_NOW
             member.state = MemberState.STABLE
             group.hold(member, member.assigned)
         else:
@@ -371,6 +400,6 @@ class ConsumerMembership:
 
 def _is_current(member: ConsumerMember, request: Heartbeat) -> bool:
     """The member's epoch, or the one before where the answer with the new one may have been lost."""
-    if request.epoch == member.epoch:
-        return True
+    if request.epoch >= member.epoch:
+        return request.epoch == member.epoch
     return request.epoch == member.previous_epoch and request.owned is not None and request.owned <= member.assigned

@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 NEW_MEMBER_JOIN_TIMEOUT_MS = 300_000
 """A new member has no id to send heartbeats with while its first join waits: it is given this long."""
+FIRST_JOIN_WAIT_MS = 1_000
+"""How long a first rebalance without an initial delay waits for ids that were handed out. Kafka does not wait at all then,
+and a group that starts together has a rebalance more; but whoever was given an id and never came holds nobody up for long."""
 
 
 class Timers(Protocol):
@@ -123,6 +126,9 @@ class Membership:
     def _join_known(self, group: Group, request: JoinRequest, reply: JoinReply) -> None:
         member_id = request.member_id
         if member_id in group.pending_members:
+            if request.instance_id is not None:  # ids are handed out to members without one; Kafka says so too
+                reply(JoinResult(ErrorCode.UNKNOWN_SERVER_ERROR))
+                return
             group.forget_pending(member_id)
             self._add(group, request, member_id, reply)
             return
@@ -246,6 +252,8 @@ class Membership:
             group.new_member_added = False
             left_ms = max(group.rebalance_timeout_ms() - delay_ms, 0)
             self._at(group, delay_ms, lambda: self._end_initial_delay(group, left_ms))
+        elif was_empty and group.pending_members:
+            self._at(group, FIRST_JOIN_WAIT_MS, lambda: self._complete_join(group))
         else:
             self._complete_join_if_all(group)
 

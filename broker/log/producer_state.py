@@ -122,6 +122,15 @@ class ProducerState:
             return False
         return epoch == producer.epoch and epoch < LAST_EPOCH
 
+    def check_epoch(self, producer_id: int, epoch: int) -> None:
+        """Whether a producer's epoch is not past here. Raises: BrokerError with INVALID_PRODUCER_EPOCH."""
+        producer = self.producers.get(producer_id)
+        if producer is not None and epoch < producer.epoch:
+            raise BrokerError(
+                ErrorCode.INVALID_PRODUCER_EPOCH,
+                f"producer {producer_id} sent epoch {epoch}; {producer.epoch} is known",
+            )
+
     def attempt(self, header: BatchHeader, *, joins: bool) -> None:
         """A batch of a transaction that is not open here yet is about to be checked with the transaction's coordinator.
 
@@ -129,9 +138,8 @@ class ProducerState:
         being written to, and each transaction has an epoch of its own, so that its first sequence here is 0.
         Raises: BrokerError with INVALID_PRODUCER_EPOCH for an epoch that is past, before the coordinator is asked.
         """
+        self.check_epoch(header.producer_id, header.producer_epoch)
         producer = self.producers.get(header.producer_id)
-        if producer is not None:
-            self._check_epoch(producer, header)
         if producer is not None and producer.transaction_start != NO_OFFSET and producer.epoch == header.producer_epoch:
             return
         known = self._attempts.get(header.producer_id)
@@ -154,8 +162,7 @@ class ProducerState:
         duplicate = None if producer is None else producer.duplicate_of(header)
         if duplicate is not None:
             return duplicate
-        if producer is not None:
-            self._check_epoch(producer, header)
+        self.check_epoch(header.producer_id, header.producer_epoch)
         self._check_attempts(producer, header)
         if producer is not None:
             self._check_order(producer, header)
@@ -182,14 +189,6 @@ class ProducerState:
                 f"producer {header.producer_id} has a transaction open and sent a batch outside it",
             )
 
-    @staticmethod
-    def _check_epoch(producer: Producer, header: BatchHeader) -> None:
-        if header.producer_epoch < producer.epoch:
-            raise BrokerError(
-                ErrorCode.INVALID_PRODUCER_EPOCH,
-                f"producer {header.producer_id} sent epoch {header.producer_epoch}; {producer.epoch} is known",
-            )
-
     def check_marker(self, header: BatchHeader, coordinator_epoch: int) -> None:
         """Whether a marker may be appended.
 
@@ -198,7 +197,7 @@ class ProducerState:
         producer = self.producers.get(header.producer_id)
         if producer is None:
             return
-        self._check_epoch(producer, header)
+        self.check_epoch(header.producer_id, header.producer_epoch)
         if producer.coordinator_epoch > coordinator_epoch:
             raise BrokerError(
                 ErrorCode.TRANSACTION_COORDINATOR_FENCED,

@@ -53,15 +53,16 @@ class Session:
             self.wanted.pop(key, None)
             self.told.pop(key, None)
 
-    def is_news(self, where: Any, answer: FetchedPartition) -> bool:
+    def is_news(self, where: Any, answer: FetchedPartition, *, in_full: bool = False) -> bool:
         """Whether the client must hear of a partition: records, an error, or a bound that moved. Remembers that it did.
 
-        A partition with records goes to the end of the line, so that the others get their share of the next answer.
+        A partition with records goes to the end of the line, so that the others get their share of the next answer; not
+        in the answer that is told in full, as in Kafka.
         """
         key = (where, answer.partition)
         now = NEVER_TOLD if answer.error else (answer.high_watermark, answer.log_start_offset)
         has_records = bool(answer.records)
-        if has_records and key in self.wanted:
+        if has_records and not in_full and key in self.wanted:
             self.wanted[key] = self.wanted.pop(key)
         news = has_records or bool(answer.error) or self.told.get(key) != now
         self.told[key] = now

@@ -232,7 +232,7 @@ def _changer(broker: Broker, resource: Any, settings_of: SettingsOf) -> Callable
         _check_topic_name(broker, name)
         known = broker.catalog.topics.get(name)
         settings = settings_of({} if known is None else known.settings, resource)
-        broker.catalog.log_config(settings)
+        broker.catalog.check_settings(settings)
         topic = broker.catalog.get(name)
         return lambda: broker.catalog.alter(topic.name, settings)
     if resource.resource_type == BROKER:

@@ -38,6 +38,7 @@ def _check(version: int, request: Any) -> None:
         (not request.group_id.strip(), "GroupId can't be empty."),
         (not request.member_id and (by_client or epoch not in {JOINS, STATIC_LEAVE}), "MemberId can't be empty."),
         (request.instance_id is not None and not request.instance_id.strip(), "InstanceId can't be empty."),
+        (request.rack_id is not None and not request.rack_id.strip(), "RackId can't be empty."),
         (epoch < STATIC_LEAVE, f"MemberEpoch is {epoch}, but must be greater than or equal to -2."),
         (epoch == STATIC_LEAVE and request.instance_id is None, "InstanceId can't be null."),
         (joins and request.rebalance_timeout < 0, "RebalanceTimeoutMs must be provided in first request."),
@@ -144,11 +145,14 @@ def _member(group: ConsumerGroup, member: ConsumerMember, names: Mapping[UUID, s
         "client_host": said.client_host,
         "subscribed_topic_names": sorted(said.topics),
         "subscribed_topic_regex": said.regex or "",
-        "assignment": {"topic_partitions": _named(member.assigned, names)},
+        "assignment": {"topic_partitions": _named(member.assigned | member.pending_revocation, names)},
         "target_assignment": {"topic_partitions": _named(target, names)},
         "member_type": CONSUMER_MEMBER if member.classic is None else CLASSIC_MEMBER,
     }
 
 
 def _named(places: Iterable[Place], names: Mapping[UUID, str]) -> list[dict[str, Any]]:
-    return [{**topic, "topic_name": names.get(topic["topic_id"], "")} for topic in _by_topic(places)]
+    """Partitions of the topics that exist."""
+    return [
+        {**topic, "topic_name": names[topic["topic_id"]]} for topic in _by_topic(places) if topic["topic_id"] in names
+    ]

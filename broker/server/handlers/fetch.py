@@ -160,8 +160,12 @@ class Fetch:
     def _answer(self, answers: Answers) -> None:
         exchange, session = self._exchange, self._session
         if session is not None:
-            news = [(where, [item for item in found if session.is_news(where, item)]) for where, found in answers]
-            if not self._in_full:
+            in_full = self._in_full
+            news = [
+                (where, [item for item in found if session.is_news(where, item, in_full=in_full)])
+                for where, found in answers
+            ]
+            if not in_full:
                 answers = [(where, found) for where, found in news if found]
         by_id = exchange.version >= BY_ID
         topics = [topic_part(where, found, by_id=by_id) for where, found in answers]

@@ -69,6 +69,7 @@ def produce(broker: Broker, exchange: Exchange, request: Any) -> None:
                     raise refusal
                 log = _log(broker, exchange.version, where, partition.index)
                 check_shape(partition.records)
+                _check_codec(exchange.version, partition.records)  # before the attempt is noted, as in Kafka
                 _attempt(log, partition.records, joins=joining is not None)
                 _check(broker, exchange.version, request, log, partition.records)
                 if joining is not None:
@@ -115,10 +116,13 @@ def _log(broker: Broker, version: int, where: Any, partition: int) -> PartitionL
     return broker.catalog.log(where, partition)
 
 
-def _check(broker: Broker, version: int, request: Any, log: PartitionLog, records: bytes) -> None:
-    """What depends on the request rather than on the batch. Raises: BrokerError."""
+def _check_codec(version: int, records: bytes) -> None:
     if records[ATTRIBUTES_BYTE] & CODEC_MASK == ZSTD and version < ZSTD_FROM:
         raise BrokerError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce version 7 or later")
+
+
+def _check(broker: Broker, version: int, request: Any, log: PartitionLog, records: bytes) -> None:
+    """What depends on the request rather than on the batch. Raises: BrokerError."""
     if request.acks == ALL and log.config.min_insync_replicas > 1 and not broker.config.replication_factor_clamp:
         raise BrokerError(
             ErrorCode.NOT_ENOUGH_REPLICAS,

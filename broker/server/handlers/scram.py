@@ -39,25 +39,30 @@ def describe(broker: Broker, _: Exchange, request: Any) -> Body:
 
 
 def alter(broker: Broker, _: Exchange, request: Any) -> Body:
-    """Delete and set credentials; what concerns one user succeeds or fails as a whole."""
-    changes = [*request.deletions, *request.upsertions]
-    twice = Counter((item.name, item.mechanism) for item in changes)
-    errors: dict[str, BrokerError | None] = {}
-    for item in changes:
+    """Delete and set credentials, of each user one in a request.
+
+    Source: Kafka's ScramControlManager, which knows changes by user alone: a second one is refused, and the first with it.
+    """
+    good: dict[str, Any] = {}
+    errors: dict[str, BrokerError] = {}
+    for item in (*request.deletions, *request.upsertions):
         try:
-            _check(broker, item)
-            if twice[item.name, item.mechanism] > 1:
-                raise BrokerError(ErrorCode.DUPLICATE_RESOURCE, "a credential is altered twice in one request")
+            if good.pop(item.name, None) is not None:
+                raise BrokerError(ErrorCode.DUPLICATE_RESOURCE, "of a user one credential is altered in a request")
+            if item.name not in errors:
+                _check(broker, item)
+                good[item.name] = item
         except BrokerError as error:
-            errors[item.name] = errors.get(item.name) or error
+            errors[item.name] = error
+    for item in list(good.values()):
+        if getattr(item, "salted_password", None) == b"":  # noticed by Kafka when it makes keys of it, after all else
+            errors[item.name] = BrokerError(ErrorCode.UNKNOWN_SERVER_ERROR)
+            del good[item.name]
         else:
-            errors.setdefault(item.name, None)
-    for item in changes:
-        if errors[item.name] is None:
             _apply(broker, item)
-    if None in errors.values():
+    if good:
         broker.dynamic.write()
-    return {"results": [{"user": user, **_outcome(error)} for user, error in errors.items()]}
+    return {"results": [{"user": user, **_outcome(error)} for user, error in {**dict.fromkeys(good), **errors}.items()]}
 
 
 def _outcome(error: BrokerError | None) -> dict[str, Any]:
@@ -81,8 +86,6 @@ def _check(broker: Broker, item: Any) -> None:
         raise BrokerError(
             ErrorCode.UNACCEPTABLE_CREDENTIAL, f"iterations must be {low} to {MAX_ITERATIONS}, not {iterations}"
         )
-    elif not item.salted_password:
-        raise BrokerError(ErrorCode.UNKNOWN_SERVER_ERROR)
 
 
 def _apply(broker: Broker, item: Any) -> None:

@@ -74,7 +74,7 @@ def _settings(broker: Broker, wanted: Any) -> dict[str, str]:
             ErrorCode.INVALID_CONFIG, f"settings of a topic have values; none came for {', '.join(unset)}"
         )
     settings = {item.name: item.value for item in wanted.configs}
-    broker.catalog.log_config(settings)
+    broker.catalog.check_settings(settings)
     return settings
 
 

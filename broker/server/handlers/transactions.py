@@ -196,6 +196,7 @@ def _take_part(broker: Broker, version: int, request: Any, done: Done) -> Done:
     """
     producer = _producer(request)
     where = (OFFSETS_TOPIC, broker.groups.partition_of(request.group_id))
+    broker.catalog.log(*where).producers.check_epoch(*producer)  # before the coordinator is asked, as in Kafka
     if version < COMMIT_ADDS_FROM:
         abortable = version >= COMMIT_KNOWS_ABORTABLE
         absent = ErrorCode.TRANSACTION_ABORTABLE if abortable else ErrorCode.INVALID_TXN_STATE

@@ -158,6 +158,78 @@ def test_static_member_comes_back(consumers: Consumers) -> None:
     assert refusal(lambda: consumers.beat("a", 2, instance_id="i")) is ErrorCode.FENCED_INSTANCE_ID
 
 
+def test_static_member_is_unreleased_until_it_left(consumers: Consumers) -> None:
+    """Not even the member itself joins again under its instance id before it said that it left, as in Kafka."""
+    consumers.join("a", instance_id="i")
+    assert refusal(lambda: consumers.join("a", instance_id="i")) is ErrorCode.UNRELEASED_INSTANCE_ID
+    consumers.beat("a", -2, instance_id="i")
+    assert refusal(lambda: consumers.beat("a", 2, set(), instance_id="i")) is ErrorCode.FENCED_MEMBER_EPOCH
+    assert consumers.join("a", instance_id="i").epoch == 2
+
+
+def test_member_becomes_static(consumers: Consumers) -> None:
+    """A member that joins again under an instance id has it from then on; nobody leaves under one it has not."""
+    consumers.join("a")
+    assert refusal(lambda: consumers.beat("a", -1, instance_id="i")) is ErrorCode.UNKNOWN_MEMBER_ID
+    assert consumers.join("a", instance_id="i").epoch == 2
+    assert refusal(lambda: consumers.join("b", instance_id="i")) is ErrorCode.UNRELEASED_INSTANCE_ID
+    assert consumers.join("a", instance_id="j").epoch == 2
+    assert refusal(lambda: consumers.beat("a", 2, instance_id="i")) is ErrorCode.UNKNOWN_MEMBER_ID
+    consumers.reopen()
+    assert consumers.beat("a", 2, instance_id="j").epoch == 2
+
+
+def test_static_member_comes_back_as_another_member(consumers: Consumers) -> None:
+    """Who takes over a static member's place under the id of a present member frees what that one had."""
+    consumers.join("a", instance_id="i")
+    consumers.join("b")
+    kept = indexes(consumers.beat("a", 2, set()))
+    assert indexes(consumers.beat("b", 3)) == {0, 1, 2, 3} - kept
+    consumers.beat("a", -2, instance_id="i")
+    assert indexes(consumers.join("b", instance_id="i")) == kept
+    assert indexes(consumers.join("c")) == {0, 1, 2, 3} - kept
+    assert consumers.beat("b", 3).epoch == 4
+    assert consumers.state is ConsumerGroupState.STABLE
+
+
+@pytest.mark.parametrize("who", [{"member": "a"}, {"member": "b", "instance_id": "i"}])
+def test_refused_join_changes_nothing(consumers: Consumers, who: dict[str, str]) -> None:
+    """A member whose pattern is refused as it joins again still has what it had, and its instance id."""
+    consumers.join("a", instance_id="i" if "instance_id" in who else None)
+    if "instance_id" in who:
+        consumers.beat("a", -2, instance_id="i")
+    group = consumers.coordinator.consumer_group("group")
+    assert group is not None
+    before = [(m.member_id, m.epoch, m.assigned) for m in group.members.values()]
+    assert refusal(lambda: consumers.join(**who, regex="(")) is ErrorCode.INVALID_REGULAR_EXPRESSION
+    assert [(m.member_id, m.epoch, m.assigned) for m in group.members.values()] == before
+    assert len(before[0][2]) == 4
+
+
+def test_rejoin_leaves_a_member_as_it_was(consumers: Consumers) -> None:
+    """A member that joins again keeps its epoch and the one before, but holds nothing that it was to let go."""
+    consumers.join("a")
+    consumers.join("b")
+    kept = indexes(consumers.beat("a", 2, {0, 1, 2, 3}))
+    again = consumers.join("a")
+    assert (again.epoch, indexes(again)) == (3, kept)
+    assert indexes(consumers.beat("b", 3)) == {0, 1, 2, 3} - kept
+    assert consumers.join("a").epoch == 3
+    assert consumers.beat("a", 2, kept).epoch == 3
+
+
+def test_topic_read_no_more_is_let_go_at_once(consumers: Consumers) -> None:
+    """A member that still lets partitions go, and reads other topics from now on, is to let all of the old ones go."""
+    consumers.topics["other"] = Shape(uuid4(), 1)
+    consumers.join("a")
+    consumers.join("b")
+    assert len(indexes(consumers.beat("a", 2))) == 2
+    assert consumers.beat("a", 2, topics=frozenset({"other"})).assignment == frozenset()
+    back = consumers.beat("a", 2, set())
+    assert (back.epoch, back.assignment) == (4, {(consumers.topics["other"].topic_id, 0)})
+    assert indexes(consumers.beat("b", 3, set())) == {0, 1, 2, 3}
+
+
 def test_topic_that_grows_is_assigned(consumers: Consumers) -> None:
     """New partitions reach the group with the next heartbeat."""
     consumers.join("a")
@@ -175,6 +247,17 @@ def test_pattern(consumers: Consumers) -> None:
     assert len(consumers.beat("a", 2).assignment or ()) == 5
     assert refusal(lambda: consumers.join("b", regex="(")) is ErrorCode.INVALID_REGULAR_EXPRESSION
     assert refusal(lambda: consumers.join("b", regex="(?<=a)b")) is ErrorCode.INVALID_REGULAR_EXPRESSION
+
+
+def test_pattern_that_matches_nothing_begins_no_epoch(consumers: Consumers) -> None:
+    """A pattern new to the group counts when it matches something; one that others have, or that goes, always does."""
+    consumers.join("a")
+    assert consumers.beat("a", 2, regex="nothing").epoch == 2
+    assert consumers.join("b", topics=frozenset(), regex="none").epoch == 2
+    assert consumers.beat("a", 2, regex="none").epoch == 3
+    assert consumers.beat("a", 3, regex="").epoch == 4
+    assert consumers.beat("a", 4, regex="top.*").epoch == 5
+    assert consumers.beat("a", 5, regex="nothing").epoch == 6
 
 
 def test_nasty_pattern_takes_no_time(consumers: Consumers) -> None:

@@ -31,6 +31,13 @@ def test_member_id_round_trip(groups) -> None:
     assert answer.member_id == refused.member_id
 
 
+def test_handed_out_id_is_no_static_members(groups) -> None:
+    """Nobody joins with an instance id and an id that was handed out to a member without one (-1)."""
+    (refused,) = groups.join(require_known_id=True)
+    assert groups.join(refused.member_id, instance_id="i")[0].error is ErrorCode.UNKNOWN_SERVER_ERROR
+    assert groups.join(refused.member_id)[0].error is ErrorCode.NONE
+
+
 def test_handed_out_id_is_waited_for_only_a_session(groups, clock) -> None:
     """A rebalance waits for an id that was handed out, but not longer than its session."""
     (member,) = groups.stable()
@@ -39,6 +46,18 @@ def test_handed_out_id_is_waited_for_only_a_session(groups, clock) -> None:
     assert not rejoin
     clock.advance(10.1)
     assert rejoin[0].generation == 2
+
+
+def test_first_rebalance_waits_a_moment_for_handed_out_ids(groups, clock) -> None:
+    """Members that start together make one generation; an id that is never used holds the first one up for a second."""
+    handed = [groups.join(require_known_id=True)[0].member_id for _ in range(3)]
+    first, second = (groups.join(member_id) for member_id in handed[:2])
+    assert not (first or second)
+    clock.advance(1.1)
+    assert first[0].generation == second[0].generation == 1
+    assert len(first[0].members) == 2
+    groups.join(handed[2])
+    assert state_of(groups) is GroupState.PREPARING_REBALANCE
 
 
 def test_initial_delay_collects_members(make_groups, clock) -> None:

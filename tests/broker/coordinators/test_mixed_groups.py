@@ -70,6 +70,14 @@ def mixed(groups: Any, clock: Any) -> Mixed:
     return Mixed(groups, clock)
 
 
+def test_member_that_reads_nothing_begins_no_epoch(mixed: Mixed) -> None:
+    """A classic group that becomes a consumer group knows its topics already; a member without any is at its epoch."""
+    member, _ = mixed.two()
+    new = mixed.join("new", topics=frozenset())
+    assert (new.epoch, new.assignment) == (member.generation, frozenset())
+    assert mixed.join("another").epoch == member.generation + 1
+
+
 def test_one_by_one_to_the_new_protocol(mixed: Mixed) -> None:
     """A classic group goes on as a consumer group: old members give up their share, and are let in on a restart too."""
     members = mixed.two()

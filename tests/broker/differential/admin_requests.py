@@ -318,16 +318,23 @@ def scram(draw: Draw) -> Request:
     if draw.chance(0.5):
         users = draw.one(None, [], [{"name": draw.topics[0]}], [{"name": ""}], [{"name": "x"}, {"name": "x"}])
         return draw.request(ApiKey.DESCRIBE_USER_SCRAM_CREDENTIALS, {"users": users})
-    user = draw.often(draw.topics[0], draw.topics[1], "")
-    upsertion = {
-        "name": user,
-        "mechanism": draw.often(draw.one(1, 2), 0, 3),
-        "iterations": draw.often(8192, 1, 20_000),
-        "salt": b"salt",
-        "salted_password": draw.often(b"password" * 4, b""),
-    }
-    deletion = {"name": draw.often(user, "nobody"), "mechanism": draw.one(1, 2)}
-    values = {"upsertions": draw.one([upsertion], []), "deletions": draw.one([deletion], [], [])}
+
+    def user() -> str:
+        return draw.often(draw.topics[0], draw.topics[1], "")
+
+    def upsertion() -> dict[str, Any]:
+        return {
+            "name": user(),
+            "mechanism": draw.often(draw.one(1, 2), 0, 3),
+            "iterations": draw.often(8192, 1, 20_000),
+            "salt": b"salt",
+            "salted_password": draw.often(b"password" * 4, b""),
+        }
+
+    def deletion() -> dict[str, Any]:
+        return {"name": draw.often(user(), "nobody"), "mechanism": draw.one(1, 2)}
+
+    values = {"upsertions": draw.some(upsertion, 0, 2), "deletions": draw.some(deletion, 0, draw.one(0, 1, 2))}
     return draw.request(ApiKey.ALTER_USER_SCRAM_CREDENTIALS, values)
 
 

@@ -1,8 +1,8 @@
 """The same requests to Apache Kafka and to us, one after the other, answers compared as they come.
 
 An episode has topics, groups and producers of its own and ends at its first difference, so that what follows from one is
-not counted again. Kafka's controller tells its broker of changes a moment later and its coordinators end transactions behind
-the answer: where Kafka says "not yet", it is asked again; a difference counts when it lasts.
+not counted again. Kafka's controller tells its broker of changes a moment later, its coordinators end transactions and match
+patterns behind the answer: where Kafka says "not yet", it is asked again; a difference counts when it lasts.
 """
 
 import time
@@ -27,7 +27,7 @@ ANSWER_SECONDS = 8.0
 HELD_SECONDS = 0.25
 SETTLE_SECONDS = 0.2
 RETRIES = 12
-NOT_YET = frozenset((3, 5, 6, 14, 15, 16, 51, 100, 41))
+NOT_YET = frozenset((3, 5, 6, 14, 15, 16, 51, 100, 41, "PrepareCommit", "PrepareAbort"))
 CHANGES = frozenset(
     (
         *(ApiKey.CREATE_TOPICS, ApiKey.DELETE_TOPICS, ApiKey.CREATE_PARTITIONS, ApiKey.ALTER_CONFIGS),
@@ -131,7 +131,7 @@ class Campaign:
         for side in (self.ours, self.theirs):
             side.begin(request)
         found = self._answers(request)
-        if request.api_key in CHANGES:
+        if request.api_key in CHANGES or request.values.get("subscribed_topic_regex"):
             time.sleep(SETTLE_SECONDS)
         for connection in sorted(self.ours.answers.keys() | self.theirs.answers.keys()):
             found += self._pair(Request(ApiKey.HEARTBEAT, 0, connection=connection), ANSWER_SECONDS)
@@ -141,7 +141,7 @@ class Campaign:
         mine, other = self._both(request.connection, HELD_SECONDS)
         for _ in range(RETRIES):
             found = self._unknown(request, mine, other)
-            if not any(one.theirs in NOT_YET for one in found if isinstance(one.theirs, int)):
+            if not any(one.theirs in NOT_YET for one in found if isinstance(one.theirs, int | str)):
                 return found
             time.sleep(SETTLE_SECONDS / 2)
             self.theirs.begin(request)

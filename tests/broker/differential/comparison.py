@@ -71,7 +71,7 @@ class View:
             failed = bool(value.get("error_code"))  # then a producer's id is the 0 of an empty answer, and nobody's
             return {n: i if failed and n == "producer_id" else self.of(i, n) for n, i in value.items()}
         if isinstance(value, list):
-            return sorted((self.of(item, field) for item in value), key=_identity)
+            return sorted((self.of(item, field) for item in _by_topic(value)), key=_identity)
         if field in ALWAYS:
             return "masked"
         if field in MESSAGES:
@@ -101,6 +101,17 @@ class View:
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, UUID) or (isinstance(value, str) and len(value) >= UUID_CHARACTERS)
+
+
+def _by_topic(items: list[Any]) -> list[Any]:
+    """Partitions of a fetched topic together: it is named again where others stand between them."""
+    if not all(isinstance(item, dict) and "partitions" in item and "topic_id" in item for item in items):
+        return items
+    merged: dict[Any, dict[str, Any]] = {}
+    for item in items:
+        topic = merged.setdefault(item["topic_id"], {**item, "partitions": []})
+        topic["partitions"] = [*topic["partitions"], *item["partitions"]]
+    return list(merged.values())
 
 
 def _identity(item: Any) -> str:

@@ -174,14 +174,16 @@ def consumer_heartbeat(draw: Draw) -> Request:
         if leaves
         else draw.often(Symbol("member epoch", label), 9, -3),
         "instance_id": draw.often(None, f"instance-{label[-1]}", ""),
-        "rack_id": draw.often(None, "rack"),
+        "rack_id": draw.often(None, "rack", "rack", ""),
         "rebalance_timeout": draw.often(60_000, -1) if joins else draw.often(-1, 60_000),
         "subscribed_topic_names": draw.often(draw.topics[:2], None, [], [draw.missing]) if joins else None,
         "subscribed_topic_regex": draw.often(
             None, "", "(", "a{1,2}b"
         ),  # of those that match Kafka tells by chance when
         "server_assignor": draw.often(None, "range", "uniform", "none-such"),
-        "topic_partitions": draw.often([], None, owned) if joins else draw.one(None, None, [], owned),
+        "topic_partitions": draw.often([], None, owned)
+        if joins
+        else draw.one(None, None, [], owned, Symbol("owned", label)),
     }
     return draw.request(ApiKey.CONSUMER_GROUP_HEARTBEAT, values, label=label)
 

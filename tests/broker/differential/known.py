@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from broker.errors import ErrorCode
 from broker.protocol.apis import ApiKey
+from broker.server.handlers.group_admin import OPERATIONS_NOT_ASKED
 from tests.broker.differential.comparison import Difference
 from tests.broker.differential.requests import Request
 
@@ -17,6 +18,7 @@ ANY = object()
 class Known(NamedTuple):
     """One difference: where, why, between which values or how far apart, and in requests that say what.
 
+    `nameless` are groups that Kafka lists beyond ours, if all are without a protocol, as those that nobody has joined.
     `ends` is set where the brokers are no longer alike after it, so that the episode is over.
     """
 
@@ -27,6 +29,7 @@ class Known(NamedTuple):
     theirs: Any = ANY
     about: str = ""
     apart: int | None = None
+    nameless: bool = False
     ends: bool = False
 
     def covers(self, request: Request, difference: Difference) -> bool:
@@ -38,12 +41,24 @@ class Known(NamedTuple):
             and self.ours in (ANY, difference.ours)
             and self.theirs in (ANY, difference.theirs)
             and (self.apart is None or _apart(difference) <= self.apart)
+            and (not self.nameless or _are_nameless(difference))
         )
 
 
 def _apart(difference: Difference) -> float:
     ours, theirs = difference.ours, difference.theirs
     return abs(ours - theirs) if isinstance(ours, int) and isinstance(theirs, int) else math.inf
+
+
+def _are_nameless(difference: Difference) -> bool:
+    """Whether Kafka lists the same groups and some without a protocol."""
+    ours, theirs = difference.ours, difference.theirs
+    both_lists = isinstance(ours, list) and isinstance(theirs, list)
+    return (
+        both_lists
+        and all(group in theirs for group in ours)
+        and not any(group["protocol_type"] for group in theirs if group not in ours)
+    )
 
 
 MARKERS_APART_MS = 10_000
@@ -64,32 +79,41 @@ KNOWN = (
         ".results[]",
         "the broker shows what it obeys and what tools look for, not all of Kafka's 340; loggers are Python's",
     ),
-    Known(
-        ApiKey.CONSUMER_GROUP_HEARTBEAT,
-        ".assignment",
-        "patterns are matched with the heartbeat that brings them; Kafka matches them behind its answer",
-    ),
     *(
         Known(
-            ApiKey.CONSUMER_GROUP_DESCRIBE,
-            f".groups[].members[].{kind}.topic_partitions[].topic_",
+            api_key,
+            path,
             "which topic a member keeps when it gives some up follows topic ids, which each broker draws",
             ends=True,
         )
-        for kind in ("target_assignment", "assignment")
+        for api_key, path in (
+            (ApiKey.CONSUMER_GROUP_HEARTBEAT, ".assignment.topic_partitions"),
+            (ApiKey.CONSUMER_GROUP_DESCRIBE, ".groups[].members[].assignment.topic_partitions[]."),
+            (ApiKey.CONSUMER_GROUP_DESCRIBE, ".groups[].members[].target_assignment.topic_partitions[]."),
+        )
     ),
     Known(
         ApiKey.LIST_GROUPS,
         ".groups[].group_state",
-        "follows from that: Kafka's group is still on its way when ours has arrived",
+        "follows from that: one group is still on its way when the other has arrived",
     ),
-    Known(
-        ApiKey.DESCRIBE_GROUPS,
-        ".groups[].group_state",
-        "a group that was asked for and never written down is seen in Kafka once anything else is in its partition",
-        ours="Empty",
-        theirs="Dead",
+    *(
+        Known(
+            ApiKey.DESCRIBE_GROUPS,
+            f".groups[].{field}",
+            "a group that was asked for and never written down is seen in Kafka once anything else is in its partition",
+            ours=ours,
+            theirs=theirs,
+        )
+        for field, ours, theirs in (
+            ("group_state", "Empty", "Dead"),
+            ("group_state", "Dead", "Empty"),
+            ("error_code", ErrorCode.GROUP_ID_NOT_FOUND, ErrorCode.NONE),
+            ("error_message", "a message", None),
+            ("authorized_operations", OPERATIONS_NOT_ASKED, ANY),
+        )
     ),
+    Known(ApiKey.LIST_GROUPS, ".groups", "follows from that: such a group is listed too", nameless=True),
     Known(
         ApiKey.DELETE_GROUPS,
         ".results[].error_code",
@@ -106,12 +130,30 @@ KNOWN = (
         )
         for path, ours in ((".error_code", ErrorCode.GROUP_ID_NOT_FOUND), (".topics", []))
     ),
+    *(
+        Known(
+            ApiKey.OFFSET_COMMIT,
+            ".topics[].partitions[].error_code",
+            "a commit of which nothing was stored makes a group in Kafka, and none here",
+            ours=ours,
+            theirs=ErrorCode.UNKNOWN_MEMBER_ID,
+        )
+        for ours in (ErrorCode.ILLEGAL_GENERATION, ErrorCode.GROUP_ID_NOT_FOUND)  # up to version 8, and after
+    ),
     Known(
-        ApiKey.OFFSET_COMMIT,
-        ".topics[].partitions[].error_code",
-        "a commit of which nothing was stored makes a group in Kafka, and none here",
-        ours=ErrorCode.ILLEGAL_GENERATION,
-        theirs=ErrorCode.UNKNOWN_MEMBER_ID,
+        ApiKey.CONSUMER_GROUP_HEARTBEAT,
+        ".error_code",
+        "a refused classic join takes an empty consumer group out of Kafka's memory, though not out of its log",
+        ours=ErrorCode.UNKNOWN_MEMBER_ID,
+        theirs=ErrorCode.GROUP_ID_NOT_FOUND,
+        ends=True,
+    ),
+    Known(
+        ApiKey.JOIN_GROUP,
+        ".error_code",
+        "follows from that: who joins it without an assignor is told of that first, where there is a group",
+        ours=ErrorCode.UNKNOWN_MEMBER_ID,
+        theirs=ErrorCode.INCONSISTENT_GROUP_PROTOCOL,
     ),
     Known(
         ApiKey.LIST_OFFSETS,

@@ -14,7 +14,7 @@ from broker.protocol.records import Record, build_batch
 
 @dataclass(frozen=True)
 class Symbol:
-    """Something each broker hands out itself: `kind` is topic, member, generation, producer, epoch, session or node."""
+    """Something each broker hands out itself: `kind` is topic, member, generation, producer, epoch, session, node or owned."""
 
     kind: str
     name: str
@@ -28,6 +28,7 @@ UNKNOWN: Mapping[str, Any] = {
     "epoch": 0,
     "session": 0,
     "member epoch": 1,
+    "owned": (),
 }
 """What stands for a symbol a broker has not handed out."""
 

@@ -60,6 +60,18 @@ def test_only_news_is_told(wire) -> None:
     assert told(fetch(wire, session, 3, topic, [(1, 1)])) == []
 
 
+def test_order_of_a_session_begins_as_asked(wire) -> None:
+    """The answer told in full puts nobody behind: only one of the later ones does, for the records it brings."""
+    topic = make_topic(wire, "session-order")
+    produce(wire, topic, 0)
+    first = fetch(wire, 0, 0, topic, [(0, 0), (1, 0)])
+    produce(wire, topic, 1)
+    assert told(fetch(wire, first.session_id, 1)) == [0, 1]
+    assert told(fetch(wire, first.session_id, 2, topic, [(0, 1)])) == [1]
+    produce(wire, topic, 0)
+    assert told(fetch(wire, first.session_id, 3)) == [0, 1]
+
+
 def test_forgotten_partition_is_not_read(wire) -> None:
     """What a client forgets is told no more; a session without partitions is over."""
     topic = make_topic(wire, "session-forget")

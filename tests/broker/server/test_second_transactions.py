@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
+from broker.protocol.compression import Codec
 from broker.protocol.record_batch import TRANSACTIONAL_BIT
 from broker.protocol.records import Record, build_batch
 
 pytestmark = pytest.mark.broker
 
 PRODUCE, METADATA, INIT, ADD_OFFSETS, END, WRITE_MARKERS, COMMIT, LIST = 0, 3, 22, 25, 26, 27, 28, 2
-INVALID_STATE, FENCED, OLD_EPOCH, ABORTABLE = 48, 90, 47, 120
+INVALID_STATE, FENCED, OLD_EPOCH, ABORTABLE, UNSUPPORTED_CODEC = 48, 90, 47, 120, 76
 
 
 class Producer:
@@ -23,14 +24,14 @@ class Producer:
         given = wire.call(INIT, 4, transactional_id=name, transaction_timeout=60_000, producer_id=-1, producer_epoch=-1)
         self.producer_id, self.epoch = given.producer_id, given.producer_epoch
 
-    def send(self, *, version: int = 12, sequence: int = 0, epoch: int | None = None) -> int:
-        """Produces one record; the error code."""
+    def send(self, *, version: int = 12, sequence: int = 0, epoch: int | None = None, **batch: Any) -> int:
+        """Produces one record, in a batch of a transaction unless `batch` says else; the error code."""
         records = build_batch(
             [Record(0, int(time.time() * 1000), b"key", b"value")],
             producer_id=self.producer_id,
             producer_epoch=self.epoch if epoch is None else epoch,
             base_sequence=sequence,
-            attributes=TRANSACTIONAL_BIT,
+            **{"attributes": TRANSACTIONAL_BIT, **batch},
         )
         data = [{"name": self.name, "partition_data": [{"index": 0, "records": records}]}]
         answer = self.wire.call(PRODUCE, version, transactional_id=self.name, acks=-1, timeout=1_000, topic_data=data)
@@ -83,6 +84,13 @@ def test_older_versions_must_add_first(wire, version: int, code: int) -> None:
     assert Producer(wire, f"tv1-write-{version}").send(version=version) == code
 
 
+def test_refused_codec_is_no_attempt(wire) -> None:
+    """A batch whose codec its version does not know leaves no trace: the producer's next one may begin anywhere."""
+    producer = Producer(wire, "old-codec")
+    assert producer.send(version=6, codec=Codec.ZSTD) == UNSUPPORTED_CODEC
+    assert producer.send(version=9, sequence=5, attributes=0) == 0
+
+
 def test_end_may_be_repeated(wire) -> None:
     """A repeated end is answered with the epoch it gave; the opposite of it, or an end far behind, is refused."""
     producer = Producer(wire, "tv2-repeat")
@@ -107,14 +115,16 @@ def test_abort_of_nothing_gives_an_epoch(wire) -> None:
 def test_committing_offsets_adds_the_group(wire) -> None:
     """TxnOffsetCommit 5 needs no AddOffsetsToTxn; version 4 does, and says that aborting helps."""
     producer = Producer(wire, "tv2-offsets")
-    who = {"transactional_id": producer.name, "group_id": "tv2-group", "producer_id": producer.producer_id}
+    who = {"group_id": "tv2-group", "producer_id": producer.producer_id}
     topics = [{"name": producer.name, "partitions": [{"partition_index": 0, "committed_offset": 7}]}]
 
-    def commit(version: int) -> int:
-        answer = wire.call(COMMIT, version, **who, producer_epoch=0, generation_id=-1, topics=topics)
+    def commit(version: int, epoch: int = 0, name: str = producer.name) -> int:
+        said = {**who, "transactional_id": name, "producer_epoch": epoch}
+        answer = wire.call(COMMIT, version, **said, generation_id=-1, topics=topics)
         return int(answer.topics[0].partitions[0].error_code)
 
     assert [commit(4), commit(5)] == [ABORTABLE, 0]
+    assert [commit(2, -1, "nobodys"), commit(5, -1)] == [OLD_EPOCH, OLD_EPOCH]  # before the coordinator is asked
     assert producer.end().error_code == 0
     fetched = wire.call(9, 7, group_id="tv2-group", topics=None, require_stable=True)
     assert fetched.topics[0].partitions[0].committed_offset == 7

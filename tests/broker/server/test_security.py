@@ -4,7 +4,7 @@ import pytest
 
 DESCRIBE_ACLS, CREATE_ACLS, HANDSHAKE, AUTHENTICATE, DESCRIBE_TOKENS = 29, 30, 17, 36, 41
 DESCRIBE_SCRAM, ALTER_SCRAM, MOVE_REPLICAS, DESCRIBE_LOG_DIRS = 50, 51, 34, 35
-SHA_256 = 1
+SHA_256, SHA_512 = 1, 2
 
 
 def test_refusals(wire) -> None:
@@ -31,9 +31,32 @@ def test_credentials_are_kept(wire) -> None:
     assert wire.call(DESCRIBE_SCRAM, 0, users=[{"name": "user"}]).results[0].error_code == 91
 
 
-@pytest.mark.parametrize(("change", "code"), [({"iterations": 1}, 93), ({"mechanism": 9}, 33), ({"name": ""}, 93)])
+def test_one_credential_of_a_user_in_a_request(wire) -> None:
+    """A user altered twice in a request is refused as a whole, though the mechanisms differ; other users are not."""
+    sha_256, sha_512 = (
+        {"name": "one", "mechanism": mechanism, "iterations": 8192, "salt": b"salt", "salted_password": b"p" * 32}
+        for mechanism in (SHA_256, SHA_512)
+    )
+    assert wire.call(ALTER_SCRAM, 0, upsertions=[sha_512]).results[0].error_code == 0
+    deletion = {"name": "one", "mechanism": SHA_512}
+    for changes in (
+        {"upsertions": [sha_256, sha_512]},
+        {"upsertions": [sha_256], "deletions": [deletion]},
+        {"upsertions": [{**sha_256, "salted_password": b""}, sha_512]},
+    ):
+        changes["upsertions"].append({**sha_256, "name": "two"})
+        results = wire.call(ALTER_SCRAM, 0, **changes).results
+        assert {item.user: item.error_code for item in results} == {"one": 92, "two": 0}
+    described = wire.call(DESCRIBE_SCRAM, 0, users=[{"name": "one"}]).results[0]
+    assert [info.mechanism for info in described.credential_infos] == [SHA_512]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [({"iterations": 1}, 93), ({"mechanism": 9}, 33), ({"name": ""}, 93), ({"salted_password": b""}, -1)],
+)
 def test_bad_credentials(wire, change: dict, code: int) -> None:
-    """Too few iterations, no such mechanism, nobody: each has its code."""
+    """Too few iterations, no such mechanism, nobody, no password: each has its code."""
     setting = {"name": "u", "mechanism": SHA_256, "iterations": 8192, "salt": b"salt", "salted_password": b"p" * 32}
     assert wire.call(ALTER_SCRAM, 0, upsertions=[{**setting, **change}]).results[0].error_code == code
 

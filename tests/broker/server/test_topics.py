@@ -129,6 +129,17 @@ def test_settings_change_and_return_to_their_default(wire) -> None:
     assert alter(wire, "tuned", 0, "no.such.setting", "1") == 40
 
 
+def test_settings_that_contradict_each_other(wire) -> None:
+    """A record cannot be kept from compaction for longer than it may go without, however the two are set."""
+    create(wire, "lagging")
+    assert alter(wire, "lagging", 0, "max.compaction.lag.ms", "5") == 0
+    assert alter(wire, "lagging", 0, "min.compaction.lag.ms", "10") == 40
+    assert alter(wire, "lagging", 0, "min.compaction.lag.ms", "5") == 0
+    configs = [{"name": "min.compaction.lag.ms", "value": "6"}, {"name": "max.compaction.lag.ms", "value": "5"}]
+    topics = [{"name": "never", "num_partitions": 1, "replication_factor": 1, "configs": configs}]
+    assert wire.call(CREATE, 7, topics=topics).topics[0].error_code == 40
+
+
 def test_topics_survive_a_kill(broker, tmp_path: Path, make_wire) -> None:
     """Topics, ids and settings are there after a crash, and producer ids are not given out again."""
     wire = make_wire(broker)
