@@ -178,6 +178,7 @@ CURVES = {
         ("partitions", *RUN),
         RATES,
         _partitions,
+        records=4_000_000,  # few partitions do a million in a second, which is two commits
     ),
     "workers": Curve(
         "Two workers on two cores",
@@ -218,6 +219,7 @@ CURVES = {
         ("seconds", "dropped %", *RUN),
         RATES,
         _late,
+        records=4_000_000,
     ),
     "skew": Curve(
         "Skewed keys",
@@ -227,6 +229,7 @@ CURVES = {
         ("exponent", "different keys", "hottest key %", "largest partition %", *RUN),
         RATES,
         _skew,
+        records=4_000_000,
     ),
     "idle": Curve(
         "CPU when idle",
