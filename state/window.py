@@ -12,7 +12,7 @@ from typing import Any
 
 from state.cache import RecordCache, RecordCacheBudget
 from state.engine import Engine
-from state.keys import LONG_MAX, WINDOW_SUFFIX, time_of_window
+from state.keys import LONG_MAX, WINDOW_SUFFIX, pack_window, time_of_window
 from state.layouts import plain
 from state.position import SEQUENCE, packed_number, read_number
 from state.stores import Cause, ChangelogWriter, StoreSpec, ValueAndTimestamp
@@ -96,19 +96,28 @@ class SegmentedWindowStore(TimedStore):
         serialize, raw = self.spec.key_serde.serialize, self._layout.raw_key
         low = b"" if first is None else serialize(first)
         high = None if last is None else serialize(last)
-        segments = self._segments.interval_ms
-        self._use(
-            lambda entry: (
-                low <= raw(entry[0])
-                and (high is None or raw(entry[0]) <= high)
-                and max(from_ms, 0) // segments <= entry[1] // segments <= to_ms // segments
-            )
-        )
+        self._use(self._looked_at(low, high, from_ms, to_ms))
         entries = self._scan_times(from_ms, to_ms)
         return self._windowed(
             (entry, value)
             for entry, value in entries
             if low <= raw(entry[0]) and (high is None or raw(entry[0]) <= high)
+        )
+
+    def _looked_at(self, low: bytes, high: bytes | None, from_ms: int, to_ms: int) -> Callable[[Any], bool]:
+        """Which cached entries a scan of keys looks at: of one key its time range, of several whole segments.
+
+        There the bounds are bytes of key and time: what the last key has after the range is left out, and nothing else.
+        Source: the iterator of Kafka's CachingWindowStore.
+        """
+        raw, key_bytes = self._layout.raw_key, self._layout.key_bytes
+        if low == high:
+            return lambda entry: raw(entry[0]) == low and from_ms <= entry[1] <= to_ms
+        interval = self._segments.interval_ms
+        segments = range(max(from_ms, 0) // interval, to_ms // interval + 1)
+        end = None if high is None else high + pack_window(min(to_ms, LONG_MAX), SEQUENCE_MASK)
+        return lambda entry: (
+            entry[1] // interval in segments and low <= raw(entry[0]) and (end is None or key_bytes(entry) <= end)
         )
 
     def fetch_all(self, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]:
