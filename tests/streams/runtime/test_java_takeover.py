@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import subprocess
@@ -15,31 +14,31 @@ import pytest
 
 from streams import App, TimeWindowedSerde, TimeWindows, Windowed, serde_for
 from streams.pytest_plugin import RunningBroker
+from tests.apache_kafka.libraries import KafkaMissingError, libraries
 
 JAVA = Path(__file__).parent / "java" / "TakeOver.java"
-MAVEN = Path(__file__).parents[2] / "differential" / "java" / "build" / "libs"
-LIBRARIES = Path(os.environ.get("KAFKA_LIBS") or MAVEN)
 MINUTE_MS = 60_000
 
 pytestmark = [
     pytest.mark.broker,
     pytest.mark.kafka,
     pytest.mark.slow,
-    pytest.mark.skipif(
-        not shutil.which("javac") or not list(LIBRARIES.glob("kafka-streams-[0-9]*.jar")),
-        reason="needs javac, and Kafka Streams' jars: KAFKA_LIBS=DIR, or those of `make differential`",
-    ),
+    pytest.mark.skipif(not shutil.which("javac"), reason="no Java compiler: put javac (17 or later) on the PATH"),
 ]
 
 
 @pytest.fixture(scope="module")
-def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The compiled program."""
+def classpath(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The compiled program, and Kafka Streams, fetched if it is not there yet."""
+    try:
+        jars = f"{libraries()}/*"
+    except KafkaMissingError as missing:
+        pytest.skip(str(missing))
     target = tmp_path_factory.mktemp("classes")
-    command = ["javac", "-nowarn", "-cp", f"{LIBRARIES}/*", "-d", str(target), str(JAVA)]
+    command = ["javac", "-nowarn", "-cp", jars, "-d", str(target), str(JAVA)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return target
+    return f"{target}:{jars}"
 
 
 def counting(name: str, broker: RunningBroker, home: Path, guarantee: str) -> App:
@@ -53,9 +52,8 @@ def counting(name: str, broker: RunningBroker, home: Path, guarantee: str) -> Ap
 
 
 @contextmanager
-def java(classes: Path, app: App, home: Path) -> Iterator[None]:
+def java(classpath: str, app: App, home: Path) -> Iterator[None]:
     """Kafka Streams, stopped well at the end."""
-    classpath = f"{classes}:{LIBRARIES}/*"
     address = app.config.broker.removeprefix("kafka://")
     arguments = [address, app.name, str(home), app.config.processing_guarantee]
     options = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
@@ -94,7 +92,7 @@ def catch_up(app: App) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])
 def test_java_stops_we_go_on_and_java_takes_back(
-    streams_broker: RunningBroker, classes: Path, tmp_path: Path, guarantee: str
+    streams_broker: RunningBroker, classpath: str, tmp_path: Path, guarantee: str
 ) -> None:
     """Three owners of one application, each with a disk of its own: every window's total counts every word once."""
     name = f"takeover-{guarantee.split('_', maxsplit=1)[0]}"
@@ -122,7 +120,7 @@ def test_java_stops_we_go_on_and_java_takes_back(
             with app.running() as run:
                 run.catch_up(timeout_s=60)
         else:
-            with java(classes, app, tmp_path / owner):
+            with java(classpath, app, tmp_path / owner):
                 catch_up(app)
         latest = {record.key: record.value for record in app.read(f"{name}-counts")}
         assert latest == expected, owner
