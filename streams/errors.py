@@ -182,6 +182,8 @@ class TaskCorrupted(StreamsError):  # noqa: N818  Kafka's name
 def shown(value: object, limit: int = 200) -> str:
     """A value as one line of an error message, cut to `limit` characters."""
     if isinstance(value, str | bytes) and len(value) > limit:
-        return f"{value[:limit]!r}... ({len(value):,} {'bytes' if isinstance(value, bytes) else 'characters'})"
+        return (
+            f"{repr(value[:limit])[:limit]}... ({len(value):,} {'bytes' if isinstance(value, bytes) else 'characters'})"
+        )
     text = repr(value)
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text):,} characters)"

@@ -21,6 +21,7 @@ def test_fail_names_topic_partition_offset_node_and_value() -> None:
     message = str(caught.value)
     for part in ("rides[3]@42", "SOURCE-1", "expected JSON", "\\xff", "bytes)"):
         assert part in message
+    assert message.count("\\xff") == 49, "cut to 200 characters as they are shown, b and quote included"
     assert isinstance(caught.value.__cause__, ValueError)
 
 
