@@ -212,6 +212,13 @@ class Consumer(Protocol):
         """All that has arrived, waiting up to `timeout_s` for something; per partition in order of offset."""
         ...
 
+    def attend(self) -> None:
+        """Have the network's work done as far as it can be at once; who does not poll for a while calls it meanwhile.
+
+        Cheap, and so fit to be called after each batch; without it that work is done a little later.
+        """
+        ...
+
     def wake(self) -> None:
         """Make a `poll` in progress, or the next one, return at once; from any thread, also a signal handler's."""
         ...
@@ -440,7 +447,7 @@ class Admin(Protocol):
 
 
 class Clients(Protocol):
-    """Makes the clients of one worker, all on one network thread."""
+    """Makes the clients of one worker, all on one network loop."""
 
     def consumer(self, *, group: str | None, read_committed: bool = False, returns_as: str | None = None) -> Consumer:
         """A consumer of its own; without a group it can only `assign`.
@@ -466,7 +473,7 @@ class Clients(Protocol):
         ...
 
     def close(self) -> None:
-        """Close what is still open, and end the network thread."""
+        """Close what is still open, and end the network loop."""
         ...
 
 

@@ -19,7 +19,7 @@ from streams.topology.topology import Topology
 
 ROUND_S = 0.05
 REST = 2
-"""How many times as long as an opening took the network thread has after it."""
+"""How many times as long as an opening took the network's thread has after it."""
 
 
 def in_step(topology: Topology) -> frozenset[int]:
@@ -29,10 +29,16 @@ def in_step(topology: Topology) -> frozenset[int]:
 
 
 class Turns:
-    """See the module. `in_step` are the sub-topologies whose tasks keep in step; `clock` is in seconds."""
+    """See the module. `in_step` are the sub-topologies whose tasks keep in step; `clock` is in seconds.
 
-    def __init__(self, in_step: Collection[int], clock: Callable[[], float] = time.monotonic) -> None:
+    `attend` is called after each batch, so that network work is done while what it brings is still in the processor's cache.
+    """
+
+    def __init__(
+        self, in_step: Collection[int], attend: Callable[[], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._in_step = in_step
+        self._attend = attend
         self._clock = clock
 
     def round(self, tasks: Sequence[Task], now_ms: int, max_records: int, hurried: Callable[[], bool]) -> int:
@@ -42,11 +48,16 @@ class Turns:
 
     def _turn(self, task: Task, share_s: float, now_ms: int, max_records: int, hurried: Callable[[], bool]) -> int:
         until = self._clock() + share_s
-        count = done = task.process(now_ms, max_records)
+        count = done = self._process(task, now_ms, max_records)
         while count and self._goes_on(task) and self._clock() < until and not hurried():
-            count = task.process(now_ms, max_records)
+            count = self._process(task, now_ms, max_records)
             done += count
         return done
+
+    def _process(self, task: Task, now_ms: int, max_records: int) -> int:
+        count = task.process(now_ms, max_records)
+        self._attend()
+        return count
 
     def _goes_on(self, task: Task) -> bool:
         return task.id.subtopology not in self._in_step

@@ -179,7 +179,7 @@ def task_manager_of(
         start_offsets=StartOffsets(reset_rules(topology), config.auto_offset_reset, clock),
         make_task=make_task,
         subtopology_of={topic: part.subtopology for part in inputs for topic in part.topics},
-        turns=Turns(in_step(topology)),
+        turns=Turns(in_step(topology), consumer.attend),
         buffer_bytes=config.buffered_max_bytes,
         lock_timeout_s=config.task_timeout_ms / 1000,
     )

@@ -1,6 +1,6 @@
 """The clients over aiokafka: its connections, metadata, record batches and group coordinator, and nothing above them.
 
-    processing thread                       network thread (asyncio)
+    processing thread                       network loop (asyncio)
     KafkaConsumer.poll   <-- one queue ---  Fetcher, GroupMember
     KafkaProducer.send   --- batches ---->  Sender
     KafkaAdmin           --- calls ------>  requests
@@ -20,11 +20,13 @@ from streams.clients.kafka.admin import KafkaAdmin
 from streams.clients.kafka.consumer import KafkaConsumer
 from streams.clients.kafka.fetcher import FetchSettings
 from streams.clients.kafka.group_states import GroupSettings
-from streams.clients.kafka.network import NetworkThread, connect
+from streams.clients.kafka.network import connect
+from streams.clients.kafka.network_loop import NetworkLoop
 from streams.clients.kafka.producer import KafkaProducer, ProducerSettings
 from streams.clients.kafka.sender import SendSettings
 from streams.config import StreamsConfig
 from streams.errors import StreamsError
+from streams.tuning import turn_s
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +42,12 @@ CLOSE_S = 5.0
 
 
 class KafkaClients:
-    """Makes the clients of one worker, all on one network thread. Satisfies `Clients`."""
+    """Makes the clients of one worker, all on one network loop. Satisfies `Clients`."""
 
     def __init__(self, config: StreamsConfig) -> None:
         _quiet()
         self._config = config
-        self._network = NetworkThread(config.client_id)
+        self._network = NetworkLoop(config.client_id, attended_every_s=turn_s(config.commit_interval_ms))
         self._given_up = False
         self._made: list[KafkaConsumer | KafkaProducer | KafkaAdmin] = []
 
@@ -105,7 +107,7 @@ class KafkaClients:
         self._network.give_up()
 
     def close(self) -> None:
-        """Disconnect what is still connected, without a flush, and end the network thread."""
+        """Disconnect what is still connected, without a flush, and end the network loop."""
         for client in self._made:
             try:
                 self._network.call(client.disconnect(), CLOSE_S)

@@ -19,7 +19,7 @@ from aiokafka.protocol.admin import (
 from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.clients.base import NewTopic, TopicDescription
-from streams.clients.kafka.network import NetworkThread
+from streams.clients.kafka.network_loop import NetworkLoop
 from streams.clients.kafka.transaction_requests import list_open
 from streams.errors import ClientError
 from streams.record import TopicPartition
@@ -32,7 +32,7 @@ RETRY_S = 0.1
 class KafkaAdmin:
     """An `Admin` over the brokers' own requests."""
 
-    def __init__(self, network: NetworkThread, client: AIOKafkaClient, *, timeout_s: float) -> None:
+    def __init__(self, network: NetworkLoop, client: AIOKafkaClient, *, timeout_s: float) -> None:
         self._network = network
         self._client = client
         self._timeout_s = timeout_s
@@ -73,7 +73,7 @@ class KafkaAdmin:
         self._network.call(self.disconnect())
 
     async def disconnect(self) -> None:
-        """The same, on the network thread; a second time it does nothing."""
+        """The same, on the network loop; a second time it does nothing."""
         if not self._closed:
             self._closed = True
             await self._client.close()

@@ -1,4 +1,4 @@
-"""The consumer: what the fetcher and the group member on the network thread hand over, taken by `poll`.
+"""The consumer: what the fetcher and the group member on the network loop hand over, taken by `poll`.
 
 One queue carries everything in order: deliveries, rebalances, failures and wake-ups. Rules: a delivery of an older
 epoch (before a seek, or of a partition let go) is dropped; rebalances are answered from inside `poll`; records that
@@ -25,7 +25,7 @@ from streams.clients.base import (
 from streams.clients.kafka.fetcher import Delivery, Fetcher, FetchSettings
 from streams.clients.kafka.group import GroupMember
 from streams.clients.kafka.group_states import GroupSettings, Ownership, Rebalance
-from streams.clients.kafka.network import NetworkThread, passed
+from streams.clients.kafka.network_loop import NetworkLoop, passed
 from streams.clients.kafka.offsets import EARLIEST, LATEST, list_offsets
 from streams.errors import StreamsError
 from streams.record import TopicPartition
@@ -43,7 +43,7 @@ class KafkaConsumer:
 
     def __init__(
         self,
-        network: NetworkThread,
+        network: NetworkLoop,
         client: AIOKafkaClient,
         fetching: FetchSettings,
         group: GroupSettings | None,
@@ -67,10 +67,10 @@ class KafkaConsumer:
         self._fetcher, self._member = network.call(self._parts(fetching, group))
 
     async def _parts(self, fetching: FetchSettings, group: GroupSettings | None) -> tuple[Fetcher, GroupMember | None]:
-        fetcher = Fetcher(self._client, fetching, deliver=self._items.put, fail=self._items.put)
+        fetcher = Fetcher(self._client, fetching, deliver=self._arrived, fail=self._arrived)
         if group is None:
             return fetcher, None
-        return fetcher, GroupMember(self._client, group, tell=self._items.put, fail=self._items.put)
+        return fetcher, GroupMember(self._client, group, tell=self._arrived, fail=self._arrived)
 
     def subscribe(self, topics: Sequence[str], assignor: Assignor, listener: RebalanceListener) -> None:
         """Join the group; partitions come and go from inside `poll`."""
@@ -111,6 +111,11 @@ class KafkaConsumer:
     def wake(self) -> None:
         """Make a `poll` in progress, or the next one, return at once."""
         self._items.put(Wake())
+        self._network.soon(self._network.tell)
+
+    def attend(self) -> None:
+        """Have done what can be done at once on the network loop, if it is time for it."""
+        self._network.attend()
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Read on from `offset`; what was fetched before is forgotten."""
@@ -203,7 +208,7 @@ class KafkaConsumer:
         self._network.call(self.disconnect())
 
     async def disconnect(self) -> None:
-        """The same, on the network thread; a second time it does nothing."""
+        """The same, on the network loop; a second time it does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -234,12 +239,19 @@ class KafkaConsumer:
         if self._member is not None:
             self._member.polling(waits=True)
         try:
-            return self._items.get(timeout=timeout_s) if timeout_s > 0 else self._items.get_nowait()
+            if timeout_s > 0 and self._items.empty():
+                self._network.wait_for(lambda: not self._items.empty(), timeout_s)
+            return self._items.get_nowait()
         except Empty:
             return None
         finally:
             if self._member is not None:
                 self._member.polling(waits=False)
+
+    def _arrived(self, item: Item) -> None:
+        """On the network loop."""
+        self._items.put(item)
+        self._network.tell()
 
     def _handle(self, item: Item, deliveries: list[Delivery]) -> bool:
         """Take up one item; the answer is whether `poll` should look for more."""

@@ -39,7 +39,7 @@ def error_code(response: Any) -> int:
 
 
 class Coordinator:
-    """See the module. Lives on the network thread."""
+    """See the module. Lives on the network loop."""
 
     def __init__(self, client: AIOKafkaClient, kind: CoordinationType, key: str) -> None:
         self._client = client

@@ -2,7 +2,7 @@
 
 A second one goes beside it for partitions that came while the first waits for records, so that none has to wait for
 another's.
-Lives on the network thread. What arrives goes to `deliver` at once, all of a fetch together, so that the next fetch can
+Lives on the network loop. What arrives goes to `deliver` at once, all of a fetch together, so that the next fetch can
 leave and who waits is woken once; when more waits than `buffer_bytes`, fetching pauses until some was taken. Rules: a partition is in at most one fetch; every `seek`
 begins a new epoch of the partition, and what an older epoch fetched is thrown away.
 Errors that pass by themselves are retried with fresh metadata; others go to `fail`.
@@ -81,7 +81,7 @@ class Delivery(NamedTuple):
 
 
 class Fetcher:
-    """See the module. All methods but `taken` are called on the network thread."""
+    """See the module. All methods but `taken` are called on the network loop."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """A member of a consumer group: joins, syncs, beats, leaves (Kafka's classic protocol, eager or cooperative).
 
-Lives on the network thread; the processing thread hears of ownership by `Rebalance`s, answers them from inside its
+Lives on the network loop; the processing thread hears of ownership by `Rebalance`s, answers them from inside its
 `poll`, and what it answers is what the next join tells the leader. Rules: heartbeats go on whatever user code does, but
 a processing thread that has not polled for `max_poll_interval_ms` makes the member leave; an eager member gives
 everything back before it joins, a cooperative one what is to go after it has synced, and then joins again; a member
@@ -45,7 +45,7 @@ NOBODY: frozenset[TopicPartition] = frozenset()
 
 
 class GroupMember:
-    """One member. All methods but `polling` are called on the network thread; `metadata` and `life` may be read by any."""
+    """One member. All methods but `polling` are called on the network loop; `metadata` and `life` may be read by any."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Tells the group that a member lives, and watches that its processing thread does.
 
-Lives on the network thread, so heartbeats go on whatever user code does. Rules: an answer counts only for who still is
+Lives on the network loop, so heartbeats go on whatever user code does. Rules: an answer counts only for who still is
 the one that asked; a processing thread that neither waits in `poll` nor has been there for `max_poll_interval_ms` is
 silent, and then there are no more heartbeats until it comes back.
 """

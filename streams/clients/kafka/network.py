@@ -1,7 +1,6 @@
-"""The network thread of a worker: one asyncio loop that all of its Kafka clients share.
+"""What all clients do alike on the network loop: connect, tell connections apart, wait, and speak of failures.
 
-The processing thread calls in with `call`, which blocks; nothing of asyncio is seen outside of this package. Foreign
-errors become ours here and nowhere else (`translated`).
+Foreign errors become ours here and nowhere else (`translated`).
 """
 
 from __future__ import annotations
@@ -9,12 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import CancelledError, Future
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.errors import (
@@ -27,13 +24,10 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 
-from streams.clients.base import Before
 from streams.clients.kafka.frames import framed_client
 from streams.errors import BrokerUnreachable, ClientError, TaskMigrated
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 FENCED = (CommitFailedError, IllegalGenerationError, InvalidProducerEpoch, ProducerFenced, UnknownMemberIdError)
 RETRY_EVERY_S = 0.1
@@ -64,103 +58,6 @@ async def changed_within(changed: asyncio.Event, seconds: float | None) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await changed.wait()
-
-
-class Call(Generic[T]):
-    """A coroutine that runs on the network thread. A `Pending`."""
-
-    def __init__(self, future: Future[T]) -> None:
-        self._future = future
-
-    def done(self) -> bool:
-        """Whether it is over."""
-        return self._future.done()
-
-    def result(self, timeout_s: float | None = None) -> T:
-        """Wait for its result. Raises: ClientError, TaskMigrated."""
-        with translated():
-            try:
-                return self._future.result(timeout_s)
-            except TimeoutError:
-                self._future.cancel()
-                raise BrokerUnreachable(f"the broker did not answer within {timeout_s:g} s") from None
-            except CancelledError:
-                raise BrokerUnreachable("the broker has not answered, and nobody waits for it any more") from None
-
-    async def over(self) -> None:
-        """Once it is over, on the network thread. Raises: what went wrong with it."""
-        await asyncio.wrap_future(self._future)
-
-
-async def passed(after: Sequence[Before]) -> None:
-    """Wait for each, and say that it was reached. Raises: what went wrong with one."""
-    for pending, reached in after:
-        if isinstance(pending, Call):
-            await pending.over()
-        else:
-            pending.result()
-        reached()
-
-
-class Over:
-    """What needs no waiting for. A `Pending`."""
-
-    def done(self) -> bool:
-        """Always."""
-        return True
-
-    def result(self) -> None:
-        """Nothing went wrong."""
-
-
-class NetworkThread:
-    """An asyncio loop on a thread of its own."""
-
-    def __init__(self, name: str) -> None:
-        self.loop = asyncio.new_event_loop()
-        self._calls: set[Future[Any]] = set()
-        self._thread = threading.Thread(target=self._run, name=f"{name}-network", daemon=True)
-        self._thread.start()
-
-    def call(self, work: Coroutine[Any, Any, T], timeout_s: float | None = None) -> T:
-        """Run a coroutine there and wait for its result. Raises: ClientError, TaskMigrated."""
-        assert threading.current_thread() is not self._thread, "the network thread must not wait for itself"
-        return self.begin(work).result(timeout_s)
-
-    def begin(self, work: Coroutine[Any, Any, T]) -> Call[T]:
-        """Run a coroutine there, without waiting for its result."""
-        future = asyncio.run_coroutine_threadsafe(work, self.loop)
-        self._calls.add(future)
-        future.add_done_callback(self._calls.discard)
-        return Call(future)
-
-    def give_up(self) -> None:
-        """End what was called or begun, with BrokerUnreachable; from any thread."""
-        for future in list(self._calls):
-            future.cancel()
-
-    def soon(self, callback: Any, *values: Any) -> None:
-        """Run a plain function there, without waiting for it; nothing happens once the thread has ended."""
-        with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(callback, *values)
-
-    def close(self) -> None:
-        """Cancel what still runs there, and end the thread."""
-        if self.loop.is_closed():
-            return
-        self.soon(self.loop.stop)
-        self._thread.join()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self.loop)
-        try:
-            self.loop.run_forever()
-            pending = asyncio.all_tasks(self.loop)
-            for task in pending:
-                task.cancel()
-            self.loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
-        finally:
-            self.loop.close()
 
 
 class Outage:

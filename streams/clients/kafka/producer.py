@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from aiokafka.client import AIOKafkaClient
 
 from streams.clients.base import Before, GroupMetadata, OffsetAndMetadata, Pending
-from streams.clients.kafka.network import Call, NetworkThread, Over, passed
+from streams.clients.kafka.network_loop import Call, NetworkLoop, Over, passed
 from streams.clients.kafka.open_batch import OpenBatch, size_alone
 from streams.clients.kafka.sender import Batch, Sender, SendSettings
 from streams.clients.kafka.topic_search import partitions_of
@@ -36,7 +36,6 @@ BRIEFLY_S = 0.005
 """Who lingers for no longer than this is in a hurry, and is told by `release` when to leave instead of by a clock."""
 SLOWLY_S = 0.02
 """When such output leaves by the clock, where what follows it takes that long."""
-LOOK_EVERY_S = 1.0
 
 
 class ProducerSettings(NamedTuple):
@@ -56,12 +55,12 @@ class ProducerSettings(NamedTuple):
 class KafkaProducer:
     """See the module. A `Producer`."""
 
-    def __init__(self, network: NetworkThread, client: AIOKafkaClient, settings: ProducerSettings) -> None:
+    def __init__(self, network: NetworkLoop, client: AIOKafkaClient, settings: ProducerSettings) -> None:
         self._network = network
         self._client = client
         self._settings = settings
         self._codec = CODECS[settings.compression]
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
         self._open: dict[TopicPartition, OpenBatch] = {}
         self._closed: deque[Batch] = deque()
         self._section = 0
@@ -81,7 +80,7 @@ class KafkaProducer:
         self._announced: set[TopicPartition] = set()
         """Partitions of the section that is being filled, which its transaction has been told of, or is about to be."""
         self._overdue: set[TopicPartition] = set()
-        """Open batches that have waited for long enough, and now wait for those before them. On the network thread."""
+        """Open batches that have waited for long enough, and now wait for those before them. On the network loop."""
         self._acknowledged_some = asyncio.Event()
         self._ended = self._unusable = False
         self.in_transaction = False
@@ -130,8 +129,8 @@ class KafkaProducer:
         assert len(keys) == len(values) == len(timestamps), "columns are equally long"
         target = TopicPartition(topic, partition)
         refused: list[int] = []
-        with self._changed:
-            self._wait_for_room()
+        self._wait_for_room()
+        with self._lock:
             at, count = 0, len(keys)
             while at < count:
                 # Only the first record of a batch may be larger than a batch, so only those have to be looked at.
@@ -163,10 +162,10 @@ class KafkaProducer:
 
     def flush(self) -> None:
         """Wait until all that was sent is acknowledged. Raises: ProductionError, ClientError, TaskMigrated."""
-        with self._changed:
+        with self._lock:
             self._close_all()
-            while self._unacknowledged_bytes and self._error is None:
-                self._changed.wait(LOOK_EVERY_S)
+        self._network.wait_for(lambda: not self._unacknowledged_bytes or self._error is not None)
+        with self._lock:
             self._raise_error()
             self._sealed_ends = dict(self._ends)
 
@@ -181,7 +180,7 @@ class KafkaProducer:
 
     def seal(self) -> None:
         """End a section. An open transaction takes no more records, and the next may begin."""
-        with self._changed:
+        with self._lock:
             self._close_all()
             self._section += 1
             self._announced.clear()
@@ -191,7 +190,7 @@ class KafkaProducer:
 
     def begin_flush(self) -> Pending[None]:
         """Wait until all that was sealed is acknowledged. Errors as those of `flush`."""
-        with self._changed:
+        with self._lock:
             if not self._sealed_bytes and self._error is None:
                 return Over()
         return self._network.begin(self._flushed())
@@ -224,7 +223,7 @@ class KafkaProducer:
 
         Raises: TaskMigrated when the group has moved on; ProducerFenced, TransactionAbortable, ClientError.
         """
-        with self._changed:
+        with self._lock:
             self._raise_error()
             self._close_all()
         self.begin_send_offsets(offsets, group).result()
@@ -257,7 +256,7 @@ class KafkaProducer:
             return
         if isinstance(self._error, ProducerFenced):
             raise self._error
-        with self._changed:
+        with self._lock:
             self._open.clear()
             self._closed.clear()
             self._announced.clear()
@@ -268,7 +267,7 @@ class KafkaProducer:
             self._unusable = True
             self._error = error
             raise
-        with self._changed:
+        with self._lock:
             self._error = None
             self._unacknowledged_bytes = self._sealed_bytes = 0
             self.in_transaction = False
@@ -307,7 +306,7 @@ class KafkaProducer:
         await self._flushed()
         await self._sender.settled()
         await self._in_doubt(transactions.end(commit=True))
-        with self._changed:
+        with self._lock:
             self._transaction_over()
             self._sendable = self._section
         self._give_to_sender()
@@ -349,7 +348,7 @@ class KafkaProducer:
             self._network.call(self.disconnect())
 
     async def disconnect(self) -> None:
-        """Disconnect without a flush, on the network thread; a second time it does nothing."""
+        """Disconnect without a flush, on the network loop; a second time it does nothing."""
         if self._ended:
             return
         self._ended = True
@@ -358,13 +357,18 @@ class KafkaProducer:
             await self._transactions.close()
         await self._client.close()
 
-    # On the processing thread, with the lock
+    # On the processing thread
 
     def _wait_for_room(self) -> None:
         self._raise_error()
-        while self._unacknowledged_bytes >= self._settings.buffer_bytes and not self._transaction_sealed:
-            self._changed.wait(LOOK_EVERY_S)
+        if self._is_full():
+            self._network.wait_for(lambda: not self._is_full() or self._error is not None)
             self._raise_error()
+
+    def _is_full(self) -> bool:
+        return self._unacknowledged_bytes >= self._settings.buffer_bytes and not self._transaction_sealed
+
+    # The same, with the lock
 
     def _new_batch(self, target: TopicPartition) -> OpenBatch:
         transactional = self._transactions is not None
@@ -403,10 +407,10 @@ class KafkaProducer:
         if self._error is not None:
             raise self._error
 
-    # On the network thread
+    # On the network loop
 
     def _give_to_sender(self) -> None:
-        with self._changed:
+        with self._lock:
             self._wanted = self._handing_over = False
             batches = []
             while self._closed and self._closed[0].section <= self._sendable:
@@ -419,7 +423,7 @@ class KafkaProducer:
 
     def _announce(self) -> None:
         """Have the transaction cover what is being written to; of one that follows another when that has ended."""
-        with self._changed:
+        with self._lock:
             self._announcing = False
             targets = list(self._open) if self._section <= self._sendable else []
         if targets:
@@ -438,7 +442,7 @@ class KafkaProducer:
 
     def _let_go_open(self) -> None:
         """Have leave what is open, as soon as those before it are acknowledged."""
-        with self._changed:
+        with self._lock:
             self._overdue.update(self._open)
         self._close_overdue()
 
@@ -452,14 +456,14 @@ class KafkaProducer:
         """Close what has waited for long enough, but for partitions of which the sender holds batches."""
         ready = [target for target in self._overdue if not self._sender.holds(target)]
         self._overdue.difference_update(ready)
-        with self._changed:
+        with self._lock:
             for target in ready:
                 if target in self._open:
                     self._close_batch(target)
         self._give_to_sender()
 
     def _acknowledged(self, batch: Batch, base_offset: int) -> None:
-        with self._changed:
+        with self._lock:
             full = self._unacknowledged_bytes >= self._settings.buffer_bytes
             self._unacknowledged_bytes -= batch.size
             sealed = batch.section < self._section
@@ -471,12 +475,12 @@ class KafkaProducer:
                     self._sealed_ends[batch.partition] = end
                 if self._transactions is not None:
                     self._written.add(batch.partition)
-            if full or not self._unacknowledged_bytes:  # what `send` or `flush` may wait for
-                self._changed.notify_all()
+        if full or not self._unacknowledged_bytes:  # what `send` or `flush` may wait for
+            self._network.tell()
         self._acknowledged_some.set()
 
     def _failed(self, error: StreamsError) -> None:
-        with self._changed:
+        with self._lock:
             self._error = self._error or error
-            self._changed.notify_all()
+        self._network.soon(self._network.tell)
         self._network.soon(self._acknowledged_some.set)

@@ -1,6 +1,6 @@
 """Sends record batches, idempotently: one request in flight per broker, one batch per partition in it.
 
-Lives on the network thread. While a request is under way the processing thread fills the next batches (the producer
+Lives on the network loop. While a request is under way the processing thread fills the next batches (the producer
 closes none of a partition that `holds` some, until it is told `ready`), so that batch size follows the broker's pace by
 itself. Rules: a partition's batches leave in order, and the next only when the one
 before is acknowledged, so sequence numbers never have gaps; what fails in passing is sent again, the very same bytes,
@@ -74,7 +74,7 @@ class Batch:
 
 
 class Sender:
-    """See the module. All methods but `holds` are called on the network thread."""
+    """See the module. All methods but `holds` are called on the network loop."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """The transactions of one producer: its identity, what the current one touches, and the requests that end it.
 
-Lives on the network thread. Rules: partitions are told to the coordinator before anything is written to them, many at
+Lives on the network loop. Rules: partitions are told to the coordinator before anything is written to them, many at
 once, and with the first of them the groups whose offsets the transaction before held, which spares the commit a request; a
 transaction is decided when none of its requests is under way; a code that says that somebody else has the id is ProducerFenced, one that only this transaction cannot survive is
 TransactionAbortable. Source: Kafka's TransactionManager, under transaction.version 1.

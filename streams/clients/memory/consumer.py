@@ -97,6 +97,9 @@ class MemoryConsumer:
                     return batches
                 self._broker.changed.wait(remaining)
 
+    def attend(self) -> None:
+        """Nothing: there is no network."""
+
     def wake(self) -> None:
         """Make a `poll` in progress, or the next one, return at once."""
         self._woken = True

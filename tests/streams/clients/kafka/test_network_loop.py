@@ -1,0 +1,190 @@
+"""The loop that whoever has time runs: on which thread things happen, that they go on, and that nobody waits in vain."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from streams.clients.kafka.network_loop import STAND_IN_S, NetworkLoop
+from streams.errors import BrokerUnreachable
+
+PATIENCE_S = 20.0
+
+
+@pytest.fixture
+def network() -> Iterator[NetworkLoop]:
+    """A loop that is attended to whenever it is asked for."""
+    made = NetworkLoop("test", attended_every_s=0.0)
+    yield made
+    made.close()
+
+
+async def _thread(after_s: float = 0.0) -> str:
+    """The thread that runs the loop, after a while."""
+    await asyncio.sleep(after_s)
+    return threading.current_thread().name
+
+
+async def _fail() -> None:
+    raise KeyError("what was wrong")
+
+
+def _until(reached: Callable[[], bool]) -> None:
+    """Wait without running the loop."""
+    until = time.monotonic() + PATIENCE_S
+    while not reached():
+        assert time.monotonic() < until, "it did not come about"
+        time.sleep(0.001)
+
+
+def _has_stood_in(network: NetworkLoop) -> None:
+    """Wait until the thread runs the loop, as user code that takes long does."""
+    stood_in = network.begin(_thread())
+    _until(stood_in.done)
+    assert stood_in.result() == "test-network"
+
+
+def test_who_waits_runs_the_loop(network: NetworkLoop) -> None:
+    here = threading.current_thread().name
+    assert network.call(_thread()) == here
+    assert network.call(_thread(after_s=3 * STAND_IN_S)) == here
+    with pytest.raises(KeyError, match="what was wrong"):
+        network.call(_fail())
+
+
+def test_the_thread_stands_in_for_who_does_not_wait(network: NetworkLoop) -> None:
+    """As user code may take long; who comes back has the loop again."""
+    here = threading.current_thread().name
+    for _ in range(3):
+        _has_stood_in(network)
+        assert network.call(_thread(after_s=0.1)) == here
+
+
+def test_after_a_long_wait_the_thread_stands_in_again(network: NetworkLoop) -> None:
+    """It sleeps while somebody waits, and is woken when he has left."""
+    network.wait_for(lambda: False, 3 * STAND_IN_S)
+    _has_stood_in(network)
+
+
+def test_attending_does_what_can_be_done_at_once(network: NetworkLoop) -> None:
+    """A chain of callbacks as long as from an answer to the next request, and nothing that takes time."""
+    here, passed = threading.current_thread().name, []
+
+    async def chain() -> None:
+        passed.append(threading.current_thread().name)
+        for _ in range(3):
+            await asyncio.sleep(0)
+            passed.append(threading.current_thread().name)
+        await asyncio.sleep(PATIENCE_S)
+
+    network.wait_for(lambda: False, 0.001)
+    going = network.begin(chain())
+    network.attend()
+    assert passed == [here] * 4
+    assert not going.done()
+
+
+def test_attending_seldom_costs_nothing() -> None:
+    network = NetworkLoop("test", attended_every_s=PATIENCE_S)
+    try:
+        network.attend()
+        done = network.begin(_thread())
+        network.attend()
+        _until(done.done)
+        assert done.result() == "test-network"
+    finally:
+        network.close()
+
+
+def test_all_who_wait_get_their_answer(network: NetworkLoop) -> None:
+    """One of them runs the loop, and when he leaves another does."""
+    with ThreadPoolExecutor(8) as threads:
+        calls = [threads.submit(network.call, _thread(after_s=number / 100)) for number in range(40)]
+        assert len([call.result(PATIENCE_S) for call in calls]) == 40
+
+
+def test_a_wait_ends_when_it_is_told(network: NetworkLoop) -> None:
+    """From another thread, and from a signal handler in the middle of the wait."""
+    reached: list[str] = []
+
+    def reach(what: str) -> None:
+        reached.append(what)
+        network.soon(network.tell)
+
+    threading.Timer(0.05, reach, ["thread"]).start()
+    network.wait_for(lambda: len(reached) == 1, PATIENCE_S)
+    before = signal.signal(signal.SIGUSR1, lambda *_: reach("signal"))
+    try:
+        threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGUSR1]).start()
+        begun = time.monotonic()
+        network.wait_for(lambda: len(reached) == 2, PATIENCE_S)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert reached == ["thread", "signal"]
+    assert time.monotonic() < begun + PATIENCE_S
+
+
+def test_inside_of_another_loop_the_thread_stands_in(network: NetworkLoop) -> None:
+    """A notebook runs one on its main thread, and loops cannot be run inside one another."""
+
+    async def cell() -> tuple[str, str]:
+        first = network.call(_thread())
+        network.attend()
+        return first, network.call(_thread(after_s=0.01))
+
+    assert asyncio.run(cell()) == ("test-network", "test-network")
+    assert network.call(_thread(after_s=0.1)) == threading.current_thread().name
+
+
+def test_the_loop_does_not_wait_for_itself(network: NetworkLoop) -> None:
+    async def waits() -> None:
+        network.wait_for(lambda: True)
+        network.call(_thread())
+
+    with pytest.raises(AssertionError, match="must not wait for itself"):
+        network.call(waits())
+
+
+def test_what_takes_too_long_or_is_given_up_is_an_error(network: NetworkLoop) -> None:
+    """It says how long it was waited for."""
+    with pytest.raises(BrokerUnreachable, match=r"did not answer within 0\.01 s"):
+        network.call(_thread(after_s=PATIENCE_S), 0.01)
+    threading.Timer(0.05, network.give_up).start()
+    with pytest.raises(BrokerUnreachable, match="nobody waits for it any more"):
+        network.call(_thread(after_s=PATIENCE_S))
+
+
+def test_closing_ends_what_is_under_way() -> None:
+    """Whoever runs the loop: its waiter, the thread, or nobody."""
+    for who in ("waiter", "thread", "nobody"):
+        network = NetworkLoop("test", attended_every_s=0.0)
+        ended: list[str] = []
+
+        async def lasting(ended: list[str] = ended) -> None:
+            try:
+                await asyncio.sleep(PATIENCE_S)
+            finally:
+                ended.append("ended")
+
+        if who == "waiter":
+            waiter = threading.Thread(target=network.wait_for, args=[lambda: False])
+            waiter.start()
+        begun = network.begin(lasting())
+        network.call(_thread())
+        if who == "thread":
+            _has_stood_in(network)
+        network.close()
+        if who == "waiter":
+            waiter.join(PATIENCE_S)
+            assert not waiter.is_alive()
+        assert ended == ["ended"]
+        with pytest.raises(BrokerUnreachable):
+            begun.result()
+        network.close()
