@@ -20,7 +20,7 @@ from examples.taxi.debs.messages import Trip
 from examples.taxi.debs.profitable_areas import areas, profitable_areas
 from examples.taxi.debs.source import Source, open_source
 from examples.taxi.debs.top_ten import trips
-from streams import App, Records, Running
+from streams import App, Record, Running
 
 _LOOKS_PER_SECOND = 10
 _GENERATED = 100_000
@@ -62,11 +62,13 @@ def watch(source: Source, rate: float, directory: Path, console: Console) -> Boa
             live = stack.enter_context(Live(board, console=console, refresh_per_second=_LOOKS_PER_SECOND))
             for some in _paced(source.trips(), rate):
                 board.read += connection.write(topics[0], some, key="number")
-                _look(board, lists, running, directory)
+                _look(board, lists.poll(0.0), running, directory)
             connection.flush()
+            _look(board, lists.poll(0.0), running, directory)
             while any(board.lag.values()):
                 time.sleep(1 / _LOOKS_PER_SECOND)
-                _look(board, lists, running, directory)
+                _look(board, lists.poll(0.0), running, directory)
+            _look(board, lists.catch_up(), running, directory)
             live.update(board, refresh=True)
     finally:
         onlooker.remove_data()
@@ -81,8 +83,8 @@ def _paced(trips: Iterator[Trip], rate: float) -> Iterator[list[Trip]]:
         time.sleep(max(0.0, due - time.monotonic()))
 
 
-def _look(board: Board, lists: Records, running: dict[str, Running], directory: Path) -> None:
-    for record in lists.poll(0.0):
+def _look(board: Board, results: list[Record], running: dict[str, Running], directory: Path) -> None:
+    for record in results:
         take = board.take_routes if record.topic == "frequent_routes" else board.take_areas
         take(record.value, time.time_ns() // 1_000_000 - record.value.read_ms)
     lag = {name: each.lag() for name, each in running.items()}
