@@ -10,7 +10,6 @@ thread or signal handler; then all is committed and let go. Whatever fails ends 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -38,6 +37,7 @@ from streams.runtime.assignor import TaskInputs
 from streams.runtime.commit_schedule import CommitSchedule
 from streams.runtime.committer import CommitHook, Committer
 from streams.runtime.error_handlers import ErrorHandlers
+from streams.runtime.giving_up import GivingUp
 from streams.runtime.global_state import GlobalState
 from streams.runtime.group_view import GroupView
 from streams.runtime.inquiries import Inquiries
@@ -126,9 +126,9 @@ class Worker:
         self._handlers = ErrorHandlers.of(topology, config)
         now = clock()
         self._timers = Timers(timers, now)
-        self._stopping = self._paused = False
+        self._stopping = self._paused = self._closing = False
         self._patience = Patience(lambda: self._stopping)
-        self._giving_up: threading.Timer | None = None
+        self._giving_up = GivingUp(clients.give_up)
         self.inquiries = Inquiries(self._wake)
         self._progress = Progress()
         self._processed_before = 0
@@ -220,13 +220,10 @@ class Worker:
         A broker that does not answer is not waited for longer than `close_timeout_ms`, before the start not at all.
         """
         first, self._stopping = not self._stopping, True
-        self._wake()
         if first and self.state is not WorkerState.NOT_RUNNING:
-            # On a thread of its own: a signal handler may have interrupted whoever holds the clients' locks.
-            patience_s = 0.0 if self._parts is None else self._config.close_timeout_ms / 1000
-            self._giving_up = threading.Timer(patience_s, self._clients.give_up)
-            self._giving_up.daemon = True
-            self._giving_up.start()
+            serves = self._parts is not None or self._closing
+            self._giving_up.after(self._config.close_timeout_ms / 1000 if serves else 0.0)
+        self._wake()  # last: who is woken may be at its end at once
 
     def _wake(self) -> None:
         if self._consumer is not None:
@@ -380,15 +377,18 @@ class Worker:
 
     def _close(self, *, abandon: bool = False) -> None:
         """Let go of everything that was made; what fails on the way is logged, for the run already has its end."""
-        if self._stopping and self._giving_up is not None:
-            self._giving_up.cancel()
+        self._giving_up.cancel()
         self.inquiries.close()
+        self._closing = not abandon
         parts, self._parts = self._parts, None
         if parts is not None:
             self._processed_before += parts.tasks.processed
             self._abandoning = abandon
             parts.closings.close()
         self._close_process_id()
+        if self._closing:
+            self._giving_up.cancel()
+        self._closing = False
 
     def _close_process_id(self) -> None:
         if self._process_id is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from state import StateDirectory, StoreLocked
 from streams.clients.base import GroupMetadata, NewTopic, OffsetAndMetadata
-from streams.clients.memory import MemoryBroker, MemoryClients
+from streams.clients.memory import MemoryBroker, MemoryClients, MemoryConsumer
 from streams.errors import ChangelogLost, ClientError, DeserializationError, TopologyError
 from streams.record import TopicPartition
 from streams.runtime.worker import Worker
@@ -299,3 +300,30 @@ def test_an_open_transaction_of_a_last_owner_holds_up_its_task_alone(broker: Mem
         last_owner.commit_transaction()
         until(broker, lambda: latest(broker) == {"b": 2, "a": 1})
         until(broker, lambda: work.state is WorkerState.RUNNING)
+
+
+class ToldAtTheEnd(MemoryClients):
+    """Has its worker stopped by somebody in the middle of its end, which takes a moment."""
+
+    worker: Worker
+    given_up = False
+
+    def consumer(self, **settings: Any) -> MemoryConsumer:
+        made = super().consumer(**settings)
+        if settings["group"]:
+            vars(made)["close"] = lambda: (self.worker.stop(), time.sleep(0.1), MemoryConsumer.close(made))
+        return made
+
+    def give_up(self) -> None:
+        self.given_up = True
+
+
+def test_what_is_being_let_go_is_not_given_up(broker: MemoryBroker, tmp_path: Path) -> None:
+    """Who is told to stop while it leaves the group for another reason still takes its leave of the broker."""
+    say(broker, WORDS)
+    clients = ToldAtTheEnd(broker)
+    clients.worker = worker(broker, tmp_path, clients=clients)
+    clients.producer().send("words", 0, [None], [b"\xff"], [1])
+    with pytest.raises(DeserializationError):
+        clients.worker.run()
+    assert (clients.worker.state, clients.given_up) == (WorkerState.ERROR, False)

@@ -41,7 +41,15 @@ def say(broker: MemoryBroker, words: list[str]) -> None:
         producer.send("words", at % 2, [None], [word.encode()], [1_000 + at])
 
 
-def worker(broker: MemoryBroker, state_dir: Path, progress: Any = None, *, timers: Any = (), **settings: Any) -> Worker:
+def worker(
+    broker: MemoryBroker,
+    state_dir: Path,
+    progress: Any = None,
+    *,
+    timers: Any = (),
+    clients: MemoryClients | None = None,
+    **settings: Any,
+) -> Worker:
     given = {"broker": "kafka://memory:1", "state_dir": str(state_dir), "commit_interval_ms": 20} | settings
     config = StreamsConfig.of(GROUP, given)
     topology = counting_app.topology(config)
@@ -53,7 +61,7 @@ def worker(broker: MemoryBroker, state_dir: Path, progress: Any = None, *, timer
     return Worker(
         topology,
         config,
-        MemoryClients(broker),
+        clients or MemoryClients(broker),
         timers=timers,
         restore_progress=progress or SilentListener(),
         on_state=changed,

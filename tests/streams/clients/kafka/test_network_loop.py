@@ -52,6 +52,7 @@ def _has_stood_in(network: NetworkLoop) -> None:
 
 
 def test_who_waits_runs_the_loop(network: NetworkLoop) -> None:
+    """However long it takes, and errors come out there."""
     here = threading.current_thread().name
     assert network.call(_thread()) == here
     assert network.call(_thread(after_s=3 * STAND_IN_S)) == here
@@ -91,7 +92,8 @@ def test_attending_does_what_can_be_done_at_once(network: NetworkLoop) -> None:
     assert not going.done()
 
 
-def test_attending_seldom_costs_nothing() -> None:
+def test_attending_more_often_than_it_is_time_for_does_nothing() -> None:
+    """What was begun meanwhile is done when the thread stands in."""
     network = NetworkLoop("test", attended_every_s=PATIENCE_S)
     try:
         network.attend()
@@ -144,6 +146,8 @@ def test_inside_of_another_loop_the_thread_stands_in(network: NetworkLoop) -> No
 
 
 def test_the_loop_does_not_wait_for_itself(network: NetworkLoop) -> None:
+    """It would wait for ever."""
+
     async def waits() -> None:
         network.wait_for(lambda: True)
         network.call(_thread())
