@@ -443,6 +443,7 @@ class Worker:
             slice_s, rests = STANDBY_S if ready else ROUND_S, parts.committer.under_way
             tasks.standbys.step(0, slice_s, lambda: self._is_wanted(parts), rests=rests)
         parts.producer.release()
+        parts.consumer.attend()
 
     def _process(self, parts: Parts) -> None:
         """Rounds over the tasks, until nothing is left or the group wants to hear from us."""

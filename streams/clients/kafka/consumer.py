@@ -239,9 +239,8 @@ class KafkaConsumer:
         if self._member is not None:
             self._member.polling(waits=True)
         try:
-            if timeout_s <= 0:
-                self._network.attend()
-            elif self._items.empty():
+            self._network.attend()
+            if timeout_s > 0 and self._items.empty():
                 self._network.wait_for(lambda: not self._items.empty(), timeout_s)
             return self._items.get_nowait()
         except Empty:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import selectors
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -27,8 +28,31 @@ T = TypeVar("T")
 
 STAND_IN_S = 0.02
 """How long the loop may stand still: little beside the intervals of heartbeats, and much beside a batch."""
-ROUNDS = 6
-"""How often the loop goes round when it is attended to: from an answer that has come to the next request takes five."""
+MOST_ROUNDS = 50
+"""How often the loop goes round at most when it is attended to. From an answer that has come to the next request takes five;
+an answer of several MB is read in pieces."""
+
+
+class AtOnceSelector(selectors.DefaultSelector):
+    """Tells a loop that does `at_once` what it can when nothing is left of that: before it would wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_once = False
+        self.nothing_left: Callable[[], None] = lambda: None
+        self._rounds = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """What can be read or written; a timeout of 0 says that the loop has something to do anyway."""
+        if not self.at_once:
+            self._rounds = 0
+            return super().select(timeout)
+        self._rounds += 1
+        found = super().select(0)
+        if (timeout != 0 and not found) or self._rounds >= MOST_ROUNDS:
+            self._rounds = 0
+            self.nothing_left()
+        return found
 
 
 class Call(Generic[T]):
@@ -82,10 +106,12 @@ class Over:
 
 
 class NetworkLoop:
-    """See the module. `attended_every_s` is how often `attend` does anything."""
+    """See the module. `attended_every_s` is how often `attend` does anything, as long as nothing is begun."""
 
     def __init__(self, name: str, attended_every_s: float) -> None:
-        self.loop = asyncio.new_event_loop()
+        self._selector = AtOnceSelector()
+        self.loop = asyncio.SelectorEventLoop(self._selector)
+        self._selector.nothing_left = self.loop.stop
         self._attended_every_s = attended_every_s
         self._attend_at = 0.0
         self._calls: set[Future[Any]] = set()
@@ -110,6 +136,7 @@ class NetworkLoop:
     def begin(self, work: Coroutine[Any, Any, T]) -> Call[T]:
         """Run a coroutine there, without waiting for its result."""
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        self._attend_at = 0.0
         self._calls.add(future)
         future.add_done_callback(self._call_is_over)
         return Call(future, self.wait_for)
@@ -124,6 +151,7 @@ class NetworkLoop:
         """Run a plain function there, without waiting for it; nothing happens once the loop is closed."""
         with contextlib.suppress(RuntimeError):
             self.loop.call_soon_threadsafe(callback, *values)
+            self._attend_at = 0.0
 
     def tell(self) -> None:
         """On the loop: something has come about that may be waited for."""
@@ -146,7 +174,7 @@ class NetworkLoop:
                 self._run_until(ready, until)
 
     def attend(self) -> None:
-        """Have done what can be done at once, if it is time for it."""
+        """Have done what can be done at once, if it is time for it or something was begun."""
         now = time.monotonic()
         if now < self._attend_at:
             return
@@ -154,8 +182,7 @@ class NetworkLoop:
         if self._is_nested() or not self._take():
             return
         try:
-            self.loop.call_soon(self._go_round, ROUNDS)
-            self.loop.run_forever()
+            self._go_on()
         finally:
             self._let_go()
 
@@ -211,23 +238,27 @@ class NetworkLoop:
         try:
             while not (ready() or self._closing.is_set()) and time.monotonic() < until:
                 self.loop.run_forever()
+            self._waits = False
+            self._go_on()  # the request that follows what was waited for leaves before the caller turns to that
         finally:
             self._waits = False
             if over is not None:
                 over.cancel()
             self._let_go()
 
+    def _go_on(self) -> None:
+        """Do what can be done at once."""
+        self._selector.at_once = True
+        try:
+            self.loop.run_forever()
+        finally:
+            self._selector.at_once = False
+
     # On the loop
 
     def _call_is_over(self, future: Future[Any]) -> None:
         self._calls.discard(future)
         self.tell()
-
-    def _go_round(self, rounds: int) -> None:
-        if rounds:
-            self.loop.call_soon(self._go_round, rounds - 1)
-        else:
-            self.loop.stop()
 
     # On the thread
 

@@ -92,15 +92,19 @@ def test_attending_does_what_can_be_done_at_once(network: NetworkLoop) -> None:
     assert not going.done()
 
 
-def test_attending_more_often_than_it_is_time_for_does_nothing() -> None:
-    """What was begun meanwhile is done when the thread stands in."""
+def test_attending_too_often_does_nothing_unless_something_was_begun() -> None:
+    """What has come in from outside waits for its time, or for the thread; what was begun here does not."""
     network = NetworkLoop("test", attended_every_s=PATIENCE_S)
     try:
         network.attend()
-        done = network.begin(_thread())
+        begun = network.begin(_thread())
         network.attend()
-        _until(done.done)
-        assert done.result() == "test-network"
+        assert begun.result() == threading.current_thread().name
+        came: list[str] = []
+        network.loop.call_soon_threadsafe(lambda: came.append(threading.current_thread().name))
+        network.attend()
+        _until(lambda: bool(came))
+        assert came == ["test-network"]
     finally:
         network.close()
 
