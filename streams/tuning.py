@@ -56,11 +56,11 @@ def seldom_collected() -> Iterator[None]:
 
 
 def turn_s(commit_interval_ms: int) -> float:
-    """How long the processing thread may keep the network thread waiting for the interpreter, in seconds.
+    """How long the processing thread may keep the network waiting, and other threads for the interpreter, in seconds.
 
-    Who commits often wants results soon, and the network thread needs the interpreter several times between an answer and
-    the next request. Who does not is better off with Python's own 5 ms: each turn that is cut short costs two switches of
-    threads and what the processor's cache held, together a tenth of a worker's time and more.
+    Who commits often wants results soon, and several answers are followed by requests until then. Who does not is better
+    off with Python's own 5 ms: each turn of the interpreter that is cut short costs two switches of threads and what the
+    processor's cache held.
     """
     return min(max(commit_interval_ms / 1000 / TURNS_PER_COMMIT, SHORTEST_TURN_S), LONGEST_TURN_S)
 
