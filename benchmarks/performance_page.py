@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from benchmarks import large_installations_page, sections
+from benchmarks import large_installations_page, sections, workloads
 from benchmarks.curve_scenes import CURVES
 from benchmarks.plots import bars
 from benchmarks.report import KEPT_STAGES, RESULTS
@@ -147,7 +147,7 @@ class Campaign(NamedTuple):
         return [name for name in self.about["caveats"] if name in found]
 
     def rows(self, guarantee: str) -> list[Row]:
-        """Those of one guarantee, in the order they were measured in."""
+        """Those of one guarantee, in the order of the workloads, whenever they were measured."""
         return [row for row in self.figures if row.guarantee == guarantee]
 
 
@@ -168,7 +168,11 @@ def read(path: Path) -> Campaign:
             system.pythons.append(run.get("python", about["machine"]["python"]))
             system.records.append(result["records"])
             system.calibrations.append(result["calibration_ns"])
-    figures = {row: {name: _figures(each) for name, each in systems.items()} for row, systems in gathered.items()}
+    order = list(workloads.WORKLOADS)
+    figures = {
+        row: {name: _figures(each) for name, each in gathered[row].items()}
+        for row in sorted(gathered, key=lambda row: order.index(row.workload))
+    }
     return Campaign(
         kept["about"],
         figures,

@@ -239,9 +239,10 @@ class KafkaConsumer:
         if self._member is not None:
             self._member.polling(waits=True)
         try:
-            self._network.attend()
             if timeout_s > 0 and self._items.empty():
                 self._network.wait_for(lambda: not self._items.empty(), timeout_s)
+            else:
+                self._network.attend()
             return self._items.get_nowait()
         except Empty:
             return None

@@ -6,7 +6,7 @@ interpreter. Rules: one thread runs the loop at a time, and what happens on it h
 when nobody has run it for STAND_IN_S, a thread of its own stands in until somebody comes back, so that heartbeats go on
 whatever user code does. It also stands in for callers on whose thread another asyncio loop is running (a notebook's), for
 loops cannot be run inside one another.
-Nothing of asyncio is seen outside of this package. Foreign errors become ours in `translated` and nowhere else.
+Nothing of asyncio is seen outside of this package.
 """
 
 from __future__ import annotations
@@ -167,11 +167,15 @@ class NetworkLoop:
         """
         until = float("inf") if timeout_s is None else time.monotonic() + timeout_s
         nested = self._is_nested()
-        while not (ready() or self._closing.is_set()) and (left_s := until - time.monotonic()) > 0:
+        while not self._is_over(ready, until):
             if nested or not self._take():
-                self._wait_beside(ready, min(left_s, STAND_IN_S))
-            else:
+                self._wait_beside(ready, min(until - time.monotonic(), STAND_IN_S))
+                continue
+            try:
                 self._run_until(ready, until)
+                self._go_on()  # the request that follows what was waited for leaves before the caller turns to that
+            finally:
+                self._let_go()
 
     def attend(self) -> None:
         """Have done what can be done at once, if it is time for it or something was begun."""
@@ -221,6 +225,10 @@ class NetworkLoop:
         if self._rests:
             self._left.set()
 
+    def _is_over(self, ready: Callable[[], bool], until: float) -> bool:
+        """Whether there is nothing left to wait for."""
+        return ready() or self._closing.is_set() or time.monotonic() >= until
+
     def _wait_beside(self, ready: Callable[[], bool], seconds: float) -> None:
         """Wait to be told while another thread runs the loop."""
         told = threading.Event()
@@ -236,15 +244,12 @@ class NetworkLoop:
         over = None if until == float("inf") else self.loop.call_at(until, self.tell)
         self._waits = True
         try:
-            while not (ready() or self._closing.is_set()) and time.monotonic() < until:
+            while not self._is_over(ready, until):
                 self.loop.run_forever()
-            self._waits = False
-            self._go_on()  # the request that follows what was waited for leaves before the caller turns to that
         finally:
             self._waits = False
             if over is not None:
                 over.cancel()
-            self._let_go()
 
     def _go_on(self) -> None:
         """Do what can be done at once."""
