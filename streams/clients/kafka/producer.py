@@ -15,7 +15,7 @@ import contextlib
 import math
 import threading
 from collections import deque
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka.client import AIOKafkaClient
@@ -164,9 +164,8 @@ class KafkaProducer:
         """Wait until all that was sent is acknowledged. Raises: ProductionError, ClientError, TaskMigrated."""
         with self._lock:
             self._close_all()
-        self._network.wait_for(lambda: not self._unacknowledged_bytes or self._error is not None)
+        self._wait_until(lambda: not self._unacknowledged_bytes)
         with self._lock:
-            self._raise_error()
             self._sealed_ends = dict(self._ends)
 
     def release(self) -> None:
@@ -361,12 +360,18 @@ class KafkaProducer:
 
     def _wait_for_room(self) -> None:
         self._raise_error()
-        if self._is_full():
-            self._network.wait_for(lambda: not self._is_full() or self._error is not None)
-            self._raise_error()
+        if not self._has_room():
+            self._wait_until(self._has_room)
 
-    def _is_full(self) -> bool:
-        return self._unacknowledged_bytes >= self._settings.buffer_bytes and not self._transaction_sealed
+    def _has_room(self) -> bool:
+        return self._unacknowledged_bytes < self._settings.buffer_bytes or self._transaction_sealed
+
+    def _wait_until(self, holds: Callable[[], bool]) -> None:
+        """Wait for what acknowledgements bring about. Raises: what went wrong with them, BrokerUnreachable at the end."""
+        self._network.wait_for(lambda: holds() or self._error is not None)
+        self._raise_error()
+        if not holds():
+            raise BrokerUnreachable("the producer was closed before all writes were acknowledged: flush it before")
 
     # The same, with the lock
 

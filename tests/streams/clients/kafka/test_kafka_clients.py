@@ -11,7 +11,7 @@ import pytest
 from streams.clients.base import NewTopic, OffsetAndMetadata
 from streams.clients.kafka import KafkaClients, KafkaConsumer
 from streams.config import StreamsConfig
-from streams.errors import ClientError, OffsetOutOfRange, ProductionError
+from streams.errors import BrokerUnreachable, ClientError, OffsetOutOfRange, ProductionError
 from streams.record import TopicPartition
 
 pytestmark = pytest.mark.broker
@@ -221,3 +221,13 @@ def test_no_broker_is_a_clear_sentence() -> None:
     with pytest.raises(ClientError, match=r"no broker answers at 127\.0\.0\.1:1 .*streams broker"):
         clients.producer()
     clients.close()
+
+
+def test_a_flush_of_clients_that_are_closed_is_an_error(make: MakeClients, topic: str) -> None:
+    """What was not acknowledged before may be lost: to return as if it were there would hide that."""
+    clients = make(linger_ms=60_000)
+    producer = clients.producer()
+    producer.send(topic, 0, [b"k"], [b"v"], [1])
+    clients.close()
+    with pytest.raises(BrokerUnreachable, match="closed before all writes were acknowledged"):
+        producer.flush()
