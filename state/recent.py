@@ -16,8 +16,8 @@ from typing import Any
 Entry = tuple[int, Any]
 """(time in ms, value)"""
 
-Lines = dict[Any, list[Entry]]
-"""The entries of each key, by time."""
+Lines = dict[Any, Entry | list[Entry]]
+"""The entries of each key, by time: a list where there are several, for most keys come once, and each object costs."""
 
 _FEW = 8
 """Up to so many entries of a key are looked at one by one."""
@@ -59,8 +59,11 @@ class RecentEntries:
             return
         line = self.younger.get(identity)
         if line is None:
-            self.younger[identity] = [(time, value)]
-        elif line[-1][0] <= time:
+            self.younger[identity] = (time, value)
+            return
+        if isinstance(line, tuple):
+            line = self.younger[identity] = [line]
+        if line[-1][0] <= time:
             line.append((time, value))
         else:
             insort_right(line, (time, value), key=_time)
@@ -79,8 +82,7 @@ class RecentEntries:
 
     def add_new(self, identities: Iterable[Any], times: Sequence[int], values: Iterable[Any]) -> None:
         """Take in entries of which the order does not matter, each of a key that is not in `younger`; see `add`."""
-        lines = ([entry] for entry in zip(times, values, strict=True))
-        self.younger.update(zip(identities, lines, strict=True))
+        self.younger.update(zip(identities, zip(times, values, strict=True), strict=True))
         self.latest = max(self.latest, max(times, default=self.latest))
 
     def counted(self, count: int) -> None:
@@ -89,11 +91,11 @@ class RecentEntries:
 
     def between(self, identity: Any, first: int, last: int) -> list[Entry]:
         """What can be read of a key with first <= time <= last, by time. `first` is not before `complete_from`."""
-        line = self.younger.get(identity)
-        if older := self.older.get(identity):
-            line = older if line is None else sorted(older + line, key=_time)
-        elif line is None:
-            return []
+        line, older = self.younger.get(identity), self.older.get(identity)
+        if line is None or older is None:
+            line = _listed(older if line is None else line)
+        else:
+            line = sorted(_listed(older) + _listed(line), key=_time)
         oldest = self.latest - self._retention_ms + 1
         if first < oldest:  # noqa: PLR1730  max() costs as much as all the rest of a read that finds one entry
             first = oldest
@@ -119,6 +121,12 @@ class RecentEntries:
         self._counts = [0, self._counts[0]]
         self._older_latest = self.latest
         self._due = time + self._retention_ms
+
+
+def _listed(line: Entry | list[Entry] | None) -> list[Entry]:
+    if isinstance(line, tuple):
+        return [line]
+    return line or []
 
 
 def _time(entry: Entry) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -189,7 +189,7 @@ class Interleaved(NamedTuple):
 
     queues: tuple[PartitionQueue, PartitionQueue]
     batches: tuple[Batch, Batch]
-    turns: list[int]
+    turns: Sequence[int]
 
 
 class PartitionGroup:
@@ -251,7 +251,7 @@ class PartitionGroup:
             return None
         waiting = first.waiting_timestamps(limit), second.waiting_timestamps(limit)
         turns = _turns(*waiting, limit, ALL if due is None else due)
-        counts = turns.count(0), turns.count(1)
+        counts = turns.count(False), turns.count(True)
         if not all(counts):
             return None
         return Interleaved((first, second), (first.take(counts[0], ALL, ALL), second.take(counts[1], ALL, ALL)), turns)
@@ -304,16 +304,22 @@ def _cut(timestamps: list[int], start: int, stop: int, bound: int, due: int) -> 
     return stop
 
 
-def _turns(first: list[int], second: list[int], limit: int, due: int) -> list[int]:
-    """Whose record is next, until one of both has no more, the first at or past `due` was taken, or `limit` were.
+def _turns(first: list[int], second: list[int], limit: int, due: int) -> list[bool]:
+    """Whether the next record is the second's, until one has no more, the first at or past `due` was taken, or `limit` were.
 
     Taking the earlier head again and again gives the order of the running maxima, ties to the first queue: a late record
-    is taken right after the one it stands behind. Maxima are doubled, so that the last bit tells whose they are.
+    is taken right after the one it stands behind.
     """
-    ahead = [maximum << 1 for maximum in _maxima(first)], [maximum << 1 | 1 for maximum in _maxima(second)]
-    order = sorted(ahead[0] + ahead[1])
-    stop = min(limit, *(bisect_right(order, maxima[-1]) for maxima in ahead), bisect_left(order, due << 1) + 1)
-    return [turn & 1 for turn in order[:stop]]
+    ahead = _maxima(first), _maxima(second)
+    both = ahead[0] + ahead[1]
+    order = sorted(range(len(both)), key=both.__getitem__)
+    last = ahead[0][-1], ahead[1][-1]
+    if last[0] <= last[1]:
+        stop = len(first) + bisect_left(ahead[1], last[0])
+    else:
+        stop = len(second) + bisect_right(ahead[0], last[1])
+    before_due = sum(bisect_left(maxima, due) for maxima in ahead)
+    return list(map(len(first).__le__, order[: min(limit, stop, before_due + 1)]))
 
 
 def _maxima(timestamps: list[int]) -> list[int]:

@@ -53,11 +53,15 @@ def test_partitions_of_a_batch(keys: list[bytes], count: int) -> None:
     assert partitions_for(keys, count) == [partition_for(key, count) for key in keys]
 
 
-def test_the_memory_of_keys_is_bounded() -> None:
-    """More keys than are remembered still get the right partitions."""
-    partitioner = KeyPartitioner(remember=10)
-    keys = [b"key-%d" % number for number in range(100)]
-    for start in range(0, 100, 7):
-        part = keys[start : start + 7]
-        assert partitioner.partitions_for(part, 5) == [partition_for(key, 5) for key in part]
+@pytest.mark.parametrize(
+    "form", [b"key-%d", b"key-%02d", b"a key that is rather long %02d"], ids=["mixed", "short", "long"]
+)
+def test_the_memory_of_keys_is_bounded(form: bytes) -> None:
+    """More keys than are remembered still get the right partitions, whatever their lengths."""
+    partitioner = KeyPartitioner(remember=40, remember_short=20)
+    keys = [form % number for number in range(100)]
+    for size in (1, 7, 30):
+        for start in range(0, 100, size):
+            part = keys[start : start + size]
+            assert partitioner.partitions_for(part, 5) == [partition_for(key, 5) for key in part]
     assert partitioner.partitions_for(keys, 5) == [partition_for(key, 5) for key in keys]
