@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 from itertools import islice
 from pathlib import Path
@@ -70,8 +69,6 @@ def consume(
     if exit_at_end and follow:
         raise ConfigError("-e leaves at the end and --follow waits there: leave one out")
     shown = line_of if form is None else formatter(form)
-    if signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN:
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     where: dict[str, Any] = {"start": start, "end": end, "last": last} | _place(place)
     found = app_of(app, broker)
     with connection_of(found, broker) as connection, contextlib.suppress(KeyboardInterrupt):
@@ -81,6 +78,7 @@ def consume(
                 sys.stdout.write(shown(record))
                 if follow:
                     sys.stdout.flush()
+    sys.stdout.flush()  # a reader that has left is found out here, not at the end of the process
 
 
 def produce(

@@ -297,6 +297,33 @@ def test_a_run_outlives_its_embedded_broker(home: Path, start: Start) -> None:
     assert running.end(signal.SIGINT)[0] == 0
 
 
+@pytest.mark.broker
+@pytest.mark.crash
+def test_who_prints_a_topic_outlives_its_broker(home: Path, start: Start) -> None:
+    """A connection that breaks is no reader of ours that has left: the next records are printed."""
+    line = '{"key": "1", "value": %d}\n'
+    streams(home, "produce", "numbers", stdin=line % 2)
+    running = start("-m", "streams.cli", "consume", "numbers", "--follow")
+    assert json.loads(running.line())["value"] == 2
+    lock = (home / ".streams" / "broker.lock").stat().st_ino
+    for number in (3, 4):
+        (broker,) = (int(pid.name) for pid in Path("/proc").glob("[0-9]*") if writes_to(pid, lock))
+        os.kill(broker, signal.SIGKILL)
+        streams(home, "produce", "numbers", stdin=line % number)
+        assert json.loads(running.line())["value"] == number
+
+
+def test_a_reader_that_has_left_is_no_error(home: Path) -> None:
+    """As of `streams consume numbers | head -0`: nothing is said, whenever it is found out."""
+    streams(home, "produce", "numbers", stdin='{"key": "1", "value": 2}\n')
+    command = [sys.executable, "-m", "streams.cli", "consume", "numbers"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, cwd=home, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 def writes_to(process: Path, inode: int) -> bool:
     """Whether a process has this file as its standard output."""
     try:
