@@ -245,7 +245,7 @@ def _join() -> Iterator[Callable[[int], None]]:
         def work(number: int) -> None:
             batch, recent = batches[number], store.recent
             columns = store.encoded(batch.keys, batch.values)
-            for key, ride, time in zip(columns.identities, batch.values, batch.timestamps, strict=True):
+            for key, ride, time in zip(columns.identities, columns.values, batch.timestamps, strict=True):
                 recent.between(-1 - key, time - 5_000, time + 5_000)
                 recent.add(key, time, ride)
             store.append(columns, batch.timestamps, batch.timestamps)

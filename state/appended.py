@@ -69,7 +69,7 @@ class AppendedWindowStore(SegmentedWindowStore):
             self._log_nothing(key, start_ms, timestamp, cause)
             return
         columns = self.encoded((key,), (value,))
-        self.recent.add(columns.identities[0], start_ms, value)
+        self.recent.add(columns.identities[0], start_ms, columns.values[0])
         self.append(columns, (start_ms,), (start_ms if timestamp < 0 else timestamp,), cause and (cause[0],))
 
     def encoded(self, keys: Sequence[Any], values: Sequence[Any], read: list[bytes] | None = None) -> EncodedColumns:
@@ -170,7 +170,9 @@ class AppendedWindowStore(SegmentedWindowStore):
         recent = self.recent
         if recent.knows(from_ms):
             self._check_open()
-            return iter(recent.between(key if self._by_value else self._identity(key), from_ms, to_ms))
+            found = recent.between(key if self._by_value else self._identity(key), from_ms, to_ms)
+            read = self.spec.value_serde.deserialize
+            return iter([(time, read(value)) for time, value in found])
         return super().fetch_range(key, from_ms, to_ms)
 
     def commit(self, position: int | None) -> None:

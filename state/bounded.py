@@ -33,7 +33,7 @@ class BoundedKeyValueStore(PlainKeyValueStore):
             self._order().move_to_end(self._identity(key))
         return value
 
-    def get_all(self, keys: Sequence[Any]) -> list[Any]:
+    def values_of(self, keys: Sequence[Any]) -> list[Any]:
         """What `get` gives for each of the keys."""
         return list(map(self.get, keys))
 

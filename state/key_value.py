@@ -35,7 +35,8 @@ class _KeyValueLayers(LayeredStore):
     """What both kinds share.
 
     `get` gives the value of a key, or None. `lookup` is the same for callers that put the same key next: it does not
-    count as a use. They are made once per store, as short as its layers allow: a dictionary's own method at best.
+    count as a use, and gives what is live here, which nobody else may change. They are made once per store, as short as its
+    layers allow: a dictionary's own method at best.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class _KeyValueLayers(LayeredStore):
         self._choose_passing()
         self._known_class = spec.value_serde.type if self._known_size else None  # type: ignore[attr-defined]  # numbers
         front: dict[Any, Any] = self._live if self._cache is None else self._cache.entries
-        read = self._live.__getitem__ if self._cache is None else self._cache.get
+        read = self._giving(self._live.__getitem__ if self._cache is None else self._cache.get)
         identity = self._identity
         if self._by_value:
             self.get: Callable[[Any], Any] = read
@@ -71,11 +72,11 @@ class _KeyValueLayers(LayeredStore):
         large = budget is not None and budget.max_bytes >= _KEEPS_ALL_BYTES
         self._passes = large and isinstance(self._cache, FoldingCache) and not self._send_old_values
 
-    def get_all(self, keys: Sequence[Any]) -> list[Any]:
-        """What `get` gives for each of the keys."""
-        if self._cache is None:
-            return list(map(self.get, keys))
-        return self._cache.get_all(keys if self._by_value else list(map(self._identity, keys)))
+    def values_of(self, keys: Sequence[Any]) -> list[Any]:
+        """The values alone that `get` gives for each of the keys."""
+        entries = keys if self._by_value else list(map(self._identity, keys))
+        found = list(map(self._live.__getitem__, entries)) if self._cache is None else self._cache.get_all(entries)
+        return list(self.given_all(self._plain(found)))
 
     def look(self, key: Any) -> Any:
         """`get` for other threads, while the store's own writes: what is loaded is not kept."""
@@ -214,7 +215,8 @@ class _KeyValueLayers(LayeredStore):
         keys = cache.in_order(self._layout.raw_key).entries(start, end, reverse=reverse)
         identity, held = self.spec.key_serde.deserialize if self._by_value else bytes, cache.entries
         entries = ((key, identity(key)) for key, _ in keys)
-        return ((key, cache.get(entry)) for key, entry in entries if entry in held) if keys else None
+        get = self._giving(cache.get)
+        return ((key, get(entry)) for key, entry in entries if entry in held) if keys else None
 
     def _flushed_keys(self, entries: list[Any]) -> list[Any]:
         return entries if self._by_value else list(map(self._layout.key, entries))
@@ -234,7 +236,7 @@ class PlainKeyValueStore(_KeyValueLayers):
         """Set a value; None deletes."""
         entry = self._identity(key)
         time = self.record_timestamp if timestamp is None else timestamp
-        self._accept(entry, value, time, cause)
+        self._accept(entry, value if self.copies is None else self.copies.of(value), time, cause)
 
     def put_if_absent(self, key: Any, value: Any) -> Any:
         """Set a value if there is none; returns the one that was there, or None."""
@@ -273,6 +275,8 @@ class TimestampedStore(_KeyValueLayers):
     def put(self, key: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
         """Set a value and its time in ms; a value of None deletes."""
         entry = key if self._by_value else self._identity(key)
+        if (copies := self.copies) is not None:
+            value = copies.of(value)
         live = None if value is None else _new_tuple(ValueAndTimestamp, (value, timestamp))
         self._accept(entry, live, timestamp, cause)
 

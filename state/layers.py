@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from state.aside import Beneath, Collected, reader
 from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates
 from state.changelog import Changes
+from state.copies import copies_of
 from state.engine import Engine, any_none
 from state.filling import FilledStore
 from state.flushes import Flushes
@@ -75,6 +76,8 @@ class LayeredStore(StoredBytes, FilledStore):
         self._by_value = spec.key_serde.by_value
         self._write_keys = serializer(spec.key_serde) if self._by_value else list
         self._write_values = serializer(spec.value_serde)
+        self.copies = copies_of(spec.value_serde)
+        """What is put is copied, and what is given out; None where values never change."""
         self._value_overhead = len(self._layout.stored(b"", 0)) + spec.format_bytes
         self._changes = (
             Changes(changelog, spec.changelog_headers, headed=spec.headers)
@@ -192,6 +195,8 @@ class LayeredStore(StoredBytes, FilledStore):
         of each counts, and gives its place. `count`: how many updates there were, if more than those of `touched`.
         """
         assert self._cache is not None, "asked of a store without a record cache"
+        if (copies := self.copies) is not None:
+            updates = [(copies.of(value), time) for value, time in updates]
         live = map(_new_tuple, repeat(ValueAndTimestamp), updates)
         self._cache.put_known(touched, dict(zip(entries, live, strict=True)), causes, count)
 
@@ -332,6 +337,26 @@ class LayeredStore(StoredBytes, FilledStore):
         """Entry keys as the flush listener sees them."""
         raise NotImplementedError
 
+    def given_all(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Values that are to be written, for somebody who is to have his own."""
+        return values if self.copies is None else self.copies.of_all(values)
+
+    def _given(self, live: Any) -> Any:
+        """A live value for somebody else, who may change it."""
+        copies = self.copies
+        if copies is None or live is None:
+            return live
+        if self._timestamped:
+            return _new_tuple(ValueAndTimestamp, (copies.of(live[0]), live[1]))
+        return copies.of(live)
+
+    def _giving(self, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """The same as a step behind `read`, where it is needed."""
+        if self.copies is None:
+            return read
+        given = self._given
+        return lambda entry: given(read(entry))
+
     # The layers
 
     def _below(self, entry: Any) -> Any:
@@ -394,10 +419,11 @@ class LayeredStore(StoredBytes, FilledStore):
     def _write_and_tell(self, updates: Updates) -> None:
         kept, old_values = self._write_updates(updates)
         if kept.entries:
+            new_values = self._plain(kept.values)
             self.flushes.take(
                 Flushed(
                     self._flushed_keys(kept.entries),
-                    self._plain(kept.values),
+                    list(self.given_all(new_values)),
                     self._plain(old_values) if self._send_old_values else old_values,
                     kept.timestamps,
                     kept.causes if kept.causes and any(kept.causes) else None,

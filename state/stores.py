@@ -268,8 +268,8 @@ class _Keyed(Store, Protocol):
         """The value of a key, or None."""
         ...
 
-    def get_all(self, keys: Sequence[Any]) -> list[Any]:
-        """What `get` gives for each of the keys."""
+    def values_of(self, keys: Sequence[Any]) -> list[Any]:
+        """The values alone that `get` gives for each of the keys."""
         ...
 
     def range(self, start: Any, end: Any) -> Iterator[tuple[Any, Any]]:

@@ -42,7 +42,7 @@ class TimedStore(LayeredStore):
         self._committed_time = self._sealed_time = self._segments.stream_time
         self._timelines: Timelines | None = None
         self._newest = NO_TIME
-        self._value: Callable[[Any], Any] = self._below if self._cache is None else self._cache.get
+        self._value = self._giving(self._below if self._cache is None else self._cache.get)
         self._identity = self._layout.identity
         self._key_overhead = _PREFIX + self._suffix + spec.time_ordered  # time-ordered keys have a byte before them
 
@@ -119,7 +119,8 @@ class TimedStore(LayeredStore):
         entries = self._active_timelines().between(identity, begin, last_time)
         segments = [list(found) for _, found in groupby(reversed(entries) if backward else entries, self._segment_of)]
         below = partial(self._below_since, first_time, self._segments.oldest_readable)
-        return merged(read_cached(cache, segments, first_time), read_below(below, segments), backward=backward)
+        found = merged(read_cached(cache, segments, first_time), read_below(below, segments), backward=backward)
+        return found if self.copies is None else ((entry, self._given(value)) for entry, value in found)
 
     def _segment_of(self, entry: Any) -> bytes:
         return self._segments.prefix(entry[1])

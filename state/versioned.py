@@ -46,6 +46,8 @@ class VersionedStore(LayeredStore):
         """
         del cause
         entry = self._layout.identity(key)
+        if (copies := self.copies) is not None:
+            value = copies.of(value)
         layout, changes = self._layout, self._changes
         if changes is not None:
             changes.keys.append(layout.raw_key(entry))
@@ -69,6 +71,10 @@ class VersionedStore(LayeredStore):
 
     def get(self, key: Any, as_of: int | None = None) -> ValueAndTimestamp | None:
         """The latest value, or the one valid at `as_of`, with the time it is valid from; None if there is none."""
+        found = self._at(key, as_of)
+        return found if found is None or self.copies is None else ValueAndTimestamp(self.copies.of(found[0]), found[1])
+
+    def _at(self, key: Any, as_of: int | None) -> ValueAndTimestamp | None:
         versions: Versions | None = self._live[self._layout.identity(key)]
         if versions is None:
             return None
@@ -86,7 +92,10 @@ class VersionedStore(LayeredStore):
             return []
         oldest = self._stream_time - self.spec.retention_ms
         found = (Version(*version) for version in versions.between(max(from_ms, oldest), to_ms))
-        return [version for version in found if to_ms >= oldest or version.valid_to_ms is None]
+        readable = [version for version in found if to_ms >= oldest or version.valid_to_ms is None]
+        if (copies := self.copies) is None:
+            return readable
+        return [version._replace(value=copies.of(version.value)) for version in readable]
 
     def all(self) -> Iterator[tuple[Any, ValueAndTimestamp]]:
         """(key, latest value) of all keys that have one, by key bytes."""

@@ -45,7 +45,7 @@ class Versions:
 
     def between(self, from_ms: int, to_ms: int) -> list[tuple[Any, int, int | None]]:
         """(value, valid from, until when; None: still) of the versions valid at some time in [from, to], ascending."""
-        ends = [*self.starts[1:], self.end]
+        ends = [*self.starts[1:], self.end][: len(self.starts)]  # none without a history
         found: list[tuple[Any, int, int | None]] = [
             (value, start, end)
             for value, start, end in zip(self.values, self.starts, ends, strict=True)

@@ -14,11 +14,11 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from state.copies import copied
 from state.headed import AggregationWithHeaders, Headed, shown
 from state.stores import Store, StoreKind, ValueAndTimestamp, Version
 from streams.errors import StoreMoved, StreamsError
 from streams.frames import WINDOW, column, column_fields, key_columns, pandas, value_columns
-from streams.operators.folding import copied
 from streams.record import Windowed
 
 T = TypeVar("T")

@@ -14,12 +14,13 @@ from itertools import chain, compress, count
 from operator import gt, length_hint
 from typing import Any
 
+from state.copies import IMMUTABLE, copied
 from state.engine import any_none
 from state.stores import Cause, Flushed
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import causes_of, set_causes
 from streams.operators.columns import UNHANDLED, Output, Rows, report
-from streams.operators.folding import IMMUTABLE, Fold, copied
+from streams.operators.folding import Fold
 from streams.operators.held_updates import Held, latest_of, put_held
 from streams.record import Batch
 

@@ -28,9 +28,9 @@ class Getter(Protocol):
         """The row now."""
         ...
 
-    def get_all(self, keys: Sequence[Any]) -> list[ValueAndTimestamp | None]:
-        """The rows of many keys now, each where its key is."""
-        return list(map(self.get, keys))
+    def values_of(self, keys: Sequence[Any]) -> list[Any]:
+        """The values of many keys' rows now, each where its key is; None where there is no row."""
+        return [row and row[0] for row in map(self.get, keys)]
 
     def get_as_of(self, key: Any, timestamp: int) -> ValueAndTimestamp | None:
         """The row as it was valid at `timestamp` (versioned tables only)."""
@@ -49,9 +49,9 @@ class StoreGetter:
         self._store = context.store(self._store_name)
         self.get: Callable[[Any], ValueAndTimestamp | None] = self._store.get
 
-    def get_all(self, keys: Sequence[Any]) -> list[ValueAndTimestamp | None]:
-        """The rows of many keys now."""
-        found: list[ValueAndTimestamp | None] = self._store.get_all(keys)
+    def values_of(self, keys: Sequence[Any]) -> list[Any]:
+        """The values of many keys' rows now."""
+        found: list[Any] = self._store.values_of(keys)
         return found
 
     def get_as_of(self, key: Any, timestamp: int) -> ValueAndTimestamp | None:
@@ -120,9 +120,10 @@ class MappedGetter(Getter):
         """The parent's row, computed."""
         return self._computed(key, self._parent.get(key))
 
-    def get_all(self, keys: Sequence[Any]) -> list[ValueAndTimestamp | None]:
-        """The parent's rows, computed."""
-        return list(map(self._computed, keys, self._parent.get_all(keys)))
+    def values_of(self, keys: Sequence[Any]) -> list[Any]:
+        """The values of the parent's rows, computed."""
+        values = zip(keys, self._parent.values_of(keys), strict=True)
+        return [None if value is None else self._compute(key, value) for key, value in values]
 
     def get_as_of(self, key: Any, timestamp: int) -> ValueAndTimestamp | None:
         """The parent's version, computed."""

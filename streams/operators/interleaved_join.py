@@ -110,7 +110,9 @@ class InterleavedJoin:
 
     def _joined(self, inputs: Sequence[_Input], turns: Sequence[int]) -> Batch:
         """Join what meets, in the order in which it does. A record that fails is reported, and joins no more."""
-        left, right = (Arriving(columns.identities, batch.timestamps, batch.values) for batch, columns in inputs)
+        left, right = (
+            Arriving(columns.identities, batch.timestamps, batch.values, columns.values) for batch, columns in inputs
+        )
         batches = [batch for batch, _ in inputs]
         joins = [side.join.joined for side in self.sides]
         keys: list[Any] = []
@@ -139,7 +141,15 @@ class InterleavedJoin:
     def _way(self, turn: int) -> Way:
         """How a record of a side meets the other."""
         window, join = self.sides[turn].window, self.sides[turn].join
-        return Way(window.store.recent, join.other.recent, join.before_ms, join.after_ms)
+        other = join.other
+        return Way(
+            window.store.recent,
+            other.recent,
+            join.before_ms,
+            join.after_ms,
+            other.spec.value_serde.deserialize,
+            other.given_all,
+        )
 
 
 def remaining(before: Sequence[Batch], after: Sequence[Batch], turns: Sequence[int]) -> Sequence[int]:

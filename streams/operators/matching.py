@@ -8,7 +8,7 @@ them come: then all go one by one, which is the reference.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, compress, count, repeat
 from operator import gt, itemgetter, not_, sub
 from typing import Any, NamedTuple
@@ -22,20 +22,27 @@ Match = tuple[int, int, int, int, Any]
 
 
 class Arriving(NamedTuple):
-    """One side's records: what its keys are known by, times in ms, values."""
+    """One side's records: what its keys are known by, times in ms, values, and the same as bytes."""
 
     identities: Sequence[Any]
     timestamps: Sequence[int]
     values: Sequence[Any]
+    stored: Sequence[bytes]
 
 
 class Way(NamedTuple):
-    """How a side's records meet the other's: what both have lately, how much earlier and later a partner may be."""
+    """How a side's records meet the other's: what both have lately, how much earlier and later a partner may be.
+
+    Whoever meets a value gets an object of his own, as out of Kafka's stores: `read` makes it of the other side's bytes,
+    `given` of values that are at hand.
+    """
 
     mine: RecentEntries
     others: RecentEntries
     before_ms: int
     after_ms: int
+    read: Callable[[bytes], Any]
+    given: Callable[[Sequence[Any]], Sequence[Any]]
 
 
 Arrivals = tuple[Arriving, Arriving]
@@ -61,7 +68,7 @@ def matches_of(arrivals: Arrivals, ways: Ways, turns: Sequence[int]) -> list[Mat
             remaining += compress(_turns_of(side, places), is_known)
             is_new = list(map(not_, is_known))
             arriving = Arriving(*(list(compress(column, is_new)) for column in arriving))  # noqa: PLW2901
-        way.mine.add_new(*arriving)
+        way.mine.add_new(arriving.identities, arriving.timestamps, arriving.stored)
     matches += _met_by_turns(arrivals, ways, sorted(remaining))
     matches.sort(key=itemgetter(0))
     return matches
@@ -114,7 +121,7 @@ def _met_at(
     mine, other = arrivals[side], arrivals[1 - side]
     times = list(map(other.timestamps.__getitem__, other_rows))
     apart = list(map(sub, times, map(mine.timestamps.__getitem__, rows)))
-    values = map(other.values.__getitem__, other_rows)
+    values = way.given(list(map(other.values.__getitem__, other_rows)))
     matches = list(zip(map(place_of.__getitem__, rows), repeat(side), rows, times, values))
     if apart and (min(apart) < -way.before_ms or max(apart) > way.after_ms):
         return [match for match, ms in zip(matches, apart, strict=True) if -way.before_ms <= ms <= way.after_ms]
@@ -125,11 +132,11 @@ def _met_by_turns(arrivals: Arrivals, ways: Ways, turns: Iterable[tuple[int, int
     """Meet records one by one, and show each to the ones that follow."""
     matches: list[Match] = []
     for place, side, row in turns:
-        identities, timestamps, values = arrivals[side]
-        mine, others, before_ms, after_ms = ways[side]
+        identities, timestamps, _, stored = arrivals[side]
+        mine, others, before_ms, after_ms, read, _ = ways[side]
         identity, timestamp = identities[row], timestamps[row]
         if identity in others.younger or identity in others.older:
             for other_time, other in others.between(identity, timestamp - before_ms, timestamp + after_ms):
-                matches.append((place, side, row, other_time, other))
-        mine.add(identity, timestamp, values[row])
+                matches.append((place, side, row, other_time, read(other)))
+        mine.add(identity, timestamp, stored[row])
     return matches

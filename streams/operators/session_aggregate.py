@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from state.copies import copied
 from state.stores import Flushed
 from streams.operators.base import Emit
 from streams.operators.causes import cause_of
-from streams.operators.folding import Fold, copied
+from streams.operators.folding import Fold
 from streams.operators.windowed_aggregate import WindowedAggregate
 from streams.record import Batch, Windowed
 

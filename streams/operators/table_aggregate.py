@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from state.copies import copied
 from streams.operators.aggregate import LATEST, NOT_PUT, passes_on_itself
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import cause_of
 from streams.operators.columns import UNHANDLED, Output, report, rows_of
-from streams.operators.folding import Fold, copied
+from streams.operators.folding import Fold
 from streams.record import Batch
 
 __all__ = ["TableAggregate"]

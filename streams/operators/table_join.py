@@ -65,7 +65,7 @@ class StreamTableJoin:
         by_columns = self._mapper is None and not self._getter.versioned
         if by_columns and not any_none(batch.keys) and not any_none(batch.values):
             try:
-                found = self._getter.get_all(batch.keys)
+                found = self._getter.values_of(batch.keys)
             except UNHANDLED:
                 raise
             except Exception:
@@ -75,12 +75,10 @@ class StreamTableJoin:
         else:
             self._process_rows(batch)
 
-    def _process_found(self, batch: Batch, found: list[ValueAndTimestamp | None]) -> None:
-        if self._left:
-            rights: list[Any] = [row and row[0] for row in found]
-        else:
-            rights = [row[0] for row in found if row]
-            batch = batch if len(rights) == len(found) else batch.select(found)
+    def _process_found(self, batch: Batch, rights: list[Any]) -> None:
+        if not self._left and any_none(rights):
+            batch = batch.select([right is not None for right in rights])
+            rights = [right for right in rights if right is not None]
         columns = [batch.values, rights]
         if self._with_mapped_key:
             columns = [batch.keys, batch.keys, *columns]

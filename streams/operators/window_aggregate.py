@@ -13,11 +13,12 @@ from collections.abc import Iterable
 from types import NoneType
 from typing import Any
 
+from state.copies import IMMUTABLE, copied, copier_of
 from state.stores import Cause
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import cause_of, causes_of
 from streams.operators.columns import Rows
-from streams.operators.folding import IMMUTABLE, Fold, copied, copier_of
+from streams.operators.folding import Fold
 from streams.operators.held_updates import HeldWindows
 from streams.operators.windowed_aggregate import WindowedAggregate
 from streams.record import Batch, Windowed

@@ -23,9 +23,11 @@ def test_columns_are_as_good_as_single_puts(bench, batches):
     for batch in batches:
         for key, value, time in batch:
             single.put(key, value, time)
-            columns.recent.add(key, time, value)
         keys, values, times = map(list, zip(*batch, strict=True)) if batch else ([], [], [])
-        columns.append(columns.encoded(keys, values), times, times)
+        encoded = columns.encoded(keys, values)
+        for key, time, raw in zip(keys, times, encoded.values, strict=True):
+            columns.recent.add(key, time, raw)
+        columns.append(encoded, times, times)
         assert list(columns.all()) == list(single.all())
         for key in "ab":
             assert list(columns.fetch_range(key, 0, 10**9)) == list(single.fetch_range(key, 0, 10**9))

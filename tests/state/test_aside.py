@@ -94,9 +94,10 @@ def test_values_that_can_change_in_place_are_its_own(bench, directory):
     store = bench.open(bench.spec(value_serde=bench.document), directory=directory)
     store.put("a", [1], 0)
     beside = store.aside()
-    beside.get("a").value.append(2)
-    assert (store.get("a").value, beside.get("a").value) == ([1], [1, 2])
-    beside.put("a", beside.get("a").value, 1)
+    changed = beside.get("a").value
+    changed.append(2)
+    assert (store.get("a").value, beside.get("a").value) == ([1], [1])
+    beside.put("a", changed, 1)
     store.take_in(beside)
     assert store.get("a").value == [1, 2]
     store.close()

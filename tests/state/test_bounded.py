@@ -29,7 +29,7 @@ def test_reading_many_uses_each(bench, spec):
     store = bench.open(spec)
     store.put("a", 1)
     store.put("b", 2)
-    assert store.get_all(["b", "x", "a"]) == [2, None, 1]
+    assert store.values_of(["b", "x", "a"]) == [2, None, 1]
     store.put("c", 3)
     assert list(store.all()) == [("a", 1), ("c", 3)]
 

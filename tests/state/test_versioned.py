@@ -142,3 +142,12 @@ def test_all_versions_within_a_time(bench):
     assert store.versions("k", 30, 39) == store.versions("nobody", 0, 50) == []
     store.put("other", 1, 200)
     assert store.versions("k", 0, 50) == [(4, 40, None)]
+
+
+def test_a_key_without_a_past_has_one_version(bench, directory):
+    """As long as nothing was replaced."""
+    store = bench.open(bench.spec(StoreKind.VERSIONED_KEY_VALUE, retention_ms=100), directory=directory)
+    store.put("k", 1, 10)
+    assert store.versions("k", 0, 50) == [(1, 10, None)]
+    assert store.versions("k", 0, 9) == []
+    store.close()

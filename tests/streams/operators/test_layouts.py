@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from state.copies import copied
 from streams.operators.buffered import BufferedChange, Origin, pack_change, unpack_change
 from streams.operators.change import pack, unpack
-from streams.operators.folding import copied
 from streams.operators.subscriptions import (
     Instruction,
     Response,

@@ -28,7 +28,10 @@ class Join:
     def __init__(self) -> None:
         self.recents = RecentEntries(RETENTION_MS, -1), RecentEntries(RETENTION_MS, -1)
         left, right = self.recents
-        self.ways = Way(left, right, BEFORE_MS, AFTER_MS), Way(right, left, AFTER_MS, BEFORE_MS)
+        self.ways = (
+            Way(left, right, BEFORE_MS, AFTER_MS, bytes.decode, list),
+            Way(right, left, AFTER_MS, BEFORE_MS, bytes.decode, list),
+        )
 
     def take(self, records: list[tuple[int, int, int, str]]) -> list[Match]:
         """Join (side, key, time, value) in this order."""
@@ -36,7 +39,12 @@ class Join:
         for side, *rest in records:
             sides[side].append(rest)
         left, right = (
-            Arriving([key for key, _, _ in rows], [time for _, time, _ in rows], [value for *_, value in rows])
+            Arriving(
+                [key for key, _, _ in rows],
+                [time for _, time, _ in rows],
+                [value for *_, value in rows],
+                [value.encode() for *_, value in rows],
+            )
             for rows in sides
         )
         found = matches_of((left, right), self.ways, [side for side, *_ in records])

@@ -1,0 +1,242 @@
+"""Values of a store that are changed in place: by whoever put them, reads them, or is told of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import pytest
+
+from state import StoreKind
+from state.copies import Copies, copied, copies_of
+from streams.serdes import serde_for
+
+CACHES = pytest.mark.parametrize("cache_bytes", [None, 0, 1 << 20], ids=["uncached", "no room", "cached"])
+VALUES = pytest.mark.parametrize("value", [{"n": 1}, {"n": [1, 2]}, [1, {"n": 2}]], ids=str)
+
+
+class Flat(msgspec.Struct):
+    """Fields that cannot change, which can be replaced."""
+
+    n: int
+    text: str
+
+
+class Frozen(msgspec.Struct, frozen=True):
+    """Nothing can change."""
+
+    n: int
+
+
+class FrozenList(msgspec.Struct, frozen=True):
+    """A field that can be changed in place."""
+
+    values: list[int]
+
+
+@dataclass
+class Data:
+    """A dataclass."""
+
+    n: int
+    values: list[int]
+
+
+class Chain(msgspec.Struct, frozen=True):
+    """A class that refers to itself."""
+
+    next: Chain | None = None
+
+
+class Colour(Enum):
+    """One of two."""
+
+    RED = 1
+
+
+class Whole(msgspec.Struct, frozen=True):
+    """Frozen fields, some of which may be missing."""
+
+    inner: Frozen
+    colour: Colour | None
+    kind: Literal["a", "b"] = "a"
+
+
+class Point(NamedTuple):
+    """A tuple with names."""
+
+    x: int
+
+
+def spoil(value: Any) -> None:
+    """Change all that can be changed in place."""
+    if isinstance(value, dict):
+        for inner in list(value.values()):
+            spoil(inner)
+        value["spoilt"] = True
+    elif isinstance(value, list):
+        for inner in value:
+            spoil(inner)
+        value.append("spoilt")
+
+
+def copy_of(value: Any) -> Any:
+    """What the test compares with."""
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
+@CACHES
+@VALUES
+@pytest.mark.parametrize("kind", [StoreKind.KEY_VALUE, StoreKind.TIMESTAMPED_KEY_VALUE], ids=lambda kind: kind.name)
+def test_values_by_key(bench, directory, kind, value, cache_bytes):
+    """Every way in and out, before and after a commit; the changelog has what was put."""
+    expected, plain = copy_of(value), kind is StoreKind.KEY_VALUE
+    log = bench.changelog()
+    spec = bench.spec(kind, value_serde=bench.document, cached=cache_bytes is not None)
+    store = bench.open(spec, directory=directory, changelog=log, cache_bytes=cache_bytes)
+    value = copy_of(value)
+    store.put("a", value, 5)
+    spoil(value)
+    for committed in (False, True):
+        if committed:
+            store.flush()
+            store.drain()
+            store.commit(1)
+        reads = [
+            lambda: store.get("a"),
+            lambda: store.values_of(["a"])[0] if plain else (store.values_of(["a"])[0], 0),
+            lambda: next(store.all())[1],
+            lambda: next(store.range("a", "z"))[1],
+            lambda: store.put_if_absent("a", [], 9) if not plain else store.put_if_absent("a", []),
+        ]
+        for read in reads:
+            found = read() if plain else read()[0]
+            assert found == expected
+            spoil(found)
+    assert (store.delete("a") if plain else store.delete("a")[0]) == expected
+    assert bench.document.deserialize(log.rows[0][1]) == expected
+    store.close()
+
+
+@VALUES
+@pytest.mark.parametrize(
+    ("cache_bytes", "duplicates"),
+    [(None, False), (0, False), (1 << 20, False), (None, True)],
+    ids=["uncached", "no room", "cached", "duplicates"],
+)
+def test_values_by_window(bench, directory, value, cache_bytes, duplicates):
+    """Points and ranges, forward and backward."""
+    expected, value = copy_of(value), copy_of(value)
+    spec = bench.spec(
+        StoreKind.WINDOW,
+        value_serde=bench.document,
+        cached=cache_bytes is not None,
+        retention_ms=1_000,
+        window_size_ms=10,
+        retain_duplicates=duplicates,
+    )
+    store = bench.open(spec, directory=directory, cache_bytes=cache_bytes)
+    store.put("a", value, 10)
+    spoil(value)
+    reads = [
+        lambda: store.fetch("a", 10),
+        lambda: next(iter(store.fetch_range("a", 0, 20)))[1],
+        lambda: next(iter(store.backward_fetch_range("a", 0, 20)))[1],
+        lambda: next(store.fetch_all(0, 20))[1],
+    ]
+    for read in reads * 2:
+        found = read()
+        assert found == expected
+        spoil(found)
+    store.close()
+
+
+@CACHES
+@VALUES
+def test_values_by_session(bench, directory, value, cache_bytes):
+    """One session, and those that overlap."""
+    expected, value = copy_of(value), copy_of(value)
+    spec = bench.spec(StoreKind.SESSION, value_serde=bench.document, cached=cache_bytes is not None, retention_ms=1_000)
+    store = bench.open(spec, directory=directory, cache_bytes=cache_bytes)
+    store.put("a", 10, 20, value)
+    spoil(value)
+    reads = [lambda: store.fetch_session("a", 10, 20), lambda: next(store.find_sessions("a", 0, 50))[2]]
+    for read in reads * 2:
+        found = read()
+        assert found == expected
+        spoil(found)
+    store.close()
+
+
+@VALUES
+def test_values_by_version(bench, directory, value):
+    """The latest, one of the past, and all of them."""
+    expected, value = copy_of(value), copy_of(value)
+    spec = bench.spec(StoreKind.VERSIONED_KEY_VALUE, value_serde=bench.document, retention_ms=1_000)
+    store = bench.open(spec, directory=directory)
+    store.put("a", value, 10)
+    spoil(value)
+    reads = [
+        lambda: store.get("a").value,
+        lambda: store.get("a", 15).value,
+        lambda: store.versions("a", 0, 50)[0].value,
+    ]
+    for read in reads * 2:
+        found = read()
+        assert found == expected
+        spoil(found)
+    store.close()
+
+
+@VALUES
+def test_who_is_told_of_an_update_gets_his_own(bench, value):
+    """And the old value there was."""
+    told = []
+    spec = bench.spec(value_serde=bench.document, cached=True)
+    store = bench.open(spec, cache_bytes=1 << 20)
+    store.set_flush_listener(told.append, send_old_values=True)
+    for time in (1, 2):
+        store.put("a", copy_of(value), time)
+        store.flush()
+        assert (told[-1].new_values, told[-1].old_values) == ([value], [None if time == 1 else value])
+        spoil(told[-1].new_values[0])
+        assert store.get("a").value == value
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Frozen(1), Whole(Frozen(1), None), 1, "a", b"b", None, Colour.RED, datetime(2026, 1, 1, tzinfo=UTC), (1, "a")],
+)
+def test_what_cannot_change_is_not_copied(value):
+    """Numbers, text, and classes whose fields nobody can replace."""
+    assert copied(value) is value
+    assert Copies(serde_for(dict)).of_all([value, value])[1] is value
+
+
+@pytest.mark.parametrize(
+    "value", [Flat(1, "a"), FrozenList([1]), Chain(Chain()), Data(1, [2]), {"a": [1]}, [[1]]], ids=str
+)
+def test_the_rest_is(value):
+    """As a whole, whatever it holds."""
+    serde = serde_for(type(value))
+    for copy in (copied(value), Copies(serde).of(value), Copies(serde).of_all([value])[0]):
+        assert copy == value and copy is not value
+    inner = getattr(copy, "values", None)
+    assert not isinstance(inner, list) or inner is not value.values
+
+
+def test_a_serde_may_say_that_nothing_changes():
+    """Then nobody asks for each value."""
+    assert [copies_of(serde_for(kind)) for kind in (int, str, Frozen, Whole)] == [None] * 4
+    assert None not in [copies_of(serde_for(kind)) for kind in (dict, list, Flat, FrozenList)]
+
+
+def test_values_of_several_classes():
+    """Each is copied as its own class is."""
+    values = [1, [2], "c", {"d": 4}, Point(5)]
+    found = Copies(serde_for(dict)).of_all(values[:4])
+    assert found == values[:4] and found[1] is not values[1] and found[0] is values[0]
