@@ -29,37 +29,33 @@ IMMUTABLE: frozenset[type] = frozenset({NoneType, str, bytes, UUID, frozenset, r
 Copier = Callable[[Any], Any] | None
 """What copies objects of a class; None where none is needed."""
 
-_COPIERS: dict[type, Copier] = {}
-
-
-def copied(value: Any) -> Any:
-    """A copy that may be changed without changing the one given."""
-    copier = copier_of(value.__class__)
-    return value if copier is None else copier(value)
-
-
-def copier_of(kind: type) -> Copier:
-    """What `copied` does to objects of a class, for loops that ask once."""
-    if kind not in _COPIERS:
-        _COPIERS[kind] = _copier_of(kind, deepcopy)
-    return _COPIERS[kind]
-
 
 def copies_of(serde: Serde[Any]) -> Copies | None:
     """What copies the values of a store; None where its serde says that they never change."""
     return None if _never_changes(getattr(serde, "type", object)) else Copies(serde)
 
 
+class Copiers(dict[type, Copier]):
+    """What copies the objects of each class, found out when one is met first."""
+
+    def __init__(self, deep: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self._deep = deep
+
+    def __missing__(self, kind: type) -> Copier:
+        found = self[kind] = _copier_of(kind, self._deep)
+        return found
+
+
 class Copies:
-    """Copies of values that a serde can write."""
+    """Copies of values that a serde can write; `copiers` are what makes them, for loops."""
 
     def __init__(self, serde: Serde[Any]) -> None:
-        self._serde = serde
-        self._copiers: dict[type, Copier] = {}
+        self.copiers = Copiers(lambda value: serde.deserialize(serde.serialize(value)))
 
     def of(self, value: Any) -> Any:
         """A copy of a value, or the value itself if it cannot change."""
-        copier = self._copier(value.__class__)
+        copier = self.copiers[value.__class__]
         return value if copier is None else copier(value)
 
     def of_all(self, values: Sequence[Any]) -> Sequence[Any]:
@@ -67,20 +63,26 @@ class Copies:
         kinds = set(map(type, values)) - {NoneType}
         if len(kinds) > 1:
             return list(map(self.of, values))
-        copier = self._copier(kinds.pop()) if kinds else None
+        copier = self.copiers[kinds.pop()] if kinds else None
         if copier is None:
             return values
         if any_none(values):
             return [None if value is None else copier(value) for value in values]
         return list(map(copier, values))
 
-    def _copier(self, kind: type) -> Copier:
-        if kind not in self._copiers:
-            self._copiers[kind] = _copier_of(kind, self._reread)
-        return self._copiers[kind]
 
-    def _reread(self, value: Any) -> Any:
-        return self._serde.deserialize(self._serde.serialize(value))
+_COPIERS = Copiers(deepcopy)
+
+
+def copied(value: Any) -> Any:
+    """A copy that may be changed without changing the one given."""
+    copier = _COPIERS[value.__class__]
+    return value if copier is None else copier(value)
+
+
+def copier_of(kind: type) -> Copier:
+    """What `copied` does to objects of a class, for loops that ask once."""
+    return _COPIERS[kind]
 
 
 def _copier_of(kind: type, deep: Callable[[Any], Any]) -> Copier:

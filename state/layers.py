@@ -351,11 +351,23 @@ class LayeredStore(StoredBytes, FilledStore):
         return copies.of(live)
 
     def _giving(self, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """The same as a step behind `read`, where it is needed."""
+        """`_given` behind `read`, where it is needed; in one step, since stores are asked record by record."""
         if self.copies is None:
             return read
-        given = self._given
-        return lambda entry: given(read(entry))
+        copiers = self.copies.copiers
+        if not self._timestamped:
+            given = self._given
+            return lambda entry: given(read(entry))
+
+        def read_and_give(entry: Any) -> Any:
+            live = read(entry)
+            if live is None:
+                return None
+            value, timestamp = live
+            copier = copiers[value.__class__]
+            return live if copier is None else _new_tuple(ValueAndTimestamp, (copier(value), timestamp))
+
+        return read_and_give
 
     # The layers
 

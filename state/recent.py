@@ -92,6 +92,8 @@ class RecentEntries:
     def between(self, identity: Any, first: int, last: int) -> list[Entry]:
         """What can be read of a key with first <= time <= last, by time. `first` is not before `complete_from`."""
         line, older = self.younger.get(identity), self.older.get(identity)
+        if line is None and older is None:
+            return []
         if line is None or older is None:
             line = _listed(older if line is None else line)
         else:
