@@ -13,15 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from state.copies import IMMUTABLE
 from state.engine import KeyRange
 from state.stores import Headers
 
 _ABSENT = object()
 PIECE = 1_000
 """Entries of a scan that are read from below at once."""
-
-UNCHANGING = frozenset({int, float, str, bytes, bool, type(None)})
-"""Classes of values that two threads may share."""
 
 
 class Below(Protocol):
@@ -113,6 +111,6 @@ def reader(live: dict[Any, Any], load: Callable[[Any], Any], *, timestamped: boo
         if found is _ABSENT:
             return load(entry)
         plain = found[0] if timestamped and found is not None else found
-        return found if type(plain) in UNCHANGING else load(entry)
+        return found if type(plain) in IMMUTABLE else load(entry)
 
     return read

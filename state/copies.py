@@ -7,7 +7,7 @@ flat is copied by itself; the rest comes out of its own bytes, as after a restar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from copy import copy, deepcopy
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -58,7 +58,7 @@ class Copies:
         copier = self.copiers[value.__class__]
         return value if copier is None else copier(value)
 
-    def of_all(self, values: Sequence[Any]) -> Sequence[Any]:
+    def of_all(self, values: list[Any]) -> list[Any]:
         """The same of many: mostly all are of one class."""
         kinds = set(map(type, values)) - {NoneType}
         if len(kinds) > 1:

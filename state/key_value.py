@@ -76,7 +76,7 @@ class _KeyValueLayers(LayeredStore):
         """The values alone that `get` gives for each of the keys."""
         entries = keys if self._by_value else list(map(self._identity, keys))
         found = list(map(self._live.__getitem__, entries)) if self._cache is None else self._cache.get_all(entries)
-        return list(self.given_all(self._plain(found)))
+        return self.given_all(self._plain(found))
 
     def look(self, key: Any) -> Any:
         """`get` for other threads, while the store's own writes: what is loaded is not kept."""
@@ -236,7 +236,7 @@ class PlainKeyValueStore(_KeyValueLayers):
         """Set a value; None deletes."""
         entry = self._identity(key)
         time = self.record_timestamp if timestamp is None else timestamp
-        self._accept(entry, value if self.copies is None else self.copies.of(value), time, cause)
+        self._accept(entry, value, time, cause)
 
     def put_if_absent(self, key: Any, value: Any) -> Any:
         """Set a value if there is none; returns the one that was there, or None."""
@@ -275,8 +275,6 @@ class TimestampedStore(_KeyValueLayers):
     def put(self, key: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
         """Set a value and its time in ms; a value of None deletes."""
         entry = key if self._by_value else self._identity(key)
-        if (copies := self.copies) is not None:
-            value = copies.of(value)
         live = None if value is None else _new_tuple(ValueAndTimestamp, (value, timestamp))
         self._accept(entry, live, timestamp, cause)
 

@@ -25,7 +25,7 @@ from state.flushes import Flushes
 from state.folding_cache import FoldingCache
 from state.headed import HeadedKeyValueStore, HeadedSessionStore, HeadedWindowStore, with_headers
 from state.keys import pack_long
-from state.layouts import TIMESTAMPED, Layout, layout_of
+from state.layouts import TIMESTAMPED, Layout, layout_of, same
 from state.ordered import OrderedBytes
 from state.position import POSITION, packed_number
 from state.serde import serializer
@@ -78,6 +78,7 @@ class LayeredStore(StoredBytes, FilledStore):
         self._write_values = serializer(spec.value_serde)
         self.copies = copies_of(spec.value_serde)
         """What is put is copied, and what is given out; None where values never change."""
+        self._given = self._giving(same)
         self._value_overhead = len(self._layout.stored(b"", 0)) + spec.format_bytes
         self._changes = (
             Changes(changelog, spec.changelog_headers, headed=spec.headers)
@@ -94,7 +95,7 @@ class LayeredStore(StoredBytes, FilledStore):
         self._cache = self._record_cache(cache) if cache is not None and spec.cached else None
         self.cached = self._cache is not None
         self._budget = cache if self.cached else None
-        self._accept = self._write if self._cache is None else self._cache.put
+        self._accept = self._keeping(self._write if self._cache is None else self._cache.put)
         self.known: Callable[[Any], Any] = _nothing if self._cache is None else self._cache.entries.get
 
     @property
@@ -337,27 +338,18 @@ class LayeredStore(StoredBytes, FilledStore):
         """Entry keys as the flush listener sees them."""
         raise NotImplementedError
 
-    def given_all(self, values: Sequence[Any]) -> Sequence[Any]:
-        """Values that are to be written, for somebody who is to have his own."""
+    def given_all(self, values: list[Any]) -> list[Any]:
+        """Values for somebody who may change them."""
         return values if self.copies is None else self.copies.of_all(values)
 
-    def _given(self, live: Any) -> Any:
-        """A live value for somebody else, who may change it."""
-        copies = self.copies
-        if copies is None or live is None:
-            return live
-        if self._timestamped:
-            return _new_tuple(ValueAndTimestamp, (copies.of(live[0]), live[1]))
-        return copies.of(live)
-
     def _giving(self, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """`_given` behind `read`, where it is needed; in one step, since stores are asked record by record."""
+        """`read`, for those who may change the live value that it gives: in one step, since they ask record by record."""
         if self.copies is None:
             return read
         copiers = self.copies.copiers
         if not self._timestamped:
-            given = self._given
-            return lambda entry: given(read(entry))
+            own = self.copies.of
+            return lambda entry: own(read(entry))
 
         def read_and_give(entry: Any) -> Any:
             live = read(entry)
@@ -368,6 +360,17 @@ class LayeredStore(StoredBytes, FilledStore):
             return live if copier is None else _new_tuple(ValueAndTimestamp, (copier(value), timestamp))
 
         return read_and_give
+
+    def _keeping(self, accept: Callable[..., None]) -> Callable[..., None]:
+        """`accept`, for live values that whoever put them may change."""
+        if self.copies is None:
+            return accept
+        given = self._given
+
+        def copy_and_accept(entry: Any, live: Any, timestamp: int, cause: Cause | None = None) -> None:
+            accept(entry, given(live), timestamp, cause)
+
+        return copy_and_accept
 
     # The layers
 
@@ -431,11 +434,10 @@ class LayeredStore(StoredBytes, FilledStore):
     def _write_and_tell(self, updates: Updates) -> None:
         kept, old_values = self._write_updates(updates)
         if kept.entries:
-            new_values = self._plain(kept.values)
             self.flushes.take(
                 Flushed(
                     self._flushed_keys(kept.entries),
-                    list(self.given_all(new_values)),
+                    self.given_all(self._plain(kept.values)),
                     self._plain(old_values) if self._send_old_values else old_values,
                     kept.timestamps,
                     kept.causes if kept.causes and any(kept.causes) else None,

@@ -52,10 +52,10 @@ class Layout(Struct, frozen=True):
 def layout_of(spec: StoreSpec) -> Layout:
     """The layout of a store."""
     serde = spec.key_serde
-    identity: Callable[[Any], Any] = _same if serde.by_value else serde.serialize
-    key: Callable[[Any], Any] = _same if serde.by_value else serde.deserialize
-    raw_key: Callable[[Any], bytes] = serde.serialize if serde.by_value else _same
-    from_raw: Callable[[bytes], Any] = serde.deserialize if serde.by_value else _same
+    identity: Callable[[Any], Any] = same if serde.by_value else serde.serialize
+    key: Callable[[Any], Any] = same if serde.by_value else serde.deserialize
+    raw_key: Callable[[Any], bytes] = serde.serialize if serde.by_value else same
+    from_raw: Callable[[bytes], Any] = serde.deserialize if serde.by_value else same
     key_bytes, entry = _keys(spec, raw_key, from_raw)
     return Layout(identity, key, raw_key, key_bytes, entry, *_values(spec))
 
@@ -65,7 +65,8 @@ def plain(values: list[Any]) -> list[Any]:
     return [None if value is None else value[0] for value in values]
 
 
-def _same(value: Any) -> Any:
+def same(value: Any) -> Any:
+    """The value."""
     return value
 
 

@@ -32,7 +32,7 @@ class SegmentedSessionStore(TimedStore):
         """Set the value of a session; None removes it. `timestamp` is what is logged, else `record_timestamp`."""
         entry = self._identity(key), end_ms, start_ms
         time = self.record_timestamp if timestamp is None else timestamp
-        self._accept(entry, value if self.copies is None else self.copies.of(value), time, cause)
+        self._accept(entry, value, time, cause)
         if self._timelines is not None:
             self._index(entry)
 

@@ -44,8 +44,6 @@ class SegmentedWindowStore(TimedStore):
         if value is None and self._duplicates:
             self._log_nothing(key, start_ms, timestamp, cause)
             return
-        if (copies := self.copies) is not None:
-            value = copies.of(value)
         identity = key if self._by_value else self._identity(key)
         time = timestamp if timestamp >= 0 else start_ms if self._timestamped else self.record_timestamp
         live = _new_tuple(ValueAndTimestamp, (value, time)) if self._timestamped and value is not None else value

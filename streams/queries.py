@@ -14,7 +14,6 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from state.copies import copied
 from state.headed import AggregationWithHeaders, Headed, shown
 from state.stores import Store, StoreKind, ValueAndTimestamp, Version
 from streams.errors import StoreMoved, StreamsError
@@ -70,7 +69,7 @@ class StoreView:
 
     def get(self, key: Any, *, as_of: int | None = None) -> Any:
         """The value of a key, or of a `Windowed` key; None when there is none. `as_of` (ms): in a versioned store, then."""
-        return self._source.ask(lambda: _copied(self._get(key, as_of)))
+        return self._source.ask(lambda: self._get(key, as_of))
 
     def versions(self, key: Any, from_ms: int = 0, to_ms: int = 2**62, *, reverse: bool = False) -> list[Version]:
         """What a versioned store knows of a key within [from_ms, to_ms], ascending unless `reverse`.
@@ -204,15 +203,10 @@ def _whole(value: Any) -> Any:
     return shown(value) if isinstance(value, ValueAndTimestamp) and isinstance(value.value, Headed) else value
 
 
-def _copied(value: Any) -> Any:
-    if isinstance(value, ValueAndTimestamp):
-        return ValueAndTimestamp(copied(value.value), value.timestamp)
-    return copied(value)
-
-
 def _versions(store: Store, key: Any, from_ms: int, to_ms: int) -> list[Version]:
     _expect(store, "versions", StoreKind.VERSIONED_KEY_VALUE)
-    return [Version(copied(value), since, until) for value, since, until in _any(store).versions(key, from_ms, to_ms)]
+    found: list[Version] = _any(store).versions(key, from_ms, to_ms)
+    return found
 
 
 def _custom(store: Store) -> Any:

@@ -42,7 +42,7 @@ class Way(NamedTuple):
     before_ms: int
     after_ms: int
     read: Callable[[bytes], Any]
-    given: Callable[[Sequence[Any]], Sequence[Any]]
+    given: Callable[[list[Any]], list[Any]]
 
 
 Arrivals = tuple[Arriving, Arriving]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -88,6 +89,14 @@ def copy_of(value: Any) -> Any:
     return msgspec.json.decode(msgspec.json.encode(value))
 
 
+def each_gives(expected: Any, reads: list[Callable[[], Any]]) -> None:
+    """Whatever was done to what the reads before it gave."""
+    for read in reads:
+        found = read()
+        assert found == expected
+        spoil(found)
+
+
 @CACHES
 @VALUES
 @pytest.mark.parametrize("kind", [StoreKind.KEY_VALUE, StoreKind.TIMESTAMPED_KEY_VALUE], ids=lambda kind: kind.name)
@@ -112,10 +121,7 @@ def test_values_by_key(bench, directory, kind, value, cache_bytes):
             lambda: next(store.range("a", "z"))[1],
             lambda: store.put_if_absent("a", [], 9) if not plain else store.put_if_absent("a", []),
         ]
-        for read in reads:
-            found = read() if plain else read()[0]
-            assert found == expected
-            spoil(found)
+        each_gives(expected, reads if plain else [lambda read=read: read()[0] for read in reads])
     assert (store.delete("a") if plain else store.delete("a")[0]) == expected
     assert bench.document.deserialize(log.rows[0][1]) == expected
     store.close()
@@ -147,10 +153,7 @@ def test_values_by_window(bench, directory, value, cache_bytes, duplicates):
         lambda: next(iter(store.backward_fetch_range("a", 0, 20)))[1],
         lambda: next(store.fetch_all(0, 20))[1],
     ]
-    for read in reads * 2:
-        found = read()
-        assert found == expected
-        spoil(found)
+    each_gives(expected, reads * 2)
     store.close()
 
 
@@ -164,10 +167,7 @@ def test_values_by_session(bench, directory, value, cache_bytes):
     store.put("a", 10, 20, value)
     spoil(value)
     reads = [lambda: store.fetch_session("a", 10, 20), lambda: next(store.find_sessions("a", 0, 50))[2]]
-    for read in reads * 2:
-        found = read()
-        assert found == expected
-        spoil(found)
+    each_gives(expected, reads * 2)
     store.close()
 
 
@@ -184,10 +184,7 @@ def test_values_by_version(bench, directory, value):
         lambda: store.get("a", 15).value,
         lambda: store.versions("a", 0, 50)[0].value,
     ]
-    for read in reads * 2:
-        found = read()
-        assert found == expected
-        spoil(found)
+    each_gives(expected, reads * 2)
     store.close()
 
 
@@ -227,6 +224,26 @@ def test_the_rest_is(value):
         assert copy == value and copy is not value
     inner = getattr(copy, "values", None)
     assert not isinstance(inner, list) or inner is not value.values
+
+
+@pytest.mark.parametrize(
+    "aggregate",
+    [{"a": 1}, {"a": [1]}, [1, 2], [[1], [2]], Flat(1, "a"), Data(1, [2]), {1, 2}],
+    ids=str,
+)
+def test_copies_are_equal_and_share_nothing_that_changes(aggregate):
+    """User code may change what it is handed."""
+    copy = copied(aggregate)
+    assert copy == aggregate
+    assert copy is not aggregate
+    if isinstance(copy, Data):
+        assert copy.values is not aggregate.values
+
+
+@pytest.mark.parametrize("aggregate", [1, "text", (1, "a"), None, 2.5, b"bytes"], ids=repr)
+def test_counts_and_texts_are_the_common_case(aggregate):
+    """They are never copied."""
+    assert copied(aggregate) is aggregate
 
 
 def test_a_serde_may_say_that_nothing_changes():

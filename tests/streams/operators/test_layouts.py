@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.copies import copied
 from streams.operators.buffered import BufferedChange, Origin, pack_change, unpack_change
 from streams.operators.change import pack, unpack
 from streams.operators.subscriptions import (
@@ -86,33 +82,3 @@ def test_messages_of_newer_programs_are_refused() -> None:
         Subscription.from_bytes(b"\x02\x00")
     with pytest.raises(ValueError, match="version 0, got 1"):
         Response.from_bytes(b"\x01")
-
-
-class Total(msgspec.Struct):
-    rides: int = 0
-    fares: float = 0.0
-
-
-@dataclass
-class Nested:
-    names: list[str]
-
-
-@pytest.mark.parametrize(
-    "aggregate",
-    [{"a": 1}, {"a": [1]}, [1, 2], [[1], [2]], Total(1, 2.0), Nested(["a"]), {1, 2}],
-    ids=lambda aggregate: str(aggregate),
-)
-def test_copies_are_equal_and_share_nothing_that_changes(aggregate: object) -> None:
-    """User code may change what it is handed."""
-    copy = copied(aggregate)
-    assert copy == aggregate
-    assert copy is not aggregate
-    if isinstance(copy, Nested):
-        assert copy.names is not aggregate.names  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("aggregate", [1, "text", (1, "a"), None, 2.5, b"bytes"], ids=repr)
-def test_what_cannot_change_is_not_copied(aggregate: object) -> None:
-    """Counts and texts are the common case."""
-    assert copied(aggregate) is aggregate
