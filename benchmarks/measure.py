@@ -49,7 +49,7 @@ class Result:
     """What a run came to. CPU in seconds per million records, memory in MB at its highest, idle CPU as share of a core.
 
     `commits` says how many lie in the time that is measured: with few of them, what was done and what was committed are
-    not of the same records.
+    not of the same records. `samples`: (seconds since the start, records committed, CPU seconds of the worker since then).
     """
 
     system: str
@@ -66,7 +66,7 @@ class Result:
     first_commit_seconds: float
     load_seconds: float
     calibration_ns: float
-    samples: list[tuple[float, int]]
+    samples: list[tuple[float, int, float]]
     workers: int = 1
     commits: int = 0
 
@@ -217,7 +217,10 @@ def _result(system: System, job: Job, samples: list[Sample], idle: float, begin:
         first_commit_seconds=next(sample.seconds for sample in samples if sample.committed),
         load_seconds=0.0,
         calibration_ns=calibration_ns(),
-        samples=[(round(sample.seconds, 3), round(sample.committed)) for sample in samples],
+        samples=[
+            (round(sample.seconds, 3), round(sample.committed), round(sample.worker.cpu_seconds, 3))
+            for sample in samples
+        ],
         commits=len([one for one in _steps(samples) if first.committed < one.committed <= last.committed]),
     )
 

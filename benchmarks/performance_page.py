@@ -15,7 +15,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from benchmarks import large_installations_page, sections, workloads
+from benchmarks import cold_start, large_installations_page, sections, workloads
+from benchmarks.cold_start import OURS, THEIRS, Runs
 from benchmarks.curve_scenes import CURVES
 from benchmarks.plots import bars
 from benchmarks.report import KEPT_STAGES, RESULTS
@@ -24,7 +25,6 @@ from benchmarks.simulation import NAME as SIMULATED
 from benchmarks.systems import AT_LEAST_ONCE, EXACTLY_ONCE
 
 DOCS = Path(__file__).parent.parent / "docs"
-OURS, THEIRS = "headrace", "kafka-streams"
 BROKERS = {"ours": "the bundled broker", "kafka": "Apache Kafka"}
 WORDS = {AT_LEAST_ONCE: "at-least-once", EXACTLY_ONCE: "exactly-once"}
 TIMES, EXACTLY_ONCE_SHARE, MB, MB_OF_A_MILLION = 5.0, 0.9, 250.0, 600.0
@@ -140,6 +140,8 @@ class Campaign(NamedTuple):
     errors: Sequence[Mapping[str, Any]]
     made: Mapping[str, Made]
     """By system."""
+    results: Mapping[Row, Runs]
+    """What the figures are made from."""
 
     @property
     def systems(self) -> list[str]:
@@ -179,6 +181,7 @@ def read(path: Path) -> Campaign:
         figures,
         [run for run in kept["runs"] if "error" in run],
         made,
+        gathered,
     )
 
 
@@ -234,6 +237,7 @@ def _campaign(campaign: Campaign, plots: dict[str, str]) -> Iterable[str]:
             yield _table(campaign, rows, lambda figures: figures.mb)
             yield f"### CPU seconds of the broker per million records, {WORDS[guarantee]}\n"
             yield _table(campaign, rows, lambda figures: figures.broker_cpu_per_million)
+            yield from cold_start.section(WORDS[guarantee], {row.workload: campaign.results[row] for row in rows})
     yield "### What was measured, and what to know of it\n"
     yield "| system | versions | measured at commit | by Python | records | calibration, ns | |"
     yield "|---|---|---|---|---:|---:|---|"
