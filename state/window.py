@@ -140,23 +140,39 @@ class SegmentedWindowStore(TimedStore):
     def fetch_by_start(self, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]:
         """As `fetch_all`, but by window start and then by key bytes: the order of windows that close."""
         raw = self._layout.raw_key
+        found = iter(sorted(self._scan_times(from_ms, to_ms), key=lambda item: (item[0][1], raw(item[0][0]))))
         if self._cache is not None:
-            self._use_by_start(self._cache, from_ms, to_ms)
-        found = sorted(self._scan_times(from_ms, to_ms), key=lambda item: (item[0][1], raw(item[0][0])))
-        return self._windowed(iter(found))
+            found = self._using_by_start(self._cache, found, from_ms, to_ms)
+        return self._windowed(found)
 
-    def _use_by_start(self, cache: RecordCache, from_ms: int, to_ms: int) -> None:
+    def _using_by_start(
+        self, cache: RecordCache, found: Iterable[tuple[Any, Any]], from_ms: int, to_ms: int
+    ) -> Iterator[tuple[Any, Any]]:
         """Count as used what a read by start looks at: the cached windows of its range, and the one that ends it.
 
+        Each when the read comes to it: what is done with the windows before may use others, and those are used earlier.
         Source: Kafka's TimeOrderedCachingWindowStore, which reads on to the first start behind the range, in its segment.
         """
         raw, interval = self._layout.raw_key, self._segments.interval_ms
         end_ms = to_ms - to_ms % interval + interval
-        looked_at = [entry for entry in cache.entries if from_ms <= entry[1] < end_ms]
-        for entry in sorted(looked_at, key=lambda entry: (entry[1], raw(entry[0]))):
-            cache.get(entry)
-            if entry[1] > to_ms:
-                break
+
+        def place(entry: Any) -> tuple[int, bytes]:
+            return entry[1], raw(entry[0])
+
+        ahead = iter(sorted((entry for entry in cache.entries if from_ms <= entry[1] < end_ms), key=place))
+        reached = (from_ms - 1, b"")
+
+        def read_on(wanted: tuple[int, bytes]) -> None:
+            nonlocal reached
+            while reached < wanted and (entry := next(ahead, None)) is not None:
+                reached = place(entry)
+                if entry in cache.entries:
+                    cache.get(entry)
+
+        for entry, value in found:
+            read_on(place(entry))
+            yield entry, value
+        read_on((to_ms + 1, b""))
 
     def all(self) -> Iterator[tuple[tuple[Any, int], Any]]:
         """Everything that can be read, by segment and then by key bytes."""

@@ -181,7 +181,8 @@ class SlidingAggregate(WindowedAggregate):
             return
         first = max(0, self._closer.last - self._difference_ms)
         for (key, start), (value, timestamp) in self._store.fetch_by_start(first, last):
-            self._output.add(record.row, Windowed(key, start, start + self._difference_ms), value, timestamp)
+            window = Windowed(key, start, start + self._difference_ms)
+            self._pass(record.batch, record.row, window, value, timestamp)
         self._closer.read_up_to(close)
 
     def _window_of(self, stored: Any) -> Windowed:

@@ -172,7 +172,7 @@ class TimeWindowAggregate(WindowedAggregate):
             else:
                 self._late += 1
         if self._on_close:
-            self._pass_closed(row, close)
+            self._pass_closed(batch, row, close)
 
     def _fold_in(self, batch: Batch, row: int, key: Any, value: Any, timestamp: int, start: int, end: int) -> None:
         stored = self._store.fetch(key, start)
@@ -186,7 +186,7 @@ class TimeWindowAggregate(WindowedAggregate):
         self._store.put(key, new, start, timestamp, cause_of(self._store, batch, row))
         self._pass_update(batch, row, Windowed(key, start, end), new, timestamp, old)
 
-    def _pass_closed(self, row: int, close: int) -> None:
+    def _pass_closed(self, batch: Batch, row: int, close: int) -> None:
         """Emit the windows that this record closed, in the order of (start, key).
 
         Source: Kafka's KStreamWindowAggregate.maybeForwardFinalResult: the range is skipped when no window starts in it.
@@ -200,7 +200,7 @@ class TimeWindowAggregate(WindowedAggregate):
         if last < 0 or not any_start(first, last, self._advance_ms):
             return
         for (key, start), (value, timestamp) in self._store.fetch_by_start(first, last):
-            self._output.add(row, Windowed(key, start, start + size), value, timestamp)
+            self._pass(batch, row, Windowed(key, start, start + size), value, timestamp)
         self._closer.read_up_to(close)
 
     def _window_of(self, stored: Any) -> Windowed:

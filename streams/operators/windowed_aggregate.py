@@ -110,11 +110,14 @@ class WindowedAggregate(ABC):
         return self._observed - self._open_ms
 
     def _pass_update(self, batch: Batch, row: int, window: Windowed, new: Any, timestamp: int, old: Any) -> None:
-        """Have an update passed on: at once where those behind may look into the store, which the next one changes."""
         if self._emits:
-            self._output.add(row, window, new, timestamp, old)
-            if self._store.read_behind:
-                self._pass_on(batch)
+            self._pass(batch, row, window, new, timestamp, old)
+
+    def _pass(self, batch: Batch, row: int, window: Windowed, new: Any, timestamp: int, old: Any = None) -> None:
+        """Have a result passed on: at once where those behind may look into the store, which what comes next changes."""
+        self._output.add(row, window, new, timestamp, old)
+        if self._store.read_behind:
+            self._pass_on(batch)
 
     def _pass_on(self, batch: Batch) -> None:
         self._output.pass_on(batch, self._emit, old_values=self._send_old_values)
