@@ -33,7 +33,7 @@ help:
 	@echo 'make dist        build the wheel'
 	@echo 'make differential SEED=1 COUNT=200   random programs, ours against Kafka Streams (needs java and mvn)'
 	@echo 'make cut SEED=1 COUNT=200            random programs in batches of one, two, seven and all'
-	@echo 'make chaos SEED=1 ROUNDS=3           workers and broker killed at random, exactly-once (AGAINST=kafka: on three nodes of Apache Kafka, its jars from LIBRARIES=DIR or Maven)'
+	@echo 'make chaos SEED=1 ROUNDS=3           workers and broker killed at random, exactly-once (AGAINST=kafka: on three nodes of Apache Kafka, its jars from KAFKA_LIBS or Maven)'
 	@echo 'make crash-broker SEED=1 ROUNDS=3    the broker killed under load (POWER=1: and what it had not synced is lost)'
 	@echo 'make fuzz-broker SEED=1 COUNT=3000   garbage against a live broker'
 	@echo 'make differential-broker SEED=1 COUNT=2000   random requests to the broker and to Apache Kafka (needs java and mvn)'
@@ -128,7 +128,7 @@ cut: $(STAMP)
 	@$(BIN)/python -m tests.differential.cutting --seed $(SEED) --count $(COUNT)
 
 chaos: $(STAMP)
-	@$(BIN)/python -m tests.chaos --seed $(SEED) --rounds $(ROUNDS) $(if $(AGAINST),--against $(AGAINST)) $(if $(LIBRARIES),--libraries $(LIBRARIES))
+	@$(BIN)/python -m tests.chaos --seed $(SEED) --rounds $(ROUNDS) $(if $(AGAINST),--against $(AGAINST))
 
 crash-broker: $(STAMP)
 	@$(BIN)/python -m tests.broker.crash --seed $(SEED) --rounds $(ROUNDS) $(if $(POWER),--power)

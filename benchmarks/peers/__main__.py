@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,7 +12,7 @@ from rich.markup import escape
 
 from benchmarks import machine
 from benchmarks.peers.campaign import Key, Ledger, Plan, carry_out
-from benchmarks.peers.environments import BUILD, JavaEnvironment, UnavailableError
+from benchmarks.peers.environments import UnavailableError
 from benchmarks.peers.kafka import apache_kafka
 from benchmarks.peers.systems import Peer, peers
 from benchmarks.processes import BenchmarkError, broker
@@ -32,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))  # so that brokers and systems are stopped too
     console = Console(width=None if sys.stdout.isatty() else 160)
-    chosen, versions = _prepared(console, peers(options.libraries), options.system)
+    chosen, versions = _prepared(console, peers(), options.system)
     about = {
         "machine": machine.describe(),
         "versions": versions,
@@ -50,8 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.retry,
     )
     path = RESULTS / f"{options.into or f'peers-{options.broker}'}.json"
-    java = JavaEnvironment(options.libraries or BUILD / "libs")
-    server = broker if options.broker == "ours" else partial(apache_kafka, environment=java)
+    server = broker if options.broker == "ours" else apache_kafka
     try:
         ledger = Ledger(path, about)
         if options.anew:
@@ -70,10 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--system", action="append", choices=list(peers()), help="default: all")
     parser.add_argument("--workload", action="append", choices=SEVEN, help="default: all seven")
     parser.add_argument("--guarantee", choices=list(GUARANTEES), default="both")
-    parser.add_argument("--broker", choices=["ours", "kafka"], default="ours", help="kafka: Apache Kafka from jars")
-    named = Path(found) if (found := os.environ.get("KAFKA_LIBS")) else None
     parser.add_argument(
-        "--libraries", type=Path, default=named, help="a folder of Kafka's jars (default: KAFKA_LIBS, else by Maven)"
+        "--broker", choices=["ours", "kafka"], default="ours", help="kafka: Apache Kafka, from KAFKA_LIBS or by Maven"
     )
     parser.add_argument("--repeat", type=int, default=1, help="turns of everything, one after the other")
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds that one run may take (default 300)")

@@ -1,4 +1,4 @@
-"""Where the other systems live: a virtual environment for each in Python, Maven's jars for the one in Java.
+"""Where the other systems live: a virtual environment for each in Python, Kafka's jars for the one in Java.
 
 Rules: made on demand under `build/peers`, which git ignores, with versions pinned here; an environment that was made with
 other versions, or by another interpreter, is made anew. What cannot be had says what is missing, and the other systems
@@ -13,9 +13,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.apache_kafka.libraries import KafkaMissingError, compiled, library_folder
+
 HERE = Path(__file__).parent
 BUILD = HERE.parent.parent / "build" / "peers"
-JAVA = HERE / "java"
+JAVA, CLASSES = HERE / "java", BUILD / "classes"
 KAFKA_VERSION = "4.3.1"
 SETUP_SECONDS = 900
 
@@ -49,36 +51,23 @@ class PythonEnvironment:
         return ", ".join(package.replace("==", " ") for package in self.packages)
 
 
-@dataclass(frozen=True)
-class JavaEnvironment:
-    """Kafka Streams' and Apache Kafka's jars, from Maven or from a folder that has them, and the compiled program."""
+def java() -> list[str]:
+    """The command of a Java process that sees the program for Kafka Streams, settings of its log, and Kafka's jars."""
+    log = f"-Dlog4j2.configurationFile={JAVA / 'log4j2.xml'}"
+    return ["java", log, "-cp", f"{CLASSES}:{library_folder()}/*"]
 
-    libraries: Path
 
-    @property
-    def java(self) -> list[str]:
-        """The command of a Java process that sees program, settings of its log, and jars."""
-        log = f"-Dlog4j2.configurationFile={JAVA / 'log4j2.xml'}"
-        return ["java", log, "-cp", f"{BUILD / 'classes'}:{self.libraries}/*"]
+def prepare_java() -> str:
+    """Fetch the jars and compile the program, where that has not been done.
 
-    def prepare(self) -> str:
-        """Fetch the jars and compile, where that has not been done. Returns versions. Raises: UnavailableError."""
-        if shutil.which("javac") is None:
-            raise UnavailableError("no Java compiler: put javac (17 or later) on the PATH")
-        if not any(self.libraries.glob(f"kafka-streams-{KAFKA_VERSION}.jar")):
-            self._fetch()
-        source, compiled = JAVA / "Benchmark.java", BUILD / "classes" / "Benchmark.class"
-        if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:
-            command = ["javac", "-nowarn", "-cp", f"{self.libraries}/*", "-d", str(BUILD / "classes"), str(source)]
-            _run(command, "the program for Kafka Streams does not compile")
-        done = subprocess.run(["java", "-version"], capture_output=True, text=True, check=True)
-        return f"kafka-streams {KAFKA_VERSION}, {done.stderr.splitlines()[0].replace(chr(34), '')}"
-
-    def _fetch(self) -> None:
-        if shutil.which("mvn") is None:
-            raise UnavailableError("no Maven to fetch Kafka's jars with: put mvn on the PATH, or name --libraries")
-        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={self.libraries}"]
-        _run(["mvn", "-q", "-B", "-f", str(JAVA / "pom.xml"), *goal], "Maven did not fetch Kafka's jars")
+    Returns its versions. Raises: UnavailableError.
+    """
+    try:
+        compiled(JAVA / "Benchmark.java", CLASSES, needs=f"kafka-streams-{KAFKA_VERSION}.jar")
+    except KafkaMissingError as missing:
+        raise UnavailableError(str(missing)) from missing
+    done = subprocess.run(["java", "-version"], capture_output=True, text=True, check=True)
+    return f"kafka-streams {KAFKA_VERSION}, {done.stderr.splitlines()[0].replace(chr(34), '')}"
 
 
 def _run(command: list[str], complaint: str) -> None:

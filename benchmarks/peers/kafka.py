@@ -6,20 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.peers.environments import JavaEnvironment
 from benchmarks.processes import BenchmarkError, Watched
-from tests.apache_kafka.libraries import FAST
+from tests.apache_kafka.libraries import FAST, KafkaMissingError
 from tests.apache_kafka.node import ApacheKafka
 
 
 @contextmanager
-def apache_kafka(folder: Path, environment: JavaEnvironment) -> Iterator[tuple[Watched, str]]:
+def apache_kafka(folder: Path) -> Iterator[tuple[Watched, str]]:
     """The broker for the time of the block, and its address. Raises: BenchmarkError when it does not start."""
-    environment.prepare()
-    kafka = ApacheKafka(folder / "kafka", options=FAST, libraries=environment.libraries)
+    kafka = ApacheKafka(folder / "kafka", options=FAST)
     try:
         kafka.start()
-    except RuntimeError as error:
+    except (KafkaMissingError, RuntimeError) as error:
         raise BenchmarkError(str(error)) from error
     assert kafka.process is not None, "started"
     try:

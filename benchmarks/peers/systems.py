@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from benchmarks.peers.environments import BUILD, HERE, JavaEnvironment, PythonEnvironment
+from benchmarks.peers.environments import HERE, PythonEnvironment, java, prepare_java
 from benchmarks.systems import AT_LEAST_ONCE, COMMIT_INTERVAL_MS, EXACTLY_ONCE, Job, System, headrace
 
 PROGRAMS = HERE / "programs"
@@ -31,9 +30,8 @@ class Peer:
     caveat: str
 
 
-def peers(libraries: Path | None = None) -> dict[str, Peer]:
-    """All systems by name, ours first. `libraries` is a folder of Kafka's jars, Maven's by default."""
-    java = JavaEnvironment(libraries or BUILD / "libs")
+def peers() -> dict[str, Peer]:
+    """All systems by name, ours first."""
     found = (
         Peer(
             headrace(),
@@ -43,11 +41,11 @@ def peers(libraries: Path | None = None) -> dict[str, Peer]:
         Peer(
             System(
                 "kafka-streams",
-                lambda job: [*java.java, "Benchmark", *_arguments(job, job.guarantee)],
+                lambda job: [*java(), "Benchmark", *_arguments(job, job.guarantee)],
                 application,
                 (AT_LEAST_ONCE, EXACTLY_ONCE),
             ),
-            java.prepare,
+            prepare_java,
             "One thread, defaults; its record caches write out only the last update of a key between two commits; "
             "its JIT compiler is part of its CPU time",
         ),

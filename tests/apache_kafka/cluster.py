@@ -21,7 +21,6 @@ class ApacheKafkaCluster:
         options: Sequence[str] = FRUGAL,
         *,
         memory: str = "256m",
-        libraries: Path | None = None,
     ) -> None:
         places = [Place.of(number) for number in range(1, nodes + 1)]
         values = replicated(nodes) | (settings or {})
@@ -31,7 +30,6 @@ class ApacheKafkaCluster:
                 values,
                 options,
                 memory=memory,
-                libraries=libraries,
                 place=place,
                 places=places,
             )

@@ -51,7 +51,7 @@ class Place(NamedTuple):
 class ApacheKafka:
     """A node with its data in `folder`.
 
-    `settings` are broker settings by Kafka's names, `options` Java's, `libraries` a folder of jars other than the usual.
+    `settings` are broker settings by Kafka's names, `options` Java's.
     `place` is its own among `places`, which are all nodes of its cluster; without them it is alone.
     """
 
@@ -62,12 +62,11 @@ class ApacheKafka:
         options: Sequence[str] = FRUGAL,
         *,
         memory: str = "1g",
-        libraries: Path | None = None,
         place: Place | None = None,
         places: Sequence[Place] = (),
     ) -> None:
         self.folder = folder
-        self._java = (memory, options, libraries)
+        self._java = (memory, options)
         own = place or Place.of(1)
         self.port = own.port
         self.process: subprocess.Popen[bytes] | None = None
@@ -155,5 +154,5 @@ class ApacheKafka:
             self.kill()
 
     def _command(self, main: str, *arguments: str) -> list[str]:
-        memory, options, folder = self._java
-        return java(main, *arguments, memory=memory, options=options, folder=folder)
+        memory, options = self._java
+        return java(main, *arguments, memory=memory, options=options)

@@ -42,7 +42,7 @@ def broker_of(options: argparse.Namespace, folder: Path) -> BrokerProcess:
     """The broker that was asked for."""
     if options.against == "bundled":
         return BundledBroker(folder)
-    return KafkaBroker(folder, options.libraries, options.nodes, Random(options.seed))
+    return KafkaBroker(folder, options.nodes, Random(options.seed))
 
 
 def arguments() -> argparse.Namespace:
@@ -52,9 +52,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=math.inf, help="after so many no further round begins")
     parser.add_argument("--orders", type=int, default=2_000, help="orders written per round (default 2,000)")
     parser.add_argument("--guarantee", default=EXACTLY_ONCE, choices=(EXACTLY_ONCE, AT_LEAST_ONCE))
-    parser.add_argument("--against", default="bundled", choices=("bundled", "kafka"), help="which broker")
+    parser.add_argument(
+        "--against",
+        default="bundled",
+        choices=("bundled", "kafka"),
+        help="which broker; kafka: from KAFKA_LIBS or by Maven",
+    )
     parser.add_argument("--nodes", type=int, default=3, help="of Apache Kafka (default 3)")
-    parser.add_argument("--libraries", type=Path, help="folder of Apache Kafka's jars (default: fetched by Maven)")
     names = sorted({fault.__name__ for fault in FAULTS})
     parser.add_argument("--fault", action="append", choices=names, help="only these faults (may be repeated)")
     return parser.parse_args()

@@ -16,10 +16,10 @@ SETTINGS = {"group.min.session.timeout.ms": "500", "broker.session.timeout.ms": 
 
 
 class KafkaBroker:
-    """See the module. `libraries` is a folder of jars, `random` says who falls."""
+    """See the module. `random` says who falls."""
 
-    def __init__(self, folder: Path, libraries: Path | None, nodes: int, random: Random) -> None:
-        self._cluster = ApacheKafkaCluster(folder / "kafka", nodes, SETTINGS, libraries=libraries)
+    def __init__(self, folder: Path, nodes: int, random: Random) -> None:
+        self._cluster = ApacheKafkaCluster(folder / "kafka", nodes, SETTINGS)
         self._random = random
         self.url = f"kafka://{self._cluster.address}"
 

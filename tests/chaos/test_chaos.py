@@ -42,9 +42,10 @@ def test_every_input_counts_once_whatever_is_killed(tmp_path: Path) -> None:
 def test_every_input_counts_once_on_three_nodes(tmp_path: Path) -> None:
     """The same on Apache Kafka, whose nodes fall one or two at a time."""
     try:
-        broker = KafkaBroker(tmp_path, libraries(), nodes=3, random=Random(6))
+        libraries()
     except KafkaMissingError as missing:
         pytest.skip(str(missing))
+    broker = KafkaBroker(tmp_path, nodes=3, random=Random(6))
     plan = Plan(seed=6, rounds=3, orders_per_round=500, faults=(kill_a_worker, kill_the_broker))
     said: list[str] = []
     Run(plan, broker, tmp_path, said.append).run()

@@ -13,10 +13,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tests.apache_kafka.libraries import KafkaMissingError
 from tests.differential.answers import KnownAnswers
 from tests.differential.cases import case_of
 from tests.differential.comparison import Difference, compare, fed
-from tests.differential.kafka import Kafka, KafkaMissingError
+from tests.differential.kafka import Kafka
 from tests.differential.recording import recorded
 from tests.differential.shrinking import shrunk
 

@@ -1,13 +1,8 @@
-"""Kafka Streams itself: a Java process that answers cases, and the jars it needs.
-
-The jars come through Maven into a folder that git ignores; the recorder is compiled when its source is newer than its
-classes. One process answers any number of cases, in order.
-"""
+"""Kafka Streams itself: a Java process that answers any number of cases, in order."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -16,8 +11,9 @@ from pathlib import Path
 from threading import Thread, Timer
 from typing import Any, Self
 
+from tests.apache_kafka.libraries import compiled, library_folder
+
 JAVA = Path(__file__).parent / "java"
-LIBRARIES = JAVA / "build" / "libs"
 CLASSES = JAVA / "build" / "classes"
 SOURCE = JAVA / "Recorder.java"
 ANSWER_TIMEOUT_S = 120
@@ -25,41 +21,14 @@ CASES_PER_PROCESS = 2000  # a driver that fails to start leaves its files open
 JVM_OPTIONS = ("-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 
-class KafkaMissingError(Exception):
-    """Java, Maven or the jars are not to be had here; the message says which."""
-
-
-def prepare() -> None:
-    """Fetch the jars and compile the recorder, where that has not been done. Raises: KafkaMissingError."""
-    if shutil.which("javac") is None:
-        raise KafkaMissingError("no Java compiler: put javac (17 or later) on the PATH")
-    if not any(LIBRARIES.glob("kafka-streams-test-utils-*.jar")):
-        fetch()
-    compiled = CLASSES / "Recorder.class"
-    if not compiled.exists() or compiled.stat().st_mtime < SOURCE.stat().st_mtime:
-        command = ["javac", "-nowarn", "-Xlint:none", "-cp", f"{LIBRARIES}/*", "-d", str(CLASSES), str(SOURCE)]
-        run(command, "the recorder does not compile")
-
-
-def fetch() -> None:
-    if shutil.which("mvn") is None:
-        raise KafkaMissingError("no Maven to fetch Kafka Streams' jars with: put mvn on the PATH")
-    goal = ["dependency:copy-dependencies", f"-DoutputDirectory={LIBRARIES}"]
-    run(["mvn", "-q", "-B", "-f", str(JAVA / "pom.xml"), *goal], "Maven did not fetch Kafka Streams' jars")
-
-
-def run(command: list[str], complaint: str) -> None:
-    """Raises: KafkaMissingError with the end of what the command said."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise KafkaMissingError(f"{complaint}: {(done.stdout + done.stderr)[-2000:]}")
-
-
 class Kafka:
-    """The process. Use as a context manager; `answer` gives the cases back with Kafka's outputs, in order."""
+    """The process. Use as a context manager; `answer` gives the cases back with Kafka's outputs, in order.
+
+    Raises: KafkaMissingError when it is entered without Java, Maven or the jars.
+    """
 
     def __enter__(self) -> Self:
-        prepare()
+        compiled(SOURCE, CLASSES, needs="kafka-streams-test-utils-*.jar")
         self._directory = tempfile.TemporaryDirectory(prefix="recorder-", dir=fast_directory())
         self._start()
         return self
@@ -100,7 +69,7 @@ class Kafka:
 
     def _start(self) -> None:
         self._answered = 0
-        classpath = f"{CLASSES}:{LIBRARIES}/*"
+        classpath = f"{CLASSES}:{library_folder()}/*"
         command = ["java", *JVM_OPTIONS, "-cp", classpath, "Recorder", self._directory.name]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

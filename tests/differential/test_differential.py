@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.apache_kafka.libraries import KafkaMissingError
 from tests.differential.cases import case_of
 from tests.differential.comparison import OUR_SENTENCES, compare, difference
-from tests.differential.kafka import Kafka, KafkaMissingError
+from tests.differential.kafka import Kafka
 from tests.differential.recording import recorded
 from tests.differential.shrinking import shrunk
 from tests.oracle.cases import answered

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.peers.campaign import Key, Ledger, Plan, carry_out
-from benchmarks.peers.environments import JavaEnvironment, UnavailableError
+from benchmarks.peers.environments import UnavailableError, prepare_java
 from benchmarks.peers.systems import PROGRAMS, peers
 from benchmarks.processes import BenchmarkError, broker
 from benchmarks.systems import AT_LEAST_ONCE, EXACTLY_ONCE, Job, System, headrace
@@ -139,4 +139,4 @@ def test_a_system_that_cannot_be_had_says_what_is_missing(tmp_path: Path, monkey
     """Without a Java compiler the others are measured without Kafka Streams."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UnavailableError, match="put javac"):
-        JavaEnvironment(tmp_path).prepare()
+        prepare_java()

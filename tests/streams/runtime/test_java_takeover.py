@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import pytest
 
 from streams import App, TimeWindowedSerde, TimeWindows, Windowed, serde_for
 from streams.pytest_plugin import RunningBroker
-from tests.apache_kafka.libraries import KafkaMissingError, libraries
+from tests.apache_kafka.libraries import KafkaMissingError, compiled, library_folder
 
 JAVA = Path(__file__).parent / "java" / "TakeOver.java"
 MINUTE_MS = 60_000
@@ -23,22 +22,18 @@ pytestmark = [
     pytest.mark.broker,
     pytest.mark.kafka,
     pytest.mark.slow,
-    pytest.mark.skipif(not shutil.which("javac"), reason="no Java compiler: put javac (17 or later) on the PATH"),
 ]
 
 
 @pytest.fixture(scope="module")
 def classpath(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The compiled program, and Kafka Streams, fetched if it is not there yet."""
+    target = tmp_path_factory.mktemp("classes")
     try:
-        jars = f"{libraries()}/*"
+        compiled(JAVA, target, needs="kafka-streams-[0-9]*.jar")
     except KafkaMissingError as missing:
         pytest.skip(str(missing))
-    target = tmp_path_factory.mktemp("classes")
-    command = ["javac", "-nowarn", "-cp", jars, "-d", str(target), str(JAVA)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return f"{target}:{jars}"
+    return f"{target}:{library_folder()}/*"
 
 
 def counting(name: str, broker: RunningBroker, home: Path, guarantee: str) -> App:
