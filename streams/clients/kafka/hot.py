@@ -61,13 +61,8 @@ class ProduceAnswer(Answer):
     __slots__ = ()
 
     @classmethod
-    def decode(cls, answer: BytesIO) -> ProduceAnswer:
-        """Read an answer. Raises: struct.error when it is too short."""
-        return cls.read(answer.getbuffer())
-
-    @classmethod
     def read(cls, answer: memoryview) -> ProduceAnswer:
-        """The same from where it lies."""
+        """Read an answer from where it lies. Raises: struct.error when it is too short."""
         return cls(_topics(answer, _CORRELATION.size, _produced))
 
 
@@ -77,13 +72,8 @@ class FetchAnswer(Answer):
     __slots__ = ()
 
     @classmethod
-    def decode(cls, answer: BytesIO) -> FetchAnswer:
-        """Read an answer. Raises: struct.error or ValueError when it is too short."""
-        return cls.read(answer.getbuffer())
-
-    @classmethod
     def read(cls, answer: memoryview) -> FetchAnswer:
-        """The same from where it lies; records are copied out of it."""
+        """Read an answer from where it lies; records are copied out. Raises: struct.error or ValueError when it is too short."""
         return cls(_topics(answer, _CORRELATION.size + _FETCHED_HEAD_BYTES, _fetched))
 
 
