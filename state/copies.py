@@ -2,12 +2,14 @@
 
 Kafka's stores keep bytes, so whoever is given a value of theirs, or gave one to them, may do with it what he likes. Ours
 keep objects in memory. Rules: what cannot change is never copied (numbers, text, frozen classes of such fields); what is
-flat is copied by itself; the rest comes out of its own bytes, as after a restart, which is quicker than `deepcopy`.
+flat is copied by itself; of the rest, a store's values come out of their own bytes, as after a restart, and aggregates
+that are about to be folded into are copied part by part. Both are several times quicker than `deepcopy`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy, deepcopy
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -38,8 +40,8 @@ def copies_of(serde: Serde[Any]) -> Copies | None:
 class Copiers(dict[type, Copier]):
     """What copies the objects of each class, found out when one is met first."""
 
-    def __init__(self, deep: Callable[[Any], Any]) -> None:
-        super().__init__()
+    def __init__(self, deep: Callable[[Any], Any], known: Mapping[type, Copier] | None = None) -> None:
+        super().__init__(known or {})
         self._deep = deep
 
     def __missing__(self, kind: type) -> Copier:
@@ -71,7 +73,76 @@ class Copies:
         return list(map(copier, values))
 
 
-_COPIERS = Copiers(deepcopy)
+def _by_parts(value: Any) -> Any:
+    """A copy of what holds others that can change. Equal parts in two places become two, as a serde would have them."""
+    try:
+        return _part(value)
+    except RecursionError:  # it holds itself
+        return deepcopy(value)
+
+
+def _part(value: Any) -> Any:
+    kind = value.__class__
+    if kind in IMMUTABLE:
+        return value
+    if kind is dict:
+        return {key: part if part.__class__ in IMMUTABLE else _part(part) for key, part in value.items()}
+    if kind is list:
+        return [part if part.__class__ in IMMUTABLE else _part(part) for part in value]
+    if kind is tuple:
+        return tuple([_part(part) for part in value])
+    return _PART_COPIERS[kind](value)
+
+
+class _PartCopiers(dict[type, Callable[[Any], Any]]):
+    """What copies objects of classes: part by part where all of an object is in its fields, else as the class says."""
+
+    def __missing__(self, kind: type) -> Callable[[Any], Any]:
+        found = self[kind] = self._copier_of(kind)
+        return found
+
+    @staticmethod
+    def _copier_of(kind: Any) -> Callable[[Any], Any]:
+        if _never_changes(kind):
+            return lambda value: value
+        if any(hasattr(kind, name) for name in ("__deepcopy__", "__setstate__")):
+            return deepcopy
+        if (struct := getattr(kind, "__struct_config__", None)) is not None:
+            return deepcopy if struct.frozen else _struct_copier(kind.__struct_fields__)
+        attributes_only = kind.__new__ is object.__new__ and not hasattr(kind, "__slots__")
+        return _copied_attributes if attributes_only and hasattr(kind, "__dataclass_fields__") else deepcopy
+
+
+def _struct_copier(fields: Iterable[str]) -> Callable[[Any], Any]:
+    def copied_struct(value: Any) -> Any:
+        made = copy(value)
+        for name in fields:
+            part = getattr(made, name)
+            if part.__class__ not in IMMUTABLE:
+                setattr(made, name, _part(part))
+        return made
+
+    return copied_struct
+
+
+def _copied_attributes(value: Any) -> Any:
+    made = object.__new__(value.__class__)
+    made.__dict__.update(_part(value.__dict__))
+    return made
+
+
+def _copied_collection(value: Any) -> Any:
+    return copy(value) if _flat(value) else deepcopy(value)
+
+
+def _copied_mapping(value: Any) -> Any:
+    return copy(value) if _flat(value.values()) else deepcopy(value)
+
+
+_PART_COPIERS = _PartCopiers()
+_PART_COPIERS.update(dict.fromkeys((set, deque), _copied_collection))
+_PART_COPIERS.update(dict.fromkeys((Counter, defaultdict, OrderedDict), _copied_mapping))
+_COPIERS = Copiers(_by_parts, {dict: _by_parts, list: _by_parts})
 
 
 def copied(value: Any) -> Any:
@@ -103,7 +174,7 @@ def _copier_of(kind: type, deep: Callable[[Any], Any]) -> Copier:
 
 
 def _flat(values: Iterable[Any]) -> bool:
-    return all(value.__class__ in IMMUTABLE for value in values)
+    return IMMUTABLE.issuperset(map(type, values))
 
 
 def _never_changes(hint: Any, within: frozenset[Any] = frozenset()) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -44,6 +45,30 @@ class Data:
 
     n: int
     values: list[int]
+
+
+class Nested(msgspec.Struct):
+    """Fields that can be changed in place."""
+
+    values: list[int]
+    by: dict[str, list[int]]
+
+
+@dataclass(slots=True)
+class Slotted:
+    """A dataclass without a dictionary of its own."""
+
+    values: list[int]
+
+
+@dataclass
+class OwnWay:
+    """A class that says how it is copied."""
+
+    values: list[Any]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> OwnWay:
+        return OwnWay(["its own way"])
 
 
 class Chain(msgspec.Struct, frozen=True):
@@ -226,18 +251,67 @@ def test_the_rest_is(value):
     assert not isinstance(inner, list) or inner is not value.values
 
 
-@pytest.mark.parametrize(
-    "aggregate",
-    [{"a": 1}, {"a": [1]}, [1, 2], [[1], [2]], Flat(1, "a"), Data(1, [2]), {1, 2}],
-    ids=str,
-)
+def changeable(value: Any) -> Iterator[Any]:
+    """All objects in a value that can be changed in place, itself among them."""
+    fields = getattr(value, "__struct_fields__", ())
+    inner = [getattr(value, name) for name in fields] + list(getattr(value, "__dict__", {}).values())
+    if isinstance(value, Slotted):
+        inner.append(value.values)
+    if isinstance(value, Mapping):
+        inner += value.values()
+    elif isinstance(value, list | tuple | deque):
+        inner += value
+    if inner or not isinstance(value, int | str | tuple | None):
+        yield value
+    for each in inner:
+        yield from changeable(each)
+
+
+NESTED = [
+    {"a": 1},
+    {"a": [1], "b": {"c": {"d": 2}}},
+    [1, 2],
+    [[1], ({"a": 1}, "b"), None],
+    Flat(1, "a"),
+    Nested([1], {"a": [1]}),
+    {"a": Nested([1], {}), "b": FrozenList([1])},
+    Data(1, [2]),
+    [Data(1, [2]), Slotted([1])],
+    Slotted([1]),
+    {1, 2},
+    deque([1, 2]),
+    deque([[1]]),
+    Counter("aab"),
+    defaultdict(list, {"a": [1]}),
+    OrderedDict(a=1),
+    {"seen": {1, 2}, "last": deque([1]), "by": Counter("ab")},
+]
+
+
+@pytest.mark.parametrize("aggregate", NESTED, ids=str)
 def test_copies_are_equal_and_share_nothing_that_changes(aggregate):
     """User code may change what it is handed."""
     copy = copied(aggregate)
-    assert copy == aggregate
-    assert copy is not aggregate
-    if isinstance(copy, Data):
-        assert copy.values is not aggregate.values
+    assert copy == aggregate and type(copy) is type(aggregate)
+    shared = {id(each) for each in changeable(copy)} & {id(each) for each in changeable(aggregate)}
+    assert not shared
+
+
+def test_what_a_class_says_of_its_copies_is_heard():
+    """Wherever its objects are; and what was hung on a dataclass later is copied too."""
+    data = Data(1, [2])
+    data.later = [3]
+    copy = copied({"own": [OwnWay([1])], "data": data})
+    assert copy["own"][0].values == ["its own way"]
+    assert copy["data"].later == [3] and copy["data"].later is not data.later
+
+
+def test_what_holds_itself_is_copied():
+    """A list within itself, which no serde but `pickle` could write."""
+    value: list[Any] = [1]
+    value.append({"again": value})
+    copy = copied(value)
+    assert copy[1]["again"] is copy and copy is not value
 
 
 @pytest.mark.parametrize("aggregate", [1, "text", (1, "a"), None, 2.5, b"bytes"], ids=repr)
