@@ -302,7 +302,8 @@ class NetworkLoop:
         self._stands_in = True
         if self._running.acquire(blocking=False):
             try:
-                self.loop.run_forever()
+                if not self._closing.is_set():  # else a caller may have taken the stop that was meant for this thread
+                    self.loop.run_forever()
             finally:
                 self._running.release()
         self._stands_in = False

@@ -196,3 +196,23 @@ def test_closing_ends_what_is_under_way() -> None:
         with pytest.raises(BrokerUnreachable):
             begun.result()
         network.close()
+
+
+class Overtaken(NetworkLoop):
+    """A loop whose thread comes to stand in when a caller has already run the loop to the stop that closing asks for."""
+
+    def _stand_in(self) -> None:
+        self._closing.wait(PATIENCE_S)
+        self.loop.run_forever()  # as that caller would
+        super()._stand_in()
+
+
+def test_closing_ends_a_thread_whose_stop_was_somebody_elses() -> None:
+    """It does not run the loop again, which nobody would stop any more."""
+    network = Overtaken("test", attended_every_s=0.0)
+    time.sleep(2 * STAND_IN_S)
+    closing = threading.Thread(target=network.close, daemon=True)
+    closing.start()
+    closing.join(PATIENCE_S)
+    assert not closing.is_alive()
+    assert network.loop.is_closed()
