@@ -15,10 +15,10 @@ RECORDS = (500_000, 1_000_000, 2_000_000, 3_000_000, 6_000_000, 8_000_000)
 
 SAID = """### From a cold start, {guarantee}
 
-The figures above leave out the first 15 % of runs that are as long as said below: a Java program runs them mostly
-interpreted, and compiles itself meanwhile. Here is everything, the start of the process included: CPU seconds until so many
-records were committed, ours / those of Kafka Streams, and how many times as many theirs are. What a job that ends, a test
-or a restart costs stands on the left; what a service costs that runs for weeks, further to the right than this goes.
+The figures above leave out the first 15 % of long runs, in which a Java program is mostly interpreted and compiles itself.
+Here is all of it, the start of the process included: CPU seconds until so many records were committed, ours / those of
+Kafka Streams, and how many times ours theirs are. What a test, a restart or a job that ends costs stands on the left; a
+service that runs for weeks is further to the right than this goes.
 """
 
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]
