@@ -63,6 +63,9 @@ METHOD = """## How it is measured
   everything else. The broker is a process of its own on the same machine and is not part of a system's CPU.
 - **Between 15 % and 95 % of the input**, so that start and end do not show, and from one commit to another where a system
   commits in large steps. A JVM warms up before, but not completely.
+- **From a cold start** the same runs are told once more with nothing cut off: what a test, a restart or a job that ends
+  costs stands on the left of those tables; a service that runs for weeks is further to the right than they go. How long
+  a Java program had run decides how fast it was: the second table takes the rule above for shorter runs.
 - **Right before fast.** The output of every run is compared with the right answer, computed from the input in plain
   Python: every record where each counts, the last of every key where a table is written. A run with a wrong answer
   has no figure.
