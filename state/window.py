@@ -96,13 +96,13 @@ class SegmentedWindowStore(TimedStore):
         serialize, raw = self.spec.key_serde.serialize, self._layout.raw_key
         low = b"" if first is None else serialize(first)
         high = None if last is None else serialize(last)
-        self._use(self._looked_at(low, high, from_ms, to_ms))
-        entries = self._scan_times(from_ms, to_ms)
-        return self._windowed(
+        found = (
             (entry, value)
-            for entry, value in entries
+            for entry, value in self._scan_times(from_ms, to_ms)
             if low <= raw(entry[0]) and (high is None or raw(entry[0]) <= high)
         )
+        looked_at = filter(self._looked_at(low, high, from_ms, to_ms), self._cached_entries)
+        return self._windowed(self._using(found, looked_at, self._place, lambda entry: from_ms <= entry[1] <= to_ms))
 
     def _looked_at(self, low: bytes, high: bytes | None, from_ms: int, to_ms: int) -> Callable[[Any], bool]:
         """Which cached entries a scan of keys looks at: of one key its time range, of several whole segments.
@@ -122,57 +122,76 @@ class SegmentedWindowStore(TimedStore):
 
     def fetch_all(self, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]:
         """((key, window start), value) with from <= start <= to, by segment and then by key bytes."""
-        self._use(lambda _entry: True)
-        return self._windowed(self._scan_times(from_ms, to_ms))
-
-    def _use(self, looked_at: Callable[[Any], bool]) -> None:
-        """Count as used what a scan of many keys looks at in the record cache, which is more than it finds, as in Kafka."""
-        if (cache := self._cache) is None:
-            return
-        key_bytes, engine_key = self._layout.key_bytes, self._engine_key
-        entries = sorted(
-            filter(looked_at, list(cache.entries)),
-            key=lambda entry: (self._segment_of(entry), engine_key(entry, key_bytes(entry))),
-        )
-        for entry in entries:
-            cache.get(entry)
+        found = self._scan_times(from_ms, to_ms)
+        looked_at = self._cached_entries
+        return self._windowed(self._using(found, looked_at, self._place, lambda entry: from_ms <= entry[1] <= to_ms))
 
     def fetch_by_start(self, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]:
         """As `fetch_all`, but by window start and then by key bytes: the order of windows that close."""
-        raw = self._layout.raw_key
-        found = iter(sorted(self._scan_times(from_ms, to_ms), key=lambda item: (item[0][1], raw(item[0][0]))))
-        if self._cache is not None:
-            found = self._using_by_start(self._cache, found, from_ms, to_ms)
-        return self._windowed(found)
-
-    def _using_by_start(
-        self, cache: RecordCache, found: Iterable[tuple[Any, Any]], from_ms: int, to_ms: int
-    ) -> Iterator[tuple[Any, Any]]:
-        """Count as used what a read by start looks at: the cached windows of its range, and the one that ends it.
-
-        Each when the read comes to it: what is done with the windows before may use others, and those are used earlier.
-        Source: Kafka's TimeOrderedCachingWindowStore, which reads on to the first start behind the range, in its segment.
-        """
         raw, interval = self._layout.raw_key, self._segments.interval_ms
         end_ms = to_ms - to_ms % interval + interval
 
         def place(entry: Any) -> tuple[int, bytes]:
             return entry[1], raw(entry[0])
 
-        ahead = iter(sorted((entry for entry in cache.entries if from_ms <= entry[1] < end_ms), key=place))
-        reached = (from_ms - 1, b"")
+        found = iter(sorted(self._scan_times(from_ms, to_ms), key=lambda item: place(item[0])))
+        looked_at = sorted((entry for entry in self._cached_entries if from_ms <= entry[1] < end_ms), key=place)
+        until = sum(entry[1] <= to_ms for entry in looked_at) + 1
+        return self._windowed(self._using(found, looked_at[:until], place, lambda _entry: True))
 
-        def read_on(wanted: tuple[int, bytes]) -> None:
+    @property
+    def _cached_entries(self) -> Collection[Any]:
+        return () if self._cache is None else self._cache.entries
+
+    def _place(self, entry: Any) -> tuple[bytes, bytes]:
+        """Where the engine has an entry, segment by segment."""
+        return self._segment_of(entry), self._engine_key(entry, self._layout.key_bytes(entry))
+
+    def _using(
+        self,
+        found: Iterator[tuple[Any, Any]],
+        looked_at: Iterable[Any],
+        place: Callable[[Any], Any],
+        finds: Callable[[Any], bool],
+    ) -> Iterator[tuple[Any, Any]]:
+        """What a scan of many keys has `found`; counted as used is what it looks at in the record cache, which may be more.
+
+        Each when the scan comes to it, which is at one that it `finds` ahead of what lies below: what is done with the
+        windows before may use others meanwhile, and whoever stops early has used no more.
+        Source: the iterators of Kafka's CachingWindowStore and TimeOrderedCachingWindowStore, which reads on to the first
+        start behind its range, in its segment.
+        """
+        cache = self._cache
+        if cache is None or not (waiting := sorted(looked_at, key=place)):
+            return found
+        return self._reading_on(found, cache, waiting, place, finds)
+
+    @staticmethod
+    def _reading_on(
+        found: Iterator[tuple[Any, Any]],
+        cache: RecordCache,
+        waiting: list[Any],
+        place: Callable[[Any], Any],
+        finds: Callable[[Any], bool],
+    ) -> Iterator[tuple[Any, Any]]:
+        reached: Any = None
+        waiting.reverse()
+
+        def read_on() -> None:
             nonlocal reached
-            while reached < wanted and (entry := next(ahead, None)) is not None:
-                reached = place(entry)
-                if entry in cache.entries:
-                    cache.get(entry)
+            entry = waiting.pop()
+            if entry in cache.entries:  # else it was evicted meanwhile, and is passed over
+                cache.get(entry)
+                if finds(entry):
+                    reached = place(entry)
 
         for entry, value in found:
-            read_on(place(entry))
+            wanted = place(entry)
+            while waiting and (reached is None or reached < wanted):
+                read_on()
             yield entry, value
-        read_on((to_ms + 1, b""))
+        while waiting:
+            read_on()
 
     def all(self) -> Iterator[tuple[tuple[Any, int], Any]]:
         """Everything that can be read, by segment and then by key bytes."""

@@ -37,7 +37,12 @@ def windows(drawing: Drawing, source: Handle) -> dict[str, Any]:
     cached = {"cache": True} if drawing.chance(0.7) else {}
     drawing.operations.append({"op": "addStore", "store": store, "key": source.types.key, "window": window, **cached})
     kind = drawing.choice(("windowone", "windowall", "windowrange", "windowkeys"))
-    return {"do": kind, "store": store, "back": drawing.duration(1, 3, 10)}
+    return {"do": kind, "store": store, "back": drawing.duration(1, 3, 10), **most(drawing)}
+
+
+def most(drawing: Drawing) -> dict[str, Any]:
+    """After how many entries a scan stops; mostly it does not."""
+    return {"most": drawing.choice((1, 2))} if drawing.chance(0.3) else {}
 
 
 def doing(drawing: Drawing, source: Handle) -> dict[str, Any]:
@@ -57,4 +62,5 @@ def doing(drawing: Drawing, source: Handle) -> dict[str, Any]:
         drawing.operations[-1]["headers"] = True
         drawing.stores.pop()
     every = {"every": drawing.duration(3, 10, 50)} if kind in ("later", "tick") else {}
-    return {"do": kind, "store": store, **every}
+    scans = most(drawing) if kind in ("all", "reverse", "range", "later", "tick") else {}
+    return {"do": kind, "store": store, **every, **scans}

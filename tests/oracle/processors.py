@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from state.headed import ValueTimestampHeaders
@@ -21,6 +22,7 @@ class Doing(Processor):
         self._store_name = operation.get("store")
         self._every_ms = operation.get("every", 0)
         self._back_ms = operation.get("back", 0)
+        self._most = operation.get("most")
 
     def init(self, context: ProcessorContext) -> None:
         """Take the store."""
@@ -87,7 +89,7 @@ class Doing(Processor):
 
     def _do_windowone(self, record: Record, _value: str) -> None:
         first = self._window_put(record)
-        for start, value in self.store.fetch_range(record.key, first, record.timestamp):
+        for start, value in islice(self.store.fetch_range(record.key, first, record.timestamp), self._most):
             self._answer(record, f"{start}:{value}")
 
     def _do_windowall(self, record: Record, _value: str) -> None:
@@ -103,7 +105,7 @@ class Doing(Processor):
         self._forward_windows(self.store.fetch_keys(record.key, record.key, first, record.timestamp), record)
 
     def _forward_windows(self, entries: Iterable[tuple[tuple[Any, int], Any]], record: Record) -> None:
-        for (key, start), value in entries:
+        for (key, start), value in islice(entries, self._most):
             self.context.forward(replace(record, key=key, value=f"{start}:{value}"))
 
     def _do_look(self, record: Record, _value: str) -> None:
@@ -113,7 +115,7 @@ class Doing(Processor):
         self._forward_all(self.store.all(), record)
 
     def _forward_all(self, entries: Iterable[tuple[Any, Any]], record: Record) -> None:
-        for key, value in entries:
+        for key, value in islice(entries, self._most):
             self.context.forward(replace(record, key=key, value=row(value)))
 
 

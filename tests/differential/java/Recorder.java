@@ -786,9 +786,13 @@ public final class Recorder {
             }
         }
 
+        private int most() {
+            return operation.has("most") ? operation.get("most").asInt() : Integer.MAX_VALUE;
+        }
+
         private void forwardAll(KeyValueIterator<Object, Object> entries, Record<Object, Object> record) {
             try (entries) {
-                while (entries.hasNext()) {
+                for (int left = most(); left > 0 && entries.hasNext(); left--) {
                     KeyValue<Object, Object> entry = entries.next();
                     context.forward(record.withKey(entry.key).withValue(row(entry.value)));
                 }
@@ -800,7 +804,7 @@ public final class Recorder {
             long first = time - operation.get("back").asLong();
             if (kind.equals("windowone")) {
                 try (WindowStoreIterator<Object> found = windows.fetch(key, first, time)) {
-                    while (found.hasNext()) {
+                    for (int left = most(); left > 0 && found.hasNext(); left--) {
                         KeyValue<Long, Object> entry = found.next();
                         context.forward(record.withValue(entry.key + ":" + entry.value));
                     }
@@ -809,7 +813,7 @@ public final class Recorder {
             }
             try (KeyValueIterator<Windowed<Object>, Object> found = kind.equals("windowall") ? windows.all()
                 : kind.equals("windowrange") ? windows.fetchAll(first, time) : windows.fetch(key, key, first, time)) {
-                while (found.hasNext()) {
+                for (int left = most(); left > 0 && found.hasNext(); left--) {
                     KeyValue<Windowed<Object>, Object> entry = found.next();
                     context.forward(record.withKey(entry.key.key())
                         .withValue(entry.key.window().start() + ":" + entry.value));
