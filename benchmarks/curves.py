@@ -26,9 +26,9 @@ from benchmarks.report import RESULTS
 
 
 class Points:
-    """The file of a curve."""
+    """The file of a curve; `anew` drops what another commit measured of it."""
 
-    def __init__(self, path: Path, curve: Curve, asked: Asked, about: dict[str, Any]) -> None:
+    def __init__(self, path: Path, curve: Curve, asked: Asked, about: dict[str, Any], *, anew: bool = False) -> None:
         self._path = path
         self._commit: str = about["commit"]
         self._whole: dict[str, Any] = {
@@ -42,9 +42,12 @@ class Points:
             "points": [],
             "commits": {},
         }
-        self._about = about
         if path.exists():
-            self._resume(json.loads(path.read_text()))
+            kept = json.loads(path.read_text())
+            if anew:
+                kept["points"] = [point for point in kept["points"] if kept["commits"][str(point[0])] == self._commit]
+            if kept["points"] or not anew:
+                self._resume(kept)
 
     def _resume(self, kept: dict[str, Any]) -> None:
         for name in ("columns", "made_with"):
@@ -54,13 +57,6 @@ class Points:
                     "remove the file, or write --into another folder"
                 )
         self._whole |= {name: kept[name] for name in ("about", "points", "commits")}
-
-    def forget_others(self) -> None:
-        """Drop what another commit measured; with the last of it goes what was told of the machine."""
-        made = self._whole["commits"]
-        self._whole["points"] = [point for point in self._whole["points"] if made[str(point[0])] == self._commit]
-        if not self._whole["points"]:
-            self._whole |= {"about": self._about, "commits": {}}
 
     def wants(self, varied: float) -> bool:
         """Whether the point is still to be measured."""
@@ -86,9 +82,7 @@ def measure(name: str, options: argparse.Namespace, console: Console, about: dic
     """Measure what is missing of a curve. Returns how many points failed."""
     curve = CURVES[name]
     asked = Asked(options.records or curve.records, options.seconds or curve.seconds, (*curve.settings, *options.set))
-    points = Points(options.into / f"curve-{name}.json", curve, asked, about)
-    if options.anew:
-        points.forget_others()
+    points = Points(options.into / f"curve-{name}.json", curve, asked, about, anew=options.anew)
     failed = 0
     console.print(f"{curve.title}: {', '.join(curve.columns)}")
     for varied in options.points or curve.points:

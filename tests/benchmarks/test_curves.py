@@ -67,7 +67,17 @@ def test_points_that_do_not_compare_are_refused(tmp_path: Path, measured: list[f
     curves.measure("partitions", asked(tmp_path, 1), Console(quiet=True), ABOUT)
     with pytest.raises(BenchmarkError, match="'records': 5"):
         curves.measure("partitions", asked(tmp_path, 4, records=5), Console(quiet=True), ABOUT)
+    with pytest.raises(BenchmarkError, match="'records': 5"):
+        curves.measure("partitions", asked(tmp_path, 4, records=5, anew=True), Console(quiet=True), ABOUT)
     assert measured == [1]
+
+
+def test_a_curve_that_is_made_anew_whole_may_have_other_inputs(tmp_path: Path, measured: list[float]) -> None:
+    """Nothing is left that its points would not compare with."""
+    curves.measure("partitions", asked(tmp_path, 1, 4), Console(quiet=True), ABOUT)
+    curves.measure("partitions", asked(tmp_path, 4, records=5, anew=True), Console(quiet=True), {"commit": "def"})
+    kept = json.loads((tmp_path / "curve-partitions.json").read_text())
+    assert (kept["points"], kept["commits"], kept["made_with"]["records"]) == ([[4, 8]], {"4": "def"}, 5)
 
 
 @pytest.mark.broker
