@@ -42,7 +42,7 @@ class Ledger:
 
     Shape: {"about": ..., "runs": [{system, workload, guarantee, turn, commit, python, result | error}]}.
     Rules: systems may be measured one after the other, days apart, and with more or fewer records: `about` tells of all of
-    them, each run of itself.
+    them, with the machine of the last, and each run of itself.
     """
 
     def __init__(self, path: Path, about: dict[str, Any]) -> None:
@@ -57,7 +57,7 @@ class Ledger:
                     "go on with the same, or write --into another file"
                 )
             both = {name: {**kept["about"][name], **about[name]} for name in ("versions", "caveats")}
-            about = {**kept["about"], **both}
+            about = {**kept["about"], **both, "machine": about["machine"]}
             self._runs = {Key(*(run[name] for name in Key._fields)): run for run in kept["runs"]}
         self._about = about
 

@@ -85,6 +85,7 @@ def test_systems_are_added_to_a_ledger_and_made_anew_by_another_commit(tmp_path:
     assert not again.wants(ours, retry=False)
     kept = json.loads(path.read_text())
     assert kept["about"]["caveats"] == {"headrace": "ours", "quix": "another"}
+    assert kept["about"]["machine"] == later["machine"]
     assert {run["system"]: run["commit"] for run in kept["runs"]} == {"quix": "abc", "headrace": "def"}
 
 
