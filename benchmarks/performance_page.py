@@ -85,7 +85,7 @@ WORKLOADS = """| workload | what it does |
 
 CAVEATS = """## What speaks against these figures
 
-- Systems of one table were not all measured on the same day: the table below them says at which commit, by which Python,
+- Systems of one table need not be measured on the same day: the table below them says at which commit, by which Python,
   with how many records and how fast the machine was; ratios of more than 3 do not turn on that, smaller ones may.
 - Broker and system share one machine; a system that waits for the broker looks worse in wall time than it is.
 - A run lasts seconds for us and minutes for others: few commits lie between our 15 % and 95 %, and our figures are the
