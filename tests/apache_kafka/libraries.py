@@ -75,8 +75,18 @@ def _fetch() -> None:
         raise KafkaMissingError(f"Maven did not fetch Kafka's jars: {(done.stdout + done.stderr)[-1000:]}")
 
 
-def java(main: str, *arguments: str, memory: str = "512m", options: Sequence[str] = FRUGAL) -> list[str]:
-    """The command that runs one of Kafka's programs. Raises: KafkaMissingError."""
+def java(
+    main: str,
+    *arguments: str,
+    memory: str = "512m",
+    options: Sequence[str] = FRUGAL,
+    classes: Path | None = None,
+) -> list[str]:
+    """The command that runs one of Kafka's programs, or one of `classes` beside them; it logs to its standard error.
+
+    Raises: KafkaMissingError.
+    """
     options = [f"-Xmx{memory}", *options]
     settings = f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"
-    return ["java", *options, settings, "-cp", f"{libraries()}/*", main, *arguments]
+    path = f"{libraries()}/*" if classes is None else f"{classes}:{libraries()}/*"
+    return ["java", *options, settings, "-cp", path, main, *arguments]

@@ -11,14 +11,13 @@ from pathlib import Path
 from threading import Thread, Timer
 from typing import Any, Self
 
-from tests.apache_kafka.libraries import compiled, library_folder
+from tests.apache_kafka.libraries import compiled, java
 
 JAVA = Path(__file__).parent / "java"
 CLASSES = JAVA / "build" / "classes"
 SOURCE = JAVA / "Recorder.java"
 ANSWER_TIMEOUT_S = 120
 CASES_PER_PROCESS = 2000  # a driver that fails to start leaves its files open
-JVM_OPTIONS = ("-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 
 class Kafka:
@@ -69,8 +68,7 @@ class Kafka:
 
     def _start(self) -> None:
         self._answered = 0
-        classpath = f"{CLASSES}:{library_folder()}/*"
-        command = ["java", *JVM_OPTIONS, "-cp", classpath, "Recorder", self._directory.name]
+        command = java("Recorder", self._directory.name, memory="1g", classes=CLASSES)
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )

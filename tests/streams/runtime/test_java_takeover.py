@@ -13,7 +13,7 @@ import pytest
 
 from streams import App, TimeWindowedSerde, TimeWindows, Windowed, serde_for
 from streams.pytest_plugin import RunningBroker
-from tests.apache_kafka.libraries import KafkaMissingError, compiled, library_folder
+from tests.apache_kafka.libraries import KafkaMissingError, compiled, java
 
 JAVA = Path(__file__).parent / "java" / "TakeOver.java"
 MINUTE_MS = 60_000
@@ -26,14 +26,14 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def classpath(tmp_path_factory: pytest.TempPathFactory) -> str:
+def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The compiled program, and Kafka Streams, fetched if it is not there yet."""
     target = tmp_path_factory.mktemp("classes")
     try:
         compiled(JAVA, target, needs="kafka-streams-[0-9]*.jar")
     except KafkaMissingError as missing:
         pytest.skip(str(missing))
-    return f"{target}:{library_folder()}/*"
+    return target
 
 
 def counting(name: str, broker: RunningBroker, home: Path, guarantee: str) -> App:
@@ -47,13 +47,12 @@ def counting(name: str, broker: RunningBroker, home: Path, guarantee: str) -> Ap
 
 
 @contextmanager
-def java(classpath: str, app: App, home: Path) -> Iterator[None]:
+def kafka_streams(classes: Path, app: App, home: Path) -> Iterator[None]:
     """Kafka Streams, stopped well at the end."""
     address = app.config.broker.removeprefix("kafka://")
     arguments = [address, app.name, str(home), app.config.processing_guarantee]
-    options = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
     process = subprocess.Popen(
-        ["java", *options, "-cp", classpath, "TakeOver", *arguments],
+        java("TakeOver", *arguments, memory="256m", classes=classes),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -87,7 +86,7 @@ def catch_up(app: App) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])
 def test_java_stops_we_go_on_and_java_takes_back(
-    streams_broker: RunningBroker, classpath: str, tmp_path: Path, guarantee: str
+    streams_broker: RunningBroker, classes: Path, tmp_path: Path, guarantee: str
 ) -> None:
     """Three owners of one application, each with a disk of its own: every window's total counts every word once."""
     name = f"takeover-{guarantee.split('_', maxsplit=1)[0]}"
@@ -115,7 +114,7 @@ def test_java_stops_we_go_on_and_java_takes_back(
             with app.running() as run:
                 run.catch_up(timeout_s=60)
         else:
-            with java(classpath, app, tmp_path / owner):
+            with kafka_streams(classes, app, tmp_path / owner):
                 catch_up(app)
         latest = {record.key: record.value for record in app.read(f"{name}-counts")}
         assert latest == expected, owner
