@@ -61,8 +61,13 @@ class ProduceAnswer(Answer):
     __slots__ = ()
 
     @classmethod
+    def decode(cls, answer: BytesIO) -> ProduceAnswer:
+        """Read an answer. Raises: struct.error when it is too short."""
+        return cls.read(answer.getbuffer())
+
+    @classmethod
     def read(cls, answer: memoryview) -> ProduceAnswer:
-        """Read an answer from where it lies. Raises: struct.error when it is too short."""
+        """The same from where it lies."""
         return cls(_topics(answer, _CORRELATION.size, _produced))
 
 
@@ -72,8 +77,13 @@ class FetchAnswer(Answer):
     __slots__ = ()
 
     @classmethod
+    def decode(cls, answer: BytesIO) -> FetchAnswer:
+        """Read an answer. Raises: struct.error or ValueError when it is too short."""
+        return cls.read(answer.getbuffer())
+
+    @classmethod
     def read(cls, answer: memoryview) -> FetchAnswer:
-        """Read an answer from where it lies; records are copied out. Raises: struct.error or ValueError when it is too short."""
+        """The same from where it lies; records are copied out of it."""
         return cls(_topics(answer, _CORRELATION.size + _FETCHED_HEAD_BYTES, _fetched))
 
 

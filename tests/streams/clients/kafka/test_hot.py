@@ -48,7 +48,7 @@ def answered(request: Any, response: Any) -> Any:
     frame = (7).to_bytes(4, "big") + response.encode()
     struct = request.prepare(NEWEST)
     assert struct.parse_response_header(BytesIO(frame)).correlation_id == 7
-    return struct.RESPONSE_TYPE.read(memoryview(frame))
+    return struct.RESPONSE_TYPE.decode(BytesIO(frame))
 
 
 @given(topics(st.tuples(int32, int16, int64, int64, int64)), int32)
@@ -76,7 +76,7 @@ def test_records_that_end_too_soon() -> None:
     """A frame that ends inside its records is an error, not fewer records."""
     response = FetchResponse_v11(0, 0, 0, [("t", [(0, 0, 1, 1, 0, None, -1, b"records")])])
     with pytest.raises(ValueError, match="announces records up to byte"):
-        FetchAnswer.read(memoryview(b"\0\0\0\7" + response.encode()[:-1]))
+        FetchAnswer.decode(BytesIO(b"\0\0\0\7" + response.encode()[:-1]))
 
 
 @pytest.mark.parametrize("versions", [{0: (0, 5), 1: (0, 6)}, {0: (8, 8), 1: (12, 12)}])
