@@ -40,7 +40,7 @@ def test_a_run_is_measured_and_checked(name: str) -> None:
     assert result.records_per_second > 0
     assert result.worker_mb > 10
     assert result.samples[-1][1] == 20_000
-    assert 0 < result.samples[0][2] < result.samples[-1][2]
+    assert result.samples[0][2] < result.samples[-1][2]
     assert result.commits <= len({committed for _, committed, _ in result.samples})
 
 
