@@ -48,9 +48,14 @@ def sample() -> list[Path]:
 def in_the_format(case: Case) -> bool:
     """Whether a case has no more than the format: ours may have headers, and a clock that moves.
 
-    And whether a commit after each step is what the driver does: it also commits between the two records that a change
-    becomes in a repartition topic while an upgrade from before 3.4 is under way.
+    And whether a commit after each step is what the driver does: it also commits between two records that a step writes
+    to a topic which is read again, and between the two that a change becomes in a repartition topic while an upgrade from
+    before 3.4 is under way.
     """
+    read = {operation["topic"] for operation in case["topology"] if operation["op"] != "to" and "topic" in operation}
+    written = [[each[0] for each in step["out"] if each[0] in read] for step in case["steps"]]
+    if any(len(topics) > len(set(topics)) for topics in written):
+        return False
     return all(len(step.get("in", ())) == 4 for step in case["steps"]) and "upgrade_from" not in case.get("config", {})
 
 
