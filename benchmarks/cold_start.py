@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from benchmarks.measure import FROM, TO
+
 OURS, THEIRS = "headrace", "kafka-streams"
-FROM, TO = 0.15, 0.95
-"""As in `benchmarks.measure`."""
 RECORDS = (500_000, 1_000_000, 2_000_000, 3_000_000, 6_000_000, 8_000_000)
 WARMING = RECORDS[:4]
 

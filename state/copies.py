@@ -14,6 +14,7 @@ from copy import copy, deepcopy
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -91,26 +92,24 @@ def _part(value: Any) -> Any:
         return [part if part.__class__ in IMMUTABLE else _part(part) for part in value]
     if kind is tuple:
         return tuple([_part(part) for part in value])
-    return _PART_COPIERS[kind](value)
+    return _part_copier(kind)(value)
 
 
-class _PartCopiers(dict[type, Callable[[Any], Any]]):
-    """What copies objects of classes: part by part where all of an object is in its fields, else as the class says."""
-
-    def __missing__(self, kind: type) -> Callable[[Any], Any]:
-        found = self[kind] = self._copier_of(kind)
-        return found
-
-    @staticmethod
-    def _copier_of(kind: Any) -> Callable[[Any], Any]:
-        if _never_changes(kind):
-            return lambda value: value
-        if any(hasattr(kind, name) for name in ("__deepcopy__", "__setstate__")):
-            return deepcopy
-        if (struct := getattr(kind, "__struct_config__", None)) is not None:
-            return deepcopy if struct.frozen else _struct_copier(kind.__struct_fields__)
-        attributes_only = kind.__new__ is object.__new__ and not hasattr(kind, "__slots__")
-        return _copied_attributes if attributes_only and hasattr(kind, "__dataclass_fields__") else deepcopy
+@cache
+def _part_copier(kind: Any) -> Callable[[Any], Any]:
+    """What copies objects of a class: part by part where all of an object is in its fields, else as the class says."""
+    if kind in {set, deque}:
+        return _copied_collection
+    if kind in {Counter, defaultdict, OrderedDict}:
+        return _copied_mapping
+    if _never_changes(kind):
+        return lambda value: value
+    if any(hasattr(kind, name) for name in ("__deepcopy__", "__setstate__")):
+        return deepcopy
+    if (struct := getattr(kind, "__struct_config__", None)) is not None:
+        return deepcopy if struct.frozen else _struct_copier(kind.__struct_fields__)
+    attributes_only = kind.__new__ is object.__new__ and not hasattr(kind, "__slots__")
+    return _copied_attributes if attributes_only and hasattr(kind, "__dataclass_fields__") else deepcopy
 
 
 def _struct_copier(fields: Iterable[str]) -> Callable[[Any], Any]:
@@ -139,9 +138,6 @@ def _copied_mapping(value: Any) -> Any:
     return copy(value) if _flat(value.values()) else deepcopy(value)
 
 
-_PART_COPIERS = _PartCopiers()
-_PART_COPIERS.update(dict.fromkeys((set, deque), _copied_collection))
-_PART_COPIERS.update(dict.fromkeys((Counter, defaultdict, OrderedDict), _copied_mapping))
 _COPIERS = Copiers(_by_parts, {dict: _by_parts, list: _by_parts})
 
 

@@ -19,14 +19,14 @@ Found = tuple[Any, Any]
 _END: Any = None
 
 
-def read_cached(cache: RecordCache, segments: list[list[Any]], first_time: int) -> Iterator[Found]:
-    """What the cache holds of the entry keys, segment by segment; those before `first_time` are used, and left out."""
+def read_cached(cache: RecordCache, segments: list[list[Any]], finds: Callable[[Any], bool]) -> Iterator[Found]:
+    """What the cache holds of the entry keys, segment by segment; those that a read does not find are used, and left out."""
     held = cache.entries
     for entries in segments:
         for entry in [entry for entry in entries if entry in held]:
             if entry in held:
                 value = cache.get(entry)
-                if entry[1] >= first_time:
+                if finds(entry):
                     yield entry, value
 
 
@@ -50,3 +50,22 @@ def merged(cached: Iterator[Found], stored: Iterator[Found], *, backward: bool) 
         ahead = next(cached, _END)
         if hidden:
             below = next(stored, _END)
+
+
+def beside(found: Iterator[Found], cached: Iterator[Found], place: Callable[[Any], Any]) -> Iterator[Found]:
+    """What a scan has `found`, while it reads on through what is `cached`, which counts that as used.
+
+    Each when the scan comes to it, in the order of `place`, one ahead of what lies below: what is done with the entries
+    before may use others meanwhile, and whoever stops early has used no more.
+    """
+    reached, ahead = None, (place(entry) for entry, _ in cached)
+    for entry, value in found:
+        wanted = place(entry)
+        while reached is None or reached < wanted:
+            following = next(ahead, None)
+            if following is None:
+                break
+            reached = following
+        yield entry, value
+    for _ in ahead:
+        pass

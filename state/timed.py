@@ -119,7 +119,11 @@ class TimedStore(LayeredStore):
         entries = self._active_timelines().between(identity, begin, last_time)
         segments = [list(found) for _, found in groupby(reversed(entries) if backward else entries, self._segment_of)]
         below = partial(self._below_since, first_time, self._segments.oldest_readable)
-        found = merged(read_cached(cache, segments, first_time), read_below(below, segments), backward=backward)
+        found = merged(
+            read_cached(cache, segments, lambda entry: entry[1] >= first_time),
+            read_below(below, segments),
+            backward=backward,
+        )
         return found if self.copies is None else ((entry, self._given(value)) for entry, value in found)
 
     def _segment_of(self, entry: Any) -> bytes:

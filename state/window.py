@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from state.cache import RecordCache, RecordCacheBudget
+from state.cache import RecordCacheBudget
 from state.engine import Engine
 from state.keys import LONG_MAX, WINDOW_SUFFIX, pack_window, time_of_window
 from state.layouts import plain
+from state.merged_reads import beside, read_cached
 from state.position import SEQUENCE, packed_number, read_number
 from state.stores import Cause, ChangelogWriter, StoreSpec, ValueAndTimestamp
 from state.timed import TimedStore
@@ -101,7 +102,7 @@ class SegmentedWindowStore(TimedStore):
             for entry, value in self._scan_times(from_ms, to_ms)
             if low <= raw(entry[0]) and (high is None or raw(entry[0]) <= high)
         )
-        looked_at = filter(self._looked_at(low, high, from_ms, to_ms), self._cached_entries)
+        looked_at = sorted(filter(self._looked_at(low, high, from_ms, to_ms), self._cached_entries), key=self._place)
         return self._windowed(self._using(found, looked_at, self._place, lambda entry: from_ms <= entry[1] <= to_ms))
 
     def _looked_at(self, low: bytes, high: bytes | None, from_ms: int, to_ms: int) -> Callable[[Any], bool]:
@@ -123,11 +124,15 @@ class SegmentedWindowStore(TimedStore):
     def fetch_all(self, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]:
         """((key, window start), value) with from <= start <= to, by segment and then by key bytes."""
         found = self._scan_times(from_ms, to_ms)
-        looked_at = self._cached_entries
+        looked_at = sorted(self._cached_entries, key=self._place)
         return self._windowed(self._using(found, looked_at, self._place, lambda entry: from_ms <= entry[1] <= to_ms))
 
     def fetch_by_start(self, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]:
-        """As `fetch_all`, but by window start and then by key bytes: the order of windows that close."""
+        """As `fetch_all`, but by window start and then by key bytes: the order of windows that close.
+
+        In the record cache Kafka's TimeOrderedCachingWindowStore reads on to the first start behind the range, in its
+        segment.
+        """
         raw, interval = self._layout.raw_key, self._segments.interval_ms
         end_ms = to_ms - to_ms % interval + interval
 
@@ -150,48 +155,17 @@ class SegmentedWindowStore(TimedStore):
     def _using(
         self,
         found: Iterator[tuple[Any, Any]],
-        looked_at: Iterable[Any],
+        looked_at: list[Any],
         place: Callable[[Any], Any],
         finds: Callable[[Any], bool],
     ) -> Iterator[tuple[Any, Any]]:
-        """What a scan of many keys has `found`; counted as used is what it looks at in the record cache, which may be more.
+        """What a scan of many keys has `found`; what it looks at in the record cache, which may be more, counts as used.
 
-        Each when the scan comes to it, which is at one that it `finds` ahead of what lies below: what is done with the
-        windows before may use others meanwhile, and whoever stops early has used no more.
-        Source: the iterators of Kafka's CachingWindowStore and TimeOrderedCachingWindowStore, which reads on to the first
-        start behind its range, in its segment.
+        Source: the iterators of Kafka's CachingWindowStore and TimeOrderedCachingWindowStore.
         """
-        cache = self._cache
-        if cache is None or not (waiting := sorted(looked_at, key=place)):
+        if self._cache is None or not looked_at:
             return found
-        return self._reading_on(found, cache, waiting, place, finds)
-
-    @staticmethod
-    def _reading_on(
-        found: Iterator[tuple[Any, Any]],
-        cache: RecordCache,
-        waiting: list[Any],
-        place: Callable[[Any], Any],
-        finds: Callable[[Any], bool],
-    ) -> Iterator[tuple[Any, Any]]:
-        reached: Any = None
-        waiting.reverse()
-
-        def read_on() -> None:
-            nonlocal reached
-            entry = waiting.pop()
-            if entry in cache.entries:  # else it was evicted meanwhile, and is passed over
-                cache.get(entry)
-                if finds(entry):
-                    reached = place(entry)
-
-        for entry, value in found:
-            wanted = place(entry)
-            while waiting and (reached is None or reached < wanted):
-                read_on()
-            yield entry, value
-        while waiting:
-            read_on()
+        return beside(found, read_cached(self._cache, [looked_at], finds), place)
 
     def all(self) -> Iterator[tuple[tuple[Any, int], Any]]:
         """Everything that can be read, by segment and then by key bytes."""
