@@ -295,6 +295,8 @@ def _alter_group(broker: Broker, group_id: str, settings: dict[str, str]) -> Non
 
 
 def _check_topic_name(broker: Broker, name: str) -> None:
+    if not name:
+        raise BrokerError(ErrorCode.INVALID_REQUEST, "a topic has a name: there are no settings for all topics")
     error = broker.catalog.name_error(name)
     if error is not None:
         raise BrokerError(error, f"{name!r} is no name of a topic")

@@ -162,6 +162,15 @@ def test_wrong_settings_of_no_topic(wire) -> None:
     assert alter(wire, TOPIC, "no-such-topic", retention_ms="1000") == 3
 
 
+def test_settings_of_all_topics(wire) -> None:
+    """There are none: a name is asked for, before anything else is, and a wrong one is another mistake."""
+    for values in ({}, {"retention_ms": "soon"}):
+        assert alter(wire, TOPIC, "", **values) == 42
+    replaced = [{"resource_type": TOPIC, "resource_name": "", "configs": []}]
+    assert wire.call(REPLACE_CONFIGS, 2, resources=replaced).responses[0].error_code == 42
+    assert alter(wire, TOPIC, "a b", retention_ms="soon") == 17
+
+
 def test_settings_of_groups(wire) -> None:
     """A group has settings before it has members, over the broker's own; they are listed among the resources."""
     name = "consumer.session.timeout.ms"
