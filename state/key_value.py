@@ -99,7 +99,11 @@ class _KeyValueLayers(LayeredStore):
         if len(missing) < FEW or len(live) + len(missing) > live.limit:
             return
         self._check_open()
-        raw = self._write_keys(missing)
+        self._look_up(missing)
+
+    def _look_up(self, missing: list[Any]) -> None:
+        """Read entries from below into the live values, all at once."""
+        live, raw = self._live, self._write_keys(missing)
         found = self._lower.get_many(raw)
         uncommitted = self._uncommitted
         if not uncommitted.keys().isdisjoint(raw):

@@ -237,7 +237,7 @@ class LayeredStore(StoredBytes, FilledStore):
         if self._changes is not None:
             self._changes.clear()
         super().discard()
-        self._live.clear()
+        self._forget_live()
 
     def restore(
         self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int], position: int
@@ -251,6 +251,11 @@ class LayeredStore(StoredBytes, FilledStore):
             changes = self._restored(keys, values, timestamps)
             self._engine.write(changes, metadata=self._metadata_at(position), dropped=self._dropped())
         self._position = position
+        if keys:
+            self._forget_live()
+
+    def _forget_live(self) -> None:
+        """Drop what was kept of below: it is another one from now on."""
         self._live.clear()
 
     def _metadata_at(self, position: int) -> dict[bytes, bytes]:

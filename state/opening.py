@@ -17,6 +17,8 @@ from state.headed import HeadedSerde
 from state.key_value import PlainKeyValueStore, TimestampedStore
 from state.layers import LayeredStore
 from state.memory import MemoryEngine
+from state.number_rows import SlowerThanRows
+from state.numbers import NumberStore, holds_numbers
 from state.rocksdb import RocksDBEngine, RocksDBResources
 from state.session import SegmentedSessionStore
 from state.stores import ChangelogWriter, StoreKind, StoreSpec
@@ -58,7 +60,10 @@ def open_store(
         kind = BoundedKeyValueStore
     elif _is_appended(spec):
         kind = AppendedWindowStore
-    return kind(spec, engine or _engine(spec, directory, resources), changelog, cache)
+    engine = engine or _engine(spec, directory, resources)
+    if kind is TimestampedStore and spec.cached and cache is not None and holds_numbers(spec):
+        kind = NumberStore if isinstance(engine, SlowerThanRows) else kind
+    return kind(spec, engine, changelog, cache)
 
 
 def _is_appended(spec: StoreSpec) -> bool:

@@ -34,6 +34,7 @@ from rocksdict import (
 
 from state.engine import KeyRange, any_none
 from state.errors import CorruptStore, StateDiskFull, StateError, StoreClosed, StoreLocked
+from state.number_rows import RowsBudget
 
 _METADATA = "metadata"
 _OPEN_FILES = 512
@@ -64,7 +65,8 @@ Configure = Callable[[str, Any], None]
 class RocksDBResources:
     """Memory that all stores of a process share.
 
-    `total_bytes` bounds block cache and write buffers together; write buffers are charged to the cache.
+    `total_bytes` bounds block cache and write buffers together; write buffers are charged to the cache. Stores of numbers may
+    take as much again for rows of their own (`state.number_rows`).
     `write_buffer_bytes` is that of one store, before it is written to a file. `configure(directory name, options)`, if
     given, may change RocksDB's options (rocksdict's) of each store before it is opened. RocksDB writes a store's buffer
     only when that store is written to, so buffers of idle stores would add up beyond the bound: `relieve` sees to those.
@@ -79,6 +81,8 @@ class RocksDBResources:
         self.write_buffers = WriteBufferManager.new_write_buffer_manager_with_cache(
             max(total_bytes // 2, 64 << 10), False, self.cache
         )
+        self.rows = RowsBudget(total_bytes)
+        """What stores of numbers may keep of it besides, as rows."""
         self._most_buffered = total_bytes * 3 // 4
         Env().set_high_priority_background_threads(_WRITERS)
         self._most_filters = total_bytes // 8
@@ -158,6 +162,7 @@ class RocksDBEngine:
         self._path = path
         self._resources = resources
         self._unlogged = _unlogged()
+        self.rows = resources.rows
         path.mkdir(parents=True, exist_ok=True)
         self._open(filling=False)
         self._scans: WeakSet[Generator[tuple[bytes, bytes], None, None]] = WeakSet()

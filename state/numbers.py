@@ -1,0 +1,68 @@
+"""Key-value stores of numbers by number, which keep rows of what is below a large record cache: `state.number_rows`."""
+
+from __future__ import annotations
+
+from itertools import compress, repeat
+from typing import Any
+
+from state.cache import RecordCacheBudget, Updates
+from state.engine import Engine
+from state.key_value import TimestampedStore
+from state.number_rows import NumberRows, SlowerThanRows
+from state.stores import Cause, ChangelogWriter, StoreSpec, ValueAndTimestamp
+
+_new_tuple = tuple.__new__
+
+
+class NumberStore(TimestampedStore):
+    """A `TimestampedStore` that is open on an engine slower than rows."""
+
+    def __init__(
+        self, spec: StoreSpec, engine: Engine, changelog: ChangelogWriter | None, cache: RecordCacheBudget | None
+    ) -> None:
+        assert isinstance(engine, SlowerThanRows), "others have no budget for rows"
+        floats = spec.value_serde.type is float  # type: ignore[attr-defined]  # numbers have it
+        self._rows = NumberRows(engine.rows, floats=floats, complete=next(engine.scan(None, None), None) is None)
+        super().__init__(spec, engine, changelog, cache)
+
+    def _look_up(self, missing: list[Any]) -> None:
+        if not self._passes:
+            super()._look_up(missing)
+            return
+        live, rows = self._live, self._rows
+        found, pairs, others = rows.find(missing)
+        live.update(zip(found, map(_new_tuple, repeat(ValueAndTimestamp), pairs), strict=True))
+        if rows.complete:
+            live.update(zip(others, repeat(None)))
+        elif others:
+            super()._look_up(others)
+            read = list(map(live.__getitem__, others))
+            if any(read):
+                rows.put(list(compress(others, read)), *zip(*filter(None, read), strict=True))
+
+    def _write(self, entry: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
+        super()._write(entry, value, timestamp, cause)
+        if self._passes:
+            self._rows.put((entry,), (value and value[0],), (timestamp,))
+
+    def _write_columns(self, updates: Updates) -> None:
+        super()._write_columns(updates)
+        if self._passes:
+            self._rows.put(updates.entries, self._plain(updates.values), updates.timestamps)
+
+    def _forget_live(self) -> None:
+        super()._forget_live()
+        self._rows.clear()
+
+    def _choose_passing(self) -> None:
+        super()._choose_passing()
+        if not self._passes:
+            self._rows.clear()
+
+
+def holds_numbers(spec: StoreSpec) -> bool:
+    """Whether keys are ints and values ints or floats, of 64 bits at most."""
+    kinds = [
+        getattr(serde, "type", None) for serde in (spec.key_serde, spec.value_serde) if hasattr(serde, "size_bytes")
+    ]
+    return kinds in ([int, int], [int, float])
