@@ -274,7 +274,7 @@ class GroupCoordinator:
         group = self._groups.get(group_id)
         if group is None:
             if who.generation >= 0:
-                stored = self._offsets.of_group(group_id)
+                stored = self._offsets.of_group(group_id) or self._offsets.pending(group_id)
                 raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID if stored else ErrorCode.ILLEGAL_GENERATION)
             return
         if group.state is GroupState.DEAD:

@@ -253,7 +253,8 @@ def _changer(broker: Broker, resource: Any, settings_of: SettingsOf) -> Callable
         return lambda: _alter_group(broker, name, settings)
     if resource.resource_type == BROKER_LOGGER and settings_of is _changed:
         return loggers.changer(broker.config.node_id, resource)
-    if not resource.configs and name and (resource.resource_type, settings_of) in NOTHING_TO_CHANGE:
+    deletes = all(getattr(item, "config_operation", SET) == DELETE for item in resource.configs)
+    if deletes and name and (resource.resource_type, settings_of) in NOTHING_TO_CHANGE:
         return lambda: None
     raise BrokerError(ErrorCode.INVALID_REQUEST, f"resources of type {resource.resource_type} have no settings here")
 
@@ -358,7 +359,7 @@ DIRECTORIES = "log.dirs"
 """A list in Kafka, one folder here; whoever appends to it is told that it cannot be set, not that it is no list."""
 WITHOUT_LISTS = frozenset({CLIENT_METRICS, GROUP})
 NOTHING_TO_CHANGE = ((CLIENT_METRICS, _given), (CLIENT_METRICS, _changed))
-"""What has no settings here, and by which requests one may change none of them, as Kafka's."""
+"""What has no settings here, and by which requests one may change none of them, or remove any, as Kafka's."""
 
 
 def _list_changed(settings: Mapping[str, str], item: Any) -> str:

@@ -230,3 +230,11 @@ def test_no_list_to_append_to(wire, kind: int) -> None:
     configs = [{"name": "consumer.heartbeat.interval.ms", "value": "6000", "config_operation": 3}]
     resources = [{"resource_type": kind, "resource_name": "", "configs": configs}]
     assert wire.call(ALTER_CONFIGS, 1, resources=resources).responses[0].error_code == 40
+
+
+def test_settings_of_client_metrics(wire) -> None:
+    """There are none here: one can be removed, since it is not there, and none be set."""
+    assert alter(wire, 16, "some", segment_bytes=None) == 0
+    assert alter(wire, 16, "some") == 0
+    assert alter(wire, 16, "some", segment_bytes="1000") == 42
+    assert alter(wire, 16, "", segment_bytes=None) == 42

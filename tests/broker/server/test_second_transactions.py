@@ -130,6 +130,25 @@ def test_committing_offsets_adds_the_group(wire) -> None:
     assert fetched.topics[0].partitions[0].committed_offset == 7
 
 
+def test_a_group_of_offsets_alone_knows_no_member(wire) -> None:
+    """Before its first offsets a group has no generation; from then on, committed or not, it is the member that is unknown."""
+    producer = Producer(wire, "tv2-alone")
+    topics = [{"name": producer.name, "partitions": [{"partition_index": 0, "committed_offset": 7}]}]
+
+    def commit(generation: int, member: str) -> int:
+        said = {
+            "transactional_id": producer.name,
+            "producer_id": producer.producer_id,
+            "producer_epoch": producer.epoch,
+        }
+        who = {"group_id": "tv2-alone", "generation_id": generation, "member_id": member}
+        return int(wire.call(COMMIT, 5, **said, **who, topics=topics).topics[0].partitions[0].error_code)
+
+    assert [commit(9, "nobody"), commit(-1, ""), commit(9, "nobody")] == [22, 0, 25]
+    assert producer.end().error_code == 0
+    assert commit(9, "nobody") == 25
+
+
 def test_features_are_published(wire) -> None:
     """ApiVersions tells that transactions and consumer groups of the new kind are on."""
     answer = wire.call(18, 4, client_software_name="t", client_software_version="1")
