@@ -1,6 +1,8 @@
 """Stores of numbers with rows of what is below: nobody can tell, but for the time."""
 
+import random
 import struct
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -101,10 +103,9 @@ def test_rows_change_no_answer(bench, values, steps):
     told.store.close()
 
 
-def numbers(bench, directory):
-    store = bench.open(
-        bench.spec(cached=True, key_serde=bench.long, value_serde=bench.long), directory=directory, cache_bytes=LARGE
-    )
+def numbers(bench, directory, cache_bytes=LARGE):
+    spec = bench.spec(cached=True, key_serde=bench.long, value_serde=bench.long)
+    store = bench.open(spec, directory=directory, cache_bytes=cache_bytes)
     store.set_flush_listener(lambda flushed: None, send_old_values=False)
     return store
 
@@ -167,6 +168,35 @@ def test_rows_are_for_large_record_caches_that_nobody_asks_for_old_values(bench)
     store.flush()
     assert bench.resources.rows.used == before
     assert (store.get(1), store.get(2)) == ((1, 1), (2, 2))
+    store.close()
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+def test_counting_more_keys_than_the_record_cache_holds(bench, reopened):
+    """Each key has its count, whether its entry is in the record cache, has a row, or has to be read from RocksDB."""
+    directory, order, counts = bench.task(), random.Random(3), Counter()
+    store = numbers(bench, directory, 1 << 20)
+    for batch in range(60):
+        keys = [order.randrange(40_000) for _ in range(1_000)]
+        with store.flushes:
+            store.preload(keys)
+            rows = zip(range(1_000), keys, keys, keys, strict=True)
+            assert store.fold(rows, int, lambda key, value, count: count + 1) is None
+        counts.update(keys)
+        if batch % 7 == 6:
+            store.flush()
+            store.commit(batch)
+        if reopened and batch == 27:
+            store.close()
+            store = numbers(bench, directory, 1 << 20)
+    assert store._rows._found
+    assert store._rows.complete is not reopened
+    assert len(store._cache.entries) < len(counts) / 2
+    asked = list(range(40_000))
+    for start in range(0, len(asked), 1_000):
+        store.preload(asked[start : start + 1_000])
+        found = [store.lookup(key) for key in asked[start : start + 1_000]]
+        assert [value and value[0] for value in found] == [counts.get(key) for key in asked[start : start + 1_000]]
     store.close()
 
 
