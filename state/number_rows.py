@@ -66,7 +66,7 @@ class RowsBudget:
 class SlowerThanRows(Protocol):
     """An engine that takes longer than rows do, and says how many bytes of them there may be for all that share it."""
 
-    rows: RowsBudget
+    rows_budget: RowsBudget
     """Shared."""
 
 

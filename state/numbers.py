@@ -22,7 +22,8 @@ class NumberStore(TimestampedStore):
     ) -> None:
         assert isinstance(engine, SlowerThanRows), "others have no budget for rows"
         floats = spec.value_serde.type is float  # type: ignore[attr-defined]  # numbers have it
-        self._rows = NumberRows(engine.rows, floats=floats, complete=next(engine.scan(None, None), None) is None)
+        new = cache is not None and next(engine.scan(None, None), None) is None
+        self._rows = NumberRows(engine.rows_budget, floats=floats, complete=new)
         super().__init__(spec, engine, changelog, cache)
 
     def _look_up(self, missing: list[Any]) -> None:

@@ -81,7 +81,7 @@ class RocksDBResources:
         self.write_buffers = WriteBufferManager.new_write_buffer_manager_with_cache(
             max(total_bytes // 2, 64 << 10), False, self.cache
         )
-        self.rows = RowsBudget(total_bytes)
+        self.rows_budget = RowsBudget(total_bytes)
         """What stores of numbers may keep of it besides, as rows."""
         self._most_buffered = total_bytes * 3 // 4
         Env().set_high_priority_background_threads(_WRITERS)
@@ -162,7 +162,7 @@ class RocksDBEngine:
         self._path = path
         self._resources = resources
         self._unlogged = _unlogged()
-        self.rows = resources.rows
+        self.rows_budget = resources.rows_budget
         path.mkdir(parents=True, exist_ok=True)
         self._open(filling=False)
         self._scans: WeakSet[Generator[tuple[bytes, bytes], None, None]] = WeakSet()

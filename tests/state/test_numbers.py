@@ -159,14 +159,14 @@ def test_a_store_with_a_key_and_a_deletion_is_not_new(bench):
 def test_rows_are_for_large_record_caches_that_nobody_asks_for_old_values(bench):
     """Elsewhere live values do what rows do; they take no room then, and give back what they took."""
     store = numbers(bench, bench.task())
-    before = bench.resources.rows.used
+    before = bench.resources.rows_budget.used
     store.put(1, 1, 1)
     store.flush()
-    assert bench.resources.rows.used > before
+    assert bench.resources.rows_budget.used > before
     store.set_flush_listener(lambda flushed: None, send_old_values=True)
     store.put(2, 2, 2)
     store.flush()
-    assert bench.resources.rows.used == before
+    assert bench.resources.rows_budget.used == before
     assert (store.get(1), store.get(2)) == ((1, 1), (2, 2))
     store.close()
 
