@@ -35,10 +35,9 @@ _FAR = 1_000
 _MOVED = 8
 """So many places move for each key that is put: the rest of the old ones suffice until the last has moved."""
 _MOVED_AT_ONCE = 1_024
-_USELESS = 4
-"""Rows that cannot become more start anew when for one lookup that finds its row so many do not."""
 _LATELY = 8
-"""How many lookups per place tell that."""
+"""How many lookups per place tell whether rows that cannot become more are of use."""
+_LONGEST_REST = 1_024
 
 
 class RowsBudget:
@@ -170,6 +169,9 @@ class NumberRows:
 
     `complete`: every key below has a row, so that one without is not there. Rows become more as long as `budget` has room.
     Then they move to other arrays bit by bit, while both are written. Where keys want each other's places, there are none.
+
+    A lookup in vain costs as much as one that finds its row saves. So rows that have no room to become more, and are not
+    found by half of the lookups, are given up for as many lookups as there were places, and twice as many each time after.
     """
 
     def __init__(self, budget: RowsBudget, *, floats: bool, complete: bool) -> None:
@@ -179,6 +181,9 @@ class NumberRows:
         self.complete = complete
         self._step = 0
         self._found = self._missed = 0
+        self._cramped = False
+        self._rest = 1
+        self._resting = 0
         self._table: _Table | None = None
         self._larger: _Table | None = None
         self._moved = 0
@@ -188,6 +193,7 @@ class NumberRows:
         """Shape: keys that have rows, (value, time) of each, and the other keys."""
         table = self._table
         if table is None:
+            self._resting -= len(keys)
             return [], [], keys
         try:
             return self._find(table, keys)
@@ -215,7 +221,7 @@ class NumberRows:
 
     def put(self, keys: Sequence[int], values: Sequence[Any], timestamps: Sequence[int]) -> None:
         """What is below from now on, None for nothing."""
-        if not self._given_up:
+        if not self._given_up and self._resting <= 0:
             try:
                 self._put(keys, values, timestamps)
             except _TooFar:
@@ -248,7 +254,8 @@ class NumberRows:
         for table in self._tables():
             self._budget.give_back(table.count * _PLACE_BYTES)
         self._table = self._larger = None
-        self._step = self._found = self._missed = 0
+        self._step = self._found = self._missed = self._resting = 0
+        self._cramped = False
         self.complete = False
 
     def _give_up(self) -> None:
@@ -273,11 +280,18 @@ class NumberRows:
             self._move(self._table.count)
 
     def _grow(self, table: _Table) -> None:
-        """Begin to move to more places, if there is room; if not, and the rows are of little use, they start anew."""
+        """Begin to move to more places, if there is room; if not, and the rows are of no use, do without them for a while."""
         self._moved = 0
         self._larger = self._made(self._step + 1)
-        if self._larger is None and not table.takes(1) and self._missed > max(table.count, self._found * _USELESS):
+        if self._larger is not None or table.takes(1):
+            return
+        if not self._cramped:
+            self._cramped = True
+            self._found = self._missed = 0  # what was looked up while the places were filled says nothing
+        elif self._missed > max(self._found, table.count // 2):
             self.clear()
+            self._resting = self._rest * table.count
+            self._rest = min(2 * self._rest, _LONGEST_REST)
 
     def _move(self, count: int) -> None:
         """Move what lies at the next places, `count` or more of them; all being moved, the old ones are given back."""

@@ -104,18 +104,44 @@ def test_room_is_given_back():
     assert other.complete
 
 
-def test_rows_without_room_start_anew_when_they_are_of_no_use():
-    """Three quarters of the places are taken at most; keys that came first leave when nobody asks for them any more."""
+def test_rows_without_room_rest_when_they_are_of_no_use():
+    """Three quarters of the places are taken at most. Keys that came first leave when most lookups are for others."""
     rows = rows_of(SMALL)
     old, new = list(range(2_000)), list(range(5_000, 5_300))
     rows.put(old, old, old)
     assert not rows.complete
     kept, _ = asked(rows, old)
     assert len(kept) == 1_021 * 3 // 4
-    for _ in range(50):
-        found, others = asked(rows, new)
+    lookups = 0
+    while len(found := asked(rows, new)[0]) < len(new):
+        others = [key for key in new if key not in found]
         rows.put(others, others, others)
+        lookups += len(new)
     assert found == {key: (key, key) for key in new}
+    assert 1_021 < lookups < 4 * 1_021  # half of a place's lookups to see it, one of rest
+
+
+def test_rows_for_too_many_keys_rest_longer_and_longer():
+    """Most lookups are made without rows, and without room for them, where a tenth of the keys at most could have one."""
+    rows, order = rows_of(SMALL), random.Random(5)
+    with_rows = 0
+    for _ in range(2_000):
+        keys = [order.randrange(20_000) for _ in range(100)]
+        with_rows += rows._table is not None
+        _, others = asked(rows, keys)
+        rows.put(others, others, others)
+    assert 20 < with_rows < 400
+
+
+def test_rows_that_half_of_the_lookups_find_stay():
+    """As long as they are of use, those for whom there is no room are read from below."""
+    rows, order = rows_of(SMALL), random.Random(5)
+    for _ in range(2_000):
+        keys = list({order.randrange(1_000) for _ in range(100)})
+        found, others = asked(rows, keys)
+        assert found == {key: (key, key) for key in found}
+        rows.put(others, others, others)
+    assert len(asked(rows, list(range(1_000)))[0]) == 1_021 * 3 // 4
 
 
 @pytest.mark.parametrize("number", [0.0, -0.0, 0.1, math.inf, -math.inf, math.nan, 3])
