@@ -175,6 +175,8 @@ class RecordCache:
         self._order: OrderedBytes | None = None
         """The keys of all entries as bytes, once somebody has asked for ranges."""
         self._key_bytes: Callable[[Any], bytes] = bytes
+        self.dropped = False
+        """Whether an entry was ever dropped for lack of room: else all that was ever put is here, or deleted."""
         self.looks_first = False
         """Whether those who put look at the entry first, as Kafka's tables do: what they read is kept, and needs room."""
         self._read_since = False
@@ -392,6 +394,7 @@ class RecordCache:
         if self._unplaced:
             self._place_known()
         dirty = self._dirty
+        self.dropped = True
         while budget.used > budget.max_bytes and entries:
             entry, value = entries.popitem(last=False)
             before = self._bytes

@@ -99,6 +99,7 @@ class FoldingCache(RecordCache):
         if not self.entries and self._folds_plainly():
             budget, before = self._budget, self._bytes
             if budget.used + self._size(entry, live) + self._cause_bytes + OVERHEAD > budget.max_bytes:
+                self.dropped = True
                 self._let_go(Updates([entry], [live], [timestamp], None))  # it would evict itself
                 budget.used += self._bytes - before
                 return
@@ -143,6 +144,7 @@ class FoldingCache(RecordCache):
         excess = budget.used - budget.max_bytes
         if not added or excess <= 0:
             return
+        self.dropped = True
         if sizes or self._read:
             count = freed = 0
             for entry in entries:

@@ -188,6 +188,8 @@ class NumberRows:
         self._larger: _Table | None = None
         self._moved = 0
         self._given_up = False
+        self.begun = False
+        """Until then what is put is not kept, nor missed."""
 
     def find(self, keys: list[int]) -> tuple[list[int], Iterable[tuple[Any, int]], list[int]]:
         """Shape: keys that have rows, (value, time) of each, and the other keys."""
@@ -220,8 +222,8 @@ class NumberRows:
         return keys, zip(values, times, strict=True), others
 
     def put(self, keys: Sequence[int], values: Sequence[Any], timestamps: Sequence[int]) -> None:
-        """What is below from now on, None for nothing."""
-        if not self._given_up and self._resting <= 0:
+        """What is below from now on, None for nothing. Kept once somebody has set `begun`."""
+        if self.begun and not self._given_up and self._resting <= 0:
             try:
                 self._put(keys, values, timestamps)
             except _TooFar:
@@ -255,8 +257,7 @@ class NumberRows:
             self._budget.give_back(table.count * _PLACE_BYTES)
         self._table = self._larger = None
         self._step = self._found = self._missed = self._resting = 0
-        self._cramped = False
-        self.complete = False
+        self._cramped = self.complete = self.begun = False
 
     def _give_up(self) -> None:
         self.clear()
@@ -290,6 +291,7 @@ class NumberRows:
             self._found = self._missed = 0  # what was looked up while the places were filled says nothing
         elif self._missed > max(self._found, table.count // 2):
             self.clear()
+            self.begun = True
             self._resting = self._rest * table.count
             self._rest = min(2 * self._rest, _LONGEST_REST)
 

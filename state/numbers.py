@@ -12,6 +12,9 @@ from state.number_rows import NumberRows, SlowerThanRows
 from state.stores import Cause, ChangelogWriter, StoreSpec, ValueAndTimestamp
 
 _new_tuple = tuple.__new__
+_ROOMY = 512
+"""Bytes that an entry of numbers stays below in a record cache, whatever topic its cause is of."""
+_AT_ONCE = 4_096
 
 
 class NumberStore(TimestampedStore):
@@ -31,6 +34,8 @@ class NumberStore(TimestampedStore):
             super()._look_up(missing)
             return
         live, rows = self._live, self._rows
+        if not rows.begun:
+            self._begin_if_full(len(missing))
         found, pairs, others = rows.find(missing)
         live.update(zip(found, map(_new_tuple, repeat(ValueAndTimestamp), pairs), strict=True))
         if rows.complete:
@@ -40,6 +45,23 @@ class NumberStore(TimestampedStore):
             read = list(map(live.__getitem__, others))
             if any(read):
                 rows.put(list(compress(others, read)), *zip(*filter(None, read), strict=True))
+
+    def _begin_if_full(self, coming: int) -> None:
+        """Have rows from the moment when the record cache can not hold all any more; those of all that it holds, then.
+
+        Before that a store that was new needs none: what the cache does not hold is not there.
+        """
+        cache, budget, rows = self._cache, self._budget, self._rows
+        assert cache is not None, "asked of a store with a record cache"
+        assert budget is not None, "it comes with the cache"
+        if cache.dropped:
+            rows.complete = False
+        elif budget.used + coming * _ROOMY <= budget.max_bytes:
+            return
+        rows.begun = True
+        held = [(entry, *live) for entry, live in cache.entries.items() if live is not None]
+        for start in range(0, len(held), _AT_ONCE):
+            rows.put(*zip(*held[start : start + _AT_ONCE], strict=True))
 
     def _write(self, entry: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
         super()._write(entry, value, timestamp, cause)

@@ -21,8 +21,10 @@ KEYS = st.lists(KEY, min_size=1, max_size=30, unique=True)
 STEP = st.tuples(st.sampled_from(["put", "put", "delete", "clear"]), KEYS)
 
 
-def rows_of(max_bytes=ROOM, *, floats=False):
-    return NumberRows(RowsBudget(max_bytes), floats=floats, complete=True)
+def rows_of(max_bytes=ROOM, *, floats=False, budget=None):
+    rows = NumberRows(budget or RowsBudget(max_bytes), floats=floats, complete=True)
+    rows.begun = True
+    return rows
 
 
 def asked(rows, keys):
@@ -41,6 +43,7 @@ def test_rows_are_never_wrong(max_bytes, steps, also):
         if verb == "clear":
             rows.clear()
             assert not rows.complete
+            rows.begun = number % 2 == 0
         else:
             values = [number if verb == "put" or index % 2 else None for index in range(len(keys))]
             rows.put(keys, values, [index + number for index in range(len(keys))])
@@ -73,7 +76,7 @@ def test_rows_become_more(step):
 def test_keys_that_want_the_same_place():
     """At a distance of as many keys as there are places all want one; rows do without them, and take no room."""
     budget = RowsBudget(ROOM)
-    rows = NumberRows(budget, floats=False, complete=True)
+    rows = rows_of(budget=budget)
     keys = [number * 16_381 for number in range(20_000)]
     for start in range(0, len(keys), 1_000):
         rows.put(keys[start : start + 1_000], [start] * 1_000, [0] * 1_000)
@@ -88,7 +91,7 @@ def test_keys_that_want_the_same_place():
 def test_room_is_given_back():
     """Two stores share a budget: what one has cleared the other can take."""
     budget = RowsBudget(24 * (1_021 + 4_093))
-    one, other = (NumberRows(budget, floats=False, complete=True) for _ in range(2))
+    one, other = (rows_of(budget=budget) for _ in range(2))
     many = list(range(600))
     one.put(many, many, many)
     one.put(many[:1], many[:1], many[:1])

@@ -12,7 +12,7 @@ from state.numbers import NumberStore
 
 KEYS = range(-20, 20)
 LARGE = 2 << 20
-VERBS = ["put", "put", "delete", "flush", "seal", "unseal", "commit", "drop", "discard", "reopen"]
+VERBS = ["put", "put", "delete", "flush", "seal", "unseal", "commit", "drop", "fill", "discard", "reopen"]
 STEP = st.tuples(st.sampled_from(VERBS), st.lists(st.sampled_from(KEYS), min_size=1, max_size=25))
 
 
@@ -74,7 +74,11 @@ class Told:
     def drop(self, *_):
         """As if all had been evicted."""
         self.store.flush()
-        self.store._cache.clear()
+        evict(self.store)
+
+    def fill(self, *_):
+        """As if what comes next had no room in the record cache."""
+        begin(self.store)
 
     def discard(self, *_):
         self.store.discard()
@@ -103,6 +107,17 @@ def test_rows_change_no_answer(bench, values, steps):
     told.store.close()
 
 
+def evict(store):
+    """As if all that is clean had been dropped for lack of room."""
+    store._cache.clear()
+    store._cache.dropped = True
+
+
+def begin(store):
+    """As when so much comes that the record cache can not hold all."""
+    store._begin_if_full(LARGE)
+
+
 def numbers(bench, directory, cache_bytes=LARGE):
     spec = bench.spec(cached=True, key_serde=bench.long, value_serde=bench.long)
     store = bench.open(spec, directory=directory, cache_bytes=cache_bytes)
@@ -120,7 +135,12 @@ def test_a_new_store_knows_all_of_its_keys_and_one_that_was_there_those_it_has_r
     directory, keys = bench.task(), list(range(0, 90, 3))
     store = numbers(bench, directory)
     store.restore([], [], [], 0)  # a changelog without records
-    for key in keys:
+    for key in keys[:7]:
+        store.put(key, key, key)
+    store.flush()
+    assert known(store, range(90)) == []
+    begin(store)
+    for key in keys[7:]:
         store.put(key, key, key)
     store.flush()
     assert store._rows.complete
@@ -129,6 +149,7 @@ def test_a_new_store_knows_all_of_its_keys_and_one_that_was_there_those_it_has_r
     store.close()
     store = numbers(bench, directory)
     assert not store._rows.complete
+    begin(store)
     store.preload(range(45))
     assert known(store, range(90)) == keys[:15]
     store.put(89, 89, 89)
@@ -162,6 +183,8 @@ def test_rows_are_for_large_record_caches_that_nobody_asks_for_old_values(bench)
     before = bench.resources.rows_budget.used
     store.put(1, 1, 1)
     store.flush()
+    assert bench.resources.rows_budget.used == before
+    begin(store)
     assert bench.resources.rows_budget.used > before
     store.set_flush_listener(lambda flushed: None, send_old_values=True)
     store.put(2, 2, 2)
@@ -215,6 +238,7 @@ def test_stores_without_a_record_cache_have_no_rows(bench, cache_bytes):
 def test_an_update_alone_has_its_row(bench):
     """A record cache that lets go of one update writes it by itself."""
     store = numbers(bench, bench.task())
+    begin(store)
     for value in (5, 6, None):
         store.put(3, value, 1)
         store.flush()
