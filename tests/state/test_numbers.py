@@ -223,6 +223,25 @@ def test_counting_more_keys_than_the_record_cache_holds(bench, reopened):
     store.close()
 
 
+@pytest.mark.parametrize("folded", [False, True])
+def test_a_record_cache_that_has_dropped_entries_does_not_hold_all(bench, folded):
+    """However they were put: what it does not hold is read from below, for it may be there."""
+    store, keys = numbers(bench, bench.task(), 1 << 20), range(30_000)
+    for key in keys:
+        if folded:
+            store.fold([(0, key, 1, key)], int, lambda key, value, count: count + key)
+        else:
+            store.put(key, key, key)
+        if key % 1_000 == 999:
+            store.flush()
+    assert store._cache.dropped
+    assert not store._rows.begun
+    store.preload(keys[:20])
+    assert not store._rows.complete
+    assert [store.get(key) for key in keys[:20]] == [(key, key) for key in keys[:20]]
+    store.close()
+
+
 @pytest.mark.parametrize("cache_bytes", [None, 0])
 def test_stores_without_a_record_cache_have_no_rows(bench, cache_bytes):
     """What they read most is live."""
