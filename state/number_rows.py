@@ -126,8 +126,7 @@ class _Table:
         if not all(here):
             whole = self._settle(keys, places, here)
             if not whole:
-                columns = (places, values, timestamps)
-                places, values, timestamps = (list(compress(column, here)) for column in columns)
+                places, values, timestamps = _only(here, places, values, timestamps)
         each(map(self._write, repeat(self.rows), map(mul, places, repeat(_ROW_BYTES)), values, timestamps))
         return whole
 
@@ -161,13 +160,15 @@ class _Table:
         """Columns of the rows that lie from one place to another; values as they lie there."""
         rows = self.rows[2 * start : 2 * stop]
         said = list(map(ne, rows[1::2], repeat(_NOTHING)))
-        return tuple(list(compress(column, said)) for column in (self.keys[start:stop], rows[::2], rows[1::2]))  # type: ignore[return-value]
+        keys, values, timestamps = _only(said, self.keys[start:stop], rows[::2], rows[1::2])
+        return keys, values, timestamps
 
 
 class NumberRows:
     """The rows of one store. Keys are ints of up to 64 bits; so are values, or floats of 64 bits if `floats` says so.
 
-    `complete`: every key below has a row, so that one without is not there. Rows become more as long as `budget` has room.
+    `complete`: every key below has a row, so that one without is not there; before they have `begun`, an entry in the
+    record cache. Rows become more as long as `budget` has room.
     Then they move to other arrays bit by bit, while both are written. Where keys want each other's places, there are none.
 
     A lookup in vain costs as much as one that finds its row saves. So rows that have no room to become more, and are not
@@ -210,16 +211,17 @@ class NumberRows:
         others: list[int] = []
         if not all(here):
             others = list(compress(keys, map(not_, here)))
-            times = list(compress(times, here))
-            keys, places = list(compress(keys, here)), list(compress(places, here))
-        values: Sequence[Any] = _column(table.rows, list(map(add, places, places)))
-        if self._floats:
-            values = unpack(f"={len(values)}d", pack(f"={len(values)}q", *values))
+            keys, places, times = _only(here, keys, places, times)
+        values = self._values(_column(table.rows, list(map(add, places, places))))
         self._found += len(keys)
         self._missed += len(others)
         if self._found + self._missed > _LATELY * table.count:
             self._found, self._missed = self._found // 2, self._missed // 2
         return keys, zip(values, times, strict=True), others
+
+    def _values(self, numbers: Sequence[int]) -> Sequence[Any]:
+        """A column of values, from how they lie in rows."""
+        return unpack(f"={len(numbers)}d", pack(f"={len(numbers)}q", *numbers)) if self._floats else numbers
 
     def put(self, keys: Sequence[int], values: Sequence[Any], timestamps: Sequence[int]) -> None:
         """What is below from now on, None for nothing. Kept once somebody has set `begun`."""
@@ -234,12 +236,10 @@ class NumberRows:
             gone = list(compress(keys, map(is_, values, repeat(None))))
             for table in self._tables():
                 table.remove(gone)
-            there = list(map(is_not, values, repeat(None)))
-            keys, values, timestamps = (list(compress(column, there)) for column in (keys, values, timestamps))
+            keys, values, timestamps = _only(list(map(is_not, values, repeat(None))), keys, values, timestamps)
         if _FREE in keys:
             self.complete = False
-            there = list(map(ne, keys, repeat(_FREE)))
-            keys, values, timestamps = (list(compress(column, there)) for column in (keys, values, timestamps))
+            keys, values, timestamps = _only(list(map(ne, keys, repeat(_FREE))), keys, values, timestamps)
         if self._table is None:
             self._table = self._made(0)
         self._make_room(len(keys))
@@ -303,13 +303,16 @@ class NumberRows:
         start = self._moved
         self._moved = stop = min(start + max(count, _MOVED_AT_ONCE), old.count)
         keys, values, timestamps = old.part(start, stop)
-        if self._floats:
-            values = unpack(f"={len(values)}d", pack(f"={len(values)}q", *values))  # type: ignore[assignment]
-        new.put(keys, values, timestamps)
+        new.put(keys, self._values(values), timestamps)
         if stop == old.count:
             self._budget.give_back(old.count * _PLACE_BYTES)
             self._table, self._larger = new, None
             self._step += 1
+
+
+def _only(keep: Sequence[bool], *columns: Iterable[Any]) -> Iterable[list[Any]]:
+    """The columns without the rows that are not to be kept."""
+    return (list(compress(column, keep)) for column in columns)
 
 
 def _column(numbers: array[int], places: list[int]) -> Sequence[int]:

@@ -14,7 +14,6 @@ from state.stores import Cause, ChangelogWriter, StoreSpec, ValueAndTimestamp
 _new_tuple = tuple.__new__
 _ROOMY = 512
 """Bytes that an entry of numbers stays below in a record cache, whatever topic its cause is of."""
-_AT_ONCE = 4_096
 
 
 class NumberStore(TimestampedStore):
@@ -60,8 +59,8 @@ class NumberStore(TimestampedStore):
             return
         rows.begun = True
         held = [(entry, *live) for entry, live in cache.entries.items() if live is not None]
-        for start in range(0, len(held), _AT_ONCE):
-            rows.put(*zip(*held[start : start + _AT_ONCE], strict=True))
+        if held:
+            rows.put(*zip(*held, strict=True))
 
     def _write(self, entry: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
         super()._write(entry, value, timestamp, cause)

@@ -253,7 +253,7 @@ def _changer(broker: Broker, resource: Any, settings_of: SettingsOf) -> Callable
         return lambda: _alter_group(broker, name, settings)
     if resource.resource_type == BROKER_LOGGER and settings_of is _changed:
         return loggers.changer(broker.config.node_id, resource)
-    deletes = all(getattr(item, "config_operation", SET) == DELETE for item in resource.configs)
+    deletes = all(_operation(item) == DELETE for item in resource.configs)
     if deletes and name and (resource.resource_type, settings_of) in NOTHING_TO_CHANGE:
         return lambda: None
     raise BrokerError(ErrorCode.INVALID_REQUEST, f"resources of type {resource.resource_type} have no settings here")
@@ -276,7 +276,7 @@ def _check_settings(broker: Broker, settings: Mapping[str, str], known: Mapping[
 def _check_replicas_kept(resource: Any, settings_of: SettingsOf) -> None:
     """`min.insync.replicas` is set for the whole cluster when that is made, and stays so. Raises: BrokerError."""
     named = [item for item in resource.configs if item.name == "min.insync.replicas"]
-    deleted = any(getattr(item, "config_operation", SET) == DELETE for item in named)
+    deleted = any(_operation(item) == DELETE for item in named)
     if deleted or (settings_of is _given and not named):
         raise BrokerError(ErrorCode.INVALID_CONFIG, "min.insync.replicas of the cluster cannot be removed")
 
@@ -303,22 +303,27 @@ def _check_topic_name(broker: Broker, name: str) -> None:
         raise BrokerError(error, f"{name!r} is no name of a topic")
 
 
+def _operation(item: Any) -> int:
+    """What is done to a setting; whoever replaces all of them sets each."""
+    return int(getattr(item, "config_operation", SET))
+
+
 def _check_changes(resource: Any) -> None:
     """What is wrong with a request whatever it is about. Raises: BrokerError."""
     names = [item.name for item in resource.configs]
     if len(set(names)) != len(names):
         raise BrokerError(ErrorCode.INVALID_REQUEST, "a setting is named twice in one request")
     for item in resource.configs:
-        if item.value is None and getattr(item, "config_operation", SET) != DELETE:
+        if item.value is None and _operation(item) != DELETE:
             raise BrokerError(ErrorCode.INVALID_REQUEST, f"{item.name} has no value")
-        if getattr(item, "config_operation", SET) not in {SET, DELETE, APPEND, SUBTRACT}:
+        if _operation(item) not in {SET, DELETE, APPEND, SUBTRACT}:
             raise BrokerError(ErrorCode.INVALID_REQUEST, f"there is no operation {item.config_operation} on a setting")
 
 
 def _check_lists(resource: Any, known: Mapping[str, TopicSetting] = TOPIC_SETTINGS) -> None:
     """Only lists are appended to: looked at first, as by Kafka, and whether there is such a topic last. Raises: BrokerError."""
     for item in resource.configs:
-        if getattr(item, "config_operation", SET) in {APPEND, SUBTRACT}:
+        if _operation(item) in {APPEND, SUBTRACT}:
             if not known:
                 raise _no_list(item.name)
             _list_setting(item.name, known)
