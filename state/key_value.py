@@ -44,7 +44,7 @@ class _KeyValueLayers(LayeredStore):
     ) -> None:
         super().__init__(spec, engine, changelog, cache)
         self._identity = self._layout.identity
-        self._known_size = _known_size(spec, stored=self._value_overhead)
+        self._known_size = known_size(spec, stored=self._value_overhead)
         self._passes = False
         self._choose_passing()
         self._known_class = spec.value_serde.type if self._known_size else None  # type: ignore[attr-defined]  # numbers
@@ -143,29 +143,29 @@ class _KeyValueLayers(LayeredStore):
                 updates, old_values = updates.only(keep), list(compress(old_values, keep))
         if not self._send_old_values:
             old_values = [None] * len(updates.entries)
-        self._write_columns(updates)
-        return updates, old_values
-
-    def _write_columns(self, updates: Updates) -> None:
-        changes, (entries, live, timestamps, _) = self._changes, updates
-        keys = self._write_keys(entries)
-        values = self._value_bytes(live)
+        entries, live, timestamps, causes = updates
+        first = len(self._changes.keys) if self._changes is not None else 0
+        self._write_columns(entries, self._plain(live), timestamps)
         if self._passes:
             self._live.clear()
         else:
             self._live.update(zip(entries, live, strict=True))
+        if causes and self._changes is not None and self.logs_headers:
+            told = enumerate(zip(live, causes, strict=True), first)
+            self._changes.headers_at.update((at, cause[0]) for at, (value, cause) in told if cause and value is None)
+        return updates, old_values
+
+    def _write_columns(self, entries: list[Any], plain: list[Any], timestamps: list[int]) -> None:
+        """Log values and keep them until a commit; None deletes."""
+        changes, keys, values = self._changes, self._write_keys(entries), self._value_bytes(plain)
         self._uncommitted.update(zip(keys, self._stored_column(values, timestamps), strict=True))
         if changes is not None:
-            if self.logs_headers and updates.causes:
-                told = enumerate(zip(live, updates.causes, strict=True), len(changes.keys))
-                changes.headers_at.update((at, cause[0]) for at, (value, cause) in told if cause and value is None)
             changes.keys += keys
             changes.values += values
             changes.timestamps += timestamps
 
-    def _value_bytes(self, live: list[Any]) -> list[bytes | None]:
-        """A column of live values as bytes."""
-        values = self._plain(live)
+    def _value_bytes(self, values: list[Any]) -> list[bytes | None]:
+        """A column of values as bytes."""
         if not any_none(values):
             return cast("list[bytes | None]", self._write_values(values))
         written = iter(self._write_values([value for value in values if value is not None]))
@@ -226,7 +226,7 @@ class _KeyValueLayers(LayeredStore):
         return entries if self._by_value else list(map(self._layout.key, entries))
 
 
-def _known_size(spec: StoreSpec, *, stored: int) -> int:
+def known_size(spec: StoreSpec, *, stored: int) -> int:
     """The bytes of every entry, if keys and values are numbers of a fixed length, else 0."""
     key: int | None = getattr(spec.key_serde, "size_bytes", None)
     value: int | None = getattr(spec.value_serde, "size_bytes", None)

@@ -115,13 +115,18 @@ class LayeredStore(StoredBytes, FilledStore):
         return self._cache_over(self._below, budget, keep_reads=False)
 
     def _cache_over(
-        self, below: Callable[[Any], Any], budget: RecordCacheBudget, *, keep_reads: bool
+        self,
+        below: Callable[[Any], Any],
+        budget: RecordCacheBudget,
+        *,
+        keep_reads: bool,
+        kind: Callable[..., RecordCache] | None = None,
     ) -> RecordCache | None:
-        """A record cache of this store, None where the budget leaves no room for any."""
+        """A record cache of this store, of the kind that its values ask for or of `kind`; None where the budget leaves no room."""
         if budget.max_bytes <= 0:
             return None
         fixed_size = hasattr(self.spec.value_serde, "size_bytes")
-        return (FoldingCache if fixed_size else RecordCache)(
+        return (kind or (FoldingCache if fixed_size else RecordCache))(
             budget,
             below=below,
             release=self._release,
@@ -160,7 +165,7 @@ class LayeredStore(StoredBytes, FilledStore):
     @property
     def dirty(self) -> bool:
         """Whether the record cache holds updates that `flush` would let go."""
-        return self._cache is not None and bool(self._cache.dirty)
+        return self._cache is not None and self._cache.waits
 
     @property
     def holds_updates(self) -> bool:

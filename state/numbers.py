@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from itertools import compress, repeat
+from operator import is_
 from typing import Any
 
-from state.cache import RecordCacheBudget, Updates
-from state.engine import Engine
-from state.key_value import TimestampedStore
+from state.cache import RecordCache, RecordCacheBudget, Updates
+from state.engine import Engine, any_none
+from state.key_value import TimestampedStore, known_size
+from state.number_cache import NumberCache
 from state.number_rows import NumberRows, SlowerThanRows
-from state.stores import Cause, ChangelogWriter, StoreSpec, ValueAndTimestamp
+from state.stores import Cause, ChangelogWriter, Flushed, StoreSpec, ValueAndTimestamp
 
 _new_tuple = tuple.__new__
 _ROOMY = 512
@@ -40,10 +44,14 @@ class NumberStore(TimestampedStore):
         if rows.complete:
             live.update(zip(others, repeat(None)))
         elif others:
-            super()._look_up(others)
-            read = list(map(live.__getitem__, others))
-            if any(read):
-                rows.put(list(compress(others, read)), *zip(*filter(None, read), strict=True))
+            self._look_up_rows(others)
+
+    def _look_up_rows(self, keys: list[Any]) -> None:
+        """Read entries from below into the live values and into rows."""
+        super()._look_up(keys)
+        read = list(map(self._live.__getitem__, keys))
+        if any(read):
+            self._rows.put(list(compress(keys, read)), *zip(*filter(None, read), strict=True))
 
     def _begin_if_full(self, coming: int) -> None:
         """Have rows from the moment when the record cache can not hold all any more; those of all that it holds, then.
@@ -67,19 +75,68 @@ class NumberStore(TimestampedStore):
         if self._passes:
             self._rows.put((entry,), (value and value[0],), (timestamp,))
 
-    def _write_columns(self, updates: Updates) -> None:
-        super()._write_columns(updates)
+    def _write_updates(self, updates: Updates) -> tuple[Updates, list[Any]]:
+        written = super()._write_updates(updates)
+        if self._passes and any_none(updates.values):  # also deletions that are not written, with nothing below
+            gone = list(compress(updates.entries, map(is_, updates.values, repeat(None))))
+            self._rows.put(gone, [None] * len(gone), [0] * len(gone))
+        return written
+
+    def _write_columns(self, entries: list[Any], plain: list[Any], timestamps: list[int]) -> None:
+        super()._write_columns(entries, plain, timestamps)
         if self._passes:
-            self._rows.put(updates.entries, self._plain(updates.values), updates.timestamps)
+            self._rows.put(entries, plain, timestamps)
+
+    def _release_numbers(self, keys: list[int], values: list[int], timestamps: list[int]) -> None:
+        """Write and forward what a record cache that keeps its entries in rows lets go."""
+        super()._write_columns(keys, values, timestamps)
+        self._live.clear()
+        self.flushes.take(Flushed(keys, values, [None] * len(keys), timestamps, None))
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether `fold_repeated` may be of use: rows have begun."""
+        return self._rows.begun
+
+    def fold_repeated(
+        self, keys: list[Any], timestamps: list[int], initial: Any, repeated: Callable[[Any, int], Any]
+    ) -> int:
+        """Replace (value, time) of each record's entry by (repeated(value, how often), the highest time), by columns.
+
+        Shape: how many of the records were folded in, from the first on: none, while the record cache has room for all that
+        is put.
+        """
+        cache = self._cache
+        if not isinstance(cache, NumberCache) or self.read_behind or self.flushes.listener is None:
+            return 0
+        return cache.fold_repeated(keys, timestamps, initial, repeated)
+
+    def _record_cache(self, budget: RecordCacheBudget) -> RecordCache | None:
+        if self.spec.value_serde.type is not int:  # type: ignore[attr-defined]  # numbers have it
+            return super()._record_cache(budget)
+        kind = partial(
+            NumberCache,
+            rows=self._rows,
+            entry_bytes=known_size(self.spec, stored=self._value_overhead),
+            release_numbers=self._release_numbers,
+            look_up=self._look_up_rows,
+            told_later=lambda: self.flushes.together,
+        )
+        return self._cache_over(self._live.__getitem__, budget, keep_reads=True, kind=kind)
 
     def _forget_live(self) -> None:
         super()._forget_live()
-        self._rows.clear()
+        self._forget_rows()
 
     def _choose_passing(self) -> None:
         super()._choose_passing()
         if not self._passes:
-            self._rows.clear()
+            self._forget_rows()
+
+    def _forget_rows(self) -> None:
+        if isinstance(self._cache, NumberCache):
+            self._cache.have_entries()
+        self._rows.clear()
 
 
 def holds_numbers(spec: StoreSpec) -> bool:

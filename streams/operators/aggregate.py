@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import chain, compress, count
+from itertools import chain, compress, count, islice
 from operator import gt, length_hint
 from typing import Any
 
+from state.cache import latest_of
 from state.copies import IMMUTABLE, copied
 from state.engine import any_none
 from state.stores import Cause, Flushed
@@ -21,7 +22,7 @@ from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import causes_of, set_causes
 from streams.operators.columns import UNHANDLED, Output, Rows, report
 from streams.operators.folding import Fold
-from streams.operators.held_updates import Held, latest_of, put_held
+from streams.operators.held_updates import Held, put_held
 from streams.record import Batch
 
 __all__ = ["NOT_PUT", "StreamAggregate", "flushed_batch", "passes_on_itself"]
@@ -84,6 +85,9 @@ class StreamAggregate:
         self._lookup: Callable[[Any], Any] = getattr(self._store, "lookup", self._store.get)
         self._holds_updates = self._cached and hasattr(self._store, "holds_updates")
         self._folds: bool = self._cached and getattr(self._store, "folds", False)
+        self._folds_repeated = (
+            self._cached and self._fold.repeated is not None and hasattr(self._store, "fold_repeated")
+        )
 
     def process(self, batch: Batch) -> None:
         """Fold a batch in, and pass the new aggregates on if no cache does."""
@@ -95,15 +99,18 @@ class StreamAggregate:
         self._output.pass_on(batch, self._emit, old_values=self._send_old_values)
 
     def _fold_batch(self, batch: Batch) -> None:
+        done = self._fold_numbers(batch) if self._folds_repeated else 0
+        if done == len(batch):
+            return
         holds = self._holds_updates and self._store.holds_updates
-        if holds and self._fold.repeated is not None and self._fold_repeated(batch, self._fold.repeated):
+        if holds and not done and self._fold.repeated is not None and self._fold_repeated(batch, self._fold.repeated):
             return
         if not holds:
-            self._preload_all(batch.keys)
-        indices = iter(range(len(batch)))
-        rows: Rows = zip(indices, batch.keys, batch.values, batch.timestamps, strict=True)
+            self._preload_all(batch.keys[done:])
+        indices = iter(range(done, len(batch)))
+        rows: Rows = zip(indices, batch.keys[done:], batch.values[done:], batch.timestamps[done:], strict=True)
         causes = causes_of(self._store, batch)
-        self._row = -1
+        self._row = done - 1
         while True:
             try:
                 if holds:
@@ -143,6 +150,23 @@ class StreamAggregate:
             code = put(key, new, latest, causes[row] if causes else None)
             if emits and code != NOT_PUT:
                 output(row, key, new, latest, old, latest=code is None or code == LATEST)
+
+    def _fold_numbers(self, batch: Batch) -> int:
+        """Leave a batch to a store that counts by columns: how many records are done, dropped ones included."""
+        store, keys, times = self._store, batch.keys, batch.timestamps
+        if not store.has_rows or batch.headers or batch.topics or causes_of(store, batch):
+            return 0
+        complete = None
+        if any_none(keys) or any_none(batch.values):
+            pairs = zip(keys, batch.values, strict=True)
+            complete = [key is not None and value is not None for key, value in pairs]
+            keys, times = list(compress(keys, complete)), list(compress(times, complete))
+        done: int = store.fold_repeated(keys, times, self._fold.initial(), self._fold.repeated)
+        if complete is None:
+            return done
+        rows = len(batch) if done == len(keys) else next(islice(compress(count(), complete), done, None))
+        self._nulls += rows - done
+        return rows
 
     def _fold_repeated(self, batch: Batch, repeated: Callable[[Any, int], Any]) -> bool:
         """Fold a batch in by columns, key by key, if the cache knows all of its keys and nothing else is to be told.

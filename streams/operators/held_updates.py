@@ -8,13 +8,12 @@ the cache does not know, a deletion, a record that fails, the end of the batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import compress
-from operator import gt, itemgetter
+from operator import itemgetter
 from typing import Any
 
 from state.stores import Cause
 
-__all__ = ["Held", "HeldWindows", "latest_of", "put_held"]
+__all__ = ["Held", "HeldWindows", "put_held"]
 
 Held = dict[Any, tuple[Any, int]]
 """(value, time) by entry key."""
@@ -31,18 +30,6 @@ def put_held(store: Any, touched: list[Any], held: Held, causes: list[Cause] | N
     touched.clear()
     if causes:
         causes.clear()
-
-
-def latest_of(keys: Sequence[Any], timestamps: Sequence[int]) -> dict[Any, int]:
-    """The highest timestamp of each key, in the order of the keys' first records.
-
-    Mostly that is the one of its last record; what is later than that is looked for at the speed of C.
-    """
-    latest = dict(zip(keys, timestamps, strict=True))
-    later = map(gt, timestamps, map(latest.__getitem__, keys))
-    for key, timestamp in compress(zip(keys, timestamps, strict=True), later):
-        latest[key] = max(latest[key], timestamp)
-    return latest
 
 
 class HeldWindows:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from state.number_rows import NumberRows, RowsBudget
+from state.number_rows import PLACE_BYTES, NumberRows, RowsBudget
 
 LEAST, MOST = -(1 << 63), (1 << 63) - 1
 ROOM = 64 << 20
-SMALL = 24 * 1_021
+SMALL = PLACE_BYTES * 1_021
 """Room for the first places, and no more."""
 KEY = st.one_of(
     st.integers(-40, 40), st.integers(-3, 3).map(lambda n: n * 1_021), st.sampled_from([LEAST, LEAST + 1, MOST])
@@ -90,19 +90,19 @@ def test_keys_that_want_the_same_place():
 
 def test_room_is_given_back():
     """Two stores share a budget: what one has cleared the other can take."""
-    budget = RowsBudget(24 * (1_021 + 4_093))
+    budget = RowsBudget(PLACE_BYTES * (1_021 + 4_093))
     one, other = (rows_of(budget=budget) for _ in range(2))
     many = list(range(600))
     one.put(many, many, many)
     one.put(many[:1], many[:1], many[:1])
     assert asked(one, many) == ({key: (key, key) for key in many}, [])
-    assert budget.used == 24 * 4_093
+    assert budget.used == PLACE_BYTES * 4_093
     other.put(many, many, many)
     assert budget.used == budget.max_bytes
     one.clear()
-    assert budget.used == 24 * 1_021
+    assert budget.used == PLACE_BYTES * 1_021
     other.put(many, many, many)
-    assert budget.used == 24 * 4_093
+    assert budget.used == PLACE_BYTES * 4_093
     assert asked(other, many) == ({key: (key, key) for key in many}, [])
     assert other.complete
 

@@ -254,6 +254,22 @@ def test_stores_without_a_record_cache_have_no_rows(bench, cache_bytes):
     store.close()
 
 
+@pytest.mark.parametrize("count", [1, 30])
+def test_what_is_deleted_before_it_was_let_go_has_no_row(bench, count):
+    """Rows begin with all that the record cache holds, also what was never below: its deletion is not written."""
+    store = numbers(bench, bench.task())
+    for key in range(count):
+        store.put(key, key, 1)
+    begin(store)
+    for key in range(count):
+        store.put(key, None, 2)
+    store.flush()
+    assert known(store, range(count)) == []
+    store.preload(range(40))
+    assert [store.get(key) for key in range(count)] == [None] * count
+    store.close()
+
+
 def test_an_update_alone_has_its_row(bench):
     """A record cache that lets go of one update writes it by itself."""
     store = numbers(bench, bench.task())

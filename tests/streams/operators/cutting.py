@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from state import RecordCacheBudget, open_store
@@ -33,6 +34,7 @@ class Cutter:
     """A task over all sub-topologies that processes at most `size` records at a time.
 
     With `causes` record caches are not told which topic is processed, so that every update has to say its cause.
+    Stores are in memory, or below `directory`.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Cutter:
         handlers: ErrorHandlers | None = None,
         *,
         causes: bool = False,
+        directory: Path | None = None,
     ) -> None:
         self.topics = topology.source_topics
         self.broker = MemoryBroker(create_topics=True)
@@ -53,7 +56,7 @@ class Cutter:
             application_id="cut",
             producer=MemoryProducer(self.broker),
             clock=lambda: 0,
-            open_store=lambda spec, _task, log: open_store(spec, directory=None, changelog=log, cache=cache),
+            open_store=lambda spec, _task, log: open_store(spec, directory=directory, changelog=log, cache=cache),
             handlers=handlers or ErrorHandlers(),
             record_cache=RecordCacheBudget(0) if causes else cache,
             emit_throttle_ms=0,

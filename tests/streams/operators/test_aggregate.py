@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -315,3 +316,36 @@ def test_counts_of_a_whole_batch_are_those_of_its_records_one_by_one(warm, more)
 
     seen = seen_at_all_cuts(say, warm, more)
     assert seen[1:] == [seen[0]] * 4
+
+
+@pytest.mark.parametrize(("size", "again"), [(100, False), (1_000, False), (1_000, True)])
+def test_counts_of_more_keys_than_the_record_cache_holds(tmp_path, size, again):
+    """Values, times, order and changelog are those of a store in memory, also with nulls, evictions and commits between.
+
+    And where what is evicted is counted once more, by another record cache.
+    """
+
+    def say(builder: StreamsBuilder) -> None:
+        counts = builder.stream("in", key=int, value=int).group_by_key().count(name="counts").to_stream()
+        if again:
+            counts = counts.group_by_key().count(name="again").to_stream()
+        counts.to("out")
+
+    order, one = random.Random(8), (1).to_bytes(8, "big")
+    chunks = [
+        [("in", order.randrange(40_000).to_bytes(8, "big"), one, order.randrange(99)) for _ in range(count)]
+        for count in (9_000, 30_000, 7_000, 5_000)
+    ]
+    for row in range(50, 30_000, 300):
+        chunks[1][row : row + 2] = [("in", None, one, 5), ("in", chunks[1][row][1], None, 5)]
+    seen, counts = [], []
+    for directory in (tmp_path, None):
+        cutter = Cutter(topology_of(say), size, ROOMY, directory=directory)
+        for chunk in chunks:
+            cutter.feed(chunk)
+            counts.append(getattr(cutter.task.stores["counts"], "has_rows", None))
+        seen.append(cutter.seen())
+        cutter.task.close()
+    assert counts == [False, True, True, True, None, None, None, None]
+    assert seen[0] == seen[1]
+    assert set(seen[0]["dropped"].values()) == {200}

@@ -1,0 +1,277 @@
+"""A record cache whose entries lie in rows does what any record cache does: nobody can tell, but for the time."""
+
+import operator
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from state.number_cache import NumberCache
+from state.number_rows import FREE
+
+KEY = st.integers(-15, 40)
+COUNT = st.lists(st.tuples(KEY, st.integers(0, 99)), min_size=1, max_size=40)
+VERBS = ["get", "put", "delete", "flush", "commit", "discard", "scan", "topic", "others", "lookup"]
+STEP = st.one_of(
+    st.tuples(st.just("count"), COUNT),
+    st.tuples(st.just("count"), COUNT),
+    st.tuples(st.just("count"), COUNT),
+    st.tuples(st.sampled_from(VERBS), st.integers(0, 40)),
+)
+CACHE = 1 << 20
+ENTRY = 8 + 16 + 45
+TOPIC = 5
+
+
+class Counting:
+    """A store that counts, and whom it told of what; `room` entries fit its record cache beside what others hold."""
+
+    def __init__(self, bench, *, rows, room, together=True):
+        spec = bench.spec(cached=True, key_serde=bench.long, value_serde=bench.long)
+        self.bench, self.rows, self.told = bench, rows, []
+        self.store = bench.open(spec, directory=bench.task() if rows else None, cache_bytes=CACHE)
+        self.store.set_flush_listener(self.tell, send_old_values=False)
+        self.cache, self.budget = self.store._cache, self.store._budget
+        self.budget.cause_bytes = TOPIC
+        self.held = 0
+        self.hold(CACHE - room * (ENTRY + TOPIC))
+        self.store.flushes.together = together
+        if rows:
+            self.store._begin_if_full(CACHE)
+
+    def tell(self, flushed):
+        self.told += zip(flushed.keys, flushed.new_values, flushed.timestamps, strict=True)
+
+    def hold(self, count):
+        """So many bytes are what other stores hold."""
+        self.budget.used += count - self.held
+        self.held = count
+
+    def count(self, records):
+        keys, times = map(list, zip(*records, strict=True))
+        with self.store.flushes:
+            done = 0
+            if self.rows:
+                self.cache._staying = 0
+                done = self.store.fold_repeated(keys, times, 0, operator.add)
+            if done < len(keys):
+                self.store.preload(keys[done:])
+                rows = zip(range(len(keys)), keys[done:], keys[done:], times[done:], strict=False)
+                assert self.store.fold(rows, int, lambda key, value, count: count + 1) is None
+
+    def get(self, key):
+        return self.store.get(key)
+
+    def lookup(self, key):
+        return self.store.lookup(key)
+
+    def put(self, key):
+        self.store.put(key, key * 2, key)
+
+    def delete(self, key):
+        self.store.put(key, None, key)
+
+    def flush(self, _):
+        self.store.flush()
+
+    def commit(self, key):
+        self.store.flush()
+        self.store.commit(key)
+
+    def discard(self, _):
+        self.store.discard()
+
+    def scan(self, key):
+        return list(self.store.range(None, key))
+
+    def topic(self, key):
+        self.budget.cause_bytes = TOPIC + key % 2
+
+    def others(self, key):
+        self.hold(CACHE - (key + 3) * (ENTRY + TOPIC) + key % 7)
+
+    def seen(self):
+        """All that anybody can tell."""
+        return self.told, self.budget.used, self.store.dirty
+
+    def within(self):
+        """What lies in the cache, in its orders."""
+        dirty = dict(self.cache.dirty)
+        return list(self.cache.entries.items()), list(dirty.items()), self.cache._bytes
+
+
+@pytest.mark.parametrize(("room", "together"), [(0, True), (1, True), (2, True), (20, True), (20, False), (200, True)])
+@settings(max_examples=120, deadline=None)
+@given(steps=st.lists(STEP, max_size=25))
+def test_rows_change_nothing_that_can_be_told(bench, room, together, steps):
+    """What is forwarded and when, what is read, and what of the budget is used: as without rows, step by step."""
+    one, other = (Counting(bench, rows=rows, room=room, together=together) for rows in (True, False))
+    assert isinstance(one.cache, NumberCache)
+    for verb, argument in steps:
+        answers = [getattr(store, verb)(argument) for store in (one, other)]
+        assert answers[0] == answers[1]
+        assert one.seen() == other.seen()
+    assert one.within() == other.within()
+    one.store.close()
+    other.store.close()
+
+
+def many(bench, room=300):
+    """A store that counts by rows from the first record on, with what it should say."""
+    store = Counting(bench, rows=True, room=room)
+    store.put(-1)
+    store.cache._staying = 0
+    assert store.cache._enter(1)
+    return store
+
+
+def counted(store, keys):
+    """What the store says of each key, and what it has told at last."""
+    store.store.flush()
+    store.store.preload(keys)
+    told = {key: value for key, value, _ in store.told}
+    said = {key: found and found[0] for key, found in zip(keys, map(store.store.lookup, keys), strict=True)}
+    assert said == {key: told.get(key) for key in keys}
+    return said
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+def test_counting_many_keys(bench, reopened):
+    """Rows move to more places while entries lie in them, uses that are over are let go of, and what has no row is read."""
+    store, order, counts = many(bench, 3_000), random.Random(4), Counter()
+    for batch in range(200):
+        keys = [order.randrange(20_000) for _ in range(1_000)]
+        store.count([(key, batch) for key in keys])
+        counts.update(keys)
+        if batch % 9 == 8:
+            store.commit(batch)
+        if reopened and batch == 100:
+            store.store._rows.complete = False
+            store.store._forget_rows()
+            store.store._begin_if_full(CACHE)
+    assert store.cache.in_rows
+    assert store.cache._uses.first > 100_000
+    assert len(store.cache._uses.keys) < 80_000
+    assert store.budget.used <= CACHE
+    assert counted(store, range(20_000)) == {key: counts.get(key) for key in range(20_000)}
+    store.store.close()
+
+
+def test_a_cache_whose_entries_are_asked_for_stays_out_of_the_rows(bench):
+    """For eight records per entry, then for sixteen; to take entries out takes longer than folding them in."""
+    store, stays = many(bench), []
+    for _ in range(2):
+        assert store.get(-1) == (-2, -1)
+        store.flush(0)
+        folded = 0
+        while not store.store.fold_repeated([folded % 10], [1], 0, operator.add):
+            store.store.fold([(0, folded % 10, 1, 1)], int, lambda key, value, count: count + 1)
+            folded += 1
+            store.flush(0)
+        stays.append(folded)
+    assert stays == [8 * 1 - 1, 16 * 9 - 1]
+    store.store.close()
+
+
+def test_a_key_that_marks_free_places(bench):
+    """It is counted as without rows, and as long as it is in the cache there are none."""
+    store = many(bench)
+    store.count([(1, 5), (FREE, 6), (1, 7)])
+    assert not store.cache.in_rows
+    store.cache._staying = 0
+    assert not store.cache._enter(1)
+    assert dict(store.cache.entries) == {-1: (-2, -1), 1: (2, 7), FREE: (1, 6)}
+    store.store.close()
+
+
+def test_a_key_that_no_column_holds(bench):
+    """The store refuses it, as without rows; what came before it is counted."""
+    store = many(bench)
+    with pytest.raises(OverflowError):
+        store.count([(1, 5), (1 << 63, 6), (1, 7)])
+    assert dict(store.cache.entries) == {-1: (-2, -1), 1: (1, 5)}
+    store.store.close()
+
+
+def test_counts_that_no_column_holds(bench):
+    """They stay in the record cache until they are to be written, as without rows."""
+    store, most = many(bench), (1 << 63) - 1
+    store.store.put(1, most, 3)
+    store.cache._staying = 0
+    assert store.cache._enter(1)
+    store.count([(0, 4), (1, 4), (2, 4)])
+    assert not store.cache.in_rows
+    assert dict(store.cache.entries) == {-1: (-2, -1), 0: (1, 4), 1: (most + 1, 4), 2: (1, 4)}
+    store.cache._staying = 0
+    assert not store.cache._enter(1)
+    store.cache.clear()
+    store.store.close()
+
+
+def test_keys_that_want_the_same_place(bench):
+    """At such a distance keys have no rows any more; what lay in them goes on."""
+    store, step = many(bench, 5_000), 1_021 * 4_093 * 16_381 * 65_521
+    keys = [number * step for number in range(2_000)]
+    for start in range(0, 2_000, 100):
+        store.count([(key, 1) for key in keys[start : start + 100]] * 2)
+    assert not store.cache.in_rows
+    assert counted(store, keys) == dict.fromkeys(keys, 2)
+    store.store.close()
+
+
+def test_entries_that_want_the_same_place(bench):
+    """They stay where they are, and the next records are counted there."""
+    store, step = Counting(bench, rows=True, room=5_000), 1_021 * 4_093 * 16_381 * 65_521
+    keys = [number * step for number in range(2_000)]
+    store.store._rows.begun = False
+    store.count([(key, 1) for key in keys])
+    store.store._rows.begun = True
+    store.count([(7, 1), (keys[9], 1)])
+    assert not store.cache.in_rows
+    assert not store.store._rows.begun
+    assert counted(store, [7, *keys]) == {7: 1, **dict.fromkeys(keys, 1), keys[9]: 2}
+    store.store.close()
+
+
+def test_numbers_of_uses_begin_anew(bench):
+    """When there are no more, the rows forget those that they have."""
+    store, keys = many(bench), list(range(100))
+    store.count([(key, 1) for key in keys])
+    store.cache.have_entries()
+    store.cache._uses.begin((1 << 31) - 450)
+    for _ in range(20):
+        store.count([(key, 1) for key in keys])
+    assert store.cache.in_rows
+    assert store.cache._uses.next < 3_000
+    assert counted(store, keys) == dict.fromkeys(keys, 21)
+    store.store.close()
+
+
+def test_a_listener_that_reads(bench):
+    """What an eviction sets off may read the store, and so use entries that lie in rows; the rest of the batch goes on."""
+    one, other = (Counting(bench, rows=rows, room=10, together=False) for rows in (True, False))
+    for store in (one, other):
+        store.read = []
+        store.store.set_flush_listener(reader(store, from_value=3), send_old_values=False)
+        for keys in (range(10), [3, 4, 12, 13, 4], range(15), range(12), range(5)):
+            store.count([(key, key) for key in keys])
+            store.flush(0)
+    assert len(one.read) > 1
+    assert one.read == other.read
+    assert one.seen() == other.seen()
+    assert one.within() == other.within()
+    one.store.close()
+    other.store.close()
+
+
+def reader(store, from_value):
+    """A listener of the store that looks into it when it is told of such a value, or a higher one."""
+
+    def tell(flushed):
+        store.tell(flushed)
+        if max(flushed.new_values) >= from_value:
+            store.read.append([store.get(key) for key in range(0, 12, 3)])
+
+    return tell
