@@ -145,6 +145,8 @@ class Campaign(NamedTuple):
     """By system."""
     results: Mapping[Row, Runs]
     """What the figures are made from."""
+    processors: Mapping[str, Sequence[tuple[str, str]]]
+    """By processor (empty: unknown) the workload and system of each run on it."""
 
     @property
     def systems(self) -> list[str]:
@@ -167,11 +169,15 @@ def read(path: Path) -> Campaign:
             row.setdefault(run["system"], []).append(run["result"])
     about = kept["about"]
     made: dict[str, Made] = {}
+    processors: dict[str, list[tuple[str, str]]] = {}
     for run in kept["runs"]:
         if "result" in run:
             system, result = made.setdefault(run["system"], Made([], [], [], [])), run["result"]
             system.commits.append(run.get("commit", about["machine"]["commit"]))
             system.pythons.append(run.get("python", about["machine"]["python"]))
+            processors.setdefault(run.get("cpu", about["machine"].get("cpu", "")), []).append(
+                (run["workload"], run["system"])
+            )
             system.records.append(result["records"])
             system.calibrations.append(result["calibration_ns"])
     order = list(workloads.WORKLOADS)
@@ -185,6 +191,7 @@ def read(path: Path) -> Campaign:
         [run for run in kept["runs"] if "error" in run],
         made,
         gathered,
+        processors,
     )
 
 
@@ -225,7 +232,13 @@ def _campaign(campaign: Campaign, plots: dict[str, str]) -> Iterable[str]:
     yield f"## Against {BROKERS[broker]}\n"
     commits = sorted({commit for made in campaign.made.values() for commit in made.commits})
     speeds = [each for made in campaign.made.values() for each in made.calibrations]
-    yield f"{sections.machine_of(about['machine'], commits)}; calibration {_span(speeds)} ns.\n"
+    cpus = sorted(campaign.processors, key=lambda cpu: -len(campaign.processors[cpu]))
+    machine = {**about["machine"], "cpu": cpus[0]} if any(cpus) else about["machine"]
+    yield f"{sections.machine_of(machine, commits)}; calibration {_span(speeds)} ns.\n"
+    for cpu in cpus[1:]:
+        runs = sorted(set(campaign.processors[cpu]))
+        said = "; ".join(f"{workload} of {system}" for workload, system in runs)
+        yield f"On another processor, {cpu}: {said}. They compare with each other, not with the rest.\n"
     for guarantee in (AT_LEAST_ONCE, EXACTLY_ONCE):
         if rows := campaign.rows(guarantee):
             yield f"### Records per CPU-second, {WORDS[guarantee]}\n"

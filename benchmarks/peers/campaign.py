@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -37,17 +37,22 @@ class Key(NamedTuple):
     turn: int
 
 
+def _made_by(about: Mapping[str, Any]) -> dict[str, str]:
+    """What each run tells of who made it, of the machine that a file tells of."""
+    return {name: about["machine"][name] for name in ("commit", "python", "cpu") if name in about["machine"]}
+
+
 class Ledger:
     """The file of a campaign.
 
-    Shape: {"about": ..., "runs": [{system, workload, guarantee, turn, commit, python, result | error}]}.
+    Shape: {"about": ..., "runs": [{system, workload, guarantee, turn, commit, python, cpu, result | error}]}.
     Rules: systems may be measured one after the other, days apart, and with more or fewer records: `about` tells of all of
     them, with the machine of the last, and each run of itself.
     """
 
     def __init__(self, path: Path, about: dict[str, Any]) -> None:
         self._path = path
-        self._made_by = {name: about["machine"][name] for name in ("commit", "python")}
+        self._made_by = _made_by(about)
         self._runs: dict[Key, dict[str, Any]] = {}
         if path.exists():
             kept = json.loads(path.read_text())
@@ -57,8 +62,9 @@ class Ledger:
                     "go on with the same, or write --into another file"
                 )
             both = {name: {**kept["about"][name], **about[name]} for name in ("versions", "caveats")}
+            runs = [{**_made_by(kept["about"]), **run} for run in kept["runs"]]
             about = {**kept["about"], **both, "machine": about["machine"]}
-            self._runs = {Key(*(run[name] for name in Key._fields)): run for run in kept["runs"]}
+            self._runs = {Key(*(run[name] for name in Key._fields)): run for run in runs}
         self._about = about
 
     def wants(self, key: Key, *, retry: bool) -> bool:

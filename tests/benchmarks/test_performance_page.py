@@ -87,6 +87,15 @@ def test_systems_measured_apart_are_told_apart(tmp_path: Path) -> None:
     assert "| kafka-streams |  | def | 3.13 | 1,000 | 120-120 | theirs |" in page
 
 
+def test_what_another_processor_has_measured_is_told(tmp_path: Path) -> None:
+    """The heading names the processor of most runs; those of another compare with each other only."""
+    ours, theirs = run("headrace", 600_000), run("kafka-streams", 100_000)
+    twice = [{**theirs, "workload": name, "cpu": "one"} for name in ("window", "count")]
+    page = page_of(tmp_path, *twice, {**ours, "cpu": "other"}, {**ours, "guarantee": "exactly_once_v2", "cpu": "one"})
+    assert "Linux, one, 2 cores, Python 3.11" in page
+    assert "On another processor, other: count of headrace. They compare with each other, not with the rest." in page
+
+
 def test_rows_against_apache_kafka_are_told_apart(tmp_path: Path) -> None:
     """Shortfalls of both brokers stand in one list."""
     page_of(tmp_path, run("headrace", 300_000), run("kafka-streams", 100_000))

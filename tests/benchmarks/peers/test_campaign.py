@@ -64,15 +64,21 @@ def test_a_ledger_keeps_what_was_made(tmp_path: Path) -> None:
 
 
 def test_systems_are_added_to_a_ledger_and_made_anew_by_another_commit(tmp_path: Path) -> None:
-    """What others are told of stays; only runs of the plan are forgotten, and those of this commit never."""
+    """What others are told of stays; only runs of the plan are forgotten, and those of this commit never.
+
+    A run that did not tell its processor was made on that of the file.
+    """
     path = tmp_path / "kept.json"
     ours, theirs = Key("headrace", "count", AT_LEAST_ONCE, 0), Key("quix", "count", AT_LEAST_ONCE, 0)
     first = Ledger(path, ABOUT)
     first.add(ours, {"result": {}})
     first.add(theirs, {"result": {}})
+    before = json.loads(path.read_text())
+    before["about"]["machine"]["cpu"] = "one"
+    path.write_text(json.dumps(before))
     later = {
         **ABOUT,
-        "machine": {"commit": "def", "python": "3.13.5"},
+        "machine": {"commit": "def", "python": "3.13.5", "cpu": "other"},
         "versions": {"quix": "3"},
         "caveats": {"quix": "another"},
     }
@@ -86,7 +92,8 @@ def test_systems_are_added_to_a_ledger_and_made_anew_by_another_commit(tmp_path:
     kept = json.loads(path.read_text())
     assert kept["about"]["caveats"] == {"headrace": "ours", "quix": "another"}
     assert kept["about"]["machine"] == later["machine"]
-    assert {run["system"]: run["commit"] for run in kept["runs"]} == {"quix": "abc", "headrace": "def"}
+    made = {run["system"]: (run["commit"], run["cpu"]) for run in kept["runs"]}
+    assert made == {"quix": ("abc", "one"), "headrace": ("def", "other")}
 
 
 @pytest.mark.broker
