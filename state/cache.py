@@ -24,7 +24,7 @@ from state.ordered import OrderedBytes
 from state.stores import Cause
 
 ABSENT = object()
-_RELEASED_AT_ONCE = 4_096  # columns that fit a processor's cache
+RELEASED_AT_ONCE = 4_096  # columns that fit a processor's cache
 _LARGE_BYTES = 64 * 1024
 _SEVERAL = -1  # lengths of topics' names
 _UNMEASURED = 4_096
@@ -432,8 +432,8 @@ class RecordCache:
         )
         dirty.clear()
         self._causes.clear()
-        for start in range(0, len(updates.entries), _RELEASED_AT_ONCE):
-            self._release(updates.part(start, start + _RELEASED_AT_ONCE))
+        for start in range(0, len(updates.entries), RELEASED_AT_ONCE):
+            self._release(updates.part(start, start + RELEASED_AT_ONCE))
         for entry in deleted:
             self._drop(entry)
 

@@ -20,7 +20,7 @@ from itertools import compress, count, repeat
 from operator import eq, ge, gt, lt, ne
 from typing import Any
 
-from state.cache import OVERHEAD, RecordCacheBudget, by_last, each, latest_of
+from state.cache import OVERHEAD, RELEASED_AT_ONCE, RecordCacheBudget, by_last, each, latest_of
 from state.folding_cache import Add, FoldingCache, Row
 from state.number_rows import FREE, NOTHING, Columns, NumberRows, TooFar
 from state.ordered import OrderedBytes
@@ -35,7 +35,6 @@ _STAY = 8
 """After its entries were taken out of the rows, a cache folds so many records per entry before they go there again: the
 first time, twice as many the next time, and so on."""
 _LONGEST_STAY = 1_024
-_RELEASED_AT_ONCE = 4_096
 
 
 class _Uses:
@@ -60,13 +59,15 @@ class _Uses:
         """The number of the next one."""
         return self.first + len(self.keys)
 
-    def add(self, keys: array[int], values: array[int], timestamps: array[int]) -> range:
-        """Their numbers."""
-        number = self.next
+    def numbers(self, count: int) -> range:
+        """Those of so many to come."""
+        return range(self.next, self.next + count)
+
+    def add(self, keys: array[int], values: array[int], timestamps: array[int]) -> None:
+        """Entries are used, one after the other."""
         self.keys += keys
         self.values += values
         self.timestamps += timestamps
-        return range(number, self.next)
 
     def forget(self, numbers: Sequence[int]) -> None:
         """These are not their entries' last ones any more."""
@@ -174,7 +175,8 @@ class NumberCache(FoldingCache):
             except (OverflowError, TypeError):
                 return False
             uses.count, uses.waiting = len(keys), len(self._dirty)
-            rows.use(keys, rows.columns(keys), values, times, uses.add(*columns))
+            rows.use(keys, rows.columns(keys), values, times, uses.numbers(len(keys)))
+            uses.add(*columns)
             uses.flushed = uses.next - uses.waiting
         for held in (entries, self._dirty, self._sizes):
             held.clear()
@@ -240,7 +242,7 @@ class NumberCache(FoldingCache):
             columns = array("q", keys), array("q", values), array("q", times)
         except (OverflowError, TypeError):
             return False
-        self._rows.use(keys, at, values, times, range(uses.next, uses.next + len(keys)))
+        self._rows.use(keys, at, values, times, uses.numbers(len(keys)))
         again = list(compress(at.uses, map(ge, at.uses, repeat(uses.oldest))))
         uses.forget(again)
         uses.add(*columns)
@@ -291,8 +293,8 @@ class NumberCache(FoldingCache):
         uses = self._uses
         uses.flushed = uses.next
         uses.waiting = 0
-        for start in range(0, len(keys), _RELEASED_AT_ONCE):
-            part = slice(start, start + _RELEASED_AT_ONCE)
+        for start in range(0, len(keys), RELEASED_AT_ONCE):
+            part = slice(start, start + RELEASED_AT_ONCE)
             self._release_numbers(keys[part], values[part], timestamps[part])
 
     def _leave(self) -> None:
