@@ -5,7 +5,7 @@ on, when it is to let partitions go, and when those it waits for are free; what 
 hold it learns from the sync. Source: KIP-848's online migration.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
 from broker.coordinators.consumer_group import ClassicSide, ConsumerGroup, ConsumerMember, Kind, MemberState
@@ -103,12 +103,32 @@ class ClassicMembers:
             return ErrorCode.REBALANCE_IN_PROGRESS
         return ErrorCode.NONE
 
-    def leave(self, group: ConsumerGroup, member_id: str, instance_id: str | None) -> None:
-        """A member goes; a static one by its instance id, with or without its member id. Raises: BrokerError."""
-        if instance_id is not None and not member_id:
-            member_id = group.static_members.get(instance_id, "")
-        member, _ = _classic(group, member_id, instance_id)
-        self._membership.remove(group, member.member_id, "leaves")
+    def leave(self, group: ConsumerGroup, leavers: Sequence[tuple[str, str | None]]) -> list[ErrorCode]:
+        """Members go, of either protocol (so administrators remove them), each named by (member id, instance id).
+
+        A static one goes by its instance id, with or without its member id. Each has an answer of its own; all go together,
+        so that one who is named twice is known twice.
+        """
+        gone: dict[str, None] = {}
+        answers = []
+        for member_id, instance_id in leavers:
+            try:
+                gone[_leaver(group, member_id, instance_id)] = None
+                answers.append(ErrorCode.NONE)
+            except BrokerError as error:
+                answers.append(error.code)
+        self._membership.remove_all(group, gone, "leaves")
+        return answers
+
+
+def _leaver(group: ConsumerGroup, member_id: str, instance_id: str | None) -> str:
+    """The id of a member that is to go. Raises: BrokerError."""
+    if instance_id is not None and not member_id:
+        member_id = group.static_members.get(instance_id, "")
+    expect_instance(group.static_members, member_id, instance_id)
+    if member_id not in group.members:
+        raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID)
+    return member_id
 
 
 def _classic(group: ConsumerGroup, member_id: str, instance_id: str | None) -> tuple[ConsumerMember, ClassicSide]:

@@ -6,7 +6,7 @@ Must not know versions or sockets.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from broker.coordinators.classic_members import ClassicMembers
 from broker.coordinators.consumer_group import ConsumerGroup, Kind
@@ -99,10 +99,12 @@ class ConsumerGroups:
         """A heartbeat by the classic protocol. Raises: BrokerError."""
         return self._classic.heartbeat(group, member_id, instance_id, generation)
 
-    def leave_classic(self, group: ConsumerGroup, member_id: str, instance_id: str | None) -> None:
-        """A member leaves by the classic protocol. Raises: BrokerError."""
-        self._classic.leave(group, member_id, instance_id)
-        self._write_silently(group)
+    def leave_classic(self, group: ConsumerGroup, leavers: Sequence[tuple[str, str | None]]) -> list[ErrorCode]:
+        """Members leave by the classic protocol, (member id, instance id); each has its answer."""
+        answers = self._classic.leave(group, leavers)
+        if ErrorCode.NONE in answers:
+            self._write_silently(group)
+        return answers
 
     def _write(self, group: ConsumerGroup, done: Done) -> None:
         if group.is_all_classic:

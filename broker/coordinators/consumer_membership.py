@@ -9,7 +9,7 @@ import asyncio
 import dataclasses
 import logging
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -309,10 +309,16 @@ class ConsumerMembership:
 
     def remove(self, group: ConsumerGroup, member_id: str, why: str) -> None:
         """Let a member go; the others get what it had."""
-        logger.info("group %s: member %s %s", group.group_id, member_id, why)
-        group.remove(member_id)
-        group.bump()
-        self.forget(group, member_id)
+        self.remove_all(group, [member_id], why)
+
+    def remove_all(self, group: ConsumerGroup, member_ids: Collection[str], why: str) -> None:
+        """Let members go together; the others get what they had."""
+        for member_id in member_ids:
+            logger.info("group %s: member %s %s", group.group_id, member_id, why)
+            group.remove(member_id)
+            self.forget(group, member_id)
+        if member_ids:
+            group.bump()
 
     # ---- time
 

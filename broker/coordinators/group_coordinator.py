@@ -189,12 +189,21 @@ class GroupCoordinator:
 
     def leave(self, group_id: str, member_id: str, instance_id: str | None) -> ErrorCode:
         """One member leaves."""
+        return self.leave_all(group_id, [(member_id, instance_id)])[0]
+
+    def leave_all(self, group_id: str, leavers: Sequence[tuple[str, str | None]]) -> list[ErrorCode]:
+        """Members leave, each named by (member id, instance id), and each with an answer of its own.
+
+        Those of a consumer group go together, those of a classic one one after the other, as in Kafka.
+        """
         consumer = self._consumers.get(group_id)
+        if consumer is not None:
+            return self._consumers.leave_classic(consumer, leavers)
+        return [self._leave(group_id, *leaver) for leaver in leavers]
+
+    def _leave(self, group_id: str, member_id: str, instance_id: str | None) -> ErrorCode:
         try:
-            if consumer is not None:
-                self._consumers.leave_classic(consumer, member_id, instance_id)
-            else:
-                self._membership.leave(self._known(group_id), member_id, instance_id)
+            self._membership.leave(self._known(group_id), member_id, instance_id)
         except BrokerError as error:
             return error.code
         return ErrorCode.NONE

@@ -97,13 +97,11 @@ def leave(broker: Broker, exchange: Exchange, request: Any) -> Body:
         return {"error_code": broker.groups.leave(request.group_id, request.member_id, None)}
     if not request.group_id:
         return {"error_code": ErrorCode.INVALID_GROUP_ID}
+    leavers = [(member.member_id, member.group_instance_id) for member in request.members]
+    answers = broker.groups.leave_all(request.group_id, leavers)
     return {
         "members": [
-            {
-                "member_id": member.member_id,
-                "group_instance_id": member.group_instance_id,
-                "error_code": broker.groups.leave(request.group_id, member.member_id, member.group_instance_id),
-            }
-            for member in request.members
+            {"member_id": member_id, "group_instance_id": instance_id, "error_code": answer}
+            for (member_id, instance_id), answer in zip(leavers, answers, strict=True)
         ]
     }

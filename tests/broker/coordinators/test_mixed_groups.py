@@ -98,6 +98,17 @@ def test_one_by_one_to_the_new_protocol(mixed: Mixed) -> None:
     assert mixed.held(last) == EVERYTHING
 
 
+def test_administrators_remove_members_of_the_new_protocol(mixed: Mixed) -> None:
+    """Several at once, each with an answer of its own: who is named twice is known twice, and all go in one epoch."""
+    epoch = [mixed.join(name) for name in ("new", "other", "third")][-1].epoch
+    leavers = [("new", None), ("new", None), ("nobody", None), ("other", None), ("third", "instance")]
+    unknown = ErrorCode.UNKNOWN_MEMBER_ID
+    assert mixed.coordinator.leave_all("group", leavers) == [ErrorCode.NONE] * 2 + [unknown, ErrorCode.NONE, unknown]
+    last = mixed.beat("third", epoch)
+    assert (last.epoch, mixed.held(last)) == (epoch + 1, EVERYTHING)
+    assert mixed.coordinator.leave("group", "new", None) is unknown
+
+
 def test_back_to_the_classic_protocol(mixed: Mixed) -> None:
     """When the last member of the new protocol goes the others are a classic group again, and share everything."""
     members = mixed.two()
