@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import compress, islice, repeat
-from operator import gt, itemgetter
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from state.engine import any_none
@@ -472,18 +472,6 @@ def by_last(updates: Sequence[Any]) -> list[Any]:
     order = list(dict.fromkeys(reversed(updates)))
     order.reverse()
     return order
-
-
-def latest_of(keys: Sequence[Any], timestamps: Sequence[int]) -> dict[Any, int]:
-    """The highest timestamp of each key, in the order of the keys' first records.
-
-    Mostly that is the one of its last record; what is later than that is looked for at the speed of C.
-    """
-    latest = dict(zip(keys, timestamps, strict=True))
-    later = map(gt, timestamps, map(latest.__getitem__, keys))
-    for key, timestamp in compress(zip(keys, timestamps, strict=True), later):
-        latest[key] = max(latest[key], timestamp)
-    return latest
 
 
 def each(calls: Iterable[Any]) -> None:

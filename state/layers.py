@@ -114,26 +114,24 @@ class LayeredStore(StoredBytes, FilledStore):
     def _record_cache(self, budget: RecordCacheBudget) -> RecordCache | None:
         return self._cache_over(self._below, budget, keep_reads=False)
 
+    def _cache_kind(self) -> Callable[..., RecordCache]:
+        """What makes the record cache: one that folds in where values are of one length."""
+        return FoldingCache if hasattr(self.spec.value_serde, "size_bytes") else RecordCache
+
     def _cache_over(
-        self,
-        below: Callable[[Any], Any],
-        budget: RecordCacheBudget,
-        *,
-        keep_reads: bool,
-        kind: Callable[..., RecordCache] | None = None,
+        self, below: Callable[[Any], Any], budget: RecordCacheBudget, *, keep_reads: bool
     ) -> RecordCache | None:
-        """A record cache of this store, of the kind that its values ask for or of `kind`; None where the budget leaves no room."""
+        """A record cache of this store, None where the budget leaves no room for any."""
         if budget.max_bytes <= 0:
             return None
-        fixed_size = hasattr(self.spec.value_serde, "size_bytes")
-        return (kind or (FoldingCache if fixed_size else RecordCache))(
+        return self._cache_kind()(
             budget,
             below=below,
             release=self._release,
             size=self._size,
             sizes=self._sizes,
             keep_reads=keep_reads,
-            fixed_size=fixed_size,
+            fixed_size=hasattr(self.spec.value_serde, "size_bytes"),
         )
 
     def _size(self, entry: Any, value: Any) -> int:

@@ -16,12 +16,13 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from itertools import compress, count, repeat
-from operator import eq, ge, gt, lt, ne
+from itertools import compress, repeat
+from operator import eq, ge, lt, ne
 from typing import Any
 
-from state.cache import OVERHEAD, RELEASED_AT_ONCE, RecordCacheBudget, by_last, each, latest_of
+from state.cache import OVERHEAD, RELEASED_AT_ONCE, RecordCacheBudget, by_last, each
 from state.folding_cache import Add, FoldingCache, Row
+from state.latest import latest_of, raise_to
 from state.number_rows import FREE, NOTHING, Columns, NumberRows, TooFar
 from state.ordered import OrderedBytes
 from state.stores import Cause, ValueAndTimestamp
@@ -235,8 +236,7 @@ class NumberCache(FoldingCache):
         if NOTHING in at.timestamps:
             there = zip(values, at.timestamps, strict=True)
             values = [initial if time == NOTHING else value for value, time in there]
-        for index in compress(count(), map(gt, at.timestamps, times)):
-            times[index] = at.timestamps[index]
+        raise_to(times, at.timestamps)
         values = list(map(repeated, values, often))
         try:
             columns = array("q", keys), array("q", values), array("q", times)

@@ -272,8 +272,14 @@ class NumberRows:
         self._make_room(len(keys))
         if self._table is None or not self._table.put(keys, values, timestamps):
             self.complete = False
+        self._keep_up(keys, values, timestamps)
+
+    def _keep_up(
+        self, keys: Sequence[int], values: Sequence[Any], timestamps: Sequence[int], uses: Iterable[int] | None = None
+    ) -> None:
+        """Have rows that were just set also where they move to; begin to move when keys often meet."""
         if self._larger is not None:
-            self._larger.put(keys, values, timestamps)
+            self._larger.put(keys, values, timestamps, uses)
             self._move(_MOVED * len(keys))
         elif self._table is not None and self._table.crowded:
             self._grow(self._table)
@@ -286,13 +292,8 @@ class NumberRows:
             return False
         if self._table is None:
             self._begin_for(count)
-        while self._table is not None and not self._table.takes(count):
-            if self._larger is None:
-                self._begin_to_move()
-            if self._larger is None:
-                return False
-            self._move(self._table.count)
-        return self._table is not None
+        self._make_room(count)
+        return self._table is not None and self._table.takes(count)
 
     def columns(self, keys: Sequence[int]) -> Columns:
         """What is known of keys, as numbers lie there. Raises: TooFar."""
@@ -309,11 +310,7 @@ class NumberRows:
         if not all(at.here):
             table.settle(keys, at.places, at.here)
         table.write(at.places, values, timestamps, uses)
-        if self._larger is not None:
-            self._larger.put(keys, values, timestamps, uses)
-            self._move(_MOVED * len(keys))
-        elif table.crowded:
-            self._begin_to_move()
+        self._keep_up(keys, values, timestamps, uses)
 
     def forget_uses(self) -> None:
         """Numbers of uses begin anew."""
@@ -359,7 +356,8 @@ class NumberRows:
 
     def _grow(self, table: _Table) -> None:
         """Begin to move to more places, if there is room; if not, and the rows are of no use, do without them for a while."""
-        self._begin_to_move()
+        self._moved = 0
+        self._larger = self._made(self._step + 1)
         if self._larger is not None or table.takes(1):
             return
         if not self._cramped:
@@ -370,10 +368,6 @@ class NumberRows:
             self.begun = True
             self._resting = self._rest * table.count
             self._rest = min(2 * self._rest, _LONGEST_REST)
-
-    def _begin_to_move(self) -> None:
-        self._moved = 0
-        self._larger = self._made(self._step + 1)
 
     def _move(self, count: int) -> None:
         """Move what lies at the next places, `count` or more of them; all being moved, the old ones are given back."""

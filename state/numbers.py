@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from itertools import compress, repeat
-from operator import is_
 from typing import Any
 
 from state.cache import RecordCache, RecordCacheBudget, Updates
-from state.engine import Engine, any_none
+from state.engine import Engine
 from state.key_value import TimestampedStore, known_size
 from state.number_cache import NumberCache
 from state.number_rows import NumberRows, SlowerThanRows
@@ -76,11 +75,11 @@ class NumberStore(TimestampedStore):
             self._rows.put((entry,), (value and value[0],), (timestamp,))
 
     def _write_updates(self, updates: Updates) -> tuple[Updates, list[Any]]:
-        written = super()._write_updates(updates)
-        if self._passes and any_none(updates.values):  # also deletions that are not written, with nothing below
-            gone = list(compress(updates.entries, map(is_, updates.values, repeat(None))))
+        written, old_values = super()._write_updates(updates)
+        if self._passes and len(written.entries) < len(updates.entries):
+            gone = list(set(updates.entries).difference(written.entries))  # deleted, and nothing was below
             self._rows.put(gone, [None] * len(gone), [0] * len(gone))
-        return written
+        return written, old_values
 
     def _write_columns(self, entries: list[Any], plain: list[Any], timestamps: list[int]) -> None:
         super()._write_columns(entries, plain, timestamps)
@@ -111,10 +110,10 @@ class NumberStore(TimestampedStore):
             return 0
         return cache.fold_repeated(keys, timestamps, initial, repeated)
 
-    def _record_cache(self, budget: RecordCacheBudget) -> RecordCache | None:
+    def _cache_kind(self) -> Callable[..., RecordCache]:
         if self.spec.value_serde.type is not int:  # type: ignore[attr-defined]  # numbers have it
-            return super()._record_cache(budget)
-        kind = partial(
+            return super()._cache_kind()
+        return partial(
             NumberCache,
             rows=self._rows,
             entry_bytes=known_size(self.spec, stored=self._value_overhead),
@@ -122,7 +121,6 @@ class NumberStore(TimestampedStore):
             look_up=self._look_up_rows,
             told_later=lambda: self.flushes.together,
         )
-        return self._cache_over(self._live.__getitem__, budget, keep_reads=True, kind=kind)
 
     def _forget_live(self) -> None:
         super()._forget_live()

@@ -125,17 +125,21 @@ def _leaver(group: ConsumerGroup, member_id: str, instance_id: str | None) -> st
     """The id of a member that is to go. Raises: BrokerError."""
     if instance_id is not None and not member_id:
         member_id = group.static_members.get(instance_id, "")
+    return _member(group, member_id, instance_id).member_id
+
+
+def _member(group: ConsumerGroup, member_id: str, instance_id: str | None) -> ConsumerMember:
+    """A member of either protocol. Raises: BrokerError."""
     expect_instance(group.static_members, member_id, instance_id)
     if member_id not in group.members:
         raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID)
-    return member_id
+    return group.members[member_id]
 
 
 def _classic(group: ConsumerGroup, member_id: str, instance_id: str | None) -> tuple[ConsumerMember, ClassicSide]:
     """A member and its classic side. Raises: BrokerError."""
-    expect_instance(group.static_members, member_id, instance_id)
-    member = group.members.get(member_id)
-    if member is None or member.classic is None:
+    member = _member(group, member_id, instance_id)
+    if member.classic is None:
         raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID)
     return member, member.classic
 

@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import chain, compress, count, islice
-from operator import gt, length_hint
+from operator import length_hint
 from typing import Any
 
-from state.cache import latest_of
 from state.copies import IMMUTABLE, copied
 from state.engine import any_none
+from state.latest import latest_of, raise_to
 from state.stores import Cause, Flushed
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import causes_of, set_causes
@@ -106,9 +106,10 @@ class StreamAggregate:
         if holds and not done and self._fold.repeated is not None and self._fold_repeated(batch, self._fold.repeated):
             return
         if not holds:
-            self._preload_all(batch.keys[done:])
+            self._preload_all(batch.keys[done:] if done else batch.keys)
         indices = iter(range(done, len(batch)))
-        rows: Rows = zip(indices, batch.keys[done:], batch.values[done:], batch.timestamps[done:], strict=True)
+        columns = (islice(column, done, None) for column in (batch.keys, batch.values, batch.timestamps))
+        rows: Rows = zip(indices, *columns, strict=True)
         causes = causes_of(self._store, batch)
         self._row = done - 1
         while True:
@@ -185,8 +186,7 @@ class StreamAggregate:
             return False
         aggregates, befores = zip(*stored, strict=True)
         times = list(latest_of(keys, batch.timestamps).values())
-        for at in compress(count(), map(gt, befores, times)):
-            times[at] = befores[at]
+        raise_to(times, befores)
         updates = zip(map(repeated, aggregates, counts.values()), times, strict=True)
         store.put_known(keys, counts, updates)
         return True
