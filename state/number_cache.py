@@ -13,89 +13,27 @@ first, for a while.
 
 from __future__ import annotations
 
-from array import array
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from itertools import compress, repeat
-from operator import eq, ge, lt, ne
+from collections.abc import Callable, Iterable
+from itertools import repeat
 from typing import Any
 
-from state.cache import OVERHEAD, RELEASED_AT_ONCE, RecordCacheBudget, by_last, each
+import numpy as np
+
+from state.cache import OVERHEAD, RELEASED_AT_ONCE, RecordCacheBudget
 from state.folding_cache import Add, FoldingCache, Row
-from state.latest import latest_of, raise_to
-from state.number_rows import FREE, NOTHING, Columns, NumberRows, TooFar
+from state.number_rows import NumberRows
+from state.number_table import FREE, MOST, NOTHING, Column, Columns, TooFar, column_of_any
 from state.ordered import OrderedBytes
 from state.stores import Cause, ValueAndTimestamp
+from state.uses import Uses
 
 _new_tuple = tuple.__new__
 _NUMBERS = 1 << 31
 """How many uses there are numbers for."""
-_KEPT = 65_536
-"""So many uses that are over may lie before the others."""
 _STAY = 8
 """After its entries were taken out of the rows, a cache folds so many records per entry before they go there again: the
 first time, twice as many the next time, and so on."""
 _LONGEST_STAY = 1_024
-
-
-class _Uses:
-    """Uses of entries, oldest first, by number: key, value and time. FREE is the key of those that say nothing."""
-
-    __slots__ = ("count", "first", "flushed", "keys", "oldest", "timestamps", "values", "waiting")
-
-    def __init__(self) -> None:
-        self.first = 0
-        """The number of the first that is kept."""
-        self.begin(0)
-
-    def begin(self, number: int) -> None:
-        """Have none; the next has that number."""
-        self.keys, self.values, self.timestamps = array("q"), array("q"), array("q")
-        self.first = self.oldest = self.flushed = number
-        self.count = self.waiting = 0
-        """How many entries there are; how many of them wait."""
-
-    @property
-    def next(self) -> int:
-        """The number of the next one."""
-        return self.first + len(self.keys)
-
-    def numbers(self, count: int) -> range:
-        """Those of so many to come."""
-        return range(self.next, self.next + count)
-
-    def add(self, keys: array[int], values: array[int], timestamps: array[int]) -> None:
-        """Entries are used, one after the other."""
-        self.keys += keys
-        self.values += values
-        self.timestamps += timestamps
-
-    def forget(self, numbers: Sequence[int]) -> None:
-        """These are not their entries' last ones any more."""
-        first = self.first
-        each(map(self.keys.__setitem__, [number - first for number in numbers] if first else numbers, repeat(FREE)))
-
-    def drop(self, count: int) -> None:
-        """Have the oldest entries be gone."""
-        self.count -= count
-        while count:
-            at = self.oldest - self.first
-            self.oldest += count
-            count = self.keys[at : at + count].count(FREE)
-        if self.oldest - self.first > _KEPT:
-            over = self.oldest - self.first
-            for column in (self.keys, self.values, self.timestamps):
-                del column[:over]
-            self.first = self.oldest
-
-    def since(self, number: int) -> tuple[list[int], list[int], list[int]]:
-        """Columns of the entries whose last use has that number or a later one."""
-        at = number - self.first
-        last = list(map(ne, self.keys[at:], repeat(FREE)))
-        keys, values, timestamps = (
-            list(compress(column[at:], last)) for column in (self.keys, self.values, self.timestamps)
-        )
-        return keys, values, timestamps
 
 
 class NumberCache(FoldingCache):
@@ -122,30 +60,32 @@ class NumberCache(FoldingCache):
         self._release_numbers = release_numbers
         self._look_up = look_up
         self._told_later = told_later
-        self._uses = _Uses()
+        self._uses = Uses()
         self.in_rows = False
         """Whether the entries are there, and none is in `entries`."""
         self._stay = _STAY
         self._staying = 0
 
     def fold_repeated(
-        self, keys: list[int], timestamps: list[int], initial: int, repeated: Callable[[int, int], int]
+        self, keys: list[int], timestamps: list[int], initial: int, repeated: Callable[[Any, Any], Any]
     ) -> int:
         """Replace (value, time) of each record's entry by (repeated(value, how often), the highest time).
 
-        The same as `fold` of each record. Shape: how many of the records, from the first on, were folded in; the others are
-        nothing for columns.
+        The same as `fold` of each record. `repeated` is called with columns, and makes the more of them the higher they are.
+        Shape: how many of the records, from the first on, were folded in; the others are nothing for columns.
         """
         done = 0
-        try:
-            goes_on = (self.in_rows or self._enter(len(keys))) and self._takes(keys)
-            while goes_on and done < len(keys):
-                count = self._fold_next(keys[done:], timestamps[done:], initial, repeated)
-                goes_on = count > 0
-                done += count
-        except TooFar:
-            self.have_entries()
-            self._rows.give_up()
+        names, times = column_of_any(keys), column_of_any(timestamps)
+        if names is not None and times is not None:
+            try:
+                goes_on = (self.in_rows or self._enter(len(keys))) and self._takes(names)
+                while goes_on and done < len(keys):
+                    count = self._fold_next(names[done:], times[done:], initial, repeated)
+                    goes_on = count > 0
+                    done += count
+            except TooFar:
+                self.have_entries()
+                self._rows.give_up()
         if done < len(keys):
             self.have_entries()
         return done
@@ -170,35 +110,29 @@ class NumberCache(FoldingCache):
             rows.forget_uses()
         uses.begin(uses.next)
         if keys:
-            values, times = zip(*entries.values(), strict=True)
-            try:
-                columns = array("q", keys), array("q", values), array("q", times)
-            except (OverflowError, TypeError):
+            names, values, times = map(column_of_any, (keys, *zip(*entries.values(), strict=True)))
+            if names is None or values is None or times is None:
                 return False
             uses.count, uses.waiting = len(keys), len(self._dirty)
-            rows.use(keys, rows.columns(keys), values, times, uses.numbers(len(keys)))
-            uses.add(*columns)
+            at, numbers = rows.columns(names), uses.numbers(len(keys))
+            rows.use(names, at, numbers)
+            rows.set(names, at, values, times, numbers)
+            uses.add(names, values, times)
             uses.flushed = uses.next - uses.waiting
         for held in (entries, self._dirty, self._sizes):
             held.clear()
         self.in_rows = True
         return True
 
-    def _takes(self, keys: list[int]) -> bool:
+    def _takes(self, keys: Column) -> bool:
         """Whether a batch may be folded in by columns."""
         budget, uses = self._budget, self._uses
         alike = self._alike == self._entry_bytes + OVERHEAD + budget.cause_bytes and self.cause is None
         if not alike or budget.used > budget.max_bytes or uses.next + len(keys) >= _NUMBERS:
             return False
-        try:
-            array("q", keys)
-        except (OverflowError, TypeError):
-            return False
-        return FREE not in keys and self._rows.takes(len(keys))
+        return not (keys == FREE).any() and self._rows.takes(len(keys))
 
-    def _fold_next(
-        self, keys: list[int], timestamps: list[int], initial: int, repeated: Callable[[int, int], int]
-    ) -> int:
+    def _fold_next(self, keys: Column, timestamps: Column, initial: int, repeated: Callable[[Any, Any], Any]) -> int:
         """Fold in as many as can be at once; 0 when they are nothing for columns.
 
         As many as still have room beside what waits; without any, those whose entries are here, which all wait then; and
@@ -209,8 +143,8 @@ class NumberCache(FoldingCache):
         if room <= 0:
             if not uses.waiting:
                 return 0
-            here = list(map(ge, self._rows.columns(keys).uses, repeat(uses.oldest)))
-            room = here.index(False) if False in here else len(keys)
+            here = self._rows.columns(keys).uses >= uses.oldest
+            room = len(keys) if here.all() else int(here.argmin())
         if not room:
             if not self._told_later():
                 return 0  # who is told uses record caches, and may find this one in the middle of something
@@ -218,43 +152,39 @@ class NumberCache(FoldingCache):
             read = self._alike - budget.cause_bytes  # of an entry that is read before it is put, as Kafka does
             if budget.used + read > budget.max_bytes and self._columns(keys[:1]).timestamps[0] != NOTHING:
                 self._let_oldest_go()
-        if room < len(keys):
-            keys, timestamps = keys[:room], timestamps[:room]
+        keys, timestamps = keys[:room], timestamps[:room]
         return len(keys) if self._fold_columns(keys, timestamps, initial, repeated) else 0
 
     def _fold_columns(
-        self, keys: list[int], timestamps: list[int], initial: int, repeated: Callable[[int, int], int]
+        self, keys: Column, timestamps: Column, initial: int, repeated: Callable[[Any, Any], Any]
     ) -> bool:
         """Fold in records that there is room for, or one; whether that was done, else nothing has changed. Raises: TooFar."""
-        times, counts, uses = list(timestamps), Counter(keys), self._uses
-        often: Iterable[int] = repeat(1)
-        if len(counts) < len(keys):
-            latest, keys = latest_of(keys, timestamps), by_last(keys)
-            times, often = list(map(latest.__getitem__, keys)), map(counts.__getitem__, keys)
-        at = self._columns(keys)
-        values: Sequence[int] = at.values
-        if NOTHING in at.timestamps:
-            there = zip(values, at.timestamps, strict=True)
-            values = [initial if time == NOTHING else value for value, time in there]
-        raise_to(times, at.timestamps)
-        values = list(map(repeated, values, often))
-        try:
-            columns = array("q", keys), array("q", values), array("q", times)
-        except (OverflowError, TypeError):
+        uses, rows, at = self._uses, self._rows, self._columns(keys)
+        values = np.where(at.timestamps == NOTHING, initial, at.values)
+        if repeated(int(values.max()), len(keys)) > MOST:
             return False
-        self._rows.use(keys, at, values, times, uses.numbers(len(keys)))
-        again = list(compress(at.uses, map(ge, at.uses, repeat(uses.oldest))))
-        uses.forget(again)
-        uses.add(*columns)
-        uses.waiting += sum(map(lt, at.uses, repeat(uses.flushed)))
-        self._count_more(len(keys) - len(again))
+        times, often, numbers = np.maximum(timestamps, at.timestamps), np.ones_like(keys), uses.numbers(len(keys))
+        last_uses = rows.use(keys, at, numbers)
+        last = last_uses == numbers
+        if not last.all():
+            others = np.flatnonzero(~last)
+            theirs = last_uses[others] - uses.next
+            np.add.at(often, theirs, 1)
+            np.maximum.at(times, theirs, times[others])
+        values = repeated(values, often)
+        rows.set(keys, at, values, times, numbers)
+        here = last & (at.uses >= uses.oldest)
+        uses.forget(at.uses[here])
+        uses.add(np.where(last, keys, FREE), values, times)
+        uses.waiting += int(np.count_nonzero(last & (at.uses < uses.flushed)))
+        self._count_more(int(np.count_nonzero(last) - np.count_nonzero(here)))
         return True
 
-    def _columns(self, keys: list[int]) -> Columns:
+    def _columns(self, keys: Column) -> Columns:
         """What the rows say of keys, after those that may be below without a row were looked up."""
         at = self._rows.columns(keys)
-        if not self._rows.complete and NOTHING in at.timestamps:
-            self._look_up(list(compress(keys, map(eq, at.timestamps, repeat(NOTHING)))))
+        if not self._rows.complete and (unknown := at.timestamps == NOTHING).any():
+            self._look_up(list(dict.fromkeys(keys[unknown].tolist())))
             at = self._rows.columns(keys)
         return at
 
@@ -288,11 +218,12 @@ class NumberCache(FoldingCache):
         self._release_columns(*columns)
         self._budget.used += self._bytes - before
 
-    def _release_columns(self, keys: list[int], values: list[int], timestamps: list[int]) -> None:
-        """Let go of all that wait, which these are."""
+    def _release_columns(self, *columns: Column) -> None:
+        """Let go of all that wait, which these are: keys, values, times."""
         uses = self._uses
         uses.flushed = uses.next
         uses.waiting = 0
+        keys, values, timestamps = (numbers.tolist() for numbers in columns)
         for start in range(0, len(keys), RELEASED_AT_ONCE):
             part = slice(start, start + RELEASED_AT_ONCE)
             self._release_numbers(keys[part], values[part], timestamps[part])
@@ -300,7 +231,7 @@ class NumberCache(FoldingCache):
     def _leave(self) -> None:
         """Take the entries out of the rows."""
         uses = self._uses
-        keys, values, times = uses.since(uses.oldest)
+        keys, values, times = (numbers.tolist() for numbers in uses.since(uses.oldest))
         self.entries.update(
             zip(keys, map(_new_tuple, repeat(ValueAndTimestamp), zip(values, times, strict=True)), strict=True)
         )

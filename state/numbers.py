@@ -11,7 +11,8 @@ from state.cache import RecordCache, RecordCacheBudget, Updates
 from state.engine import Engine
 from state.key_value import TimestampedStore, known_size
 from state.number_cache import NumberCache
-from state.number_rows import NumberRows, SlowerThanRows
+from state.number_rows import NumberRows
+from state.rows_budget import SlowerThanRows
 from state.stores import Cause, ChangelogWriter, Flushed, StoreSpec, ValueAndTimestamp
 
 _new_tuple = tuple.__new__
@@ -98,7 +99,7 @@ class NumberStore(TimestampedStore):
         return self._rows.begun
 
     def fold_repeated(
-        self, keys: list[Any], timestamps: list[int], initial: Any, repeated: Callable[[Any, int], Any]
+        self, keys: list[Any], timestamps: list[int], initial: Any, repeated: Callable[[Any, Any], Any]
     ) -> int:
         """Replace (value, time) of each record's entry by (repeated(value, how often), the highest time), by columns.
 
@@ -135,11 +136,3 @@ class NumberStore(TimestampedStore):
         if isinstance(self._cache, NumberCache):
             self._cache.have_entries()
         self._rows.clear()
-
-
-def holds_numbers(spec: StoreSpec) -> bool:
-    """Whether keys are ints and values ints or floats, of 64 bits at most."""
-    kinds = [
-        getattr(serde, "type", None) for serde in (spec.key_serde, spec.value_serde) if hasattr(serde, "size_bytes")
-    ]
-    return kinds in ([int, int], [int, float])

@@ -17,9 +17,8 @@ from state.headed import HeadedSerde
 from state.key_value import PlainKeyValueStore, TimestampedStore
 from state.layers import LayeredStore
 from state.memory import MemoryEngine
-from state.number_rows import SlowerThanRows
-from state.numbers import NumberStore, holds_numbers
 from state.rocksdb import RocksDBEngine, RocksDBResources
+from state.rows_budget import SlowerThanRows
 from state.session import SegmentedSessionStore
 from state.stores import ChangelogWriter, StoreKind, StoreSpec
 from state.versioned import VersionedStore
@@ -61,8 +60,8 @@ def open_store(
     elif _is_appended(spec):
         kind = AppendedWindowStore
     engine = engine or _engine(spec, directory, resources)
-    if kind is TimestampedStore and spec.cached and cache is not None and holds_numbers(spec):
-        kind = NumberStore if isinstance(engine, SlowerThanRows) else kind
+    if kind is TimestampedStore and spec.cached and cache is not None and _holds_numbers(spec):
+        kind = _number_store() if isinstance(engine, SlowerThanRows) else kind
     return kind(spec, engine, changelog, cache)
 
 
@@ -78,3 +77,17 @@ def _engine(spec: StoreSpec, directory: Path | None, resources: RocksDBResources
     if spec.engine is not None:
         return spec.engine(spec.name, path)
     return MemoryEngine(spec.name) if path is None else RocksDBEngine(path, resources or RocksDBResources())
+
+
+def _holds_numbers(spec: StoreSpec) -> bool:
+    """Whether keys are ints and values ints or floats, of 64 bits at most."""
+    kinds = [
+        getattr(serde, "type", None) for serde in (spec.key_serde, spec.value_serde) if hasattr(serde, "size_bytes")
+    ]
+    return kinds in ([int, int], [int, float])
+
+
+def _number_store() -> type[LayeredStore]:
+    from state.numbers import NumberStore  # here, for numpy takes a tenth of a second that others need not wait
+
+    return NumberStore

@@ -34,7 +34,8 @@ from rocksdict import (
 
 from state.engine import KeyRange, any_none
 from state.errors import CorruptStore, StateDiskFull, StateError, StoreClosed, StoreLocked
-from state.number_rows import RowsBudget
+from state.rows_budget import RowsBudget
+from state.sorting import in_order
 
 _METADATA = "metadata"
 _OPEN_FILES = 512
@@ -287,8 +288,7 @@ class RocksDBEngine:
         if self._filling:
             self.fill(list(changes), list(changes.values()), metadata=metadata or {}, dropped=dropped)
             return
-        keys = sorted(changes)
-        self._write(self._batch(keys, list(map(changes.__getitem__, keys)), metadata or {}, dropped))
+        self._write(self._batch(*in_order(changes), metadata or {}, dropped))
         self._resources.relieve()
 
     def fill(

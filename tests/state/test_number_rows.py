@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from state.number_rows import PLACE_BYTES, NumberRows, RowsBudget
+from state.number_rows import NumberRows
+from state.number_table import PLACE_BYTES
+from state.rows_budget import RowsBudget
 
 LEAST, MOST = -(1 << 63), (1 << 63) - 1
 ROOM = 64 << 20
