@@ -3,8 +3,8 @@
 An entry of an ordered dictionary is a dozen places in memory, and a cache that is full waits for most of them with each new
 key. What Kafka defines of a record cache is less: which entries are here, by when they were used last, and which of
 them wait, by when they were put last. Where entries are only folded in, that is one order, a list of uses. So an entry
-is a row (`state.number_rows`) with the number of its last use, and the uses lie in arrays: those from `oldest` on are
-here, those from `flushed` on wait, and a use that is not its entry's last any more says nothing.
+is a row (`state.number_rows`) with the number of its last use, and the uses lie in columns (`state.number_uses`): those
+from `oldest` on are here, those from `flushed` on wait, and a use that is not its entry's last any more says nothing.
 
 Rules: what happens is what `RecordCache` would do one by one. Columns of a batch are folded in as long as nothing that
 waits has to go; that is done as Kafka does it. Whatever else is asked of the cache has it take its entries out of the rows
@@ -23,9 +23,9 @@ from state.cache import OVERHEAD, RELEASED_AT_ONCE, RecordCacheBudget
 from state.folding_cache import Add, FoldingCache, Row
 from state.number_rows import NumberRows
 from state.number_table import FREE, MOST, NOTHING, Column, Columns, TooFar, column_of_any
+from state.number_uses import Uses
 from state.ordered import OrderedBytes
 from state.stores import Cause, ValueAndTimestamp
-from state.uses import Uses
 
 _new_tuple = tuple.__new__
 _NUMBERS = 1 << 31
@@ -71,7 +71,7 @@ class NumberCache(FoldingCache):
     ) -> int:
         """Replace (value, time) of each record's entry by (repeated(value, how often), the highest time).
 
-        The same as `fold` of each record. `repeated` is called with columns, and makes the more of them the higher they are.
+        The same as `fold` of each record. `repeated` takes columns as it takes numbers, and makes no less of higher ones.
         Shape: how many of the records, from the first on, were folded in; the others are nothing for columns.
         """
         done = 0

@@ -145,14 +145,19 @@ class Table:
             return True
         whole = others.size <= self.room
         others = others[: self.room]
-        met = others
-        while met.size:
-            self.keys[places[met]] = keys[met]
-            met = met[self.keys.take(places[met]) != keys[met]]
-            self._walk(keys, places, met)
+        self._take_places(keys, places, others)
         here[others] = True
         self.used += np.unique(places[others]).size
         return whole
+
+    def _take_places(self, keys: Column, places: Column, others: Column) -> None:
+        for _ in range(_FAR):
+            self.keys[places[others]] = keys[others]
+            others = others[self.keys.take(places[others]) != keys[others]]
+            if not others.size:
+                return
+            self._walk(keys, places, others)
+        raise TooFar
 
     def remove(self, keys: Column) -> None:
         """Have the rows of these keys say nothing. Raises: TooFar."""
