@@ -21,8 +21,9 @@ import numpy as np
 
 from state.cache import OVERHEAD, RELEASED_AT_ONCE, RecordCacheBudget
 from state.folding_cache import Add, FoldingCache, Row
+from state.number_folds import Folding
 from state.number_rows import NumberRows
-from state.number_table import FREE, MOST, NOTHING, Column, Columns, TooFar, column_of_any
+from state.number_table import FREE, NOTHING, Column, Columns, TooFar, column_of_any, numbers_of, values_of
 from state.number_uses import Uses
 from state.ordered import OrderedBytes
 from state.stores import Cause, ValueAndTimestamp
@@ -49,7 +50,7 @@ class NumberCache(FoldingCache):
         *,
         rows: NumberRows,
         entry_bytes: int,
-        release_numbers: Callable[[list[int], list[int], list[int]], None],
+        release_numbers: Callable[[list[int], list[Any], list[int]], None],
         look_up: Callable[[list[int]], None],
         told_later: Callable[[], bool],
         **options: Any,
@@ -66,13 +67,10 @@ class NumberCache(FoldingCache):
         self._stay = _STAY
         self._staying = 0
 
-    def fold_repeated(
-        self, keys: list[int], timestamps: list[int], initial: int, repeated: Callable[[Any, Any], Any]
-    ) -> int:
-        """Replace (value, time) of each record's entry by (repeated(value, how often), the highest time).
+    def fold_columns(self, keys: list[int], timestamps: list[int], folding: Folding) -> int:
+        """Fold records in: the same as `fold` of each.
 
-        The same as `fold` of each record. `repeated` takes columns as it takes numbers, and makes no less of higher ones.
-        Shape: how many of the records, from the first on, were folded in; the others are nothing for columns.
+        Shape: how many of the records, from the first on, were folded in; the next one is nothing for columns.
         """
         done = 0
         names, times = column_of_any(keys), column_of_any(timestamps)
@@ -80,7 +78,7 @@ class NumberCache(FoldingCache):
             try:
                 goes_on = (self.in_rows or self._enter(len(keys))) and self._takes(names)
                 while goes_on and done < len(keys):
-                    count = self._fold_next(names[done:], times[done:], initial, repeated)
+                    count = self._fold_next(done, names[done:], times[done:], folding)
                     goes_on = count > 0
                     done += count
             except TooFar:
@@ -110,8 +108,9 @@ class NumberCache(FoldingCache):
             rows.forget_uses()
         uses.begin(uses.next)
         if keys:
-            names, values, times = map(column_of_any, (keys, *zip(*entries.values(), strict=True)))
-            if names is None or values is None or times is None:
+            plain, put_at = zip(*entries.values(), strict=True)
+            names, values, times = column_of_any(keys), numbers_of(plain, rows.kind), column_of_any(put_at)
+            if set(map(type, plain)) != {rows.kind} or len(values) < len(keys) or names is None or times is None:
                 return False
             uses.count, uses.waiting = len(keys), len(self._dirty)
             at, numbers = rows.columns(names), uses.numbers(len(keys))
@@ -132,8 +131,8 @@ class NumberCache(FoldingCache):
             return False
         return not (keys == FREE).any() and self._rows.takes(len(keys))
 
-    def _fold_next(self, keys: Column, timestamps: Column, initial: int, repeated: Callable[[Any, Any], Any]) -> int:
-        """Fold in as many as can be at once; 0 when they are nothing for columns.
+    def _fold_next(self, start: int, keys: Column, timestamps: Column, folding: Folding) -> int:
+        """Fold in as many as can be at once of those from index `start` on; 0 when they are nothing for columns.
 
         As many as still have room beside what waits; without any, those whose entries are here, which all wait then; and
         if there are none, one that something has to go for.
@@ -152,18 +151,18 @@ class NumberCache(FoldingCache):
             read = self._alike - budget.cause_bytes  # of an entry that is read before it is put, as Kafka does
             if budget.used + read > budget.max_bytes and self._columns(keys[:1]).timestamps[0] != NOTHING:
                 self._let_oldest_go()
-        keys, timestamps = keys[:room], timestamps[:room]
-        return len(keys) if self._fold_columns(keys, timestamps, initial, repeated) else 0
+        return self._fold_columns(start, keys[:room], timestamps[:room], folding)
 
-    def _fold_columns(
-        self, keys: Column, timestamps: Column, initial: int, repeated: Callable[[Any, Any], Any]
-    ) -> bool:
-        """Fold in records that there is room for, or one; whether that was done, else nothing has changed. Raises: TooFar."""
+    def _fold_columns(self, start: int, keys: Column, timestamps: Column, folding: Folding) -> int:
+        """Fold in as many as `folding` takes of records that there is room for, or one. Raises: TooFar."""
         uses, rows, at = self._uses, self._rows, self._columns(keys)
-        values = np.where(at.timestamps == NOTHING, initial, at.values)
-        if repeated(int(values.max()), len(keys)) > MOST:
-            return False
-        times, often, numbers = np.maximum(timestamps, at.timestamps), np.ones_like(keys), uses.numbers(len(keys))
+        count = folding.begin(start, at)
+        if not count:
+            return 0
+        if count < len(keys):
+            keys, timestamps = keys[:count], timestamps[:count]
+            at = at.first(count)
+        times, often, numbers = np.maximum(timestamps, at.timestamps), np.ones_like(keys), uses.numbers(count)
         last_uses = rows.use(keys, at, numbers)
         last = last_uses == numbers
         if not last.all():
@@ -171,14 +170,14 @@ class NumberCache(FoldingCache):
             theirs = last_uses[others] - uses.next
             np.add.at(often, theirs, 1)
             np.maximum.at(times, theirs, times[others])
-        values = repeated(values, often)
+        values = folding.values(often)
         rows.set(keys, at, values, times, numbers)
         here = last & (at.uses >= uses.oldest)
         uses.forget(at.uses[here])
         uses.add(np.where(last, keys, FREE), values, times)
         uses.waiting += int(np.count_nonzero(last & (at.uses < uses.flushed)))
         self._count_more(int(np.count_nonzero(last) - np.count_nonzero(here)))
-        return True
+        return count
 
     def _columns(self, keys: Column) -> Columns:
         """What the rows say of keys, after those that may be below without a row were looked up."""
@@ -223,15 +222,18 @@ class NumberCache(FoldingCache):
         uses = self._uses
         uses.flushed = uses.next
         uses.waiting = 0
-        keys, values, timestamps = (numbers.tolist() for numbers in columns)
+        keys, values, timestamps = self._listed(*columns)
         for start in range(0, len(keys), RELEASED_AT_ONCE):
             part = slice(start, start + RELEASED_AT_ONCE)
             self._release_numbers(keys[part], values[part], timestamps[part])
 
+    def _listed(self, keys: Column, values: Column, timestamps: Column) -> tuple[list[int], list[Any], list[int]]:
+        return keys.tolist(), values_of(values, self._rows.kind), timestamps.tolist()
+
     def _leave(self) -> None:
         """Take the entries out of the rows."""
         uses = self._uses
-        keys, values, times = (numbers.tolist() for numbers in uses.since(uses.oldest))
+        keys, values, times = self._listed(*uses.since(uses.oldest))
         self.entries.update(
             zip(keys, map(_new_tuple, repeat(ValueAndTimestamp), zip(values, times, strict=True)), strict=True)
         )

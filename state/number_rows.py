@@ -21,7 +21,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from state.engine import any_none
-from state.number_table import FREE, NOTHING, PLACE_BYTES, Column, Columns, Table, TooFar, column, column_of_any
+from state.number_table import (
+    FREE,
+    NOTHING,
+    PLACE_BYTES,
+    Column,
+    Columns,
+    Table,
+    TooFar,
+    column,
+    column_of_any,
+    numbers_of,
+    values_of,
+)
 from state.rows_budget import RowsBudget
 
 _PLACES = (1_021, 4_093, 16_381, 65_521, 262_139, 524_287, 1_048_573, 2_097_143, 4_194_301, 8_388_593)
@@ -37,7 +49,7 @@ _LONGEST_REST = 1_024
 
 
 class NumberRows:
-    """The rows of one store. Keys are ints of up to 64 bits; so are values, or floats of 64 bits if `floats` says so.
+    """The rows of one store. Keys are ints of up to 64 bits; so are values, or floats of 64 bits: `kind`.
 
     `complete`: every key below has a row, so that one without is not there; before they have `begun`, an entry in the
     record cache. Rows become more as long as `budget` has room.
@@ -47,9 +59,9 @@ class NumberRows:
     found by half of the lookups, are given up for as many lookups as there were places, and twice as many each time after.
     """
 
-    def __init__(self, budget: RowsBudget, *, floats: bool, complete: bool) -> None:
+    def __init__(self, budget: RowsBudget, *, kind: type, complete: bool) -> None:
         self._budget = budget
-        self._floats = floats
+        self.kind = kind
         self.complete = complete
         self._step = 0
         self._found = self._missed = 0
@@ -90,16 +102,7 @@ class NumberRows:
         self._missed += len(others)
         if self._found + self._missed > _LATELY * table.count:
             self._found, self._missed = self._found // 2, self._missed // 2
-        return keys, zip(self._values(values), times.tolist(), strict=True), others
-
-    def _values(self, numbers: Column) -> list[Any]:
-        """Values, from how they lie in rows."""
-        values: list[Any] = (numbers.copy().view(np.float64) if self._floats else numbers).tolist()
-        return values
-
-    def _numbers(self, values: Sequence[Any]) -> Column:
-        """How values lie in rows."""
-        return np.array(values, np.float64).view(np.int64) if self._floats else column(values)
+        return keys, zip(values_of(values, self.kind), times.tolist(), strict=True), others
 
     def put(self, keys: Sequence[int], values: Sequence[Any], timestamps: Sequence[int]) -> None:
         """What is below from now on, None for nothing. Kept once somebody has set `begun`."""
@@ -116,7 +119,7 @@ class NumberRows:
                 table.remove(gone)
             there = list(map(is_not, values, repeat(None)))
             keys, values, timestamps = (list(compress(given, there)) for given in (keys, values, timestamps))
-        rows = column(keys), self._numbers(values), column(timestamps)
+        rows = column(keys), numbers_of(values, self.kind), column(timestamps)
         if (free := rows[0] == FREE).any():
             self.complete = False
             rows = tuple(numbers[~free] for numbers in rows)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import takewhile
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,18 +44,40 @@ class Columns(NamedTuple):
     timestamps: Column
     uses: NDArray[np.int32]
 
+    def first(self, count: int) -> Columns:
+        """Of so many keys alone."""
+        return Columns(
+            self.places[:count], self.here[:count], self.values[:count], self.timestamps[:count], self.uses[:count]
+        )
+
 
 def column(numbers: Sequence[int]) -> Column:
     """Numbers as a column. Raises: OverflowError, TypeError when they are not all ints of 64 bits."""
     return np.frombuffer(array("q", numbers), np.int64) if numbers else np.empty(0, np.int64)
 
 
-def column_of_any(numbers: Sequence[object]) -> Column | None:
+def column_of_any(numbers: Sequence[Any]) -> Column | None:
     """As `column`; None when they are not all ints of 64 bits."""
     try:
-        return column(numbers)  # type: ignore[arg-type]  # it tells
+        return column(numbers)
     except (OverflowError, TypeError):
         return None
+
+
+def numbers_of(values: Sequence[Any], kind: type) -> Column:
+    """How ints, or floats, lie in rows: all of them up to an int that takes more than 64 bits."""
+    if kind is float:
+        return np.array(values, np.float64).view(np.int64)
+    numbers = column_of_any(values)
+    if numbers is None:
+        numbers = column(list(takewhile(lambda value: FREE <= value <= MOST, values)))
+    return numbers
+
+
+def values_of(numbers: Column, kind: type) -> list[Any]:
+    """Ints, or floats, from how they lie in rows."""
+    values: list[Any] = (numbers.copy().view(np.float64) if kind is float else numbers).tolist()
+    return values
 
 
 class Table:

@@ -9,8 +9,10 @@ from typing import Any
 
 from state.cache import RecordCache, RecordCacheBudget, Updates
 from state.engine import Engine
+from state.folding_cache import Add
 from state.key_value import TimestampedStore, known_size
 from state.number_cache import NumberCache
+from state.number_folds import Adding, Folding, Repeating
 from state.number_rows import NumberRows
 from state.rows_budget import SlowerThanRows
 from state.stores import Cause, ChangelogWriter, Flushed, StoreSpec, ValueAndTimestamp
@@ -27,9 +29,9 @@ class NumberStore(TimestampedStore):
         self, spec: StoreSpec, engine: Engine, changelog: ChangelogWriter | None, cache: RecordCacheBudget | None
     ) -> None:
         assert isinstance(engine, SlowerThanRows), "others have no budget for rows"
-        floats = spec.value_serde.type is float  # type: ignore[attr-defined]  # numbers have it
+        kind: type = spec.value_serde.type  # type: ignore[attr-defined]  # numbers have it
         new = cache is not None and next(engine.scan(None, None), None) is None
-        self._rows = NumberRows(engine.rows_budget, floats=floats, complete=new)
+        self._rows = NumberRows(engine.rows_budget, kind=kind, complete=new)
         super().__init__(spec, engine, changelog, cache)
 
     def _look_up(self, missing: list[Any]) -> None:
@@ -87,7 +89,7 @@ class NumberStore(TimestampedStore):
         if self._passes:
             self._rows.put(entries, plain, timestamps)
 
-    def _release_numbers(self, keys: list[int], values: list[int], timestamps: list[int]) -> None:
+    def _release_numbers(self, keys: list[int], values: list[Any], timestamps: list[int]) -> None:
         """Write and forward what a record cache that keeps its entries in rows lets go."""
         super()._write_columns(keys, values, timestamps)
         self._live.clear()
@@ -95,25 +97,35 @@ class NumberStore(TimestampedStore):
 
     @property
     def has_rows(self) -> bool:
-        """Whether `fold_repeated` may be of use: rows have begun."""
+        """Whether `fold_columns` may be of use: rows have begun."""
         return self._rows.begun
 
-    def fold_repeated(
-        self, keys: list[Any], timestamps: list[int], initial: Any, repeated: Callable[[Any, Any], Any]
+    def fold_columns(
+        self,
+        keys: list[Any],
+        values: list[Any],
+        timestamps: list[int],
+        initial: Callable[[], Any],
+        add: Add,
+        repeated: Callable[[Any, Any], Any] | None,
     ) -> int:
-        """Replace (value, time) of each record's entry by (repeated(value, how often), the highest time), by columns.
+        """Replace (value, time) of each record's entry by (add(entry, the record's value, value), the later time), by columns.
 
+        `repeated`, where it does not matter what the records' values are: takes numbers and how often each record comes, or
+        columns of both, and makes no less of more.
         Shape: how many of the records were folded in, from the first on: none, while the record cache has room for all that
-        is put.
+        is put, and none beyond one for which `add` raises, which is asked for it again.
         """
         cache = self._cache
         if not isinstance(cache, NumberCache) or self.read_behind or self.flushes.listener is None:
             return 0
-        return cache.fold_repeated(keys, timestamps, initial, repeated)
+        kind = self._rows.kind
+        folding: Folding = Adding(keys, values, initial, add, kind)
+        if repeated is not None and kind is int:
+            folding = Repeating(initial(), repeated)
+        return cache.fold_columns(keys, timestamps, folding)
 
     def _cache_kind(self) -> Callable[..., RecordCache]:
-        if self.spec.value_serde.type is not int:  # type: ignore[attr-defined]  # numbers have it
-            return super()._cache_kind()
         return partial(
             NumberCache,
             rows=self._rows,

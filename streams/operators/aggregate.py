@@ -85,9 +85,7 @@ class StreamAggregate:
         self._lookup: Callable[[Any], Any] = getattr(self._store, "lookup", self._store.get)
         self._holds_updates = self._cached and hasattr(self._store, "holds_updates")
         self._folds: bool = self._cached and getattr(self._store, "folds", False)
-        self._folds_repeated = (
-            self._cached and self._fold.repeated is not None and hasattr(self._store, "fold_repeated")
-        )
+        self._folds_columns = self._cached and hasattr(self._store, "fold_columns")
 
     def process(self, batch: Batch) -> None:
         """Fold a batch in, and pass the new aggregates on if no cache does."""
@@ -99,7 +97,7 @@ class StreamAggregate:
         self._output.pass_on(batch, self._emit, old_values=self._send_old_values)
 
     def _fold_batch(self, batch: Batch) -> None:
-        done = self._fold_numbers(batch) if self._folds_repeated else 0
+        done = self._fold_numbers(batch) if self._folds_columns else 0
         if done == len(batch):
             return
         holds = self._holds_updates and self._store.holds_updates
@@ -153,16 +151,16 @@ class StreamAggregate:
                 output(row, key, new, latest, old, latest=code is None or code == LATEST)
 
     def _fold_numbers(self, batch: Batch) -> int:
-        """Leave a batch to a store that counts by columns: how many records are done, dropped ones included."""
-        store, keys, times = self._store, batch.keys, batch.timestamps
+        """Leave a batch to a store of numbers, by columns: how many records are done, dropped ones included."""
+        store, keys, values, times = self._store, batch.keys, batch.values, batch.timestamps
         if not store.has_rows or batch.headers or batch.topics or causes_of(store, batch):
             return 0
         complete = None
-        if any_none(keys) or any_none(batch.values):
-            pairs = zip(keys, batch.values, strict=True)
-            complete = [key is not None and value is not None for key, value in pairs]
-            keys, times = list(compress(keys, complete)), list(compress(times, complete))
-        done: int = store.fold_repeated(keys, times, self._fold.initial(), self._fold.repeated)
+        if any_none(keys) or any_none(values):
+            complete = [key is not None and value is not None for key, value in zip(keys, values, strict=True)]
+            keys, values, times = (list(compress(column, complete)) for column in (keys, values, times))
+        fold = self._fold
+        done: int = store.fold_columns(keys, values, times, fold.initial, fold.add, fold.repeated)
         if complete is None:
             return done
         rows = len(batch) if done == len(keys) else next(islice(compress(count(), complete), done, None))

@@ -2,6 +2,7 @@
 
 import operator
 import random
+import struct
 from collections import Counter
 
 import pytest
@@ -25,11 +26,46 @@ ENTRY = 8 + 16 + 45
 TOPIC = 5
 
 
+class Real:
+    """Eight bytes of a float."""
+
+    by_value = False
+    size_bytes = 8
+    type = float
+
+    def serialize(self, value):
+        return struct.pack(">d", value)
+
+    def deserialize(self, data):
+        return struct.unpack(">d", data)[0]
+
+
+def plus_one(key, value, count):
+    return count + 1
+
+
+COUNTS = (int, plus_one, operator.add, int)
+FOLDS = {
+    "sum from the first value": (
+        lambda: None,
+        lambda key, value, old: value if old is None else old + value,
+        None,
+        int,
+    ),
+    "order matters": (lambda: 7, lambda key, value, old: (old * 31 + value + key) % 1_000_003, None, int),
+    "floats": (float, lambda key, value, old: old / 3 - value, None, float),
+    "floats that are ints at times": (float, lambda key, value, old: old + value if value % 5 else value, None, float),
+    "deletions": (int, lambda key, value, old: None if value % 7 == 3 else old + value, None, int),
+    "counts of floats": (float, plus_one, operator.add, float),
+}
+
+
 class Counting:
     """A store that counts, and whom it told of what; `room` entries fit its record cache beside what others hold."""
 
-    def __init__(self, bench, *, rows, room, together=True):
-        spec = bench.spec(cached=True, key_serde=bench.long, value_serde=bench.long)
+    def __init__(self, bench, *, rows, room, together=True, fold=COUNTS):
+        self.initial, self.add, self.repeated, kind = fold
+        spec = bench.spec(cached=True, key_serde=bench.long, value_serde=Real() if kind is float else bench.long)
         self.bench, self.rows, self.told = bench, rows, []
         self.store = bench.open(spec, directory=bench.task() if rows else None, cache_bytes=CACHE)
         self.store.set_flush_listener(self.tell, send_old_values=False)
@@ -55,11 +91,11 @@ class Counting:
             done = 0
             if self.rows:
                 self.cache._staying = 0
-                done = self.store.fold_repeated(keys, times, 0, operator.add)
+                done = self.store.fold_columns(keys, times, times, self.initial, self.add, self.repeated)
             if done < len(keys):
                 self.store.preload(keys[done:])
-                rows = zip(range(len(keys)), keys[done:], keys[done:], times[done:], strict=False)
-                assert self.store.fold(rows, int, lambda key, value, count: count + 1) is None
+                rows = iter(list(zip(range(len(keys)), keys, times, times, strict=True))[done:])
+                assert self.store.fold(rows, self.initial, self.add) is None
 
     def get(self, key):
         return self.store.get(key)
@@ -102,17 +138,51 @@ class Counting:
         return list(self.cache.entries.items()), list(dirty.items()), self.cache._bytes
 
 
-@pytest.mark.parametrize(("room", "together"), [(0, True), (1, True), (2, True), (20, True), (20, False), (200, True)])
-@settings(max_examples=120, deadline=None)
-@given(steps=st.lists(STEP, max_size=25))
-def test_rows_change_nothing_that_can_be_told(bench, room, together, steps):
-    """What is forwarded and when, what is read, and what of the budget is used: as without rows, step by step."""
-    one, other = (Counting(bench, rows=rows, room=room, together=together) for rows in (True, False))
+def same_with_and_without_rows(bench, steps, **options):
+    one, other = (Counting(bench, rows=rows, **options) for rows in (True, False))
     assert isinstance(one.cache, NumberCache)
     for verb, argument in steps:
         answers = [getattr(store, verb)(argument) for store in (one, other)]
         assert answers[0] == answers[1]
         assert one.seen() == other.seen()
+    assert one.within() == other.within()
+    one.store.close()
+    other.store.close()
+
+
+@pytest.mark.parametrize(("room", "together"), [(0, True), (1, True), (2, True), (20, True), (20, False), (200, True)])
+@settings(max_examples=120, deadline=None)
+@given(steps=st.lists(STEP, max_size=25))
+def test_rows_change_nothing_that_can_be_told(bench, room, together, steps):
+    """What is forwarded and when, what is read, and what of the budget is used: as without rows, step by step."""
+    same_with_and_without_rows(bench, steps, room=room, together=together)
+
+
+@pytest.mark.parametrize("fold", FOLDS)
+@pytest.mark.parametrize("room", [2, 20])
+@settings(max_examples=60, deadline=None)
+@given(steps=st.lists(STEP, max_size=25))
+def test_whatever_makes_numbers(bench, room, fold, steps):
+    """Sums that begin with the first value, floats, results that are gone or of another kind, order that matters."""
+    same_with_and_without_rows(bench, steps, room=room, fold=FOLDS[fold])
+
+
+def test_a_function_that_raises(bench):
+    """What came before the record is folded in, and the next batch goes on from there, as without rows."""
+
+    def add(key, value, old):
+        if value == 13:
+            raise ValueError(key)
+        return old + value
+
+    one, other = (Counting(bench, rows=rows, room=20, fold=(int, add, None, int)) for rows in (True, False))
+    for store in (one, other):
+        store.count([(key, key) for key in range(9)])
+        with pytest.raises(ValueError, match="^2$"):
+            store.count([(1, 5), (1, 6), (30, 7), (2, 13), (3, 9)])
+        store.count([(key % 25, 2) for key in range(40)])
+        store.flush(0)
+    assert one.seen() == other.seen()
     assert one.within() == other.within()
     one.store.close()
     other.store.close()
@@ -166,8 +236,8 @@ def test_a_cache_whose_entries_are_asked_for_stays_out_of_the_rows(bench):
         assert store.get(-1) == (-2, -1)
         store.flush(0)
         folded = 0
-        while not store.store.fold_repeated([folded % 10], [1], 0, operator.add):
-            store.store.fold([(0, folded % 10, 1, 1)], int, lambda key, value, count: count + 1)
+        while not store.store.fold_columns([folded % 10], [1], [1], int, plus_one, operator.add):
+            store.store.fold([(0, folded % 10, 1, 1)], int, plus_one)
             folded += 1
             store.flush(0)
         stays.append(folded)

@@ -24,7 +24,7 @@ STEP = st.tuples(st.sampled_from(["put", "put", "delete", "clear"]), KEYS)
 
 
 def rows_of(max_bytes=ROOM, *, floats=False, budget=None):
-    rows = NumberRows(budget or RowsBudget(max_bytes), floats=floats, complete=True)
+    rows = NumberRows(budget or RowsBudget(max_bytes), kind=float if floats else int, complete=True)
     rows.begun = True
     return rows
 
