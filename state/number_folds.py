@@ -62,14 +62,20 @@ class Adding:
         self._initial = initial
         self._add = add
         self._kind = kind
+        self._refused = -1
+        """The index of a record that makes no number of the kind."""
 
     def begin(self, start: int, at: Columns) -> int:
         """As many as make numbers of the kind. A function that raises is asked once more, by who takes the next record."""
+        if start == self._refused:
+            return 0
         stop = start + len(at.values)
         made: list[Any] = []
         with suppress(Exception):
             self._fold(self._keys[start:stop], self._values[start:stop], at, made)
         self._made = numbers_of(made, self._kind)
+        if len(self._made) < len(at.values):
+            self._refused = start + len(self._made)
         return len(self._made)
 
     def _fold(self, keys: Sequence[int], values: Sequence[Any], at: Columns, made: list[Any]) -> None:

@@ -168,9 +168,11 @@ def test_whatever_makes_numbers(bench, room, fold, steps):
 
 
 def test_a_function_that_raises(bench):
-    """What came before the record is folded in, and the next batch goes on from there, as without rows."""
+    """What came before the record is folded in, and the next batch goes on from there, as without rows. It is asked twice."""
+    asked = Counter()
 
     def add(key, value, old):
+        asked[value] += 1
         if value == 13:
             raise ValueError(key)
         return old + value
@@ -179,9 +181,10 @@ def test_a_function_that_raises(bench):
     for store in (one, other):
         store.count([(key, key) for key in range(9)])
         with pytest.raises(ValueError, match="^2$"):
-            store.count([(1, 5), (1, 6), (30, 7), (2, 13), (3, 9)])
+            store.count([(1, 50), (1, 6), (30, 7), (2, 13), (3, 9)])
         store.count([(key % 25, 2) for key in range(40)])
         store.flush(0)
+    assert (asked[50], asked[13]) == (2, 3)  # of two stores, one of which asks again
     assert one.seen() == other.seen()
     assert one.within() == other.within()
     one.store.close()
