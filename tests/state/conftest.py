@@ -1,6 +1,7 @@
 """What the tests of stores share: three serdes, a changelog that remembers, and a bench to open stores on."""
 
 import json
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +41,20 @@ class Long(Number):
     type = int
 
 
+class Real:
+    """Eight bytes of a float."""
+
+    by_value = False
+    size_bytes = 8
+    type = float
+
+    def serialize(self, value):
+        return struct.pack(">d", value)
+
+    def deserialize(self, data):
+        return struct.unpack(">d", data)[0]
+
+
 class Document:
     """JSON with sorted keys: objects that are no dictionary keys."""
 
@@ -73,7 +88,7 @@ class Bench:
     resources: RocksDBResources = field(default_factory=lambda: RocksDBResources(total_bytes=16 << 20))
     opened: int = 0
 
-    text, number, long, document = Text(), Number(), Long(), Document()
+    text, number, long, real, document = Text(), Number(), Long(), Real(), Document()
     changelog = Changelog
 
     def spec(self, kind=StoreKind.TIMESTAMPED_KEY_VALUE, **settings):

@@ -2,7 +2,6 @@
 
 import operator
 import random
-import struct
 from collections import Counter
 
 import pytest
@@ -24,20 +23,6 @@ STEP = st.one_of(
 CACHE = 1 << 20
 ENTRY = 8 + 16 + 45
 TOPIC = 5
-
-
-class Real:
-    """Eight bytes of a float."""
-
-    by_value = False
-    size_bytes = 8
-    type = float
-
-    def serialize(self, value):
-        return struct.pack(">d", value)
-
-    def deserialize(self, data):
-        return struct.unpack(">d", data)[0]
 
 
 def plus_one(key, value, count):
@@ -65,7 +50,7 @@ class Counting:
 
     def __init__(self, bench, *, rows, room, together=True, fold=COUNTS):
         self.initial, self.add, self.repeated, kind = fold
-        spec = bench.spec(cached=True, key_serde=bench.long, value_serde=Real() if kind is float else bench.long)
+        spec = bench.spec(cached=True, key_serde=bench.long, value_serde=bench.real if kind is float else bench.long)
         self.bench, self.rows, self.told = bench, rows, []
         self.store = bench.open(spec, directory=bench.task() if rows else None, cache_bytes=CACHE)
         self.store.set_flush_listener(self.tell, send_old_values=False)

@@ -16,20 +16,6 @@ VERBS = ["put", "put", "delete", "flush", "seal", "unseal", "commit", "drop", "f
 STEP = st.tuples(st.sampled_from(VERBS), st.lists(st.sampled_from(KEYS), min_size=1, max_size=25))
 
 
-class Real:
-    """Eight bytes of a float."""
-
-    by_value = False
-    size_bytes = 8
-    type = float
-
-    def serialize(self, value):
-        return struct.pack(">d", value)
-
-    def deserialize(self, data):
-        return struct.unpack(">d", data)[0]
-
-
 class Told:
     """A store, and what it should say: now, of a commit that is under way, and of what is committed."""
 
@@ -98,7 +84,7 @@ class Told:
 @given(steps=st.lists(STEP, max_size=20))
 def test_rows_change_no_answer(bench, values, steps):
     """Whatever is put, deleted, sealed, committed and discarded: each key has what it was given last."""
-    spec = bench.spec(cached=True, key_serde=bench.long, value_serde=bench.long if values == "long" else Real())
+    spec = bench.spec(cached=True, key_serde=bench.long, value_serde=bench.long if values == "long" else bench.real)
     told = Told(bench, spec)
     for number, (verb, keys) in enumerate(steps):
         getattr(told, verb)(keys, number)
