@@ -179,10 +179,10 @@ def test_an_unreachable_broker(home: Path) -> None:
 
 @pytest.mark.broker
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_run_until_a_signal(home: Path, streams_broker: RunningBroker, start: Start, number: int) -> None:
+def test_run_until_a_signal(home: Path, broker_url: str, start: Start, number: int) -> None:
     """A run tells its broker and parts, works, and on a signal commits, calls the stop functions and leaves with 0."""
-    assert streams(home, "produce", "rides", "--broker", streams_broker.url, stdin=RIDES).returncode == 0
-    run = start(*RUN, "taxi:app", "--broker", streams_broker.url)
+    assert streams(home, "produce", "rides", "--broker", broker_url, stdin=RIDES).returncode == 0
+    run = start(*RUN, "taxi:app", "--broker", broker_url)
     assert {run.line(), run.line()} == {"fare 1.5", "fare 3.0"}
     code, out, errors = run.end(number)
     assert code == 0, errors
@@ -240,9 +240,9 @@ def test_wrong_lines(
 
 
 @pytest.mark.broker
-def test_two_workers_share_the_work(streams_broker: RunningBroker, start: Start) -> None:
+def test_two_workers_share_the_work(broker_url: str, start: Start) -> None:
     """`--workers 2` runs two processes in one group, and a signal ends both."""
-    running = start(*RUN, "taxi:app", "--workers", "2", "--broker", streams_broker.url)
+    running = start(*RUN, "taxi:app", "--workers", "2", "--broker", broker_url)
     assert running.process.stderr is not None
     ready = 0
     while ready < 2:
@@ -254,11 +254,11 @@ def test_two_workers_share_the_work(streams_broker: RunningBroker, start: Start)
 
 
 @pytest.mark.broker
-def test_the_program_itself_is_a_command_line(home: Path, streams_broker: RunningBroker, start: Start) -> None:
+def test_the_program_itself_is_a_command_line(home: Path, broker_url: str, start: Start) -> None:
     """`python taxi.py` runs the App, `python taxi.py topology` prints it."""
     assert "Sub-topology: 0" in streams(home, "topology", python=("taxi.py",)).stdout
-    streams(home, "produce", "rides", "--broker", streams_broker.url, stdin=RIDES)
-    running = start("taxi.py", "--broker", streams_broker.url)
+    streams(home, "produce", "rides", "--broker", broker_url, stdin=RIDES)
+    running = start("taxi.py", "--broker", broker_url)
     assert running.line().startswith("fare")
     assert running.end(signal.SIGINT)[0] == 0
 

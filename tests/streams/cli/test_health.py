@@ -13,8 +13,8 @@ from streams.pytest_plugin import RunningBroker
 @pytest.mark.broker
 def test_an_applications_health(streams_broker: RunningBroker, tmp_path: Path) -> None:
     """Nobody runs; all is processed; a record that hangs; and well again when it is through."""
-    app = App("patient", broker=streams_broker.url, state_dir=str(tmp_path), commit_interval_ms=50)
-    numbers = app.topic("patient-numbers", key=str, value=int, partitions=1)
+    app = App("well", broker=streams_broker.url, state_dir=str(tmp_path), commit_interval_ms=50)
+    numbers = app.topic("well-numbers", key=str, value=int, partitions=1)
     gate, states = threading.Event(), []
     app.stream(numbers).for_each(lambda _key, number: number < 0 and gate.wait(60))
     app.on_state(lambda new, _old: states.append(new.value))

@@ -12,7 +12,6 @@ import pytest
 
 from streams.cli import main
 from streams.cli.examples import EXAMPLES, FIRST_STEPS
-from streams.pytest_plugin import RunningBroker
 
 APP = """
 import msgspec
@@ -65,10 +64,10 @@ def test_help_teaches(command: Command, name: str) -> None:
 
 @pytest.mark.broker
 def test_every_example_works(
-    command: Command, streams_broker: RunningBroker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    command: Command, broker_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Those that end by themselves are run, in the order of the help, with what they name in its place."""
-    monkeypatch.setenv("STREAMS_BROKER", streams_broker.url)
+    monkeypatch.setenv("STREAMS_BROKER", broker_url)
     monkeypatch.setenv("STREAMS_STATE_DIR", str(tmp_path / "state"))
     (tmp_path / "rides.jsonl").write_text('{"key": "k1", "value": {"zone": 1, "fare": 2.5}}\n')
     lines = {name: text.strip().splitlines() for name, text in EXAMPLES.items()}
