@@ -23,7 +23,7 @@ from state.cache import OVERHEAD, RELEASED_AT_ONCE, RecordCacheBudget
 from state.folding_cache import Add, FoldingCache, Row
 from state.number_folds import Folding
 from state.number_rows import NumberRows
-from state.number_table import FREE, NOTHING, Column, Columns, TooFar, column_of_any, numbers_of, values_of
+from state.number_table import FREE, NOTHING, Column, Columns, TooFar, column, column_of_any, numbers_of, values_of
 from state.number_uses import Uses
 from state.ordered import OrderedBytes
 from state.stores import Cause, ValueAndTimestamp
@@ -73,17 +73,16 @@ class NumberCache(FoldingCache):
         Shape: how many of the records, from the first on, were folded in; the next one is nothing for columns.
         """
         done = 0
-        names, times = column_of_any(keys), column_of_any(timestamps)
-        if names is not None and times is not None:
-            try:
-                goes_on = (self.in_rows or self._enter(len(keys))) and self._takes(names)
-                while goes_on and done < len(keys):
-                    count = self._fold_next(done, names[done:], times[done:], folding)
-                    goes_on = count > 0
-                    done += count
-            except TooFar:
-                self.have_entries()
-                self._rows.give_up()
+        try:
+            names, times = self._taken(keys, timestamps)
+            while done < len(names):
+                count = self._fold_next(done, names[done:], times[done:], folding)
+                if not count:
+                    break
+                done += count
+        except TooFar:
+            self.have_entries()
+            self._rows.give_up()
         if done < len(keys):
             self.have_entries()
         return done
@@ -122,6 +121,14 @@ class NumberCache(FoldingCache):
             held.clear()
         self.in_rows = True
         return True
+
+    def _taken(self, keys: list[int], timestamps: list[int]) -> tuple[Column, Column]:
+        """A batch as columns, empty ones when it may not be folded in by them. Raises: TooFar."""
+        if self.in_rows or self._enter(len(keys)):
+            names, times = column_of_any(keys), column_of_any(timestamps)
+            if names is not None and times is not None and self._takes(names):
+                return names, times
+        return column(()), column(())
 
     def _takes(self, keys: Column) -> bool:
         """Whether a batch may be folded in by columns."""

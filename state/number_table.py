@@ -87,7 +87,7 @@ class Table:
     its last row counts.
     """
 
-    __slots__ = ("_rows", "count", "keys", "used", "uses")
+    __slots__ = ("_pairs", "_rows", "count", "keys", "used", "uses")
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -95,6 +95,7 @@ class Table:
         self.keys = np.full(count, FREE, np.int64)
         self._rows = np.zeros((count, 2), np.int64)
         self._rows[:, 1] = NOTHING
+        self._pairs = self._rows.view(_ROW)[:, 0]  # the same memory, a row at a time
         self.forget_uses()
 
     def forget_uses(self) -> None:
@@ -137,7 +138,7 @@ class Table:
     def columns(self, keys: Column) -> Columns:
         """What is known of keys. Raises: TooFar."""
         places, here = self.places(keys)
-        rows = self._rows.view(_ROW)[:, 0].take(places).view(np.int64).reshape(-1, 2)
+        rows = self._pairs.take(places).view(np.int64).reshape(-1, 2)
         return Columns(places, here, rows[:, 0], rows[:, 1], self.uses.take(places))
 
     def put(self, keys: Column, values: Column, timestamps: Column, uses: NDArray[np.int32] | None = None) -> bool:
@@ -156,7 +157,7 @@ class Table:
         """Set the rows at these places; their uses stay."""
         rows = np.empty((len(places), 2), np.int64)
         rows[:, 0], rows[:, 1] = values, timestamps
-        self._rows.view(_ROW)[:, 0][places] = rows.view(_ROW)[:, 0]
+        self._pairs[places] = rows.view(_ROW)[:, 0]
 
     def settle(self, keys: Column, places: Column, here: Flags) -> bool:
         """Let keys that are not here in; whether there was room for all. `places` and `here` are brought up to date.

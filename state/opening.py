@@ -60,8 +60,8 @@ def open_store(
     elif _is_appended(spec):
         kind = AppendedWindowStore
     engine = engine or _engine(spec, directory, resources)
-    if kind is TimestampedStore and spec.cached and cache is not None and _holds_numbers(spec):
-        kind = _number_store() if isinstance(engine, SlowerThanRows) else kind
+    if kind is TimestampedStore and cache is not None and _gains_by_rows(spec, engine):
+        kind = _number_store()
     return kind(spec, engine, changelog, cache)
 
 
@@ -79,8 +79,10 @@ def _engine(spec: StoreSpec, directory: Path | None, resources: RocksDBResources
     return MemoryEngine(spec.name) if path is None else RocksDBEngine(path, resources or RocksDBResources())
 
 
-def _holds_numbers(spec: StoreSpec) -> bool:
-    """Whether keys are ints and values ints or floats, of 64 bits at most."""
+def _gains_by_rows(spec: StoreSpec, engine: Engine) -> bool:
+    """Whether keys are ints and values ints or floats, of 64 bits at most, in a cache above an engine slower than rows."""
+    if not spec.cached or not isinstance(engine, SlowerThanRows):
+        return False
     kinds = [
         getattr(serde, "type", None) for serde in (spec.key_serde, spec.value_serde) if hasattr(serde, "size_bytes")
     ]
