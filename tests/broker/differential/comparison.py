@@ -5,6 +5,7 @@ there is one, or none, is compared). Arrays are put in the order of what their i
 Record batches are read and compared record by record.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -46,6 +47,8 @@ IDENTITIES = (
 )
 NOBODY = "nobody we know"
 UUID_CHARACTERS = 22  # of an id of 16 bytes as Kafka writes it
+DRAWN = re.compile(r".*[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""The id that a broker draws for a member of a classic group. One whose join waits for others has not been told of it."""
 
 
 class Difference(NamedTuple):
@@ -84,7 +87,9 @@ class View:
             return self._producers.get(value, value if value < 0 else NOBODY)
         if isinstance(value, UUID):
             return self._names.get(value, f"<{NOBODY}>" if value.int % (1 << 64) not in {0, 999} else value)
-        return self._names.get(value, value) if isinstance(value, str) else value
+        if isinstance(value, str):
+            return self._names.get(value, f"<{NOBODY}>" if field == "member_id" and DRAWN.fullmatch(value) else value)
+        return value
 
     def _batch(self, records: bytes, position: int, header: BatchHeader) -> dict[str, Any]:
         body: dict[str, Any] = header._asdict()

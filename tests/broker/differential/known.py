@@ -97,6 +97,14 @@ KNOWN = (
         ".groups[].group_state",
         "follows from that: one group is still on its way when the other has arrived",
     ),
+    Known(
+        ApiKey.CONSUMER_GROUP_HEARTBEAT,
+        ".member_epoch",
+        "follows from that: who holds what it is to give up stays at its epoch, who holds what it may keep goes on",
+        about="'topic_partitions': [{",
+        apart=1,
+        ends=True,
+    ),
     *(
         Known(
             ApiKey.DESCRIBE_GROUPS,

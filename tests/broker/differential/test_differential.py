@@ -55,3 +55,15 @@ def test_masks_ids_and_nothing_else() -> None:
     assert [one.path for one in differences({**ours, "error_code": 3}, theirs)] == [".error_code"]
     other = View(known[1]).of({**answers[1], "records": Batch(((b"k", b"w", 5),)).built(known[1])})
     assert any(".records" in one.path for one in differences(ours, other))
+
+
+def test_members_are_told_apart_by_what_they_were_handed() -> None:
+    """Of a member that nobody was told of it counts that it is there; who was told of it is known by that."""
+    ours, theirs = "wire-290e7c4a-b9af-488a-8180-372304681cf2", "wire-c4a5e732-11fb-4929-99a1-3d101061c467"
+    listed = [{"members": [{"member_id": each}]} for each in (ours, theirs)]
+    nobody = View({})
+    assert list(differences(nobody.of(listed[0]), nobody.of(listed[1]))) == []
+    told = View({Symbol("member", "group/a"): theirs})
+    assert [one.path for one in differences(nobody.of(listed[0]), told.of(listed[1]))] == [".members[].member_id"]
+    named = [{"members": [{"member_id": each}]} for each in ("member-a", "member-b")]
+    assert [one.path for one in differences(*map(nobody.of, named))] == [".members[].member_id"]
