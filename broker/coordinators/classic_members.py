@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from broker.coordinators.consumer_group import ClassicSide, ConsumerGroup, ConsumerMember, Kind, MemberState
 from broker.coordinators.consumer_membership import ConsumerMembership, Heartbeat, TopicShape
-from broker.coordinators.consumer_protocol import ConsumerSubscription, assignment, parse_subscription
-from broker.coordinators.conversion import PROTOCOL_TYPE, named, places_of
+from broker.coordinators.consumer_protocol import PROTOCOL_TYPE, ConsumerSubscription, assignment, parse_subscription
+from broker.coordinators.conversion import named, places_of
 from broker.coordinators.group import JoinResult, SyncResult, expect_instance
 from broker.coordinators.membership import JoinRequest, SyncRequest
 from broker.errors import BrokerError, ErrorCode

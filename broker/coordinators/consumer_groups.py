@@ -151,6 +151,11 @@ class ConsumerGroups:
         """The group, for reading."""
         return self._groups.get(group_id)
 
+    def topics_read(self, group_id: str) -> frozenset[str]:
+        """What the members of a group read: topics they name, there or not, and those that their patterns match."""
+        group = self._groups.get(group_id)
+        return frozenset() if group is None else self._membership.topics_read(group)
+
     def group_ids(self) -> set[str]:
         """Every consumer group."""
         return set(self._groups)

@@ -254,6 +254,11 @@ class ConsumerMembership:
         shapes = [(name, self._topics[name].topic_id.hex, self._topics[name].count) for name in names]
         return zlib.crc32(repr(shapes).encode()) if shapes else 0
 
+    def topics_read(self, group: ConsumerGroup) -> frozenset[str]:
+        """Topics that members name, there or not, and those that their patterns match."""
+        said = [member.subscription for member in group.members.values()]
+        return frozenset().union(*(each.topics | self._matched(each.regex) for each in said))
+
     def _subscribed(self, member: ConsumerMember) -> frozenset[str]:
         """Topics a member reads that exist."""
         named = frozenset(name for name in member.subscription.topics if name in self._topics)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from broker.coordinators.fields import FieldReader, FieldWriter
 
+PROTOCOL_TYPE = "consumer"
 HIGHEST_VERSION = 3
 OWNS_FROM, GENERATION_FROM, RACK_FROM = 1, 2, 3
 Partition = tuple[str, int]

@@ -15,11 +15,15 @@ from broker.coordinators.consumer_group import (
     Subscription,
 )
 from broker.coordinators.consumer_membership import TopicShape
-from broker.coordinators.consumer_protocol import Partition, assignment, parse_assignment, parse_subscription
+from broker.coordinators.consumer_protocol import (
+    PROTOCOL_TYPE,
+    Partition,
+    assignment,
+    parse_assignment,
+    parse_subscription,
+)
 from broker.coordinators.group import Group, GroupState, Member
 from broker.errors import BrokerError, ErrorCode
-
-PROTOCOL_TYPE = "consumer"
 
 
 def places_of(partitions: frozenset[Partition], topics: Mapping[str, TopicShape]) -> frozenset[Place]:

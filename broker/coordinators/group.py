@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from broker.coordinators.consumer_protocol import PROTOCOL_TYPE
 from broker.coordinators.fields import FieldReader
 from broker.coordinators.group_records import StoredGroup, StoredMember
 from broker.errors import BrokerError, ErrorCode
@@ -250,8 +251,18 @@ class Group:
         protocol = self.protocol or ""
         return tuple((m.member_id, m.instance_id, m.protocols.get(protocol, b"")) for m in self.members.values())
 
-    def subscribed_topics(self) -> frozenset[str]:
-        """Topics the members of a consumer group read, as far as their subscriptions can be read."""
+    @property
+    def lets_offsets_go(self) -> bool:
+        """Whether offsets that none of its members reads may expire: when it is empty, or knows what its members read."""
+        if self.members:
+            return self.state is GroupState.STABLE and self.protocol_type == PROTOCOL_TYPE
+        return self.state is GroupState.EMPTY and not self.pending_members
+
+    def reads(self, topic: str) -> bool:
+        """Whether members of a consumer group read a topic, or might: where one's subscription cannot be read, all.
+
+        Source: Kafka's ClassicGroup.isSubscribedToTopic.
+        """
         topics: set[str] = set()
         for member in self.members.values():
             reader = FieldReader(member.protocols.get(self.protocol or "", b""))
@@ -259,8 +270,8 @@ class Group:
                 reader.int16()
                 topics.update(reader.string() for _ in range(reader.int32()))
             except (ValueError, struct.error):
-                continue
-        return frozenset(topics)
+                return True
+        return topic in topics
 
     def joined(self, member: Member) -> JoinResult:
         """What a member is told about the current generation."""

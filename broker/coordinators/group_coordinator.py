@@ -15,7 +15,8 @@ from broker.coordinators.assignors import check_assignor
 from broker.coordinators.consumer_group import ConsumerGroup
 from broker.coordinators.consumer_groups import BeatReply, ConsumerGroups
 from broker.coordinators.consumer_membership import Heartbeat, TopicShape
-from broker.coordinators.conversion import PROTOCOL_TYPE, to_classic, to_consumer
+from broker.coordinators.consumer_protocol import PROTOCOL_TYPE
+from broker.coordinators.conversion import to_classic, to_consumer
 from broker.coordinators.group import Group, GroupState, JoinReply, JoinResult, SyncReply, SyncResult
 from broker.coordinators.group_records import (
     CommittedOffset,
@@ -355,17 +356,16 @@ class GroupCoordinator:
             raise BrokerError(ErrorCode.GROUP_ID_NOT_FOUND)
         if group is not None and group.members and group.protocol_type != PROTOCOL_TYPE:
             raise BrokerError(ErrorCode.NON_EMPTY_GROUP)
-        subscribed = group.subscribed_topics() if group is not None else self._consumer_topics(group_id)
-        refused = {p: ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC for p in where if p[0] in subscribed}
+        reads = self._reader(group_id)
+        refused = {p: ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC for p in where if reads(p[0])}
         stored = self._offsets.of_group(group_id)
         records = self._offsets.forget(group_id, [p for p in where if p not in refused and p in stored])
         self._runtime.write(group_id, records, lambda error: done({p: refused.get(p, error) for p in where}))
 
-    def _consumer_topics(self, group_id: str) -> frozenset[str]:
-        consumer = self._consumers.get(group_id)
-        if consumer is None:
-            return frozenset()
-        return frozenset().union(*(member.subscription.topics for member in consumer.members.values()))
+    def _reader(self, group_id: str) -> Callable[[str], bool]:
+        """A function that tells whether members of a group read a topic."""
+        group = self._groups.get(group_id)
+        return self._consumers.topics_read(group_id).__contains__ if group is None else group.reads
 
     def forget_topic(self, topic: str) -> None:
         """A topic is gone, and every group's offsets of it."""
@@ -430,24 +430,24 @@ class GroupCoordinator:
             yield StateRecord(group_key(group.group_id), None)
 
     def expire(self) -> int:
-        """Drop offsets that outlived their group's members by the retention time, and groups with nothing left."""
+        """Drop offsets that nobody reads any more, after the retention time, and groups with nothing left."""
         now_ms = self._clock_ms()
         retention_ms = self._config.offsets_retention_minutes * 60_000
         dropped = 0
         for group_id in self.group_ids():
             group, consumer = self._groups.get(group_id), self._consumers.get(group_id)
-            if consumer is not None and consumer.members:
+            if group is not None and not group.lets_offsets_go:
                 continue
-            if group is not None and (group.members or group.pending_members or group.state is not GroupState.EMPTY):
-                continue
-            since_ms = group.state_ms if group is not None else 0
-            where = self._offsets.expired(group_id, now_ms, since_ms, retention_ms)
+            since_ms = group.state_ms if group is not None and not group.members else 0
+            reads = self._reader(group_id)
+            where = [p for p in self._offsets.expired(group_id, now_ms, since_ms, retention_ms) if not reads(p[0])]
             dropped += len(where)
             records = self._offsets.forget(group_id, where)
-            if group is not None and len(where) == len(self._offsets.of_group(group_id)) and group.generation > 0:
+            nothing_left = len(where) == len(self._offsets.of_group(group_id))
+            if group is not None and not group.members and nothing_left and group.generation > 0:
                 group.become(GroupState.DEAD, now_ms)
                 records.append(StateRecord(group_key(group_id), None))
-            if consumer is not None and len(where) == len(self._offsets.of_group(group_id)):
+            if consumer is not None and not consumer.members and nothing_left:
                 records += self._consumers.remove_empty(group_id)
             if records:
                 self._runtime.write(group_id, records, lambda _: None)

@@ -16,13 +16,13 @@ from broker.errors import ConfigError, unknown
 MAX_INT = 2**31 - 1
 MAX_LONG = 2**63 - 1
 DAY_MS = 24 * 60 * 60 * 1000
-THROTTLED = r"\*|\d+:\d+"
+THROTTLED = r"(\d+:\d+)?(,(\d+:\d+)?)*|,*\*,*"
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSetting:
     """One row: Kafka's name, kind (bool, int, float, str, list), default, what it does, bounds,
-    choices, and the form of a list's parts.
+    choices, and the form of a list.
     """
 
     name: str
@@ -50,7 +50,7 @@ class TopicSetting:
         given = value if self.kind == "list" else (value,)
         if self.choices and not set(given) <= set(self.choices):
             raise ConfigError(f"{self.name} must be one of {', '.join(self.choices)}, not {text!r}")
-        if self.form and not all(re.fullmatch(self.form, part) for part in given):
+        if self.form and not re.fullmatch(self.form, ",".join(given)):
             raise ConfigError(f"{self.name} must be * or PARTITION:BROKER pairs, not {text!r}")
         return value
 
@@ -60,7 +60,8 @@ class TopicSetting:
                 raise ConfigError(f"{self.name} must be true or false, not {text!r}")
             return text.lower() == "true"
         if self.kind == "list":
-            return tuple(part.strip() for part in text.split(",") if part.strip())
+            parts = re.split(r"\s*,\s*", text) if text else ()
+            return tuple(dict.fromkeys(parts) if self.choices else parts)
         if self.kind == "str":
             return text
         try:

@@ -371,14 +371,20 @@ def _list_changed(settings: Mapping[str, str], item: Any) -> str:
     if item.name == DIRECTORIES:
         return str(item.value)
     setting = _list_setting(item.name, ChainMap(TOPIC_SETTINGS, SETTINGS, KEPT_SETTINGS))
-    try:
-        current = list(setting.parse(settings.get(item.name, setting.shown(setting.default))))
-        given = list(setting.parse(item.value))
-    except ConfigError as error:
-        raise BrokerError(ErrorCode.INVALID_CONFIG, str(error)) from error
-    if item.config_operation == APPEND:
-        return ",".join([*current, *(part for part in given if part not in current)])
-    return ",".join(part for part in current if part not in given)
+    current = settings.get(item.name, setting.shown(setting.default))
+    parts = [part for part in current.split(",") if part]
+    for part in _parts_given(item.value):
+        if item.config_operation == SUBTRACT and part in parts:
+            parts.remove(part)
+        elif item.config_operation == APPEND and part not in parts:
+            parts.append(part)
+    return ",".join(parts)
+
+
+def _parts_given(text: str) -> list[str]:
+    """The parts of a list as they are written, blanks too; only at its end there are none, unless it is all there is."""
+    without_end = text.rstrip(",")
+    return without_end.split(",") if without_end or not text else []
 
 
 # ---- what has settings

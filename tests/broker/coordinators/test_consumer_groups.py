@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from broker.coordinators.assignors import ASSIGNORS, uniform
 from broker.coordinators.consumer_group import ConsumerGroupState
 from broker.coordinators.consumer_membership import Beat, Heartbeat
-from broker.coordinators.group_coordinator import Committer, GroupCoordinator
+from broker.coordinators.group_coordinator import Committer, GroupCoordinator, OffsetCommit
 from broker.errors import BrokerError, ErrorCode
 
 
@@ -335,3 +335,22 @@ def test_uniform_is_even_and_moves_little(before: int, after: int, sizes: Any) -
     assert max(counts) - min(counts) <= 1
     kept = sum(len(now.get(member, set()) & partitions) for member, partitions in then.items())
     assert kept >= (total // max(before, after)) * min(before, after)
+
+
+def test_offsets_of_topics_that_a_pattern_matches(consumers: Consumers, clock: Any) -> None:
+    """What members name or match is read: its offsets cannot be deleted (86), and stay while there are members."""
+    consumers.topics["other"] = Shape(uuid4(), 1)
+    beat = consumers.join("a", topics=None, regex="top.*")
+    where = [("topic", 0), ("other", 0)]
+    offsets = [OffsetCommit(topic, index, 1, -1, "") for topic, index in where]
+    consumers.coordinator.commit("group", Committer("a", None, beat.epoch), offsets, lambda _: None)
+    answers: list[dict[Any, ErrorCode]] = []
+    consumers.coordinator.delete_offsets("group", where[:1], answers.append)
+    assert answers == [{("topic", 0): ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC}]
+    for _ in range(8 * 86_400 // 40):
+        clock.advance(40)
+        consumers.beat("a", beat.epoch)
+    assert consumers.coordinator.expire() == 1
+    kept: list[Any] = []
+    consumers.coordinator.fetch("group", kept.append)
+    assert [*kept[0]] == where[:1]

@@ -9,6 +9,8 @@ from broker.coordinators.group_coordinator import Committer, OffsetCommit
 from broker.errors import BrokerError, ErrorCode
 
 DAY_SECONDS = 86_400
+READS_T = b"\0\0\0\0\0\1\0\1t"
+"""A subscription to the topic t."""
 
 
 def commit(groups, who: Committer, *offsets: tuple[str, int, int], group: str = "group") -> ErrorCode:
@@ -110,7 +112,7 @@ def test_deleted_topic_takes_its_offsets(groups) -> None:
 
 
 def test_offsets_expire_after_the_group_is_empty(groups, clock) -> None:
-    """Seven days after the last member left, offsets and group are dropped; not before, and never with members."""
+    """Seven days after the last member left, offsets and group are dropped, and not before."""
     (member,) = groups.stable()
     commit(groups, as_committer(member), ("t", 0, 1))
     for _ in range(4):
@@ -125,6 +127,26 @@ def test_offsets_expire_after_the_group_is_empty(groups, clock) -> None:
     assert groups.coordinator.describe("group") is None
 
 
+def test_offsets_that_nobody_reads_expire_among_members(make_groups, clock) -> None:
+    """A stable group keeps what it reads, however old; other topics go with time, where all subscriptions can be read."""
+    groups = make_groups(offsets_retention_minutes=1)
+    commit(groups, Committer(), ("t", 0, 1), ("u", 0, 2))
+    clock.advance(61)
+    member = groups.join(protocols={"range": READS_T}, session_timeout_ms=300_000)[0]
+    assert groups.coordinator.expire() == 0  # it has no assignments yet, and may still learn of others
+    groups.sync(member, {})
+    assert groups.coordinator.expire() == 1
+    assert committed(groups) == {("t", 0): 1}
+    other = groups.join(protocols={"range": b""}, session_timeout_ms=300_000)
+    member = groups.join(member.member_id, protocols={"range": READS_T}, session_timeout_ms=300_000)[0]
+    for each in (other[0], member):
+        groups.sync(each, {})
+    commit(groups, as_committer(member), ("u", 0, 2))
+    clock.advance(61)
+    assert groups.coordinator.expire() == 0
+    assert committed(groups) == {("t", 0): 1, ("u", 0): 2}
+
+
 def test_offset_with_a_retention_of_its_own(groups, clock) -> None:
     """An old client's retention time counts from the commit."""
     wanted = OffsetCommit("t", 0, 1, -1, "", retention_ms=60_000)
@@ -137,14 +159,22 @@ def test_offset_with_a_retention_of_its_own(groups, clock) -> None:
 
 def test_offsets_deleted_one_by_one(groups) -> None:
     """OffsetDelete forgets what it names, unless the group reads the topic (86)."""
-    subscription = b"\0\0\0\0\0\1\0\1t"
-    member = groups.join(protocols={"range": subscription})[0]
+    member = groups.join(protocols={"range": READS_T})[0]
     groups.sync(member, {})
     commit(groups, as_committer(member), ("t", 0, 1), ("u", 0, 2))
     answers: list[dict] = []
     groups.coordinator.delete_offsets("group", [("t", 0), ("u", 0)], answers.append)
     assert answers == [{("t", 0): ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC, ("u", 0): ErrorCode.NONE}]
     assert committed(groups) == {("t", 0): 1}
+
+
+def test_no_offsets_deleted_where_anything_may_be_read(groups) -> None:
+    """A subscription that cannot be read may name any topic (86), as in Kafka."""
+    commit(groups, Committer(), ("t", 0, 1))
+    groups.join(protocols={"range": b""})
+    answers: list[dict] = []
+    groups.coordinator.delete_offsets("group", [("t", 0)], answers.append)
+    assert answers == [{("t", 0): ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC}]
 
 
 def test_group_of_mere_offsets_is_empty(groups) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -127,6 +128,31 @@ def test_settings_change_and_return_to_their_default(wire) -> None:
     assert setting(wire, "tuned", "retention.ms").value == "604800000"
     assert alter(wire, "tuned", 0, "retention.ms", "soon") == 40
     assert alter(wire, "tuned", 0, "no.such.setting", "1") == 40
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "answers", "value"),
+    [
+        ("cleanup.policy", [(0, "delete,")], [40], "delete"),
+        ("cleanup.policy", [(0, "delete,delete")], [0], "delete"),
+        ("cleanup.policy", [(2, "")], [40], "delete"),
+        ("cleanup.policy", [(2, " compact ")], [0], "delete,compact"),
+        ("cleanup.policy", [(2, "delete,,compact")], [40], "delete"),
+        ("cleanup.policy", [(2, ",")], [0], "delete"),
+        ("cleanup.policy", [(0, "compact,delete"), (3, "compact, delete")], [0, 0], "delete"),
+        ("cleanup.policy", [(3, "nonsense")], [0], "delete"),
+        ("cleanup.policy", [(3, "delete")], [0], ""),
+        ("leader.replication.throttled.replicas", [(0, "0:1"), (2, "")], [0, 0], "0:1,"),
+        ("leader.replication.throttled.replicas", [(0, "*"), (2, "0:1")], [0, 40], "*"),
+        ("leader.replication.throttled.replicas", [(2, "0:1,0:1"), (2, "0:1,0:2")], [0, 0], "0:1,0:2"),
+    ],
+)
+def test_lists_change_as_in_kafka(wire, name: str, steps: list, answers: list[int], value: str) -> None:
+    """Parts are added once and taken away as they are written, without a look at them; what comes of it is looked at."""
+    topic = f"listed-{uuid4()}"
+    create(wire, topic)
+    assert [alter(wire, topic, operation, name, given) for operation, given in steps] == answers
+    assert setting(wire, topic, name).value == value
 
 
 def test_settings_that_contradict_each_other(wire) -> None:
