@@ -29,12 +29,17 @@ from state.ordered import OrderedBytes
 from state.stores import Cause, ValueAndTimestamp
 
 _new_tuple = tuple.__new__
-_NUMBERS = 1 << 31
+MOST_USES = 1 << 31
 """How many uses there are numbers for."""
 _STAY = 8
 """After its entries were taken out of the rows, a cache folds so many records per entry before they go there again: the
 first time, twice as many the next time, and so on."""
 _LONGEST_STAY = 1_024
+COLUMNS_FROM = 128
+"""For fewer records at once a cache does not move its entries into rows: columns are worth their calls from here on."""
+_USES_PER_ENTRY = 4
+"""So many uses may lie behind each entry, and some more, before they are numbered anew."""
+_USES_BEYOND = 65_536
 
 
 class NumberCache(FoldingCache):
@@ -50,8 +55,8 @@ class NumberCache(FoldingCache):
         *,
         rows: NumberRows,
         entry_bytes: int,
-        release_numbers: Callable[[list[int], list[Any], list[int]], None],
-        look_up: Callable[[list[int]], None],
+        release_numbers: Callable[[list[Any], list[Any], list[int]], None],
+        look_up: Callable[[list[Any]], None],
         told_later: Callable[[], bool],
         **options: Any,
     ) -> None:
@@ -67,16 +72,16 @@ class NumberCache(FoldingCache):
         self._stay = _STAY
         self._staying = 0
 
-    def fold_columns(self, keys: list[int], timestamps: list[int], folding: Folding) -> int:
+    def fold_columns(self, keys: list[Any], timestamps: list[int], folding: Folding) -> int:
         """Fold records in: the same as `fold` of each.
 
         Shape: how many of the records, from the first on, were folded in; the next one is nothing for columns.
         """
         done = 0
         try:
-            names, times = self._taken(keys, timestamps)
-            while done < len(names):
-                count = self._fold_next(done, names[done:], times[done:], folding)
+            numbers, times = self._taken(keys, timestamps)
+            while done < len(numbers):
+                count = self._fold_next(done, numbers[done:], times[done:], folding)
                 if not count:
                     break
                 done += count
@@ -90,51 +95,62 @@ class NumberCache(FoldingCache):
     def _enter(self, coming: int) -> bool:
         """Put all entries into rows, if that makes no difference to anybody."""
         entries, rows = self.entries, self._rows
+        if coming < COLUMNS_FROM:
+            return False
         self._staying -= coming
         if self._staying > 0:
             return False
         self._staying = len(entries)  # what follows takes a while, and may come to nothing
         if self._read or self._read_since or FREE in entries or not rows.takes(len(entries) + coming):
             return False
-        alike = self._begin_fold(self._entry_bytes)
-        if not self._folds_plainly() or self._bytes != alike * len(entries) or None in entries.values():
+        if not self._counts_as_in_rows() or not self._folds_plainly() or None in entries.values():
             return False
-        if not set(self._sizes.values()) <= {alike}:
-            return False
-        uses, keys = self._uses, list(entries)
-        if uses.next + len(keys) >= _NUMBERS:
-            uses.begin(0)
+        if self._uses.next + len(entries) >= MOST_USES:
+            self._uses.begin(0)
             rows.forget_uses()
-        uses.begin(uses.next)
-        if keys:
+        if entries:
             plain, put_at = zip(*entries.values(), strict=True)
-            names, values, times = column_of_any(keys), numbers_of(plain, rows.kind), column_of_any(put_at)
-            if set(map(type, plain)) != {rows.kind} or len(values) < len(keys) or names is None or times is None:
+            keys, values, times = rows.keys.of(list(entries)), numbers_of(plain, rows.kind), column_of_any(put_at)
+            if set(map(type, plain)) != {rows.kind} or len(values) < len(plain) or keys is None or times is None:
                 return False
-            uses.count, uses.waiting = len(keys), len(self._dirty)
-            at, numbers = rows.columns(names), uses.numbers(len(keys))
-            rows.use(names, at, numbers)
-            rows.set(names, at, values, times, numbers)
-            uses.add(names, values, times)
-            uses.flushed = uses.next - uses.waiting
+            self._number(keys, values, times, len(self._dirty))
+        else:
+            self._uses.begin(self._uses.next)
         for held in (entries, self._dirty, self._sizes):
             held.clear()
         self.in_rows = True
         return True
 
-    def _taken(self, keys: list[int], timestamps: list[int]) -> tuple[Column, Column]:
+    def _counts_as_in_rows(self) -> bool:
+        """Whether the entries take the bytes that they take in rows."""
+        alike = self._begin_fold(self._entry_bytes)
+        return self._bytes == alike * len(self.entries) and set(self._sizes.values()) <= {alike}
+
+    def _number(self, keys: Column, values: Column, times: Column, waiting: int) -> None:
+        """Have just these entries in rows, by the order of their uses; the last ones wait. Raises: TooFar."""
+        uses, rows = self._uses, self._rows
+        uses.begin(uses.next)
+        at, numbers = rows.columns(keys), uses.numbers(len(keys))
+        rows.use(keys, at, numbers)
+        rows.set(keys, at, values, times, numbers)
+        uses.add(keys, values, times)
+        uses.count, uses.waiting, uses.flushed = len(keys), waiting, uses.next - waiting
+
+    def _taken(self, keys: list[Any], timestamps: list[int]) -> tuple[Column, Column]:
         """A batch as columns, empty ones when it may not be folded in by them. Raises: TooFar."""
         if self.in_rows or self._enter(len(keys)):
-            names, times = column_of_any(keys), column_of_any(timestamps)
-            if names is not None and times is not None and self._takes(names):
-                return names, times
+            numbers, times, uses = self._rows.keys.of(keys), column_of_any(timestamps), self._uses
+            if uses.next - uses.first > _USES_PER_ENTRY * uses.count + _USES_BEYOND:
+                self._number(*uses.since(uses.oldest), uses.waiting)
+            if numbers is not None and times is not None and self._takes(numbers):
+                return numbers, times
         return column(()), column(())
 
     def _takes(self, keys: Column) -> bool:
         """Whether a batch may be folded in by columns."""
         budget, uses = self._budget, self._uses
         alike = self._alike == self._entry_bytes + OVERHEAD + budget.cause_bytes and self.cause is None
-        if not alike or budget.used > budget.max_bytes or uses.next + len(keys) >= _NUMBERS:
+        if not alike or budget.used > budget.max_bytes or uses.next + len(keys) >= MOST_USES:
             return False
         return not (keys == FREE).any() and self._rows.takes(len(keys))
 
@@ -158,11 +174,15 @@ class NumberCache(FoldingCache):
             read = self._alike - budget.cause_bytes  # of an entry that is read before it is put, as Kafka does
             if budget.used + read > budget.max_bytes and self._columns(keys[:1]).timestamps[0] != NOTHING:
                 self._let_oldest_go()
-        return self._fold_columns(start, keys[:room], timestamps[:room], folding)
+        keys = keys[:room]
+        return self._fold_columns(start, keys, timestamps[:room], self._columns(keys), folding)
 
-    def _fold_columns(self, start: int, keys: Column, timestamps: Column, folding: Folding) -> int:
-        """Fold in as many as `folding` takes of records that there is room for, or one. Raises: TooFar."""
-        uses, rows, at = self._uses, self._rows, self._columns(keys)
+    def _fold_columns(self, start: int, keys: Column, timestamps: Column, at: Columns, folding: Folding) -> int:
+        """Fold in as many as `folding` takes of records that there is room for, or one. Raises: TooFar.
+
+        `at` is what rows say of their keys.
+        """
+        uses, rows = self._uses, self._rows
         count = folding.begin(start, at)
         if not count:
             return 0
@@ -179,24 +199,24 @@ class NumberCache(FoldingCache):
             np.maximum.at(times, theirs, times[others])
         values = folding.values(often)
         rows.set(keys, at, values, times, numbers)
-        here = last & (at.uses >= uses.oldest)
-        uses.forget(at.uses[here])
+        here = at.uses >= uses.oldest
+        uses.forget(at.uses[last & here])
         uses.add(np.where(last, keys, FREE), values, times)
         uses.waiting += int(np.count_nonzero(last & (at.uses < uses.flushed)))
-        self._count_more(int(np.count_nonzero(last) - np.count_nonzero(here)))
+        self._count_more(keys[last & ~here])
         return count
 
     def _columns(self, keys: Column) -> Columns:
         """What the rows say of keys, after those that may be below without a row were looked up."""
         at = self._rows.columns(keys)
         if not self._rows.complete and (unknown := at.timestamps == NOTHING).any():
-            self._look_up(list(dict.fromkeys(keys[unknown].tolist())))
+            self._look_up(list(dict.fromkeys(self._rows.keys.keys(keys[unknown]))))
             at = self._rows.columns(keys)
         return at
 
-    def _count_more(self, count: int) -> None:
-        """Count so many entries more, and drop what is too much for that."""
-        budget, uses, alike = self._budget, self._uses, self._alike
+    def _count_more(self, keys: Column) -> None:
+        """Count entries that have come, and drop what is too much for that."""
+        budget, uses, alike, count = self._budget, self._uses, self._alike, len(keys)
         uses.count += count
         self._bytes += count * alike
         budget.used += count * alike
@@ -234,8 +254,8 @@ class NumberCache(FoldingCache):
             part = slice(start, start + RELEASED_AT_ONCE)
             self._release_numbers(keys[part], values[part], timestamps[part])
 
-    def _listed(self, keys: Column, values: Column, timestamps: Column) -> tuple[list[int], list[Any], list[int]]:
-        return keys.tolist(), values_of(values, self._rows.kind), timestamps.tolist()
+    def _listed(self, keys: Column, values: Column, timestamps: Column) -> tuple[list[Any], list[Any], list[int]]:
+        return self._rows.keys.keys(keys), values_of(values, self._rows.kind), timestamps.tolist()
 
     def _leave(self) -> None:
         """Take the entries out of the rows."""

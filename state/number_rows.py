@@ -21,16 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from state.engine import any_none
+from state.number_keys import KeyNumbers
 from state.number_table import (
     FREE,
     NOTHING,
-    PLACE_BYTES,
     Column,
     Columns,
     Table,
     TooFar,
     column,
-    column_of_any,
     numbers_of,
     values_of,
 )
@@ -49,7 +48,7 @@ _LONGEST_REST = 1_024
 
 
 class NumberRows:
-    """The rows of one store. Keys are ints of up to 64 bits; so are values, or floats of 64 bits: `kind`.
+    """The rows of one store. Values are ints of up to 64 bits, or floats of 64 bits: `kind`. `keys` says how keys lie here.
 
     `complete`: every key below has a row, so that one without is not there; before they have `begun`, an entry in the
     record cache. Rows become more as long as `budget` has room.
@@ -59,8 +58,9 @@ class NumberRows:
     found by half of the lookups, are given up for as many lookups as there were places, and twice as many each time after.
     """
 
-    def __init__(self, budget: RowsBudget, *, kind: type, complete: bool) -> None:
+    def __init__(self, budget: RowsBudget, *, keys: KeyNumbers, kind: type, complete: bool) -> None:
         self._budget = budget
+        self.keys = keys
         self.kind = kind
         self.complete = complete
         self._step = 0
@@ -75,7 +75,7 @@ class NumberRows:
         self.begun = False
         """Until then what is put is not kept, nor missed."""
 
-    def find(self, keys: list[int]) -> tuple[list[int], Iterable[tuple[Any, int]], list[int]]:
+    def find(self, keys: list[Any]) -> tuple[list[Any], Iterable[tuple[Any, int]], list[Any]]:
         """Shape: keys that have rows, (value, time) of each, and the other keys."""
         table = self._table
         if table is None:
@@ -87,13 +87,13 @@ class NumberRows:
             self.give_up()
             return [], [], keys
 
-    def _find(self, table: Table, keys: list[int]) -> tuple[list[int], Iterable[tuple[Any, int]], list[int]]:
-        wanted = column_of_any(keys)
+    def _find(self, table: Table, keys: list[Any]) -> tuple[list[Any], Iterable[tuple[Any, int]], list[Any]]:
+        wanted = self.keys.known(keys)
         if wanted is None:
             return [], [], keys
         _, here, values, times, _ = table.columns(wanted)
         here &= times != NOTHING
-        others: list[int] = []
+        others: list[Any] = []
         if not here.all():
             flags = here.tolist()
             others, keys = list(compress(keys, map(not_, flags))), list(compress(keys, flags))
@@ -104,7 +104,7 @@ class NumberRows:
             self._found, self._missed = self._found // 2, self._missed // 2
         return keys, zip(values_of(values, self.kind), times.tolist(), strict=True), others
 
-    def put(self, keys: Sequence[int], values: Sequence[Any], timestamps: Sequence[int]) -> None:
+    def put(self, keys: Sequence[Any], values: Sequence[Any], timestamps: Sequence[int]) -> None:
         """What is below from now on, None for nothing. Kept once somebody has set `begun`."""
         if self.begun and not self._given_up and self._resting <= 0:
             try:
@@ -112,17 +112,20 @@ class NumberRows:
             except TooFar:
                 self.give_up()
 
-    def _put(self, keys: Sequence[int], values: Sequence[Any], timestamps: Sequence[int]) -> None:
+    def _put(self, keys: Sequence[Any], values: Sequence[Any], timestamps: Sequence[int]) -> None:
         if any_none(values):
-            gone = column(list(compress(keys, map(is_, values, repeat(None)))))
+            gone = self.keys.known(list(compress(keys, map(is_, values, repeat(None)))))
+            assert gone is not None, "the store has written them"
             for table in self._tables():
                 table.remove(gone)
             there = list(map(is_not, values, repeat(None)))
             keys, values, timestamps = (list(compress(given, there)) for given in (keys, values, timestamps))
-        rows = column(keys), numbers_of(values, self.kind), column(timestamps)
+        numbers = self.keys.of(keys)
+        assert numbers is not None, "the store has written them"
+        rows = numbers, numbers_of(values, self.kind), column(timestamps)
         if (free := rows[0] == FREE).any():
             self.complete = False
-            rows = tuple(numbers[~free] for numbers in rows)
+            rows = numbers[~free], rows[1][~free], rows[2][~free]
         if self._table is None:
             self._begin_for(len(keys))
         self._make_room(len(keys))
@@ -179,7 +182,8 @@ class NumberRows:
     def clear(self) -> None:
         """Have no rows, and take no room."""
         for table in self._tables():
-            self._budget.give_back(table.count * PLACE_BYTES)
+            self._budget.give_back(table.count * self.keys.place_bytes)
+        self.keys.clear()
         self._table = self._larger = None
         self._step = self._found = self._missed = self._resting = 0
         self._cramped = self.complete = self.begun = False
@@ -200,7 +204,7 @@ class NumberRows:
         self._table = made
 
     def _made(self, step: int) -> Table | None:
-        if step >= len(_PLACES) or not self._budget.take(_PLACES[step] * PLACE_BYTES):
+        if step >= len(_PLACES) or not self._budget.take(_PLACES[step] * self.keys.place_bytes):
             return None
         return Table(_PLACES[step])
 
@@ -237,6 +241,6 @@ class NumberRows:
         self._moved = stop = min(start + max(count, _MOVED_AT_ONCE), old.count)
         new.put(*old.part(start, stop))
         if stop == old.count:
-            self._budget.give_back(old.count * PLACE_BYTES)
+            self._budget.give_back(old.count * self.keys.place_bytes)
             self._table, self._larger = new, None
             self._step += 1

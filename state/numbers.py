@@ -1,4 +1,4 @@
-"""Key-value stores of numbers by number, which keep rows of what is below a large record cache: `state.number_rows`."""
+"""Key-value stores of numbers by number or name, which keep rows of what is below a large record cache: `state.number_rows`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from state.cache import RecordCache, RecordCacheBudget, Updates
 from state.engine import Engine
 from state.folding_cache import Add
 from state.key_value import TimestampedStore, known_size
-from state.number_cache import NumberCache
+from state.name_cache import NameCache
+from state.number_cache import COLUMNS_FROM, NumberCache
 from state.number_folds import Adding, Folding, Repeating
+from state.number_keys import key_numbers
 from state.number_rows import NumberRows
 from state.rows_budget import SlowerThanRows
 from state.stores import Cause, ChangelogWriter, Flushed, StoreSpec, ValueAndTimestamp
@@ -20,6 +22,9 @@ from state.stores import Cause, ChangelogWriter, Flushed, StoreSpec, ValueAndTim
 _new_tuple = tuple.__new__
 _ROOMY = 512
 """Bytes that an entry of numbers stays below in a record cache, whatever topic its cause is of."""
+
+_MANY = 512
+"""From so many entries on a dictionary waits for memory so often that columns are the quicker way to fold, in rows."""
 
 
 class NumberStore(TimestampedStore):
@@ -31,7 +36,9 @@ class NumberStore(TimestampedStore):
         assert isinstance(engine, SlowerThanRows), "others have no budget for rows"
         kind: type = spec.value_serde.type  # type: ignore[attr-defined]  # numbers have it
         new = cache is not None and next(engine.scan(None, None), None) is None
-        self._rows = NumberRows(engine.rows_budget, kind=kind, complete=new)
+        self._names = spec.key_serde.type is not int  # type: ignore[attr-defined]  # those who have numbers by them have it
+        keys = key_numbers(spec.key_serde.type)  # type: ignore[attr-defined]
+        self._rows = NumberRows(engine.rows_budget, keys=keys, kind=kind, complete=new)
         super().__init__(spec, engine, changelog, cache)
 
     def _look_up(self, missing: list[Any]) -> None:
@@ -60,13 +67,17 @@ class NumberStore(TimestampedStore):
 
         Before that a store that was new needs none: what the cache does not hold is not there.
         """
-        cache, budget, rows = self._cache, self._budget, self._rows
+        cache, budget = self._cache, self._budget
         assert cache is not None, "asked of a store with a record cache"
         assert budget is not None, "it comes with the cache"
+        if cache.dropped or budget.used + coming * _ROOMY > budget.max_bytes:
+            self._begin(cache)
+
+    def _begin(self, cache: RecordCache) -> None:
+        """Have rows from now on, first of what the record cache holds."""
+        rows = self._rows
         if cache.dropped:
             rows.complete = False
-        elif budget.used + coming * _ROOMY <= budget.max_bytes:
-            return
         rows.begun = True
         held = [(entry, *live) for entry, live in cache.entries.items() if live is not None]
         if held:
@@ -89,16 +100,19 @@ class NumberStore(TimestampedStore):
         if self._passes:
             self._rows.put(entries, plain, timestamps)
 
-    def _release_numbers(self, keys: list[int], values: list[Any], timestamps: list[int]) -> None:
+    def _release_numbers(self, keys: list[Any], values: list[Any], timestamps: list[int]) -> None:
         """Write and forward what a record cache that keeps its entries in rows lets go."""
         super()._write_columns(keys, values, timestamps)
         self._live.clear()
         self.flushes.take(Flushed(keys, values, [None] * len(keys), timestamps, None))
 
-    @property
-    def has_rows(self) -> bool:
-        """Whether `fold_columns` may be of use: rows have begun."""
-        return self._rows.begun
+    def folds_columns(self, count: int) -> bool:
+        """Whether `fold_columns` may be of use to so many records: there are rows, or so many entries that they begin now."""
+        cache = self._cache
+        if self._rows.begun or count < COLUMNS_FROM or cache is None or len(cache.entries) < _MANY or not self._passes:
+            return self._rows.begun
+        self._begin(cache)
+        return True
 
     def fold_columns(
         self,
@@ -127,7 +141,7 @@ class NumberStore(TimestampedStore):
 
     def _cache_kind(self) -> Callable[..., RecordCache]:
         return partial(
-            NumberCache,
+            NameCache if self._names else NumberCache,
             rows=self._rows,
             entry_bytes=known_size(self.spec, stored=self._value_overhead),
             release_numbers=self._release_numbers,

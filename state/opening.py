@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -19,6 +20,7 @@ from state.layers import LayeredStore
 from state.memory import MemoryEngine
 from state.rocksdb import RocksDBEngine, RocksDBResources
 from state.rows_budget import SlowerThanRows
+from state.serde import Serde
 from state.session import SegmentedSessionStore
 from state.stores import ChangelogWriter, StoreKind, StoreSpec
 from state.versioned import VersionedStore
@@ -33,6 +35,8 @@ _STORES: dict[StoreKind, type[LayeredStore]] = {
     StoreKind.SESSION: SegmentedSessionStore,
     StoreKind.CUSTOM: CustomLayers,
 }
+_NAMES = (str, bytes, UUID)
+_NUMBERS = (int, float)
 
 
 def open_store(
@@ -80,13 +84,18 @@ def _engine(spec: StoreSpec, directory: Path | None, resources: RocksDBResources
 
 
 def _gains_by_rows(spec: StoreSpec, engine: Engine) -> bool:
-    """Whether keys are ints and values ints or floats, of 64 bits at most, in a cache above an engine slower than rows."""
+    """Whether it has ints or floats of 64 bits by such ints or by names, in a cache above an engine slower than rows."""
     if not spec.cached or not isinstance(engine, SlowerThanRows):
         return False
-    kinds = [
-        getattr(serde, "type", None) for serde in (spec.key_serde, spec.value_serde) if hasattr(serde, "size_bytes")
-    ]
-    return kinds in ([int, int], [int, float])
+    key, value = spec.key_serde, spec.value_serde
+    numbers = _type_of(value) in _NUMBERS and hasattr(value, "size_bytes")
+    return (
+        numbers and key.by_value and (_type_of(key) in _NAMES or (_type_of(key) is int and hasattr(key, "size_bytes")))
+    )
+
+
+def _type_of(serde: Serde[Any]) -> Any:
+    return getattr(serde, "type", None)
 
 
 def _number_store() -> type[LayeredStore]:

@@ -153,7 +153,7 @@ class StreamAggregate:
     def _fold_numbers(self, batch: Batch) -> int:
         """Leave a batch to a store of numbers, by columns: how many records are done, dropped ones included."""
         store, keys, values, times = self._store, batch.keys, batch.values, batch.timestamps
-        if not store.has_rows or batch.headers or batch.topics or causes_of(store, batch):
+        if not store.folds_columns(len(batch)) or batch.headers or batch.topics or causes_of(store, batch):
             return 0
         complete = None
         if any_none(keys) or any_none(values):

@@ -1,4 +1,4 @@
-"""What the tests of stores share: three serdes, a changelog that remembers, and a bench to open stores on."""
+"""What the tests of stores share: some serdes, a changelog that remembers, and a bench to open stores on."""
 
 import json
 import struct
@@ -20,6 +20,12 @@ class Text:
 
     def deserialize(self, data):
         return data.decode()
+
+
+class Name(Text):
+    """The same, and it says so."""
+
+    type = str
 
 
 class Number:
@@ -88,7 +94,7 @@ class Bench:
     resources: RocksDBResources = field(default_factory=lambda: RocksDBResources(total_bytes=16 << 20))
     opened: int = 0
 
-    text, number, long, real, document = Text(), Number(), Long(), Real(), Document()
+    text, name, number, long, real, document = Text(), Name(), Number(), Long(), Real(), Document()
     changelog = Changelog
 
     def spec(self, kind=StoreKind.TIMESTAMPED_KEY_VALUE, **settings):

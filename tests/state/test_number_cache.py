@@ -5,9 +5,11 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from state import number_cache
+from state.name_cache import NameCache
 from state.number_cache import NumberCache
 from state.number_table import FREE
 
@@ -45,12 +47,36 @@ FOLDS = {
 }
 
 
-class Counting:
-    """A store that counts, and whom it told of what; `room` entries fit its record cache beside what others hold."""
+@pytest.fixture(autouse=True, scope="module")
+def columns_from_the_first_record_on():
+    """A test need not fold a hundred at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(number_cache, "COLUMNS_FROM", 1)
+        yield
 
-    def __init__(self, bench, *, rows, room, together=True, fold=COUNTS):
+
+def name_of(number):
+    """A key of a length of its own."""
+    return "ü" * (number % 4) + str(number)
+
+
+def number_of(name):
+    return int(name.lstrip("ü"))
+
+
+class Counting:
+    """A store that counts, and whom it told of what; `room` entries fit its record cache beside what others hold.
+
+    Its keys are numbers, or `named`: the names of numbers.
+    """
+
+    def __init__(self, bench, *, rows, room, together=True, fold=COUNTS, named=False):
         self.initial, self.add, self.repeated, kind = fold
-        spec = bench.spec(cached=True, key_serde=bench.long, value_serde=bench.real if kind is float else bench.long)
+        self.key = name_of if named else int
+        if named:
+            self.add = lambda name, value, old: fold[1](number_of(name), value, old)
+        keys = bench.name if named else bench.long
+        spec = bench.spec(cached=True, key_serde=keys, value_serde=bench.real if kind is float else bench.long)
         self.bench, self.rows, self.told = bench, rows, []
         self.store = bench.open(spec, directory=bench.task() if rows else None, cache_bytes=CACHE)
         self.store.set_flush_listener(self.tell, send_old_values=False)
@@ -71,7 +97,8 @@ class Counting:
         self.held = count
 
     def count(self, records):
-        keys, times = map(list, zip(*records, strict=True))
+        numbers, times = map(list, zip(*records, strict=True))
+        keys = list(map(self.key, numbers))
         with self.store.flushes:
             done = 0
             if self.rows:
@@ -83,16 +110,16 @@ class Counting:
                 assert self.store.fold(rows, self.initial, self.add) is None
 
     def get(self, key):
-        return self.store.get(key)
+        return self.store.get(self.key(key))
 
     def lookup(self, key):
-        return self.store.lookup(key)
+        return self.store.lookup(self.key(key))
 
     def put(self, key):
-        self.store.put(key, key * 2, key)
+        self.store.put(self.key(key), key * 2, key)
 
     def delete(self, key):
-        self.store.put(key, None, key)
+        self.store.put(self.key(key), None, key)
 
     def flush(self, _):
         self.store.flush()
@@ -105,7 +132,7 @@ class Counting:
         self.store.discard()
 
     def scan(self, key):
-        return list(self.store.range(None, key))
+        return list(self.store.range(None, self.key(key)))
 
     def topic(self, key):
         self.budget.cause_bytes = TOPIC + key % 2
@@ -125,7 +152,7 @@ class Counting:
 
 def same_with_and_without_rows(bench, steps, **options):
     one, other = (Counting(bench, rows=rows, **options) for rows in (True, False))
-    assert isinstance(one.cache, NumberCache)
+    assert type(one.cache) is (NameCache if options.get("named") else NumberCache)
     for verb, argument in steps:
         answers = [getattr(store, verb)(argument) for store in (one, other)]
         assert answers[0] == answers[1]
@@ -143,13 +170,25 @@ def test_rows_change_nothing_that_can_be_told(bench, room, together, steps):
     same_with_and_without_rows(bench, steps, room=room, together=together)
 
 
+@pytest.mark.parametrize(("room", "together"), [(0, True), (2, True), (20, True), (20, False), (60, True), (200, True)])
+@settings(max_examples=120, deadline=None)
+@given(steps=st.lists(STEP, max_size=25))
+@example(
+    steps=[("count", [(0, 0), (1, 0), (-1, 0), (2, 0)]), ("others", 0), ("count", [(0, 0)])]
+)  # others take its room
+def test_names_change_nothing_that_can_be_told(bench, room, together, steps):
+    """The same of keys that are names, of several lengths."""
+    same_with_and_without_rows(bench, steps, room=room, together=together, named=True)
+
+
+@pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("fold", FOLDS)
 @pytest.mark.parametrize("room", [2, 20])
 @settings(max_examples=60, deadline=None)
 @given(steps=st.lists(STEP, max_size=25))
-def test_whatever_makes_numbers(bench, room, fold, steps):
+def test_whatever_makes_numbers(bench, room, fold, named, steps):
     """Sums that begin with the first value, floats, results that are gone or of another kind, order that matters."""
-    same_with_and_without_rows(bench, steps, room=room, fold=FOLDS[fold])
+    same_with_and_without_rows(bench, steps, room=40 if named else room, fold=FOLDS[fold], named=named)
 
 
 def test_a_function_that_raises(bench):
@@ -215,6 +254,56 @@ def test_counting_many_keys(bench, reopened):
     assert store.budget.used <= CACHE
     assert counted(store, range(20_000)) == {key: counts.get(key) for key in range(20_000)}
     store.store.close()
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_uses_of_entries_that_never_go(bench, named):
+    """They are numbered anew now and then, so that they do not become more without end, also while some wait."""
+    store, order, counts = Counting(bench, rows=True, room=3_000, named=named), random.Random(4), Counter()
+    store.count([(0, 0)])
+    counts[0] += 1
+    for batch in range(160):
+        numbers = [order.randrange(1_000) for _ in range(1_000)]
+        store.count([(number, batch) for number in numbers])
+        counts.update(numbers)
+        if batch % 9 == 8:
+            store.commit(batch)
+    assert store.cache.in_rows
+    assert not store.cache.dropped
+    assert store.cache._uses.first > 50_000
+    assert store.cache._uses.next - store.cache._uses.first < 72_000
+    assert counted(store, list(map(store.key, range(1_000)))) == {store.key(key): counts[key] for key in range(1_000)}
+    store.store.close()
+
+
+def test_rows_begin_with_many_entries(bench):
+    """Not for a few records at once, which are quicker one by one; nor where the entries are few."""
+    store = Counting(bench, rows=True, room=10_000, named=True)
+    store.store._rows.begun = store.rows = False
+    store.count([(number, 0) for number in range(400)])
+    assert not store.store.folds_columns(1_000)
+    store.count([(number, 0) for number in range(600)])
+    assert not store.store.folds_columns(100)
+    assert store.store.folds_columns(1_000)
+    store.rows = True
+    store.count([(number, 1) for number in range(1_000)])
+    assert store.cache.in_rows
+    assert set(counted(store, list(map(name_of, range(1_000)))).values()) == {1, 2, 3}
+    store.store.close()
+
+
+def test_a_name_that_can_not_be_written(bench):
+    """It is refused as without rows, and what came before it is counted."""
+    one, other = (Counting(bench, rows=rows, room=20, named=True) for rows in (True, False))
+    for store in (one, other):
+        store.count([(number, number) for number in range(9)])
+        store.key, store.add = {9: "new", 10: "\ud800", 11: "newer"}.__getitem__, plus_one
+        with pytest.raises(UnicodeEncodeError):
+            store.count([(9, 1), (10, 1), (11, 1)])
+    assert one.seen() == other.seen()
+    assert one.within() == other.within()
+    one.store.close()
+    other.store.close()
 
 
 def test_a_cache_whose_entries_are_asked_for_stays_out_of_the_rows(bench):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from state.number_keys import Ints
 from state.number_rows import NumberRows
 from state.number_table import PLACE_BYTES
 from state.rows_budget import RowsBudget
@@ -24,7 +25,7 @@ STEP = st.tuples(st.sampled_from(["put", "put", "delete", "clear"]), KEYS)
 
 
 def rows_of(max_bytes=ROOM, *, floats=False, budget=None):
-    rows = NumberRows(budget or RowsBudget(max_bytes), kind=float if floats else int, complete=True)
+    rows = NumberRows(budget or RowsBudget(max_bytes), keys=Ints(), kind=float if floats else int, complete=True)
     rows.begun = True
     return rows
 

@@ -1,0 +1,60 @@
+"""A record cache of numbers by name that keeps its entries in rows, once they are many, while it has room for all.
+
+Names are of any length, so that entries take different bytes. What has to go for the sake of what comes is left to the
+record cache as it is without rows: columns are for as long as nothing has to.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from state.cache import OVERHEAD
+from state.number_cache import MOST_USES, NumberCache
+from state.number_folds import Folding
+from state.number_table import Column
+from state.stores import ValueAndTimestamp
+
+
+class NameCache(NumberCache):
+    """See the module."""
+
+    def _counts_as_in_rows(self) -> bool:
+        self._begin_fold(0)
+        return True  # by its own length each, and one cause
+
+    def _takes(self, keys: Column) -> bool:
+        budget = self._budget
+        one_cause = self._cause_bytes == budget.cause_bytes and self.cause is None
+        if not one_cause or budget.used > budget.max_bytes or self._uses.next + len(keys) >= MOST_USES:
+            return False
+        return self._rows.takes(len(keys))
+
+    def _fold_next(self, start: int, keys: Column, timestamps: Column, folding: Folding) -> int:
+        budget, at = self._budget, self._columns(keys)
+        new = at.uses < self._uses.oldest
+        if new.any():
+            try:
+                more = self._bytes_of(np.unique(keys[new]))
+            except Exception:
+                return 0  # a name that can not be written: who puts it alone is told so
+            if budget.used + more > budget.max_bytes:
+                return 0
+        return self._fold_columns(start, keys, timestamps, at, folding)
+
+    def _count_more(self, keys: Column) -> None:
+        more = self._bytes_of(keys)
+        self._uses.count += len(keys)
+        self._bytes += more
+        self._budget.used += more
+
+    def _bytes_of(self, keys: Column) -> int:
+        """What entries of these keys take together. Raises: what the serde of the names does."""
+        value = ValueAndTimestamp(self._rows.kind(), 0)
+        sizes = self._sizes_of(self._rows.keys.keys(keys), [value] * len(keys)) if keys.size else []
+        return sum(sizes) + len(keys) * (OVERHEAD + self._cause_bytes)
+
+    def _leave(self) -> None:
+        super()._leave()
+        entries, more = self.entries, OVERHEAD + self._cause_bytes
+        sizes = self._sizes_of(list(entries), list(entries.values()))
+        self._sizes.update(zip(entries, [size + more for size in sizes], strict=True))
