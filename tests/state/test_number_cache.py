@@ -9,9 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from state import number_cache
+from state.key_value import TimestampedStore
 from state.name_cache import NameCache
 from state.number_cache import NumberCache
 from state.number_table import FREE
+from state.numbers import NumberStore
 
 KEY = st.integers(-15, 40)
 COUNT = st.lists(st.tuples(KEY, st.integers(0, 99)), min_size=1, max_size=40)
@@ -152,6 +154,7 @@ class Counting:
 
 def same_with_and_without_rows(bench, steps, **options):
     one, other = (Counting(bench, rows=rows, **options) for rows in (True, False))
+    assert (type(one.store), type(other.store)) == (NumberStore, TimestampedStore)
     assert type(one.cache) is (NameCache if options.get("named") else NumberCache)
     for verb, argument in steps:
         answers = [getattr(store, verb)(argument) for store in (one, other)]
