@@ -1,10 +1,12 @@
 """A record cache of numbers by name that keeps its entries in rows, once they are many, while it has room for all.
 
 Names are of any length, so that entries take different bytes. What has to go for the sake of what comes is left to the
-record cache as it is without rows: columns are for as long as nothing has to.
+record cache as it is without rows: these are given up as soon as something has to.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,15 @@ from state.stores import ValueAndTimestamp
 class NameCache(NumberCache):
     """See the module."""
 
+    _full = False
+
+    def fold_columns(self, keys: list[Any], timestamps: list[int], folding: Folding) -> int:
+        """As of all; the last time when something would have to go."""
+        done = super().fold_columns(keys, timestamps, folding)
+        if self._full:
+            self._rows.give_up()
+        return done
+
     def _counts_as_in_rows(self) -> bool:
         self._begin_fold(0)
         return True  # by its own length each, and one cause
@@ -25,7 +36,8 @@ class NameCache(NumberCache):
     def _takes(self, keys: Column) -> bool:
         budget = self._budget
         one_cause = self._cause_bytes == budget.cause_bytes and self.cause is None
-        if not one_cause or budget.used > budget.max_bytes or self._uses.next + len(keys) >= MOST_USES:
+        self._full = budget.used > budget.max_bytes
+        if not one_cause or self._full or self._uses.next + len(keys) >= MOST_USES:
             return False
         return self._rows.takes(len(keys))
 
@@ -37,7 +49,8 @@ class NameCache(NumberCache):
                 more = self._bytes_of(np.unique(keys[new]))
             except Exception:
                 return 0  # a name that can not be written: who puts it alone is told so
-            if budget.used + more > budget.max_bytes:
+            self._full = budget.used + more > budget.max_bytes
+            if self._full:
                 return 0
         return self._fold_columns(start, keys, timestamps, at, folding)
 

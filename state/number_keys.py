@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from itertools import repeat
 from typing import Any, Protocol
+from uuid import UUID
 
 from state.number_table import PLACE_BYTES, Column, column, column_of_any
 
+_LONGEST = 128
+"""Longer names get no numbers, so that what places take for names says what these take."""
 _NAME_BYTES = 64
 """What a name takes for each of the places, of which there are at least two for it: itself, and its number."""
 
@@ -55,15 +58,16 @@ class Ints:
 
 
 class _Numbering(dict[Hashable, int]):
-    """The number of each name; a name without one gets the next. Raises: TypeError for what is no name of the kind."""
+    """The number of each name; a name without one gets the next. Raises: TypeError for what is no such name, or a long one."""
 
-    def __init__(self, kind: type) -> None:
+    def __init__(self, kind: type[Any]) -> None:
         super().__init__()
         self._kind = kind
+        self._longest = _LONGEST if kind is not UUID else None
         self.names: list[Any] = []
 
     def __missing__(self, name: Any) -> int:
-        if name.__class__ is not self._kind:
+        if name.__class__ is not self._kind or (self._longest and len(name) > self._longest):
             raise TypeError(f"expected {self._kind.__name__}")
         number = self[name] = len(self.names)
         self.names.append(name)

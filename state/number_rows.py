@@ -71,7 +71,8 @@ class NumberRows:
         self._table: Table | None = None
         self._larger: Table | None = None
         self._moved = 0
-        self._given_up = False
+        self.given_up = False
+        """For good."""
         self.begun = False
         """Until then what is put is not kept, nor missed."""
 
@@ -106,7 +107,7 @@ class NumberRows:
 
     def put(self, keys: Sequence[Any], values: Sequence[Any], timestamps: Sequence[int]) -> None:
         """What is below from now on, None for nothing. Kept once somebody has set `begun`."""
-        if self.begun and not self._given_up and self._resting <= 0:
+        if self.begun and not self.given_up and self._resting <= 0:
             try:
                 self._put(keys, values, timestamps)
             except TooFar:
@@ -145,7 +146,7 @@ class NumberRows:
 
     def takes(self, count: int) -> bool:
         """Whether so many other keys may have rows, all of them; room is made for that."""
-        if not self.begun or self._given_up or self._resting > 0 or self._cramped:
+        if not self.begun or self.given_up or self._resting > 0 or self._cramped:
             return False
         if self._table is None:
             self._begin_for(count)
@@ -189,9 +190,9 @@ class NumberRows:
         self._cramped = self.complete = self.begun = False
 
     def give_up(self) -> None:
-        """Have no rows any more: keys want each other's places."""
+        """Have no rows any more."""
         self.clear()
-        self._given_up = True
+        self.given_up = True
 
     def _tables(self) -> list[Table]:
         return [table for table in (self._table, self._larger) if table is not None]

@@ -46,7 +46,7 @@ class NumberStore(TimestampedStore):
             super()._look_up(missing)
             return
         live, rows = self._live, self._rows
-        if not rows.begun:
+        if not rows.begun and not self._names:
             self._begin_if_full(len(missing))
         found, pairs, others = rows.find(missing)
         live.update(zip(found, map(_new_tuple, repeat(ValueAndTimestamp), pairs), strict=True))
@@ -107,12 +107,17 @@ class NumberStore(TimestampedStore):
         self.flushes.take(Flushed(keys, values, [None] * len(keys), timestamps, None))
 
     def folds_columns(self, count: int) -> bool:
-        """Whether `fold_columns` may be of use to so many records: there are rows, or so many entries that they begin now."""
+        """Whether `fold_columns` may be used, and be of use to so many records.
+
+        So it is once there are rows, which begin here where the record cache has many entries, and more than a few records come.
+        """
         cache = self._cache
-        if self._rows.begun or count < COLUMNS_FROM or cache is None or len(cache.entries) < _MANY or not self._passes:
-            return self._rows.begun
-        self._begin(cache)
-        return True
+        if not isinstance(cache, NumberCache) or self.read_behind or self.flushes.listener is None:
+            return False
+        rows, had_room = self._rows, not (self._names and cache.dropped)
+        if not rows.begun and self._passes and had_room and count >= COLUMNS_FROM and len(cache.entries) >= _MANY:
+            self._begin(cache)
+        return rows.begun and not rows.given_up
 
     def fold_columns(
         self,
@@ -131,8 +136,7 @@ class NumberStore(TimestampedStore):
         is put, and none beyond one for which `add` raises, which is asked for it again.
         """
         cache = self._cache
-        if not isinstance(cache, NumberCache) or self.read_behind or self.flushes.listener is None:
-            return 0
+        assert isinstance(cache, NumberCache), "asked of a store that folds no columns"
         kind = self._rows.kind
         folding: Folding = Adding(keys, values, initial, add, kind)
         if repeated is not None and kind is int:

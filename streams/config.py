@@ -112,7 +112,7 @@ class StreamsConfig:
     )
     rocksdb_total_bytes: int = setting(
         64 * 1024**2,
-        "Block cache and write buffers of all stores of a process together; stores of numbers by number keep as much "
+        "Block cache and write buffers of all stores of a process together; stores of numbers by number or name keep as much "
         "again of what they read and wrote, at most.",
         kind="bytes",
         minimum=1024**2,

@@ -30,9 +30,9 @@ def test_names_are_numbered_as_they_come(names):
     assert keys.of([second]).tolist() == [0]
 
 
-@pytest.mark.parametrize("wrong", [7, b"bytes", ["unhashable"], None])
+@pytest.mark.parametrize("wrong", [7, b"bytes", ["unhashable"], None, "x" * 129])
 def test_what_is_no_name(wrong):
-    """It has no number, and what comes with it has none either; names that have one go on."""
+    """It has no number, a long one neither, and what comes with it has none either; names that have one go on."""
     keys = Names(str)
     assert keys.of(["a"]).tolist() == [0]
     assert keys.of(["a", wrong, "b"]) is None
