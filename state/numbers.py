@@ -46,7 +46,7 @@ class NumberStore(TimestampedStore):
             super()._look_up(missing)
             return
         live, rows = self._live, self._rows
-        if not rows.begun and not self._names:
+        if not rows.begun:
             self._begin_if_full(len(missing))
         found, pairs, others = rows.find(missing)
         live.update(zip(found, map(_new_tuple, repeat(ValueAndTimestamp), pairs), strict=True))
@@ -70,7 +70,10 @@ class NumberStore(TimestampedStore):
         cache, budget = self._cache, self._budget
         assert cache is not None, "asked of a store with a record cache"
         assert budget is not None, "it comes with the cache"
-        if cache.dropped or budget.used + coming * _ROOMY > budget.max_bytes:
+        if cache.dropped:
+            self._rows.complete = False
+        full = cache.dropped or budget.used + coming * _ROOMY > budget.max_bytes
+        if full and not self._names:  # those of names are for a record cache that holds all
             self._begin(cache)
 
     def _begin(self, cache: RecordCache) -> None:

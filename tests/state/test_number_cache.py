@@ -58,8 +58,8 @@ def columns_from_the_first_record_on():
 
 
 def name_of(number):
-    """A key of a length of its own."""
-    return "ü" * (number % 4) + str(number)
+    """A key of a length of its own, one of them too long for rows."""
+    return "ü" * (200 if number == -15 else number % 4) + str(number)
 
 
 def number_of(name):
