@@ -88,7 +88,7 @@ class Counting:
         self.hold(CACHE - room * (ENTRY + TOPIC))
         self.store.flushes.together = together
         if rows:
-            self.store._begin_if_full(CACHE)
+            self.store._begin(self.cache)
 
     def tell(self, flushed):
         self.told += zip(flushed.keys, flushed.new_values, flushed.timestamps, strict=True)
