@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from state.cache import OVERHEAD
-from state.number_cache import MOST_USES, NumberCache
+from state.number_cache import NumberCache
 from state.number_folds import Folding
 from state.number_table import Column
 from state.stores import ValueAndTimestamp
@@ -34,12 +34,11 @@ class NameCache(NumberCache):
         return True  # by its own length each, and one cause
 
     def _takes(self, keys: Column) -> bool:
-        budget = self._budget
-        one_cause = self._cause_bytes == budget.cause_bytes and self.cause is None
-        self._full = budget.used > budget.max_bytes
-        if not one_cause or self._full or self._uses.next + len(keys) >= MOST_USES:
-            return False
-        return self._rows.takes(len(keys))
+        self._full = self._budget.used > self._budget.max_bytes
+        return super()._takes(keys)
+
+    def _puts_count_alike(self) -> bool:
+        return self._cause_bytes == self._budget.cause_bytes
 
     def _fold_next(self, start: int, keys: Column, timestamps: Column, folding: Folding) -> int:
         budget, at = self._budget, self._columns(keys)

@@ -29,7 +29,7 @@ from state.ordered import OrderedBytes
 from state.stores import Cause, ValueAndTimestamp
 
 _new_tuple = tuple.__new__
-MOST_USES = 1 << 31
+_MOST_USES = 1 << 31
 """How many uses there are numbers for."""
 _STAY = 8
 """After its entries were taken out of the rows, a cache folds so many records per entry before they go there again: the
@@ -105,7 +105,7 @@ class NumberCache(FoldingCache):
             return False
         if not self._counts_as_in_rows() or not self._folds_plainly() or None in entries.values():
             return False
-        if self._uses.next + len(entries) >= MOST_USES:
+        if self._uses.next + len(entries) >= _MOST_USES:
             self._uses.begin(0)
             rows.forget_uses()
         if entries:
@@ -149,10 +149,14 @@ class NumberCache(FoldingCache):
     def _takes(self, keys: Column) -> bool:
         """Whether a batch may be folded in by columns."""
         budget, uses = self._budget, self._uses
-        alike = self._alike == self._entry_bytes + OVERHEAD + budget.cause_bytes and self.cause is None
-        if not alike or budget.used > budget.max_bytes or uses.next + len(keys) >= MOST_USES:
+        alike = self._puts_count_alike() and self.cause is None
+        if not alike or budget.used > budget.max_bytes or uses.next + len(keys) >= _MOST_USES:
             return False
         return not (keys == FREE).any() and self._rows.takes(len(keys))
+
+    def _puts_count_alike(self) -> bool:
+        """Whether what is put now takes the bytes that the entries take."""
+        return self._alike == self._entry_bytes + OVERHEAD + self._budget.cause_bytes
 
     def _fold_next(self, start: int, keys: Column, timestamps: Column, folding: Folding) -> int:
         """Fold in as many as can be at once of those from index `start` on; 0 when they are nothing for columns.

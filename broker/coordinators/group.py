@@ -258,8 +258,8 @@ class Group:
             return self.state is GroupState.STABLE and self.protocol_type == PROTOCOL_TYPE
         return self.state is GroupState.EMPTY and not self.pending_members
 
-    def reads(self, topic: str) -> bool:
-        """Whether members of a consumer group read a topic, or might: where one's subscription cannot be read, all.
+    def topics_read(self) -> frozenset[str] | None:
+        """What the members of a consumer group read; None, which is anything, where one's subscription cannot be read.
 
         Source: Kafka's ClassicGroup.isSubscribedToTopic.
         """
@@ -270,8 +270,8 @@ class Group:
                 reader.int16()
                 topics.update(reader.string() for _ in range(reader.int32()))
             except (ValueError, struct.error):
-                return True
-        return topic in topics
+                return None
+        return frozenset(topics)
 
     def joined(self, member: Member) -> JoinResult:
         """What a member is told about the current generation."""

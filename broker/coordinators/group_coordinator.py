@@ -356,16 +356,19 @@ class GroupCoordinator:
             raise BrokerError(ErrorCode.GROUP_ID_NOT_FOUND)
         if group is not None and group.members and group.protocol_type != PROTOCOL_TYPE:
             raise BrokerError(ErrorCode.NON_EMPTY_GROUP)
-        reads = self._reader(group_id)
-        refused = {p: ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC for p in where if reads(p[0])}
+        unread = dict.fromkeys(self._unread(group_id, where))
+        refused = {p: ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC for p in where if p not in unread}
         stored = self._offsets.of_group(group_id)
-        records = self._offsets.forget(group_id, [p for p in where if p not in refused and p in stored])
+        records = self._offsets.forget(group_id, [p for p in unread if p in stored])
         self._runtime.write(group_id, records, lambda error: done({p: refused.get(p, error) for p in where}))
 
-    def _reader(self, group_id: str) -> Callable[[str], bool]:
-        """A function that tells whether members of a group read a topic."""
+    def _unread(self, group_id: str, where: Sequence[TopicPartition]) -> list[TopicPartition]:
+        """Those of topics that no member of a group reads."""
+        if not where:
+            return []
         group = self._groups.get(group_id)
-        return self._consumers.topics_read(group_id).__contains__ if group is None else group.reads
+        read = self._consumers.topics_read(group_id) if group is None else group.topics_read()
+        return [] if read is None else [partition for partition in where if partition[0] not in read]
 
     def forget_topic(self, topic: str) -> None:
         """A topic is gone, and every group's offsets of it."""
@@ -439,8 +442,7 @@ class GroupCoordinator:
             if group is not None and not group.lets_offsets_go:
                 continue
             since_ms = group.state_ms if group is not None and not group.members else 0
-            reads = self._reader(group_id)
-            where = [p for p in self._offsets.expired(group_id, now_ms, since_ms, retention_ms) if not reads(p[0])]
+            where = self._unread(group_id, self._offsets.expired(group_id, now_ms, since_ms, retention_ms))
             dropped += len(where)
             records = self._offsets.forget(group_id, where)
             nothing_left = len(where) == len(self._offsets.of_group(group_id))

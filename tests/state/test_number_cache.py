@@ -237,16 +237,23 @@ def counted(store, keys):
     return said
 
 
+def count_at_random(store, counts, batches, keys):
+    """Count a thousand of so many keys at a time, with commits now and then; yields the number of each batch."""
+    order = random.Random(4)
+    for batch in range(batches):
+        numbers = [order.randrange(keys) for _ in range(1_000)]
+        store.count([(number, batch) for number in numbers])
+        counts.update(numbers)
+        if batch % 9 == 8:
+            store.commit(batch)
+        yield batch
+
+
 @pytest.mark.parametrize("reopened", [False, True])
 def test_counting_many_keys(bench, reopened):
     """Rows move to more places while entries lie in them, uses that are over are let go of, and what has no row is read."""
-    store, order, counts = many(bench, 3_000), random.Random(4), Counter()
-    for batch in range(200):
-        keys = [order.randrange(20_000) for _ in range(1_000)]
-        store.count([(key, batch) for key in keys])
-        counts.update(keys)
-        if batch % 9 == 8:
-            store.commit(batch)
+    store, counts = many(bench, 3_000), Counter()
+    for batch in count_at_random(store, counts, 200, 20_000):
         if reopened and batch == 100:
             store.store._rows.complete = False
             store.store._forget_rows()
@@ -262,15 +269,9 @@ def test_counting_many_keys(bench, reopened):
 @pytest.mark.parametrize("named", [False, True])
 def test_uses_of_entries_that_never_go(bench, named):
     """They are numbered anew now and then, so that they do not become more without end, also while some wait."""
-    store, order, counts = Counting(bench, rows=True, room=3_000, named=named), random.Random(4), Counter()
+    store, counts = Counting(bench, rows=True, room=3_000, named=named), Counter([0])
     store.count([(0, 0)])
-    counts[0] += 1
-    for batch in range(160):
-        numbers = [order.randrange(1_000) for _ in range(1_000)]
-        store.count([(number, batch) for number in numbers])
-        counts.update(numbers)
-        if batch % 9 == 8:
-            store.commit(batch)
+    assert len(list(count_at_random(store, counts, 160, 1_000))) == 160
     assert store.cache.in_rows
     assert not store.cache.dropped
     assert store.cache._uses.first > 50_000
