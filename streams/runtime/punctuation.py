@@ -7,9 +7,7 @@ time the grid starts at 0, so the first record ever seen fires it. Whoever asks 
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
-from itertools import count
 
 Callback = Callable[[int], None]
 
@@ -41,11 +39,16 @@ class Punctuator:
 
 
 class PunctuationQueue:
-    """The punctuators of one task on one clock, by due time; ties fire in the order they were scheduled."""
+    """The punctuators of one task on one clock, by due time.
+
+    Those that are due at the same time fire in the order in which `java.util.PriorityQueue`, which Kafka Streams keeps
+    them in, hands them out: by no rule of its own, but the same each time, and what they forward follows from it. So
+    this is that heap: an entry rises and sinks past what is strictly later only, and a cancelled one keeps its place
+    until it is due.
+    """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, Punctuator]] = []
-        self._order = count()
+        self._heap: list[Punctuator] = []
 
     def schedule(self, due: int, interval_ms: int, callback: Callback) -> Punctuator:
         """Call `callback(time)` first at `due`, then every `interval_ms`."""
@@ -57,16 +60,16 @@ class PunctuationQueue:
 
     @property
     def due(self) -> int | None:
-        """When the next punctuator falls due, None when there is none."""
-        while self._heap and self._heap[0][2].cancelled:
-            heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
+        """When the next punctuator falls due, also where it is cancelled by now; None when there is none."""
+        return self._heap[0].due if self._heap else None
 
     def fire(self, now: int) -> int:
         """Call all that are due at `now`; the answer is how many were called."""
         fired = 0
-        while (due := self.due) is not None and due <= now:
-            punctuator = heapq.heappop(self._heap)[2]
+        while self._heap and self._heap[0].due <= now:
+            punctuator = self._pop()
+            if punctuator.cancelled:
+                continue
             punctuator.callback(now)
             fired += 1
             if not punctuator.cancelled:
@@ -75,4 +78,27 @@ class PunctuationQueue:
         return fired
 
     def _push(self, punctuator: Punctuator) -> None:
-        heapq.heappush(self._heap, (punctuator.due, next(self._order), punctuator))
+        heap = self._heap
+        heap.append(punctuator)
+        place = len(heap) - 1
+        while place and heap[parent := (place - 1) // 2].due > punctuator.due:
+            heap[place] = heap[parent]
+            place = parent
+        heap[place] = punctuator
+
+    def _pop(self) -> Punctuator:
+        """Take out the first; the last one sinks from its place."""
+        heap = self._heap
+        first, sinking = heap[0], heap.pop()
+        if not heap:
+            return first
+        place = 0
+        while (child := 2 * place + 1) < len(heap):
+            if child + 1 < len(heap) and heap[child].due > heap[child + 1].due:
+                child += 1
+            if sinking.due <= heap[child].due:
+                break
+            heap[place] = heap[child]
+            place = child
+        heap[place] = sinking
+        return first

@@ -39,13 +39,20 @@ def test_cancel_inside_the_callback() -> None:
     assert (fired, queue.due) == ([5], None)
 
 
-def test_ties_fire_in_order_of_scheduling() -> None:
-    """Two that are due together are called in the order they were scheduled."""
+def test_ties_fire_in_the_order_of_javas_queue() -> None:
+    """Six on one clock, the fifth cancelled before 30: who is called, as `java.util.PriorityQueue` (JDK 21) had it."""
     queue, fired = PunctuationQueue(), []
-    queue.schedule(5, 10, lambda _: fired.append("first"))
-    queue.schedule(5, 10, lambda _: fired.append("second"))
-    queue.fire(5)
-    assert fired == ["first", "second"]
+    schedule = [(20, 20), (20, 30), (20, 30), (30, 30), (0, 20), (20, 40)]
+    punctuators = [
+        queue.schedule(due, interval_ms, lambda _, number=number: fired.append(number))
+        for number, (due, interval_ms) in enumerate(schedule)
+    ]
+    assert queue.fire(10) == 1
+    punctuators[4].cancel()
+    for time in (30, 40, 50, 60, 80, 90):
+        queue.fire(time)
+        fired.append("|")
+    assert fired == [4, 5, 0, 1, 2, 3, "|", 0, "|", 1, 2, "|", 3, 5, 0, "|", 2, 0, 1, "|", 3, "|"]
 
 
 def test_an_interval_must_be_positive() -> None:
