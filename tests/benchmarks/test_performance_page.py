@@ -73,6 +73,16 @@ def test_several_turns_become_their_median(tmp_path: Path) -> None:
     assert "| count | 500k | - |" in page_of(tmp_path, *turns)
 
 
+def test_turns_are_compared_with_themselves(tmp_path: Path) -> None:
+    """Where the machine is half as fast for a turn, both are: the ratio is each turn's, with how far turns lie apart."""
+    ours = [run("headrace", figure, turn=turn) for turn, figure in enumerate((600_000, 330_000, 640_000))]
+    theirs = [run("kafka-streams", figure, turn=turn) for turn, figure in enumerate((100_000, 60_000, 80_000))]
+    alone = run("headrace", 100_000, turn=3)
+    page = page_of(tmp_path, *ours, *theirs, alone)
+    assert "| count | 465k | 80k | **6.0 x** (5.5-8.0) |" in page
+    assert "- count, at-least-once" not in page
+
+
 def test_failed_runs_are_named(tmp_path: Path) -> None:
     """A system without a figure says why."""
     failed = {"system": "quix", "workload": "count", "guarantee": "at_least_once", "turn": 0, "error": "it ended\nmore"}
