@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: taxi taxi-clean debs retail test check format bench bench-micro bench-curves simulation bench-broker bench-faust bench-peers performance nexmark soak plan docs dist \
+.PHONY: taxi taxi-clean debs retail test check format bench bench-micro bench-sampled bench-curves simulation bench-broker bench-faust bench-peers performance nexmark soak plan docs dist \
 	differential cut chaos crash-broker fuzz-broker differential-broker kafka-tools clients clean help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo 'make check       formatting, lint, types, import contracts, tests'
 	@echo 'make bench       measure (ARGS="--records 200000" for a quick look)'
 	@echo 'make bench-micro the path stage by stage, ns per record, as a ratio to the run before on this machine'
+	@echo 'make bench-sampled  where a worker spends its CPU in whole runs, by py-spy (ARGS="--workload window")'
 	@echo 'make bench-peers  Kafka Streams, Quix, Bytewax, Faust and a loop by hand beside ours (ARGS="--broker kafka" for Apache Kafka; resumes)'
 	@echo 'make bench-curves  partitions, keys, value sizes, late data, skew, latency, idling, restarts, each varied (ARGS="keys late"; resumes)'
 	@echo 'make simulation  a hundred workers, ten thousand partitions, a terabyte of state, out of measured costs'
@@ -89,6 +90,9 @@ soak: $(STAMP)
 
 bench-micro: $(STAMP)
 	@$(BIN)/python -m benchmarks --stages-only $(ARGS)
+
+bench-sampled: $(STAMP)
+	@$(BIN)/python -m benchmarks.sampled $(ARGS)
 
 bench-curves: $(STAMP)
 	@$(BIN)/python -m benchmarks.curves $(if $(ARGS),$(ARGS),all)

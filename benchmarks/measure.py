@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -32,6 +33,8 @@ QUIET_SECONDS = 1.0
 FROM, TO, LEAST = 0.15, 0.95, 0.625
 FOREVER = {"retention.ms": "-1"}
 """Of inputs and outputs: their times are of the past, and a broker deletes by time what is as old as that, while it is read."""
+Beside = Callable[[Watched], AbstractContextManager[object]]
+"""What is done beside a worker while it is measured."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,12 @@ class Result:
 
 
 def run(
-    workload: Workload, records: int, settings: Sequence[str], idle_seconds: float = 5.0, workers: int = 1
+    workload: Workload,
+    records: int,
+    settings: Sequence[str],
+    idle_seconds: float = 5.0,
+    workers: int = 1,
+    beside: Beside = nullcontext,
 ) -> Result:
     """Measure a workload of ours once, on a broker of its own. `settings` are name=value, as `--set` takes them.
 
@@ -88,7 +96,9 @@ def run(
             given = dict(setting.partition("=")[::2] for setting in settings)
             guarantee = given.get("processing_guarantee", AT_LEAST_ONCE)
             job = Job(workload, inputs, address, Path(scratch), guarantee)
-            result = measure(headrace(settings, workers), job, clients, process, idle_seconds=idle_seconds)
+            result = measure(
+                headrace(settings, workers), job, clients, process, idle_seconds=idle_seconds, beside=beside
+            )
         finally:
             clients.close()
     return replace(result, load_seconds=loaded, workers=workers)
@@ -119,6 +129,7 @@ def measure(
     idle_seconds: float = 5.0,
     timeout_seconds: float = math.inf,
     begin: float = FROM,
+    beside: Beside = nullcontext,
 ) -> Result:
     """Measure one system once on inputs that lie there already; its output is checked before anything is returned.
 
@@ -131,7 +142,8 @@ def measure(
     progress = _progress(system, job, clients)
     try:
         with running(system.name, system.command(job), job.scratch) as worker:
-            samples = _watch(progress, job, worker, broker, timeout_seconds)
+            with beside(worker):
+                samples = _watch(progress, job, worker, broker, timeout_seconds)
             _settle(clients, job)
             idle = _idle_cpu(worker, broker, idle_seconds)
             job.workload.check(clients, job.inputs, closed_only=system.closed_only)

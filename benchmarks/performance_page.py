@@ -19,7 +19,7 @@ from benchmarks import cold_start, large_installations_page, sections, workloads
 from benchmarks.cold_start import OURS, THEIRS, Runs
 from benchmarks.curve_scenes import CURVES
 from benchmarks.plots import bars
-from benchmarks.report import KEPT_STAGES, RESULTS
+from benchmarks.report import KEPT_SAMPLES, KEPT_STAGES, RESULTS
 from benchmarks.sections import number
 from benchmarks.simulation import NAME as SIMULATED
 from benchmarks.systems import AT_LEAST_ONCE, EXACTLY_ONCE
@@ -225,11 +225,12 @@ def _times(campaign: Campaign, row: Row, measured: str) -> list[float]:
 
 
 class Stored(NamedTuple):
-    """All that the page is made from: campaigns, curves by name, the stages of the path."""
+    """All that the page is made from: campaigns, curves by name, the stages of the path, steps as whole runs were seen in."""
 
     campaigns: Sequence[Campaign]
     curves: Mapping[str, Any]
     stages: Mapping[str, Any] | None
+    sampled: Mapping[str, Any] | None
 
 
 def page(stored: Stored) -> tuple[str, dict[str, str]]:
@@ -243,6 +244,7 @@ def page(stored: Stored) -> tuple[str, dict[str, str]]:
     parts += ["## Short of the goals\n", *_shortfalls(stored), ""]
     parts += sections.curves(stored.curves, list(CURVES), plots)
     parts += sections.stages(stored.stages) if stored.stages else []
+    parts += sections.sampled(stored.sampled) if stored.sampled else []
     return "\n".join([*parts, METHOD, WORKLOADS, CAVEATS]), plots
 
 
@@ -378,7 +380,7 @@ def write(results: Path, docs: Path) -> None:
     """The pages from the campaigns, curves, stages and simulation of `results`, as far as they are there."""
     campaigns = [read(path) for name in BROKERS if (path := results / f"peers-{name}.json").exists()]
     curves = {name: kept for name in CURVES if (kept := _kept(results / f"curve-{name}.json"))}
-    text, plots = page(Stored(campaigns, curves, _kept(results / KEPT_STAGES)))
+    text, plots = page(Stored(campaigns, curves, _kept(results / KEPT_STAGES), _kept(results / KEPT_SAMPLES)))
     (docs / "plots").mkdir(parents=True, exist_ok=True)
     (docs / "performance.md").write_text(text)
     for name, plot in plots.items():

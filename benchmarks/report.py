@@ -17,7 +17,7 @@ from benchmarks.measure import Result
 from benchmarks.micro import Stage
 
 RESULTS = Path(__file__).parent / "results"
-KEPT_STAGES = "stages.json"
+KEPT_STAGES, KEPT_SAMPLES = "stages.json", "sampled.json"
 SLOWER = 1.25
 """Best of five on a machine with other work: what is below is noise as often as not."""
 

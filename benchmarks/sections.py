@@ -37,6 +37,30 @@ def stages(kept: Mapping[str, Any]) -> Iterable[str]:
     yield ""
 
 
+SAMPLED = """## Where a record's time goes
+
+CPU of the worker in ns per input record, in whole runs at least once, by the functions it was seen in: the stacks of its
+threads are looked at 250 times a second, those that wait left out. `python -m benchmarks.sampled` measures again. What it means, and
+what the floor of a row is: [where time goes](where-time-goes.md).
+"""
+
+
+def sampled(kept: Mapping[str, Any]) -> Iterable[str]:
+    """The table of steps by workload. Shape of `kept`: see `benchmarks.sampled`."""
+    yield SAMPLED
+    yield f"{machine_of(kept['machine'])}.\n"
+    rows = kept["rows"]
+    lines = [("step", [row["workload"] for row in rows])]
+    lines += [(step, [number(row["shares"][step] * row["ns"]) for row in rows]) for step in rows[0]["shares"]]
+    lines += [
+        ("**all**", [number(row["ns"]) for row in rows]),
+        ("samples", [f"{row['samples']:,}" for row in rows]),
+        ("loop, ns", [number(row["calibration_ns"]) for row in rows]),
+    ]
+    table = [f"| {name} | {' | '.join(cells)} |" for name, cells in lines]
+    yield "\n".join([table[0], f"|---|{'---:|' * len(rows)}", *table[1:], ""])
+
+
 def curve(name: str, kept: Mapping[str, Any], plots: dict[str, str]) -> Iterable[str]:
     """Title, words, table and plot of one curve; the plot goes into `plots`. Shape of `kept`: see `benchmarks.curves`."""
     yield f"### {kept['title']}\n"

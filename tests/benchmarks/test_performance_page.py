@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.micro import Stage
 from benchmarks.performance_page import DOCS, write
-from benchmarks.report import KEPT_STAGES, RESULTS, save
+from benchmarks.report import KEPT_SAMPLES, KEPT_STAGES, RESULTS, save
 from benchmarks.simulation import main
 
 
@@ -124,6 +124,27 @@ def test_stages_stand_beside_the_spike(tmp_path: Path) -> None:
     save(about, [], [Stage("decode", "bytes to columns", 400.0, "186", 240.0)], tmp_path, name=KEPT_STAGES)
     page = page_of(tmp_path)
     assert "| decode | bytes to columns | 400 | 200 | 186 | 240 |" in page
+
+
+def test_steps_stand_beside_each_other(tmp_path: Path) -> None:
+    """Shares of a run's CPU per record, as ns."""
+    rows = [
+        {
+            "workload": workload,
+            "records": 1_000,
+            "ns": ns,
+            "calibration_ns": 180.0,
+            "samples": 2_000,
+            "shares": {"network": 0.25, "operators": 0.75},
+        }
+        for workload, ns in (("count", 1_200.0), ("window", 2_000.0))
+    ]
+    about = {"platform": "Linux", "cpu": "one", "cores": 2, "python": "3.11", "commit": "abc"}
+    (tmp_path / KEPT_SAMPLES).write_text(json.dumps({"machine": about, "rows": rows}))
+    page = page_of(tmp_path)
+    assert "| step | count | window |" in page
+    assert "| network | 300 | 500 |" in page
+    assert "| **all** | 1,200 | 2,000 |" in page
 
 
 def test_curves_are_shown_and_held_against_the_goals(tmp_path: Path) -> None:
