@@ -203,6 +203,7 @@ class KStream(Handle, frozen=True, eq=False):
                 topic=target.name if target else None,
                 chooser=chooser,
                 partitioner=partitioner,
+                by_plain_key=True,
                 send=Serdes(given.key or self.serdes.key, given.value or self.serdes.value),
                 on_error=target.on_error if target else None,
             )

@@ -386,5 +386,7 @@ class Sink(Node, frozen=True, kw_only=True):
     topic: str | None = None
     chooser: Function | None = None
     partitioner: Function | None = None
+    by_plain_key: bool = False
+    """Without a partitioner, all windows of a key go where the key by itself would."""
     send: Serdes = Serdes()
     """Serdes to write with."""

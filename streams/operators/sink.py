@@ -31,7 +31,8 @@ class RecordSink:
     """Serializes and sends the records of one sink node to any topic.
 
     `as_read`: nobody reads the topic's values, only whether they are null, so those that still are what was read from a
-    topic go on as the bytes they came in.
+    topic go on as the bytes they came in. `by_plain_key`: without a partitioner, windowed keys go where their key by itself
+    would, as in Kafka what `to` writes does, and no other sink.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class RecordSink:
         *,
         changes: bool = False,
         as_read: bool = False,
+        by_plain_key: bool = False,
     ) -> None:
         self._context = context
         self._node = node
@@ -52,7 +54,7 @@ class RecordSink:
         self._changes = changes
         self._as_read = as_read
         self._partitioner = partitioner
-        if partitioner is None and isinstance(key, TimeWindowedSerde | SessionWindowedSerde):
+        if by_plain_key and isinstance(key, TimeWindowedSerde | SessionWindowedSerde):
             self._plain_key: Serde[Any] | None = key.inner
         else:
             self._plain_key = None

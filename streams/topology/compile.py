@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from state.serde import Serde
 from state.stores import StoreSpec
-from streams.graph.nodes import Aggregate, Aggregation, Repartition
+from streams.graph.nodes import Aggregate, Aggregation, Repartition, Sink
 from streams.operators.base import Emit, Operator, OperatorContext
 from streams.operators.columns import each_alone, fan_out
 from streams.operators.interleaved_join import InterleavedJoin, Side
@@ -338,6 +338,7 @@ class _Compiler:
             node.partitioner,
             changes=carries_changes(node),
             as_read=self._writes_as_read(node.name),
+            by_plain_key=isinstance(node.node, Sink) and node.node.by_plain_key,
         )
         if node.chooser is not None:
             return choosing_sink(self._context, node.name, writer, node.chooser)

@@ -146,3 +146,20 @@ def test_windows_of_a_key_share_its_partition() -> None:
     ]
     assert len(keys) == 10
     assert {at for _, at in keys} == {partition_for(b"key", 5)}
+
+
+def test_windows_of_a_key_are_repartitioned_one_by_one() -> None:
+    """What a program goes on with is partitioned by key and window together: of Kafka's sinks only `to` knows windows."""
+
+    def say(builder: StreamsBuilder) -> None:
+        grouped = builder.stream("in", key=str, value=str).group_by_key()
+        counted = grouped.windowed_by(TimeWindows.of(10)).count().to_stream()
+        counted.repartition(partitions=5, name="again").to("out")
+
+    cutter = Cutter(topology_of(say, statestore_cache_max_bytes=0))
+    cutter.broker.create(NewTopic("cut-again-repartition", 5))
+    cutter.feed(texts("in", *(("key", "v", timestamp) for timestamp in range(0, 100, 10))))
+    found = partitions(cutter, "cut-again-repartition")
+    assert len(found) == 10
+    assert [at for _, at in found] == [partition_for(key or b"", 5) for key, _ in found]
+    assert len({at for _, at in found}) > 1
