@@ -79,7 +79,7 @@ SHOWN = (
 )
 """In the order in which a record meets them."""
 
-_WORKS = ("Worker._turn (streams/runtime/worker.py", "(streams/clients/kafka/network_loop.py")
+_WORKS = ("_turn (streams/runtime/worker.py", "(streams/clients/kafka/network_loop.py")
 _WAITS = ("(threading.py", "(selectors.py", "(concurrent/futures/")
 
 

@@ -59,6 +59,8 @@ def test_a_run_is_sampled() -> None:
     row = measured("count", 300_000)
     assert row["samples"] > 10
     assert sum(row["shares"].values()) == pytest.approx(1)
+    assert row["shares"]["objects from bytes"] > 0
+    assert row["shares"]["operators"] > 0
 
 
 @pytest.mark.skipif(
