@@ -112,10 +112,15 @@ class RecentEntries:
     def bound(self, limit: int) -> None:
         """Drop what is older while there are more than `limit` entries, if need be all there is."""
         while sum(self._counts) > limit:
-            self.complete_from = max(self.complete_from, self._older_latest + 1)
-            self._begin_generation(self.latest)
+            self._make_room()
         if self._counts[0] > limit // 2:
-            self._begin_generation(self.latest)
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Begin a generation before its time: what goes may still be read, so that it is not known from now on."""
+        if self.older:
+            self.complete_from = max(self.complete_from, self._older_latest + 1)
+        self._begin_generation(self.latest)
 
     def _begin_generation(self, time: int) -> None:
         """Begin a generation with `time`; the one before the last goes."""

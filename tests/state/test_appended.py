@@ -72,3 +72,22 @@ def test_an_aborted_write_is_not_remembered(bench):
     store.put("a", 1, 10_000)
     store.discard()
     assert list(store.fetch_range("a", 0, 30_000)) == []
+
+
+def test_what_has_to_make_room_is_asked_of_the_engine(bench):
+    """Values so large that few are kept at hand: a commit that drops some which can still be read loses no match."""
+    store = bench.open(
+        bench.spec(StoreKind.WINDOW, value_serde=bench.text, retain_duplicates=True, retention_ms=60_000)
+    )
+    value = "v" * 60_000
+    store.put("a", value, 1_000_000)
+    for number in range(300):
+        store.put(f"b{number}", value, 1_050_000 + number)
+    store.commit(301)
+    for number in range(550):
+        store.put(f"c{number}", value, 1_061_000 + number)
+    for position in (301, 851):
+        assert [start for start, _ in store.fetch_range("b7", 1_000_000, 1_100_000)] == [1_050_007]
+        store.commit(position)
+    assert [start for start, _ in store.fetch_range("b7", 1_000_000, 1_100_000)] == [1_050_007]
+    assert [start for start, _ in store.fetch_range("c7", 1_000_000, 1_100_000)] == [1_061_007]

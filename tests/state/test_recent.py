@@ -1,6 +1,8 @@
 """What a join's store knows without its engine."""
 
-from hypothesis import given
+from itertools import accumulate
+
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from state.recent import RecentEntries
@@ -54,6 +56,23 @@ def test_too_many_entries_go_by_whole_generations():
     assert recent.between("a", 4, 14) == [(time, time) for time in range(4, 10)]
     recent.bound(0)
     assert (recent.knows(9), recent.knows(10)) == (False, True)
+
+
+@example([18, 1, 1, 1], 4, 4)  # the older generation can still be read, and there is room for both
+@given(st.lists(st.integers(-5, RETENTION_MS), max_size=30), st.integers(1, 12), st.integers(1, 5))
+def test_what_it_knows_is_complete(steps, limit, every):
+    """Whatever generations were dropped, by time or for lack of room: it answers in full, or says that it does not know."""
+    recent = RecentEntries(RETENTION_MS, stream_time=-1)
+    writes = [(max(time, 0), number) for number, time in enumerate(accumulate(steps))]
+    for count, (time, number) in enumerate(writes, 1):
+        recent.add("a", time, number)
+        recent.counted(1)
+        if count % every == 0:
+            recent.bound(limit)
+        for first in range(recent.latest + 1):
+            if recent.knows(first):
+                readable = [entry for entry in writes[:count] if entry[0] >= max(first, recent.oldest)]
+                assert recent.between("a", first, recent.latest) == sorted(readable)
 
 
 def test_entries_of_both_generations_are_read_by_time():
