@@ -80,6 +80,7 @@ class FoldingCache(RecordCache):
                         entries.move_to_end(entry)
                         continue
                 self._settle(added)
+                added = 0  # also when what follows raises
                 self._read_and_put(entry, stored, live, latest)
                 plain, room, over, added = self._folds_plainly(), budget.max_bytes - budget.used, False, 0
         finally:
