@@ -423,8 +423,9 @@ class LayeredStore(StoredBytes, FilledStore):
         """Log a write that is not kept."""
         if self._changes is not None:
             layout, changes = self._layout, self._changes
-            changes.keys.append(layout.key_bytes(entry))
-            changes.values.append(None if value is None else layout.value_bytes(value))
+            key, data = layout.key_bytes(entry), None if value is None else layout.value_bytes(value)  # may raise
+            changes.keys.append(key)
+            changes.values.append(data)
             changes.timestamps.append(timestamp)
 
     def _release(self, updates: Updates) -> None:

@@ -50,8 +50,9 @@ class VersionedStore(LayeredStore):
             value = copies.of(value)
         layout, changes = self._layout, self._changes
         if changes is not None:
-            changes.keys.append(layout.raw_key(entry))
-            changes.values.append(None if value is None else layout.value_bytes(value))
+            raw_key, data = layout.raw_key(entry), None if value is None else layout.value_bytes(value)  # may raise
+            changes.keys.append(raw_key)
+            changes.values.append(data)
             changes.timestamps.append(timestamp)
         return self._put(entry, value, timestamp)
 

@@ -151,3 +151,15 @@ def test_a_key_without_a_past_has_one_version(bench, directory):
     assert store.versions("k", 0, 50) == [(1, 10, None)]
     assert store.versions("k", 0, 9) == []
     store.close()
+
+
+def test_a_value_that_can_not_be_written_changes_nothing(bench):
+    """Nor does it put the columns of the changelog out of step: what follows is logged under its own key."""
+    changelog = bench.changelog()
+    store = bench.open(bench.spec(StoreKind.VERSIONED_KEY_VALUE, retention_ms=HISTORY), changelog=changelog)
+    with pytest.raises(AttributeError):
+        store.put("a", "no number", 1)
+    store.put("b", 2, 2)
+    store.drain()
+    assert changelog.rows == [(b"b", store.spec.value_serde.serialize(2), 2)]
+    assert (store.get("a"), store.get("b")) == (None, ValueAndTimestamp(2, 2))

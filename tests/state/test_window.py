@@ -147,6 +147,18 @@ def test_late_puts_are_logged_but_lost(bench):
     assert [key for key, _ in store.all()] == [("k", 500_000)]
 
 
+def test_a_late_value_that_can_not_be_written_is_not_logged_by_half(bench):
+    """What is put after it into an expired segment reaches the changelog under its own key."""
+    changelog = bench.changelog()
+    store = bench.open(bench.spec(StoreKind.TIMESTAMPED_WINDOW, retention_ms=60_000), changelog=changelog)
+    store.put("k", 1, 500_000)
+    with pytest.raises(AttributeError):
+        store.put("wrong", "no number", 1_000)
+    store.put("l", 2, 1_000)
+    store.drain()
+    assert [key[:1] for key, _, _ in changelog.rows] == [b"k", b"l"]
+
+
 def test_closing_windows_come_by_time(bench, directory):
     """fetch_by_start goes by window start and then key bytes."""
     spec = bench.spec(StoreKind.TIMESTAMPED_WINDOW, retention_ms=100, time_ordered=True)
