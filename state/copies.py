@@ -3,20 +3,23 @@
 Kafka's stores keep bytes, so whoever is given a value of theirs, or gave one to them, may do with it what he likes. Ours
 keep objects in memory. Rules: what cannot change is never copied (numbers, text, frozen classes of such fields); what is
 flat is copied by itself; of the rest, a store's values come out of their own bytes, as after a restart, and aggregates
-that are about to be folded into are copied part by part. Both are several times quicker than `deepcopy`.
+that are about to be folded into are copied part by part. Both are several times quicker than `deepcopy`. A store's value
+is spared the way through its bytes only where it comes back as it was: no one can tell whether it was in memory. So it
+is for classes that the serde declares, and for dictionaries and lists that JSON would give back.
 """
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from copy import copy, deepcopy
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import cache
+from math import isfinite
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from state.engine import any_none
@@ -28,6 +31,9 @@ _NUMBERS = {bool, int, float, complex, Decimal}
 _TIMES = {date, datetime, time, timedelta}
 IMMUTABLE: frozenset[type] = frozenset({NoneType, str, bytes, UUID, frozenset, range, *_NUMBERS, *_TIMES})
 """Types whose objects never change."""
+_GIVEN_BACK: frozenset[type] = frozenset({NoneType, str, bool, int, float})
+"""Types whose objects every serde gives back as they were, wherever they stand; but see `_comes_back`."""
+_TEXT: frozenset[type] = frozenset({str})
 
 Copier = Callable[[Any], Any] | None
 """What copies objects of a class; None where none is needed."""
@@ -39,14 +45,14 @@ def copies_of(serde: Serde[Any]) -> Copies | None:
 
 
 class Copiers(dict[type, Copier]):
-    """What copies the objects of each class, found out when one is met first."""
+    """What copies the objects of each class: what `find` answers when one is met first."""
 
-    def __init__(self, deep: Callable[[Any], Any], known: Mapping[type, Copier] | None = None) -> None:
-        super().__init__(known or {})
-        self._deep = deep
+    def __init__(self, find: Callable[[type], Copier]) -> None:
+        super().__init__()
+        self._find = find
 
     def __missing__(self, kind: type) -> Copier:
-        found = self[kind] = _copier_of(kind, self._deep)
+        found = self[kind] = self._find(kind)
         return found
 
 
@@ -54,7 +60,12 @@ class Copies:
     """Copies of values that a serde can write; `copiers` are what makes them, for loops."""
 
     def __init__(self, serde: Serde[Any]) -> None:
-        self.copiers = Copiers(lambda value: serde.deserialize(serde.serialize(value)))
+        declared = _classes_of(getattr(serde, "type", object))
+
+        def through(value: Any) -> Any:
+            return serde.deserialize(serde.serialize(value))
+
+        self.copiers = Copiers(lambda kind: _stored_copier(kind, declared, through))
 
     def of(self, value: Any) -> Any:
         """A copy of a value, or the value itself if it cannot change."""
@@ -72,6 +83,34 @@ class Copies:
         if any_none(values):
             return [None if value is None else copier(value) for value in values]
         return list(map(copier, values))
+
+
+def _stored_copier(kind: type, declared: frozenset[type], through: Callable[[Any], Any]) -> Copier:
+    """How a store copies objects of a class, whose serde declares these; `through` makes them of their bytes."""
+    if kind is dict:
+        return lambda value: (
+            dict(value) if _TEXT.issuperset(map(type, value)) and _comes_back(value.values()) else through(value)
+        )
+    if kind is list:
+        return lambda value: list(value) if _comes_back(value) else through(value)
+    return _class_copier(kind, through) if kind in _GIVEN_BACK or kind in declared else through
+
+
+def _comes_back(values: Iterable[Any]) -> bool:
+    """Whether parts of a value are the same when it is read again, whatever its serde. JSON knows no NaN, nor infinity."""
+    kinds = set(map(type, values))
+    if not kinds <= _GIVEN_BACK:
+        return False
+    return float not in kinds or all(isfinite(value) for value in values if value.__class__ is float)
+
+
+def _classes_of(hint: Any) -> frozenset[type]:
+    """The classes that a serde's type names."""
+    if get_origin(hint) in {Union, UnionType}:
+        return frozenset[type]().union(*map(_classes_of, get_args(hint)))
+    if get_origin(hint) is Annotated:
+        return _classes_of(get_args(hint)[0])
+    return frozenset({hint}) if isinstance(hint, type) else frozenset()
 
 
 def _by_parts(value: Any) -> Any:
@@ -138,7 +177,14 @@ def _copied_mapping(value: Any) -> Any:
     return copy(value) if _flat(value.values()) else deepcopy(value)
 
 
-_COPIERS = Copiers(_by_parts, {dict: _by_parts, list: _by_parts})
+def _part_by_part(kind: type) -> Copier:
+    """How objects of a class are copied with all that they hold, whoever could write it."""
+    if kind is tuple:
+        return lambda value: value if _flat(value) else _by_parts(value)
+    return _by_parts if kind in {dict, list} else _class_copier(kind, _by_parts)
+
+
+_COPIERS = Copiers(_part_by_part)
 
 
 def copied(value: Any) -> Any:
@@ -152,15 +198,8 @@ def copier_of(kind: type) -> Copier:
     return _COPIERS[kind]
 
 
-def _copier_of(kind: type, deep: Callable[[Any], Any]) -> Copier:
+def _class_copier(kind: type, deep: Callable[[Any], Any]) -> Copier:
     """How objects of a class are copied; `deep` copies those that hold others which can change."""
-    container: dict[type, Callable[[Any], Any]] = {
-        dict: lambda value: dict(value) if _flat(value.values()) else deep(value),
-        list: lambda value: list(value) if _flat(value) else deep(value),
-        tuple: lambda value: value if _flat(value) else deep(value),
-    }
-    if kind in container:
-        return container[kind]
     if _never_changes(kind):
         return None
     if not _has_unchanging_fields(kind, frozenset()):
