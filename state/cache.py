@@ -132,6 +132,8 @@ class RecordCache:
     `fixed_size`: values are as long as each other, so that an update is as long as the one that it replaces.
     """
 
+    counts_uses = True
+
     def __init__(
         self,
         budget: RecordCacheBudget,
@@ -213,6 +215,11 @@ class RecordCache:
         self._read_since = True
         self.entries.move_to_end(entry)
         return value
+
+    def peek(self, entry: Any) -> Any:
+        """The value here or below, for queries: no use, and nothing is kept."""
+        value = self.entries.get(entry, ABSENT)
+        return self._below(entry) if value is ABSENT else value
 
     def get_all(self, entries: Sequence[Any]) -> list[Any]:
         """The values of many, as `get` gives them one after the other: each entry has its place by its last use."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress, filterfalse, repeat
 from operator import add, is_not
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from state.cache import RecordCache, RecordCacheBudget, Updates
 from state.engine import Engine, any_none
@@ -49,14 +49,22 @@ class _KeyValueLayers(LayeredStore):
         self._choose_passing()
         self._known_class = spec.value_serde.type if self._known_size else None  # type: ignore[attr-defined]  # numbers
         front: dict[Any, Any] = self._live if self._cache is None else self._cache.entries
-        read = self._giving(self._live.__getitem__ if self._cache is None else self._cache.get)
+        self.get: Callable[[Any], Any] = self._by_key(
+            self._giving(self._live.__getitem__ if self._cache is None else self._cache.get)
+        )
+        self.lookup: Callable[[Any], Any] = self._by_key(front.__getitem__)
+
+    def _by_key(self, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """What reads by entry keys, for the users' keys."""
         identity = self._identity
-        if self._by_value:
-            self.get: Callable[[Any], Any] = read
-            self.lookup: Callable[[Any], Any] = front.__getitem__
-        else:
-            self.get = lambda key: read(identity(key))
-            self.lookup = lambda key: front[identity(key)]
+        return read if self._by_value else lambda key: read(identity(key))
+
+    def queried(self) -> Self:
+        """As for all stores."""
+        view = super().queried()
+        if view._cache is not None:
+            view.get = view._by_key(view._giving(view._cache.get))
+        return view
 
     def set_flush_listener(self, listener: FlushListener, *, send_old_values: bool) -> None:
         """As for all stores; old values are what is live below."""

@@ -10,8 +10,9 @@ Children say how time bounds what they keep.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from copy import copy
 from itertools import repeat
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from msgspec.structs import replace
 
@@ -28,6 +29,7 @@ from state.keys import pack_long
 from state.layouts import TIMESTAMPED, Layout, layout_of, same
 from state.ordered import OrderedBytes
 from state.position import POSITION, packed_number
+from state.queried import QueriedCache
 from state.serde import serializer
 from state.stored_bytes import StoredBytes
 from state.stores import (
@@ -272,6 +274,18 @@ class LayeredStore(StoredBytes, FilledStore):
         """
         view = type(self)(replace(self.spec, cached=False, logged=False), self._engine, None, None)
         view._is_view = True
+        return view
+
+    def queried(self) -> Self:
+        """This store for one query, where it may be read: the same entries, of which none is used in the record cache.
+
+        It must not be written, and is not closed.
+        """
+        if self._cache is None:
+            return self
+        view = copy(self)
+        view._is_view = True
+        view._cache = cast("RecordCache", QueriedCache(self._cache))  # as much of one as reads need
         return view
 
     # What stores beside this one call

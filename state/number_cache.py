@@ -298,6 +298,15 @@ class NumberCache(FoldingCache):
         self.have_entries()
         return super().get(entry)
 
+    def peek(self, entry: Any) -> Any:
+        """As of all record caches; entries stay in the rows."""
+        if self.in_rows:
+            try:
+                return self._rows.get(entry) or self._below(entry)
+            except TooFar:
+                self.have_entries()
+        return super().peek(entry)
+
     def read(self, entry: Any) -> Any:
         """The value below, kept here; or that of an entry which lay in the rows."""
         self.have_entries()

@@ -34,6 +34,7 @@ from state.number_table import (
     values_of,
 )
 from state.rows_budget import RowsBudget
+from state.stores import ValueAndTimestamp
 
 _PLACES = (1_021, 4_093, 16_381, 65_521, 262_139, 524_287, 1_048_573, 2_097_143, 4_194_301, 8_388_593)
 """How many there may be: primes, so that keys at any regular distance have places of their own."""
@@ -145,6 +146,15 @@ class NumberRows:
             self._grow(self._table)
 
     # Of a record cache that keeps its entries here
+
+    def get(self, key: Any) -> ValueAndTimestamp | None:
+        """The row of one key, None without one; for those who ask seldom. Raises: TooFar."""
+        wanted = self.keys.known([key])
+        if wanted is None:
+            return None
+        at = self.columns(wanted)
+        time = int(at.timestamps[0])
+        return None if time == NOTHING else ValueAndTimestamp(values_of(at.values, self.kind)[0], time)
 
     def takes(self, count: int) -> bool:
         """Whether so many other keys may have rows, all of them; room is made for that."""

@@ -126,6 +126,14 @@ class TimedStore(LayeredStore):
         )
         return found if self.copies is None else ((entry, self._given(value)) for entry, value in found)
 
+    def queried(self) -> Self:
+        """As for all stores; timelines are shared."""
+        view = super().queried()
+        if view._cache is not None:
+            view._value = view._giving(view._cache.get)
+            view._active_timelines = self._active_timelines  # type: ignore[method-assign]
+        return view
+
     def _segment_of(self, entry: Any) -> bytes:
         return self._segments.prefix(entry[1])
 

@@ -146,7 +146,8 @@ class SegmentedWindowStore(TimedStore):
 
     @property
     def _cached_entries(self) -> Collection[Any]:
-        return () if self._cache is None else self._cache.entries
+        """Those that a scan may use."""
+        return () if self._cache is None or not self._cache.counts_uses else self._cache.entries
 
     def _place(self, entry: Any) -> tuple[bytes, bytes]:
         """Where the engine has an entry, segment by segment."""

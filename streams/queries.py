@@ -2,7 +2,7 @@
 
 A view joins the stores of that name of all tasks in this process. It reads live values, those not yet committed too, or
 with `isolation="committed"` what the last commit left, which is what another reader of the outputs may know. Rules:
-read only; values come without their timestamps, as Kafka's read-only stores give them, or with `timestamps=True` as
+read only, and no use of a record cache, so that nothing is let go for the sake of a query; values come without their timestamps, as Kafka's read-only stores give them, or with `timestamps=True` as
 ValueAndTimestamp; windowed keys come as `Windowed`; a scan shows all tasks as they were when it began, and comes in pages, so that it stops nobody for long.
 A task that is still being restored makes the view StoreNotReady, one that leaves during a scan StoreMoved.
 """
@@ -136,7 +136,8 @@ class StoreView:
                 raise StreamsError(f"{self.name} is a store of your own class: ask it by each(function)")
             if self._timestamps and store.spec.kind not in _TIMESTAMPED:
                 raise StreamsError(f"{self.name} is a {store.spec.kind.value} store, whose values have no timestamps")
-        return [_any(store).committed() for store in stores] if self.isolation == COMMITTED else stores
+        committed = self.isolation == COMMITTED
+        return [_any(store).committed() if committed else _any(store).queried() for store in stores]
 
     def _get(self, key: Any, as_of: int | None) -> Any:
         found = (_get(store, key, as_of, self._value) for store in self._open())

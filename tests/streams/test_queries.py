@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from state import ValueAndTimestamp
+from state import RecordCacheBudget, StoreKind, StoreSpec, ValueAndTimestamp, open_store
 from streams import (
     App,
     Materialized,
@@ -21,9 +21,10 @@ from streams import (
     timestamped_key_value_store,
 )
 from streams.background import Running
-from streams.errors import StoreMoved, StoreNotReady
+from streams.errors import ProcessingError, StoreMoved, StoreNotReady
 from streams.pytest_plugin import RunningBroker
 from streams.queries import PAGE, StoreView
+from streams.serdes import serde_for
 from streams.testing import TopologyTestDriver
 
 
@@ -205,6 +206,54 @@ def test_a_versioned_store_knows_the_past() -> None:
             driver.store("total").get("w", as_of=1)
 
 
+def test_questions_let_nothing_go() -> None:
+    """Not what waits in a record cache without room for more either, which would fail whoever asks. As in Kafka."""
+    store = counts_with_little_room()
+    view = StoreView("counts", Here([store]))
+    assert [view.get(key) for key in "abcde"] == [0, 1, 2, 3, 4]
+    assert [key for key, _ in view.all()] == [key for key, _ in view.range("a", "e")] == list("abcde")
+    assert [key for key, _ in view.all(reverse=True)] == list("edcba")
+    assert (list(view.prefix_scan("c")), view.count()) == ([("c", 2)], 5)
+    assert view.get("d") == 3
+    for key in "fg":
+        store.put(key, 5, 0)  # what was let go already makes room: it is there as long as if nobody had asked
+    with pytest.raises(ProcessingError):
+        store.put("h", 5, 0)
+
+
+class Here:
+    """Stores that are here, on this thread."""
+
+    store_names = ("total",)
+
+    def __init__(self, stores: list[Any]) -> None:
+        self.stores_seen = stores
+
+    def stores(self, _name: str) -> list[Any]:
+        """The same, whatever they are called."""
+        return self.stores_seen
+
+    def ask(self, question: Any) -> Any:
+        """At once."""
+        return question()
+
+
+def counts_with_little_room() -> Any:
+    """A store of five counts, two of which were let go for the sake of the others; whoever is told of the next fails."""
+    serdes = {"key_serde": serde_for(str), "value_serde": serde_for(int)}
+    spec = StoreSpec(name="counts", kind=StoreKind.TIMESTAMPED_KEY_VALUE, cached=True, **serdes)
+    store = open_store(spec, directory=None, cache=RecordCacheBudget(200))
+
+    def fail(_flushed: Any) -> None:
+        raise ProcessingError("downstream")
+
+    store.set_flush_listener(lambda _flushed: None, send_old_values=False)
+    for number, key in enumerate("abcde"):
+        store.put(key, number, 0)
+    store.set_flush_listener(fail, send_old_values=False)
+    return store
+
+
 def test_a_store_that_leaves_during_a_scan_is_told() -> None:
     """What was read is half of it: the reader must begin again."""
     with TopologyTestDriver(counting("left")) as driver:
@@ -214,19 +263,7 @@ def test_a_store_that_leaves_during_a_scan_is_told() -> None:
         here = driver.stores()["total"]
         assert driver.store("total").approximate_count() == PAGE + 1
 
-        class Leaving:
-            store_names = ("total",)
-
-            def __init__(self) -> None:
-                self.stores_seen: list[Any] = [here]
-
-            def stores(self, _name: str) -> list[Any]:
-                return self.stores_seen
-
-            def ask(self, question: Any) -> Any:
-                return question()
-
-        source = Leaving()
+        source = Here([here])
         entries = iter(StoreView("total", source).all())
         next(entries)
         source.stores_seen = []
