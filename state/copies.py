@@ -34,6 +34,7 @@ IMMUTABLE: frozenset[type] = frozenset({NoneType, str, bytes, UUID, frozenset, r
 _GIVEN_BACK: frozenset[type] = frozenset({NoneType, str, bool, int, float})
 """Types whose objects every serde gives back as they were, wherever they stand; but see `_comes_back`."""
 _TEXT: frozenset[type] = frozenset({str})
+_CONTAINERS: frozenset[type] = frozenset({dict, list})
 
 Copier = Callable[[Any], Any] | None
 """What copies objects of a class; None where none is needed."""
@@ -66,6 +67,14 @@ class Copies:
             return serde.deserialize(serde.serialize(value))
 
         self.copiers = Copiers(lambda kind: _stored_copier(kind, declared, through))
+        self._settlers = Copiers(lambda kind: _settler(kind, declared, through))
+        self.settles = not declared or not declared.isdisjoint({object, dict, list, tuple})
+        """Whether the serde takes values that it may give back as others."""
+
+    def settled(self, value: Any) -> Any:
+        """A value as it will be read again: itself where it comes back as it was, for it is nobody else's."""
+        settler = self._settlers[value.__class__]
+        return value if settler is None else settler(value)
 
     def of(self, value: Any) -> Any:
         """A copy of a value, or the value itself if it cannot change."""
@@ -102,6 +111,33 @@ def _comes_back(values: Iterable[Any]) -> bool:
     if not kinds <= _GIVEN_BACK:
         return False
     return float not in kinds or all(isfinite(value) for value in values if value.__class__ is float)
+
+
+def _settler(kind: type, declared: frozenset[type], through: Callable[[Any], Any]) -> Copier:
+    """What makes of objects of a class what will be read again; as in `_stored_copier`."""
+    if kind in _CONTAINERS:
+        return lambda value: value if _comes_back_whole(value) else through(value)
+    return None if kind in _GIVEN_BACK or kind in declared else through
+
+
+def _comes_back_whole(value: Any) -> bool:
+    """The same of a dictionary or a list, and of those within it. What holds itself does not."""
+    try:
+        return _whole(value)
+    except RecursionError:
+        return False
+
+
+def _whole(value: Any) -> bool:
+    if value.__class__ is dict and not _TEXT.issuperset(map(type, value)):
+        return False
+    parts = value.values() if value.__class__ is dict else value
+    if _comes_back(parts):
+        return True
+    inner = [part for part in parts if part.__class__ in _CONTAINERS]
+    if not inner or not all(map(_whole, inner)):
+        return False
+    return len(inner) == len(parts) or _comes_back([part for part in parts if part.__class__ not in _CONTAINERS])
 
 
 def _classes_of(hint: Any) -> frozenset[type]:

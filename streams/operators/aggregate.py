@@ -21,7 +21,7 @@ from state.stores import Cause, Flushed
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import causes_of, set_causes
 from streams.operators.columns import UNHANDLED, Output, Rows, report
-from streams.operators.folding import Fold
+from streams.operators.folding import Fold, held_add
 from streams.operators.held_updates import Held, put_held
 from streams.record import Batch
 
@@ -198,7 +198,7 @@ class StreamAggregate:
         store, keys = self._store, batch.keys
         if batch.headers or batch.topics or not store.holds_updates:
             return
-        known, add, initial, pure = store.known, self._fold.add, self._fold.initial, self._fold.pure
+        known, add, initial, pure = store.known, held_add(self._fold, store.copies), self._fold.initial, self._fold.pure
         held: Held = {}
         get = held.get
         row = self._row

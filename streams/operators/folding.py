@@ -12,7 +12,9 @@ from typing import Any
 
 from msgspec import Struct
 
-__all__ = ["Fold", "count_fold", "reduce_fold"]
+from state.copies import Copies
+
+__all__ = ["Fold", "count_fold", "held_add", "reduce_fold"]
 
 
 class Fold(Struct, frozen=True):
@@ -26,6 +28,18 @@ class Fold(Struct, frozen=True):
     add: Callable[[Any, Any, Any], Any]
     pure: bool = False
     repeated: Callable[[Any, int], Any] | None = None
+
+
+def held_add(fold: Fold, copies: Copies | None) -> Callable[[Any, Any, Any], Any]:
+    """`fold.add` where what it makes is folded into again before the store was given it: each is what that would give back.
+
+    Else it would matter how many records come together. `copies` are those of the store.
+    """
+    add = fold.add
+    if copies is None or fold.pure or not copies.settles:
+        return add
+    settled = copies.settled
+    return lambda key, value, aggregate: settled(add(key, value, aggregate))
 
 
 def count_fold() -> Fold:

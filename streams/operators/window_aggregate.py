@@ -18,7 +18,7 @@ from state.stores import Cause
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import cause_of, causes_of
 from streams.operators.columns import Rows
-from streams.operators.folding import Fold
+from streams.operators.folding import Fold, held_add
 from streams.operators.held_updates import HeldWindows
 from streams.operators.windowed_aggregate import WindowedAggregate
 from streams.record import Batch, Windowed
@@ -104,7 +104,7 @@ class TimeWindowAggregate(WindowedAggregate):
         """As `_fold_tumbling`, as far as updates of a window may be held back (see `held_updates`)."""
         store, held = self._store, HeldWindows(self._store, causes)
         size, grace, observed = self._advance_ms, self._open_ms, self._observed
-        known, add, initial = store.known, self._fold.add, self._fold.initial
+        known, add, initial = store.known, held_add(self._fold, store.copies), self._fold.initial
         row, start, end, closing, cells, entry = -1, 0, 0, 0, held.cells_of(0), None
         kind, copy = NoneType, copier_of(NoneType)
         try:

@@ -415,3 +415,27 @@ def test_what_json_gives_back_takes_no_way_through_bytes(value):
 
     found = Copies(Silent()).of(value)
     assert found == value and found is not value
+
+
+@pytest.mark.parametrize("value", [*TURNED, {"a": [1, {"b": (1,)}]}, [[{1: 2}]], {"a": {}, "b": AT}], ids=str)
+def test_what_is_folded_into_before_it_is_put_is_what_would_be_read(value):
+    """The same as if it had been put, and read again."""
+    found, expected = Copies(Undeclared()).settled(value), copy_of(value)
+    assert type(found) is type(expected) and found == expected
+
+
+@pytest.mark.parametrize("value", [1, "a", None, {"a": [1, {"b": [None, 2.5]}], "c": "d"}, [[], {}]], ids=str)
+def test_what_comes_back_is_left_as_it_is(value):
+    """However deep it goes."""
+    assert Copies(Undeclared()).settled(value) is value
+
+
+def test_classes_need_not_be_settled():
+    """Those that the serde declares come back as they were; what holds itself is for the serde to judge."""
+    assert [Copies(serde_for(kind)).settles for kind in (Flat, Nested, Data, dict, list, dict[str, int])] == [
+        False
+    ] * 3 + [True] * 3
+    value: list[Any] = []
+    value.append(value)
+    with pytest.raises(RecursionError):
+        Copies(Undeclared()).settled(value)

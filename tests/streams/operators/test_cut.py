@@ -90,6 +90,22 @@ def appended_in_place(builder: StreamsBuilder) -> None:
     left(builder).group_by_key().aggregate(list, add, value=list, store=UNCACHED).to_stream().to("out")
 
 
+def counted_by_number(windows: Any = None) -> Say:
+    """Counts by numbers, which JSON makes text: each record finds what the one before has left in the store."""
+
+    def add(key: str, value: str | None, counts: dict[Any, Any]) -> dict[Any, Any]:
+        counts[0] = counts.get(0, 0) + 1
+        counts.setdefault("all", []).append((value, len(counts)))
+        return counts
+
+    def say(builder: StreamsBuilder) -> None:
+        grouped = left(builder).group_by_key()
+        grouped = grouped if windows is None else grouped.windowed_by(windows)
+        grouped.aggregate(dict, add, value=dict).to_stream().to("out")
+
+    return say
+
+
 def windowed(windows: Any, store: Materialized | None = UNCACHED, emit: EmitStrategy | None = None) -> Say:
     def say(builder: StreamsBuilder) -> None:
         grouped = left(builder).group_by_key().windowed_by(windows)
@@ -186,6 +202,8 @@ PROGRAMS: dict[str, Say] = {
     "count, uncached": counted(UNCACHED),
     "two caches on two branches": counted_twice,
     "an aggregate changed in place": appended_in_place,
+    "counts by numbers": counted_by_number(),
+    "counts by numbers, tumbling": counted_by_number(TimeWindows.of(10, grace=5)),
     "tumbling": windowed(TimeWindows.of(10, grace=5)),
     "tumbling, cached": windowed(TimeWindows.of(10, grace=5), None),
     "hopping": windowed(TimeWindows.of(10, advance=4, grace=5)),
