@@ -296,6 +296,8 @@ class TaskManager:
             task = self._task_of.get(partition)
             if task is None:
                 continue  # let go after a failed commit; the next assignment reads it again
+            if (waiting := self._unopened.get(task.id)) and not waiting.placed:
+                continue  # fetched for the task before it, from where that one stood: its own input is read once it is placed
             task.add(batch)
             if partition not in self._paused and task.buffered_bytes(partition) > limit:
                 self._pause((partition,))
