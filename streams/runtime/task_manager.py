@@ -33,6 +33,7 @@ from streams.errors import (
 from streams.record import TopicPartition
 from streams.runtime.committer import Committer
 from streams.runtime.group_view import GroupView
+from streams.runtime.held_inputs import HeldInputs
 from streams.runtime.member_info import MemberInfo
 from streams.runtime.restorer import Corruption, Restorer
 from streams.runtime.standby_tasks import StandbyTasks
@@ -51,7 +52,6 @@ UNDONE = (TaskMigrated, TransactionAbortable)
 LOCK_RETRY_S = 0.1
 OPEN_SLICE_S = 0.05
 """How long one turn may open stores."""
-MIN_BUFFER_BYTES = 1 << 20
 
 
 class _Waiting(NamedTuple):
@@ -101,11 +101,10 @@ class TaskManager:
         self._make_task = make_task
         self._subtopology_of = subtopology_of
         self._turns = turns
-        self._buffer_bytes = buffer_bytes
         self._lock_timeout_s = lock_timeout_s
         self._task_of: dict[TopicPartition, Task] = {}
         self._committed: dict[TopicPartition, OffsetAndMetadata | None] = {}
-        self._paused: set[TopicPartition] = set()
+        self._held = HeldInputs(consumer, self._task_of, buffer_bytes)
         self._unopened: dict[TaskId, _Waiting] = {}
         self._leaving: deque[Task] = deque()
         """What the assignment took away, and is still to be closed."""
@@ -157,6 +156,9 @@ class TaskManager:
         inputs: dict[TaskId, list[TopicPartition]] = {}
         for partition in sorted(partitions):
             inputs.setdefault(TaskId(self._subtopology_of[partition.topic], partition.partition), []).append(partition)
+        self._commit_changing(inputs)
+        if self.between_assignments:
+            return  # the group has gone on without this worker, which joins anew
         wanted = inputs.keys() | self.group.copies
         for task in [*self._leaving, *self.tasks.values()]:
             suspended = task.state is TaskState.SUSPENDED
@@ -177,6 +179,17 @@ class TaskManager:
         if self.group.misunderstood:
             self._consumer.enforce_rebalance()
 
+    def _commit_changing(self, inputs: Mapping[TaskId, Sequence[TopicPartition]]) -> None:
+        """Commit before tasks are closed in the middle of their work, since they get other inputs: a topic has grown.
+
+        Under exactly-once what they wrote is in the transaction of all, so what cannot be committed now is undone.
+        """
+        changing = [task for task in self._running() if set(task.inputs) != set(inputs.get(task.id, ()))]
+        if any(task.commit_needed or task.committing for task in changing):
+            self.commit()
+        if self._committer.transactional and any(task.commit_needed for task in changing):
+            self.recover(TransactionAbortable("tasks get other inputs before what they did could be committed"))
+
     def probe_if_due(self) -> None:
         """Have the group assign anew, when the leader asked for it and copies have had time, or are warm already."""
         if self.group.probe_due(self.standbys.lag):
@@ -186,7 +199,7 @@ class TaskManager:
         """Have a new task, which is to be placed and opened."""
         task = self.tasks[task_id] = self._make_task(task_id, inputs)
         self._task_of.update(dict.fromkeys(task.inputs, task))
-        self._pause(task.inputs)
+        self._held.hold(task.inputs)
         self._unopened[task_id] = _Waiting(time.monotonic())
 
     # Opening and restoring
@@ -284,13 +297,13 @@ class TaskManager:
                     task.restore_time(partition, entry.metadata)
             task.start()
             self._stores.note(task.id, task.stores.values(), at_least=1)
-            self._resume(task.inputs)
+            self._held.let_go(task.inputs)
 
     # Running
 
     def add(self, batches: Iterable[RawBatch]) -> None:
         """Give fetched records to their tasks, and hold back partitions that have enough."""
-        limit = self._buffer_limit()
+        added: dict[TopicPartition, None] = {}
         for batch in batches:
             partition = TopicPartition(batch.topic, batch.partition)
             task = self._task_of.get(partition)
@@ -299,14 +312,14 @@ class TaskManager:
             if (waiting := self._unopened.get(task.id)) and not waiting.placed:
                 continue  # fetched for the task before it, from where that one stood: its own input is read once it is placed
             task.add(batch)
-            if partition not in self._paused and task.buffered_bytes(partition) > limit:
-                self._pause((partition,))
+            added[partition] = None
+        self._held.hold_full(added)
 
     def process(self, now_ms: int, max_records: int, hurried: Callable[[], bool]) -> int:
         """One round over all running tasks, a short one when `hurried`; the answer is how many records were processed."""
         done = self._turns.round(list(self._working()), now_ms, max_records, hurried)
         self.processed += done
-        self._release_buffers()
+        self._held.let_go_empty()
         return done
 
     def punctuate(self, now_ms: int) -> int:
@@ -463,29 +476,4 @@ class TaskManager:
         for partition in task.inputs:
             if self._task_of.get(partition) is task:
                 del self._task_of[partition]
-                self._paused.discard(partition)
-
-    def _buffer_limit(self) -> int:
-        return max(self._buffer_bytes // max(len(self._task_of), 1), MIN_BUFFER_BYTES)
-
-    def _release_buffers(self) -> None:
-        """Fetch again what has run half empty."""
-        if self._paused:
-            half = self._buffer_limit() // 2
-            self._resume(
-                partition
-                for partition in list(self._paused)
-                if (task := self._task_of[partition]).state is TaskState.RUNNING
-                and task.buffered_bytes(partition) < half
-            )
-
-    def _pause(self, partitions: Iterable[TopicPartition]) -> None:
-        chosen = tuple(partitions)
-        self._paused.update(chosen)
-        self._consumer.pause(chosen)
-
-    def _resume(self, partitions: Iterable[TopicPartition]) -> None:
-        chosen = tuple(partitions)
-        if chosen:
-            self._paused.difference_update(chosen)
-            self._consumer.resume(chosen)
+                self._held.forget(partition)

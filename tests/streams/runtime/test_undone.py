@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from streams.clients.base import NewTopic
 from streams.clients.kafka import KafkaClients
@@ -62,6 +63,14 @@ class Trial:
 
     def create(self, name: str, partitions: int) -> None:
         self.own.admin().create([NewTopic(self.topic(name), partitions)])
+
+    def grow(self, name: str, partitions: int) -> None:
+        """Give a topic more partitions, as an administrator does; the test's own producer is made anew, to see them."""
+        admin = AdminClient({"bootstrap.servers": self.worker._config.broker.removeprefix("kafka://")})
+        topic = self.topic(name)
+        admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(10)
+        self._producer = self.own.producer()
+        until(lambda: self._producer.partition_count(topic) == partitions)
 
     def write(self, name: str, *values: str, partition: int = 0) -> None:
         rows = len(values)
@@ -149,3 +158,28 @@ def test_what_lay_fetched_is_read_once_more_and_counts_once(broker_url: str, tmp
         trial.write("in", "end")
         trial.until_read(lambda: "end" in trial.read)
     assert sorted(trial.read) == ["beyond", "end", "first", "second", "third"]
+
+
+def test_a_task_that_gets_another_input_is_committed_first(broker_url: str, tmp_path: Path) -> None:
+    """One of two source topics grows: the task that reads it from now on neither loses nor repeats what it had done."""
+
+    def build(trial: Trial) -> StreamsBuilder:
+        builder, text = StreamsBuilder(), serde_for(str)
+        counts = (
+            builder.stream([trial.topic("long"), trial.topic("short")], key=text, value=text).group_by_key().count()
+        )
+        counts.to_stream().map_values(str).to(trial.topic("out"), key=text, value=text)
+        return builder
+
+    seldom = {"commit_interval_ms": 120_000, "transaction_timeout_ms": 120_000, "statestore_cache_max_bytes": 0}
+    trial = Trial(broker_url, "growing", tmp_path, build, metadata_max_age_ms=200, **seldom)
+    for name, partitions in (("long", 2), ("short", 1), ("out", 1)):
+        trial.create(name, partitions)
+    with trial.running():
+        trial.write("long", "first", "second", partition=1)
+        until(lambda: trial.worker.processed == 2)
+        trial.grow("short", 2)
+        trial.write("short", "third", partition=1)
+        until(lambda: all(len(task.inputs) == 2 for task in list(trial.worker._parts.tasks.tasks.values())))
+        trial.until_read(lambda: "3" in trial.read)
+    assert trial.read == ["1", "2", "3"]
