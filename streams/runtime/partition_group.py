@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
+from operator import itemgetter
 from typing import NamedTuple
 
 from streams.clients.base import Part, RawBatch
@@ -62,6 +63,7 @@ class PartitionQueue:
         self._latest = NO_TIMESTAMP
         self._after_front = 0
         self._front_size = 0
+        self._at_passing: list[tuple[int, Callable[[], None]]] = []
 
     def add(self, raw: RawBatch) -> None:
         """Append a record batch as it was fetched."""
@@ -129,8 +131,24 @@ class PartitionQueue:
         at = bisect_left(origin.offsets, offset)
         return origin.record(at) if at < len(origin) and origin.offsets[at] == offset else None
 
+    def at_passing(self, offset: int, call: Callable[[], None]) -> None:
+        """Call something when the position has passed a record that is left out; never, if it does not come to that."""
+        self._at_passing.append((offset, call))
+
+    def pass_on(self) -> None:
+        """Call, in the order of offsets, what was to be called once the position has come to where it is."""
+        if not self._at_passing:
+            return
+        position = self.position
+        assert position is not None, "what was read has a position"
+        due = sorted((entry for entry in self._at_passing if entry[0] < position), key=itemgetter(0))
+        self._at_passing = [entry for entry in self._at_passing if entry[0] >= position]
+        for _, call in due:
+            call()
+
     def clear(self) -> None:
         """Forget all that waits (the consumer goes back to another offset)."""
+        self._at_passing.clear()
         self._raw.clear()
         self._parts = iter(())
         self._front = None
@@ -260,6 +278,11 @@ class PartitionGroup:
     def decoded(self) -> int:
         """How many of the records that wait are decoded."""
         return sum(queue.decoded for queue in self._ordered)
+
+    def pass_on(self) -> None:
+        """Call what waits for records to be passed, queue by queue."""
+        for queue in self._ordered:
+            queue.pass_on()
 
     def observe(self, timestamp: int) -> None:
         """Stream time moves up to `timestamp`; it never goes back."""

@@ -13,68 +13,34 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
-from msgspec import Struct, field
-
-from state import RecordCacheBudget
-from state.stores import ChangelogWriter, Store, StoreSpec
-from streams.clients.base import Clock, OffsetAndMetadata, RawBatch
+from state.stores import ChangelogWriter, Store
+from streams.clients.base import OffsetAndMetadata, RawBatch
 from streams.errors import TopologyError
 from streams.operators.base import OperatorContext, PunctuationType
 from streams.operators.interleaved_join import InterleavedJoin
 from streams.record import Batch, Headers, Record, TopicPartition
-from streams.retrying import NO_TIME, Patience, Retrying
+from streams.retrying import Retrying
 from streams.runtime import offset_metadata
 from streams.runtime.changelog import Changelog
-from streams.runtime.collector import Collector, Output
+from streams.runtime.collector import Collector
 from streams.runtime.dead_letters import letter
-from streams.runtime.error_handlers import DeadLetter, ErrorHandlers
+from streams.runtime.error_handlers import DeadLetter
 from streams.runtime.offset_metadata import PartitionMetadata
-from streams.runtime.partition_group import Interleaved, Lag, PartitionGroup, PartitionQueue, no_lag
+from streams.runtime.partition_group import Interleaved, PartitionGroup, PartitionQueue
 from streams.runtime.punctuation import PunctuationQueue, Punctuator
 from streams.runtime.running_ahead import RunningAhead
+from streams.runtime.task_environment import KeepStore, TaskEnvironment, TaskId
 from streams.runtime.task_states import TRANSITIONS, TaskState
 from streams.topology.compile import SourceProgram, TaskProgram
 
 log = logging.getLogger(__name__)
 
-
-class TaskId(NamedTuple):
-    """Which task: sub-topology and partition number, written `0_3`."""
-
-    subtopology: int
-    partition: int
-
-    def __str__(self) -> str:
-        return f"{self.subtopology}_{self.partition}"
-
+__all__ = ["Compile", "Task", "TaskEnvironment", "TaskId"]
 
 Compile = Callable[[OperatorContext], TaskProgram]
-OpenStore = Callable[[StoreSpec, TaskId, ChangelogWriter | None], Store]
-KeepStore = Callable[[TaskId, Store], None]
-
-
-class TaskEnvironment(Struct, frozen=True, kw_only=True):
-    """What a worker, or the driver, lends to its tasks.
-
-    `lag` tells what the broker still has of an input; `patience` lets time pass between two attempts. `record_cache` is what
-    `open_store` gives to cached stores. `wake`, from any thread, has the worker look at its tasks; without it, agents run
-    when their records are processed.
-    """
-
-    application_id: str
-    producer: Output
-    clock: Clock
-    open_store: OpenStore
-    handlers: ErrorHandlers
-    lag: Lag = no_lag
-    patience: Patience = NO_TIME
-    max_task_idle_ms: int = 0
-    emit_throttle_ms: int = 1000
-    global_stores: Mapping[str, Store] = field(default_factory=dict)
-    record_cache: RecordCacheBudget = field(default_factory=lambda: RecordCacheBudget(0))
-    wake: Callable[[], None] | None = None
 
 
 class Task:
@@ -205,8 +171,10 @@ class Task:
             if not count:
                 break
             done += count
+            self._group.pass_on()
             self._punctuate_stream_time()
             self._drain()
+        self._group.pass_on()
         return done
 
     def _process_next(self, limit: int, due: int | None) -> int:
@@ -264,6 +232,7 @@ class Task:
 
     def flush(self) -> None:
         """Let the record caches go, in store order, until they are clean; all changes reach the producer."""
+        self._group.pass_on()
         for _ in self.stores:
             for store in self.stores.values():
                 store.flush()
@@ -403,8 +372,19 @@ class Task:
         self._bury(self._handlers.production(node, topic, record, error), record)
 
     def deserialization_failed(self, node: str, record: Record, error: Exception) -> None:
-        """A record's bytes are not what the serde expects; returns to go on without it. Raises: DeserializationError."""
-        self._bury(self._handlers.deserialization(node, record, error), record)
+        """A record's bytes are not what the serde expects; returns to go on without it. Raises: DeserializationError.
+
+        It was read ahead: its letter is written when the input has passed it, and so in the commit that has its offset.
+        """
+        dead = self._handlers.deserialization(node, record, error)
+        queue = self._group.queues.get(TopicPartition(record.topic or "", record.partition))
+        if dead is None or queue is None:
+            self._bury(dead, record)
+            return
+        self._dirty = True
+        queue.at_passing(
+            record.offset, partial(self._write_letter, dead, letter(queue.as_read(record.offset), record, dead.error))
+        )
 
     def attempted(self, node: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function with the retries that its node's policy asks for."""
@@ -427,8 +407,10 @@ class Task:
             return
         queue = self._group.queues.get(TopicPartition(record.topic or "", record.partition))
         read = None if queue is None else queue.as_read(record.offset)
-        buried = letter(read, record, dead.error)
         self._dirty = True
+        self._write_letter(dead, letter(read, record, dead.error))
+
+    def _write_letter(self, dead: DeadLetter, buried: Record) -> None:
         if self.send(dead.topic, [buried.key], [buried.value], [buried.timestamp], [buried.headers]):
             raise dead.error  # too large to be set aside: the letter is the record, and some headers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -302,3 +303,39 @@ def test_a_result_that_is_too_large(streams_broker: RunningBroker, tmp_path: Pat
     buried = list(app.read(app.topic("large.dlq", key=str, value=int)))
     assert [record.value for record in buried] == [50_000] * 4
     assert b"50,001 bytes are too large" in dict(buried[0].headers)[MESSAGE]
+
+
+@pytest.mark.broker
+def test_a_letter_is_committed_with_the_offset_of_its_record(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """A worker stops between two records that were decoded together, and starts again: the unreadable one lies there once."""
+    app = App(
+        "ahead",
+        broker=streams_broker.url,
+        state_dir=str(tmp_path),
+        max_poll_records=1,
+        processing_guarantee="exactly_once_v2",
+        on_error=dead_letter("ahead.dlq"),
+    )
+    reached, opened = threading.Event(), threading.Event()
+
+    def waits(ride: Ride) -> Ride:
+        if ride.fare == 2.0:
+            reached.set()
+            opened.wait(60)
+        return ride
+
+    good = app.topic("ahead-good", key=str, value=Ride, partitions=1)
+    app.stream(app.topic("ahead-rides", key=str, value=Ride, partitions=1)).map_values(waits).to(good)
+    raw = [b'{"fare": 1.0}', b'{"fare": 2.0}', b'{"fare": 3.0}', b"{", b"}", b'{"fare": 4.0}']
+    writer = App("ahead-writer", broker=streams_broker.url)
+    writer.write(writer.topic("ahead-rides", key=str, value=bytes, partitions=1), [("a", value) for value in raw])
+    with app.running() as run:
+        assert reached.wait(60)
+        run._worker.stop()
+        opened.set()
+    assert [record.value.fare for record in app.read(good)] == [1.0, 2.0]
+    assert list(app.read(app.topic("ahead.dlq", key=str, value=bytes))) == []
+    with app.running() as run:
+        run.catch_up(timeout_s=60)
+    assert [record.value.fare for record in app.read(good)] == [1.0, 2.0, 3.0, 4.0]
+    assert [record.value for record in app.read(app.topic("ahead.dlq", key=str, value=bytes))] == [b"{", b"}"]
