@@ -135,14 +135,14 @@ class PartitionQueue:
         """Call something when the position has passed a record that is left out; never, if it does not come to that."""
         self._at_passing.append((offset, call))
 
-    def pass_on(self) -> None:
-        """Call, in the order of offsets, what was to be called once the position has come to where it is."""
+    def pass_on(self, before: int = ALL) -> None:
+        """Call, in the order of offsets, what was to be called once the position has come to where it is, or to `before`."""
         if not self._at_passing:
             return
-        position = self.position
-        assert position is not None, "what was read has a position"
-        due = sorted((entry for entry in self._at_passing if entry[0] < position), key=itemgetter(0))
-        self._at_passing = [entry for entry in self._at_passing if entry[0] >= position]
+        assert self.position is not None, "what was read has a position"
+        end = min(self.position, before)
+        due = sorted((entry for entry in self._at_passing if entry[0] < end), key=itemgetter(0))
+        self._at_passing = [entry for entry in self._at_passing if entry[0] >= end]
         for _, call in due:
             call()
 

@@ -407,6 +407,8 @@ class Task:
             return
         queue = self._group.queues.get(TopicPartition(record.topic or "", record.partition))
         read = None if queue is None else queue.as_read(record.offset)
+        if queue is not None:
+            queue.pass_on(record.offset)  # letters come in the order of their records
         self._dirty = True
         self._write_letter(dead, letter(read, record, dead.error))
 

@@ -161,3 +161,24 @@ def test_queues_that_do_not_take_turns_are_left_to_batches() -> None:
     """A run of one queue is longer than the other lets it be: nothing is taken together."""
     assert group([1, 2, 3], [9]).take_interleaved(3) is None
     assert group([1, 2, 3], []).take_interleaved(3) is None
+
+
+def test_what_waits_for_a_record_to_be_passed() -> None:
+    """It is called by offset, once, when the position has come by, and never after the queue was cleared."""
+    made, called = group([1, 2, 3, 4], []), []
+    queue = made.queues[LEFT]
+    for offset in (2, 0, 3, 1):
+        queue.at_passing(offset, lambda offset=offset: called.append(offset))
+    made.pass_on()
+    assert called == []
+    made.take(3)
+    queue.pass_on(1)
+    assert called == [0]
+    made.pass_on()
+    made.pass_on()
+    assert called == [0, 1, 2]
+    queue.clear()
+    made.add(raw(LEFT, 4, [5]))
+    made.take(1)
+    made.pass_on()
+    assert called == [0, 1, 2]
