@@ -13,7 +13,7 @@ StreamsError
 │   ├── GroupOccupied          other applications, or Kafka Streams in Java, are members of the group
 │   └── OffsetOutOfRange        the next record to read exists no longer (retention), or not yet
 ├── TaskMigrated                the task now belongs to another worker: drop it and rejoin
-│   └── ProducerFenced          another producer has the transactional id, or the transaction timed out
+│   └── ProducerFenced          another producer has the transactional id, it expired, or the transaction timed out
 ├── TransactionAbortable        this transaction cannot be committed: abort it and go on with the next
 ├── RebalanceInProgress         nothing was committed, since the group is between two generations: commit later
 ├── StoreNotReady               a store cannot be read now: its task is restored, or the worker has not started
@@ -137,7 +137,7 @@ class TaskMigrated(StreamsError):  # noqa: N818  Kafka's name
 
 
 class ProducerFenced(TaskMigrated):
-    """Another producer took over the transactional id, or the transaction timed out: this producer is of no more use."""
+    """Another producer took over the transactional id, it expired, or the transaction timed out: this one is of no more use."""
 
 
 class TransactionAbortable(StreamsError):  # noqa: N818  Kafka's name

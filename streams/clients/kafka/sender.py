@@ -42,7 +42,6 @@ NO_TRANSACTION_TIMEOUT = 2**31 - 1
 RETRY_S = 0.1
 DUPLICATE = kafka_errors.DuplicateSequenceNumber
 BROKEN_TRANSACTION = (
-    kafka_errors.InvalidProducerIdMapping,
     kafka_errors.InvalidTxnState,
     kafka_errors.OutOfOrderSequenceNumber,
     kafka_errors.UnknownProducerId,
@@ -326,8 +325,8 @@ class Sender:
             return None
         if part[1] in FENCED:
             raise ProducerFenced(
-                f"another producer took over from this one, or its transaction timed out: the broker answers "
-                f"{name_of(part[1])}"
+                "another producer took over from this one, its transaction timed out, or its id has expired: the broker "
+                f"answers {name_of(part[1])}"
             )
         if self._transactions is not None and (
             issubclass(error, BROKEN_TRANSACTION) or part[1] == Code.TRANSACTION_ABORTABLE

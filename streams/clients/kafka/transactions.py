@@ -2,7 +2,7 @@
 
 Lives on the network loop. Rules: partitions are told to the coordinator before anything is written to them, many at
 once, and with the first of them the groups whose offsets the transaction before held, which spares the commit a request; a
-transaction is decided when none of its requests is under way; a code that says that somebody else has the id is ProducerFenced, one that only this transaction cannot survive is
+transaction is decided when none of its requests is under way; a code that says that this producer has lost the id is ProducerFenced, one that only this transaction cannot survive is
 TransactionAbortable. Source: Kafka's TransactionManager, under transaction.version 1.
 """
 
@@ -25,7 +25,9 @@ from streams.errors import ClientError, ProducerFenced, StreamsError, TaskMigrat
 from streams.record import TopicPartition
 
 NOBODY = -1
-FENCED = frozenset({Code.INVALID_PRODUCER_EPOCH, Code.PRODUCER_FENCED})
+FENCED = frozenset({Code.INVALID_PRODUCER_EPOCH, Code.PRODUCER_FENCED, Code.INVALID_PRODUCER_ID_MAPPING})
+"""This producer has its id no more. The last says that the id has expired, so that nobody has it: there is nothing to abort
+that the broker knew of, and only a new producer can go on."""
 NOT_A_MEMBER = frozenset({Code.ILLEGAL_GENERATION, Code.UNKNOWN_MEMBER_ID, Code.FENCED_INSTANCE_ID})
 FATAL = frozenset({Code.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, Code.UNSUPPORTED_VERSION})
 ENDING = frozenset({Code.CONCURRENT_TRANSACTIONS})
@@ -147,7 +149,9 @@ class Transactions:
 def refusal(code: int, message: str, *, fatal: bool = False) -> StreamsError:
     """The error that a code means for a transaction."""
     if code in FENCED:
-        return ProducerFenced(f"{message}; another producer took over, or the transaction timed out")
+        return ProducerFenced(
+            f"{message}; another producer took over, the transaction timed out, or the id has expired"
+        )
     if fatal or code in FATAL:
         return ClientError(message)
     return TransactionAbortable(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from streams.clients.base import NewTopic, OffsetAndMetadata
 from streams.clients.kafka import KafkaClients
 from streams.config import StreamsConfig
-from streams.errors import ClientError
+from streams.errors import ClientError, ProducerFenced
 from streams.record import TopicPartition
 from tests.streams.clients.members import Log, RoundRobin
 
@@ -180,3 +181,36 @@ def test_a_member_outlives_its_broker(broker: MortalBroker, clients: KafkaClient
         consumer.poll(0.05)
     consumer.commit({PART: OffsetAndMetadata(1)})
     assert consumer.committed([PART]) == {PART: OffsetAndMetadata(1)}
+
+
+def test_a_transactional_id_that_the_broker_has_forgotten(
+    broker: MortalBroker, clients: KafkaClients, tmp_path: Path
+) -> None:
+    """Idle for a week it expires: its producer is of no more use, and a new one of that id goes on.
+
+    Its transactions were aborted, one after the other, for ever.
+    """
+    producer = clients.producer(transactional_id="id")
+    producer.begin()
+    producer.send("t", 0, [None], [b"before"], [0])
+    producer.commit_transaction()
+    broker.kill()
+    for kept in tmp_path.glob("__transaction_state-*"):
+        shutil.rmtree(kept)
+    broker.start()
+    producer.begin()
+    producer.send("t", 0, [None], [b"lost"], [0])
+    with pytest.raises(ProducerFenced, match="INVALID_PRODUCER_ID_MAPPING"):
+        producer.commit_transaction()
+    with pytest.raises(ProducerFenced):
+        producer.abort_transaction()
+    producer.close()
+    another = clients.producer(transactional_id="id")
+    another.begin()
+    another.send("t", 0, [None], [b"after"], [0])
+    another.commit_transaction()
+    consumer, values = clients.consumer(group=None, read_committed=True), []
+    consumer.assign([PART])
+    while len(values) < 2:
+        values += [value for batch in consumer.poll(0.2) for value in batch.columns().values]
+    assert values == [b"before", b"after"]
