@@ -1,7 +1,8 @@
 """When a worker commits: by interval, by bytes, and when somebody asks for it; one commit at a time, beside processing.
 
 Rules: the interval counts from a commit's begin, so that results wait no longer than that and one commit. A commit is
-waited for only when memory for what comes after it runs out.
+waited for only when memory for what comes after it runs out. Time is the monotonic clock's: the one on the wall may be
+set back, and then nothing would be due for as long.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ LOOK_MS = 20
 
 
 class CommitSchedule:
-    """See the module."""
+    """See the module. `clock` is monotonic, in ms."""
 
     def __init__(self, config: StreamsConfig, clock: Clock) -> None:
         self._interval_ms = config.commit_interval_ms
@@ -30,11 +31,11 @@ class CommitSchedule:
         """Have the next commit begin at once; from any thread."""
         self._due_ms = 0
 
-    def due_ms(self, tasks: TaskManager, committer: Committer) -> int | None:
-        """When the next commit begins, or one may be through, as far as time decides that."""
+    def wait_s(self, tasks: TaskManager, committer: Committer) -> float | None:
+        """How long until the next commit begins, or one may be through, as far as time decides that."""
         if committer.under_way:
-            return self._clock() + LOOK_MS
-        return self._due_ms if tasks.commit_needed else None
+            return LOOK_MS / 1000
+        return (self._due_ms - self._clock()) / 1000 if tasks.commit_needed else None
 
     def calls(self, tasks: TaskManager, committer: Committer) -> bool:
         """Whether a commit is due, or one that is under way can go on."""

@@ -76,6 +76,7 @@ from streams.runtime.worker_states import (
     StateListener,
     WorkerState,
     WorkerStatus,
+    monotonic_ms,
     wall_clock_ms,
 )
 from streams.timers import Timed, Timers
@@ -105,6 +106,7 @@ class Worker:
         timers: Sequence[Timed] = (),
         observer: Observer | None = None,
         clock: Clock = wall_clock_ms,
+        monotonic: Clock = monotonic_ms,
         prepare: Callable[[], None] = lambda: None,
         on_state: StateListener | None = None,
         restore_progress: RestoreListener | None = None,
@@ -136,7 +138,7 @@ class Worker:
         self._consumer: Consumer | None = None
         self._process_id: ProcessId | None = None
         self._parts: Parts | None = None
-        self._commits = CommitSchedule(config, clock)
+        self._commits = CommitSchedule(config, monotonic)
         self._purging = Purging(topology, config, clock)
         self._clean_due_ms = now + max(config.state_cleanup_delay_ms, CLEAN_EVERY_MS)
 
@@ -466,12 +468,10 @@ class Worker:
         tasks, now = parts.tasks, self._clock()
         if parts.restorer.active or tasks.leaving or tasks.standbys.busy or tasks.ready(now):
             return 0
-        deadlines = [
-            tasks.next_punctuation_ms,
-            self._timers.next_ms(),
-            self._commits.due_ms(tasks, parts.committer),
-        ]
+        deadlines = [tasks.next_punctuation_ms, self._timers.next_ms()]
         waits = [(due - now) / 1000 for due in deadlines if due is not None]
+        if (commit_s := self._commits.wait_s(tasks, parts.committer)) is not None:
+            waits.append(commit_s)
         if tasks.restoring:
             waits.append(tasks.opening_due_s)
         looks = parts.globals is not None or tasks.waiting or tasks.standbys.active

@@ -20,6 +20,11 @@ def wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def monotonic_ms() -> int:
+    """Time in ms by a clock that is never set, for what is to happen after a while."""
+    return time.monotonic_ns() // 1_000_000
+
+
 class WorkerState(Enum):
     """Where a worker is in its life; Kafka's names."""
 

@@ -1,6 +1,6 @@
 """Tasks that come and go beside tasks that run: what happens in which order.
 
-Each opening and closing says words, which the next round of the loop finds; clocks have a commit due whenever they are read.
+Each opening and closing says words, which the next round of the loop finds; their clocks have a commit due whenever they are read.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def watched(
         topology_of(config),
         config,
         MemoryClients(broker),
-        clock=count(1_000_000, 10).__next__,
+        monotonic=count(1_000_000, 10).__next__,
         restore_progress=SilentListener(),
         after_commit_step=steps,
     )
