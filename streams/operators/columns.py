@@ -15,7 +15,19 @@ from streams.errors import StreamsError
 from streams.operators.base import Emit, OperatorContext
 from streams.record import Batch, Headers
 
-__all__ = ["UNHANDLED", "Output", "Rows", "each_alone", "fan_out", "kept", "mapped", "nothing", "report", "rows_of"]
+__all__ = [
+    "UNHANDLED",
+    "Output",
+    "Rows",
+    "each_alone",
+    "fan_out",
+    "kept",
+    "mapped",
+    "nothing",
+    "report",
+    "rows_of",
+    "too_large",
+]
 
 Rows = Iterator[tuple[int, Any, Any, int]]
 """(index, key, value, timestamp) of records, taken one after the other, also across errors."""
@@ -166,3 +178,9 @@ def picked(headers: list[Headers], rows: list[int]) -> list[Headers]:
 def rows_of(batch: Batch) -> Rows:
     """Shape: (index, key, value, timestamp) of each record."""
     return zip(range(len(batch)), batch.keys, batch.values, batch.timestamps, strict=True)
+
+
+def too_large(key: bytes | None, value: bytes | None) -> ValueError:
+    """What is the matter with a record that the producer leaves out."""
+    size = len(key or b"") + len(value or b"")
+    return ValueError(f"{size:,} bytes are too large: raise max_request_size, and the topic's max.message.bytes")

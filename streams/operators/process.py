@@ -15,7 +15,7 @@ from streams.durations import Duration, milliseconds
 from streams.errors import TopologyError
 from streams.operators.base import Cancellable, Emit, OperatorContext, PunctuationType
 from streams.operators.causes import NO_CAUSE
-from streams.operators.columns import UNHANDLED, report
+from streams.operators.columns import UNHANDLED, report, too_large
 from streams.processor import BatchProcessor, Processor, RecordMetadata
 from streams.record import Batch, Headers, Record
 from streams.retrying import Retrying
@@ -169,8 +169,14 @@ class NodeContext:
         headers: Sequence[Headers] | None = None,
         partitions: Sequence[int] | None = None,
     ) -> None:
-        """Write columns of bytes to a topic that is no node of the program, in this task's commit."""
-        self._context.send(topic, keys, values, timestamps, headers, partitions)
+        """Write columns of bytes to a topic that is no node of the program, in this task's commit.
+
+        Raises: ProductionError for a record that is too large, unless the production handler decides otherwise.
+        """
+        for row in self._context.send(topic, keys, values, timestamps, headers, partitions):
+            key, value = keys[row], values[row]
+            record = Record(key, value, timestamps[row], headers[row] if headers else ())
+            self._context.production_failed(self._node, topic, record, too_large(key, value))
 
     def commit(self) -> None:
         """Commit soon."""

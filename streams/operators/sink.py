@@ -15,6 +15,7 @@ from state.serde import Serde, serializer
 from streams.clients.partitioner import partition_for, partitions_for
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.change import pack
+from streams.operators.columns import too_large
 from streams.record import Batch
 from streams.serdes.windowed import SessionWindowedSerde, TimeWindowedSerde
 
@@ -113,11 +114,7 @@ class RecordSink:
             self._refused(topic, batch, row, keys[row], values[row])
 
     def _refused(self, topic: str, batch: Batch, row: int, key: bytes | None, value: bytes | None) -> None:
-        size = len(key or b"") + len(value or b"")
-        too_large = ValueError(
-            f"{size:,} bytes are too large: raise max_request_size, and the topic's max.message.bytes"
-        )
-        self._context.production_failed(self._node, topic, batch.record(row), too_large)
+        self._context.production_failed(self._node, topic, batch.record(row), too_large(key, value))
 
     def _send_partitioned(self, topic: str, batch: Batch, keys: list[bytes | None], values: list[bytes | None]) -> None:
         """Send where the sink's own partitioner says: a record may go to several partitions, or to none."""

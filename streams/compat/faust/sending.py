@@ -12,6 +12,7 @@ from typing import Any
 
 from streams.compat.faust.topics import Outgoing, RecordMetadata
 from streams.connection import connected
+from streams.errors import ProductionError
 from streams.runtime.collector import Collector
 
 
@@ -42,7 +43,7 @@ class Sender:
         while self._waiting:
             now, self._waiting = self._waiting, []
             try:
-                await asyncio.to_thread(self._write, [outgoing for outgoing, _ in now])
+                left_out = await asyncio.to_thread(self._write, [outgoing for outgoing, _ in now])
             except BaseException as error:
                 for _, sent in now:
                     if not sent.done():
@@ -50,18 +51,34 @@ class Sender:
                 if not isinstance(error, Exception):
                     raise
                 continue
-            for outgoing, sent in now:
-                if not sent.done():
+            for at, (outgoing, sent) in enumerate(now):
+                if sent.done():
+                    continue
+                if at in left_out:
+                    sent.set_exception(_too_large(outgoing))
+                else:
                     sent.set_result(RecordMetadata(outgoing.topic))
 
-    def _write(self, records: list[Outgoing]) -> None:
+    def _write(self, records: list[Outgoing]) -> set[int]:
+        """Write all but those that are too large, whose indices are the answer."""
         if self._collector is None:
             connection = self._release.enter_context(connected(self._app.config))
             producer = connection.clients.producer()
             self._release.callback(producer.close)
             self._collector = Collector(producer)
-        for each in records:
+        left_out: set[int] = set()
+        for at, each in enumerate(records):
             headers = [each.headers] if each.headers else None
             placed = None if each.partition is None else [each.partition]
-            self._collector.send(each.topic, [each.key], [each.value], [each.timestamp], headers, placed)
+            if self._collector.send(each.topic, [each.key], [each.value], [each.timestamp], headers, placed):
+                left_out.add(at)
         self._collector.producer.flush()  # type: ignore[attr-defined]  # it is a Producer, of which tasks need less
+        return left_out
+
+
+def _too_large(outgoing: Outgoing) -> ProductionError:
+    return ProductionError(
+        f"a record for {outgoing.topic} is too large: raise max_request_size, and the topic's max.message.bytes",
+        node="send",
+        value=outgoing.value,
+    )
