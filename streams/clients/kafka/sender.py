@@ -169,7 +169,11 @@ class Sender:
                 self._producer_id, self._epoch = await self._init_producer_id()
             while True:
                 self._changed.clear()
-                retry_s = self._launch()
+                try:
+                    retry_s = self._launch()
+                except TransactionAbortable as error:
+                    self._failed(error)  # nothing more of this transaction; the next one is sent all the same
+                    retry_s = None
                 await changed_within(self._changed, retry_s)
         except StreamsError as error:
             self._failed(error)

@@ -16,7 +16,7 @@ import pytest
 from streams.clients.base import NewTopic, OffsetAndMetadata
 from streams.clients.kafka import KafkaClients
 from streams.config import StreamsConfig
-from streams.errors import ClientError, ProducerFenced
+from streams.errors import ClientError, ProducerFenced, TransactionAbortable
 from streams.record import TopicPartition
 from tests.streams.clients.members import Log, RoundRobin
 
@@ -214,3 +214,33 @@ def test_a_transactional_id_that_the_broker_has_forgotten(
     while len(values) < 2:
         values += [value for batch in consumer.poll(0.2) for value in batch.columns().values]
     assert values == [b"before", b"after"]
+
+
+def test_a_transaction_that_finds_no_leader_is_undone_and_the_next_is_sent(broker: MortalBroker) -> None:
+    """A topic is deleted under a batch, which waits in vain for a broker that leads its partition; others go on.
+
+    The sender had ended, and the commit of the next transaction waited for ever.
+    """
+    quick = broker.clients(delivery_timeout_ms=1_500, request_timeout_ms=1_000, linger_ms=0)
+    admin = quick.admin()
+    admin.create([NewTopic("t", 1), NewTopic("gone", 1)])
+    producer = quick.producer(transactional_id="id")
+    producer.begin()
+    producer.send("gone", 0, [None], [b"a"], [0])
+    producer.flush()
+    admin.delete(["gone"])
+    producer.send("gone", 0, [None], [b"b"], [0])
+    with pytest.raises(TransactionAbortable, match="no broker leads the partition"):
+        producer.commit_transaction()
+    producer.abort_transaction()
+    producer.begin()
+    producer.send("t", 0, [None], [b"kept"], [0])
+    producer.seal()
+    commit = producer.begin_commit()
+    for _ in range(200):
+        if commit.done():
+            break
+        time.sleep(0.05)
+    assert commit.done()
+    commit.result()
+    quick.close()
