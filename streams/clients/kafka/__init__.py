@@ -69,7 +69,7 @@ class KafkaClients:
             self._group(group, returns_as) if group else None,
             timeout_s=self._timeout_s,
         )
-        self._made.append(consumer)
+        self._keep(consumer)
         return consumer
 
     def producer(
@@ -89,13 +89,13 @@ class KafkaClients:
             transaction_timeout_ms=transaction_timeout_ms or config.transaction_timeout_ms,
         )
         producer = KafkaProducer(self._network, self._connect(), settings)
-        self._made.append(producer)
+        self._keep(producer)
         return producer
 
     def admin(self) -> KafkaAdmin:
         """An admin client."""
         admin = KafkaAdmin(self._network, self._connect(), timeout_s=self._timeout_s)
-        self._made.append(admin)
+        self._keep(admin)
         return admin
 
     def give_up(self) -> None:
@@ -115,6 +115,10 @@ class KafkaClients:
                 log.warning("while disconnecting: %s", error)
         self._made.clear()
         self._network.close()
+
+    def _keep(self, client: KafkaConsumer | KafkaProducer | KafkaAdmin) -> None:
+        """Have one more to close, and forget those that are closed: they hold what they were last given."""
+        self._made = [*(each for each in self._made if not each.closed), client]
 
     def _linger_ms(self, *, transactional: bool) -> float:
         """How long output waits for company: no longer than a small part of the time in which it is to be seen.

@@ -72,6 +72,11 @@ class KafkaAdmin:
         """Disconnect."""
         self._network.call(self.disconnect())
 
+    @property
+    def closed(self) -> bool:
+        """Whether it is disconnected, or about to be."""
+        return self._closed
+
     async def disconnect(self) -> None:
         """The same, on the network loop; a second time it does nothing."""
         if not self._closed:

@@ -346,6 +346,11 @@ class KafkaProducer:
         finally:
             self._network.call(self.disconnect())
 
+    @property
+    def closed(self) -> bool:
+        """Whether it is disconnected, or about to be."""
+        return self._ended
+
     async def disconnect(self) -> None:
         """Disconnect without a flush, on the network loop; a second time it does nothing."""
         if self._ended:

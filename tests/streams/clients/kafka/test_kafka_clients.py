@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -231,3 +233,16 @@ def test_a_flush_of_clients_that_are_closed_is_an_error(make: MakeClients, topic
     clients.close()
     with pytest.raises(BrokerUnreachable, match="closed before all writes were acknowledged"):
         producer.flush()
+
+
+def test_clients_that_are_closed_are_forgotten(make: MakeClients) -> None:
+    """A worker makes and closes some with every rebalance, and runs for months."""
+    clients = make()
+    made = [clients.consumer(group=None), clients.producer(), clients.admin()]
+    for each in made:
+        each.close()
+    closed = [weakref.ref(each) for each in made]
+    del made, each
+    clients.admin()
+    gc.collect()
+    assert [each() for each in closed] == [None] * 3
