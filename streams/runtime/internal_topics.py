@@ -113,6 +113,27 @@ def task_inputs(topology: Topology, matched: Iterable[str]) -> list[TaskInputs]:
     ]
 
 
+def subtopology_finder(topology: Topology, inputs: Iterable[TaskInputs]) -> Callable[[str], int]:
+    """A function that tells which sub-topology reads a topic, though a worker that started later may have seen it first.
+
+    It raises TopologyError for a topic that none of them reads.
+    """
+    known = {topic: part.subtopology for part in inputs for topic in part.topics}
+
+    def find(topic: str) -> int:
+        if topic not in known:
+            found = [part.id for part in topology.subtopologies if any(re.fullmatch(p, topic) for p in part.patterns)]
+            if not found:
+                raise TopologyError(
+                    f"this worker was given {topic}, which no source of its program reads: all workers of an application "
+                    "have to run the same program"
+                )
+            known[topic] = found[0]
+        return known[topic]
+
+    return find
+
+
 def _known(topology: Topology, admin: Admin, producer: Output) -> dict[str, int]:
     """Partition counts of the users' topics."""
     described = admin.describe(topology.user_topics)

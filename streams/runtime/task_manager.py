@@ -81,7 +81,7 @@ class TaskManager:
         group: GroupView,
         start_offsets: StartOffsets,
         make_task: MakeTask,
-        subtopology_of: Mapping[str, int],
+        subtopology_of: Callable[[str], int],
         turns: Turns,
         buffer_bytes: int,
         lock_timeout_s: float,
@@ -155,7 +155,7 @@ class TaskManager:
         self.between_assignments = False
         inputs: dict[TaskId, list[TopicPartition]] = {}
         for partition in sorted(partitions):
-            inputs.setdefault(TaskId(self._subtopology_of[partition.topic], partition.partition), []).append(partition)
+            inputs.setdefault(TaskId(self._subtopology_of(partition.topic), partition.partition), []).append(partition)
         self._commit_changing(inputs)
         if self.between_assignments:
             return  # the group has gone on without this worker, which joins anew

@@ -23,7 +23,7 @@ from streams.runtime.committer import Committer
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.global_state import GlobalState
 from streams.runtime.group_view import GroupView
-from streams.runtime.internal_topics import expect_changelogs
+from streams.runtime.internal_topics import expect_changelogs, subtopology_finder
 from streams.runtime.orphans import Orphans
 from streams.runtime.placement import PlacementRules
 from streams.runtime.process_id import ProcessId
@@ -178,7 +178,7 @@ def task_manager_of(
         group=group,
         start_offsets=StartOffsets(reset_rules(topology), config.auto_offset_reset, clock),
         make_task=make_task,
-        subtopology_of={topic: part.subtopology for part in inputs for topic in part.topics},
+        subtopology_of=subtopology_finder(topology, inputs),
         turns=Turns(in_step(topology), consumer.attend),
         buffer_bytes=config.buffered_max_bytes,
         lock_timeout_s=config.task_timeout_ms / 1000,

@@ -5,6 +5,7 @@ Each opening and closing says words, which the next round of the loop finds; the
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from itertools import count, pairwise
@@ -22,6 +23,8 @@ from streams.record import Record
 from streams.runtime.committer import CommitStep
 from streams.runtime.restorer import SilentListener
 from streams.runtime.worker import Worker
+from streams.runtime.worker_states import WorkerState
+from streams.serdes import serde_for
 from streams.topology.topology import Topology
 from tests.streams.runtime.workers import GROUP, WORDS, caught_up, counting_app, latest, running, say, until
 
@@ -113,3 +116,30 @@ def test_tasks_that_go_are_closed_one_by_one_beside_commits(broker: MemoryBroker
             until(broker, lambda: events.count("closes") == PARTITIONS // 2)
             assert alternate(events, "closes")
             assert len(first.tasks) == PARTITIONS // 2
+
+
+def test_a_topic_that_only_a_newer_worker_saw_at_its_start(broker: MemoryBroker, tmp_path: Path) -> None:
+    """A pattern matches it, and the newer worker leads: the older one reads it as well, when it is given it."""
+    text = serde_for(str)
+
+    def worker(name: str) -> Worker:
+        config = StreamsConfig.of(GROUP, {"broker": "kafka://memory:1", "state_dir": str(tmp_path / name)})
+        builder = StreamsBuilder()
+        builder.stream(re.compile("read-.*"), key=text, value=text).to("counts")
+        return Worker(builder.build(config), config, MemoryClients(broker), restore_progress=SilentListener())
+
+    broker.create(NewTopic("read-old", 1))
+    older, newer = worker("older"), worker("newer")
+    with running(older):
+        until(broker, lambda: older.tasks == ("0_0",))
+        broker.create(NewTopic("read-new", 1))
+        MemoryClients(broker).producer().send("read-new", 0, [None], [b"word"], [1_000])
+        with running(newer):
+            until(broker, lambda: newer.state is WorkerState.RUNNING)
+
+            def read_both() -> bool:
+                older._consumer.enforce_rebalance()  # until it is the newer one that assigns
+                return older.error is not None or older.processed == 1
+
+            until(broker, read_both)
+            assert older.error is None
