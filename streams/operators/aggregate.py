@@ -126,7 +126,7 @@ class StreamAggregate:
                 report(self._context, self._node, batch, self._row, error)
 
     def _preload_all(self, keys: list[Any]) -> None:
-        if None not in keys:
+        if not any_none(keys):
             with suppress(TypeError):  # the fold finds the key to blame
                 self._preload(keys)
 

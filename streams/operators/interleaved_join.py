@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from state.appended import AppendedWindowStore, EncodedColumns
+from state.engine import any_none
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.columns import UNHANDLED, report
 from streams.operators.matching import Arriving, Way, matches_of
@@ -57,7 +58,7 @@ class InterleavedJoin:
         """Join a batch of each side; `turns` says whose record is next, 0 for left and 1 for right."""
         arrived = [side.window.collected(side.process, batch) for side, batch in zip(self.sides, batches, strict=True)]
         turns = remaining(batches, arrived, turns)
-        if any(None in batch.values for batch in arrived):  # each is logged between its neighbours
+        if any(any_none(batch.values) for batch in arrived):  # each is logged between its neighbours
             self._one_by_one(arrived, turns)
             return
         usable, turns = self._with_keys(arrived, turns)
@@ -74,7 +75,7 @@ class InterleavedJoin:
 
     def _with_keys(self, batches: Sequence[Batch], turns: Sequence[int]) -> tuple[Sequence[Batch], Sequence[int]]:
         """What can be joined; the rest still moves the join's time."""
-        if not any(None in batch.keys for batch in batches):
+        if not any(any_none(batch.keys) for batch in batches):
             return batches, turns
         masks = [[key is not None for key in batch.keys] for batch in batches]
         for side, batch, mask in zip(self.sides, batches, masks, strict=True):

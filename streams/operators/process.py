@@ -107,7 +107,7 @@ class NodeContext:
 
     def _batch_of(self, record: Record) -> Batch:
         origin = self.record
-        if self._fixed_key and origin is not None and record.key != origin.key:
+        if self._fixed_key and origin is not None and record.key is not origin.key and record.key != origin.key:
             raise TopologyError(
                 f"{self._node} is a processor of values and must keep the key {origin.key!r}, but forwards "
                 f"{record.key!r}: use process() instead of process_values()"

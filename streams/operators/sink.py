@@ -87,7 +87,7 @@ class RecordSink:
     ) -> list[bytes | None]:
         serialize, serialize_many = serde[0].serialize, serde[1]
         try:
-            if None not in column:
+            if not any_none(column):
                 return cast("list[bytes | None]", serialize_many(column))
             return [None if value is None else serialize(value) for value in column]
         except Exception:  # noqa: S110  once more, one by one: serializing has no effects, and the bad one must be found

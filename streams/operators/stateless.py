@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
 from typing import Any
 
+from state.engine import any_none
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.columns import kept, mapped
 from streams.record import Batch
@@ -58,7 +59,7 @@ def filter_keys(context: OperatorContext, node: str, emit: Emit) -> Emit:
     """Drops records without a key, before a repartition topic."""
 
     def stage(batch: Batch) -> None:
-        if None not in batch.keys:
+        if not any_none(batch.keys):
             emit(batch)
             return
         mask = [key is not None for key in batch.keys]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any
 
+from state.engine import any_none
 from streams.operators.aggregate import LATEST, NOT_PUT, passes_on_itself
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import causes_of
@@ -110,7 +111,7 @@ class TableSource:
 
     def process(self, batch: Batch) -> None:
         """Put a batch into the table."""
-        if None in batch.keys:
+        if any_none(batch.keys):
             mask = [key is not None for key in batch.keys]
             self._context.dropped(self._node, mask.count(False), NULL_KEY)
             batch = batch.select(mask)
@@ -205,6 +206,14 @@ class TableStateless:
         """Nothing is held."""
 
 
+def equal(one: Any, other: Any) -> bool:
+    """Whether two keys are; those that cannot tell, as numpy's arrays, are taken for different ones."""
+    try:
+        return one is other or bool(one == other)
+    except Exception:
+        return False
+
+
 def grouping_table(
     context: OperatorContext,
     node: str,
@@ -244,7 +253,7 @@ def grouping_table(
             except Exception as error:
                 report(context, node, batch, row, error)
                 continue
-            if new_pair and old_pair and new_pair[0] == old_pair[0] and not two_records:
+            if new_pair and old_pair and not two_records and equal(new_pair[0], old_pair[0]):
                 output.add(row, new_pair[0], new_pair[1], timestamp, old_pair[1])
                 continue
             if old_pair:
