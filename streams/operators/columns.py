@@ -42,10 +42,16 @@ def report(context: OperatorContext, node: str, batch: Batch, index: int, error:
 
 
 def mapped(
-    context: OperatorContext, node: str, batch: Batch, function: Callable[..., Any], *columns: Iterable[Any]
+    context: OperatorContext,
+    node: str,
+    batch: Batch,
+    function: Callable[..., Any],
+    *columns: Iterable[Any],
+    first: Callable[[], None] | None = None,
 ) -> tuple[list[Any], list[int]]:
     """`function` over the columns, one result per record, and the indices of those that failed (None stands there).
 
+    `first` is called before a failure is reported, for what has to be told before it.
     A StopIteration out of the function would end a `map` silently: the length shows it.
     """
     count = len(batch)
@@ -62,6 +68,8 @@ def mapped(
             raise
         except Exception as error:
             failed.append(len(results))
+            if first is not None:
+                first()
             report(context, node, batch, len(results), error)
             results.append(None)
     return results, failed

@@ -16,7 +16,7 @@ from state.engine import any_none
 from streams.operators.aggregate import LATEST, NOT_PUT, passes_on_itself
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import causes_of
-from streams.operators.columns import UNHANDLED, Output, kept, mapped, report
+from streams.operators.columns import UNHANDLED, Output, kept, mapped, report, rows_of
 from streams.record import Batch
 
 __all__ = ["Compute", "TableSource", "TableStateless", "filter_compute", "grouping_table", "map_compute"]
@@ -30,10 +30,12 @@ Compute = Callable[[Any, Any], Any]
 class TableWriter:
     """Puts a table's updates into its store, and passes them on; shared by all operators that store a table.
 
-    `looks_first`: Kafka's operator of this kind reads the row before it puts another.
+    `looks_first`: Kafka's operator of this kind reads the row before it puts another. What the store cannot keep is the
+    fault of the record it comes from, in `node`.
     """
 
-    def __init__(self, store: str, emit: Emit, *, send_old_values: bool, looks_first: bool) -> None:
+    def __init__(self, node: str, store: str, emit: Emit, *, send_old_values: bool, looks_first: bool) -> None:
+        self._node = node
         self._store_name = store
         self._emit = emit
         self._send_old_values = send_old_values
@@ -41,6 +43,7 @@ class TableWriter:
 
     def init(self, context: OperatorContext) -> None:
         """Take the store, and have its cache pass updates on."""
+        self._context = context
         self.store = context.store(self._store_name)
         self._cached = passes_on_itself(self.store, self._emit, old_values=self._send_old_values)
         if self._cached and self._looks_first:
@@ -57,7 +60,7 @@ class TableWriter:
             if reads:
                 batch, codes = self._put_reading(batch, causes, skip_nothings=skip_nothings)
             else:
-                codes = list(map(self.store.put, batch.keys, batch.values, batch.timestamps, causes))
+                batch, codes = self._put_all(batch, causes)
         if self._cached:
             return
         result = batch.with_columns(batch.keys, batch.values)
@@ -65,19 +68,39 @@ class TableWriter:
         result.latest = batch.latest
         self._emit_put(result, codes)
 
+    def _put_all(self, batch: Batch, causes: Any) -> tuple[Batch, list[Any]]:
+        """Put a batch. The answer is what was put, and the codes."""
+        columns = (batch.keys, batch.values, batch.timestamps, causes)
+        tell = self.store.flushes.tell
+        codes, failed = mapped(self._context, self._node, batch, self.store.put, *columns, first=tell)
+        for row in reversed(failed):
+            del codes[row]
+        return kept(batch, failed), codes
+
+    def _report(self, batch: Batch, row: int, error: Exception) -> None:
+        self.store.flushes.tell()
+        report(self._context, self._node, batch, row, error)
+
     def _put_reading(self, batch: Batch, causes: Any, *, skip_nothings: bool) -> tuple[Batch, list[Any]]:
         """Put record by record, each after a look at the row it replaces. The answer is what was put, and the codes."""
         store = self.store
         old_values: list[Any] = []
         codes: list[Any] = []
         put: list[bool] = []
-        for key, value, timestamp, cause in zip(batch.keys, batch.values, batch.timestamps, causes, strict=False):
-            stored = store.get(key)
-            old = None if stored is None else stored[0]
+        for (row, key, value, timestamp), cause in zip(rows_of(batch), causes, strict=False):
+            try:
+                stored = store.get(key)
+                old = None if stored is None else stored[0]
+                counts = not skip_nothings or old is not None or value is not None
+                if counts:
+                    codes.append(store.put(key, value, timestamp, cause))
+            except UNHANDLED:
+                raise
+            except Exception as error:
+                old, counts = None, False
+                self._report(batch, row, error)
             old_values.append(old)
-            put.append(not skip_nothings or old is not None or value is not None)
-            if put[-1]:
-                codes.append(store.put(key, value, timestamp, cause))
+            put.append(counts)
         result = batch.with_columns(batch.keys, batch.values)
         result.old_values = old_values
         result.latest = batch.latest
@@ -100,7 +123,7 @@ class TableSource:
         self._node = node
         self._emit = emit
         self._writer = (
-            None if store is None else TableWriter(store, emit, send_old_values=send_old_values, looks_first=True)
+            None if store is None else TableWriter(node, store, emit, send_old_values=send_old_values, looks_first=True)
         )
 
     def init(self, context: OperatorContext) -> None:
@@ -170,7 +193,7 @@ class TableStateless:
         self._writer = (
             None
             if store is None
-            else TableWriter(store, emit, send_old_values=send_old_values, looks_first=send_old_values)
+            else TableWriter(node, store, emit, send_old_values=send_old_values, looks_first=send_old_values)
         )
 
     def init(self, context: OperatorContext) -> None:
@@ -190,7 +213,9 @@ class TableStateless:
                 self._writer.write(result, skip_nothings=self._drops_nothings and self._send_old_values)
             return
         if self._send_old_values:
-            olds = batch.old_values or [None] * len(batch)
+            olds = list(batch.old_values or [None] * len(batch))
+            for row in failed:  # a record fails once: its old value is not asked for any more
+                olds[row] = None
             result.old_values, failed_too = mapped(self._context, self._node, batch, self._compute, batch.keys, olds)
             failed = sorted({*failed, *failed_too})
         self._pass_on(kept(result, failed))

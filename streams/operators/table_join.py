@@ -204,11 +204,13 @@ class TableJoinSide:
 class TableJoinMerge:
     """The end of a join of two tables: both sides' results, stored if the join has a store."""
 
-    def __init__(self, store: str | None, emit: Emit, *, send_old_values: bool) -> None:
+    def __init__(self, node: str, store: str | None, emit: Emit, *, send_old_values: bool) -> None:
         self._emit = emit
         self._send_old_values = send_old_values
         self._writer = (
-            None if store is None else TableWriter(store, emit, send_old_values=send_old_values, looks_first=False)
+            None
+            if store is None
+            else TableWriter(node, store, emit, send_old_values=send_old_values, looks_first=False)
         )
 
     def init(self, context: OperatorContext) -> None:

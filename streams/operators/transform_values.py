@@ -64,7 +64,7 @@ class TableTransform:
         self._writer = (
             None
             if store is None
-            else TableWriter(store, emit, send_old_values=send_old_values, looks_first=send_old_values)
+            else TableWriter(node, store, emit, send_old_values=send_old_values, looks_first=send_old_values)
         )
         self._output = Output()
 

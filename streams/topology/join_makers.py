@@ -120,7 +120,7 @@ def make_table_join_merge(_making: Making, node: ProcessorNode, emit: Emit, _chi
     logical = node.node
     assert isinstance(logical, TableJoin)
     store = None if logical.materialized is None else logical.materialized.store
-    return TableJoinMerge(store, emit, send_old_values=logical.send_old_values)
+    return TableJoinMerge(node.name, store, emit, send_old_values=logical.send_old_values)
 
 
 def make_register(making: Making, node: ProcessorNode, emit: Emit, _children: Children) -> Made:
