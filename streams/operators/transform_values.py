@@ -35,13 +35,14 @@ class Transformer:
         self._own = NodeContext(context, self._node, {}, self._stores, fixed_key=True)
         if hasattr(self._made, "init"):
             self._made.init(self._own)
+        self._transform = context.attempted(self._node, self._made.transform)
 
     def transform(self, record: Record) -> Any:
         """The row that the transformer makes of a record's key and value."""
         held = self._own.in_hand()
         self._own.begin(record, record.timestamp)
         try:
-            return self._made.transform(record.key, record.value)
+            return self._transform(record.key, record.value)
         finally:
             self._own.put_back(held)
 

@@ -80,13 +80,14 @@ def make_stream_table_join(making: Making, node: ProcessorNode, emit: Emit, _chi
     logical = node.node
     assert isinstance(logical, TableJoin)
     getter = making.getter(logical.parents[1])
-    left = logical.kind is not JoinKind.INNER
+    left, mapper = logical.kind is not JoinKind.INNER, logical.key_mapper
+    if mapper is not None:
+        mapper = making.context.attempted(node.name, mapper)
     if logical.with_mapped_key:
-        mapper = logical.key_mapper
         joiner = making.context.attempted(node.name, logical.joiner)
         return StreamTableJoin(node.name, getter, joiner, emit, left=left, mapper=mapper, with_mapped_key=True)
     if logical.grace_ms is None or logical.buffer is None:
-        joiner, mapper = making.context.attempted(node.name, logical.joiner), logical.key_mapper
+        joiner = making.context.attempted(node.name, logical.joiner)
         return StreamTableJoin(node.name, getter, joiner, emit, left=left, mapper=mapper, with_key=logical.with_key)
     joiner = making.joiner(node, logical)
     serdes = making.table_serdes(logical.parents[0])
@@ -127,7 +128,7 @@ def make_register(making: Making, node: ProcessorNode, emit: Emit, _children: Ch
     """Changes of the left table, as subscriptions."""
     logical = node.node
     assert isinstance(logical, ForeignKeyJoin)
-    function = logical.foreign_key
+    function = making.context.attempted(node.name, logical.foreign_key)
     return foreign.Register(
         node.name,
         function if logical.foreign_key_with_key else lambda _key, value: function(value),

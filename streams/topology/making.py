@@ -47,7 +47,7 @@ class Making(Struct, frozen=True):
 
     def getter(self, table: str) -> Getter:
         """A getter of the table of that logical node."""
-        return getter_of(self.topology.graph, self.topology.stores, self.suppresses, table)
+        return getter_of(self.topology.graph, self.topology.stores, self.suppresses, table, self.context.attempted)
 
     def joiner(
         self, node: ProcessorNode, join: StreamJoin | TableJoin | ForeignKeyJoin

@@ -57,7 +57,7 @@ def make_stateless(making: Making, node: ProcessorNode, emit: Emit, children: Ma
     logical = node.node
     assert isinstance(logical, Stateless)
     if logical.table and logical.verb in {Verb.FILTER, Verb.FILTER_NOT, Verb.MAP_VALUES}:
-        return make_table_stateless(node, logical, emit)
+        return make_table_stateless(making, node, logical, emit)
     match logical.verb:
         case Verb.SPLIT:
             branches = [children.get(name, nothing) for name in logical.branches]
@@ -97,12 +97,12 @@ def make_stage(context: OperatorContext, name: str, node: Stateless, emit: Emit)
             raise AssertionError(f"{name}: {node.verb} has a maker of its own")
 
 
-def make_table_stateless(node: ProcessorNode, logical: Stateless, emit: Emit) -> Operator:
+def make_table_stateless(making: Making, node: ProcessorNode, logical: Stateless, emit: Emit) -> Operator:
     """A filtered or mapped table."""
     filters = logical.verb is not Verb.MAP_VALUES
     return table.TableStateless(
         node.name,
-        compute_of(logical),
+        making.context.attempted(node.name, compute_of(logical)),
         store_of(logical.materialized),
         emit,
         send_old_values=logical.send_old_values,
@@ -117,7 +117,7 @@ def make_grouping(making: Making, node: ProcessorNode, logical: Stateless, emit:
     return table.grouping_table(
         making.context,
         node.name,
-        function,
+        making.context.attempted(node.name, function),
         emit,
         two_records=is_before_3_5(making.topology.upgrade_from),
         versioned=logical.versioned,
@@ -188,13 +188,16 @@ def make_aggregate(making: Making, node: ProcessorNode, emit: Emit, _children: M
     assert isinstance(logical, Aggregate)
     fold, store = fold_of(making, node, logical), logical.materialized.store
     if logical.table:
-        return TableAggregate(node.name, store, fold, remove_of(logical), emit, send_old_values=logical.send_old_values)
+        remove = making.context.attempted(node.name, remove_of(logical))
+        return TableAggregate(node.name, store, fold, remove, emit, send_old_values=logical.send_old_values)
     if logical.windows is None:
         return StreamAggregate(node.name, store, fold, emit, send_old_values=logical.send_old_values)
-    return make_windowed(node.name, logical, logical.windows, fold, emit)
+    return make_windowed(making.context, node.name, logical, logical.windows, fold, emit)
 
 
-def make_windowed(name: str, node: Aggregate, windows: Windows, fold: Fold, emit: Emit) -> Operator:
+def make_windowed(
+    context: OperatorContext, name: str, node: Aggregate, windows: Windows, fold: Fold, emit: Emit
+) -> Operator:
     """An aggregate over windows."""
     store, old = node.materialized.store, node.send_old_values
     on_close = node.emit is EmitStrategy.ON_WINDOW_CLOSE
@@ -229,7 +232,7 @@ def make_windowed(name: str, node: Aggregate, windows: Windows, fold: Fold, emit
                 name,
                 store,
                 fold,
-                merger_of(node),
+                context.attempted(name, merger_of(node)),
                 emit,
                 gap_ms=gap,
                 grace_ms=grace,

@@ -49,13 +49,20 @@ def compute_of(node: Stateless) -> Compute:
 
 
 def getter_of(
-    graph: Mapping[str, Node], stores: Mapping[str, StoreSpec], suppresses: Mapping[str, Suppress], table: str
+    graph: Mapping[str, Node],
+    stores: Mapping[str, StoreSpec],
+    suppresses: Mapping[str, Suppress],
+    table: str,
+    attempted: Callable[[str, Callable[..., Any]], Callable[..., Any]],
 ) -> Getter:
-    """The getter of a table, by the name of its logical node; `suppresses` is filled while operators are made."""
+    """The getter of a table, by the name of its logical node; `suppresses` is filled while operators are made.
+
+    `attempted(node, function)` gives functions the retries of their node.
+    """
     node = graph[table]
 
     def parent(index: int = 0) -> Getter:
-        return getter_of(graph, stores, suppresses, node.parents[index])
+        return getter_of(graph, stores, suppresses, node.parents[index], attempted)
 
     match node:
         case TableSource(materialized=materialized) | ForeignKeyJoin(materialized=materialized):
@@ -69,12 +76,12 @@ def getter_of(
         case Stateless() | Process() | TableJoin() if node.materialized is not None:
             return stored(stores, node.materialized.store)
         case Stateless():
-            return MappedGetter(parent(), compute_of(node))
+            return MappedGetter(parent(), attempted(node.name, compute_of(node)))
         case TableJoin():
             return JoinGetter(
                 parent(0),
                 parent(1),
-                joiner_of(node.joiner, with_key=node.with_key),
+                attempted(node.name, joiner_of(node.joiner, with_key=node.with_key)),
                 keep_left=node.kind is not JoinKind.INNER,
                 keep_right=node.kind is JoinKind.OUTER,
             )
