@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from state.engine import any_none
 from state.ordered import OrderedBytes
+from state.proof import LONGEST, SHORTEST, Proof
 from state.stores import Cause
 
 ABSENT = object()
@@ -130,6 +131,7 @@ class RecordCache:
     key and live value, `sizes` those of many. `keep_reads`: values read from below are kept too, clean (Kafka: in
     key-value stores only).
     `fixed_size`: values are as long as each other, so that an update is as long as the one that it replaces.
+    `proof`: that what is put can be written, though it is not measured. `timestamped`: live values have their times.
     """
 
     counts_uses = True
@@ -144,6 +146,8 @@ class RecordCache:
         sizes: Callable[[list[Any], list[Any]], list[int]] | None = None,
         keep_reads: bool,
         fixed_size: bool = False,
+        proof: Proof | None = None,
+        timestamped: bool = False,
     ) -> None:
         self._budget = budget
         self._below = below
@@ -183,6 +187,9 @@ class RecordCache:
         """Whether those who put look at the entry first, as Kafka's tables do: what they read is kept, and needs room."""
         self._read_since = False
         """Whether some entry was read since the last flush: else what is clean was used before all that is dirty."""
+        self._proof, self._timestamped, self._certain = proof, timestamped, proof and proof.certain
+        self.vouched = proof is None
+        """Whether all that is put can be written, as somebody has seen to."""
         self._may_skip = 1 if fixed_size else min(_UNMEASURED, budget.max_bytes // 2 // _GROWTH_BYTES)
 
     @property
@@ -263,6 +270,12 @@ class RecordCache:
             and not (self._read and entry in self._read)
             and self._skipped < self._may_skip
         ):
+            if not self.vouched:
+                plain = value[0] if self._timestamped else value
+                kind = plain.__class__
+                within = SHORTEST <= plain <= LONGEST if kind is int else kind is not str or plain.isascii()
+                if kind is not self._certain or not within:
+                    self._proof.write(plain)  # type: ignore[union-attr]  # without, all is vouched for
             dirty.pop(entry, None)
             dirty[entry] = timestamp
             if cause or self._causes:

@@ -23,7 +23,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from uuid import UUID
 
 from state.engine import any_none
-from state.serde import Serde
+from state.serde import Serde, deserializer
 
 __all__ = ["IMMUTABLE", "Copies", "copied", "copier_of", "copies_of"]
 
@@ -62,12 +62,10 @@ class Copies:
 
     def __init__(self, serde: Serde[Any]) -> None:
         declared = _classes_of(getattr(serde, "type", object))
-
-        def through(value: Any) -> Any:
-            return serde.deserialize(serde.serialize(value))
-
-        self.copiers = Copiers(lambda kind: _stored_copier(kind, declared, through))
-        self._settlers = Copiers(lambda kind: _settler(kind, declared, through))
+        self._deep: Callable[[Any], Any] = lambda value: serde.deserialize(serde.serialize(value))
+        self._read = deserializer(serde)
+        self.copiers = Copiers(lambda kind: _stored_copier(kind, declared, self._deep))
+        self._settlers = Copiers(lambda kind: _settler(kind, declared, self._deep))
         self.settles = not declared or not declared.isdisjoint({object, dict, list, tuple})
         """Whether the serde takes values that it may give back as others."""
 
@@ -92,6 +90,11 @@ class Copies:
         if any_none(values):
             return [None if value is None else copier(value) for value in values]
         return list(map(copier, values))
+
+    def of_written(self, values: list[Any], written: list[bytes]) -> list[Any]:
+        """As `of_all`, where the bytes of the values are known: they are read if those would be made of such anyway."""
+        kinds = set(map(type, values))
+        return self._read(written) if {self.copiers[kind] for kind in kinds} == {self._deep} else self.of_all(values)
 
 
 def _stored_copier(kind: type, declared: frozenset[type], through: Callable[[Any], Any]) -> Copier:

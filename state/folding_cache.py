@@ -11,6 +11,7 @@ from itertools import islice, repeat, takewhile
 from typing import Any
 
 from state.cache import ABSENT, OVERHEAD, RecordCache, Updates, each
+from state.proof import LONGEST, SHORTEST
 from state.stores import ValueAndTimestamp
 
 Row = tuple[int, Any, Any, int]
@@ -27,18 +28,18 @@ class FoldingCache(RecordCache):
     """See the module."""
 
     def fold(
-        self, rows: Iterable[Row], initial: Callable[[], Any], add: Add, kind: type, entry_bytes: int = 0
+        self, rows: Iterable[Row], initial: Callable[[], Any], add: Add, kind: type, size: int = 0, short: bool = False
     ) -> Row | None:
         """Replace (value, time) of each row's entry by (add(entry, the row's value, value), the later time).
 
         The same as `entries[entry]` and `put`, in one loop, for caches whose values are of `kind`, immutable, and all of
-        one length; `entry_bytes` is the size of every entry, if keys are too. A row without an entry or a value is not
-        taken: it ends the loop, and is the answer.
+        one length; `size` is that of every entry, if keys are too. A row without an entry or a value is not
+        taken: it ends the loop, and is the answer. `short`: no int becomes too long.
         Raises: what `add` raises, or the serde, when the rows up to this one are taken.
         """
         entries, dirty, sizes, read, budget = self.entries, self._dirty, self._sizes, self._read, self._budget
-        below, size_of = self._below, self._size
-        alike = self._begin_fold(entry_bytes)
+        below, size_of, short = self._below, self._size, short or kind is not int
+        alike, entry_bytes = self._begin_fold(size), size
         plain, room, over, added = self._folds_plainly(), budget.max_bytes - budget.used, False, 0
         try:
             for row in rows:
@@ -59,7 +60,7 @@ class FoldingCache(RecordCache):
                 new = add(entry, value, old)
                 latest = before if before > time else time  # noqa: FURB136  max() is four times slower
                 live = None if new is None else _new_tuple(ValueAndTimestamp, (new, latest))
-                if plain and new.__class__ is kind:
+                if plain and new.__class__ is kind and (short or SHORTEST <= new <= LONGEST):  # type: ignore[operator]
                     if not known:
                         size = (entry_bytes or size_of(entry, live)) + OVERHEAD + self._cause_bytes
                         if size > room:

@@ -19,6 +19,7 @@ from state.keys import after_prefix, pack_long
 from state.layers import LayeredStore
 from state.layouts import plain
 from state.merged_reads import merged
+from state.proof import LONGEST, SHORTEST
 from state.stores import Cause, ChangelogWriter, FlushListener, StoreSpec, ValueAndTimestamp
 
 _new_tuple = tuple.__new__
@@ -123,7 +124,8 @@ class _KeyValueLayers(LayeredStore):
 
     def _size(self, entry: Any, value: Any) -> int:
         """As for all stores; numbers under keys of a fixed length are not written to be measured."""
-        if value is not None and value.__class__ is self._known_class:
+        kind = value.__class__
+        if kind is self._known_class and (kind is not int or SHORTEST <= value <= LONGEST):
             return self._known_size
         return super()._size(entry, value)
 
@@ -278,11 +280,11 @@ class TimestampedStore(_KeyValueLayers):
         """Whether `fold` may be used: in front of a record cache whose values are all of one length."""
         return self._by_value and isinstance(self._cache, FoldingCache)
 
-    def fold(self, rows: Iterable[Row], initial: Callable[[], Any], add: Add) -> Row | None:
+    def fold(self, rows: Iterable[Row], initial: Callable[[], Any], add: Add, *, counts: bool = False) -> Row | None:
         """Fold rows in as by `lookup` and `put`, at a fraction of the price; see `FoldingCache.fold`."""
         assert isinstance(self._cache, FoldingCache), "asked of a store that does not fold"
         kind = self.spec.value_serde.type  # type: ignore[attr-defined]  # numbers
-        return self._cache.fold(rows, initial, add, kind, self._known_size)
+        return self._cache.fold(rows, initial, add, kind, self._known_size, counts)
 
     def put(self, key: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
         """Set a value and its time in ms; a value of None deletes."""
@@ -305,8 +307,10 @@ class TimestampedStore(_KeyValueLayers):
 
     def _size(self, entry: Any, value: ValueAndTimestamp | None) -> int:
         """As for all stores; on its own because a full cache asks at every turn."""
-        if value is not None and value[0].__class__ is self._known_class:
-            return self._known_size
+        if value is not None:
+            kind = value[0].__class__
+            if kind is self._known_class and (kind is not int or SHORTEST <= value[0] <= LONGEST):
+                return self._known_size
         return super()._size(entry, value)
 
     def _plain(self, values: list[Any]) -> list[Any]:

@@ -29,6 +29,7 @@ from state.keys import pack_long
 from state.layouts import TIMESTAMPED, Layout, layout_of, same
 from state.ordered import OrderedBytes
 from state.position import POSITION, packed_number
+from state.proof import Proof
 from state.queried import QueriedCache
 from state.serde import serializer
 from state.stored_bytes import StoredBytes
@@ -78,6 +79,7 @@ class LayeredStore(StoredBytes, FilledStore):
         self._by_value = spec.key_serde.by_value
         self._write_keys = serializer(spec.key_serde) if self._by_value else list
         self._write_values = serializer(spec.value_serde)
+        self._proof = Proof(spec.value_serde)
         self.copies = copies_of(spec.value_serde)
         """What is put is copied, and what is given out; None where values never change."""
         self._given = self._giving(same)
@@ -132,6 +134,8 @@ class LayeredStore(StoredBytes, FilledStore):
             release=self._release,
             size=self._size,
             sizes=self._sizes,
+            proof=self._proof,
+            timestamped=self._timestamped,
             keep_reads=keep_reads,
             fixed_size=hasattr(self.spec.value_serde, "size_bytes"),
         )
@@ -187,6 +191,16 @@ class LayeredStore(StoredBytes, FilledStore):
         if self._cache is not None:
             self._cache.cause = cause
 
+    def kept(self, values: list[Any]) -> list[Any]:
+        """Values as the store keeps them: such as can be written, copied where they may change. Raises: what the serde does."""
+        written = self._proof.written(values)
+        return values if self.copies is None else self.copies.of_written(values, written)
+
+    def vouch(self, values: Sequence[Any] | None) -> None:
+        """What is put from now on are these values: seen to at once, where each put would write its own. None ends that."""
+        if self._cache is not None and self._proof.certain is None:
+            self._cache.vouched = values is not None and self._cache.roomy and self._proof.holds(values)
+
     def put_known(
         self,
         touched: Sequence[Any],
@@ -195,14 +209,12 @@ class LayeredStore(StoredBytes, FilledStore):
         causes: Sequence[Cause] | None = None,
         count: int = 0,
     ) -> None:
-        """Set (value, time) of entries that are all `known`, while the store `holds_updates`.
+        """Set (value, time) of entries that are all `known`, while the store `holds_updates`. The values are `kept` ones.
 
         `touched` are the same entries, update by update, `causes` of one topic and without headers theirs: the last update
         of each counts, and gives its place. `count`: how many updates there were, if more than those of `touched`.
         """
         assert self._cache is not None, "asked of a store without a record cache"
-        if (copies := self.copies) is not None:
-            updates = [(copies.of(value), time) for value, time in updates]
         live = map(_new_tuple, repeat(ValueAndTimestamp), updates)
         self._cache.put_known(touched, dict(zip(entries, live, strict=True)), causes, count)
 

@@ -325,11 +325,11 @@ class NumberCache(FoldingCache):
         return super().in_order(key_bytes)
 
     def fold(
-        self, rows: Iterable[Row], initial: Callable[[], Any], add: Add, kind: type, entry_bytes: int = 0
+        self, rows: Iterable[Row], initial: Callable[[], Any], add: Add, kind: type, size: int = 0, short: bool = False
     ) -> Row | None:
         """As of all that fold."""
         self.have_entries()
-        return super().fold(rows, initial, add, kind, entry_bytes)
+        return super().fold(rows, initial, add, kind, size, short)
 
     def flush(self) -> None:
         """Let go of everything that waits."""

@@ -2,7 +2,8 @@
 
 A serde may offer `serialize_many` and `deserialize_many`, which take a whole column, without None in it, at the speed of
 a loop in C. They answer what `serialize` and `deserialize` would, entry by entry; when an entry is wrong they raise
-anything at all, and the column is taken once more, entry by entry.
+anything at all, and the column is taken once more, entry by entry. It may also name a class whose objects it can all
+write, `certain`: of ints only those of 64 bits are meant, and of texts only those in ASCII.
 """
 
 from __future__ import annotations

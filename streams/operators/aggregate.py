@@ -22,7 +22,7 @@ from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import causes_of, set_causes
 from streams.operators.columns import UNHANDLED, Output, Rows, report
 from streams.operators.folding import Fold, held_add
-from streams.operators.held_updates import Held, put_held
+from streams.operators.held_updates import HeldKeys, Unwritable
 from streams.record import Batch
 
 __all__ = ["NOT_PUT", "StreamAggregate", "flushed_batch", "passes_on_itself"]
@@ -105,11 +105,14 @@ class StreamAggregate:
             return
         if not holds:
             self._preload_all(batch.keys[done:] if done else batch.keys)
-        indices = iter(range(done, len(batch)))
-        columns = (islice(column, done, None) for column in (batch.keys, batch.values, batch.timestamps))
-        rows: Rows = zip(indices, *columns, strict=True)
-        causes = causes_of(self._store, batch)
-        self._row = done - 1
+        self._fold_from(batch, done, len(batch), causes_of(self._store, batch), holds=holds)
+
+    def _fold_from(self, batch: Batch, first: int, stop: int, causes: list[Cause] | None, *, holds: bool) -> None:
+        """Fold in the rows from `first` up to, not including, `stop`; `holds`: by `_fold_held` as far as that goes."""
+        indices = iter(range(first, stop))
+        columns = (islice(column, first, None) for column in (batch.keys, batch.values, batch.timestamps))
+        rows: Rows = zip(indices, *columns, strict=False)
+        self._row = first - 1
         while True:
             try:
                 if holds:
@@ -120,7 +123,7 @@ class StreamAggregate:
             except UNHANDLED:
                 raise
             except Exception as error:
-                self._row = len(batch) - length_hint(indices) - 1
+                self._row = stop - length_hint(indices) - 1
                 self._store.get(batch.keys[self._row])  # no put follows, so this time it was a use
                 self._store.flushes.tell()
                 report(self._context, self._node, batch, self._row, error)
@@ -135,7 +138,8 @@ class StreamAggregate:
         get, put, add, initial = self._lookup, self._store.put, self._fold.add, self._fold.initial
         emits, output = not self._cached, self._output.add
         if self._folds and not causes:
-            while self._store.fold(rows, initial, add) is not None:
+            counts = self._fold.repeated is not None
+            while self._store.fold(rows, initial, add, counts=counts) is not None:
                 self._nulls += 1
             return
         for row, key, value, timestamp in rows:
@@ -185,37 +189,48 @@ class StreamAggregate:
         aggregates, befores = zip(*stored, strict=True)
         times = list(latest_of(keys, batch.timestamps).values())
         raise_to(times, befores)
-        updates = zip(map(repeated, aggregates, counts.values()), times, strict=True)
-        store.put_known(keys, counts, updates)
+        try:
+            new = store.kept(list(map(repeated, aggregates, counts.values())))
+        except UNHANDLED:
+            raise
+        except Exception:
+            return False  # as above
+        store.put_known(keys, counts, zip(new, times, strict=True))
         return True
 
     def _fold_held(self, batch: Batch, rows: Rows, causes: list[Cause] | None) -> None:
         """As `_fold_rows`, while updates of a key may replace each other here, and are put when something else happens.
 
         Something else is a key that the cache does not know yet, a deletion, or a record that is dropped or fails. With the
-        first unknown key begins what the store folds in itself, if it does: more of them will follow.
+        first unknown key begins what the store folds in itself, if it does: more of them will follow. Where what is put
+        cannot be written, the rows that were held are folded in one by one; the user's functions are called again for them.
         """
-        store, keys = self._store, batch.keys
+        store = self._store
         if batch.headers or batch.topics or not store.holds_updates:
             return
+        held = HeldKeys(store, batch.keys, causes, self._row + 1)
+        try:
+            self._hold(held, batch.keys, rows, causes)
+        except Unwritable:
+            self._fold_from(batch, held.first, self._row + 1, causes, holds=False)
+
+    def _hold(self, held: HeldKeys, keys: list[Any], rows: Rows, causes: list[Cause] | None) -> None:
+        """Have the rows held, until they end or something else needs to. Raises: Unwritable, and `_row` is the last one then."""
+        store, updates, get = self._store, held.updates, held.updates.get
         known, add, initial, pure = store.known, held_add(self._fold, store.copies), self._fold.initial, self._fold.pure
-        held: Held = {}
-        get = held.get
-        row = self._row
-        first = stop = row + 1
+        row, stop = self._row, held.first
         preloaded = False
         try:
             for row, key, value, timestamp in rows:
                 if key is None or value is None:
+                    held.put(row)
+                    held.first = row + 1
                     self._nulls += 1
-                    put_held(store, keys[first:row], held, causes and causes[first:row])
-                    first = row + 1
                     continue
                 stored = get(key) or known(key)
                 alone = stored is None
                 if alone:
-                    put_held(store, keys[first:row], held, causes and causes[first:row])
-                    first = row
+                    held.put(row)
                     if not preloaded:
                         preloaded = True
                         self._preload_all(keys[row:])
@@ -227,17 +242,17 @@ class StreamAggregate:
                 new = add(key, value, old if pure or old.__class__ in IMMUTABLE else copied(old))
                 latest = before if before > timestamp else timestamp  # noqa: FURB136  max() is four times slower
                 if not alone and new is not None:
-                    held[key] = new, latest
+                    updates[key] = new, latest
                     continue
-                put_held(store, keys[first:row], held, causes and causes[first:row])
-                first = row + 1
+                held.put(row)
+                held.first = row + 1
                 store.put(key, new, latest, causes[row] if causes else None)
                 if not store.holds_updates:
                     return
             stop = row + 1
         finally:
-            stop = max(stop, row)
-            put_held(store, keys[first:stop], held, causes and causes[first:stop])
+            self._row = row
+            held.put(max(stop, row))
 
     def close(self) -> None:
         """Nothing is held."""

@@ -3,6 +3,9 @@
 In front of a record cache with room to spare only the last update of an entry can be told from the ones before, by its
 place in the order of all updates. So a fold keeps them here, and puts them when something else happens: an entry that
 the cache does not know, a deletion, a record that fails, the end of the batch.
+
+Whether the last update can be written shows when it is put, in one go with the others. If it cannot, nothing is put, and the
+records that were held are folded once more, one by one: the one to blame is among them.
 """
 
 from __future__ import annotations
@@ -12,52 +15,81 @@ from operator import itemgetter
 from typing import Any
 
 from state.stores import Cause
+from streams.operators.columns import UNHANDLED
 
-__all__ = ["Held", "HeldWindows", "put_held"]
-
-Held = dict[Any, tuple[Any, int]]
-"""(value, time) by entry key."""
+__all__ = ["HeldKeys", "HeldWindows", "Unwritable"]
 
 
-def put_held(store: Any, touched: list[Any], held: Held, causes: list[Cause] | None = None) -> None:
-    """Put what is held, in the order of each entry's last update.
+class Unwritable(Exception):  # noqa: N818  not an error yet: it is looked for
+    """Something among what was held cannot be written. Nothing of it is put."""
 
-    `touched` are the entries, update by update, `causes` theirs, where anybody asks.
+
+def kept(store: Any, values: list[Any]) -> list[Any]:
+    """Values as the store keeps them. Raises: Unwritable."""
+    try:
+        return list(store.kept(values))
+    except UNHANDLED:
+        raise
+    except Exception as error:
+        raise Unwritable from error
+
+
+class HeldKeys:
+    """Updates that are held by key, in `updates`: (value, time). `keys` and `causes`, where anybody asks, are a batch's.
+
+    They are of the rows from `first` on.
     """
-    if held:
-        store.put_known(touched, held, held.values(), causes)
-        held.clear()
-    touched.clear()
-    if causes:
-        causes.clear()
+
+    def __init__(self, store: Any, keys: list[Any], causes: list[Cause] | None, first: int) -> None:
+        self._store = store
+        self._keys = keys
+        self._causes = causes
+        self.updates: dict[Any, tuple[Any, int]] = {}
+        self.first = first
+
+    def put(self, row: int) -> None:
+        """Put what is held of rows before that one, in the order of each entry's last update. Raises: Unwritable."""
+        updates, rows = self.updates, slice(self.first, row)
+        if updates:
+            values, times = zip(*updates.values(), strict=True)
+            new = zip(kept(self._store, list(values)), times, strict=True)
+            self._store.put_known(self._keys[rows], updates, new, self._causes and self._causes[rows])
+            updates.clear()
+        self.first = max(self.first, row)
 
 
 class HeldWindows:
     """Updates of windows that are held, by window and key, in cells [value, time, entry, row of the last update].
 
     Most records are in the window of the one before, and most keys come again: such a record costs neither the hash of
-    its key with its window nor a new tuple. `causes` are those of a batch's rows, where anybody asks.
+    its key with its window nor a new tuple. `causes` are those of a batch's rows, where anybody asks. `begun`: what there
+    was to be known when nothing was held.
     """
 
-    def __init__(self, store: Any, causes: Sequence[Cause] | None) -> None:
+    def __init__(self, store: Any, causes: Sequence[Cause] | None, begun: tuple[int, ...]) -> None:
         self._store = store
         self._causes = causes
         self._windows: dict[int, dict[Any, list[Any]]] = {}
         self._put_until = -1
+        self.begun = begun
 
     def cells_of(self, start_ms: int) -> dict[Any, list[Any]]:
         """The cells of a window, by key; they are others after `put`."""
         return self._windows.setdefault(start_ms, {})
 
     def put(self, row: int) -> None:
-        """Put what is held, in the order of each entry's last update, which are those of rows up to `row`."""
+        """Put what is held, in the order of each entry's last update, which are those of rows up to `row`.
+
+        Raises: Unwritable.
+        """
         cells = sorted((cell for window in self._windows.values() for cell in window.values()), key=_row)
         if cells:
             entries = list(map(_entry, cells))
             causes = None if self._causes is None else list(map(self._causes.__getitem__, map(_row, cells)))
-            self._store.put_known(entries, entries, map(_update, cells), causes, count=row - self._put_until)
+            updates = zip(kept(self._store, list(map(_value, cells))), map(_time, cells), strict=True)
+            self._store.put_known(entries, entries, updates, causes, count=row - self._put_until)
         self._windows.clear()
         self._put_until = row
 
 
-_update, _entry, _row = itemgetter(0, 1), itemgetter(2), itemgetter(3)
+_value, _time, _entry, _row = map(itemgetter, range(4))

@@ -31,10 +31,20 @@ class TableWriter:
     """Puts a table's updates into its store, and passes them on; shared by all operators that store a table.
 
     `looks_first`: Kafka's operator of this kind reads the row before it puts another. What the store cannot keep is the
-    fault of the record it comes from, in `node`.
+    fault of the record it comes from, in `node`. `as_read`: what is written was read by the serde that the store writes by.
     """
 
-    def __init__(self, node: str, store: str, emit: Emit, *, send_old_values: bool, looks_first: bool) -> None:
+    def __init__(
+        self,
+        node: str,
+        store: str,
+        emit: Emit,
+        *,
+        send_old_values: bool,
+        looks_first: bool,
+        as_read: bool = False,
+    ) -> None:
+        self._as_read = as_read
         self._node = node
         self._store_name = store
         self._emit = emit
@@ -71,8 +81,14 @@ class TableWriter:
     def _put_all(self, batch: Batch, causes: Any) -> tuple[Batch, list[Any]]:
         """Put a batch. The answer is what was put, and the codes."""
         columns = (batch.keys, batch.values, batch.timestamps, causes)
-        tell = self.store.flushes.tell
-        codes, failed = mapped(self._context, self._node, batch, self.store.put, *columns, first=tell)
+        store = self.store
+        if self._cached:
+            store.vouch(() if self._as_read else batch.values)
+        try:
+            codes, failed = mapped(self._context, self._node, batch, store.put, *columns, first=store.flushes.tell)
+        finally:
+            if self._cached:
+                store.vouch(None)
         for row in reversed(failed):
             del codes[row]
         return kept(batch, failed), codes
@@ -117,13 +133,20 @@ class TableWriter:
 
 
 class TableSource:
-    """A topic's or stream's records as a table: each is an upsert, a null value deletes, a null key is dropped."""
+    """A topic's or stream's records as a table: each is an upsert, a null value deletes, a null key is dropped.
 
-    def __init__(self, node: str, store: str | None, emit: Emit, *, send_old_values: bool) -> None:
+    `as_read`: see `TableWriter`.
+    """
+
+    def __init__(
+        self, node: str, store: str | None, emit: Emit, *, send_old_values: bool, as_read: bool = False
+    ) -> None:
         self._node = node
         self._emit = emit
         self._writer = (
-            None if store is None else TableWriter(node, store, emit, send_old_values=send_old_values, looks_first=True)
+            None
+            if store is None
+            else TableWriter(node, store, emit, send_old_values=send_old_values, looks_first=True, as_read=as_read)
         )
 
     def init(self, context: OperatorContext) -> None:

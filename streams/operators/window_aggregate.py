@@ -10,6 +10,7 @@ Source: Kafka's KStreamWindowAggregate, TimeWindows.windowsFor.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from types import NoneType
 from typing import Any
 
@@ -17,9 +18,9 @@ from state.copies import IMMUTABLE, copied, copier_of
 from state.stores import Cause
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import cause_of, causes_of
-from streams.operators.columns import Rows
+from streams.operators.columns import UNHANDLED, Rows, report, rows_of
 from streams.operators.folding import Fold, held_add
-from streams.operators.held_updates import HeldWindows
+from streams.operators.held_updates import HeldWindows, Unwritable
 from streams.operators.windowed_aggregate import WindowedAggregate
 from streams.record import Batch, Windowed
 
@@ -65,7 +66,7 @@ class TimeWindowAggregate(WindowedAggregate):
         if self._size_ms == self._advance_ms and not self._on_close and not batch.headers and not batch.topics:
             causes = causes_of(self._store, batch)
             if not self._emits and self._store.holds_updates:
-                self._fold_held(rows, causes)
+                self._fold_held(batch, rows, causes)
             self._fold_tumbling(rows, causes)
         else:
             super()._fold_rows(batch, rows)
@@ -100,9 +101,35 @@ class TimeWindowAggregate(WindowedAggregate):
         finally:
             self._row, self._observed = row, observed
 
-    def _fold_held(self, rows: Rows, causes: list[Cause] | None) -> None:
-        """As `_fold_tumbling`, as far as updates of a window may be held back (see `held_updates`)."""
-        store, held = self._store, HeldWindows(self._store, causes)
+    def _fold_held(self, batch: Batch, rows: Rows, causes: list[Cause] | None) -> None:
+        """As `_fold_tumbling`, as far as updates of a window may be held back (see `held_updates`).
+
+        Where what is put cannot be written, the rows that were held are folded in one by one; the user's functions are
+        called again for them.
+        """
+        held = HeldWindows(self._store, causes, (self._row + 1, self._observed, self._nulls, self._late))
+        try:
+            self._hold(held, rows, causes)
+        except Unwritable:
+            stop = self._row + 1
+            first, self._observed, self._nulls, self._late = held.begun
+            self._fold_again(batch, first, stop, causes)
+
+    def _fold_again(self, batch: Batch, first: int, stop: int, causes: list[Cause] | None) -> None:
+        rows = islice(rows_of(batch), first, stop)
+        while True:
+            try:
+                self._fold_tumbling(rows, causes)
+                break
+            except UNHANDLED:
+                raise
+            except Exception as error:
+                self._store.flushes.tell()
+                report(self._context, self._node, batch, self._row, error)
+
+    def _hold(self, held: HeldWindows, rows: Rows, causes: list[Cause] | None) -> None:
+        """Have the rows held, until they end or user code raises. Raises: Unwritable, and `_row` is the last one then."""
+        store = self._store
         size, grace, observed = self._advance_ms, self._open_ms, self._observed
         known, add, initial = store.known, held_add(self._fold, store.copies), self._fold.initial
         row, start, end, closing, cells, entry = -1, 0, 0, 0, held.cells_of(0), None
@@ -147,6 +174,7 @@ class TimeWindowAggregate(WindowedAggregate):
                     continue
                 held.put(row)
                 cells = held.cells_of(start)
+                held.begun = row + 1, observed, self._nulls, self._late
                 store.put(key, new, start, latest, causes[row] if causes else None)
                 if not store.holds_updates:
                     return

@@ -68,6 +68,7 @@ class WindowedAggregate(ABC):
     def process(self, batch: Batch) -> None:
         """Fold a batch in."""
         rows = rows_of(batch)
+        self._row = -1
         with self._store.flushes:
             while True:
                 try:

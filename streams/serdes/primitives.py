@@ -23,6 +23,7 @@ class StringSerde:
 
     by_value = True
     type: Any = str
+    certain = str
 
     def serialize(self, value: str) -> bytes:
         """Raises: TypeError for anything but str, ValueError for lone surrogates."""
@@ -52,6 +53,7 @@ class BytesSerde:
 
     by_value = True
     type: Any = bytes
+    certain = bytes
 
     def serialize(self, value: Any) -> bytes:
         """Raises: TypeError for anything but bytes, bytearray and memoryview."""
@@ -81,6 +83,7 @@ class NumberSerde:
         self._wording = wording
         self.size_bytes = self._struct.size
         self.type = marker
+        self.certain: Any = {"q": int, "d": float}.get(layout[-1])
         # Equal floats can differ in bytes (0.0 and -0.0), and NaN does not equal itself.
         self.by_value = layout[-1] not in "df"
 
@@ -114,6 +117,7 @@ class BoolSerde:
 
     by_value = True
     type: Any = bool
+    certain = bool
 
     def serialize(self, value: object) -> bytes:
         """Raises: TypeError for anything but True and False."""
@@ -137,6 +141,7 @@ class UuidSerde:
 
     by_value = True
     type: Any = UUID
+    certain = UUID
 
     def serialize(self, value: UUID) -> bytes:
         """Raises: TypeError for anything but uuid.UUID."""

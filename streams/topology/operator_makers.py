@@ -129,12 +129,19 @@ def is_before_3_5(version: str | None) -> bool:
     return version is not None and tuple(map(int, version.split(".")[:2])) < (3, 5)
 
 
-def make_table_source(_making: Making, node: ProcessorNode, emit: Emit, _children: Mapping[str, Emit]) -> Made:
+def make_table_source(making: Making, node: ProcessorNode, emit: Emit, _children: Mapping[str, Emit]) -> Made:
     """A table of a topic or a stream."""
     logical = node.node
     assert isinstance(logical, TableSource)
     store = logical.materialized.store if logical.stored or logical.is_global else None
-    return table.TableSource(node.name, store, emit, send_old_values=logical.send_old_values)
+    as_read = store is not None and logical.topic is not None and reads_as_kept(making, logical, store)
+    return table.TableSource(node.name, store, emit, send_old_values=logical.send_old_values, as_read=as_read)
+
+
+def reads_as_kept(making: Making, table: TableSource, store: str) -> bool:
+    """Whether a topic's values are read by the very serde that a table's store writes them by."""
+    kept = making.topology.stores.get(store)
+    return kept is not None and making.table_serdes(table.name).value is kept.value_serde
 
 
 def make_process(making: Making, node: ProcessorNode, emit: Emit, children: Mapping[str, Emit]) -> Made:

@@ -44,7 +44,7 @@ class Long(Number):
     """The same, and it says so."""
 
     size_bytes = 8
-    type = int
+    type = certain = int
 
 
 class Real:
@@ -52,7 +52,7 @@ class Real:
 
     by_value = False
     size_bytes = 8
-    type = float
+    type = certain = float
 
     def serialize(self, value):
         return struct.pack(">d", value)

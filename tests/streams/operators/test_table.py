@@ -12,7 +12,8 @@ from streams.on_error import dead_letter
 from streams.runtime.error_handlers import ErrorHandlers
 from tests.streams.operators.cutting import ALL, Cutter, Input, texts, topology_of
 
-CACHED = [0]
+UNCACHED = Materialized(cached=False)
+CACHED = [0, 10 << 20]
 FED = texts("in", ("a", "1", 1), ("b", "2", 2), ("a", "bad", 3), ("c", "4", 4), ("b", "bad", 5), ("b", "6", 6))
 
 
@@ -55,7 +56,7 @@ def mapped_for_a_reader(builder: StreamsBuilder) -> None:
 
 
 def joined(builder: StreamsBuilder) -> None:
-    tables = [builder.table("in", key=str, value=str), builder.table("right", key=str, value=str)]
+    tables = [builder.table(topic, key=str, value=str, store=UNCACHED) for topic in ("in", "right")]
     tables[0].left_join(tables[1], lambda one, _: bad(one), value=int, store="rows")
 
 
@@ -78,6 +79,24 @@ def test_a_row_that_cannot_be_kept_is_its_records_fault(say: Any, size: int, cac
     cutter = fed(say, size, cache_bytes, FED)
     store = cutter.task.stores["rows"]
     assert {key: store.get(key)[0] for key in "abc"} == {"a": 1, "b": 6, "c": 4}
+    assert letters(cutter) == [(b"bad", 3), (b"bad", 5)]
+
+
+def bad_dict(value: str) -> Any:
+    return {"held": object() if value == "bad" else value}
+
+
+@pytest.mark.parametrize("cache_bytes", CACHED)
+@pytest.mark.parametrize("size", [1, ALL])
+def test_rows_that_have_to_be_written_to_be_seen_to(size: int, cache_bytes: int) -> None:
+    """Of most classes only the bytes tell: a batch that can be written at once is, others row by row."""
+
+    def say(builder: StreamsBuilder) -> None:
+        builder.stream("in", key=str, value=str).map_values(bad_dict, value=dict).to_table(name="rows")
+
+    cutter = fed(say, size, cache_bytes, FED)
+    store = cutter.task.stores["rows"]
+    assert {key: store.get(key)[0]["held"] for key in "abc"} == {"a": "1", "b": "6", "c": "4"}
     assert letters(cutter) == [(b"bad", 3), (b"bad", 5)]
 
 
