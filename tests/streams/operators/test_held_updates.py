@@ -188,3 +188,21 @@ def test_so_it_is_where_nothing_is_held(say: Any, kind: str) -> None:
     assert b"bad" in letter[1], "of a table's grouping it is the change"
     for cut, found in zip(CUTS, seen, strict=True):
         assert (found["store"], found["letters"]) == (seen[0]["store"], seen[0]["letters"]), cut
+
+
+def test_a_full_cache_of_numbers_stays_whole_when_a_record_fails() -> None:
+    """What came before the failure is counted once, so that nothing is dropped for it that still waits to be written."""
+
+    def say(builder: StreamsBuilder) -> None:
+        add = lambda _key, value, total: "bad" if value == "bad" else total + 1  # noqa: E731
+        builder.stream("in", key=int, value=str).group_by_key().aggregate(int, add, value=int, store="sums")
+
+    seen = []
+    for size, cache_bytes in ((1, 0), (ALL, 10_000)):
+        cutter = Cutter(topology_of(say), size, cache_bytes, ErrorHandlers(processing=dead_letter("letters")))
+        for chunk in range(4):
+            rows = [(row % 200, b"bad" if (row * 7 + chunk) % 97 == 0 else b"x", row) for row in range(300)]
+            cutter.feed([("in", key.to_bytes(8, "big"), value, time) for key, value, time in rows])
+        sums: Any = cutter.task.stores["sums"]
+        seen.append((sorted(sums.all()), cutter.written("letters")))
+    assert seen[1] == seen[0]
