@@ -202,7 +202,9 @@ def test_plain_stores_have_kafkas_verbs(bench, directory):
 @pytest.mark.parametrize("kind", [StoreKind.KEY_VALUE, StoreKind.TIMESTAMPED_KEY_VALUE])
 def test_what_cannot_be_written_is_refused_when_it_is_put(bench, kind, known):
     """Not by the commit that lets it go: also of numbers, which are not written to be measured."""
-    store = bench.open(bench.spec(kind, key_serde=bench.long, value_serde=bench.long, cached=True), cache_bytes=10 << 20)
+    store = bench.open(
+        bench.spec(kind, key_serde=bench.long, value_serde=bench.long, cached=True), cache_bytes=10 << 20
+    )
     if known:
         store.put(1, 5, 0)
     for wrong in ("text", 1.5, 1 << 63, object()):
