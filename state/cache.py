@@ -1,21 +1,17 @@
-"""The two caches in front of an engine, which have nothing to do with each other.
+"""Kafka's record cache in front of a store: visible, for it decides which updates there are.
 
-`LiveValues` are objects: what the store below would answer, deserialized. Nobody can tell whether a value was there,
-except by the time it takes.
-
-`RecordCache` is Kafka's, and visible: updates of a key replace each other until a commit or an eviction lets them go,
-all at once, in the order of each key's last update; only then are they logged and forwarded. What is let go and when
-is defined by `RecordCacheBudget` alone. Sizes are counted as Kafka counts them. Below half of a large budget, an update
-is not measured again where all values are of one length; where they are not, within so many updates of the store that
-an eviction comes late only if these make their values grow by more than 1 KiB each (4 MiB, and a batch's, of a budget
-of 10).
+Updates of a key replace each other until a commit or an eviction lets them go, all at once, in the order of each key's
+last update; only then are they logged and forwarded. What is let go and when is defined by `RecordCacheBudget` alone.
+Sizes are counted as Kafka counts them. Below half of a large budget, an update is not measured again where all values
+are of one length; where they are not, within so many updates of the store that an eviction comes late only if these make
+their values grow by more than 1 KiB each (4 MiB, and a batch's, of a budget of 10).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
-from itertools import compress, islice, repeat
+from itertools import compress, repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -33,31 +29,6 @@ _UNPLACED = 65_536
 _GROWTH_BYTES = 1_024
 _time = itemgetter(1)
 OVERHEAD = 24 + 21  # Kafka: three references of a list node; dirty flag 1, timestamp 8, offset 8, partition 4
-
-
-class LiveValues(dict[Any, Any]):
-    """Values by entry key (None: there is none); a key that is missing is loaded.
-
-    `limit` is how many it may hold: the older half goes when a load would exceed it. Nothing is lost by that.
-    """
-
-    __slots__ = ("limit", "load")
-
-    def __init__(self, load: Callable[[Any], Any], limit: int) -> None:
-        super().__init__()
-        self.load = load
-        self.limit = limit
-
-    def __missing__(self, entry: Any) -> Any:
-        if len(self) >= self.limit:
-            self.shrink(self.limit // 2)
-        value = self[entry] = self.load(entry)
-        return value
-
-    def shrink(self, count: int) -> None:
-        """Keep no more than `count`, the newest."""
-        for entry in list(islice(self, max(len(self) - count, 0))):
-            del self[entry]
 
 
 class RecordCacheBudget:

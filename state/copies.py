@@ -24,6 +24,7 @@ from uuid import UUID
 
 from state.engine import any_none
 from state.serde import Serde, deserializer
+from state.stores import ValueAndTimestamp
 
 __all__ = ["IMMUTABLE", "Copies", "copied", "copier_of", "copies_of"]
 
@@ -36,6 +37,7 @@ _GIVEN_BACK: frozenset[type] = frozenset({NoneType, str, bool, int, float})
 _TEXT: frozenset[type] = frozenset({str})
 _CONTAINERS: frozenset[type] = frozenset({dict, list})
 
+_new_tuple = tuple.__new__
 Copier = Callable[[Any], Any] | None
 """What copies objects of a class; None where none is needed."""
 
@@ -90,6 +92,20 @@ class Copies:
         if any_none(values):
             return [None if value is None else copier(value) for value in values]
         return list(map(copier, values))
+
+    def of_read(self, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """As `read`, which gives live values with their times: such with copies, where they can change."""
+        copiers = self.copiers
+
+        def read_and_give(entry: Any) -> Any:
+            live = read(entry)
+            if live is None:
+                return None
+            value, timestamp = live
+            copier = copiers[value.__class__]
+            return live if copier is None else _new_tuple(ValueAndTimestamp, (copier(value), timestamp))
+
+        return read_and_give
 
     def of_written(self, values: list[Any], written: list[bytes]) -> list[Any]:
         """As `of_all`, where the bytes of the values are known: they are read if those would be made of such anyway."""

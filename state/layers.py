@@ -17,7 +17,7 @@ from typing import Any, Self, cast
 from msgspec.structs import replace
 
 from state.aside import Beneath, Collected, reader
-from state.cache import LiveValues, RecordCache, RecordCacheBudget, Updates
+from state.cache import RecordCache, RecordCacheBudget, Updates
 from state.changelog import Changes
 from state.copies import copies_of
 from state.engine import Engine, any_none
@@ -27,6 +27,7 @@ from state.folding_cache import FoldingCache
 from state.headed import HeadedKeyValueStore, HeadedSessionStore, HeadedWindowStore, with_headers
 from state.keys import pack_long
 from state.layouts import TIMESTAMPED, Layout, layout_of, same
+from state.live_values import LiveValues
 from state.ordered import OrderedBytes
 from state.position import POSITION, packed_number
 from state.proof import Proof
@@ -380,20 +381,10 @@ class LayeredStore(StoredBytes, FilledStore):
         """`read`, for those who may change the live value that it gives: in one step, since they ask record by record."""
         if self.copies is None:
             return read
-        copiers = self.copies.copiers
-        if not self._timestamped:
-            own = self.copies.of
-            return lambda entry: own(read(entry))
-
-        def read_and_give(entry: Any) -> Any:
-            live = read(entry)
-            if live is None:
-                return None
-            value, timestamp = live
-            copier = copiers[value.__class__]
-            return live if copier is None else _new_tuple(ValueAndTimestamp, (copier(value), timestamp))
-
-        return read_and_give
+        if self._timestamped:
+            return self.copies.of_read(read)
+        own = self.copies.of
+        return lambda entry: own(read(entry))
 
     def _keeping(self, accept: Callable[..., None]) -> Callable[..., None]:
         """`accept`, for live values that whoever put them may change."""
