@@ -9,20 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
 from state.serde import Serde
 from streams.clients.base import Clients, RawBatch
 from streams.dsl.options import Topic
+from streams.durations import moment_ms
 from streams.errors import ConfigError, DeserializationError, StreamsError
 from streams.record import Batch, Record, TopicPartition
 
 POLL_S = 0.5
 
 Point = datetime | str | int
-"""A place in a topic: "earliest" or "latest", or a time: datetime (naive ones are local), ISO 8601 text, or ms since
+"""A place in a topic: "earliest" or "latest", or a time: datetime, ISO 8601 text (both UTC without a zone), or ms since
 1970."""
 
 
@@ -156,7 +157,7 @@ def time_ms(point: datetime | str | int) -> int:
         raise ConfigError(
             f"expected 'earliest', 'latest', a time such as 2026-01-31T12:00 or ms since 1970, got {point!r}"
         ) from None
-    return (moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    return moment_ms(moment)
 
 
 def _reader(serde: Serde[Any]) -> Callable[[bytes | None], Any]:

@@ -56,7 +56,7 @@ def groups(
         typer.Option(
             "--to",
             metavar="PLACE",
-            help="Move the group: earliest, latest, an offset, +N or -N from where it is, or a time.",
+            help="Move the group: earliest, latest, an offset, +N or -N from where it is, or a time (UTC).",
         ),
     ] = None,
     topic: Annotated[
