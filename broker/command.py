@@ -36,7 +36,11 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="broker", description="A durable Kafka-protocol broker of one node.")
+    parser = _Parser(
+        prog="broker",
+        description="A durable Kafka-protocol broker of one node.",
+        epilog="`broker check DIR` verifies the data directory of a broker that does not run.",
+    )
     parser.add_argument("--data-dir", metavar="DIR", help="where topics are kept; made if it does not exist")
     parser.add_argument("--listen", metavar="HOST:PORT", help="address to serve on; port 0 picks a free one")
     parser.add_argument(

@@ -217,7 +217,7 @@ class StreamsConfig:
         1024**2, "Most that one fetch brings of one partition.", kind="bytes", minimum=1024
     )
     transaction_timeout_ms: int = setting(
-        10_000, "How long a transaction may stay open; must exceed commit_interval_ms.", kind="ms", minimum=1
+        10_000, "How long a transaction may stay open; must not be below commit_interval_ms.", kind="ms", minimum=1
     )
     task_timeout_ms: int = setting(
         300_000, "How long a task is retried on timeouts before it is an error.", kind="ms", minimum=0
