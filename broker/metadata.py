@@ -241,8 +241,7 @@ class Catalog:
         del self.topics[name], self.by_id[topic.topic_id]
         self.version += 1
         self._write()
-        for log in topic.partitions:
-            self.directory.delete(name, log.partition)
+        self.directory.delete_many(name, [log.partition for log in topic.partitions])
         for notify in self.on_deleted:
             notify(topic)
         logger.info("topic %s: deleted", name)

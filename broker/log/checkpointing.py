@@ -8,7 +8,7 @@ Rules: a recovery point is written only after what it vouches for is on disk.
 """
 
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from broker.log.checkpoints import (
@@ -22,14 +22,15 @@ from broker.log.partition_log import PartitionLog
 from broker.log.segment import Segment
 from broker.log.snapshots import keep_snapshots, snapshot_path, write_snapshot
 
-Offsets = dict[tuple[str, int], int]
+Offsets = dict[PartitionLog, int]
 
 
 class Checkpoint:
-    """One round of checkpoints of a data directory."""
+    """One round of checkpoints of a data directory; `writing` is held by whoever writes the checkpoint files."""
 
-    def __init__(self, directory: Path, logs: Iterable[PartitionLog]) -> None:
+    def __init__(self, directory: Path, logs: Iterable[PartitionLog], writing: AbstractContextManager[object]) -> None:
         self._directory = directory
+        self._writing = writing
         self.files: list[Path] = []
         """What is on the disk, whole, when `sync` is over."""
         self._directories: list[Path] = []
@@ -40,7 +41,6 @@ class Checkpoint:
             self._begin(log)
 
     def _begin(self, log: PartitionLog) -> None:
-        key = (log.topic, log.partition)
         point = log.log_end_offset
         rolled = log.rolled.copy()
         if point > log.checkpointed or rolled:
@@ -53,8 +53,8 @@ class Checkpoint:
             self._directories.append(log.directory)
             keep_snapshots(log.directory, {segment.base_offset for segment in log.segments})
             self._reached.append((log, point, rolled))
-        self._points[key] = point
-        self._high_watermarks[key] = log.high_watermark
+        self._points[log] = point
+        self._high_watermarks[log] = log.high_watermark
 
     def sync(self) -> None:
         """Wait for the disk, then write the checkpoint files; not the start offsets, which change while this waits."""
@@ -64,8 +64,9 @@ class Checkpoint:
         for directory in self._directories:
             with suppress(FileNotFoundError):
                 sync_partition_directory(directory)
-        write_offsets(self._directory / RECOVERY_POINTS, self._points)
-        write_offsets(self._directory / HIGH_WATERMARKS, self._high_watermarks)
+        with self._writing:
+            _write(self._directory / RECOVERY_POINTS, self._points)
+            _write(self._directory / HIGH_WATERMARKS, self._high_watermarks)
 
     def finish(self) -> None:
         """Note what was reached."""
@@ -73,3 +74,8 @@ class Checkpoint:
             log.rolled -= rolled
             log.checkpointed = max(log.checkpointed, point)
             log.recovery_point = max(log.recovery_point, min(point, log.log_end_offset))
+
+
+def _write(path: Path, offsets: Offsets) -> None:
+    """A checkpoint file, without the logs that were deleted since: another topic may have their names by now."""
+    write_offsets(path, {(log.topic, log.partition): offset for log, offset in offsets.items() if not log.deleted})

@@ -16,8 +16,10 @@ Source: Kafka's LogManager and its file names.
 import fcntl
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -66,7 +68,10 @@ class LogDirectory:
         self.missing: dict[tuple[str, int], int] = {}  # partitions that once reached an offset and have no folder now
         self.on_advance: Callable[[PartitionLog], None] | None = None
         self.on_taken_back: Callable[[PartitionLog], None] | None = None
+        self.on_deleted: Callable[[PartitionLog], None] | None = None
         self._lock = lock
+        self._writing = threading.Lock()  # of the recovery points, which a checkpoint writes in a thread
+        self._starts_named: set[tuple[str, int]] = set()  # the partitions that the file of start offsets names
         self._defaults = defaults
         self._committer: Committer = CommitAtOnce()
         self._logs: dict[tuple[str, int], PartitionLog] = {}
@@ -106,6 +111,7 @@ class LogDirectory:
         clean = marker.exists()
         points = read_offsets(self.path / RECOVERY_POINTS)
         starts = read_offsets(self.path / LOG_STARTS)
+        self._starts_named = set(starts)
         began = time.monotonic()
         _sweep(self.path)
         for topic, partition, folder in partition_folders(self.path):
@@ -164,7 +170,10 @@ class LogDirectory:
 
         What lies in them is synced with their first record (`directory_dirty`). Raises: DataDirectoryError, OSError.
         """
-        made = [self._make(topic, partition, topic_id, config) for partition in partitions]
+        numbers = list(partitions)
+        if self._starts_named.intersection((topic, number) for number in numbers):  # of a topic that was deleted
+            self.save_start_offsets()
+        made = [self._make(topic, number, topic_id, config) for number in numbers]
         sync_directory(self.path)
         for log in made:
             log.directory_dirty = True
@@ -183,16 +192,40 @@ class LogDirectory:
 
     def delete(self, topic: str, partition: int) -> None:
         """Remove a partition and its files. Whoever still waits for it is not woken."""
-        log = self._logs.pop((topic, partition))
+        self.delete_many(topic, [partition])
+
+    def delete_many(self, topic: str, partitions: Iterable[int]) -> None:
+        """Remove partitions of one topic and their files: they share one sync, and the checkpoints are written once."""
+        logs = [self._logs.pop((topic, partition)) for partition in partitions]
+        folders = [self._remove(log) for log in logs]
+        sync_directory(self.path)
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._forget(logs)
+
+    def _remove(self, log: PartitionLog) -> Path:
+        """Take a partition's folder out of sight; where it lies now."""
         log.deleted = True
-        if log.starts_inside:  # or a topic of the same name would begin where this one did
-            self.save_start_offsets()
         for segment in log.segments:
             segment.delete()
         doomed = self._doomed(log.name)
         log.directory.replace(doomed)
-        sync_directory(self.path)
-        shutil.rmtree(doomed, ignore_errors=True)
+        return doomed
+
+    def _forget(self, logs: list[PartitionLog]) -> None:
+        """No checkpoint may outlive its partition: after a crash a topic of the same name would be read by it."""
+        keys = {(log.topic, log.partition) for log in logs}
+        with suppress(OSError):  # deleting is what makes room: `create_many` and the next checkpoint see to what stays
+            if keys & self._starts_named:
+                self.save_start_offsets()
+            with self._writing:
+                points = read_offsets(self.path / RECOVERY_POINTS)
+                if keys & points.keys():
+                    kept = {key: offset for key, offset in points.items() if key not in keys}
+                    write_offsets(self.path / RECOVERY_POINTS, kept)
+        for log in logs:
+            if self.on_deleted is not None:
+                self.on_deleted(log)
 
     def _doomed(self, name: str) -> Path:
         """A folder that a start removes."""
@@ -208,7 +241,7 @@ class LogDirectory:
 
     def begin_checkpoint(self) -> Checkpoint:
         """A checkpoint whose `sync` may run in another thread, and whose `finish` comes back here."""
-        return Checkpoint(self.path, self._logs.values())
+        return Checkpoint(self.path, self._logs.values(), self._writing)
 
     def checkpoint(self) -> None:
         """Write down how far logs are synced, waiting for the disk."""
@@ -219,7 +252,9 @@ class LogDirectory:
     def save_start_offsets(self) -> None:
         """Make raised start offsets durable."""
         starts = {key: log.log_start_offset for key, log in self._logs.items() if log.starts_inside}
+        self._starts_named |= starts.keys()  # a write that fails leaves the old file or the new one
         write_offsets(self.path / LOG_STARTS, starts)
+        self._starts_named = set(starts)
 
     def close(self) -> None:
         """Sync and close everything and leave the mark of a clean stop; the lock goes last."""

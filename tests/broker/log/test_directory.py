@@ -5,11 +5,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from broker.errors import DataDirectoryError, DirectoryLocked
-from broker.log.checkpoints import parse_uuid, read_offsets, read_properties
+from broker.log.checkpoints import parse_uuid, read_offsets, read_properties, write_offsets
 from broker.log.config import LogConfig
 from broker.log.directory import LogDirectory
 from broker.protocol.records import build_marker
@@ -249,3 +250,59 @@ def test_start_offset_goes_with_its_topic(tmp_path) -> None:
     directory.delete("t", 0)
     assert "t 0" not in (tmp_path / "log-start-offset-checkpoint").read_text()
     directory.close()
+
+
+def test_no_checkpoint_outlives_its_topic(tmp_path: Path) -> None:
+    """A start offset that retention has overtaken goes too: a killed broker serves all of the topic that took the name."""
+    directory = LogDirectory.open(tmp_path / "data", on_message=print)
+    log = directory.create("t", 0, TOPIC_ID, LogConfig())
+    for number in range(10):
+        log.append(batch(str(number)), now_ms=NOW_MS)
+    log.delete_records(6)
+    directory.save_start_offsets()
+    directory.checkpoint()
+    log.apply_retention(NOW_MS + 30 * 86_400_000)
+    assert not log.starts_inside
+    directory.delete("t", 0)
+    assert read_offsets(directory.path / "log-start-offset-checkpoint") == {}
+    assert read_offsets(directory.path / "recovery-point-offset-checkpoint") == {}
+    again = directory.create("t", 0, UUID(int=8), LogConfig())
+    for value in "abcd":
+        again.append(batch(value), now_ms=NOW_MS)
+    copy = crash_copy(directory, tmp_path / "copy")
+    directory.close()
+    recovered = LogDirectory.open(copy, on_message=print)
+    served = recovered.get("t", 0)
+    assert served is not None
+    assert (served.log_start_offset, values_from(served)) == (0, ["a", "b", "c", "d"])
+    recovered.close()
+
+
+def test_a_checkpoint_under_way_does_not_name_a_deleted_topic(tmp_path: Path) -> None:
+    """What was begun before the deletion and is written after it leaves the topic out."""
+    directory = LogDirectory.open(tmp_path, on_message=print)
+    for partition in range(2):
+        directory.create("t", partition, TOPIC_ID, LogConfig()).append(batch("a"), now_ms=NOW_MS)
+    under_way = directory.begin_checkpoint()
+    directory.delete("t", 0)
+    under_way.sync()
+    under_way.finish()
+    assert read_offsets(directory.path / "recovery-point-offset-checkpoint") == {("t", 1): 1}
+    assert read_offsets(directory.path / "replication-offset-checkpoint") == {("t", 1): 1}
+    directory.close()
+
+
+def test_a_start_offset_that_a_deletion_left_behind(tmp_path: Path) -> None:
+    """A crash or a full disk may keep a deletion from forgetting it: whoever creates the topic anew does."""
+    directory = LogDirectory.open(tmp_path / "data", on_message=print)
+    directory.close()
+    write_offsets(directory.path / "log-start-offset-checkpoint", {("t", 0): 6})
+    directory = LogDirectory.open(tmp_path / "data", on_message=print)
+    directory.create("t", 0, TOPIC_ID, LogConfig()).append(batch("a"), now_ms=NOW_MS)
+    copy = crash_copy(directory, tmp_path / "copy")
+    directory.close()
+    recovered = LogDirectory.open(copy, on_message=print)
+    log = recovered.get("t", 0)
+    assert log is not None
+    assert (log.log_start_offset, values_from(log)) == (0, ["a"])
+    recovered.close()
