@@ -12,6 +12,7 @@ Source: Kafka's LogCleaner, LogCleanerManager, Cleaner.
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -230,15 +231,18 @@ class Cleaner:
         self._directory = directory
         self._loop = loop
         self._path = directory.path / CLEANED_UP_TO
-        self._cleaned_up_to = read_offsets(self._path)
+        self._writing = threading.Lock()
+        live = {(log.topic, log.partition) for log in directory.logs()}
+        self._cleaned_up_to = {key: offset for key, offset in read_offsets(self._path).items() if key in live}
         self._running: asyncio.Task[None] | None = None
+        directory.on_deleted = self._forget
 
     def look(self, now_ms: int) -> asyncio.Task[None] | None:
         """Begin the most rewarding compaction, unless one is running; None if there is nothing to do."""
         if self._running is not None:
             return None
         for log in sorted(self._compacted_logs(), key=self._dirty_bytes, reverse=True):
-            chosen = plan(log, self._cleaned_up_to.get((log.topic, log.partition), 0), now_ms)
+            chosen = plan(log, self._first_dirty(log), now_ms)
             if chosen is not None:
                 self._running = self._loop.create_task(self._compact(log, chosen))
                 return self._running
@@ -247,8 +251,13 @@ class Cleaner:
     def _compacted_logs(self) -> list[PartitionLog]:
         return [log for log in self._directory.logs() if log.config.compacts and len(log.segments) > 1]
 
+    def _first_dirty(self, log: PartitionLog) -> int:
+        """The first offset not compacted yet; what lies beyond the log's end was noted of other records than it has now."""
+        noted = self._cleaned_up_to.get((log.topic, log.partition), 0)
+        return noted if noted <= log.log_end_offset else 0
+
     def _dirty_bytes(self, log: PartitionLog) -> int:
-        cleaned = self._cleaned_up_to.get((log.topic, log.partition), 0)
+        cleaned = self._first_dirty(log)
         return sum(segment.size for segment in log.segments.inactive if segment.base_offset >= cleaned)
 
     async def _compact(self, log: PartitionLog, chosen: Plan) -> None:
@@ -280,9 +289,7 @@ class Cleaner:
 
     async def _note(self, log: PartitionLog, chosen: Plan, outcome: Outcome) -> None:
         self._cleaned_up_to[log.topic, log.partition] = chosen.end_offset
-        live = {(kept.topic, kept.partition) for kept in self._directory.logs()}
-        kept = {key: offset for key, offset in self._cleaned_up_to.items() if key in live}
-        await self._loop.run_in_executor(None, write_offsets, self._path, kept)
+        await self._loop.run_in_executor(None, self._write)
         logger.info(
             "%s: compacted up to offset %d, %d bytes became %d",
             log.name,
@@ -290,3 +297,16 @@ class Cleaner:
             outcome.bytes_before,
             outcome.bytes_after,
         )
+
+    def _write(self) -> None:
+        with self._writing:
+            write_offsets(self._path, self._cleaned_up_to.copy())
+
+    def _forget(self, logs: list[PartitionLog]) -> None:
+        """Logs are deleted: one of the same name is compacted from its own start, or keys that were deleted come back."""
+        noted = [self._cleaned_up_to.pop((log.topic, log.partition), None) for log in logs]
+        if any(offset is not None for offset in noted):
+            try:
+                self._write()
+            except OSError as error:
+                logger.warning("%s: cannot be rewritten without a deleted topic: %s", self._path, error)

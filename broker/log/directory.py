@@ -68,7 +68,7 @@ class LogDirectory:
         self.missing: dict[tuple[str, int], int] = {}  # partitions that once reached an offset and have no folder now
         self.on_advance: Callable[[PartitionLog], None] | None = None
         self.on_taken_back: Callable[[PartitionLog], None] | None = None
-        self.on_deleted: Callable[[PartitionLog], None] | None = None
+        self.on_deleted: Callable[[list[PartitionLog]], None] | None = None
         self._lock = lock
         self._writing = threading.Lock()  # of the recovery points, which a checkpoint writes in a thread
         self._starts_named: set[tuple[str, int]] = set()  # the partitions that the file of start offsets names
@@ -223,9 +223,8 @@ class LogDirectory:
                 if keys & points.keys():
                     kept = {key: offset for key, offset in points.items() if key not in keys}
                     write_offsets(self.path / RECOVERY_POINTS, kept)
-        for log in logs:
-            if self.on_deleted is not None:
-                self.on_deleted(log)
+        if self.on_deleted is not None:
+            self.on_deleted(logs)
 
     def _doomed(self, name: str) -> Path:
         """A folder that a start removes."""

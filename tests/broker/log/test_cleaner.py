@@ -2,14 +2,16 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.log import cleaner
+from broker.log.checkpoints import read_offsets, write_offsets
 from broker.log.config import LogConfig
 from broker.log.directory import LogDirectory
 from broker.log.partition_log import PartitionLog
@@ -286,3 +288,60 @@ def test_the_cleaner_remembers_how_far_it_got(tmp_path: Path) -> None:
 
     asyncio.run(run())
     directory.close()
+
+
+def compact_with(at_work: cleaner.Cleaner, now_ms: int = NOW_MS) -> bool:
+    """Let a cleaner compact what it chooses; whether it chose something."""
+    running = at_work.look(now_ms)
+    if running is None:
+        return False
+    running.get_loop().run_until_complete(running)
+    return True
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def test_a_topic_that_took_a_name_is_compacted_from_its_start(
+    directory: LogDirectory, loop: asyncio.AbstractEventLoop
+) -> None:
+    """How far its predecessor was compacted is forgotten with it: a key that was deleted does not come back."""
+    config = LogConfig(cleanup_policy=("compact",), min_cleanable_dirty_ratio=0.0, delete_retention_ms=RETENTION_MS)
+    at_work = cleaner.Cleaner(directory, loop)
+    old = directory.create("t", 0, TOPIC_ID, config)
+    for number in range(100):
+        old.append(keyed(("a", str(number))), now_ms=NOW_MS)
+    old.roll(NOW_MS)
+    assert compact_with(at_work)
+    directory.delete("t", 0)
+    assert read_offsets(directory.path / cleaner.CLEANED_UP_TO) == {}
+    log = directory.create("t", 0, UUID(int=8), config)
+    log.append(keyed(("gone", "1")), now_ms=NOW_MS)
+    log.append(keyed(("gone", None)), now_ms=NOW_MS)
+    for number in range(200):  # beyond what was noted of the predecessor
+        log.append(keyed(("b", str(number))), now_ms=NOW_MS)
+    log.roll(NOW_MS)
+    assert compact_with(at_work)
+    assert records_of(log) == [(1, "gone", None), (201, "b", "199")]
+    log.append(keyed(("b", "last")), now_ms=NOW_MS)
+    log.roll(NOW_MS)
+    assert compact_with(at_work, NOW_MS + RETENTION_MS)
+    assert records_of(log) == [(202, "b", "last")]
+
+
+@pytest.mark.parametrize("partition", [0, 1], ids=["of a log that ends before", "of no log"])
+def test_a_noted_offset_that_cannot_be(
+    directory: LogDirectory, loop: asyncio.AbstractEventLoop, partition: int
+) -> None:
+    """What a crash left of a deleted topic, or of records that were cut off, keeps nothing from being compacted."""
+    log = directory.create("t", 0, TOPIC_ID, LogConfig(cleanup_policy=("compact",), segment_bytes=400))
+    for number in range(20):
+        log.append(keyed(("a", str(number))), now_ms=NOW_MS)
+    write_offsets(directory.path / cleaner.CLEANED_UP_TO, {("t", partition): 1000})
+    assert compact_with(cleaner.Cleaner(directory, loop))
+    assert len(records_of(log)) < 20
+    assert list(read_offsets(directory.path / cleaner.CLEANED_UP_TO)) == [("t", 0)]
