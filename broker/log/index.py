@@ -125,7 +125,7 @@ class _EntryFile:
 
     def keep(self, entries: int) -> None:
         """Drop all but the first entries."""
-        data = self._growing()
+        data = self.grow()
         del data[entries * self.entry.size :]
         self._written = min(self._written, len(data))
 
@@ -136,7 +136,8 @@ class _EntryFile:
         whole = len(data) // self.entry.size * self.entry.size
         return data if whole == len(data) else data[:whole]
 
-    def _growing(self) -> bytearray:
+    def grow(self) -> bytearray:
+        """The entries in memory, where new ones go behind them. Raises: OSError, if they cannot be read."""
         if self._data is None:
             self._data = bytearray(self._loaded())
             self._written = len(self._data)
@@ -164,7 +165,7 @@ class OffsetIndex(_EntryFile):
 
     def append(self, offset: int, position: int) -> None:
         """Remember a batch by its last offset and its position."""
-        data = self._growing() if self._data is None else self._data
+        data = self.grow() if self._data is None else self._data
         data += OFFSET_ENTRY.pack(offset - self.base_offset, position)
 
     def entries(self) -> list[tuple[int, int]]:
@@ -209,7 +210,7 @@ class TimeIndex(_EntryFile):
         """Remember a new largest timestamp; one that is not larger than the last is left out."""
         last_timestamp, last_offset = self.last
         if timestamp > last_timestamp and offset >= last_offset:
-            self._growing().extend(TIME_ENTRY.pack(timestamp, offset - self.base_offset))
+            self.grow().extend(TIME_ENTRY.pack(timestamp, offset - self.base_offset))
 
     def entries(self) -> list[tuple[int, int]]:
         """(timestamp, absolute offset) of all entries."""

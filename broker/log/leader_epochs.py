@@ -37,14 +37,15 @@ class LeaderEpochs:
         return list(self._entries)
 
     def assign(self, epoch: int, start_offset: int, *, save: bool = True) -> None:
-        """Note that an epoch begins; entries it contradicts go."""
+        """Note that an epoch begins; entries it contradicts go. Raises: OSError, and nothing is noted."""
         if epoch <= self.latest:
             return
-        self._entries = [entry for entry in self._entries if entry[1] < start_offset]
-        self._entries.append((epoch, start_offset))
-        self.highest_seen = max(self.highest_seen, epoch)
+        entries = [entry for entry in self._entries if entry[1] < start_offset]
+        entries.append((epoch, start_offset))
         if save:
-            self.save(sync=False)  # every batch carries its epoch too: recovery can do without this file
+            self._write(entries, sync=False)  # every batch carries its epoch too: recovery can do without this file
+        self._entries = entries
+        self.highest_seen = max(self.highest_seen, epoch)
 
     def end_offset(self, epoch: int, log_end_offset: int) -> tuple[int, int]:
         """(largest epoch not above `epoch`, offset where it ends); (-1, -1) if it is not known.
@@ -74,8 +75,11 @@ class LeaderEpochs:
     def save(self, *, sync: bool = True) -> None:
         """Write the file, if it does not say so already."""
         if self._saved != self._entries:
-            write_epochs(self._path, self._entries, sync=sync)
-            self._saved = list(self._entries)
+            self._write(self._entries, sync=sync)
+
+    def _write(self, entries: list[tuple[int, int]], *, sync: bool) -> None:
+        write_epochs(self._path, entries, sync=sync)
+        self._saved = list(entries)
 
     def _replace(self, entries: list[tuple[int, int]]) -> None:
         if entries != self._entries:

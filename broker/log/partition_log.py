@@ -226,14 +226,20 @@ class PartitionLog:
             self.producers.check_marker(header, marker.coordinator_epoch)
         base = self.log_end_offset
         last = base + header.last_offset_delta
-        if self._must_roll(len(records), last, header.max_timestamp, now_ms):
-            self.roll(now_ms)
+        try:  # all that may fail comes before the batch: behind it, the next would get the same offset
+            if self._must_roll(len(records), last, header.max_timestamp, now_ms):
+                self.roll(now_ms)
+            if self.leader_epoch > self.epochs.latest:
+                self.epochs.assign(self.leader_epoch, base)
+                self.directory_dirty = True
+            segment = self.segments.active
+            if marker is not None:
+                segment.transactions.entries()  # read now, as an abort goes behind them
+        except OSError as error:
+            message = f"cannot write to {self.directory}: {error.strerror}"
+            raise BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, message) from error
         prefix = assigned_prefix(base, header.length, self.leader_epoch)
-        segment = self.segments.active
         segment.append(prefix, memoryview(records)[_PREFIX_BYTES:], last, header.max_timestamp)
-        if self.leader_epoch > self.epochs.latest:
-            self.epochs.assign(self.leader_epoch, base)
-            self.directory_dirty = True
         self.log_end_offset = last + 1
         if marker is not None:
             self._end_transaction(header, base, commit=marker.commit, coordinator_epoch=marker.coordinator_epoch)

@@ -141,6 +141,9 @@ class Segment:
 
     def _write(self, prefix: bytes, rest: Buffer, size: int) -> None:
         try:
+            if self._bytes_since_index > self.index_interval_bytes:  # or the batch is there, and cannot be indexed
+                self.index.grow()
+                self.time_index.grow()
             written = os.pwritev(self.descriptor, (prefix, rest), self.size)
             if written != size:
                 whole = memoryview(prefix + bytes(rest))

@@ -1,15 +1,21 @@
 """A disk that takes no more: producers are told to retry, readers are served, and room makes it go on."""
 
+import os
 import resource
+import shutil
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from broker.errors import BrokerError, ErrorCode
+from broker.log.config import LogConfig
+from broker.log.directory import LogDirectory
 from broker.log.partition_log import PartitionLog
+from broker.protocol.records import build_marker
 
-from .conftest import NOW_MS, batch, values_from
+from .conftest import NOW_MS, TOPIC_ID, batch, values_from
 
 
 @pytest.fixture
@@ -39,3 +45,101 @@ def test_half_written_batches_are_taken_back(
     full_disk(1 << 30)
     log.append(batch("b", producer=(1, 0, 1)), now_ms=NOW_MS)
     assert values_from(log) == ["a", "b"]
+
+
+@pytest.fixture
+def descriptors() -> Iterator[Callable[[bool], None]]:
+    """Lets no file be opened, as a process that has all it may; those that are open serve on."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def let(opened: bool) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        if not opened:
+            lowest_free = os.dup(0)
+            os.close(lowest_free)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, before[1]))
+
+    yield let
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def refused(log: PartitionLog, records: bytes) -> ErrorCode:
+    with pytest.raises(BrokerError) as caught:
+        log.append(records, now_ms=NOW_MS)
+    return caught.value.code
+
+
+def test_an_epoch_that_cannot_be_written_down(tmp_path: Path, descriptors: Callable[[bool], None]) -> None:
+    """The first batch of a start is refused as a whole, no two get one offset, and the next start is a new epoch."""
+    directory = LogDirectory.open(tmp_path / "data", on_message=print)
+    directory.create("t", 0, TOPIC_ID, LogConfig()).append(batch("a"), now_ms=NOW_MS)
+    directory.close()
+    directory = LogDirectory.open(tmp_path / "data", on_message=print)
+    log = directory.logs()[0]
+    assert log.segments.active.descriptor
+    descriptors(False)
+    assert refused(log, batch("b")) is ErrorCode.KAFKA_STORAGE_ERROR
+    assert (log.log_end_offset, log.size) == (1, log.segments.active.path.stat().st_size)
+    descriptors(True)
+    for value in "bcd":
+        log.append(batch(value), now_ms=NOW_MS)
+    shutil.copytree(directory.path, tmp_path / "killed")
+    directory.close()
+    for path in ("data", "killed"):
+        directory = LogDirectory.open(tmp_path / path, on_message=print)
+        again = directory.logs()[0]
+        assert (values_from(again), again.log_end_offset, again.leader_epoch) == (["a", "b", "c", "d"], 4, 2)
+        directory.close()
+
+
+def test_a_segment_that_cannot_be_begun(
+    make_log: Callable[..., PartitionLog], descriptors: Callable[[bool], None]
+) -> None:
+    """What would need a new segment is refused with a retriable error, by the broker's own writers too; later it fits."""
+    log = make_log(segment_bytes=200)
+    log.append(batch("a" * 50), now_ms=NOW_MS)
+    descriptors(False)
+    assert refused(log, batch("b" * 90)) is ErrorCode.KAFKA_STORAGE_ERROR
+    with pytest.raises(BrokerError):
+        log.append(batch("b" * 90), now_ms=NOW_MS, client=False)
+    descriptors(True)
+    log.append(batch("c"), now_ms=NOW_MS)
+    log.append(batch("b" * 90), now_ms=NOW_MS)
+    assert (values_from(log), len(log.segments)) == (["a" * 50, "c", "b" * 90], 2)
+
+
+def test_a_marker_whose_index_cannot_be_read(tmp_path: Path, descriptors: Callable[[bool], None]) -> None:
+    """An abort that is refused leaves no marker behind: tried again, it is told to readers of committed data."""
+    directory = LogDirectory.open(tmp_path, on_message=print)
+    log = directory.create("t", 0, TOPIC_ID, LogConfig())
+    log.append(batch("lost", producer=(1, 0, 0), transactional=True), now_ms=NOW_MS)
+    marker = build_marker(1, 0, commit=False, coordinator_epoch=0, timestamp_ms=NOW_MS)
+    descriptors(False)
+    with pytest.raises(BrokerError) as caught:
+        log.append(marker, now_ms=NOW_MS, client=False)
+    assert caught.value.code is ErrorCode.KAFKA_STORAGE_ERROR
+    descriptors(True)
+    log.append(marker, now_ms=NOW_MS, client=False)
+    assert (log.log_end_offset, len(log.aborted_transactions(0, 2))) == (2, 1)
+    directory.close()
+
+
+def test_an_index_that_cannot_be_read(tmp_path: Path, descriptors: Callable[[bool], None]) -> None:
+    """A batch whose place cannot be noted is not written either."""
+    config = LogConfig(index_interval_bytes=0)
+    directory = LogDirectory.open(tmp_path, config, on_message=print)
+    log = directory.create("t", 0, TOPIC_ID, config)
+    for value in "abc":
+        log.append(batch(value), now_ms=NOW_MS)
+    directory.close()
+    directory = LogDirectory.open(tmp_path, config, on_message=print)
+    log = directory.logs()[0]
+    log.append(batch("d" * 50), now_ms=NOW_MS)
+    log.segments.active.index.rest()
+    descriptors(False)
+    assert refused(log, batch("e" * 50)) is ErrorCode.KAFKA_STORAGE_ERROR
+    descriptors(True)
+    log.append(batch("f"), now_ms=NOW_MS)
+    assert log.segments.active.path.stat().st_size == log.size
+    assert values_from(log) == ["a", "b", "c", "d" * 50, "f"]
+    directory.close()
