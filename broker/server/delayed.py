@@ -50,18 +50,26 @@ class Delayed:
         """The log's high watermark, or its last stable offset, has moved; or the disk refused and the end came back."""
         commits = self._commits.get(log)
         if commits is not None:
-            reached, end = log.high_watermark, log.log_end_offset
-            while commits and commits[0][0] <= reached:
-                _call(commits.popleft()[1], ErrorCode.NONE)
-            while commits and commits[-1][0] > end:
-                _call(commits.pop()[1], ErrorCode.KAFKA_STORAGE_ERROR)
-            if not commits:
-                self._commits.pop(log, None)
+            self._answer(log, commits)
         waiters = self._waiters.get(log)
         if waiters:
             if not self._to_wake:
                 self._loop.call_soon(self._wake)
             self._to_wake.update(waiters)
+
+    def _answer(self, log: PartitionLog, commits: deque[tuple[int, Callback]]) -> None:
+        """Offsets need not ascend: a repeated batch waits for its first place, behind later ones."""
+        reached = log.high_watermark
+        if reached == log.log_end_offset:  # nothing is under way: who waits for more waits for what was taken back
+            del self._commits[log]  # an answer may lead to the next append, which is for the next time
+            while commits:
+                offset, ready = commits.popleft()
+                _call(ready, ErrorCode.NONE if offset <= reached else ErrorCode.KAFKA_STORAGE_ERROR)
+            return
+        while commits and commits[0][0] <= reached:
+            _call(commits.popleft()[1], ErrorCode.NONE)
+        if not commits and self._commits.get(log) is commits:
+            del self._commits[log]
 
     # ---- fetches
 

@@ -78,6 +78,63 @@ def test_appends_that_are_taken_back_are_told(directory: LogDirectory) -> None:
     asyncio.run(scenario())
 
 
+class Unsynced:
+    """A committer that leaves it to the test what the disk takes."""
+
+    def appended(self, log: PartitionLog) -> None:
+        pass
+
+
+def test_a_repeated_batch_behind_what_is_taken_back(directory: LogDirectory) -> None:
+    """Who waits for an offset is told of the batch it was given for, however answers lie in the queue."""
+
+    async def scenario() -> None:
+        delayed = Delayed(asyncio.get_running_loop())
+        directory.use_committer(Unsynced())
+        directory.on_advance = delayed.advanced
+        log = directory.create("t", 0, uuid4(), LogConfig())
+        answers: list[tuple[str, ErrorCode]] = []
+
+        def send(name: str, offset: int) -> None:
+            delayed.when_committed(log, offset, lambda error: answers.append((name, error)))
+
+        send("first", append(log))
+        synced = log.end_mark()
+        send("second", append(log))
+        send("first again", 1)  # as an idempotent producer's retry is answered
+        log.commit(synced)
+        log.take_back()
+        assert answers[0] == ("first", ErrorCode.NONE)
+        assert dict(answers) == {
+            "first": ErrorCode.NONE,
+            "second": ErrorCode.KAFKA_STORAGE_ERROR,
+            "first again": ErrorCode.NONE,
+        }
+        append(log)
+        log.commit(log.end_mark())
+        assert len(answers) == 3
+
+    asyncio.run(scenario())
+
+
+def test_who_waits_from_within_an_answer(directory: LogDirectory) -> None:
+    """An append that an answer leads to is not of those that were taken back."""
+
+    async def scenario() -> None:
+        delayed = Delayed(asyncio.get_running_loop())
+        directory.use_committer(Unsynced())
+        directory.on_advance = delayed.advanced
+        log = directory.create("t", 0, uuid4(), LogConfig())
+        answers: list[ErrorCode] = []
+        delayed.when_committed(log, append(log), lambda _: delayed.when_committed(log, append(log), answers.append))
+        log.commit(log.end_mark())
+        assert answers == []
+        log.commit(log.end_mark())
+        assert answers == [ErrorCode.NONE]
+
+    asyncio.run(scenario())
+
+
 def test_fetches_are_woken_once_a_turn(directory: LogDirectory) -> None:
     """Many appends in one turn of the loop wake a fetch once; after `stop` not at all."""
 
