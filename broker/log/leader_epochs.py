@@ -62,8 +62,13 @@ class LeaderEpochs:
         return self._entries[following - 1][0], self._entries[following][1]
 
     def cut_at(self, end_offset: int) -> None:
-        """Forget epochs that began at `end_offset` or later."""
+        """Forget epochs that began at `end_offset` or later, but for the highest seen: it begins there, until another does.
+
+        Clients have been told of it, and take nothing from a leader of an earlier one.
+        """
         kept = [entry for entry in self._entries if entry[1] < end_offset]
+        if self.highest_seen > (kept[-1][0] if kept else UNDEFINED_EPOCH):
+            kept.append((self.highest_seen, end_offset))
         self._replace(kept)
 
     def begin_at(self, start_offset: int) -> None:
