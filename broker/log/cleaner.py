@@ -1,7 +1,8 @@
 """Carries compaction out: chooses a log, compacts its closed segments in a thread, and swaps the outcome in.
 
 What may be compacted ends before the active segment, before the last stable offset and before records younger than
-`min.compaction.lag.ms`. A log is compacted when the share of bytes not compacted yet reaches `min.cleanable.dirty.ratio`.
+`min.compaction.lag.ms`. A log that holds what cannot be compacted is left alone, lest it keep all smaller ones from their
+turn; one the disk had no room for comes after the others. A log is compacted when the share of bytes not compacted yet reaches `min.cleanable.dirty.ratio`.
 Runs of segments that became small are merged. How far each log is compacted lies in `cleaner-offset-checkpoint`.
 
 Rules: `plan` and `swap` run on the event loop, `run_plan` and what `swap` yields anywhere: they read closed segments and
@@ -20,6 +21,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from broker.errors import BrokerError, ErrorCode
 from broker.halting import halt
 from broker.log.checkpoints import read_offsets, sync_directory, write_offsets
 from broker.log.compaction import Compactor, Horizon, LastWord, LatestOffsets, Transactions, note_latest
@@ -234,6 +236,8 @@ class Cleaner:
         self._writing = threading.Lock()
         live = {(log.topic, log.partition) for log in directory.logs()}
         self._cleaned_up_to = {key: offset for key, offset in read_offsets(self._path).items() if key in live}
+        self._uncleanable: set[PartitionLog] = set()
+        self._refusals: dict[PartitionLog, int] = {}  # by the disk, since the log was compacted last
         self._running: asyncio.Task[None] | None = None
         directory.on_deleted = self._forget
 
@@ -241,7 +245,7 @@ class Cleaner:
         """Begin the most rewarding compaction, unless one is running; None if there is nothing to do."""
         if self._running is not None:
             return None
-        for log in sorted(self._compacted_logs(), key=self._dirty_bytes, reverse=True):
+        for log in sorted(self._compacted_logs(), key=self._turn):
             chosen = plan(log, self._first_dirty(log), now_ms)
             if chosen is not None:
                 self._running = self._loop.create_task(self._compact(log, chosen))
@@ -249,7 +253,14 @@ class Cleaner:
         return None
 
     def _compacted_logs(self) -> list[PartitionLog]:
-        return [log for log in self._directory.logs() if log.config.compacts and len(log.segments) > 1]
+        return [
+            log
+            for log in self._directory.logs()
+            if log.config.compacts and len(log.segments) > 1 and log not in self._uncleanable
+        ]
+
+    def _turn(self, log: PartitionLog) -> tuple[int, int]:
+        return self._refusals.get(log, 0), -self._dirty_bytes(log)
 
     def _first_dirty(self, log: PartitionLog) -> int:
         """The first offset not compacted yet; what lies beyond the log's end was noted of other records than it has now."""
@@ -262,14 +273,38 @@ class Cleaner:
 
     async def _compact(self, log: PartitionLog, chosen: Plan) -> None:
         try:
-            outcome = await self._loop.run_in_executor(None, run_plan, chosen)
+            outcome = await self._run(chosen)
             if await self._swap(log, chosen, outcome):
+                self._refusals.pop(log, None)
                 await self._note(log, chosen, outcome)
         except Exception as error:
             if not log.deleted:
-                logger.error("%s: compaction failed and is tried again later: %s", log.name, error)
+                self._failed(log, error)
         finally:
             self._running = None
+
+    async def _run(self, chosen: Plan) -> Outcome:
+        try:
+            return await self._loop.run_in_executor(None, run_plan, chosen)
+        except Exception:
+            withdraw(chosen.directory)  # on a full disk half a segment is room that others need
+            raise
+
+    def _failed(self, log: PartitionLog, error: Exception) -> None:
+        """Source: Kafka's LogCleanerManager.markPartitionUncleanable; but a full disk may have room again."""
+        if isinstance(error, OSError) or (
+            isinstance(error, BrokerError) and error.code is ErrorCode.KAFKA_STORAGE_ERROR
+        ):
+            self._refusals[log] = self._refusals.get(log, 0) + 1
+            logger.error("%s: compaction failed and is tried again later: %s", log.name, error)
+        else:
+            self._uncleanable.add(log)
+            logger.error(
+                "%s: compaction failed, and is not tried again before the next start: %s: %s",
+                log.name,
+                type(error).__name__,
+                error,
+            )
 
     async def _swap(self, log: PartitionLog, chosen: Plan, outcome: Outcome) -> bool:
         steps = swap(log, chosen, outcome)
@@ -304,6 +339,9 @@ class Cleaner:
 
     def _forget(self, logs: list[PartitionLog]) -> None:
         """Logs are deleted: one of the same name is compacted from its own start, or keys that were deleted come back."""
+        self._uncleanable.difference_update(logs)
+        for log in logs:
+            self._refusals.pop(log, None)
         noted = [self._cleaned_up_to.pop((log.topic, log.partition), None) for log in logs]
         if any(offset is not None for offset in noted):
             try:

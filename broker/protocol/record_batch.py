@@ -34,6 +34,7 @@ NO_TIMESTAMP = -1
 NO_PRODUCER_ID = -1
 NO_SEQUENCE = -1
 MAX_SEQUENCE = 2**31 - 1
+MAX_INT64 = 2**63 - 1
 
 CODEC_MASK = 0x07
 LOG_APPEND_TIME_BIT = 0x08
@@ -254,15 +255,20 @@ def _check_fields(header: BatchHeader) -> None:
 
 
 def _check_timestamps(header: BatchHeader, rules: Rules, now_ms: int) -> None:
+    """By the header alone: its base is the first record's timestamp, and all others are differences to it."""
+    first, newest = header.base_timestamp, header.max_timestamp
+    if max(newest, now_ms) - first > MAX_INT64:
+        raise BrokerError(ErrorCode.INVALID_TIMESTAMP, f"timestamp {first} lies too far back for any other beside it")
     if rules.log_append_time:
         return
     if header.attributes & LOG_APPEND_TIME_BIT:
         message = "a client's batch may not be of type LogAppendTime"
         raise BrokerError(ErrorCode.INVALID_TIMESTAMP, message, ((0, message),))
-    if header.max_timestamp - now_ms > rules.timestamp_after_max_ms:
+    latest = max(first, newest)
+    if latest - now_ms > rules.timestamp_after_max_ms:
         raise BrokerError(
             ErrorCode.INVALID_TIMESTAMP,
-            f"timestamp {header.max_timestamp} is more than {rules.timestamp_after_max_ms} ms ahead of the broker",
+            f"timestamp {latest} is more than {rules.timestamp_after_max_ms} ms ahead of the broker",
         )
 
 

@@ -18,7 +18,7 @@ from broker.log.partition_log import PartitionLog
 from broker.log.swap import finish_swaps
 from broker.protocol.compression import Codec
 from broker.protocol.record_batch import TRANSACTIONAL_BIT, headers_in, parse_header
-from broker.protocol.records import Record, build_batch, build_marker, records_in
+from broker.protocol.records import Record, assemble, build_batch, build_marker, encode_record, records_in
 
 from .conftest import NOW_MS, TOPIC_ID
 
@@ -345,3 +345,54 @@ def test_a_noted_offset_that_cannot_be(
     assert compact_with(cleaner.Cleaner(directory, loop))
     assert len(records_of(log)) < 20
     assert list(read_offsets(directory.path / cleaner.CLEANED_UP_TO)) == [("t", 0)]
+
+
+def test_a_batch_that_cannot_be_compacted(
+    directory: LogDirectory, loop: asyncio.AbstractEventLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its log is left alone, said once, until it is deleted or the broker restarts; other logs are compacted as ever."""
+    config = LogConfig(**COMPACT)
+    odd, sound = (directory.create("t", partition, TOPIC_ID, config) for partition in range(2))
+    header = parse_header(keyed(("a", "1"), ("b", "2")))._replace(base_timestamp=2**63 - 1)
+    payload = bytearray()
+    for offset, key in enumerate((b"a", b"b")):
+        encode_record(payload, Record(offset, 2**63 + 5, key, b"1"), 0, 2**63 - 1)
+    odd.append(assemble(header, bytes(payload)), now_ms=NOW_MS, client=False)
+    for log, count in ((odd, 30), (sound, 20)):
+        for number in range(count):
+            log.append(keyed(("a", str(number))), now_ms=NOW_MS)
+        log.roll(NOW_MS)
+    at_work = cleaner.Cleaner(directory, loop)
+    assert [compact_with(at_work) for _ in range(3)] == [True, True, False]
+    assert [record[1:] for record in records_of(sound)] == [("a", "19")]
+    said = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert len(said) == 1
+    assert "t-0: compaction failed, and is not tried again before the next start" in said[0]
+    assert not list(odd.directory.glob("*.cleaned"))
+    directory.delete("t", 0)
+    again = directory.create("t", 0, UUID(int=8), config)
+    for number in range(20):
+        again.append(keyed(("a", str(number))), now_ms=NOW_MS)
+    assert compact_with(at_work)
+
+
+def test_a_log_that_does_not_fit_on_the_disk(
+    directory: LogDirectory, loop: asyncio.AbstractEventLoop, full_disk: Callable[[int], None]
+) -> None:
+    """Smaller ones have their turn, which makes room; then it is compacted too."""
+    config = LogConfig(cleanup_policy=("compact",), min_cleanable_dirty_ratio=0.0)
+    large, small = (directory.create("t", partition, TOPIC_ID, config) for partition in range(2))
+    for number in range(100):
+        large.append(keyed((str(number // 2), "x" * 100)), now_ms=NOW_MS)
+    for number in range(20):
+        small.append(keyed(("a", str(number))), now_ms=NOW_MS)
+    for log in (large, small):
+        log.roll(NOW_MS)
+    at_work = cleaner.Cleaner(directory, loop)
+    full_disk(4000)
+    assert [compact_with(at_work) for _ in range(2)] == [True, True]
+    assert (len(records_of(large)), len(records_of(small))) == (100, 1)
+    assert not list(large.directory.glob("*.cleaned"))
+    full_disk(1 << 30)
+    assert [compact_with(at_work) for _ in range(2)] == [True, False]
+    assert (len(records_of(large)), len(records_of(small))) == (50, 1)

@@ -3,7 +3,6 @@
 import os
 import resource
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,16 +15,6 @@ from broker.log.partition_log import PartitionLog
 from broker.protocol.records import build_marker
 
 from .conftest import NOW_MS, TOPIC_ID, batch, values_from
-
-
-@pytest.fixture
-def full_disk() -> Iterator[Callable[[int], None]]:
-    """Limits how large a file may grow, as a full disk does: writes stop half-way, then fail."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_half_written_batches_are_taken_back(

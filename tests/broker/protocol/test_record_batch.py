@@ -110,6 +110,8 @@ ONE = build_pairs([(b"k", b"v")], timestamp_ms=NOW_MS)
         pytest.param(ErrorCode.INVALID_RECORD, changed(43, ">q", 4), id="producer without sequence"),
         pytest.param(ErrorCode.INVALID_TIMESTAMP, changed(21, ">h", LOG_APPEND_TIME_BIT), id="log-append time"),
         pytest.param(ErrorCode.INVALID_TIMESTAMP, changed(35, ">q", NOW_MS + 3_600_001), id="future"),
+        pytest.param(ErrorCode.INVALID_TIMESTAMP, changed(27, ">q", 2**63 - 1), id="first record in the future"),
+        pytest.param(ErrorCode.INVALID_TIMESTAMP, changed(27, ">q", -(2**63)), id="first record before all time"),
         pytest.param(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, changed(21, ">h", 6), id="codec"),
         pytest.param(
             ErrorCode.MESSAGE_TOO_LARGE, lambda: build_pairs([(b"", bytes(1 << 20))], timestamp_ms=1), id="large"
