@@ -411,13 +411,18 @@ class PartitionLog:
         count = expired(
             ages, self._config, log_start=self.log_start_offset, committed=self.high_watermark, now_ms=now_ms
         )
-        if count == len(self.segments):
-            if self.segments.active.size:
-                self.roll(now_ms)
-            else:
-                count -= 1
+        if count == len(self.segments) and not (self.segments.active.size and self._could_roll(now_ms)):
+            count -= 1
         self._drop(count)
         return count
+
+    def _could_roll(self, now_ms: int) -> bool:
+        """Begin a segment, if the disk has room for one: if not, that of the older segments is given back first."""
+        try:
+            self.roll(now_ms)
+        except OSError:
+            return False
+        return True
 
     def _age(self, segment: Segment) -> SegmentAge:
         newest = segment.max_timestamp if segment.max_timestamp >= 0 else segment.created_ms

@@ -132,3 +132,18 @@ def test_an_index_that_cannot_be_read(tmp_path: Path, descriptors: Callable[[boo
     assert log.segments.active.path.stat().st_size == log.size
     assert values_from(log) == ["a", "b", "c", "d" * 50, "f"]
     directory.close()
+
+
+def test_retention_makes_room(make_log: Callable[..., PartitionLog], full_disk: Callable[[int], None]) -> None:
+    """Where no room is left for a new segment, the closed ones that are too old go nevertheless, and the last one later."""
+    log = make_log(segment_bytes=800, index_interval_bytes=0, retention_ms=1000)
+    for number in range(28):
+        log.append(batch(str(number)), now_ms=NOW_MS)
+    segments = len(log.segments)
+    assert (segments > 2, len(log.segments.active.index) > 3) == (True, True)
+    full_disk(20)
+    assert log.apply_retention(NOW_MS + 5000) == segments - 1
+    assert values_from(log)[-1] == "27"
+    full_disk(1 << 30)
+    assert log.apply_retention(NOW_MS + 5000) == 1
+    assert (log.log_start_offset, values_from(log)) == (28, [])
