@@ -115,7 +115,6 @@ class GroupCoordinator:
 
     def _forget(self, partition: int) -> None:
         self._offsets.forget_groups(lambda group_id: self._runtime.partition_of(group_id) == partition)
-        self._offsets.forget_pending(partition)
 
     def _replay(self, record: StateRecord, origin: Origin) -> None:
         if self._consumers.replay(record, self._living):
@@ -160,7 +159,7 @@ class GroupCoordinator:
     def _group_to_join(self, group_id: str, request: JoinRequest) -> Group:
         group = self._groups.get(group_id)
         if group is None:
-            is_simple = bool(self._offsets.of_group(group_id)) and self._consumers.get(group_id) is None
+            is_simple = self._offsets.knows(group_id) and self._consumers.get(group_id) is None
             if request.member_id and not is_simple:
                 raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID)
             self._make_classic(group_id)
@@ -284,7 +283,7 @@ class GroupCoordinator:
         group = self._groups.get(group_id)
         if group is None:
             if who.generation >= 0:
-                stored = self._offsets.of_group(group_id) or self._offsets.pending(group_id)
+                stored = self._offsets.knows(group_id)
                 raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID if stored else ErrorCode.ILLEGAL_GENERATION)
             return
         if group.state is GroupState.DEAD:
@@ -339,7 +338,7 @@ class GroupCoordinator:
 
     def pending_offsets(self, group_id: str) -> frozenset[TopicPartition]:
         """Partitions whose committed offset may change when an open transaction ends."""
-        return self._offsets.pending(group_id)
+        return frozenset(self._offsets.pending(group_id))
 
     def fetch(self, group_id: str, ready: Callable[[Mapping[TopicPartition, CommittedOffset]], None]) -> None:
         """All committed offsets of a group, durable ones only; empty for a group nobody knows."""
@@ -352,14 +351,13 @@ class GroupCoordinator:
         if not group_id:
             raise BrokerError(ErrorCode.INVALID_GROUP_ID)
         group = self._groups.get(group_id)
-        if group is None and not self._offsets.of_group(group_id) and self._consumers.get(group_id) is None:
+        if group is None and not self._offsets.knows(group_id) and self._consumers.get(group_id) is None:
             raise BrokerError(ErrorCode.GROUP_ID_NOT_FOUND)
         if group is not None and group.members and group.protocol_type != PROTOCOL_TYPE:
             raise BrokerError(ErrorCode.NON_EMPTY_GROUP)
         unread = dict.fromkeys(self._unread(group_id, where))
         refused = {p: ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC for p in where if p not in unread}
-        stored = self._offsets.of_group(group_id)
-        records = self._offsets.forget(group_id, [p for p in unread if p in stored])
+        records = self._offsets.forget(group_id, [p for p in self._offsets.all_of(group_id) if p in unread])
         self._runtime.write(group_id, records, lambda error: done({p: refused.get(p, error) for p in where}))
 
     def _unread(self, group_id: str, where: Sequence[TopicPartition]) -> list[TopicPartition]:
@@ -401,7 +399,7 @@ class GroupCoordinator:
         if self._consumers.get(group_id) is not None:
             return None
         group = self._groups.get(group_id)
-        if group is None and self._offsets.of_group(group_id):
+        if group is None and self._offsets.knows(group_id):
             return Group(group_id, 0)
         return group
 
@@ -423,11 +421,11 @@ class GroupCoordinator:
         if group.members:
             done(ErrorCode.NON_EMPTY_GROUP)
             return
-        records = self._offsets.forget(group.group_id, list(self._offsets.of_group(group.group_id)))
+        records = self._offsets.forget(group.group_id, self._offsets.all_of(group.group_id))
         self._runtime.write(group.group_id, [*records, *self._consumers.remove_empty(group.group_id)], done)
 
     def _tombstones(self, group: Group) -> Iterator[StateRecord]:
-        yield from self._offsets.forget(group.group_id, list(self._offsets.of_group(group.group_id)))
+        yield from self._offsets.forget(group.group_id, self._offsets.all_of(group.group_id))
         if group.group_id in self._groups:
             group.become(GroupState.DEAD, self._clock_ms())
             yield StateRecord(group_key(group.group_id), None)
@@ -445,7 +443,7 @@ class GroupCoordinator:
             where = self._unread(group_id, self._offsets.expired(group_id, now_ms, since_ms, retention_ms))
             dropped += len(where)
             records = self._offsets.forget(group_id, where)
-            nothing_left = len(where) == len(self._offsets.of_group(group_id))
+            nothing_left = len(where) == len(self._offsets.all_of(group_id))
             if group is not None and not group.members and nothing_left and group.generation > 0:
                 group.become(GroupState.DEAD, now_ms)
                 records.append(StateRecord(group_key(group_id), None))
