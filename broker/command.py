@@ -17,6 +17,7 @@ from typing import NoReturn
 from broker.config import BrokerConfig, parse_listener
 from broker.errors import ConfigError, DataDirectoryError
 from broker.log.check import Checked, check_directory
+from broker.log.open_files import raise_limit
 from broker.properties import from_kafka, read_properties
 from broker.server.broker import Broker
 from broker.server.listener import Listener
@@ -124,6 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return check(given[1:])
         arguments = _parser().parse_args(given)
         logging.getLogger().setLevel(arguments.log_level)
+        raise_limit()
         asyncio.run(serve(configure(arguments), arguments.exit_when_idle))
     except (ConfigError, DataDirectoryError) as error:
         print(f"broker: {error}", file=sys.stderr)  # noqa: T201  one sentence for the person who started it

@@ -11,6 +11,9 @@ syncing to the operating system. A sync that fails takes the appends of its roun
 seen, and producers retry them. Where that is not possible, because the disk refuses it or because they were acknowledged
 already, the process halts, unless the disk is only full: a second sync would succeed without having the bytes.
 
+A round never has more files open than the pool of them may have: it syncs some of its logs after the others. Where a file
+cannot be opened because the process has too many open, nothing is lost but time: the round waits until it can.
+
 Rules: state belongs to the event loop; the threads see a list of descriptors and nothing else; one round at a time, and
 it is over when the last of its syncs is, whatever became of the others.
 """
@@ -18,6 +21,7 @@ it is over when the last of its syncs is, whatever became of the others.
 import asyncio
 import errno
 import logging
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -27,6 +31,7 @@ from broker.halting import halt
 from broker.log.checkpointing import Checkpoint
 from broker.log.file_system import FileSystem
 from broker.log.log_reader import Mark
+from broker.log.open_files import OpenFiles, is_lack
 from broker.log.partition_log import Committer, PartitionLog
 from broker.log.segment import Segment
 from broker.log.sync_threads import SyncThreads
@@ -39,6 +44,8 @@ OPERATING_SYSTEM = "os"
 MODES = (GROUP_COMMIT, INTERVAL, OPERATING_SYSTEM)
 SIDE_BY_SIDE = 4
 """Files that are synced at once: most of what the disk can gather, with few threads to wake."""
+LACK_RETRY_S = 0.1
+LACK_TOLD_EVERY = 100
 DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -46,6 +53,7 @@ class Logs(Protocol):
     """What the flusher needs of a data directory."""
 
     path: Path
+    files: OpenFiles
 
     def use_committer(self, committer: Committer) -> None:
         """Let every log, present and to come, report its appends to `committer`."""
@@ -60,6 +68,12 @@ class _Work(NamedTuple):
     log: PartitionLog
     mark: Mark
     segments: list[Segment]
+    descriptors: list[int]
+
+    def unpin(self) -> None:
+        """Its files are synced, or will not be."""
+        for segment in self.segments:
+            segment.unpin()
 
 
 class Flusher:
@@ -80,6 +94,7 @@ class Flusher:
         self._next_round: asyncio.Future[None] | None = None
         self._under_way: asyncio.Future[None] | None = None
         self._scheduled = False
+        self._lacks = 0
         self._done = loop.create_future()
         self._done.set_result(None)
         logs.use_committer(self)
@@ -128,40 +143,72 @@ class Flusher:
             return
         self._under_way = self._next_round or self._new_future()
         self._next_round = None
-        work = [self._take(log) for log in self._dirty if not log.deleted]
-        self._dirty = {}
-        descriptors = [segment.pin() for part in work for segment in part.segments]
+        dirty, self._dirty = self._dirty, {}
+        self.rounds += 1
+        self._sync_next(deque(dirty))
+
+    def _sync_next(self, left: deque[PartitionLog]) -> None:
+        """Begin to sync those logs of a round that there are descriptors for; at least one."""
+        work: list[_Work] = []
+        opened, capacity = 0, self._logs.files.capacity
+        try:
+            while left and (opened < capacity or not work):
+                if not left[0].deleted:
+                    work.append(_take(left[0]))
+                    opened += len(work[-1].descriptors)
+                left.popleft()
+        except OSError as error:
+            if not work:
+                self._cannot_begin(left, error)
+                return  # else those that are open go first
         directories = [part.log.directory for part in work if part.log.directory_dirty]
         for part in work:
             part.log.directory_dirty = False
-        self.rounds += 1
-        self._threads.begin(descriptors, directories, lambda error: self._finish_round(work, error))
+        descriptors = [descriptor for part in work for descriptor in part.descriptors]
+        self._threads.begin(descriptors, directories, lambda error: self._synced(work, left, error))
 
-    @staticmethod
-    def _take(log: PartitionLog) -> _Work:
-        since = log.recovery_point
-        return _Work(log, log.end_mark(), log.segments_since(since))
+    def _cannot_begin(self, left: deque[PartitionLog], error: OSError) -> None:
+        if not is_lack(error):
+            self._take_back(left, error)
+            self._settle(error)
+            return
+        if self._lacks % LACK_TOLD_EVERY == 0:
+            logger.error(
+                "appends wait for files that cannot be opened to be synced, until others are closed: %s", error
+            )
+        self._lacks += 1
+        self._loop.call_later(LACK_RETRY_S, self._sync_next, left)
 
-    def _finish_round(self, work: Sequence[_Work], error: BaseException | None) -> None:
+    def _synced(self, work: Sequence[_Work], left: deque[PartitionLog], error: BaseException | None) -> None:
+        """Some of a round's logs are on the disk, or were refused; those that are left are next."""
         for part in work:
-            for segment in part.segments:
-                segment.unpin()
+            part.unpin()
+        if isinstance(error, OSError) and is_lack(error):  # a folder could not be opened
+            left.extendleft(part.log for part in work)
+            for part in work:
+                part.log.directory_dirty = True
+            self._cannot_begin(left, error)
+            return
         if error is None:
+            self._lacks = 0
             for part in work:
                 part.log.recovery_point = max(part.log.recovery_point, part.mark.offset)
                 part.log.commit(part.mark)
+            if left:
+                self._sync_next(left)
+                return
         else:
-            self._take_back(work, error)
+            self._take_back([*(part.log for part in work), *left], error)
         self._settle(error)
 
-    def _take_back(self, work: Sequence[_Work], error: BaseException) -> None:
+    def _take_back(self, logs: Sequence[PartitionLog], error: BaseException) -> None:
         logger.error(
-            "the disk failed to sync %d partitions; what was not acknowledged is taken back: %s", len(work), error
+            "the disk failed to sync %d partitions; what was not acknowledged is taken back: %s", len(logs), error
         )
         if self.mode != GROUP_COMMIT:
-            _halt_unless_full(error, "acknowledged records may not be on disk")
+            _halt_unless_passing(error, "acknowledged records may not be on disk")
         behind, self._dirty = self._dirty, {}  # what is appended in answer to the failure is for the next round
-        for log in {part.log: None for part in work} | behind:
+        for log in dict.fromkeys(logs) | behind:
             log.directory_dirty = True  # whatever of it was lost
             try:
                 log.take_back()
@@ -198,7 +245,7 @@ class Flusher:
         if error is None:
             checkpoint.finish()
         else:
-            _halt_unless_full(error, "a checkpoint failed, so what it was to vouch for may not be on disk")
+            _halt_unless_passing(error, "a checkpoint failed, so what it was to vouch for may not be on disk")
             logger.warning("a checkpoint could not be written and is tried again later: %s", error)
 
     async def drain(self) -> None:
@@ -218,8 +265,22 @@ class Flusher:
         self._threads.close()
 
 
-def _halt_unless_full(error: BaseException, what: str) -> None:
-    if isinstance(error, OSError) and error.errno not in DISK_IS_FULL:
+def _take(log: PartitionLog) -> _Work:
+    """A log's part of a round, its files open. Raises: OSError, with none of them kept."""
+    work = _Work(log, log.end_mark(), [], [])
+    try:
+        for segment in log.segments_since(log.recovery_point):
+            work.descriptors.append(segment.pin())
+            work.segments.append(segment)
+    except OSError:
+        work.unpin()
+        raise
+    return work
+
+
+def _halt_unless_passing(error: BaseException, what: str) -> None:
+    """A full disk and a lack of descriptors pass, and keep nothing that was synced from being there."""
+    if isinstance(error, OSError) and error.errno not in DISK_IS_FULL and not is_lack(error):
         halt(f"{what}: {error}")
 
 

@@ -5,16 +5,51 @@ Also a bounded memory of the indexes of closed segments: mapping them would cost
 A segment opens its file when it first needs it and keeps it until the pool, being full, takes back the one that has been
 idle longest. A file that is being synced by the flusher is pinned.
 
+Also how many descriptors there are: `raise_limit` takes what the system allows at the start of a broker, and
+`is_lack` tells an error of having none left, which passes and has lost nothing, from those of a disk.
+
 Rules: used on the event loop only.
 """
 
+import errno
 import os
-import resource
+import sys
 from pathlib import Path
 from typing import Protocol
 
+try:
+    import resource
+except ImportError:  # only Unix has limits
+    HAS_LIMITS = False
+else:
+    HAS_LIMITS = True
+
 MOST_FILES = 4096
 CONTENTS_BYTES = 32 * 1024 * 1024
+UNLIMITED = 1 << 20
+MOST_ON_MACOS = 10_240
+"""Its OPEN_MAX: it refuses more, whatever its hard limit says."""
+
+
+def limit() -> int:
+    """How many files this process may open."""
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if HAS_LIMITS else UNLIMITED
+    return UNLIMITED if HAS_LIMITS and soft == resource.RLIM_INFINITY else soft
+
+
+def raise_limit() -> None:
+    """Let this process open as many files as the system allows it: the soft limit is for programs that use `select`."""
+    if not HAS_LIMITS:
+        return
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    wanted = MOST_ON_MACOS if sys.platform == "darwin" and not 0 <= hard < MOST_ON_MACOS else hard
+    if limit() != wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def is_lack(error: BaseException) -> bool:
+    """Whether a file could not be opened because too many are."""
+    return isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}
 
 
 class Holder(Protocol):
@@ -37,7 +72,7 @@ class OpenFiles:
     """
 
     def __init__(self, capacity: int | None = None) -> None:
-        self.capacity = capacity or min(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2, MOST_FILES)
+        self.capacity = capacity or min(limit() // 2, MOST_FILES)
         self._holders: dict[Holder, None] = {}
         self._contents: dict[Path, bytes] = {}
         self._contents_bytes = 0

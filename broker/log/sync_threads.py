@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from broker.log.file_system import File, FileSystem, sync_alone
+from broker.log.open_files import is_lack
 
 Done: TypeAlias = Callable[[BaseException | None], None]
-"""Called on the event loop when a round is over, with the first error there was."""
+"""Called on the event loop when a round is over, with the first error there was, of the disk rather than of descriptors."""
 
 
 class _Round:
@@ -117,7 +118,7 @@ class SyncThreads:
     def _finish(self, ended: _Round) -> None:
         self._under_way.release()
         with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
-            self._loop.call_soon_threadsafe(ended.done, ended.errors[0] if ended.errors else None)
+            self._loop.call_soon_threadsafe(ended.done, min(ended.errors, key=is_lack, default=None))
 
 
 def _nobody(_: BaseException | None) -> None:

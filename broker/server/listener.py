@@ -12,6 +12,7 @@ from typing import Any
 
 from broker.config import parse_listener
 from broker.errors import ConfigError
+from broker.log.open_files import limit
 from broker.server.broker import Broker
 from broker.server.connection import Connection
 from broker.server.dispatch import dispatch
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 SWEEP_SECONDS = 30.0
 BACKLOG = 512
 PORT_ATTEMPTS = 20
+SPARE_DESCRIPTORS = 64
+"""Kept for what is opened for a moment: checkpoints, snapshots, indexes, compaction, and the connection that is refused."""
 
 
 class Listener:
@@ -36,6 +39,7 @@ class Listener:
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle_seconds = 0.0
         self._on_idle: Callable[[], None] | None = None
+        self._files = limit()
 
     async def start(self) -> tuple[str, int]:
         """Listen; (host, port) that clients should connect to. Raises: ConfigError, if that cannot be."""
@@ -87,7 +91,23 @@ class Listener:
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
-        return len(self._connections) <= self._broker.config.max_connections
+        return self._has_room()
+
+    def _has_room(self) -> bool:
+        """Whether so many connections may be open: as many as are allowed, and as leave the logs their descriptors."""
+        allowed = self._broker.config.max_connections
+        reserve = min(SPARE_DESCRIPTORS, self._files // 8)
+        bearable = max(1, self._files - self._broker.directory.files.capacity - reserve)
+        if len(self._connections) <= min(allowed, bearable):
+            return True
+        logger.warning(
+            "refusing a connection: %d are open, all that %s",
+            min(allowed, bearable),
+            "max.connections allows"
+            if allowed <= bearable
+            else f"a limit of {self._files:,} open files (ulimit -n) leaves beside those of the logs",
+        )
+        return False
 
     def disconnected(self, connection: Connection) -> None:
         """A connection is gone."""

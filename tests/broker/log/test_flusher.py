@@ -2,7 +2,11 @@
 
 import asyncio
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +23,19 @@ from .conftest import NOW_MS, TOPIC_ID, batch, values_from
 def open_directory(path: Path) -> tuple[LogDirectory, PartitionLog]:
     directory = LogDirectory.open(path, on_message=print)
     return directory, directory.create("t", 0, TOPIC_ID, LogConfig(segment_bytes=200))
+
+
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """The process can open no more files for a while: the lowest number that is free is over the limit."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_visible_when_durable(tmp_path: Path) -> None:
@@ -245,4 +262,80 @@ def test_checkpoint_while_serving(tmp_path: Path) -> None:
     asyncio.run(run())
     assert (log.checkpointed, log.high_watermark) == (1, 2)
     assert read_offsets(tmp_path / "recovery-point-offset-checkpoint") == {("t", 0): 1}
+    directory.close()
+
+
+def test_more_files_than_may_be_open(tmp_path: Path) -> None:
+    """A round of more files than the pool may have open syncs some of them at a time."""
+    directory, log = open_directory(tmp_path)
+    directory.files.capacity = 3
+    logs = [log, *(directory.create("t", number, TOPIC_ID, LogConfig()) for number in range(1, 20))]
+    opened: list[int] = []
+    directory.on_advance = lambda _: opened.append(len(directory.files))
+
+    async def run() -> None:
+        flusher = Flusher(directory, asyncio.get_running_loop())
+        for each in logs:
+            each.append(batch("a"), now_ms=NOW_MS)
+        await asyncio.gather(*(flusher.durable(each, 1) for each in logs))
+        assert flusher.rounds == 1
+        await flusher.close()
+
+    asyncio.run(run())
+    assert [each.high_watermark for each in logs] == [1] * len(logs)
+    assert max(opened) <= 3
+    directory.close()
+
+
+@pytest.mark.parametrize("lacking", ["the file", "the folder"])
+def test_a_passing_lack_of_descriptors(tmp_path: Path, lacking: str) -> None:
+    """Where a file or a folder cannot be opened to be synced, those who wait do so until it can."""
+    directory, log = open_directory(tmp_path)
+    other = directory.create("t", 1, TOPIC_ID, LogConfig())
+
+    async def run() -> None:
+        flusher = Flusher(directory, asyncio.get_running_loop())
+        file_system: Any = flusher._threads._file_system
+        file_system.little_kb = -1  # one by one
+        for each in (other, log):
+            each.append(batch("first"), now_ms=NOW_MS)
+        if lacking == "the file":
+            await flusher.durable(log, 1)
+            for each in (other, log):
+                each.append(batch("a"), now_ms=NOW_MS)
+            log.segments.active.release_file()
+        end = log.log_end_offset
+        waiting = flusher.durable(log, end)
+        with no_descriptors():
+            await asyncio.sleep(0.05)
+            assert (waiting.done(), log.high_watermark) == (False, end - 1)
+            other.append(batch("b"), now_ms=NOW_MS)
+        await flusher.drain()
+        assert waiting.exception() is None
+        assert (log.high_watermark, other.high_watermark) == (end, end + 1)
+        await flusher.close()
+
+    asyncio.run(run())
+    assert log.directory_dirty is False
+    directory.close()
+
+
+def test_a_checkpoint_without_descriptors(tmp_path: Path) -> None:
+    """A checkpoint that cannot open its files is tried again later, as on a full disk."""
+    directory, _ = open_directory(tmp_path)
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        flusher = Flusher(directory, loop)
+        await loop.run_in_executor(None, int)
+        with no_descriptors():
+            flusher.checkpoint()
+            assert flusher._checkpoint is not None
+            await asyncio.wait([flusher._checkpoint])
+            await asyncio.sleep(0)
+        flusher.checkpoint()
+        await flusher.close()
+
+    asyncio.run(run())
+    assert read_offsets(tmp_path / "recovery-point-offset-checkpoint") == {("t", 0): 0}
     directory.close()
