@@ -238,8 +238,8 @@ class App(Decorators):
     ) -> Records:
         """What lies in a topic: iterate the Records, or take them `to_pandas()`.
 
-        `start` and `end` are "earliest", "latest" or times; `last` is a number of records per partition; `follow` goes
-        on for ever. See `Connection.read`.
+        `start` and `end` are "earliest", "latest" or times (without a zone: UTC); `last` is a number of records per
+        partition; `follow` goes on for ever. See `Connection.read`.
         """
         with ExitStack() as stack:
             connection = stack.enter_context(self.connect())

@@ -94,7 +94,8 @@ class Connection:
     ) -> Records:
         """Records of topics: those between two places, the `last` of each partition, or all there ever will be.
 
-        `partitions` are all unless some are named; `offset` begins there in each of them, instead of at `start`.
+        `start` and `end` are "earliest", "latest", or times (without a zone: UTC). `partitions` are all unless some are
+        named; `offset` begins there in each of them, instead of at `start`.
 
         Raises: ConfigError for a topic that is not there, DeserializationError while reading.
         """

@@ -23,7 +23,7 @@ from streams.record import Batch, Record, TopicPartition
 POLL_S = 0.5
 
 Point = datetime | str | int
-"""A place in a topic: "earliest" or "latest", or a time: datetime, ISO 8601 text (both UTC without a zone), or ms since
+"""A place in a topic: "earliest" or "latest", or a time: datetime or ISO 8601 text (without a zone: UTC), or ms since
 1970."""
 
 
@@ -148,16 +148,13 @@ class Records:
 
 
 def time_ms(point: datetime | str | int) -> int:
-    """A time in ms since 1970 from what `Point` allows. Raises: ConfigError."""
-    if isinstance(point, int):
-        return point
+    """A time in ms since 1970 from what `Point` allows; without a zone it is UTC. Raises: ConfigError."""
     try:
-        moment = datetime.fromisoformat(point) if isinstance(point, str) else point
+        return moment_ms(point)
     except ValueError:
         raise ConfigError(
             f"expected 'earliest', 'latest', a time such as 2026-01-31T12:00 or ms since 1970, got {point!r}"
         ) from None
-    return moment_ms(moment)
 
 
 def _reader(serde: Serde[Any]) -> Callable[[bytes | None], Any]:

@@ -56,7 +56,7 @@ def groups(
         typer.Option(
             "--to",
             metavar="PLACE",
-            help="Move the group: earliest, latest, an offset, +N or -N from where it is, or a time (UTC).",
+            help="Move the group: earliest, latest, an offset, +N or -N from where it is, or a time (no zone: UTC).",
         ),
     ] = None,
     topic: Annotated[
