@@ -26,6 +26,7 @@ logger = logging.getLogger("broker")
 
 TURN_S = 0.0005
 """How long threads that sync wait for the event loop to leave them the interpreter: Python's 5 ms are several syncs."""
+_MORE = "`streams broker check DIR` verifies a data directory that no broker uses; nothing is changed."
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
@@ -37,11 +38,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="broker",
-        description="A durable Kafka-protocol broker of one node.",
-        epilog="`broker check DIR` verifies the data directory of a broker that does not run.",
-    )
+    parser = _Parser(prog="broker", description="A durable Kafka-protocol broker of one node.", epilog=_MORE)
     parser.add_argument("--data-dir", metavar="DIR", help="where topics are kept; made if it does not exist")
     parser.add_argument("--listen", metavar="HOST:PORT", help="address to serve on; port 0 picks a free one")
     parser.add_argument(

@@ -41,7 +41,7 @@ def command_line(arguments: list[str], app: Any = None) -> int:
         add_completion=app is None,
         no_args_is_help=app is None,
         help="Kafka Streams for Python, broker included.\n\nExit codes: 0 done, 1 failed while running, 2 wrong usage, settings "
-        "or input, 3 all workers are to stop, 130 interrupted.",
+        "or input, 3 failed such that all workers are to stop, 130 interrupted.",
         epilog=epilog(),
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",

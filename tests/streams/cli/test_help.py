@@ -83,6 +83,19 @@ def test_every_example_works(
                 assert code == 0, f"{line}: {errors}"
 
 
+def test_every_exit_code_is_told(command: Command) -> None:
+    """Those of the module that gives them."""
+    told = " ".join(command("streams --help")[1].split())
+    for code in (
+        "0 done",
+        "1 failed",
+        "2 wrong usage",
+        "3 failed such that all workers are to stop",
+        "130 interrupted",
+    ):
+        assert code in told
+
+
 def test_completion_is_there(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a shell asks for is answered with the commands."""
     monkeypatch.setenv("_STREAMS_COMPLETE", "complete_bash")
