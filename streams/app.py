@@ -21,11 +21,12 @@ from streams.dsl.decorators import Decorators
 from streams.dsl.handle import checked_on_error
 from streams.dsl.kstream import KStream, KTable
 from streams.dsl.ktable import GlobalKTable
-from streams.dsl.options import Field, Topic
+from streams.dsl.options import Field, Topic, topic_settings
 from streams.durations import Duration
 from streams.errors import ConfigError, StreamsError, TopologyError
 from streams.graph.nodes import Serdes
 from streams.metadata import KeyQueryMetadata, StreamsMetadata
+from streams.numbers import whole_number
 from streams.queries import StoreSource, StoreView
 from streams.reading import Point, Records
 from streams.running import Application, run
@@ -89,7 +90,9 @@ class App(Decorators):
             on_error=checked_on_error(on_error, f"topic {name}"),
         )
         if partitions is not None or config is not None:
-            self._new_topics[name] = NewTopic(name, partitions or -1, self.config.replication_factor, config or {})
+            number = -1 if partitions is None else whole_number(partitions, f"topic {name}: partitions")
+            settings = {} if config is None else topic_settings(config, f"topic {name}: config")
+            self._new_topics[name] = NewTopic(name, number, self.config.replication_factor, settings)
         known = self._topics.get(name, topic)
         for before, now in ((known.key_serde, topic.key_serde), (known.value_serde, topic.value_serde)):
             if before is not None and now is not None and before != now:
@@ -129,6 +132,11 @@ class App(Decorators):
             return self.builder.table(self._known(topic), **options)
         if not isinstance(topic, str):
             raise TopologyError(f"a table with default= is not read from a topic, so give it a name, got topic {topic}")
+        for option in options.keys() - {"default", "key", "value"}:
+            raise TopologyError(
+                f"the table {topic!r} with default=: its store has its own name, and it takes key= and value= beside it, got "
+                f"{option}=; leave it out"
+            )
         return own_table(topic, **options)
 
     def global_table(self, topic: Topic | str, **options: Any) -> GlobalKTable:

@@ -99,7 +99,7 @@ class StreamsConfig:
     processor_wrapper: Any = setting(  # noqa: RUF009  makes a field
         None,
         "Function (node name, supplier) -> supplier around every processor of the Processor API, when the topology is built.",
-        kind=object,
+        kind="function",
     )
     statestore_cache_max_bytes: int = setting(
         10 * 1024**2,
@@ -121,7 +121,7 @@ class StreamsConfig:
         None,
         "Function (store name, options) that changes RocksDB's options of a store before it is opened; they are "
         "rocksdict's, and already share block cache and write buffers.",
-        kind=object,
+        kind="function",
     )
     state_cleanup_delay_ms: int = setting(
         600_000, "How long the state of a task that moved away is kept.", kind="ms", minimum=0
@@ -173,7 +173,7 @@ class StreamsConfig:
     default_timestamp_extractor: Any = setting(  # noqa: RUF009  makes a field
         None,
         "Function (record, partition time) -> ms; default: the record's own timestamp, which must not be negative.",
-        kind=object,
+        kind="function",
     )
     upgrade_from: str | None = setting(
         None,
@@ -387,6 +387,8 @@ def _host_and_port(text: str) -> str:
 
 def _check_application_id(name: str) -> None:
     """It becomes part of topic names and of paths."""
+    if not isinstance(name, str):
+        raise ConfigError(f'the name of an application: expected text, as in App("taxi"), got {name!r}')
     if not name or len(name) > 200 or not all(each.isascii() and (each.isalnum() or each in "._-") for each in name):
         raise ConfigError(
             f"the name of an application may have letters, digits, '.', '_' and '-' (at most 200): it becomes part of "

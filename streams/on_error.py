@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from streams.durations import Duration, milliseconds
 from streams.errors import RecordError, shown
+from streams.numbers import whole_number
 from streams.record import Record
 
 __all__ = ["CONTINUE", "FAIL", "Decision", "ErrorHandler", "OnError", "Retry", "dead_letter", "on_error_of", "retry"]
@@ -99,8 +100,7 @@ def retry(
     """
     if not errors or not all(isinstance(each, type) and issubclass(each, Exception) for each in errors):
         raise TypeError(f"retry: expected classes of exceptions, as in retry(TimeoutError), got {errors!r}")
-    if times < 1:
-        raise ValueError(f"retry: expected at least 1 time, got {times}")
+    times = whole_number(times, "retry: times", error=ValueError)
     first_ms, longest_ms = milliseconds(first, "first"), milliseconds(longest, "longest")
     if not 0 <= first_ms <= longest_ms:
         raise ValueError(f"retry: expected 0 <= first <= longest, got {first_ms} and {longest_ms} ms")

@@ -25,7 +25,7 @@ class Setting(Struct, frozen=True):
     """What a setting means and what it accepts.
 
     `kind` is str, int, float, bool, "ms" (a duration), "bytes" (a size), dict (names and values of their own), object
-    (anything, given in Python only) or a function of its own from what was given to the value. `empty` says that None is a value too.
+    (anything, given in Python only), "function" (likewise) or a function of its own from what was given to the value. `empty` says that None is a value too.
     """
 
     doc: str
@@ -169,8 +169,18 @@ def _mapping(value: Any) -> dict[str, str]:
         return {str(name): str(each) for name, each in value.items()}
     if isinstance(value, str):
         pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+        for name, equals, each in pairs:
+            if not equals or not name.strip():
+                raise ValueError(f"expected name=value, several separated by commas, got {name + equals + each!r}")
         return {name.strip(): each.strip() for name, _, each in pairs}
     raise TypeError(f"expected names and values, got {shown(value)}")
+
+
+def _function(value: Any) -> Any:
+    """What can be called."""
+    if not callable(value):
+        raise TypeError(f"expected a function, given in Python, got {shown(value)}")
+    return value
 
 
 _PARSERS: dict[Any, Callable[[Any], Any]] = {
@@ -179,6 +189,7 @@ _PARSERS: dict[Any, Callable[[Any], Any]] = {
     float: _number,
     bool: _truth,
     dict: _mapping,
+    "function": _function,
     "ms": _duration,
     "bytes": _size,
 }

@@ -14,6 +14,7 @@ from streams.dsl.agent_tables import AgentTable, WindowedAgentTable, tables_of
 from streams.dsl.options import Topic
 from streams.dsl.signatures import UserFunction
 from streams.errors import TopologyError
+from streams.numbers import whole_number
 
 Table = AgentTable | WindowedAgentTable
 
@@ -54,10 +55,9 @@ def blocking_supplier(user: UserFunction, threads: int | None, expected: Sequenc
 
     if threads is None:
         return lambda: TableFunction(user.function, with_key=user.with_key, many=user.many, expected=expected)
-    if threads < 1:
-        raise TopologyError(f"{user.where}: expected threads of at least 1, got {threads}")
+    number = whole_number(threads, f"{user.where}: threads")
     return lambda: ThreadedFunction(
-        user.function, threads=threads, with_key=user.with_key, many=user.many, expected=expected
+        user.function, threads=number, with_key=user.with_key, many=user.many, expected=expected
     )
 
 

@@ -25,6 +25,7 @@ from streams.dsl.options import (
     callable_or_error,
     checked_reset,
     extractor,
+    listed_topics,
     serde_of,
 )
 from streams.dsl.program import Program
@@ -73,7 +74,7 @@ class StreamsBuilder:
         return KStream(self.program, node.name, serdes)
 
     def _topics(self, topic: Topic | str | Sequence[Topic | str], key: Any, value: Any, timestamp: Any) -> list[Topic]:
-        given = [topic] if isinstance(topic, Topic | str) else list(topic)
+        given = listed_topics(topic, "stream")
         if not given:
             raise TopologyError("stream: expected at least one topic, got none")
         return [Topic.of(each, key=key, value=value, timestamp=timestamp) for each in given]

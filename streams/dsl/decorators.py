@@ -36,6 +36,7 @@ from streams.dsl.signatures import Names, UserFunction, expect_source, placed
 from streams.dsl.windows import JoinWindows
 from streams.durations import Duration, milliseconds
 from streams.errors import TopologyError
+from streams.numbers import whole_number
 from streams.serdes import declared
 from streams.serdes.inference import UNKNOWN
 from streams.serdes.registry import type_name
@@ -175,8 +176,7 @@ class Decorators:
         `on_error` says what becomes of a record that the function raises for.
         Is `stream(source).process_values(agent).on_error(on_error).to(to)`.
         """
-        if concurrency < 1:
-            raise TopologyError(f"@app.agent: expected a concurrency of at least 1, got {concurrency}")
+        concurrency = whole_number(concurrency, "@app.agent: concurrency")
         timeout_ms = None if timeout is None else _duration(timeout, "agent(timeout=...)")
         expect_source(source, "agent")
 
@@ -312,7 +312,7 @@ class Decorators:
                 expect_sessions(window, user)
             with placed(user):
                 options = self._store_options(user, name)
-                first = initial or constructor(total_type(user), user)
+                first = constructor(total_type(user), user) if initial is None else initial
                 if isinstance(source, KTable):
                     expect_rows(user, window, retract)
                     grouped: Any = grouped_rows(source, by, key)

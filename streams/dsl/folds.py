@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct
 
 from streams.dsl.aggregates import LONG, Fold, Group, append_aggregate, append_cogroup
-from streams.dsl.handle import expect_arity, processor_name
+from streams.dsl.handle import expect_arity, expect_initializer, processor_name
 from streams.dsl.options import Function, Materialized, resulting_serde, serde_of
 from streams.dsl.program import Program
 from streams.graph.nodes import Aggregate, Aggregation, Serdes
@@ -57,6 +57,7 @@ class GroupFolds(Struct, Generic[TableT], frozen=True, eq=False):
 
 def aggregate_serde(initializer: Function, aggregator: Function, value: Any, role: str = "the aggregator") -> Any:
     """The serde of an aggregate: declared, or by the first annotation that tells it."""
+    expect_initializer(initializer)
     expect_arity(aggregator, "key, value, aggregate", f"aggregate: {role}")
     return resulting_serde(value, aggregator, ()) or resulting_serde(None, initializer, ())
 
@@ -134,6 +135,7 @@ class CogroupFolds(Struct, Generic[TableT], frozen=True, eq=False):
         processor: str | None,
         **fields: Any,
     ) -> TableT:
+        expect_initializer(initializer)
         serde = self._result(value, initializer)
         fold = fold_of(Aggregation.AGGREGATE, name, store, processor, value=serde, initializer=initializer, **fields)
         node = append_cogroup(self.entries, self._over(fold), self.id)

@@ -6,14 +6,23 @@ from typing import Any, Self
 
 from msgspec import Struct
 
-from streams.dsl.options import Function, arity, callable_or_error
+from streams.dsl.options import Function, Topic, arity, callable_or_error
 from streams.dsl.program import Program
 from streams.errors import TopologyError
 from streams.graph.names import checked_name
 from streams.graph.nodes import Serdes
 from streams.on_error import OnError, on_error_of
 
-__all__ = ["Handle", "checked_on_error", "processor_name", "takes_key"]
+__all__ = [
+    "Handle",
+    "checked_on_error",
+    "checked_partitioner",
+    "expect_arity",
+    "expect_initializer",
+    "processor_name",
+    "takes_key",
+    "topic_or_chooser",
+]
 
 
 class Handle(Struct, frozen=True, eq=False):
@@ -80,6 +89,36 @@ def expect_arity(function: Any, shape: str, what: str) -> None:
             f"{what}: expected a function of ({shape}), but {_name(function)} takes {wanted} "
             f"argument{'' if wanted == 1 else 's'}"
         )
+
+
+def topic_or_chooser(topic: Any, key: Any, value: Any, what: str) -> tuple[Topic | None, Function | None]:
+    """Where a sink writes: a topic with its types, or a function that names one per record. Raises: TopologyError."""
+    if isinstance(topic, Topic | str):
+        return Topic.of(topic, key=key, value=value), None
+    if not callable(topic):
+        raise TopologyError(
+            f"{what}: expected a topic, its name or a function (key, value, record) that names one, got {topic!r}"
+        )
+    expect_arity(topic, "key, value, record", f"{what}: the function that names its topic")
+    return None, topic
+
+
+def expect_initializer(initializer: Any) -> None:
+    """Raises: TopologyError when the first value of an aggregate was given in place of what makes it."""
+    what = "aggregate: the initializer"
+    if not callable(initializer):
+        raise TopologyError(f"{what}: expected a function, got {initializer!r}; write lambda: {initializer!r}")
+    if wanted := arity(initializer, 0):
+        raise TopologyError(
+            f"{what}: expected a function without arguments, but {_name(initializer)} takes {wanted} "
+            f"argument{'' if wanted == 1 else 's'}"
+        )
+
+
+def checked_partitioner(partitioner: Any, what: str) -> None:
+    """Raises: TopologyError when a partitioner is no function."""
+    if partitioner is not None:
+        callable_or_error(partitioner, f"{what}: the partitioner")
 
 
 def _name(function: Function) -> str:

@@ -19,7 +19,14 @@ from state.stores import StoreSpec
 from streams.dsl.aggregates import Group
 from streams.dsl.branched import BranchedKStream
 from streams.dsl.grouped import KGroupedStream
-from streams.dsl.handle import Handle, expect_arity, processor_name, takes_key
+from streams.dsl.handle import (
+    Handle,
+    checked_partitioner,
+    expect_arity,
+    processor_name,
+    takes_key,
+    topic_or_chooser,
+)
 from streams.dsl.joins import StreamSide, append_global_join, append_stream_join, append_stream_table_join
 from streams.dsl.ktable import GlobalKTable, TableVerbs, store_names
 from streams.dsl.options import (
@@ -50,6 +57,7 @@ from streams.graph.nodes import (
 )
 from streams.graph.repartitions import repartition_node
 from streams.graph.windows import JoinWindows
+from streams.numbers import whole_number
 
 __all__ = ["KStream", "KTable"]
 
@@ -161,8 +169,9 @@ class KStream(Handle, frozen=True, eq=False):
 
         `partitioner(topic, key, value, count)` gives a partition, several, or None for Kafka's own choice.
         """
-        if partitions is not None and partitions < 1:
-            raise TopologyError(f"repartition: expected at least 1 partition, got {partitions}")
+        if partitions is not None:
+            partitions = whole_number(partitions, "repartition: partitions")
+        checked_partitioner(partitioner, "repartition")
         given = processor_name(name)
         prefix = self.program.names.processor("KSTREAM-REPARTITION-") if given is None else given
         serdes = Serdes(serde_of(key) or self.serdes.key, serde_of(value) or self.serdes.value)
@@ -191,10 +200,8 @@ class KStream(Handle, frozen=True, eq=False):
 
         `partitioner(topic, key, value, count)` gives a partition, several, none to drop, or None for Kafka's choice.
         """
-        target = Topic.of(topic, key=key, value=value) if isinstance(topic, Topic | str) else None
-        chooser = None if isinstance(topic, Topic | str) else topic
-        if chooser is not None:
-            expect_arity(chooser, "key, value, record", "to")
+        target, chooser = topic_or_chooser(topic, key, value, "to")
+        checked_partitioner(partitioner, "to")
         given = target.serdes if target else Serdes(serde_of(key), serde_of(value))
         self.program.add(
             Sink(

@@ -34,9 +34,11 @@ __all__ = [
     "arity",
     "callable_or_error",
     "checked_reset",
+    "listed_topics",
     "pair_serdes",
     "resulting_serde",
     "serde_of",
+    "topic_settings",
 ]
 
 Function = Callable[..., Any]
@@ -122,6 +124,24 @@ class Topic(Struct, frozen=True):
         return self.name
 
 
+def listed_topics(topics: Any, what: str) -> list[Any]:
+    """Topics that are read together, as a list. Raises: TopologyError for what is no topic, nor a list of them."""
+    if isinstance(topics, Topic | str):
+        return [topics]
+    if not isinstance(topics, Iterable):
+        raise TopologyError(f"{what}: expected a topic, its name, a list of them or a compiled pattern, got {topics!r}")
+    return list(topics)
+
+
+def topic_settings(given: Any, what: str) -> dict[str, str]:
+    """Kafka's settings of a topic. Raises: TopologyError for what has no names and values."""
+    if not isinstance(given, Mapping):
+        raise TopologyError(
+            f"{what}: expected Kafka's topic settings as a dict such as {{'retention.ms': '60000'}}, got {given!r}"
+        )
+    return {str(name): str(value) for name, value in given.items()}
+
+
 def checked_reset(reset: str | None) -> str | int | None:
     """A reset policy, or a duration in ms. Raises: TopologyError."""
     if reset is None or reset in RESETS:
@@ -199,7 +219,7 @@ class Materialized(Struct, frozen=True, kw_only=True):
             logged=self.logged,
             retention_ms=None if self.retention is None else _positive(self.retention, "retention"),
             history_ms=None if self.history is None else _positive(self.history, "history"),
-            topic_config=dict(self.topic_config),
+            topic_config=topic_settings(self.topic_config, "topic_config"),
             engine=self.engine,
         )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Struct
 
 from streams.durations import Duration
 from streams.graph.windows import checked
+from streams.numbers import whole_number
 
 __all__ = ["Suppressed", "until_time_limit", "until_window_closes"]
 
@@ -29,7 +32,7 @@ def until_window_closes(
 
     A bound that is reached stops the task: a result must not go out before it is final.
     """
-    return Suppressed(until_window_closes=True, max_records=max_records, max_bytes=max_bytes, logged=logged, name=name)
+    return Suppressed(until_window_closes=True, logged=logged, name=name, **_bounds(max_records, max_bytes))
 
 
 def until_time_limit(
@@ -48,9 +51,14 @@ def until_time_limit(
     return Suppressed(
         until_window_closes=False,
         wait_ms=checked(limit, "the time limit of suppress", 0),
-        max_records=max_records,
-        max_bytes=max_bytes,
         emit_early=not shut_down_when_full,
         logged=logged,
         name=name,
+        **_bounds(max_records, max_bytes),
     )
+
+
+def _bounds(max_records: int | None, max_bytes: int | None) -> dict[str, Any]:
+    """The bounds that there are. Raises: TopologyError for one that is no number above 0."""
+    given = {"max_records": max_records, "max_bytes": max_bytes}
+    return {name: whole_number(bound, f"suppress: {name}") for name, bound in given.items() if bound is not None}

@@ -16,8 +16,17 @@ from msgspec.structs import replace
 
 from state.stores import StoreKind, StoreSpec
 from streams.config import StreamsConfig
-from streams.dsl.handle import expect_arity
-from streams.dsl.options import Field, Function, Topic, callable_or_error, checked_reset, extractor, serde_of
+from streams.dsl.handle import checked_partitioner, topic_or_chooser
+from streams.dsl.options import (
+    Field,
+    Function,
+    Topic,
+    callable_or_error,
+    checked_reset,
+    extractor,
+    listed_topics,
+    serde_of,
+)
 from streams.dsl.program import Program
 from streams.dsl.stores import stores_of
 from streams.errors import TopologyError
@@ -51,7 +60,7 @@ class TopologyBuilder:
         Raises: TopologyError when one of the topics has a source already.
         """
         pattern = topics.pattern if isinstance(topics, re.Pattern) else None
-        listed = [] if isinstance(topics, re.Pattern) else [topics] if isinstance(topics, Topic | str) else list(topics)
+        listed = [] if isinstance(topics, re.Pattern) else listed_topics(topics, name)
         if pattern is None and not listed:
             raise TopologyError(f"{name}: a source reads at least one topic, got none")
         read = [Topic.of(each, key=key, value=value, timestamp=timestamp) for each in listed]
@@ -112,10 +121,8 @@ class TopologyBuilder:
 
         `partitioner(topic, key, value, count)` gives a partition, several, none to drop, or None for Kafka's choice.
         """
-        target = Topic.of(topic, key=key, value=value) if isinstance(topic, Topic | str) else None
-        chooser = None if isinstance(topic, Topic | str) else topic
-        if chooser is not None:
-            expect_arity(chooser, "key, value, record", f"{name}: the chooser of its topic")
+        target, chooser = topic_or_chooser(topic, key, value, name)
+        checked_partitioner(partitioner, name)
         self.program.add(
             Sink(
                 name=checked_name(name, "the name of a sink"),

@@ -6,12 +6,13 @@ windows include their start and exclude their end; sliding, session and join win
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import Enum
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from streams.durations import Duration, milliseconds
+from streams.durations import Duration, milliseconds, moment_ms
 from streams.errors import TopologyError
 
 __all__ = [
@@ -39,13 +40,13 @@ class EmitStrategy(Enum):
     """Once, when no record can change it any more."""
 
 
-def checked(duration: Duration, what: str, least: int) -> int:
-    """A duration in ms that is at least `least`. Raises: TopologyError."""
+def checked(duration: Duration, what: str, least: int | None) -> int:
+    """A duration in ms that is at least `least`, if there is a least. Raises: TopologyError."""
     try:
         value = milliseconds(duration, what)
     except (TypeError, ValueError) as error:
         raise TopologyError(str(error)) from error
-    if value < least:
+    if least is not None and value < least:
         raise TopologyError(f"{what}: expected at least {least} ms, got {value} ms")
     return value
 
@@ -112,9 +113,17 @@ class UnlimitedWindows(Struct, frozen=True):
     start_ms: int = 0
 
     @classmethod
-    def of(cls, start: Duration = 0) -> UnlimitedWindows:
-        """The window from `start` (ms since 1970) on. Raises: TopologyError for a negative start."""
-        return cls(checked(start, "the start of unlimited windows", 0))
+    def of(cls, start: datetime | str | int = 0) -> UnlimitedWindows:
+        """The window from `start` on: a datetime or ISO 8601 text (without a zone: UTC), or ms since 1970.
+
+        Raises: TopologyError for what is no time, or a negative one.
+        """
+        what = "the start of unlimited windows"
+        try:
+            start_ms = moment_ms(start, what)
+        except ValueError as error:
+            raise TopologyError(str(error)) from error
+        return cls(checked(start_ms, what, 0))
 
 
 class JoinWindows(Struct, frozen=True):
@@ -145,11 +154,11 @@ class JoinWindows(Struct, frozen=True):
 
     def before(self, time: Duration) -> JoinWindows:
         """The same windows, where the other record may be up to `time` earlier; negative: it must be later."""
-        return self.spanning(replace(self, before_ms=milliseconds(time, "before of join windows")))
+        return self.spanning(replace(self, before_ms=checked(time, "before of join windows", None)))
 
     def after(self, time: Duration) -> JoinWindows:
         """The same windows, where the other record may be up to `time` later; negative: it must be earlier."""
-        return self.spanning(replace(self, after_ms=milliseconds(time, "after of join windows")))
+        return self.spanning(replace(self, after_ms=checked(time, "after of join windows", None)))
 
     def spanning(self, other: JoinWindows) -> JoinWindows:
         """`other`, if it holds any time at all. Raises: TopologyError."""

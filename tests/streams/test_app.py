@@ -1,6 +1,7 @@
 """The App: topics, stores, configuration, and its two doors."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -22,6 +23,27 @@ def test_a_topic_is_declared_once() -> None:
     assert app.topic("rides", key=str, value=Total) is rides
     with pytest.raises(TopologyError, match="topic rides was declared with other types before"):
         app.topic("rides", value=int)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"partitions": 0}, "topic rides: partitions: expected a whole number of at least 1, got 0"),
+        ({"partitions": -5}, "partitions: .* got -5"),
+        ({"partitions": "4"}, "partitions: .* got '4'; write it without quotes"),
+        ({"config": "retention.ms=5"}, "topic rides: config: expected Kafka's topic settings as a dict such as"),
+    ],
+)
+def test_what_no_topic_can_have_is_refused(options: dict[str, Any], says: str) -> None:
+    """When it is declared, not when the broker is asked to make it."""
+    with pytest.raises(TopologyError, match=says):
+        App("taxi").topic("rides", **options)
+
+
+def test_a_table_with_a_default_takes_types_only() -> None:
+    """Its own name is that of its store; options of tables that are read from topics are refused."""
+    with pytest.raises(TopologyError, match=r"table 'a' with default=: .* takes key= and value= beside it, got name="):
+        App("taxi").table("a", default=int, name="q")
 
 
 def test_a_second_declaration_adds_what_was_open() -> None:

@@ -66,6 +66,30 @@ def test_broker_addresses() -> None:
     assert config(broker="kafka://one,two:9093").bootstrap_servers == "one:9092,two:9093"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("topic_settings", "retention.ms", "topic_settings: expected name=value, .*, got 'retention.ms'"),
+        ("client_tags", "zone", "client_tags: expected name=value, .*, got 'zone'"),
+        ("client_tags", "zone=a,=b", "client_tags: expected name=value, .*, got '=b'"),
+        ("processor_wrapper", 3, "processor_wrapper: expected a function, given in Python, got 3"),
+        ("rocksdb_config_setter", "foo", "rocksdb_config_setter: expected a function, given in Python, got 'foo'"),
+        ("default_timestamp_extractor", "foo", "default_timestamp_extractor: expected a function, .* got 'foo'"),
+    ],
+)
+def test_what_no_setting_takes_is_refused_at_once(name: str, value: object, says: str) -> None:
+    """Pairs without "=", and what cannot be called, do not wait for the first record."""
+    with pytest.raises(ConfigError, match=says):
+        config(**{name: value})
+
+
+@pytest.mark.parametrize("name", [5, None, ""])
+def test_an_application_has_a_name(name: object) -> None:
+    """Text that may be part of a topic's name."""
+    with pytest.raises(ConfigError, match="the name of an application"):
+        StreamsConfig.of(name, environment={})  # type: ignore[arg-type]
+
+
 def test_one_handler_for_all_kinds() -> None:
     """on_error holds for every kind of failure unless one of them is set."""
     made = config(on_error="continue", production_on_error="fail")

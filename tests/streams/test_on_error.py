@@ -40,8 +40,10 @@ def test_a_retry_needs_errors_and_an_end() -> None:
     """Each mistake is told."""
     with pytest.raises(TypeError, match="classes of exceptions"):
         retry()
-    with pytest.raises(ValueError, match="at least 1 time"):
+    with pytest.raises(ValueError, match="whole number of at least 1, got 0"):
         retry(TimeoutError, times=0)
+    with pytest.raises(ValueError, match="retry: times: expected a whole number of at least 1, got '5'"):
+        retry(TimeoutError, times="5")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="cannot be another retry"):
         retry(TimeoutError, then=retry(OSError))
 

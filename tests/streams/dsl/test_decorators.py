@@ -399,7 +399,8 @@ HERE = r"\(.*test_decorators\.py:\d+\)"
         (lambda app: app.process(RIDES)(takes_three), rf"takes_three {HERE}: @app.process calls it with \(value\) or"),
         (lambda app: app.process(5)(gives_nothing), rf"gives_nothing {HERE}: @app.process reads a topic, .* got 5"),
         (lambda app: app.agent(RIDES)(gives_nothing), rf"gives_nothing {HERE} is not async"),
-        (lambda app: app.agent(RIDES, concurrency=0)(waits), "expected a concurrency of at least 1, got 0"),
+        (lambda app: app.agent(RIDES, concurrency=0)(waits), "concurrency: .* at least 1, got 0"),
+        (lambda app: app.agent(RIDES, concurrency="5")(waits), "@app.agent: concurrency: .* got '5'; write it without"),
         (
             lambda app: app.aggregate(RIDES)(adds_to),
             rf"adds_to {HERE}: the first total cannot be made: .* say initial=",
@@ -411,7 +412,7 @@ HERE = r"\(.*test_decorators\.py:\d+\)"
         (lambda app: app.crontab("* *"), "@app.crontab.*: expected five fields"),
         (
             lambda app: app.process(RIDES, threads=0)(gives_nothing),
-            rf"gives_nothing {HERE}: expected threads of at least",
+            rf"gives_nothing {HERE}: threads: expected a whole number of at least 1, got 0",
         ),
         (
             lambda app: app.process(RIDES, threads=2)(waits),

@@ -157,7 +157,49 @@ SAYS: dict[str, tuple[Say, str]] = {
     "another program": (lambda b: stream(b).merge(stream(StreamsBuilder())), "belongs to another App"),
     "no topics": (lambda b: b.stream([]), "stream: expected at least one topic"),
     "a name for no topic": (lambda b: stream(b).to("a b"), "the name of a topic: .*'a b'"),
-    "no partitions": (lambda b: stream(b).repartition(partitions=0), "expected at least 1 partition, got 0"),
+    "no partitions": (
+        lambda b: stream(b).repartition(partitions=0),
+        "repartition: partitions: expected a whole number of at least 1, got 0",
+    ),
+    "partitions as text": (
+        lambda b: stream(b).repartition(partitions="4"),
+        "repartition: partitions: expected a whole number of at least 1, got '4'; write it without quotes",
+    ),
+    "to nothing": (lambda b: stream(b).to(None), "to: expected a topic, its name or a function .*, got None"),
+    "to a number": (lambda b: stream(b).to(5), "to: expected a topic, its name or a function .*, got 5"),
+    "a partitioner that is none": (lambda b: stream(b).to("out", partitioner=5), "to: the partitioner: .* got 5"),
+    "a sink to nothing": (
+        lambda b: b.topology.add_source("s", "in").add_sink("k", None, "s"),
+        "k: expected a topic, its name or a function .*, got None",
+    ),
+    "a stream of nothing": (lambda b: b.stream(None), "stream: expected a topic, its name, .*, got None"),
+    "a stream of a number": (lambda b: b.stream(5), "stream: expected a topic, its name, .*, got 5"),
+    "a source of nothing": (lambda b: b.topology.add_source("s", None), "s: expected a topic, its name, .*, got None"),
+    "a first value in place of its function": (
+        lambda b: grouped(b).aggregate(0, lambda k, v, t: t),
+        "aggregate: the initializer: expected a function, got 0; write lambda: 0",
+    ),
+    "the same of a table": (
+        lambda b: table(b).group_by(lambda k, v: (k, v)).aggregate([], lambda k, v, t: t, lambda k, v, t: t),
+        r"aggregate: the initializer: expected a function, got \[\]; write lambda: \[\]",
+    ),
+    "the same of a cogroup": (
+        lambda b: grouped(b).cogroup(lambda k, v, t: t).aggregate(0),
+        "aggregate: the initializer: expected a function, got 0",
+    ),
+    "a first value by key": (
+        lambda b: grouped(b).aggregate(lambda key: 0, lambda k, v, t: t),
+        "aggregate: the initializer: expected a function without arguments, but .* takes 1 argument",
+    ),
+    "a bound as text": (
+        lambda b: until_time_limit("1 s", max_records="5"),
+        "suppress: max_records: expected a whole number of at least 1, got '5'",
+    ),
+    "a bound of nothing": (lambda b: until_window_closes(max_bytes=0), "suppress: max_bytes: .* at least 1, got 0"),
+    "settings of a changelog as text": (
+        lambda b: grouped(b).count(store=Materialized(topic_config="retention.ms=5")),
+        "topic_config: expected Kafka's topic settings as a dict such as .*, got 'retention.ms=5'",
+    ),
     "an unknown start": (lambda b: stream(b, offset_reset="middle"), "offset_reset: expected earliest, latest, none"),
     "a type that is none": (lambda b: b.stream("in", key=3), "no serde is known for 3: .*\\n.*give a type"),
     "stores that are no list": (lambda b: stream(b).process(Processor, stores="counts"), "stores: expected a list"),

@@ -1,5 +1,7 @@
 """Windows as data: what they allow, and how long they last."""
 
+from datetime import datetime
+
 import pytest
 
 from streams.errors import TopologyError
@@ -36,6 +38,9 @@ def test_hopping_windows_overlap():
         (lambda: SlidingWindows.of(-1), "time difference of sliding windows"),
         (lambda: SessionWindows.with_inactivity_gap(0), "inactivity gap of session windows"),
         (lambda: UnlimitedWindows.of(-5), "start of unlimited windows"),
+        (lambda: UnlimitedWindows.of("10 s"), "start of unlimited windows: expected a time such as 2026-01-31T12:00"),
+        (lambda: JoinWindows.of(0).before("x"), "before of join windows: expected a number and a unit"),
+        (lambda: JoinWindows.of(0).after([]), "after of join windows: expected a duration"),
         (lambda: JoinWindows.of(-1), "time difference of join windows"),
         (lambda: JoinWindows.of(10).after(-11), "join windows from -10 ms to -11 ms around a record are empty"),
     ],
@@ -44,6 +49,12 @@ def test_impossible_windows_are_refused(make, says):
     """What no record could fall into is refused when it is written, with what was expected."""
     with pytest.raises(TopologyError, match=says):
         make()
+
+
+@pytest.mark.parametrize("start", [datetime(2026, 1, 31), "2026-01-31", "2026-01-31T00:00Z", 1_769_817_600_000])
+def test_unlimited_windows_start_at_a_moment(start):
+    """A time, however it is written; without a zone it is UTC."""
+    assert UnlimitedWindows.of(start) == UnlimitedWindows(1_769_817_600_000)
 
 
 def test_join_windows_may_be_asymmetric():
