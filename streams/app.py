@@ -27,7 +27,7 @@ from streams.errors import ConfigError, StreamsError, TopologyError
 from streams.graph.nodes import Serdes
 from streams.metadata import KeyQueryMetadata, StreamsMetadata
 from streams.numbers import whole_number
-from streams.queries import StoreSource, StoreView
+from streams.queries import StoreSource, StoreView, no_store
 from streams.reading import Point, Records
 from streams.running import Application, run
 from streams.serdes.registered import RegisteredSerde
@@ -168,10 +168,7 @@ class App(Decorators):
         if source is None:
             raise StreamsError(f"the store {name!r} can be read while the application runs; {self.name} does not")
         if name not in source.store_names:
-            known = ", ".join(sorted(source.store_names)) or "none"
-            raise StreamsError(
-                f"{self.name} has no store {name!r} (stores: {known}): they have the name that name= gave them"
-            )
+            raise StreamsError(no_store(self.name, name, source.store_names))
         return StoreView(name, source, isolation, timestamps=timestamps)
 
     def serve_stores(self, source: StoreSource | None) -> None:

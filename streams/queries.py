@@ -48,6 +48,12 @@ class StoreSource(Protocol):
         ...
 
 
+def no_store(application: str, name: str, known: Collection[str]) -> str:
+    """The sentence for whoever asks for a store that an application does not have."""
+    stores = ", ".join(sorted(known)) or "none"
+    return f"{application} has no store {name!r} (stores: {stores}): they have the name that name= gave them"
+
+
 class _Scan(NamedTuple):
     """Entries of one store that are being read."""
 

@@ -17,23 +17,30 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
-
-from msgspec.structs import replace
+from typing import Any, Self, TypeVar
 
 from state import RecordCacheBudget, RocksDBResources, open_store
 from state.serde import Serde
 from state.stores import ChangelogWriter, Store, StoreSpec
 from streams.clients.memory import MemoryBroker, MemoryProducer
 from streams.config import StreamsConfig
+from streams.driven_program import (
+    HeadersLike,
+    Program,
+    application_of,
+    expect_written,
+    headers_of,
+    time_of,
+    written_topics,
+)
 from streams.durations import Duration, milliseconds
 from streams.errors import TopologyError
 from streams.input_order import InputOrder
 from streams.mock_processor_context import MockProcessorContext
-from streams.queries import StoreView
+from streams.queries import StoreView, no_store
 from streams.record import NO_TIMESTAMP, Batch, Headers, Record, TopicPartition
-from streams.running import Application
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.task import Task, TaskEnvironment, TaskId
 from streams.runtime.task_states import TaskState
@@ -49,27 +56,6 @@ ALL = 1 << 40
 T = TypeVar("T")
 
 
-class Builder(Protocol):
-    """Builds a topology under a configuration."""
-
-    def build(self, config: StreamsConfig) -> Topology:
-        """The topology."""
-        ...
-
-
-class Program(Protocol):
-    """An App, as far as a driver looks at it."""
-
-    @property
-    def builder(self) -> Builder:
-        """What the program was said to."""
-        ...
-
-    def application(self) -> Application:
-        """All that running needs."""
-        ...
-
-
 class TestInputTopic:
     """Writes to one topic, and has everything that follows from it processed."""
 
@@ -81,17 +67,27 @@ class TestInputTopic:
         self._key = key
         self._value = value
 
-    def send(self, key: Any = None, value: Any = None, timestamp: int | None = None, headers: Headers = ()) -> None:
-        """Write one record and process it. Without a `timestamp` (ms), it gets the driver's wall-clock time."""
+    def send(
+        self,
+        key: Any = None,
+        value: Any = None,
+        timestamp: datetime | str | int | None = None,
+        headers: HeadersLike = (),
+    ) -> None:
+        """Write one record and process it.
+
+        `timestamp` is ms since 1970, a datetime or ISO 8601 text (without a zone: UTC); without it, the record gets the
+        driver's wall-clock time. `headers` are a mapping, or pairs of a name and bytes or None. Raises: ConfigError.
+        """
         self._driver.pipe(
             self.topic,
             None if key is None else self._key.serialize(key),
             None if value is None else self._value.serialize(value),
-            self._driver.now_ms if timestamp is None else timestamp,
-            tuple(headers),
+            self._driver.now_ms if timestamp is None else time_of(timestamp),
+            headers_of(headers),
         )
 
-    def send_values(self, values: Iterable[Any], timestamp: int | None = None) -> None:
+    def send_values(self, values: Iterable[Any], timestamp: datetime | str | int | None = None) -> None:
         """Write records without keys, one after the other."""
         for value in values:
             self.send(value=value, timestamp=timestamp)
@@ -106,7 +102,8 @@ class TestInputTopic:
 class TestOutputTopic:
     """Reads what the program wrote to one topic; what the test itself sent there is left out.
 
-    A record is read once: all readers of a topic share what is left of it, as in Kafka.
+    A record is read once: all readers of a topic share what is left of it, as in Kafka. All that reads raises TopologyError
+    for a topic that the program never writes to.
     """
 
     __test__ = False
@@ -187,6 +184,7 @@ class TopologyTestDriver:
         self._topics = tuple(topics)
         self._global_topics = frozenset(each.topic for each in self.topology.global_stores)
         self._sources = self._source_topics()
+        self._writes = written_topics(self.topology, self.config)
         self._waiting = InputOrder()
         self._written: list[str] = []
         self._read_up_to: dict[str, int] = {}
@@ -239,7 +237,8 @@ class TopologyTestDriver:
 
         Raises: TopologyError when there is none.
         """
-        self._task.store(name)
+        if name not in self.stores():
+            raise TopologyError(no_store(self.topology.application_id, name, self.stores()))
         return StoreView(name, self._views, timestamps=timestamps)
 
     def stores(self) -> Mapping[str, Store]:
@@ -288,7 +287,12 @@ class TopologyTestDriver:
         return records
 
     def unread(self, topic: str) -> list[Record]:
-        """The records of a topic that the program wrote and nobody read yet, as bytes."""
+        """The records of a topic that the program wrote and nobody read yet, as bytes.
+
+        Raises: TopologyError for a topic that the program never writes to.
+        """
+        if topic not in self._broker.topics():
+            expect_written(topic, self._writes)
         written = self.written(topic, self._read_up_to.get(topic, 0))
         return [record for record in written if (record.topic, record.offset) not in self._sent]
 
@@ -462,20 +466,6 @@ class _Producer(MemoryProducer):
         super().send(topic, partition, keys, values, timestamps, headers)
         self._note(topic)
         return ()
-
-
-def application_of(
-    program: Program | Topology, config: StreamsConfig | None, settings: Mapping[str, Any]
-) -> Application:
-    """What to run, under settings that may differ from the program's own."""
-    if isinstance(program, Topology):
-        config = config or StreamsConfig.of(program.application_id)
-        return Application(topology=program, config=config.changed(settings))
-    application = program.application()
-    if config is None and not settings:
-        return application
-    config = (config or application.config).changed(settings)
-    return replace(application, topology=program.builder.build(config), config=config)
 
 
 def _serde(wanted: Any, known: Serde[Any] | None) -> Serde[Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from streams import App, TimeWindows
-from streams.errors import DeserializationError, TopologyError
+from streams import App, StreamsBuilder, TimeWindows
+from streams.errors import ConfigError, DeserializationError, TopologyError
 from streams.record import Record
 from streams.testing import TopologyTestDriver
 
@@ -81,7 +82,10 @@ def test_stores_can_be_looked_into() -> None:
         assert list(driver.store("zones").all()) == [("z", "Zoo")]
         raw: Any = driver.stores()["zones"]
         assert raw.get("z").timestamp == 7
-        with pytest.raises(TopologyError, match="no store 'nothing'"):
+        with pytest.raises(
+            TopologyError,
+            match=r"taxi has no store 'nothing' \(stores: takings, zones\): they have the name that name=",
+        ):
             driver.store("nothing")
 
 
@@ -89,6 +93,70 @@ def test_a_topic_that_nobody_reads_is_refused() -> None:
     """The message names those that are read."""
     with TopologyTestDriver(taxi()) as driver, pytest.raises(TopologyError, match="reads topic 'ride'.*rides"):
         driver.input("ride")
+
+
+def test_a_topic_that_nobody_writes_is_refused_when_it_is_read() -> None:
+    """A typing error would find nothing for ever; the message names what is written, and what was probably meant."""
+    with TopologyTestDriver(taxi()) as driver:
+        says = "writes to topic 'count' .it writes to: .*counts.*named.*did you mean 'counts'"
+        output = driver.output("count")
+        for read in (output.read, output.read_record, output.read_values, lambda: output.empty):
+            with pytest.raises(TopologyError, match=says):
+                read()
+        assert driver.output("counts").empty
+        assert driver.output("taxi-takings-changelog").empty
+        with pytest.raises(TopologyError, match="writes to topic 'rides'"):
+            driver.output("rides").read()
+        driver.input("rides").send("1", Ride("z", 5.0), 0)
+        assert driver.output("rides").read() == []
+
+
+def test_topics_that_are_chosen_as_it_runs_may_stay_empty() -> None:
+    """By the function of a sink, or a handler of errors; dead letters of a policy are known by name."""
+    app = App("taxi", broker="kafka://nowhere:9092", on_error="dead_letter:letters")
+    rides = app.stream("rides", key=str, value=str)
+    rides.to("out")
+    with TopologyTestDriver(app) as driver:
+        assert driver.output("letters").empty
+        with pytest.raises(TopologyError, match="it writes to: letters, out"):
+            assert driver.output("other").empty
+    with TopologyTestDriver(app, on_error=lambda error, record: "fail") as driver:
+        assert driver.output("other").empty
+    rides.to(lambda key, value, record: value)
+    with TopologyTestDriver(app) as driver:
+        assert driver.output("other").empty
+
+
+def test_headers_may_be_a_mapping() -> None:
+    """What is neither that nor pairs of name and bytes is refused before anything is written."""
+    with TopologyTestDriver(taxi()) as driver:
+        rides = driver.input("rides")
+        rides.send("1", Ride("z", 5.0), 1_000, {"ab": b"trace"})
+        assert driver.output("counts").read_record().headers == (("ab", b"trace"),)
+        wrong: Any
+        for wrong in (["ab"], {"ab": "trace"}, 5, b"ab", [("a", b"1", 2)]):
+            with pytest.raises(
+                ConfigError, match="headers: expected a mapping or pairs of a name and bytes or None, got"
+            ):
+                rides.send("1", Ride("z", 5.0), 1_000, wrong)
+
+
+def test_a_timestamp_is_a_moment() -> None:
+    """Ms since 1970, a datetime or ISO 8601 text; a duration is told to be none."""
+    with TopologyTestDriver(taxi()) as driver:
+        rides = driver.input("rides")
+        for timestamp in (1_000, datetime(1970, 1, 1, 0, 0, 1), "1970-01-01T00:00:01Z"):
+            rides.send("1", Ride("z", 5.0), timestamp)
+        assert [record.timestamp for record in driver.output("counts").read()] == [1_000] * 3
+        with pytest.raises(ConfigError, match="timestamp: expected a time such as .* got '10 s'"):
+            rides.send("1", Ride("z", 5.0), "10 s")
+
+
+@pytest.mark.parametrize("program", [5, None, StreamsBuilder()])
+def test_what_is_no_program_is_refused(program: Any) -> None:
+    """The message says what a driver runs."""
+    with pytest.raises(TopologyError, match=r"TopologyTestDriver: expected an App or a Topology, got"):
+        TopologyTestDriver(program)
 
 
 def test_internal_topics_are_readable() -> None:
