@@ -55,6 +55,10 @@ __all__ = [
 ]
 
 
+OUTSIDE = {"reader", "writer"}
+"""Nodes of records that no task has: those that are read and written from outside, which have no `on_error`."""
+
+
 class StreamsError(Exception):
     """Base of all errors of this library."""
 
@@ -74,8 +78,11 @@ class SchemaError(StreamsError):
 class RecordError(StreamsError):
     """One record cannot be handled.
 
-    Carries where it came from; `value` is the offending value as it was (bytes or object), cut only when shown.
+    Carries where it came from; `value` is the offending value as it was (bytes or object), cut only when shown. What to do
+    is a note, which tracebacks end with: the message also goes to logs and dead letters of records that are set aside.
     """
+
+    cure = "fix what makes the result"
 
     def __init__(
         self,
@@ -94,14 +101,22 @@ class RecordError(StreamsError):
         self.value = value
         where = f"{topic}[{partition}]@{offset}" if topic else "a record made by this task"
         super().__init__(f"{message}\n  node: {node}\n  record: {where}\n  value: {shown(value)}")
+        if node not in OUTSIDE:
+            self.add_note(
+                f"  {self.cure}, or set such records aside: on_error=dead_letter(TOPIC), --set on_error=dead_letter:TOPIC"
+            )
 
 
 class DeserializationError(RecordError):
     """The bytes of a key or value are not what its serde expects."""
 
+    cure = "declare the type that was written, or fix whoever writes it"
+
 
 class ProcessingError(RecordError):
     """User code raised while it handled this record; the cause is chained."""
+
+    cure = "fix the function"
 
 
 class ProductionError(RecordError):

@@ -6,6 +6,7 @@ process at once. Whatever was opened is closed in reverse order, also after an e
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -24,6 +25,8 @@ from streams.runner import Runner, uncaught_of
 from streams.timers import Timed, call
 from streams.topology.topology import SinkNode, Topology
 from streams.tuning import tuned
+
+log = logging.getLogger(__name__)
 
 INTERRUPTED = 130
 """Exit code of a process that was interrupted: 128 + SIGINT, as shells count."""
@@ -72,6 +75,7 @@ def run(application: Application, listener: Listener | None = None) -> None:
         application = replace(application, config=config)
         register_schemas(application.topology)
         listener.starting(application)
+        warn_of_generated_names(application.topology)
         runner = runner_of(application)
         stack.callback(runner.close)
         application.serve_stores(runner)
@@ -99,6 +103,17 @@ def register_schemas(topology: Topology) -> None:
                 prepare = getattr(serde, "prepare", None)
                 if prepare is not None:
                     prepare()
+
+
+def warn_of_generated_names(topology: Topology) -> None:
+    """Say once that state or topics have no names of the program's own, and why that matters."""
+    if topology.unnamed:
+        log.warning(
+            "%s has state or topics with generated names, which change when steps are added or taken away; state would then "
+            "begin empty: give the steps that make them name= (%s)",
+            topology.application_id,
+            ", ".join(topology.unnamed),
+        )
 
 
 def with_broker(config: StreamsConfig, stack: ExitStack) -> StreamsConfig:

@@ -16,9 +16,7 @@ from typing import Any, NoReturn
 from state.errors import StateError
 from streams.errors import (
     ConfigError,
-    DeserializationError,
     ProcessingError,
-    RecordError,
     SchemaError,
     StopApplication,
     StreamsError,
@@ -29,9 +27,6 @@ FAILED = 1
 WRONG_USAGE = 2
 STOP_ALL = 3
 INTERRUPTED = 130
-
-OUTSIDE = {"reader", "writer"}
-"""Nodes of records that no task has: those read and written by commands, which have no `on_error`."""
 
 
 def main(arguments: list[str] | None = None, app: Any = None) -> NoReturn:
@@ -81,13 +76,5 @@ def _told(error: Exception, code: int, *, json: bool) -> int:
         return code
     sys.stderr.write(trace)
     sys.stderr.write(f"error: {error}\n")
-    if isinstance(error, RecordError) and error.node not in OUTSIDE:
-        sys.stderr.write(f"  {_cure(error)}, or set such records aside: --set on_error=dead_letter:TOPIC\n")
+    sys.stderr.writelines(f"{note}\n" for note in getattr(error, "__notes__", ()))
     return code
-
-
-def _cure(error: RecordError) -> str:
-    """What to do about a record, in the words of an error's last line."""
-    if isinstance(error, DeserializationError):
-        return "declare the type that was written, or fix whoever writes it"
-    return "fix the function" if isinstance(error, ProcessingError) else "fix what makes the result"
