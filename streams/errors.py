@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 
-OUTSIDE = {"reader", "writer"}
+_OUTSIDE = {"reader", "writer"}
 """Nodes of records that no task has: those that are read and written from outside, which have no `on_error`."""
 
 
@@ -101,7 +101,7 @@ class RecordError(StreamsError):
         self.value = value
         where = f"{topic}[{partition}]@{offset}" if topic else "a record made by this task"
         super().__init__(f"{message}\n  node: {node}\n  record: {where}\n  value: {shown(value)}")
-        if node not in OUTSIDE:
+        if node not in _OUTSIDE:
             self.add_note(
                 f"  {self.cure}, or set such records aside: on_error=dead_letter(TOPIC), --set on_error=dead_letter:TOPIC"
             )
