@@ -18,6 +18,7 @@ from streams.clients.base import Clients, RawBatch
 from streams.dsl.options import Topic
 from streams.durations import moment_ms
 from streams.errors import ConfigError, DeserializationError, StreamsError
+from streams.numbers import whole_number
 from streams.record import Batch, Record, TopicPartition
 
 POLL_S = 0.5
@@ -121,8 +122,7 @@ class Records:
         return self._consumer.offsets_at(partitions, time_ms(point))
 
     def _before_the_end(self, last: int) -> dict[TopicPartition, int]:
-        if last < 1:
-            raise ConfigError(f"last: expected a number of records per partition of at least 1, got {last}")
+        last = whole_number(last, "last", error=ConfigError)
         begins = self._consumer.beginning_offsets(list(self._ends))
         return {partition: max(begins[partition], end - last) for partition, end in self._ends.items()}
 

@@ -15,6 +15,7 @@ from streams.durations import Duration
 from streams.errors import TopologyError
 from streams.graph.names import checked_name
 from streams.graph.windows import checked
+from streams.numbers import whole_number
 from streams.processor import declared
 from streams.serdes import serde_for
 
@@ -94,8 +95,7 @@ def bounded_key_value_store(
     topic_config: Mapping[str, str] | None = None,
 ) -> ProcessorStore:
     """Plain values by key in memory, at most `max_entries`: the one not used for longest makes room (Kafka's lruMap)."""
-    if not isinstance(max_entries, int) or isinstance(max_entries, bool) or max_entries < 1:
-        raise TopologyError(f"{name}: expected max_entries of 1 at least, got {max_entries!r}")
+    max_entries = whole_number(max_entries, f"{name}: max_entries")
     kept = _Kept(persistent=False, logged=logged, topic_config=topic_config)
     return _spec(name, StoreKind.KEY_VALUE, key, value, kept, max_entries=max_entries)
 

@@ -149,6 +149,8 @@ def test_wrong_reads(connection: Connection) -> None:
         connection.read("words", start="yesterday")
     with pytest.raises(ConfigError, match="at least 1, got 0"):
         connection.read("words", last=0)
+    with pytest.raises(ConfigError, match="last: expected a whole number of at least 1, got '5'"):
+        connection.read("words", last="5")  # type: ignore[arg-type]
     connection.write("words", [("k", "a")])
     wrong = App("other").topic("words", key=str, value=int)
     with pytest.raises(DeserializationError, match=r"(?s)value of a record cannot be read.*words\[0\]@0"):
