@@ -16,7 +16,8 @@ from streams.errors import ConfigError, TopologyError
 from streams.record import Headers
 from streams.running import Application
 from streams.settings import nearest
-from streams.topology.topology import SinkNode, Topology
+from streams.topology.nodes import Role, SinkNode, SourceNode
+from streams.topology.topology import Topology
 
 __all__ = ["HeadersLike", "Program", "application_of", "expect_written", "headers_of", "time_of", "written_topics"]
 
@@ -65,11 +66,16 @@ def application_of(
 def written_topics(topology: Topology, config: StreamsConfig) -> frozenset[str] | None:
     """Full names of the topics that a program may write to, internal ones and dead letters included.
 
-    None where a function chooses one as it runs: that of a sink, or a handler of errors.
+    None where one may be chosen as the program runs: by the function of a sink, a handler of errors, or a processor, whose
+    context sends anywhere (agents of `streams.compat.faust` do).
     """
     policies = [getattr(config, f"{kind}_on_error") for kind in ERROR_KINDS]
     policies += [node.node.on_error for node in topology.nodes.values() if node.node.on_error is not None]
-    chosen = any(isinstance(node, SinkNode) and node.chooser is not None for node in topology.nodes.values())
+    chosen = any(
+        node.role is Role.PROCESS or (isinstance(node, SinkNode) and node.chooser is not None)
+        for node in topology.nodes.values()
+        if not isinstance(node, SourceNode)
+    )
     if chosen or any(policy.handler is not None for policy in policies):
         return None
     letters = {policy.topic for policy in policies if policy.topic}

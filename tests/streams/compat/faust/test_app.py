@@ -38,6 +38,23 @@ def test_a_table_counts_and_its_changelog_is_fausts(app: faust.App) -> None:
         assert dict(driver.store("counts")) == {"1": 2, "2": 1}
 
 
+def test_a_topic_that_an_agent_has_not_written_yet_is_empty(app: faust.App) -> None:
+    """Agents send anywhere, so no topic is one that the program never writes to."""
+    rides, refunds = app.topic("rides", value_type=Ride), app.topic("refunds", value_type=Ride)
+
+    @app.agent(rides)
+    async def refund(stream: Any) -> None:
+        async for ride in stream:
+            if ride.amount < 0:
+                await refunds.send(value=ride)
+
+    with TopologyTestDriver(app) as driver:
+        driver.input("rides").send(None, Ride("1", 1.0))
+        assert driver.output("refunds").empty
+        driver.input("rides").send(None, Ride("1", -1.0))
+        assert len(driver.output("refunds", value=bytes).read()) == 1
+
+
 def test_group_by_goes_through_a_topic_of_fausts_name(app: faust.App) -> None:
     """What stands before `group_by` becomes steps; records meet by their new key; processors after it run in the agent."""
     rides = app.topic("rides", value_type=Ride)
