@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+from streams.java_queue import JavaQueue
+
 __all__ = ["InputOrder"]
 
 
@@ -18,7 +20,7 @@ class InputOrder:
 
     def __init__(self) -> None:
         self._times: dict[str, deque[int]] = {}
-        self._heap: list[str] = []
+        self._queue = JavaQueue(self._head)
 
     def __len__(self) -> int:
         return sum(map(len, self._times.values()))
@@ -29,47 +31,17 @@ class InputOrder:
         was_empty = not waiting
         waiting.extend(times)
         if was_empty and waiting:
-            self._offer(topic)
+            self._queue.offer(topic)
 
     def take(self) -> str | None:
         """The topic whose first record is next; that record no longer waits. None when nothing does."""
-        if not self._heap:
+        if self._queue.first is None:
             return None
-        topic = self._poll()
+        topic = self._queue.poll()
         self._times[topic].popleft()
         if self._times[topic]:
-            self._offer(topic)
+            self._queue.offer(topic)
         return topic
 
     def _head(self, topic: str) -> int:
         return self._times[topic][0]
-
-    def _offer(self, topic: str) -> None:
-        """Append, and move up past later ones."""
-        heap = self._heap
-        heap.append(topic)
-        at = len(heap) - 1
-        while at > 0:
-            parent = (at - 1) // 2
-            if self._head(topic) >= self._head(heap[parent]):
-                break
-            heap[at] = heap[parent]
-            at = parent
-        heap[at] = topic
-
-    def _poll(self) -> str:
-        """Take the first; the last takes its place, and moves down past earlier ones."""
-        heap = self._heap
-        first, last = heap[0], heap.pop()
-        if not heap:
-            return first
-        at = 0
-        while (child := 2 * at + 1) < len(heap):
-            if child + 1 < len(heap) and self._head(heap[child]) > self._head(heap[child + 1]):
-                child += 1
-            if self._head(last) <= self._head(heap[child]):
-                break
-            heap[at] = heap[child]
-            at = child
-        heap[at] = last
-        return first

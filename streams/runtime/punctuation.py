@@ -8,6 +8,9 @@ time the grid starts at 0, so the first record ever seen fires it. Whoever asks 
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
+
+from streams.java_queue import JavaQueue
 
 Callback = Callable[[int], None]
 
@@ -41,64 +44,38 @@ class Punctuator:
 class PunctuationQueue:
     """The punctuators of one task on one clock, by due time.
 
-    Those that are due at the same time fire in the order in which `java.util.PriorityQueue`, which Kafka Streams keeps
-    them in, hands them out: by no rule of its own, but the same each time, and what they forward follows from it. So
-    this is that heap: an entry rises and sinks past what is strictly later only, and a cancelled one keeps its place
-    until it is due.
+    Those that are due at the same time fire in the order in which Kafka Streams' java.util.PriorityQueue hands them out:
+    by no rule of its own, but the same each time, and what they forward follows from it. So a cancelled one keeps its
+    place until it is due.
     """
 
     def __init__(self) -> None:
-        self._heap: list[Punctuator] = []
+        self._queue = JavaQueue[Punctuator](attrgetter("due"))
 
     def schedule(self, due: int, interval_ms: int, callback: Callback) -> Punctuator:
         """Call `callback(time)` first at `due`, then every `interval_ms`."""
         if interval_ms < 1:
             raise ValueError(f"a punctuator's interval must be at least 1 ms, not {interval_ms} ms")
         punctuator = Punctuator(due, interval_ms, callback)
-        self._push(punctuator)
+        self._queue.offer(punctuator)
         return punctuator
 
     @property
     def due(self) -> int | None:
         """When the next punctuator falls due, also where it is cancelled by now; None when there is none."""
-        return self._heap[0].due if self._heap else None
+        first = self._queue.first
+        return None if first is None else first.due
 
     def fire(self, now: int) -> int:
         """Call all that are due at `now`; the answer is how many were called."""
         fired = 0
-        while self._heap and self._heap[0].due <= now:
-            punctuator = self._pop()
+        while (due := self.due) is not None and due <= now:
+            punctuator = self._queue.poll()
             if punctuator.cancelled:
                 continue
             punctuator.callback(now)
             fired += 1
             if not punctuator.cancelled:
                 punctuator.advance(now)
-                self._push(punctuator)
+                self._queue.offer(punctuator)
         return fired
-
-    def _push(self, punctuator: Punctuator) -> None:
-        heap = self._heap
-        heap.append(punctuator)
-        place = len(heap) - 1
-        while place and heap[parent := (place - 1) // 2].due > punctuator.due:
-            heap[place] = heap[parent]
-            place = parent
-        heap[place] = punctuator
-
-    def _pop(self) -> Punctuator:
-        """Take out the first; the last one sinks from its place."""
-        heap = self._heap
-        first, sinking = heap[0], heap.pop()
-        if not heap:
-            return first
-        place = 0
-        while (child := 2 * place + 1) < len(heap):
-            if child + 1 < len(heap) and heap[child].due > heap[child + 1].due:
-                child += 1
-            if sinking.due <= heap[child].due:
-                break
-            heap[place] = heap[child]
-            place = child
-        heap[place] = sinking
-        return first
