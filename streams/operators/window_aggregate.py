@@ -18,7 +18,7 @@ from state.copies import IMMUTABLE, copied, copier_of
 from state.stores import Cause
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import cause_of, causes_of
-from streams.operators.columns import UNHANDLED, Rows, report, rows_of
+from streams.operators.columns import Rows, rows_of
 from streams.operators.folding import Fold, held_add
 from streams.operators.held_updates import HeldWindows, Unwritable
 from streams.operators.windowed_aggregate import WindowedAggregate
@@ -113,19 +113,8 @@ class TimeWindowAggregate(WindowedAggregate):
         except Unwritable:
             stop = self._row + 1
             first, self._observed, self._nulls, self._late = held.begun
-            self._fold_again(batch, first, stop, causes)
-
-    def _fold_again(self, batch: Batch, first: int, stop: int, causes: list[Cause] | None) -> None:
-        rows = islice(rows_of(batch), first, stop)
-        while True:
-            try:
-                self._fold_tumbling(rows, causes)
-                break
-            except UNHANDLED:
-                raise
-            except Exception as error:
-                self._store.flushes.tell()
-                report(self._context, self._node, batch, self._row, error)
+            again = islice(rows_of(batch), first, stop)
+            self._fold_to_end(batch, lambda: self._fold_tumbling(again, causes))
 
     def _hold(self, held: HeldWindows, rows: Rows, causes: list[Cause] | None) -> None:
         """Have the rows held, until they end or user code raises. Raises: Unwritable, and `_row` is the last one then."""

@@ -10,6 +10,7 @@ record in, `_window_of` names the window of a key of the store.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from state.stores import Flushed
@@ -70,20 +71,24 @@ class WindowedAggregate(ABC):
         rows = rows_of(batch)
         self._row = -1
         with self._store.flushes:
-            while True:
-                try:
-                    self._fold_rows(batch, rows)
-                    break
-                except UNHANDLED:
-                    raise
-                except Exception as error:
-                    self._store.flushes.tell()
-                    report(self._context, self._node, batch, self._row, error)
+            self._fold_to_end(batch, lambda: self._fold_rows(batch, rows))
         self._count_dropped()
         self._pass_on(batch)
 
     def close(self) -> None:  # noqa: B027  no child holds anything either
         """Nothing is held."""
+
+    def _fold_to_end(self, batch: Batch, fold: Callable[[], None]) -> None:
+        """Have `fold` go on with its rows after each that fails, which is `_row` then and is reported."""
+        while True:
+            try:
+                fold()
+                break
+            except UNHANDLED:
+                raise
+            except Exception as error:
+                self._store.flushes.tell()
+                report(self._context, self._node, batch, self._row, error)
 
     def _fold_rows(self, batch: Batch, rows: Rows) -> None:
         """Take the rows in, until they end or user code raises; then `_row` is the one it raised for."""
