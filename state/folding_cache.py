@@ -83,7 +83,7 @@ class FoldingCache(RecordCache):
                 self._settle(added)
                 added = 0  # also when what follows raises
                 self._read_and_put(entry, stored, live, latest)
-                plain, room, over, added = self._folds_plainly(), budget.max_bytes - budget.used, False, 0
+                plain, room, over = self._folds_plainly(), budget.max_bytes - budget.used, False
         finally:
             self._settle(added)
         return None

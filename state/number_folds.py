@@ -10,7 +10,8 @@ import numpy as np
 
 from state.cache import ABSENT
 from state.folding_cache import Add
-from state.number_table import MOST, NOTHING, Column, Columns, numbers_of, values_of
+from state.number_table import NOTHING, Column, Columns, numbers_of, values_of
+from state.proof import LONGEST
 
 
 class Folding(Protocol):
@@ -43,7 +44,7 @@ class Repeating:
         del start
         count = len(at.values)
         self._before = np.where(at.timestamps == NOTHING, self._initial, at.values)
-        return count if self._repeated(int(self._before.max()), count) <= MOST else 0
+        return count if self._repeated(int(self._before.max()), count) <= LONGEST else 0
 
     def values(self, often: Column) -> Column:
         """By columns."""

@@ -14,16 +14,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from state.proof import LONGEST, SHORTEST
+
 Column = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-FREE = -(1 << 63)
+FREE = SHORTEST
 """The key of a place without a row; who has that key goes without."""
 NOTHING = FREE
 """The time of a row that says nothing: before all others."""
 UNUSED = -1
 """The last use of a row that no record cache has kept here."""
-MOST = (1 << 63) - 1
 _ROW = np.dtype("V16")
 """A value and its time, side by side: one place in memory to wait for."""
 PLACE_BYTES = 8 + _ROW.itemsize + 4
@@ -70,7 +71,7 @@ def numbers_of(values: Sequence[Any], kind: type) -> Column:
         return np.array(values, np.float64).view(np.int64)
     numbers = column_of_any(values)
     if numbers is None:
-        numbers = column(list(takewhile(lambda value: FREE <= value <= MOST, values)))
+        numbers = column(list(takewhile(lambda value: SHORTEST <= value <= LONGEST, values)))
     return numbers
 
 
