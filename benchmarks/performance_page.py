@@ -151,10 +151,8 @@ class Campaign(NamedTuple):
     errors: Sequence[Mapping[str, Any]]
     made: Mapping[str, Made]
     """By system."""
-    results: Mapping[Row, Runs]
-    """What the figures are made from."""
     turns: Mapping[Row, Mapping[int, Mapping[str, Mapping[str, Any]]]]
-    """The same by turn and system: what one turn has measured was measured within minutes."""
+    """What the figures are made from, by turn and system: what one turn has measured was measured within minutes."""
     processors: Mapping[str, Sequence[tuple[str, str]]]
     """By processor (empty: unknown) the workload and system of each run on it."""
 
@@ -172,12 +170,10 @@ class Campaign(NamedTuple):
 def read(path: Path) -> Campaign:
     """A campaign's file. Several turns of one run become their medians."""
     kept = json.loads(path.read_text())
-    gathered: dict[Row, dict[str, list[dict[str, Any]]]] = {}
     turns: dict[Row, dict[int, dict[str, dict[str, Any]]]] = {}
     for run in kept["runs"]:
         if "result" in run:
             row = Row(run["workload"], run["guarantee"])
-            gathered.setdefault(row, {}).setdefault(run["system"], []).append(run["result"])
             turns.setdefault(row, {}).setdefault(run["turn"], {})[run["system"]] = run["result"]
     about = kept["about"]
     made: dict[str, Made] = {}
@@ -194,18 +190,23 @@ def read(path: Path) -> Campaign:
             system.calibrations.append(result["calibration_ns"])
     order = list(workloads.WORKLOADS)
     figures = {
-        row: {name: _figures(each) for name, each in gathered[row].items()}
-        for row in sorted(gathered, key=lambda row: order.index(row.workload))
+        row: {name: _figures(each) for name, each in _runs_of(turns[row]).items()}
+        for row in sorted(turns, key=lambda row: order.index(row.workload))
     }
     return Campaign(
         kept["about"],
         figures,
         [run for run in kept["runs"] if "error" in run],
         made,
-        gathered,
         turns,
         processors,
     )
+
+
+def _runs_of(turns: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> Runs:
+    """The results of a row's turns, by system."""
+    systems = dict.fromkeys(name for turn in turns.values() for name in turn)
+    return {name: [turn[name] for turn in turns.values() if name in turn] for name in systems}
 
 
 def _figures(results: Sequence[Mapping[str, Any]]) -> Figures:
@@ -275,7 +276,9 @@ def _campaign(campaign: Campaign, plots: dict[str, str]) -> Iterable[str]:
             yield _table(campaign, rows, MB_AT_MOST)
             yield f"### CPU seconds of the broker per million records, {WORDS[guarantee]}\n"
             yield _table(campaign, rows, BROKER_CPU)
-            yield from cold_start.section(WORDS[guarantee], {row.workload: campaign.results[row] for row in rows})
+            yield from cold_start.section(
+                WORDS[guarantee], {row.workload: _runs_of(campaign.turns[row]) for row in rows}
+            )
     yield "### What was measured, and what to know of it\n"
     yield "| system | versions | measured at commit | by Python | records | calibration, ns | |"
     yield "|---|---|---|---|---:|---:|---|"
