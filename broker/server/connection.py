@@ -1,20 +1,23 @@
 """One client's connection: bytes to frames, frames to dispatch, answers out in order.
 
 Bytes are received straight into the frame buffer; every complete request of a read is dispatched before the next read, so
-appends happen in the order of arrival. Answers wait in a queue until all before them are ready. A client that sends without
-reading its answers, or more requests than `queued.max.requests`, is read no further until it has caught up. Garbage closes
-the connection and nothing else.
+appends happen in the order of arrival. Answers wait in a queue until all before them are ready. Of a client that sends
+without reading its answers, or more requests than `queued.max.requests`, no request is begun and nothing read until it has
+caught up, even if a hundred came in one read: each answer may take megabytes. A fetch, whose answer grows only when there
+is something to say, is begun when the answer to the one before has left. Garbage closes the connection and nothing else.
 """
 
 import asyncio
 import logging
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, Protocol
 
 from broker.errors import MalformedRequest
 from broker.log.file_slice import FileSlice, copied
+from broker.protocol.apis import ApiKey
 from broker.protocol.framing import FrameBuffer
 from broker.server.exchange import Exchange
 from broker.server.file_sender import FileSender
@@ -24,6 +27,8 @@ logger = logging.getLogger(__name__)
 WRITE_HIGH_WATER_BYTES = 8 << 20
 JOIN_BYTES = 32 << 10
 """Pieces of an answer below this size are joined into one write; larger ones are not copied."""
+_FETCH = ApiKey.FETCH.to_bytes(2, "big")
+"""How a request for records begins."""
 
 
 class Server(Protocol):
@@ -51,6 +56,12 @@ class Connection(asyncio.BufferedProtocol):
         self._frames = FrameBuffer(max_frame_bytes)
         self._max_queued = max_queued
         self._queue: deque[Exchange] = deque()
+        self._incoming: Iterator[memoryview] | None = None
+        """Requests of the last read that are not begun yet; the buffer stays as it is until they are."""
+        self._next: memoryview | None = None
+        self._fetch: Exchange | None = None
+        """The fetch that is under way."""
+        self._is_to_go_on = False
         self._transport: asyncio.Transport | None = None
         self._host = ""
         self._receiving = False
@@ -78,6 +89,7 @@ class Connection(asyncio.BufferedProtocol):
         del exc
         self._transport = None
         self._queue.clear()
+        self._incoming = self._next = None
         if self._sender is not None:
             self._sender.close()
         self._server.disconnected(self)
@@ -88,20 +100,61 @@ class Connection(asyncio.BufferedProtocol):
         return self._frames.writable()
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Bytes came: serve every request that is complete."""
+        """Bytes came: serve every request that is complete, now or when there is room for its answer."""
         self.active_at = self._loop.time()
         self._frames.received(nbytes)
+        self._incoming = self._frames.frames()
+        self._serve()
+
+    def _serve(self) -> None:
         self._receiving = True
         try:
-            for frame in self._frames.frames():
-                self._queue.append(self._server.dispatch(frame, self._host, self._release))
+            while self._hand_out() and self._send_ready():
+                pass  # what has left made room for more
         except MalformedRequest as error:
+            self._incoming = self._next = None
             self.close(str(error))
             return
         finally:
             self._receiving = False
-        self._release()
+        self._send_ready()
         self._regulate()
+
+    def _hand_out(self) -> bool:
+        """Begin one request after the other; whether some are left, for which there is no room now."""
+        frames, queue = self._incoming, self._queue
+        if frames is None:
+            return False
+        waiting = sum(map(_bytes_ready, queue))
+        held, self._next = self._next, None
+        for frame in frames if held is None else chain((held,), frames):
+            if (
+                self._write_paused
+                or len(queue) >= self._max_queued
+                or waiting >= WRITE_HIGH_WATER_BYTES
+                or (self._fetch is not None and frame[:2] == _FETCH)
+            ):
+                self._next = frame
+                return True
+            exchange = self._server.dispatch(frame, self._host, self._release)
+            queue.append(exchange)
+            if exchange.buffers is not None:
+                waiting += _bytes_ready(exchange)
+            if exchange.api_key == ApiKey.FETCH:
+                self._fetch = exchange
+        self._incoming = None
+        return False
+
+    def _go_on_soon(self) -> None:
+        """Begin what there is room for now, though not from within what made the room."""
+        if self._incoming is not None and not self._is_to_go_on:
+            self._is_to_go_on = True
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_to_go_on = False
+        if self._transport is not None and not self._transport.is_closing():
+            self._serve()
 
     def eof_received(self) -> bool:
         """The client will send no more; what it asked for is not worth finishing."""
@@ -116,19 +169,34 @@ class Connection(asyncio.BufferedProtocol):
         """The client reads again."""
         self._write_paused = False
         self.active_at = self._loop.time()
+        self._go_on_soon()
         self._regulate()
 
     # ---- answers
 
     def _release(self) -> None:
-        """Send all answers that are ready at the head of the queue; those behind one that leaves from a file wait for it."""
-        if self._receiving or self._transport is None or (self._sender is not None and self._sender.busy):
+        """An answer is ready, or there is room for it."""
+        if self._receiving:
             return
+        if self._send_ready():
+            self._go_on_soon()
+        if self._read_paused:
+            self._regulate()
+
+    def _send_ready(self) -> bool:
+        """Send all answers that are ready at the head of the queue; those behind one that leaves from a file wait for it.
+
+        Whether there were any.
+        """
+        if self._transport is None or (self._sender is not None and self._sender.busy):
+            return False
         queue = self._queue
+        before = len(queue)
         ready: list[Any] = []
         sent = True
         while sent and queue and (buffers := queue[0].buffers) is not None:
-            queue.popleft()
+            if queue.popleft() is self._fetch:
+                self._fetch = None
             ready.extend(buffers)
             if any(type(buffer) is FileSlice for buffer in buffers):
                 sent = self._send(ready)
@@ -136,8 +204,7 @@ class Connection(asyncio.BufferedProtocol):
         if ready:
             self._write(ready)
         self.active_at = self._loop.time()
-        if self._read_paused:
-            self._regulate()
+        return len(queue) < before
 
     def _send(self, buffers: list[Any]) -> bool:
         """Send answers of which parts lie in files; whether all has left. A client that is behind gets them copied."""
@@ -180,9 +247,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def _regulate(self) -> None:
         """Read on, or stop reading, as the queue and the client's own reading ask for."""
-        if self._transport is None or self._transport.is_closing():
+        if self._receiving or self._transport is None or self._transport.is_closing():
             return
-        pause = self._write_paused or len(self._queue) >= self._max_queued
+        pause = self._write_paused or len(self._queue) >= self._max_queued or self._incoming is not None
         if pause and not self._read_paused:
             self._transport.pause_reading()
         elif self._read_paused and not pause:
@@ -204,3 +271,8 @@ class Connection(asyncio.BufferedProtocol):
         """Hang up after the answers that are ready have left."""
         if self._transport is not None:
             self._transport.close()
+
+
+def _bytes_ready(exchange: Exchange) -> int:
+    """What the answer of an exchange takes of memory now."""
+    return sum(len(buffer) for buffer in exchange.buffers or () if type(buffer) is not FileSlice)
