@@ -16,6 +16,7 @@ from typing import Any
 
 from streams.errors import ConfigError
 from streams.on_error import CONTINUE, FAIL, OnError, dead_letter, on_error_of
+from streams.security import MECHANISMS, PROTOCOLS, check_security
 from streams.settings import Setting, described, nearest, parse, setting
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,41 @@ class StreamsConfig:
     broker: str = setting(
         DEFAULT_BROKER,
         "Where the broker is: kafka://host:port[,host:port...], or embedded://DIR for the bundled one with its data in DIR.",
+    )
+    security_protocol: str = setting(
+        "PLAINTEXT",
+        "How to talk to a broker at kafka://: with TLS or in the clear, with a login (SASL) or without. The bundled one is "
+        "talked to as before.",
+        choices=PROTOCOLS,
+    )
+    sasl_mechanism: str | None = setting(None, "How to log in.", kind=str, choices=MECHANISMS)
+    sasl_username: str | None = setting(None, "Who logs in, by PLAIN or SCRAM.", kind=str)
+    sasl_password: str | None = setting(
+        None, "The password for that; best in the environment: STREAMS_SASL_PASSWORD.", kind=str, secret=True
+    )
+    sasl_oauth_token_provider: Any = setting(  # noqa: RUF009  makes a field
+        None,
+        "Function () -> token, or a coroutine function, for OAUTHBEARER. It is asked for every connection, in a thread of its own "
+        "unless it is a coroutine function, and keeps a token for as long as it is valid.",
+        kind="function",
+    )
+    ssl_ca_location: str | None = setting(
+        None, "File with the certificates (PEM) of whom to trust; default: those the system trusts.", kind=str
+    )
+    ssl_certificate_location: str | None = setting(
+        None, "File with this client's certificate (PEM), for brokers that ask for one.", kind=str
+    )
+    ssl_key_location: str | None = setting(
+        None, "File with the key of that certificate (PEM); default: in the same file.", kind=str
+    )
+    ssl_key_password: str | None = setting(None, "What that key is encrypted with.", kind=str, secret=True)
+    ssl_endpoint_identification_algorithm: str = setting(
+        "https",
+        "Whether the certificate has to name the host that was connected to; `none` where it cannot.",
+        choices=("https", "none"),
+    )
+    ssl_context: Any = setting(  # noqa: RUF009  makes a field
+        None, "An ssl.SSLContext of your own, in place of the five above.", kind=object
     )
     embedded_idle_ms: int = setting(
         10_000, "How long the bundled broker stays after its last client has left.", kind="ms", minimum=500
@@ -345,6 +381,7 @@ def _derive(values: dict[str, Any]) -> None:
         policy = values.get(name) or values["on_error"]
         values[name] = dead_letter(letters) if letters and policy == CONTINUE else policy
     _check_place(values)
+    check_security(values)
     timeout_ms = values.get("transaction_timeout_ms", 10_000)
     if exactly_once and timeout_ms < values["commit_interval_ms"]:
         raise ConfigError(

@@ -124,7 +124,7 @@ def with_broker(config: StreamsConfig, stack: ExitStack) -> StreamsConfig:
     from streams.embedded import lease  # sockets and archives, which an App that does not run needs none of
 
     held = stack.enter_context(lease(directory, idle_seconds=config.embedded_idle_ms / 1000))
-    return config.changed({"broker": f"{KAFKA}{held.address}"})
+    return config.changed({"broker": f"{KAFKA}{held.address}", "security_protocol": "PLAINTEXT"})
 
 
 def runner_of(application: Application) -> Runner:

@@ -25,7 +25,8 @@ class Setting(Struct, frozen=True):
     """What a setting means and what it accepts.
 
     `kind` is str, int, float, bool, "ms" (a duration), "bytes" (a size), dict (names and values of their own), object
-    (anything, given in Python only), "function" (likewise) or a function of its own from what was given to the value. `empty` says that None is a value too.
+    (anything, given in Python only), "function" (likewise) or a function of its own from what was given to the value. `empty` says that None is a value too;
+    a `secret` is never shown.
     """
 
     doc: str
@@ -34,6 +35,7 @@ class Setting(Struct, frozen=True):
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     empty: bool = False
+    secret: bool = False
 
 
 def setting(
@@ -44,13 +46,14 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
+    secret: bool = False,
 ) -> Any:
     """A dataclass field that carries its Setting; the kind follows from the default unless given."""
     empty = default is None
-    described = Setting(doc, kind or type(default), minimum, maximum, choices, empty)
+    described = Setting(doc, kind or type(default), minimum, maximum, choices, empty, secret)
     if isinstance(default, dict):
         return field(default_factory=default.copy, metadata={"setting": described})
-    return field(default=default, metadata={"setting": described})
+    return field(default=default, repr=not secret, metadata={"setting": described})
 
 
 def described(entry: Field[Any]) -> Setting | None:
@@ -69,7 +72,8 @@ def parse(name: str, value: Any, wanted: Setting) -> Any:
     try:
         result = parser(value) if parser else value
     except (TypeError, ValueError) as problem:
-        raise ConfigError(f"{name}: {problem}") from None
+        said = "expected text, got something else" if wanted.secret else problem
+        raise ConfigError(f"{name}: {said}") from None
     _check(name, result, wanted)
     return result
 

@@ -12,15 +12,14 @@ flight while a partition is undrained; its producer awaits per batch. Nothing el
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from aiokafka.client import AIOKafkaClient
 
 from streams.clients.kafka.admin import KafkaAdmin
 from streams.clients.kafka.consumer import KafkaConsumer
+from streams.clients.kafka.contact import connect, security_of
 from streams.clients.kafka.fetcher import FetchSettings
 from streams.clients.kafka.group_states import GroupSettings
-from streams.clients.kafka.network import connect
 from streams.clients.kafka.network_loop import NetworkLoop
 from streams.clients.kafka.producer import KafkaProducer, ProducerSettings
 from streams.clients.kafka.sender import SendSettings
@@ -42,11 +41,15 @@ CLOSE_S = 5.0
 
 
 class KafkaClients:
-    """Makes the clients of one worker, all on one network loop. Satisfies `Clients`."""
+    """Makes the clients of one worker, all on one network loop. Satisfies `Clients`.
+
+    Raises: ConfigError for TLS files that are not there or cannot be used.
+    """
 
     def __init__(self, config: StreamsConfig) -> None:
         _quiet()
         self._config = config
+        self._security = security_of(config)
         self._network = NetworkLoop(config.client_id, attended_every_s=turn_s(config.commit_interval_ms))
         self._given_up = False
         self._made: list[KafkaConsumer | KafkaProducer | KafkaAdmin] = []
@@ -146,17 +149,15 @@ class KafkaClients:
 
     def _connect(self) -> AIOKafkaClient:
         config = self._config
-        settings: dict[str, Any] = {
-            "metadata_max_age_ms": config.metadata_max_age_ms,
-            "request_timeout_ms": config.request_timeout_ms,
-        }
         return self._network.call(
             connect(
                 config.bootstrap_servers.split(","),
-                client_id=config.client_id,
                 timeout_s=config.connect_timeout_ms / 1000,
                 given_up=lambda: self._given_up,
-                **settings,
+                security=self._security,
+                client_id=config.client_id,
+                metadata_max_age_ms=config.metadata_max_age_ms,
+                request_timeout_ms=config.request_timeout_ms,
             )
         )
 

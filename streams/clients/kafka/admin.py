@@ -19,7 +19,9 @@ from aiokafka.protocol.admin import (
 from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.clients.base import NewTopic, TopicDescription
+from streams.clients.kafka.codes import Code
 from streams.clients.kafka.network_loop import NetworkLoop
+from streams.clients.kafka.topic_search import unauthorized
 from streams.clients.kafka.transaction_requests import list_open
 from streams.errors import ClientError
 from streams.record import TopicPartition
@@ -39,7 +41,10 @@ class KafkaAdmin:
         self._closed = False
 
     def describe(self, topics: Iterable[str]) -> dict[str, TopicDescription]:
-        """The topics that exist among these, with their settings; missing ones are absent, and not made by asking."""
+        """The topics that exist among these, with those settings that this user may see.
+
+        Missing ones are absent, and not made by asking.
+        """
         names = list(topics)
         return self._call(self._describe(names)) if names else {}
 
@@ -100,6 +105,9 @@ class KafkaAdmin:
             metadata = await self._send(MetadataRequest(names, allow_auto_topic_creation=False))
             answers = {entry[1]: entry for entry in metadata.topics}
             errors = {name: kafka_errors.for_code(entry[0]) for name, entry in answers.items()}
+            for name, error in errors.items():
+                if error is kafka_errors.TopicAuthorizationFailedError:
+                    raise ClientError(unauthorized(name))
             if not any(error is kafka_errors.LeaderNotAvailableError for error in errors.values()):
                 return {name: len(answers[name][-1]) for name in names if errors.get(name) is kafka_errors.NoError}
             await asyncio.sleep(RETRY_S)
@@ -111,6 +119,8 @@ class KafkaAdmin:
         answer = await self._send(DescribeConfigsRequest(resources))
         found: dict[str, dict[str, str]] = {}
         for code, message, _kind, name, entries in answer.resources:
+            if code == Code.TOPIC_AUTHORIZATION_FAILED:
+                continue  # who may read a topic need not be allowed to read its settings
             _check(code, message, f"the settings of topic {name!r}")
             found[name] = {entry[0]: entry[1] for entry in entries if entry[1] is not None}
         return found

@@ -1,4 +1,4 @@
-"""What all clients do alike on the network loop: connect, tell connections apart, wait, and speak of failures.
+"""What all clients do alike on the network loop: tell connections apart, wait, and speak of failures.
 
 Foreign errors become ours here and nowhere else (`translated`).
 """
@@ -9,11 +9,10 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from enum import IntEnum
-from typing import Any
 
-from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.client import ConnectionGroup
 from aiokafka.errors import (
     CommitFailedError,
     IllegalGenerationError,
@@ -24,15 +23,12 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 
-from streams.clients.kafka.frames import framed_client
 from streams.errors import BrokerUnreachable, ClientError, TaskMigrated
 
 log = logging.getLogger(__name__)
 
 FENCED = (CommitFailedError, IllegalGenerationError, InvalidProducerEpoch, ProducerFenced, UnknownMemberIdError)
-RETRY_EVERY_S = 0.1
 OUTAGE_EVERY_S = 10.0
-WAITING_EVERY_S = 2.0
 
 
 class Line(IntEnum):
@@ -104,36 +100,3 @@ def described(error: Exception) -> str:
     text = str(error).strip()
     name = type(error).__name__.removesuffix("Error")
     return text if name in text else f"{name} {text}".strip()
-
-
-async def connect(
-    bootstrap: Sequence[str], *, client_id: str, timeout_s: float, given_up: Callable[[], bool], **settings: Any
-) -> AIOKafkaClient:
-    """A client that has met a broker, tried for up to `timeout_s`, or until it is given up.
-
-    Raises: ClientError that names the addresses.
-    """
-    client = framed_client(bootstrap_servers=list(bootstrap), client_id=client_id, **settings)
-    begun = said = time.monotonic()
-    while True:
-        try:
-            await client.bootstrap()
-        except asyncio.CancelledError:
-            await client.close()
-            raise
-        except KafkaConnectionError as error:
-            now = time.monotonic()
-            if now >= begun + timeout_s or given_up():
-                await client.close()
-                raise BrokerUnreachable(
-                    f"no broker answers at {', '.join(bootstrap)} (tried for {timeout_s:g} s): is it running? "
-                    "Start one with `streams broker`, or correct the broker address"
-                ) from error
-            if now - said >= WAITING_EVERY_S:
-                said = now
-                log.warning(
-                    "waiting for a broker at %s, for %.0f of %g s", ", ".join(bootstrap), now - begun, timeout_s
-                )
-            await asyncio.sleep(RETRY_EVERY_S)
-        else:
-            return client

@@ -46,6 +46,12 @@ BROKEN_TRANSACTION = (
     kafka_errors.OutOfOrderSequenceNumber,
     kafka_errors.UnknownProducerId,
 )
+NOT_ALLOWED = (
+    kafka_errors.TopicAuthorizationFailedError,
+    kafka_errors.ClusterAuthorizationFailedError,
+    kafka_errors.TransactionalIdAuthorizationFailed,
+)
+"""No fault of a record, so none of them is set aside for it."""
 TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
 
 
@@ -336,6 +342,8 @@ class Sender:
             issubclass(error, BROKEN_TRANSACTION) or part[1] == Code.TRANSACTION_ABORTABLE
         ):
             raise refusal(part[1], f"{batch.partition} takes no more records of this transaction: {name_of(part[1])}")
+        if issubclass(error, NOT_ALLOWED):
+            raise ClientError(f"{batch.partition} cannot be written: have this user allowed to ({error.message})")
         if issubclass(error, TOO_LARGE):
             size = len(batch.data or b"")
             raise _refused(

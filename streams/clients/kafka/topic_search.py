@@ -25,6 +25,8 @@ async def partitions_of(client: AIOKafkaClient, topic: str, *, answer_s: float, 
         known = client.cluster.partitions_for_topic(topic)
         if known:
             return len(known)
+        if topic in client.cluster.unauthorized_topics:
+            raise ClientError(unauthorized(topic))
         if not answered and clock() >= patient_until:
             raise BrokerUnreachable(f"no broker answers how many partitions topic {topic!r} has")
         missing_until = missing_until or (clock() + topic_s if answered else None)
@@ -34,3 +36,8 @@ async def partitions_of(client: AIOKafkaClient, topic: str, *, answer_s: float, 
                 f"(app.topic({topic!r}, partitions=1) does so at the start), or set auto.create.topics.enable on the broker"
             )
         await asyncio.sleep(RETRY_S)
+
+
+def unauthorized(topic: str) -> str:
+    """What to say of a topic that the broker keeps from this user, which is not told whether it exists."""
+    return f"topic {topic!r}: this user may not describe it: have it allowed (TOPIC_AUTHORIZATION_FAILED)"
