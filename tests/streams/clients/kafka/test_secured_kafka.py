@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -218,9 +218,26 @@ def test_a_provider_of_tokens_that_fails(secured: Secured) -> None:
 
 
 @contextmanager
+def rights(
+    secured: Secured, user: str, needed: Iterable[tuple[ResourceType, str, Sequence[AclOperation]]]
+) -> Iterator[None]:
+    """What begins with these names is closed to all but a user, who may do these things."""
+    rules = []
+    for kind, name, operations in needed:
+        place = (
+            kind,
+            name,
+            ResourcePatternType.LITERAL if kind is ResourceType.BROKER else ResourcePatternType.PREFIXED,
+        )
+        for who, what in (("nobody", AclOperation.DESCRIBE), *((user, operation) for operation in operations)):
+            rules.append(AclBinding(*place, f"User:{who}", "*", what, AclPermissionType.ALLOW))
+    with in_force(secured, rules):
+        yield
+
+
+@contextmanager
 def denied(secured: Secured, kind: ResourceType, name: str, operation: AclOperation) -> Iterator[None]:
     """Bob may not do something, all others may do everything."""
-    admin = AdminClient({"bootstrap.servers": secured.kafka.address})
     rules = [
         AclBinding(kind, name, ResourcePatternType.PREFIXED, f"User:{user}", "*", what, effect)
         for user, what, effect in (
@@ -228,6 +245,14 @@ def denied(secured: Secured, kind: ResourceType, name: str, operation: AclOperat
             ("bob", operation, AclPermissionType.DENY),
         )
     ]
+    with in_force(secured, rules):
+        yield
+
+
+@contextmanager
+def in_force(secured: Secured, rules: list[AclBinding]) -> Iterator[None]:
+    """These rules, and none after it."""
+    admin = AdminClient({"bootstrap.servers": secured.kafka.address})
     for future in admin.create_acls(rules).values():
         future.result(30)
     try:
@@ -255,7 +280,12 @@ def denied(secured: Secured, kind: ResourceType, name: str, operation: AclOperat
             AclOperation.READ,
             "group 'closed' cannot be joined: this user may not read the group",
         ),
-        (ResourceType.TRANSACTIONAL_ID, "closed", AclOperation.WRITE, "transactional id .* TRANSACTIONAL_ID_AUTHORIZATION_FAILED"),
+        (
+            ResourceType.TRANSACTIONAL_ID,
+            "closed",
+            AclOperation.WRITE,
+            "transactional id .* TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+        ),
     ],
 )
 def test_what_a_user_may_not(
@@ -293,3 +323,35 @@ def test_settings_of_topics_may_be_kept_from_a_user(secured: Secured, tmp_path: 
         with denied(secured, ResourceType.TOPIC, "shown", AclOperation.DESCRIBE_CONFIGS), app.running() as run:
             run.catch_up(timeout_s=60)
         assert [record.value for record in connection.read(out)] == ["v"]
+
+
+NEEDED = (
+    (ResourceType.TOPIC, "given-in", (AclOperation.READ,)),
+    (ResourceType.TOPIC, "given-out", (AclOperation.WRITE,)),
+    (ResourceType.TOPIC, "least-", (AclOperation.CREATE, AclOperation.READ, AclOperation.WRITE, AclOperation.DELETE)),
+    (ResourceType.GROUP, "least", (AclOperation.READ,)),
+    (ResourceType.TRANSACTIONAL_ID, "least-", (AclOperation.WRITE,)),
+    (ResourceType.BROKER, "kafka-cluster", ()),
+)
+"""The table of docs/operation.md."""
+
+
+@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])
+def test_the_rights_that_an_application_needs(secured: Secured, guarantee: str, tmp_path: Path) -> None:
+    """With these alone it makes its internal topics, counts through a repartition topic, and purges that."""
+    login = {"sasl_mechanism": "PLAIN", "sasl_username": "bob", "sasl_password": "hidden"}
+    settings = {"state_dir": str(tmp_path), "processing_guarantee": guarantee, "repartition_purge_interval_ms": 100}
+    app = App(f"least-{guarantee}", commit_interval_ms=50, **settings, **secured.settings(**login))
+    given, made = f"given-in-{guarantee}", f"given-out-{guarantee}"
+    words, out = app.topic(given, key=str, value=str), app.topic(made, key=str, value=int)
+    counts = app.stream(words).group_by(lambda _key, value: value, key=str, name="words").count(name="counts")
+    counts.to_stream().to(out)
+    with App("opened", broker=f"kafka://{secured.kafka.address}").connect() as connection:
+        connection.create([NewTopic(given, 1), NewTopic(made, 1)])
+        with rights(secured, "bob", NEEDED), app.running() as run:
+            for number in range(5):
+                connection.write(words, [(f"k{number}", "a"), (f"k{number}", "b")])
+                connection.flush()
+                run.catch_up(timeout_s=60)
+        found = {record.key: record.value for record in connection.read(out)}
+        assert found == {"a": 5, "b": 5}
