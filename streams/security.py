@@ -24,7 +24,9 @@ _TLS = (*_FILES, "ssl_context")
 
 
 def check_security(values: Mapping[str, Any]) -> None:
-    """What is said of TLS and logins, by name, makes sense together. Raises: ConfigError."""
+    """What is said of TLS and logins, by name, makes sense together for a broker at kafka://. Raises: ConfigError."""
+    if not values["broker"].startswith("kafka://"):
+        return  # the embedded one needs none of it, and a password may well be in the environment
     protocol = values.get("security_protocol", PROTOCOLS[0])
     mechanism = values.get("sasl_mechanism")
     if protocol.startswith("SASL_"):

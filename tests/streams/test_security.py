@@ -58,8 +58,9 @@ def test_passwords_are_not_shown() -> None:
     assert "12345" not in str(refused.value)
 
 
-def test_the_bundled_broker_is_talked_to_as_before(tmp_path: Path) -> None:
+def test_the_bundled_broker_is_talked_to_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With TLS and a login configured, a program still runs on the embedded broker: one line changes."""
+    monkeypatch.setenv("STREAMS_SSL_KEY_PASSWORD", "of another program")
     app = App("taxi", broker=f"embedded://{tmp_path}", **SASL)
     with app.connect() as connection:
         assert connection.write("rides", [("k", 1)]) == 1
