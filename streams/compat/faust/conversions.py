@@ -90,7 +90,7 @@ def _datetime(value: Any) -> datetime:
 
 
 def _date(value: Any) -> date:
-    return value if isinstance(value, date) else date.fromisoformat(value)
+    return value if isinstance(value, date) else datetime.fromisoformat(value).date()  # JSON has them with a time
 
 
 def _bool(value: Any) -> bool:

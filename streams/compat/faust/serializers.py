@@ -10,10 +10,8 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import msgspec
-
+from streams.compat.faust import json_codec
 from streams.compat.faust.errors import ImproperlyConfigured
-from streams.errors import shown
 
 
 class Codec(NamedTuple):
@@ -24,22 +22,13 @@ class Codec(NamedTuple):
     loads: Callable[[bytes], Any]
 
 
-def _plain(value: Any) -> Any:
-    """Records and other objects for JSON: their own representation."""
-    if hasattr(value, "__is_model__"):
-        return value.to_representation()
-    if hasattr(value, "__json__"):
-        return value.__json__()
-    raise TypeError(f"JSON cannot hold {shown(value)}: declare a faust.Record, or another serializer")
-
-
 def _to_raw(value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
 
 
 CODECS = {
     "raw": Codec("raw", _to_raw, bytes),
-    "json": Codec("json", msgspec.json.Encoder(enc_hook=_plain).encode, msgspec.json.Decoder().decode),
+    "json": Codec("json", json_codec.dumps, json_codec.loads),
     "pickle": Codec("pickle", lambda value: b64encode(pickle.dumps(value)), lambda data: pickle.loads(b64decode(data))),  # noqa: S301  the application asks for it, as in Faust
     "binary": Codec("binary", lambda value: b64encode(_to_raw(value)), b64decode),
 }
