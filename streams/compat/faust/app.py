@@ -20,6 +20,7 @@ from streams.clients.base import NewTopic
 from streams.compat.faust import global_tables
 from streams.compat.faust.agents import Agent, AgentProcessor, ChannelFeed, Feed
 from streams.compat.faust.clock import Clock
+from streams.compat.faust.conversions import is_structured, without_none
 from streams.compat.faust.errors import ImproperlyConfigured, not_here
 from streams.compat.faust.global_tables import GlobalTable
 from streams.compat.faust.loop import Loop
@@ -343,12 +344,21 @@ class App:
         )
 
     def _regrouped(self, agent: Agent, topic: Topic, step: Step) -> Topic:
-        """The topic of a `group_by`, under the name that Faust gives it."""
-        kind = step.by.type if isinstance(step.by, FieldDescriptor) else str
+        """The topic of a `group_by`, under the name that Faust gives it, its keys in the form of the topic before.
+
+        Where that topic does not say what its keys are, they are read as what the field is.
+        """
+        form, kind = topic.key_serializer, topic.key_type
+        if kind is None and isinstance(step.by, FieldDescriptor):
+            kind = without_none(step.by.type)
+        elif kind is None and form == "raw":
+            kind = str
+        if form == "raw" and is_structured(kind):
+            form = "json"  # Faust cannot write these at all
         return topic.derive(
             f"{agent.name}-{topic.name}-{step.name}-repartition",
             key_type=kind,
-            key_serializer="raw" if kind in {str, bytes} else "json",
+            key_serializer=form,
             partitions=step.partitions or self.conf.topic_partitions,
         )
 

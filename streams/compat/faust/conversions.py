@@ -10,6 +10,7 @@ import types
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from enum import Enum
 from typing import Any, Union, get_args, get_origin
 from uuid import UUID
 
@@ -24,6 +25,24 @@ def is_optional(kind: Any) -> bool:
 def told_class(kind: Any) -> str:
     """A type as its author wrote it."""
     return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind).replace("typing.", "")
+
+
+def without_none(kind: Any) -> Any:
+    """A type without the None among its members: `str` for `str | None`. Several others stay as they are."""
+    members = [member for member in _members(kind) if member is not type(None)]
+    return members[0] if len(members) == 1 else kind
+
+
+def is_structured(kind: Any) -> bool:
+    """Whether values of the type have parts, so that plain text cannot hold them."""
+    return hasattr(kind, "__is_model__") or (get_origin(kind) or kind) in {list, set, frozenset, tuple, dict}
+
+
+def of_text(kind: Any) -> Convert | None:
+    """What makes a value of its text, for the types that have one."""
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return {str(member.value): member for member in kind}.__getitem__
+    return _SINGLE.get(kind)
 
 
 def converter(kind: Any, *, strict: bool) -> Convert | None:

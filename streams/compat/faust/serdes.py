@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
+from streams.compat.faust.conversions import of_text
 from streams.compat.faust.models import reconstructed
 from streams.compat.faust.serializers import codec
 
@@ -21,7 +22,6 @@ _READERS: dict[Any, Callable[[Any], Any]] = {
     bytes: lambda value: value if isinstance(value, bytes) else str(value).encode(),
     list: list,
     dict: dict,
-    bool: bool,
 }
 
 
@@ -44,7 +44,7 @@ class FaustSerde:
         elif kind is None or kind is Any or kind is object:
             self._wrap = _as_key if hashable else reconstructed
         else:
-            self._wrap = _READERS.get(kind) or (_as_key if hashable else reconstructed)
+            self._wrap = _READERS.get(kind) or _by_text(kind) or (_as_key if hashable else reconstructed)
 
     def serialize(self, value: Any) -> bytes:
         """Raises: TypeError for what the form cannot hold."""
@@ -64,6 +64,11 @@ class FaustSerde:
     def deserialize_many(self, column: Sequence[bytes]) -> list[Any]:
         """As `deserialize`, for a column at once; an error does not say which."""
         return list(map(self._wrap, map(self._loads, column)))
+
+
+def _by_text(kind: Any) -> Callable[[Any], Any] | None:
+    made = of_text(kind)
+    return None if made is None else lambda value: value if value is None else made(_text(value))
 
 
 def _as_key(value: Any) -> Any:

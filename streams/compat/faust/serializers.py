@@ -8,6 +8,7 @@ from __future__ import annotations
 import pickle
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, NamedTuple
 
 from streams.compat.faust import json_codec
@@ -23,7 +24,12 @@ class Codec(NamedTuple):
 
 
 def _to_raw(value: Any) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode()
+    """Bytes and text as they are; Faust has no others, so what a number or an enum is here is ours to say."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode()
+    return _to_raw(value.value) if isinstance(value, Enum) else str(value).encode()
 
 
 CODECS = {

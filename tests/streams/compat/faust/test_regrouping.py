@@ -1,0 +1,99 @@
+"""Steps by way of other topics: the keys, values and types of `group_by` and `through` are Faust's."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Optional
+from uuid import UUID
+
+import pytest
+
+from streams.compat import faust
+from streams.testing import TopologyTestDriver
+
+
+class Colour(str, Enum):  # noqa: UP042  as Faust's users write it
+    GREEN = "green"
+
+
+class Ride(faust.Record, coerce=True, include_metadata=False):
+    vendor: Optional[str] = None  # noqa: UP045  as Faust's users write it
+    zone: int = 0
+    fare: Decimal = Decimal("1.50")
+    id: UUID = UUID(int=5)
+    at: datetime = datetime(2026, 1, 2, tzinfo=UTC)
+    paid: bool = False
+    colour: Colour = Colour.GREEN
+
+
+@pytest.fixture
+def app() -> faust.App:
+    """An empty application."""
+    return faust.App("app", broker="kafka://unused:9092", topic_partitions=1)
+
+
+def regrouped(app: faust.App, by: Any, ride: Ride, **options: Any) -> tuple[bytes | None, Any]:
+    """A ride's key after `group_by`: as it is written, and as an agent has it."""
+    rides = app.topic("rides", value_type=Ride, **options)
+    seen: list[Any] = []
+
+    @app.agent(rides, name="by")
+    async def agent(stream: Any) -> None:
+        named = {} if isinstance(by, faust.models.FieldDescriptor) else {"name": "function"}
+        async for key, _ in stream.group_by(by, **named).items():  # noqa: PERF102  a stream has no keys()
+            seen.append(key)
+
+    with TopologyTestDriver(app) as driver:
+        driver.input("rides").send(None, ride)
+        name = "function" if callable(by) else by.ident
+        (written,) = driver.output(f"by-rides-{name}-repartition", key=bytes, value=bytes).read()
+    return written.key, seen[0]
+
+
+FIELDS: list[tuple[Any, Ride, bytes | None, Any]] = [
+    (Ride.vendor, Ride(vendor="é1"), "é1".encode(), "é1"),
+    (Ride.vendor, Ride(), None, None),
+    (Ride.zone, Ride(zone=7), b"7", 7),
+    (Ride.fare, Ride(), b"1.50", Decimal("1.50")),
+    (Ride.id, Ride(), str(UUID(int=5)).encode(), UUID(int=5)),
+    (Ride.at, Ride(), b"2026-01-02 00:00:00+00:00", datetime(2026, 1, 2, tzinfo=UTC)),
+    (Ride.paid, Ride(), b"False", False),
+    (Ride.colour, Ride(), b"green", Colour.GREEN),
+    (lambda ride: ride.vendor, Ride(vendor="é1"), "é1".encode(), "é1"),
+]
+
+
+@pytest.mark.parametrize(("by", "ride", "written", "key"), FIELDS)
+def test_keys_are_raw_as_those_of_the_topic(app: faust.App, by: Any, ride: Ride, written: bytes, key: Any) -> None:
+    """Faust's default, raw, is the form of the new keys too, whatever the field's type; they are read as that type."""
+    assert regrouped(app, by, ride) == (written, key)
+
+
+JSON: list[tuple[Any, Ride, bytes, Any]] = [
+    (Ride.vendor, Ride(vendor="é1"), b'"\\u00e91"', "é1"),
+    (Ride.zone, Ride(zone=7), b"7", 7),
+    (Ride.fare, Ride(), b'"1.50"', Decimal("1.50")),
+    (Ride.paid, Ride(), b"false", False),
+    (lambda ride: [ride.vendor, 1], Ride(vendor="v"), b'["v",1]', ["v", 1]),
+]
+
+
+@pytest.mark.parametrize(("by", "ride", "written", "key"), JSON)
+def test_keys_have_the_serializer_of_the_topic(app: faust.App, by: Any, ride: Ride, written: bytes, key: Any) -> None:
+    """A topic whose keys are JSON is grouped into one whose keys are JSON: text is quoted, too."""
+    assert regrouped(app, by, ride, key_serializer="json") == (written, key)
+
+
+def test_the_written_keys_are_fausts() -> None:
+    """What Faust's derived topic makes of such keys is the same."""
+    theirs = pytest.importorskip("faust")
+    for serializer, cases in ((None, FIELDS[:1]), ("json", JSON)):
+        topic = theirs.App("app").topic("rides", key_serializer=serializer).derive_topic(suffix="-repartition")
+        for by, ride, written, _ in cases:
+            key = by(ride) if callable(by) else by.getattr(ride)
+            assert topic.prepare_key(key, None)[0] == written
+
+
+def test_keys_are_read_as_the_topic_says(app: faust.App) -> None:
+    """A topic that says what its keys are says so of the new keys as well, as in Faust."""
+    assert regrouped(app, Ride.zone, Ride(zone=7), key_type=str) == (b"7", "7")
