@@ -1,7 +1,9 @@
 """What becomes of a value on its way from the wire into a field, by the field's type.
 
-Rules: Records are made of dicts wherever the type names them, inside Optional, lists, sets, tuples and dicts too. Single
-values are converted only in strict classes; there, what cannot be converted is an error. Made once per class.
+Rules: Records are made of dicts wherever the type names them, inside Optional, lists, sets, tuples and dicts too, and so
+is what the class has `coercions` for. Other single values are converted only in strict classes; there, what cannot be
+converted is an error. Dates and decimals are also converted where the class asks for them (`isodates`, `decimals`), and
+inside lists, sets, tuples and dicts always, as in Faust. Made once per class.
 """
 
 from __future__ import annotations
@@ -11,10 +13,26 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Union, get_args, get_origin
+from typing import Any, NamedTuple, Union, get_args, get_origin
 from uuid import UUID
 
 Convert = Callable[[Any], Any]
+_JSON = (str, list, dict, int, float, Decimal)
+"""What the application's own coercions are called for; other values have been converted already."""
+
+
+class Wanted(NamedTuple):
+    """What a class wants to be converted; see Faust's options of the same names."""
+
+    strict: bool = False
+    isodates: bool = False
+    decimals: bool = False
+    coercions: tuple[tuple[Any, Convert], ...] = ()
+    date_parser: Convert | None = None
+
+    def within(self) -> Wanted:
+        """The same inside lists, sets, tuples and dicts."""
+        return self._replace(isodates=True, decimals=True)
 
 
 def is_optional(kind: Any) -> bool:
@@ -45,14 +63,14 @@ def of_text(kind: Any) -> Convert | None:
     return _SINGLE.get(kind)
 
 
-def converter(kind: Any, *, strict: bool) -> Convert | None:
+def converter(kind: Any, wanted: Wanted) -> Convert | None:
     """The function that a value of this type goes through, or None when it stays as it is."""
     members = [member for member in _members(kind) if member is not type(None)]
     if len(members) == 1:
-        return _of_one(members[0], strict)
+        return _of_one(members[0], wanted)
     models = [member for member in members if hasattr(member, "__is_model__")]
     if len(models) == 1:
-        made: Convert = models[0].from_data
+        made: Convert = models[0].from_field
         return lambda value: made(value) if isinstance(value, dict) else value
     return None
 
@@ -61,31 +79,67 @@ def _members(kind: Any) -> tuple[Any, ...]:
     return get_args(kind) if get_origin(kind) in {Union, types.UnionType} else (kind,)
 
 
-def _of_one(kind: Any, strict: bool) -> Convert | None:
+def _of_one(kind: Any, wanted: Wanted) -> Convert | None:
+    own = _coercion(kind, wanted)
+    if own is not None:
+        return own
     if hasattr(kind, "__is_model__"):
-        return kind.from_data  # type: ignore[no-any-return]  # a class of Records
+        return kind.from_field  # type: ignore[no-any-return]  # a class of Records
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in {list, set, frozenset} and arguments:
-        inner = converter(arguments[0], strict=strict)
+        inner = converter(arguments[0], wanted.within())
         if inner is None:
-            return origin if strict or origin is not list else None
-        return lambda values: origin(map(inner, values))
+            return origin if wanted.strict or origin is not list else None
+        each = _unless_none(inner, arguments[0])
+        return lambda values: origin(map(each, values))
     if origin is tuple and arguments:
-        return _tuple(arguments, strict)
+        return _tuple(arguments, wanted.within())
     if origin is dict and len(arguments) == 2:
-        keys, values = (converter(argument, strict=strict) or _same for argument in arguments)
+        keys, values = (_part(argument, wanted.within()) for argument in arguments)
         if keys is _same and values is _same:
             return None
         return lambda entries: {keys(key): values(value) for key, value in entries.items()}
-    return _SINGLE.get(kind) if strict else None
+    return _single(kind, wanted)
 
 
-def _tuple(arguments: tuple[Any, ...], strict: bool) -> Convert:
+def _coercion(kind: Any, wanted: Wanted) -> Convert | None:
+    """What the application converts values of the type by."""
+    for kinds, handler in wanted.coercions:
+        if isinstance(kind, type) and issubclass(kind, kinds):
+            return _of_json(handler)
+    return None
+
+
+def _of_json(handler: Convert) -> Convert:
+    return lambda value: handler(value) if isinstance(value, _JSON) else value
+
+
+def _single(kind: Any, wanted: Wanted) -> Convert | None:
+    if kind is datetime and (wanted.strict or wanted.isodates):
+        parser = wanted.date_parser
+        return _datetime if parser is None else lambda value: value if isinstance(value, datetime) else parser(value)
+    if wanted.strict or (kind is Decimal and wanted.decimals):
+        return _SINGLE.get(kind)
+    return None
+
+
+def _tuple(arguments: tuple[Any, ...], wanted: Wanted) -> Convert:
     if len(arguments) == 2 and arguments[1] is ...:
-        inner = converter(arguments[0], strict=strict) or _same
+        inner = _part(arguments[0], wanted)
         return lambda values: tuple(map(inner, values))
-    each = [converter(argument, strict=strict) or _same for argument in arguments]
+    each = [_part(argument, wanted) for argument in arguments]
     return lambda values: tuple(convert(value) for convert, value in zip(each, values, strict=True))
+
+
+def _part(kind: Any, wanted: Wanted) -> Convert:
+    made = converter(kind, wanted)
+    return _same if made is None else _unless_none(made, kind)
+
+
+def _unless_none(convert: Convert, kind: Any) -> Convert:
+    """A None stays None where the type has it, and in place of a date; whoever converts a field sees to that itself."""
+    kept = is_optional(kind) or kind in {datetime, Decimal}
+    return (lambda value: None if value is None else convert(value)) if kept else convert
 
 
 def _same(value: Any) -> Any:

@@ -49,7 +49,7 @@ def _alike(value: Any) -> bool:
     if kind in _ALIKE:
         return True
     if kind is float:
-        return 1e-4 <= abs(value) < 1e16 or value == 0
+        return bool(value == 0 or 1e-4 <= abs(value) < 1e16)
     if kind is dict:
         for key, each in value.items():  # a generator takes twice the time
             if type(key) is not str or not (type(each) in _ALIKE or _alike(each)):
@@ -57,7 +57,7 @@ def _alike(value: Any) -> bool:
         return True
     if kind is list or kind is tuple:
         return all(map(_alike, value))
-    return hasattr(value, "__is_model__") and _alike(value.to_representation())
+    return _alike(value.to_representation()) if hasattr(value, "__is_model__") else False
 
 
 def _plain(value: Any) -> Any:

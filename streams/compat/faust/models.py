@@ -15,14 +15,12 @@ from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple, Self, get_type_hints
 
 from streams.compat.faust import serializers
-from streams.compat.faust.conversions import Convert, converter, is_optional, told_class
+from streams.compat.faust.conversions import Convert, Wanted, converter, is_optional, told_class
 from streams.compat.faust.errors import ValidationError, not_here
 
 BLESSED = "__faust"
 REGISTRY: dict[str, type[Record]] = {}
 """Records by namespace: what a message without a declared type may name."""
-
-_KNOWN_OPTIONS = {"isodates", "decimals", "allow_blessed_key", "coercions", "date_parser", "lazy_creation"}
 
 
 class FieldDescriptor:
@@ -59,6 +57,16 @@ class Options(NamedTuple):
     coerce: bool = False
     validation: bool = False
     abstract: bool = False
+    isodates: bool = False
+    decimals: bool = False
+    blessed: bool = False
+    coercions: tuple[tuple[Any, Convert], ...] = ()
+    date_parser: Convert | None = None
+
+    def wanted(self) -> Wanted:
+        """What is converted."""
+        strict = self.coerce or self.validation
+        return Wanted(strict, self.isodates, self.decimals, self.coercions, self.date_parser)
 
 
 class Shape(NamedTuple):
@@ -84,26 +92,39 @@ class Record:
         coerce: bool | None = None,
         validation: bool | None = None,
         abstract: bool = False,
+        isodates: bool | None = None,
+        decimals: bool | None = None,
+        allow_blessed_key: bool | None = None,
         polymorphic_fields: bool | None = None,
+        coercions: Mapping[Any, Convert] | None = None,
+        date_parser: Convert | None = None,
+        lazy_creation: bool = False,
         **options: Any,
     ) -> None:
         super().__init_subclass__()
-        for name in [*options, *(["polymorphic_fields"] if polymorphic_fields else [])]:
-            if name not in _KNOWN_OPTIONS:
-                raise not_here(f"class {cls.__name__}(faust.Record)", name)
+        for name in options:
+            raise not_here(f"class {cls.__name__}(faust.Record)", name)
         before = cls._options
-        inherited = (before.include_metadata, before.coerce, before.validation)
-        given = (include_metadata, coerce, validation)
-        metadata, coerced, validated = (old if new is None else new for old, new in zip(inherited, given, strict=True))
-        cls._options = Options(
-            namespace or f"{cls.__module__}.{cls.__qualname__}",
-            serializer or before.serializer,
-            metadata,
-            coerced,
-            validated,
-            abstract,
-        )
+        given: dict[str, Any] = {
+            "include_metadata": include_metadata,
+            "coerce": coerce,
+            "validation": validation,
+            "isodates": isodates,
+            "decimals": decimals,
+            "blessed": polymorphic_fields if allow_blessed_key is None else allow_blessed_key or polymorphic_fields,
+            "date_parser": date_parser,
+            "coercions": (*(coercions or {}).items(), *before.coercions),
+            "serializer": serializer or None,
+        }
+        own: dict[str, Any] = {"namespace": namespace or f"{cls.__module__}.{cls.__qualname__}", "abstract": abstract}
+        cls._options = before._replace(**own, **{name: value for name, value in given.items() if value is not None})
         REGISTRY[cls._options.namespace] = cls
+        if not lazy_creation:
+            _declare(cls)
+
+    @classmethod
+    def make_final(cls) -> None:
+        """Find the fields of a class made with `lazy_creation=True`, now that the types it names are known."""
         _declare(cls)
 
     def __init__(self, *arguments: Any, **values: Any) -> None:
@@ -132,23 +153,33 @@ class Record:
         """For subclasses: called when all fields have their values."""
 
     @classmethod
-    def from_data(cls, data: Mapping[str, Any], *, preferred_type: type[Record] | None = None) -> Self:  # noqa: ARG003
-        """A Record from a dict, as JSON gives it. Raises: ValidationError, TypeError."""
+    def from_data(cls, data: Mapping[str, Any], *, preferred_type: type[Record] | None = None) -> Self:
+        """A Record from a dict, as JSON gives it: of the class that it names, unless another one is preferred.
+
+        Raises: ValidationError, TypeError.
+        """
         if isinstance(data, Record):
             return data  # type: ignore[return-value]  # Faust takes any model here
         if not isinstance(data, Mapping):
             raise TypeError(
                 f"{cls.__name__}: expected an object with the fields {', '.join(cls._shape.fields)}, got {data!r}"
             )
-        self = cls.__new__(cls)
-        self.__dict__.update(_values_of(cls, data))
+        metadata = data.get(BLESSED)
+        made = cls if metadata is None else _meant(cls, metadata, preferred_type)
+        self = made.__new__(made)
+        self.__dict__.update(_values_of(made, data))
         self.__post_init__()
-        return self
+        return self  # type: ignore[return-value]  # Faust takes any model here
+
+    @classmethod
+    def from_field(cls, data: Any) -> Self | None:
+        """As `from_data`, where the type is declared: a topic, a table, or a field of another Record."""
+        return None if data is None else cls.from_data(data, preferred_type=cls)
 
     @classmethod
     def loads(cls, data: bytes, *, serializer: Any = None, default_serializer: Any = None) -> Self:
-        """A Record from bytes, in the given form, else in that of its class. Raises: ValueError."""
-        form = serializer or cls._options.serializer or default_serializer or "json"
+        """A Record from bytes, in the form of its class, else in the given one. Raises: ValueError."""
+        form = cls._options.serializer or serializer or default_serializer or "json"
         return cls.from_data(serializers.codec(form).loads(data))
 
     def dumps(self, *, serializer: Any = None) -> bytes:
@@ -237,8 +268,8 @@ def _declare(cls: type[Record]) -> None:
             defaults[name] = found
         if is_optional(kind):
             defaults.setdefault(name, None)
-    strict = cls._options.coerce or cls._options.validation
-    converters = {name: made for name, kind in fields.items() if (made := converter(kind, strict=strict)) is not None}
+    wanted = cls._options.wanted()
+    converters = {name: made for name, kind in fields.items() if (made := converter(kind, wanted)) is not None}
     cls._shape = Shape(fields, defaults, converters)
     for name, kind in fields.items():
         required = name not in defaults
@@ -272,6 +303,14 @@ def _values_of(cls: type[Record], data: Mapping[str, Any]) -> dict[str, Any]:
             except (TypeError, ValueError) as problem:
                 raise _misfit(cls, name, value, problem) from None
     return values
+
+
+def _meant(cls: type[Record], metadata: Any, preferred: type[Record] | None) -> type[Record]:
+    """The class of data that names one: that one, but where a type is declared only if it may stand in for it."""
+    found = REGISTRY.get(metadata.get("ns", "")) if isinstance(metadata, dict) else None
+    if found is None or not (preferred is None or preferred._options.abstract or found._options.blessed):
+        return cls
+    return found
 
 
 def _misfit(cls: type[Record], name: str, value: Any, problem: Exception) -> ValidationError:

@@ -40,7 +40,7 @@ class FaustSerde:
         self._dumps, self._loads = chosen.dumps, chosen.loads
         self._wrap: Callable[[Any], Any]
         if hasattr(kind, "__is_model__"):
-            self._wrap = kind.from_data
+            self._wrap = kind.from_field
         elif kind is None or kind is Any or kind is object:
             self._wrap = _as_key if hashable else reconstructed
         else:
@@ -50,8 +50,8 @@ class FaustSerde:
         """Raises: TypeError for what the form cannot hold."""
         if isinstance(value, bytes):
             return value
-        if hasattr(value, "__is_model__") and value._options.serializer:
-            return bytes(value.dumps())
+        if hasattr(value, "__is_model__"):
+            return bytes(value.dumps()) if value._options.serializer else self._dumps(value.to_representation())
         return self._dumps(value)
 
     def deserialize(self, data: bytes) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from streams.compat.faust import json_codec
 from streams.compat.faust.errors import ImproperlyConfigured
+from streams.errors import shown
 
 
 class Codec(NamedTuple):
@@ -29,6 +30,8 @@ def _to_raw(value: Any) -> bytes:
         return value
     if isinstance(value, str):
         return value.encode()
+    if isinstance(value, dict | list | tuple | set):
+        raise TypeError(f"raw cannot hold {shown(value)}: it takes bytes and text; choose another serializer")
     return _to_raw(value.value) if isinstance(value, Enum) else str(value).encode()
 
 

@@ -93,9 +93,9 @@ def test_wrong_values_name_field_and_value() -> None:
 
 def test_an_unknown_option_is_named() -> None:
     """An option of Faust that is not here says so when the class is made."""
-    with pytest.raises(faust.NotHere, match="polymorphic_fields"):
+    with pytest.raises(faust.NotHere, match="frozen"):
 
-        class Wide(faust.Record, polymorphic_fields=True):
+        class Wide(faust.Record, frozen=True):
             value: int
 
 
