@@ -244,6 +244,8 @@ class Agent:
         self.help = help_text
         self.sinks = list(sink)
         self.on_error = on_error
+        self.planned = 0
+        """How many steps by way of other topics have been found."""
         self.yields = inspect.isasyncgenfunction(function)
         if not (self.yields or inspect.iscoroutinefunction(function)):
             raise ImproperlyConfigured(f"the agent {name} is not async: write async def")
@@ -259,10 +261,10 @@ class Agent:
 
     def steps(self) -> list[Step]:
         """Its steps by way of other topics. The agent is called up to its loop to find them, if it has any."""
-        if not mentions(self.fun, "group_by", "through"):
-            return []
         steps: list[Step] = []
-        asyncio.run(self._plan(steps))
+        if mentions(self.fun, "group_by", "through"):
+            asyncio.run(self._plan(steps))
+        self.planned = len(steps)
         return steps
 
     async def _plan(self, steps: list[Step]) -> None:

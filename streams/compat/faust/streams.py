@@ -10,7 +10,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
-from streams.compat.faust.errors import not_here
+from streams.compat.faust.errors import ImproperlyConfigured, not_here
 from streams.compat.faust.models import FieldDescriptor
 from streams.compat.faust.topics import Event
 from streams.compat.faust.windows import Seconds
@@ -40,6 +40,7 @@ class Stream:
     def __init__(self, copy: Any, *, planning: list[Step] | None = None) -> None:
         self._copy = copy
         self._planning = planning
+        self._steps = 0
         self._processors: list[Callable[[Any], Any]] = []
 
     # Steps
@@ -96,6 +97,13 @@ class Stream:
     def _by_way(self, step: Step) -> Stream:
         if self._planning is not None:
             self._planning.append(step)
+        elif self._steps >= self._copy.agent.planned:
+            name = self._copy.agent.name
+            raise ImproperlyConfigured(
+                f"that the agent {name} uses group_by or through could not be seen before it ran: call them in the agent "
+                "itself or in a function that it names, on the stream of a topic, and under no condition"
+            )
+        self._steps += 1
         self._processors = []
         return self
 

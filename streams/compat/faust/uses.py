@@ -7,6 +7,7 @@ functions and methods it calls, and into lists, dicts and tuples of tables.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -14,11 +15,31 @@ from typing import Any
 from streams.compat.faust.tables import Table, WindowWrapper
 
 _DEEPEST = 6
+_LIBRARIES = sys.stdlib_module_names | {"streams"}
 
 
 def tables_of(function: Callable[..., Any]) -> list[Table]:
     """The tables that a function uses, in the order in which they are met."""
     found: dict[str, Table] = {}
+    for thing in _within_reach(function):
+        for table in _tables_in(thing):
+            found.setdefault(table.name, table)
+    return list(found.values())
+
+
+def mentions(function: Callable[..., Any], *names: str) -> bool:
+    """Whether a function, or one that it calls, uses one of these attributes; libraries are not looked into."""
+    for thing in _within_reach(function):
+        own = _function_of(thing)
+        if own is None or (own.__module__ or "").partition(".")[0] in _LIBRARIES:
+            continue
+        if any(name in code.co_names for code in _codes(own.__code__) for name in names):
+            return True
+    return False
+
+
+def _within_reach(function: Callable[..., Any]) -> Iterator[Any]:
+    """A function and all that it can get hold of, the nearest first."""
     seen: set[int] = set()
     waiting: list[tuple[Any, int]] = [(function, 0)]
     while waiting:
@@ -26,18 +47,16 @@ def tables_of(function: Callable[..., Any]) -> list[Table]:
         if id(thing) in seen or depth > _DEEPEST:
             continue
         seen.add(id(thing))
-        for table in _tables_in(thing):
-            found.setdefault(table.name, table)
-        if isinstance(own := inspect.unwrap(thing) if callable(thing) else thing, FunctionType):
+        yield thing
+        if (own := _function_of(thing)) is not None:
             waiting += [(each, depth + 1) for each in _reached(own)]
-        elif inspect.ismethod(thing):
-            waiting += [(thing.__func__, depth + 1)]
-    return list(found.values())
 
 
-def mentions(function: Callable[..., Any], *names: str) -> bool:
-    """Whether a function's own code uses one of these attributes."""
-    return any(name in code.co_names for code in _codes(function.__code__) for name in names)
+def _function_of(thing: Any) -> FunctionType | None:
+    """The function behind a function, a decorated one or a method."""
+    own = inspect.unwrap(thing) if callable(thing) else thing
+    own = own.__func__ if inspect.ismethod(own) else own
+    return own if isinstance(own, FunctionType) else None
 
 
 def _tables_in(thing: Any) -> Iterator[Table]:

@@ -97,3 +97,64 @@ def test_the_written_keys_are_fausts() -> None:
 def test_keys_are_read_as_the_topic_says(app: faust.App) -> None:
     """A topic that says what its keys are says so of the new keys as well, as in Faust."""
     assert regrouped(app, Ride.zone, Ride(zone=7), key_type=str) == (b"7", "7")
+
+
+def costly(stream: Any) -> Any:
+    """The rides that cost something, by vendor."""
+    return stream.filter(lambda ride: ride.zone > 2).group_by(Ride.vendor)
+
+
+class Ways:
+    """Functions over streams, as methods."""
+
+    def by_vendor(self, stream: Any) -> Any:
+        """The same, two calls deep."""
+        return costly(stream)
+
+
+WAYS = Ways()
+HIDDEN = "group_by"
+
+
+async def through_a_function(stream: Any, seen: list[Any]) -> None:
+    """An agent's loop over a stream that a function made."""
+    async for key, ride in costly(stream).items():
+        seen.append((key, ride.zone))
+
+
+async def through_a_method(stream: Any, seen: list[Any]) -> None:
+    """The same by a method of an object."""
+    async for key, ride in WAYS.by_vendor(stream).items():
+        seen.append((key, ride.zone))
+
+
+@pytest.mark.parametrize("loop", [through_a_function, through_a_method])
+def test_steps_are_found_in_functions_that_an_agent_calls(app: faust.App, loop: Any) -> None:
+    """`group_by` in a helper goes by way of its topic, and the filter before it holds."""
+    seen: list[Any] = []
+
+    @app.agent(app.topic("rides", value_type=Ride), name="by")
+    async def agent(stream: Any) -> None:
+        await loop(stream, seen)
+
+    with TopologyTestDriver(app) as driver:
+        for zone in (1, 7):
+            driver.input("rides").send("old", Ride(vendor="v", zone=zone))
+        topic = driver.output("by-rides-Ride.vendor-repartition", key=str, value=bytes)
+        assert [record.key for record in topic.read()] == ["v"]
+    assert seen == [("v", 7)]
+
+
+def test_a_step_that_was_not_found_is_an_error(app: faust.App) -> None:
+    """A step that cannot be seen before the agent runs is never left out: the application stops and says why."""
+
+    @app.agent(app.topic("rides", value_type=Ride), name="by")
+    async def agent(stream: Any) -> None:
+        async for _ in getattr(stream, HIDDEN)(Ride.vendor):
+            pass
+
+    with (
+        pytest.raises(faust.ImproperlyConfigured, match="the agent by uses group_by or through could not be seen"),
+        TopologyTestDriver(app) as driver,
+    ):
+        driver.input("rides").send("old", Ride(vendor="v"))
