@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from state.stores import Store
 from streams.clients.base import NewTopic
@@ -28,6 +28,7 @@ from streams.compat.faust.models import FieldDescriptor
 from streams.compat.faust.replies import Replies
 from streams.compat.faust.sending import Sender
 from streams.compat.faust.settings import Conf
+from streams.compat.faust.sources import Sources
 from streams.compat.faust.streams import Skip, Step
 from streams.compat.faust.tables import Table
 from streams.compat.faust.topics import Channel, Sent, Topic
@@ -308,32 +309,35 @@ class App:
                 self._add_global(builder, table)
             else:
                 builder.add_state_store(table.spec())
-        sources: dict[tuple[str, ...], KStream] = {}
-
-        def read(topic: Topic) -> KStream:
-            if topic.topics not in sources:
-                sources[topic.topics] = builder.stream(topic.topics, key=topic.key_serde, value=topic.value_serde)
-                for name in topic.topics:
-                    self._new_topics[name] = self._new_topic(name, topic)
-            return sources[topic.topics]
-
-        for agent in self.agents.values():
-            if isinstance(agent.channel, Channel):
-                continue
-            topic, stream = agent.channel, read(agent.channel)
-            for step in agent.steps():
+        ways = [self._way(agent, agent.channel) for agent in self.agents.values() if isinstance(agent.channel, Topic)]
+        sources = Sources(builder, [topic for way in ways for topic in way.topics])
+        made: set[str] = set()
+        for topic in sources.topics:
+            self._new_topics |= {name: self._new_topic(name, topic) for name in topic.topics if name not in made}
+            made.update(topic.topics)
+        for agent, topics, steps in ways:
+            stream = sources.read(topics[0])
+            for step, before, after in zip(steps, topics, topics[1:], strict=False):
                 stream = _prepared(stream, step)
                 if step.by is not None:
                     stream = stream.select_key(_chooser(step))
-                    before, topic = topic, self._regrouped(agent, topic, step)
-                else:
-                    before, topic = topic, step.through if isinstance(step.through, Topic) else self.topic(step.through)
-                stream.to(topic.name, key=(topic if step.by else before).key_serde, value=before.value_serde)
-                stream = read(topic)
+                stream.to(after.name, key=(after if step.by else before).key_serde, value=before.value_serde)
+                stream = sources.read(after)
             tables = agent.tables()
             own = [table.name for table in tables if not isinstance(table, GlobalTable)]
             stream.process(_supplier(agent, tables), stores=own, name=agent.name)
         return builder
+
+    def _way(self, agent: Agent, topic: Topic) -> Way:
+        """The topics that an agent's records come by, from its own to the one it loops over."""
+        way = Way(agent, [topic], agent.steps())
+        for step in way.steps:
+            before = way.topics[-1]
+            if step.by is not None:
+                way.topics.append(self._regrouped(agent, before, step))
+            else:
+                way.topics.append(step.through if isinstance(step.through, Topic) else before.derive(step.through))
+        return way
 
     def _add_global(self, builder: StreamsBuilder, table: global_tables.GlobalTable) -> None:
         spec, (key, value) = table.spec(), table.serdes
@@ -373,6 +377,14 @@ class App:
 
     def __repr__(self) -> str:
         return f"<App: {self.conf.id}>"
+
+
+class Way(NamedTuple):
+    """How records come to an agent: the topics, and the steps between them."""
+
+    agent: Agent
+    topics: list[Topic]
+    steps: list[Step]
 
 
 def _supplier(agent: Agent, tables: list[Table]) -> Callable[[], AgentProcessor]:

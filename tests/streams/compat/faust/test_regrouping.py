@@ -158,3 +158,45 @@ def test_a_step_that_was_not_found_is_an_error(app: faust.App) -> None:
         TopologyTestDriver(app) as driver,
     ):
         driver.input("rides").send("old", Ride(vendor="v"))
+
+
+def test_a_topic_of_a_name_alone_keeps_the_types(app: faust.App) -> None:
+    """`through("other")` reads keys and values as what they were before, as in Faust."""
+    seen: list[Any] = []
+
+    @app.agent(app.topic("rides", key_type=str, value_type=Ride))
+    async def agent(stream: Any) -> None:
+        async for key, ride in stream.through("other").items():
+            seen.append((key, ride))
+
+    with TopologyTestDriver(app) as driver:
+        driver.input("rides").send("k", Ride(vendor="v"))
+    assert seen == [("k", Ride(vendor="v"))]
+
+
+def test_each_agent_reads_by_its_own_handle(app: faust.App, caplog: pytest.LogCaptureFixture) -> None:
+    """Handles on one topic may say different types; what one of them cannot read, the others still do."""
+    seen: dict[str, list[Any]] = {"typed": [], "raw": [], "again": [], "through": []}
+
+    def read(name: str, topic: Any, *through: Any) -> None:
+        @app.agent(topic, name=name)
+        async def agent(stream: Any) -> None:
+            stream = stream.through(*through) if through else stream
+            async for event in stream.events():
+                seen[name].append((event.key, event.value, event.message.offset))
+
+    read("typed", app.topic("rides", key_type=str, value_type=Ride))
+    read("raw", app.topic("rides", value_serializer="raw"))
+    read("again", app.topic("rides", key_type=str, value_type=Ride))
+    read("through", app.topic("words", value_type=str), app.topic("rides", value_serializer="raw"))
+    with TopologyTestDriver(app) as driver:
+        rides = driver.input("rides", key=bytes, value=bytes)
+        rides.send(b"k", b'{"vendor":"v"}')
+        rides.send(b"k", b"nothing")
+        rides.send(None, None)
+        driver.input("words").send("w", "word")
+    typed = [("k", Ride(vendor="v"), 0), (None, None, 2)]
+    assert (seen["typed"], seen["again"]) == (typed, typed)
+    raw = [(b"k", b'{"vendor":"v"}', 0), (b"k", b"nothing", 1), (None, None, 2), (b"w", b'"word"', 3)]
+    assert seen["raw"] == seen["through"] == raw
+    assert "nothing" in caplog.text
