@@ -66,7 +66,12 @@ class ProducerEpoch(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """What is known of a transactional id. `previous` is the epoch before the last bump, for clients that repeat themselves."""
+    """What is known of a transactional id.
+
+    `previous` is the epoch its own producer had before the last bump, for a client that repeats itself: None if the bump let
+    another producer in, and after a restart, as records do not hold it. `renumbered_from` is the producer id whose epochs the
+    last end used up.
+    """
 
     transactional_id: str
     producer: ProducerEpoch
@@ -76,6 +81,7 @@ class Transaction:
     start_ms: int = -1
     update_ms: int = -1
     previous: ProducerEpoch | None = None
+    renumbered_from: int | None = None
 
     def become(
         self,
@@ -83,29 +89,34 @@ class Transaction:
         now_ms: int,
         *,
         producer: ProducerEpoch | None = None,
+        previous: ProducerEpoch | None = None,
         partitions: Iterable[TopicPartition] | None = None,
         timeout_ms: int | None = None,
     ) -> "Transaction":
-        """The id in another state; the table allows it or the program is wrong."""
+        """The id in another state; the table allows it or the program is wrong.
+
+        A `producer` comes with its `previous` epoch, or with None where it is not the one of before.
+        """
         assert state in TRANSITIONS[self.state], f"{self.transactional_id}: {self.state} cannot become {state}"
         start_ms = -1 if state is _S.EMPTY else self.start_ms
         if state is _S.ONGOING and self.state is not _S.ONGOING:
             start_ms = now_ms
-        return dataclasses.replace(
+        after = dataclasses.replace(
             self,
             state=state,
             producer=producer or self.producer,
-            previous=self.producer if producer else self.previous,
+            previous=previous if producer else self.previous,
             partitions=self.partitions if partitions is None else frozenset(partitions),
             timeout_ms=self.timeout_ms if timeout_ms is None else timeout_ms,
             start_ms=start_ms,
             update_ms=now_ms,
         )
+        return after.following(self)
 
     def following(self, before: "Transaction") -> "Transaction":
-        """As read from a record, with the epoch before the last bump, which records do not hold."""
-        previous = before.producer if before.producer != self.producer else before.previous
-        return dataclasses.replace(self, previous=previous)
+        """With the producer id that the step to it has replaced because its epochs were used up, if it has."""
+        renumbered = before.producer.epoch > MAX_EPOCH and before.producer.producer_id != self.producer.producer_id
+        return dataclasses.replace(self, renumbered_from=before.producer.producer_id if renumbered else None)
 
     def has_had(self, producer: ProducerEpoch) -> bool:
         """Whether a producer id is this one's, in whatever epoch, or was before its epochs ran out."""
@@ -117,7 +128,7 @@ class Transaction:
     def was_ended_by(self, producer: ProducerEpoch) -> bool:
         """Whether a producer's last EndTxn 5 has given it the epoch of now, so that it only repeats itself."""
         ended_as = ProducerEpoch(producer.producer_id, producer.epoch + 1)
-        renumbered = self.producer.epoch == 0 and self.previous == ended_as
+        renumbered = self.producer.epoch == 0 and producer == (self.renumbered_from, MAX_EPOCH)
         return self.producer == ended_as or renumbered
 
     @property

@@ -61,6 +61,7 @@ class TransactionCoordinator:
         self._write_marker = write_marker
         self._transactions: dict[str, Transaction] = {}
         self._finishing: set[str] = set()
+        self._writing: Transaction | None = None
 
     def load(self) -> None:
         """Read all transactional ids from the log, and finish what was prepared."""
@@ -91,13 +92,21 @@ class TransactionCoordinator:
         if record.value is None:
             self._transactions.pop(transactional_id, None)
             return
+        if self._writing is not None and self._writing.transactional_id == transactional_id:
+            self._transactions[transactional_id] = self._writing
+            return
         before = self._transactions.get(transactional_id)
         after = parse_transaction(transactional_id, record.value)
         self._transactions[transactional_id] = after if before is None else after.following(before)
 
     def _write(self, transaction: Transaction, done: Done) -> None:
+        """Store a transactional id; memory keeps it whole, with what its record does not hold."""
         record = StateRecord(transaction_key(transaction.transactional_id), transaction_value(transaction))
-        self._runtime.write(transaction.transactional_id, [record], done)
+        self._writing = transaction
+        try:
+            self._runtime.write(transaction.transactional_id, [record], done)
+        finally:
+            self._writing = None
 
     # ---- producers
 
@@ -106,7 +115,8 @@ class TransactionCoordinator:
     ) -> None:
         """Give a producer its epoch, fencing whoever had the id before; an open transaction is aborted first (51).
 
-        `expected` is what a producer believes to be, when it asks for a new epoch after an error. Raises: BrokerError.
+        `expected` is what a producer believes to be, when it asks for a new epoch after an error; that alone lets it ask
+        twice. Who comes without is another producer, and what the one before asks again is refused. Raises: BrokerError.
         """
         if not transactional_id:
             raise BrokerError(ErrorCode.INVALID_REQUEST)
@@ -128,7 +138,7 @@ class TransactionCoordinator:
             raise BrokerError(ErrorCode.PRODUCER_FENCED)
         producer = self._next_epoch(transaction, expected)
         renewed = transaction.become(
-            TransactionState.EMPTY, now_ms, producer=producer, partitions=(), timeout_ms=timeout_ms
+            TransactionState.EMPTY, now_ms, producer=producer, previous=expected, partitions=(), timeout_ms=timeout_ms
         )
         self._write(renewed, lambda error: reply(error, producer))
 
@@ -267,7 +277,7 @@ class TransactionCoordinator:
         self, transaction: Transaction, reply: ProducerReply, *, commit: bool, producer: ProducerEpoch | None = None
     ) -> None:
         state = TransactionState.PREPARE_COMMIT if commit else TransactionState.PREPARE_ABORT
-        prepared = transaction.become(state, self._clock_ms(), producer=producer)
+        prepared = transaction.become(state, self._clock_ms(), producer=producer, previous=transaction.producer)
         if transaction.state is not TransactionState.ONGOING:  # ended without having begun
             prepared = dataclasses.replace(prepared, start_ms=prepared.update_ms)
 
@@ -299,8 +309,16 @@ class TransactionCoordinator:
         self._write(prepared, stored)
 
     def _abort_and_fence(self, transaction: Transaction) -> None:
-        """Abort under a new epoch, so that the producer of the old one can add nothing more."""
-        prepared = transaction.become(TransactionState.PREPARE_ABORT, self._clock_ms(), producer=transaction.bumped)
+        """Abort under a new epoch, so that the producer of the old one can add nothing more.
+
+        It may ask for that epoch as long as no other producer has come: one that was merely too slow goes on, as in Kafka.
+        """
+        prepared = transaction.become(
+            TransactionState.PREPARE_ABORT,
+            self._clock_ms(),
+            producer=transaction.bumped,
+            previous=transaction.producer,
+        )
         self._write_prepared(prepared, lambda error: None if error else self._finish(prepared, _nobody_asked))
         raise BrokerError(ErrorCode.CONCURRENT_TRANSACTIONS)
 
@@ -330,6 +348,7 @@ class TransactionCoordinator:
             self._clock_ms(),
             partitions=(),
             producer=ProducerEpoch(self._new_producer_id(), 0) if exhausted else None,
+            previous=prepared.previous,
         )
         self._write(completed, lambda _: self._finishing.discard(completed.transactional_id))
         done(completed)

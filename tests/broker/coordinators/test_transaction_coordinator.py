@@ -74,6 +74,15 @@ class Transactions:
         self.directory.close()
         self.open()
 
+    def store(self, producer: ProducerEpoch) -> None:
+        """Another broker left the id with a producer, idle; start with that."""
+        stored = Transaction(
+            transactional_id="id", producer=producer, timeout_ms=60_000, state=TransactionState.EMPTY, update_ms=0
+        )
+        record = build_pairs([(transaction_key("id"), transaction_value(stored))], timestamp_ms=0)
+        self.log.append(record, now_ms=0, client=False)
+        self.reopen()
+
     def write_marker(self, where: TopicPartition, marker: Marker, done: Done) -> None:
         if self.held is not None:
             self.held.append(done)
@@ -133,17 +142,19 @@ def test_epochs_go_up(transactions: Transactions) -> None:
 def test_ends_use_up_the_epochs(transactions: Transactions) -> None:
     """The end that takes the last epoch goes on under a new producer id, also when it is repeated."""
     producer = ProducerEpoch(7, MAX_EPOCH)
-    stored = Transaction(
-        transactional_id="id", producer=producer, timeout_ms=60_000, state=TransactionState.EMPTY, update_ms=0
-    )
-    record = build_pairs([(transaction_key("id"), transaction_value(stored))], timestamp_ms=0)
-    transactions.log.append(record, now_ms=0, client=False)
-    transactions.reopen()
+    transactions.store(producer)
     transactions.add(producer, A)
     assert transactions.end(producer, bump=True) == (100, 0)
     assert transactions.markers == [(A, Marker(7, MAX_EPOCH + 1, True, transactions.coordinator.coordinator_epoch))]
     assert transactions.end(producer, bump=True) == (100, 0)
-    assert transactions.end(ProducerEpoch(100, 0), commit=False, bump=True) == (100, 1)
+    assert transactions.init(producer) == (100, 0)
+    transactions.store(producer)
+    transactions.add(producer, A)
+    assert transactions.end(producer, bump=True) == (101, 0)
+    transactions.reopen()
+    assert transactions.end(producer, bump=True) == (101, 0)
+    assert refused(lambda: transactions.init(producer)) is ErrorCode.PRODUCER_FENCED
+    assert transactions.end(ProducerEpoch(101, 0), commit=False, bump=True) == (101, 1)
 
 
 def test_commit_marks_every_partition(transactions: Transactions) -> None:
@@ -201,6 +212,39 @@ def test_producer_that_knows_its_epoch(transactions: Transactions) -> None:
     assert second == (100, 1)
     assert transactions.init(first) == second
     assert refused(lambda: transactions.init(ProducerEpoch(100, 7))) is ErrorCode.PRODUCER_FENCED
+
+
+def test_a_fenced_producer_does_not_get_the_epoch_of_the_next(transactions: Transactions) -> None:
+    """As Kafka: the epoch before is repeated to the producer that asked with it, not to one that another has replaced."""
+    zombie = transactions.init()
+    ours = transactions.init()
+    assert refused(lambda: transactions.init(zombie)) is ErrorCode.PRODUCER_FENCED
+    assert transactions.init(ours) == (100, 2)
+    assert transactions.init(ours) == transactions.init(ours) == (100, 2)
+    transactions.reopen()  # nobody knows any more who asked
+    assert refused(lambda: transactions.init(ours)) is ErrorCode.PRODUCER_FENCED
+    assert transactions.init(ProducerEpoch(100, 2)) == (100, 3)
+
+
+def test_a_fenced_producer_does_not_get_the_next_id_either(transactions: Transactions) -> None:
+    """Nor where the epochs were used up, so that the next producer has a new id; the producer that did that is repeated it."""
+    transactions.store(ProducerEpoch(7, MAX_EPOCH))
+    assert transactions.init(ProducerEpoch(7, MAX_EPOCH)) == (100, 0)
+    assert transactions.init(ProducerEpoch(7, MAX_EPOCH)) == (100, 0)
+    transactions.store(ProducerEpoch(8, MAX_EPOCH))
+    assert transactions.init() == (101, 0)
+    assert refused(lambda: transactions.init(ProducerEpoch(8, MAX_EPOCH))) is ErrorCode.PRODUCER_FENCED
+
+
+def test_a_producer_that_was_too_slow_goes_on(transactions: Transactions, clock) -> None:
+    """Whose transaction took too long gets the epoch that fenced it when it asks with its own; not once another has come."""
+    slow = transactions.init(timeout_ms=1_000)
+    transactions.add(slow, A)
+    clock.advance(2)
+    assert transactions.coordinator.abort_timed_out() == 1
+    assert transactions.init(slow) == (100, 1)
+    assert transactions.init() == (100, 2)
+    assert refused(lambda: transactions.init(slow)) is ErrorCode.PRODUCER_FENCED
 
 
 def test_wrong_epoch_ends_what_is_open_all_the_same(transactions: Transactions) -> None:
