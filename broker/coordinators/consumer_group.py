@@ -79,7 +79,10 @@ class ClassicSide:
 
 @dataclass(slots=True)
 class ConsumerMember:
-    """One member; `pending_revocation` is what it has been asked to let go and still holds, `classic` None for the new kind."""
+    """One member; `pending_revocation` is what it has been asked to let go and still holds, `classic` None for the new kind.
+
+    `assignment_epochs` says of either since which epoch it has it.
+    """
 
     member_id: str
     subscription: Subscription = field(default_factory=Subscription)
@@ -88,7 +91,13 @@ class ConsumerMember:
     state: MemberState = MemberState.STABLE
     assigned: frozenset[Place] = frozenset()
     pending_revocation: frozenset[Place] = frozenset()
+    assignment_epochs: dict[Place, int] = field(default_factory=dict)
     classic: ClassicSide | None = None
+
+    def may_commit(self, place: Place, epoch: int) -> bool:
+        """Whether an epoch before the present one is late enough for a partition: it has been the member's since (KIP-1251)."""
+        since = self.assignment_epochs.get(place)
+        return since is not None and epoch >= since
 
 
 class ConsumerGroup:
@@ -180,9 +189,13 @@ class ConsumerGroup:
         assigned: frozenset[Place],
         pending_revocation: frozenset[Place] = frozenset(),
     ) -> None:
-        """A member has these partitions and no others."""
+        """A member has these partitions and no others; what is new to it, it has since the present assignment."""
         self._release(member)
         member.assigned, member.pending_revocation = assigned, pending_revocation
+        since = member.assignment_epochs
+        member.assignment_epochs = {
+            place: since.get(place, self.assignment_epoch) for place in assigned | pending_revocation
+        }
         for place in assigned | pending_revocation:
             self.owners[place] = member.member_id
         self.note(Kind.CURRENT, member.member_id)

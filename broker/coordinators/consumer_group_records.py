@@ -4,7 +4,7 @@ What a group noted as changed becomes records, a tombstone where the thing is go
 knows neither the log nor the group's rules.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from broker.coordinators.consumer_group import (
@@ -23,6 +23,7 @@ KINDS = frozenset(kind.value for kind in Kind)
 OF_MEMBERS = frozenset({Kind.MEMBER, Kind.TARGET, Kind.CURRENT})
 HASH_TAG = 0
 CLASSIC_TAG = 0
+EPOCHS_TAG = 0
 PRESENT = 1
 
 
@@ -87,21 +88,31 @@ def _classic_value(side: ClassicSide) -> bytes:
 
 def _current_value(member: ConsumerMember) -> bytes:
     writer = FieldWriter().int16(0).int32(member.epoch).int32(member.previous_epoch).int8(member.state.value)
-    _write_places(writer, member.assigned)
-    _write_places(writer, member.pending_revocation)
+    _write_places(writer, member.assigned, member.assignment_epochs)
+    _write_places(writer, member.pending_revocation, member.assignment_epochs)
     return writer.no_tags().done()
 
 
-def _write_places(writer: FieldWriter, places: Iterable[Place]) -> None:
+def _write_places(writer: FieldWriter, places: Iterable[Place], since: Mapping[Place, int] | None = None) -> None:
+    """Partitions; those that a member holds with the epochs `since` when."""
     by_topic: dict[UUID, list[int]] = {}
     for topic_id, partition in sorted(places):
         by_topic.setdefault(topic_id, []).append(partition)
     writer.varint(len(by_topic) + 1)
     for topic_id, partitions in by_topic.items():
-        writer.raw(topic_id.bytes).varint(len(partitions) + 1)
-        for partition in partitions:
-            writer.int32(partition)
-        writer.no_tags()
+        _write_numbers(writer.raw(topic_id.bytes), partitions)
+        if since is None:
+            writer.no_tags()
+        else:
+            epochs = _write_numbers(FieldWriter(), [since[topic_id, partition] for partition in partitions]).done()
+            writer.varint(1).varint(EPOCHS_TAG).varint(len(epochs)).raw(epochs)
+
+
+def _write_numbers(writer: FieldWriter, numbers: Sequence[int]) -> FieldWriter:
+    writer.varint(len(numbers) + 1)
+    for number in numbers:
+        writer.int32(number)
+    return writer
 
 
 # ---- the way back
@@ -132,7 +143,7 @@ def replay(group: ConsumerGroup, kind: Kind, member_id: str, value: bytes | None
     elif kind is Kind.TARGET_EPOCH:
         group.assignment_epoch = reader.int32()
     elif kind is Kind.TARGET:
-        group.targets[member_id] = _read_places(reader)
+        group.targets[member_id] = frozenset(_read_places(reader))
     else:
         member = group.members.setdefault(member_id, ConsumerMember(member_id))
         if kind is Kind.MEMBER:
@@ -185,13 +196,30 @@ def _read_current(member: ConsumerMember, reader: FieldReader) -> None:
     number = reader.int8()
     states = {state.value: state for state in MemberState}
     member.state = states.get(number, MemberState.UNRELEASED_PARTITIONS)
-    member.assigned, member.pending_revocation = _read_places(reader), _read_places(reader)
+    unsaid = max(member.epoch, 0)
+    assigned, pending = _read_places(reader, unsaid), _read_places(reader, unsaid)
+    member.assigned, member.pending_revocation = frozenset(assigned), frozenset(pending)
+    member.assignment_epochs = {**pending, **assigned}
 
 
-def _read_places(reader: FieldReader) -> frozenset[Place]:
-    places: set[Place] = set()
+def _read_places(reader: FieldReader, unsaid: int = 0) -> dict[Place, int]:
+    """Partitions, each with the epoch since when it is held, or with `unsaid` where the record does not say."""
+    places: dict[Place, int] = {}
     for _ in range(max(reader.varint() - 1, 0)):
         topic_id = UUID(bytes=reader.raw(16))
-        places.update((topic_id, reader.int32()) for _ in range(max(reader.varint() - 1, 0)))
-        reader.tags()
-    return frozenset(places)
+        partitions = _read_numbers(reader)
+        epochs: list[int] = []
+        for _ in range(reader.varint()):
+            tag, size = reader.varint(), reader.varint()
+            if tag == EPOCHS_TAG:
+                epochs = _read_numbers(reader)
+            else:
+                reader.skip(size)
+        if len(epochs) != len(partitions):
+            epochs = [unsaid] * len(partitions)
+        places.update(((topic_id, partition), epoch) for partition, epoch in zip(partitions, epochs, strict=True))
+    return places
+
+
+def _read_numbers(reader: FieldReader) -> list[int]:
+    return [reader.int32() for _ in range(max(reader.varint() - 1, 0))]

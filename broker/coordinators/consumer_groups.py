@@ -6,14 +6,15 @@ Must not know versions or sockets.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from broker.coordinators.classic_members import ClassicMembers
-from broker.coordinators.consumer_group import ConsumerGroup, Kind
+from broker.coordinators.consumer_group import ConsumerGroup, ConsumerMember, Kind
 from broker.coordinators.consumer_group_records import parse_consumer_key, records_of, replay, tombstones
 from broker.coordinators.consumer_membership import Beat, ConsumerMembership, Heartbeat, TopicShape
 from broker.coordinators.group import JoinReply, JoinResult, SyncResult
 from broker.coordinators.membership import JoinRequest, SyncRequest, Timers
+from broker.coordinators.offsets import TopicPartition
 from broker.coordinators.runtime import Done, Runtime, StateRecord
 from broker.errors import BrokerError, ErrorCode
 
@@ -37,6 +38,7 @@ class ConsumerGroups:
         """`become_classic` takes over a group whose members all speak the classic protocol."""
         self._runtime = runtime
         self._become_classic = become_classic
+        self._topics = topics
         self._groups: dict[str, ConsumerGroup] = {}
         self._membership = ConsumerMembership(timers, topics, timeouts, max_size, self._write_silently)
         self._classic = ClassicMembers(self._membership, topics)
@@ -133,17 +135,29 @@ class ConsumerGroups:
     def _write_silently(self, group: ConsumerGroup) -> None:
         self._write(group, lambda _: None)
 
-    def check_commit(self, group_id: str, member_id: str, epoch: int) -> None:
-        """Whether a member may commit at its epoch. Raises: BrokerError."""
+    # ---- offsets
+
+    def check_commit(self, group_id: str, member_id: str, epoch: int, where: Iterable[TopicPartition]) -> None:
+        """Whether a member may commit these partitions, all or none, at its epoch. Raises: BrokerError.
+
+        At an epoch before it may where it has had the partition since: what it read before it heard of the new one counts.
+        """
         group = self._groups[group_id]
         if epoch < 0 and not group.members:
             return
-        member = group.members.get(member_id)
-        if member is None:
-            raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID, f"{member_id!r} is not a member of {group_id}")
-        if member.epoch != epoch:
-            stale = ErrorCode.STALE_MEMBER_EPOCH if member.classic is None else ErrorCode.ILLEGAL_GENERATION
-            raise BrokerError(stale, f"the member is at epoch {member.epoch}, it said {epoch}")
+        member = _member(group, member_id)
+        if epoch > member.epoch or (epoch < member.epoch and not all(self._may(member, epoch, each) for each in where)):
+            raise _stale(member, epoch)
+
+    def _may(self, member: ConsumerMember, epoch: int, where: TopicPartition) -> bool:
+        topic = self._topics.get(where[0])
+        return topic is not None and member.may_commit((topic.topic_id, where[1]), epoch)
+
+    def check_fetch(self, group_id: str, member_id: str, epoch: int) -> None:
+        """Whether a member may read the offsets at its epoch. Raises: BrokerError."""
+        member = _member(self._groups[group_id], member_id)
+        if epoch != member.epoch:
+            raise _stale(member, epoch)
 
     # ---- groups as a whole
 
@@ -165,6 +179,20 @@ class ConsumerGroups:
         group = self._groups.pop(group_id)
         assert not group.members
         return tombstones(group)
+
+
+def _member(group: ConsumerGroup, member_id: str) -> ConsumerMember:
+    """A member of either protocol. Raises: BrokerError."""
+    member = group.members.get(member_id)
+    if member is None:
+        raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID, f"{member_id!r} is not a member of {group.group_id}")
+    return member
+
+
+def _stale(member: ConsumerMember, epoch: int) -> BrokerError:
+    """The epoch is not the member's; one of the classic protocol has a generation."""
+    code = ErrorCode.STALE_MEMBER_EPOCH if member.classic is None else ErrorCode.ILLEGAL_GENERATION
+    return BrokerError(code, f"the member is at epoch {member.epoch}, it said {epoch}")
 
 
 def _coordinator_failed(error: ErrorCode) -> Beat:

@@ -308,6 +308,7 @@ class ConsumerMembership:
             member.epoch = LEFT_FOR_NOW
             member.state = MemberState.STABLE
             group.hold(member, member.assigned)
+            member.assignment_epochs = dict.fromkeys(member.assigned, 0)  # its epochs begin anew when it is back
         else:
             self.remove(group, member_id, "leaves")
         return Beat(member_id=member_id, epoch=request.epoch)

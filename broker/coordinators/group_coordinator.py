@@ -264,21 +264,23 @@ class GroupCoordinator:
 
     # ---- offsets
 
-    def commit(self, group_id: str, who: Committer, offsets: Iterable[OffsetCommit], done: Done) -> None:
+    def commit(self, group_id: str, who: Committer, offsets: Sequence[OffsetCommit], done: Done) -> None:
         """Store offsets for a member of the current generation, or for a group that has no members.
 
         Raises: BrokerError.
         """
-        self.check_commit(group_id, who)
+        self.check_commit(group_id, who, offsets)
         self.store(group_id, offsets, done)
 
-    def check_commit(self, group_id: str, who: Committer, *, transactional: bool = False) -> None:
-        """Whether this member may commit now; counts as a sign of life. Raises: BrokerError.
+    def check_commit(
+        self, group_id: str, who: Committer, offsets: Iterable[OffsetCommit], *, transactional: bool = False
+    ) -> None:
+        """Whether this member may commit these offsets now; counts as a sign of life. Raises: BrokerError.
 
         A producer that commits in a transaction may leave out who it is, and may commit while assignments are made.
         """
         if self._consumers.get(group_id) is not None:
-            self._check_consumer_commit(group_id, who, transactional=transactional)
+            self._check_consumer_commit(group_id, who, offsets, transactional=transactional)
             return
         group = self._groups.get(group_id)
         if group is None:
@@ -300,11 +302,14 @@ class GroupCoordinator:
             raise BrokerError(ErrorCode.REBALANCE_IN_PROGRESS)
         self._membership.touch(member)
 
-    def _check_consumer_commit(self, group_id: str, who: Committer, *, transactional: bool) -> None:
-        if transactional and who.generation < 0 and not who.member_id:
+    def _check_consumer_commit(
+        self, group_id: str, who: Committer, offsets: Iterable[OffsetCommit], *, transactional: bool
+    ) -> None:
+        if transactional and who == Committer():
             return
         try:
-            self._consumers.check_commit(group_id, who.member_id, who.generation)
+            where = ((offset.topic, offset.partition) for offset in offsets)
+            self._consumers.check_commit(group_id, who.member_id, who.generation, where)
         except BrokerError as error:
             if transactional and error.code is ErrorCode.STALE_MEMBER_EPOCH:
                 raise BrokerError(ErrorCode.ILLEGAL_GENERATION, error.message) from error
@@ -313,7 +318,7 @@ class GroupCoordinator:
     def check_fetch(self, group_id: str, member_id: str | None, epoch: int) -> None:
         """Whether a member may read its group's offsets at its epoch; -1 for anybody. Raises: BrokerError."""
         if epoch >= 0 and self._consumers.get(group_id) is not None:
-            self._consumers.check_commit(group_id, member_id or "", epoch)
+            self._consumers.check_fetch(group_id, member_id or "", epoch)
 
     def store(
         self,

@@ -183,7 +183,7 @@ def commit_offsets(broker: Broker, exchange: Exchange, request: Any) -> None:
         if not request.group_id:
             raise BrokerError(ErrorCode.INVALID_GROUP_ID)
         done = _take_part(broker, exchange.version, request, answer)
-        broker.groups.check_commit(request.group_id, who, transactional=True)
+        broker.groups.check_commit(request.group_id, who, accepted, transactional=True)
         broker.groups.store(request.group_id, accepted, done, producer=_producer(request))
     except BrokerError as error:
         answer(error.code)

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.coordinators.assignors import ASSIGNORS, uniform
-from broker.coordinators.consumer_group import ConsumerGroupState
+from broker.coordinators.consumer_group import ConsumerGroup, ConsumerGroupState, Kind
+from broker.coordinators.consumer_group_records import records_of, replay
 from broker.coordinators.consumer_membership import Beat, Heartbeat
 from broker.coordinators.group_coordinator import Committer, GroupCoordinator, OffsetCommit
 from broker.errors import BrokerError, ErrorCode
@@ -61,6 +62,15 @@ class Consumers:
         """The first heartbeat of a member."""
         first = {"topics": frozenset({"topic"}), "rebalance_timeout_ms": 60_000}
         return self.beat(member, 0, set(), **{**first, **changes})
+
+    def commit(self, member: str, epoch: int, *partitions: int, transactional: bool = False) -> ErrorCode:
+        """What becomes of a member's commit of partitions of the topic."""
+        offsets = [OffsetCommit("topic", index, 1, -1, "") for index in partitions]
+        try:
+            self.coordinator.check_commit("group", Committer(member, None, epoch), offsets, transactional=transactional)
+        except BrokerError as error:
+            return error.code
+        return ErrorCode.NONE
 
     @property
     def state(self) -> ConsumerGroupState:
@@ -286,12 +296,93 @@ def test_restart_keeps_everything(consumers: Consumers) -> None:
 def test_commits_carry_the_epoch(consumers: Consumers) -> None:
     """Only a member at its epoch commits; a transaction is told so by the old name of the error."""
     consumers.join("a")
+    assert consumers.commit("a", 2, 0) is ErrorCode.NONE
+    assert consumers.commit("a", 1, 0) is ErrorCode.STALE_MEMBER_EPOCH
+    assert consumers.commit("a", 3, 0) is ErrorCode.STALE_MEMBER_EPOCH
+    assert consumers.commit("x", 2, 0) is ErrorCode.UNKNOWN_MEMBER_ID
+    assert consumers.commit("a", 1, 0, transactional=True) is ErrorCode.ILLEGAL_GENERATION
+    assert consumers.commit("a", 3, 0, transactional=True) is ErrorCode.ILLEGAL_GENERATION
+
+
+def test_a_commit_on_its_way_when_the_epoch_changes_counts(consumers: Consumers) -> None:
+    """At an epoch before, a member commits what it has had since (KIP-1251), all or nothing, also after a restart."""
+    consumers.join("a")
+    consumers.join("b")
+    kept = indexes(consumers.beat("a", 2, {0, 1, 2, 3}))
+    lost = {0, 1, 2, 3} - kept
+    assert consumers.commit("a", 2, *kept, *lost) is ErrorCode.NONE
+    assert consumers.beat("a", 2, kept).epoch == 3
+    assert indexes(consumers.beat("b", 3)) == lost
+    for transactional, stale in [(False, ErrorCode.STALE_MEMBER_EPOCH), (True, ErrorCode.ILLEGAL_GENERATION)]:
+        assert consumers.commit("a", 2, *kept, transactional=transactional) is ErrorCode.NONE
+        assert consumers.commit("a", 1, *kept, transactional=transactional) is stale
+        assert consumers.commit("a", 2, *kept, min(lost), transactional=transactional) is stale
+        assert consumers.commit("b", 2, *lost, transactional=transactional) is stale
+    consumers.beat("b", -1)
+    assert consumers.beat("a", 3, kept).epoch == 4
+    consumers.reopen()
+    assert consumers.commit("a", 2, *kept) is ErrorCode.NONE
+    assert consumers.commit("a", 3, *kept, *lost) is ErrorCode.STALE_MEMBER_EPOCH
+    assert consumers.commit("a", 4, *kept, *lost) is ErrorCode.NONE
+
+
+def test_a_member_commits_what_it_is_to_let_go(consumers: Consumers) -> None:
+    """Partitions that are being revoked count as had, after a restart too, and no longer when they are let go."""
+    consumers.join("a")
+    consumers.topics["topic"].count = 6
+    assert consumers.beat("a", 2, {0, 1, 2, 3}).epoch == 3
+    consumers.join("b")
+    kept = indexes(consumers.beat("a", 3))
+    lost = {0, 1, 2, 3} - kept
+    consumers.reopen()
+    assert consumers.commit("a", 2, *lost) is ErrorCode.NONE
+    assert consumers.commit("a", 2, 4) is consumers.commit("a", 2, 5) is ErrorCode.STALE_MEMBER_EPOCH
+    consumers.beat("a", 3, kept)
+    assert consumers.commit("a", 3, *lost) is ErrorCode.STALE_MEMBER_EPOCH
+
+
+def test_a_static_member_that_is_away_begins_anew(consumers: Consumers) -> None:
+    """What it had is its own from epoch 0, so that any epoch it may come back with counts, as in Kafka."""
+    consumers.join("a", instance_id="i")
+    consumers.beat("a", -2, instance_id="i")
+    assert consumers.commit("a", 2, 0) is ErrorCode.STALE_MEMBER_EPOCH
+    consumers.reopen()
+    assert consumers.join("a", instance_id="i").epoch == 2
+    assert consumers.commit("a", 1, 0) is ErrorCode.NONE
+
+
+def test_a_producer_says_who_commits_or_nothing(consumers: Consumers) -> None:
+    """A transaction's commit that names nobody is taken as it is; one that names an instance alone is a stranger's."""
+    consumers.join("a", instance_id="i")
     check = consumers.coordinator.check_commit
-    check("group", Committer("a", None, 2))
-    assert refusal(lambda: check("group", Committer("a", None, 1))) is ErrorCode.STALE_MEMBER_EPOCH
-    assert refusal(lambda: check("group", Committer("x", None, 2))) is ErrorCode.UNKNOWN_MEMBER_ID
-    stale = Committer("a", None, 1)
-    assert refusal(lambda: check("group", stale, transactional=True)) is ErrorCode.ILLEGAL_GENERATION
+    check("group", Committer(), [], transactional=True)
+    named = Committer("", "i", -1)
+    assert refusal(lambda: check("group", named, [], transactional=True)) is ErrorCode.UNKNOWN_MEMBER_ID
+
+
+KAFKAS = bytes.fromhex(
+    "0000000000050000000401020000000000000001000000000000000203000000000000000101000903000000030000000502000000000000"
+    "000100000000000000020200000002010005020000000400"
+)
+"""A ConsumerGroupCurrentMemberAssignmentValue as Kafka 4.3.1 writes it."""
+
+
+def test_assignment_epochs_as_kafka_writes_them() -> None:
+    """The record of a member's assignment says since which epoch it has each partition; older records do not."""
+    topic = UUID(int=(1 << 64) + 2)
+    group = ConsumerGroup("group")
+    replay(group, Kind.CURRENT, "a", KAFKAS)
+    member = group.members["a"]
+    assert (member.epoch, member.assigned, member.pending_revocation) == (
+        5,
+        {(topic, 0), (topic, 1)},
+        {(topic, 2)},
+    )
+    assert member.assignment_epochs == {(topic, 0): 3, (topic, 1): 5, (topic, 2): 4}
+    assert records_of(group, [(Kind.CURRENT, "a")])[0].value == KAFKAS
+    tags = [bytes.fromhex("0100090300000003" + "00000005"), bytes.fromhex("01000502" + "00000004")]
+    replay(group, Kind.CURRENT, "a", KAFKAS.replace(tags[0], b"\0").replace(tags[1], b"\0"))
+    assert member.assignment_epochs == {(topic, 0): 5, (topic, 1): 5, (topic, 2): 5}
 
 
 def test_empty_groups_convert(consumers: Consumers) -> None:

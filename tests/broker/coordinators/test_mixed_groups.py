@@ -8,8 +8,7 @@ import pytest
 from broker.coordinators.consumer_protocol import assignment, parse_assignment, parse_subscription
 from broker.coordinators.fields import FieldWriter
 from broker.coordinators.group import GroupState, JoinResult
-from broker.coordinators.group_coordinator import Committer
-from broker.errors import BrokerError, ErrorCode
+from broker.errors import ErrorCode
 from tests.broker.coordinators.test_consumer_groups import Consumers
 
 EVERYTHING = {("topic", index) for index in range(4)}
@@ -141,10 +140,21 @@ def test_joining_a_consumer_group(mixed: Mixed) -> None:
     mixed.beat("new", new.epoch, {0, 1})
     again, share = mixed.rejoined(joined)
     assert share == {("topic", 2), ("topic", 3)}
-    mixed.coordinator.check_commit("group", Committer(again.member_id, None, again.generation))
-    with pytest.raises(BrokerError) as stale:
-        mixed.coordinator.check_commit("group", Committer(again.member_id, None, again.generation - 1))
-    assert stale.value.code is ErrorCode.ILLEGAL_GENERATION
+    assert mixed.commit(again.member_id, again.generation, 2, 3) is ErrorCode.NONE
+    for generation in (again.generation - 1, again.generation + 1):
+        assert mixed.commit(again.member_id, generation, 2, 3) is ErrorCode.ILLEGAL_GENERATION
+
+
+def test_a_classic_member_commits_what_it_has_had_since(mixed: Mixed) -> None:
+    """In the generation before, what it kept counts; so does what it had before its group became a consumer group."""
+    leader, _ = mixed.two()
+    mixed.join("new")
+    mixed.classic(leader.member_id, owned=(0, 1))
+    (again,) = mixed.classic(leader.member_id, owned=(0,))
+    assert again.generation == leader.generation + 1
+    assert mixed.commit(leader.member_id, leader.generation, 0) is ErrorCode.NONE
+    assert mixed.commit(leader.member_id, leader.generation - 1, 0) is ErrorCode.ILLEGAL_GENERATION
+    assert mixed.commit(leader.member_id, leader.generation, 3) is ErrorCode.ILLEGAL_GENERATION
 
 
 @pytest.mark.parametrize(
