@@ -118,13 +118,13 @@ class ConsumerMembership:
         known = self._known(group, request)
         matcher(request.regex or "")  # the last that may be refused: from here on the group changes
         member = self._joining(group, request, known) if request.epoch == JOINS or known is None else known
-        before = member.assigned
+        before, asked = member.assigned, member.pending_revocation
         if member.classic is not None:
             member.classic = None
             group.note(Kind.MEMBER, member.member_id)
             self.await_no_more(group, member)
         self.take_in(group, member, request, epoch)
-        self._watch_revocation(group, member)
+        self._watch_revocation(group, member, anew=member.pending_revocation != asked)
         tell = request.is_full or member.assigned != before
         interval_ms = self._timeouts(group.group_id)[1]
         assignment = member.assigned if tell else None
@@ -393,15 +393,15 @@ class ConsumerMembership:
         self.remove(group, member_id, "was silent for its session")
         self._changed(group)
 
-    def _watch_revocation(self, group: ConsumerGroup, member: ConsumerMember) -> None:
-        """Who does not let go within its rebalance timeout is fenced."""
+    def _watch_revocation(self, group: ConsumerGroup, member: ConsumerMember, *, anew: bool = False) -> None:
+        """Who does not let go within its rebalance timeout is fenced; `anew`: it has been asked for others than before."""
         key = (group.group_id, member.member_id)
         revoking = member.state is MemberState.UNREVOKED_PARTITIONS
+        if key in self._rebalances and (anew or not revoking):
+            self._rebalances.pop(key).cancel()
         if revoking and key not in self._rebalances:
             seconds = max(member.subscription.rebalance_timeout_ms, 0) / 1000
             self._rebalances[key] = self._timers.call_later(seconds, lambda: self._revocation_due(group, member))
-        elif not revoking and key in self._rebalances:
-            self._rebalances.pop(key).cancel()
 
     def _revocation_due(self, group: ConsumerGroup, member: ConsumerMember) -> None:
         self._rebalances.pop((group.group_id, member.member_id), None)

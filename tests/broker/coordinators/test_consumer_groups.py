@@ -147,6 +147,30 @@ def test_member_that_does_not_let_go_is_fenced(consumers: Consumers) -> None:
     assert indexes(consumers.beat("b", 3, set())) == {0, 1, 2, 3}
 
 
+def test_every_revocation_has_the_whole_timeout(consumers: Consumers) -> None:
+    """A member that let go in time and is at once asked for more has its rebalance timeout again, but not longer."""
+    consumers.topics["topic"].count = 6
+    consumers.join("a")
+    consumers.join("b")
+    kept = indexes(consumers.beat("a", 2))
+    assert len(kept) == 3
+    consumers.clock.advance(40)
+    consumers.beat("a", 2, {0, 1, 2, 3, 4, 5})
+    consumers.beat("b", 3)
+    consumers.clock.advance(15)
+    newest = consumers.join("c").epoch
+    fewer = indexes(consumers.beat("a", 2, kept))
+    assert fewer < kept
+    consumers.clock.advance(25)
+    assert consumers.beat("a", 2, kept).epoch == 2
+    consumers.beat("b", 3)
+    consumers.beat("c", newest)
+    consumers.clock.advance(34)
+    assert consumers.beat("a", 2, kept).epoch == 2
+    consumers.clock.advance(2)
+    assert refusal(lambda: consumers.beat("a", 2, fewer)) is ErrorCode.UNKNOWN_MEMBER_ID
+
+
 def test_epochs_fence(consumers: Consumers) -> None:
     """An epoch that is not the member's is refused, but the one before counts while the answer may be lost."""
     consumers.join("a")
