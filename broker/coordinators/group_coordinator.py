@@ -291,9 +291,7 @@ class GroupCoordinator:
         if group.state is GroupState.DEAD:
             raise BrokerError(ErrorCode.COORDINATOR_NOT_AVAILABLE)
         anonymous = who.generation < 0 and not who.member_id and who.instance_id is None
-        if anonymous and transactional:
-            return
-        if who.generation < 0 and group.state is GroupState.EMPTY and not transactional:
+        if who.generation < 0 and (group.state is GroupState.EMPTY or (anonymous and transactional)):
             return
         if anonymous:
             raise BrokerError(ErrorCode.UNKNOWN_MEMBER_ID)

@@ -49,6 +49,21 @@ def test_simple_group_commits_without_members(groups) -> None:
     assert refused.value.code is ErrorCode.UNKNOWN_MEMBER_ID
 
 
+def test_a_producer_commits_for_a_consumer_that_assigns_to_itself(groups) -> None:
+    """Generation -1 is for groups without members in a transaction as well, also where the consumer has an instance id."""
+    (member,) = groups.stable()
+    named = [Committer("", "inst", -1), Committer("member", None, -1)]
+    for who in named:
+        with pytest.raises(BrokerError) as refused:
+            groups.coordinator.check_commit("group", who, [], transactional=True)
+        assert refused.value.code is ErrorCode.UNKNOWN_MEMBER_ID
+    groups.coordinator.check_commit("group", Committer(), [], transactional=True)
+    groups.coordinator.leave("group", member.member_id, None)
+    for who in [*named, Committer()]:
+        for transactional in (False, True):
+            groups.coordinator.check_commit("group", who, [], transactional=transactional)
+
+
 @pytest.mark.parametrize(
     ("change", "error"),
     [
