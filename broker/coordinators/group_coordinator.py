@@ -314,8 +314,8 @@ class GroupCoordinator:
             raise
 
     def check_fetch(self, group_id: str, member_id: str | None, epoch: int) -> None:
-        """Whether a member may read its group's offsets at its epoch; -1 for anybody. Raises: BrokerError."""
-        if epoch >= 0 and self._consumers.get(group_id) is not None:
+        """Whether a member may read its group's offsets at its epoch; anybody may who says neither. Raises: BrokerError."""
+        if (member_id is not None or epoch >= 0) and self._consumers.get(group_id) is not None:
             self._consumers.check_fetch(group_id, member_id or "", epoch)
 
     def store(

@@ -328,6 +328,19 @@ def test_commits_carry_the_epoch(consumers: Consumers) -> None:
     assert consumers.commit("a", 3, 0, transactional=True) is ErrorCode.ILLEGAL_GENERATION
 
 
+def test_fetches_carry_the_epoch(consumers: Consumers) -> None:
+    """Who says that it is a member must be, and at its epoch, -1 being none; who says nothing reads the offsets."""
+    check = consumers.coordinator.check_fetch
+    check("group", "nobody", 7)
+    epoch = consumers.join("a").epoch
+    check("group", None, -1)
+    check("group", "a", epoch)
+    for wrong in (-1, epoch - 1, epoch + 1):
+        assert refusal(lambda epoch=wrong: check("group", "a", epoch)) is ErrorCode.STALE_MEMBER_EPOCH
+    assert refusal(lambda: check("group", "nobody", -1)) is ErrorCode.UNKNOWN_MEMBER_ID
+    assert refusal(lambda: check("group", "", -1)) is ErrorCode.UNKNOWN_MEMBER_ID
+
+
 def test_a_commit_on_its_way_when_the_epoch_changes_counts(consumers: Consumers) -> None:
     """At an epoch before, a member commits what it has had since (KIP-1251), all or nothing, also after a restart."""
     consumers.join("a")
