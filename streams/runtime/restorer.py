@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol
 from streams.clients.base import Consumer, RawBatch
 from streams.errors import ChangelogLost, ClientError, OffsetOutOfRange, TaskCorrupted
 from streams.record import TopicPartition, joined
-from streams.runtime.changelog import Changelog
+from streams.runtime.changelog import Changelog, with_keys
 from streams.runtime.task import Task, TaskId
 
 SLICE_S = 0.05
@@ -54,13 +54,14 @@ class RestoreListener(Protocol):
 class _Restore:
     """One store on its way."""
 
-    __slots__ = ("changelog", "end", "position", "records", "task")
+    __slots__ = ("changelog", "end", "is_source", "position", "records", "task")
 
-    def __init__(self, task: TaskId, changelog: Changelog, position: int, end: int) -> None:
+    def __init__(self, task: TaskId, changelog: Changelog, position: int, end: int, *, is_source: bool) -> None:
         self.task = task
         self.changelog = changelog
         self.position = position
         self.end = end
+        self.is_source = is_source
         self.records = 0
 
 
@@ -126,7 +127,7 @@ class Restorer:
             if position is not None and position > found.get(partition, position) + self._markers:
                 corrupt.append(_ahead(task.id, changelog, position, end))
             elif (start := max(position or 0, first[partition])) < end:
-                self._begin(_Restore(task.id, changelog, start, end))
+                self._begin(_Restore(task.id, changelog, start, end, is_source=partition in ends))
             elif position is None:
                 changelog.store.restore([], [], [], end)
         self._moved_at = self._clock()
@@ -231,6 +232,8 @@ class Restorer:
         assert columns.offsets is not None, "fetched records have offsets"
         if last.next_offset > restore.end:
             columns = columns.slice(0, sum(offset < restore.end for offset in columns.offsets))
+        if restore.is_source:
+            columns = with_keys(columns)
         restore.position = min(last.next_offset, restore.end)
         restore.records += len(columns)
         store = restore.changelog.store

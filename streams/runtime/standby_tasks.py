@@ -19,6 +19,7 @@ from state.stores import Store, StoreSpec
 from streams.clients.base import Consumer, OffsetAndMetadata, RawBatch
 from streams.errors import OffsetOutOfRange
 from streams.record import TopicPartition
+from streams.runtime.changelog import with_keys
 from streams.runtime.task import TaskId
 from streams.runtime.task_stores import TaskStores
 from streams.runtime.turns import Rests
@@ -297,6 +298,8 @@ class StandbyTasks:
             self._hold(partition, limit)
             self._fetched = deque(each for each in self._fetched if (each.topic, each.partition) != partition)
         if position > (copy.store.position or 0):
+            if self._is_source(partition, copy):
+                columns = with_keys(columns)
             values = copy.store.as_stored(columns.values, columns.headers)
             copy.store.restore(columns.keys, values, columns.timestamps, position)
         return {copy.task}

@@ -30,13 +30,25 @@ TASK = TaskId(0, 0)
 class OneStore:
     """What the restorer needs of a task: its id and its changelogs. A store on disk is filled from `fills_from` records on."""
 
-    def __init__(self, directory: Path | None = None, partition: int = 0, *, fills_from: int = FILLED_RECORDS) -> None:
+    def __init__(
+        self,
+        directory: Path | None = None,
+        partition: int = 0,
+        *,
+        fills_from: int = FILLED_RECORDS,
+        kind: StoreKind = StoreKind.KEY_VALUE,
+    ) -> None:
         self.id = TaskId(0, partition)
         self.log = TopicPartition(LOG.topic, partition)
         self.directory = directory
         self.fills_from = fills_from
         spec = StoreSpec(
-            name="s", kind=StoreKind.KEY_VALUE, key_serde=serde_for(str), value_serde=serde_for(int), logged=True
+            name="s",
+            kind=kind,
+            key_serde=serde_for(str),
+            value_serde=serde_for(int),
+            logged=True,
+            retention_ms=1_000 if kind is StoreKind.VERSIONED_KEY_VALUE else 0,
         )
         self.take(open_store(spec, directory=directory, resources=directory and RocksDBResources()))
 
@@ -262,6 +274,26 @@ def test_a_source_topic_is_restored_up_to_the_committed_offset() -> None:
     work.add(task, {LOG: 2})
     assert work.step(0) == [TASK]
     assert (list(task.store.all()), task.store.position) == ([("a", 1), ("b", 2)], 2)
+
+
+@pytest.mark.parametrize("kind", [StoreKind.KEY_VALUE, StoreKind.TIMESTAMPED_KEY_VALUE, StoreKind.VERSIONED_KEY_VALUE])
+@pytest.mark.parametrize("fills_from", [1, FILLED_RECORDS])
+def test_records_of_a_source_topic_without_a_key_are_not_restored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: StoreKind, fills_from: int
+) -> None:
+    """Processing drops them, so the store on disk goes without them too, whole or filled, as Kafka Streams' does."""
+    task, told = OneStore(tmp_path, fills_from=fills_from, kind=kind), Told()
+    broker = logged(("a", 1))
+    value = serde_for(int).serialize(7)
+    broker.append(LOG, Batch([None, b"b", None], [value, value, value], [0] * 3))
+    work = restorer(broker, told, max_records=10)
+    work.add(task, {LOG: 4})
+    while not (done := work.step(0)):
+        pass
+    assert (done, task.store.position, told.said[-1]) == ([TASK], 4, ("ended", "s", 2))
+    assert [key for key, _ in task.store.all()] == ["a", "b"]
+    assert "2 record(s) without a key" in caplog.text
+    task.store.close()
 
 
 def test_a_store_ahead_of_its_changelog_is_corrupt() -> None:

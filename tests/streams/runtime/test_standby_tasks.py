@@ -106,6 +106,19 @@ def test_a_standby_of_a_source_topic_stops_at_what_is_committed(tmp_path: Path) 
     rig.close()
 
 
+def test_a_standby_of_a_source_topic_takes_no_records_without_a_key(tmp_path: Path) -> None:
+    """Processing drops them: the copy goes on behind them."""
+    rig = Rig(tmp_path, source=True)
+    rig.log(("a", 1))
+    rig.broker.append(LOG, Batch([None], [serde_for(int).serialize(2)], [0]))
+    rig.log(("b", 3))
+    rig.committed[LOG] = OffsetAndMetadata(3)
+    rig.standbys.want([TASK])
+    rig.step()
+    assert (rig.content, rig.standbys.positions()) == ([("a", 1), ("b", 3)], {TASK: 3})
+    rig.close()
+
+
 def test_a_changelog_made_anew_is_followed_from_its_beginning(
     rig: Rig, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
