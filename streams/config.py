@@ -192,7 +192,9 @@ class StreamsConfig:
     )
     poll_ms: int = setting(100, "Longest wait for records in one turn of the loop.", kind="ms", minimum=0)
     auto_offset_reset: str = setting(
-        "earliest", "Where reading starts without a committed offset.", choices=("earliest", "latest", "none")
+        "earliest",
+        "Where reading starts without a committed offset; topics between sub-topologies are read from their beginning.",
+        choices=("earliest", "latest", "none"),
     )
     default_key_serde: str | None = setting(
         None,

@@ -1,8 +1,8 @@
 """Where reading begins: at the committed offset, else where the source says.
 
 Rules: a source's `offset_reset` goes before the application's `auto_offset_reset`: earliest, latest, none (an error),
-or a number of ms counted back from now. The same rule answers an offset that exists no longer, with a warning that
-says what was skipped.
+or a number of ms counted back from now. Internal topics have the rule earliest, for what lies in them unread is work that
+was begun. The same rule answers an offset that exists no longer, with a warning that says what was skipped.
 """
 
 from __future__ import annotations

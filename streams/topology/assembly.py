@@ -58,9 +58,13 @@ class Assembly:
         timestamp: Callable[..., Any] | None = None,
         offset_reset: str | int | None = None,
     ) -> None:
-        """Read topics. Raises: TopologyError when another source reads one of them."""
+        """Read topics; internal ones from their beginning, since the input of what waits there is committed upstream.
+
+        Raises: TopologyError when another source reads one of them.
+        """
         self._check_new(name)
         self._check_topics(name, topics, pattern)
+        internal = bool(topics) and topics[0] in self.internal_topics
         self.nodes[name] = SourceNode(
             name=name,
             children=(),
@@ -68,8 +72,8 @@ class Assembly:
             pattern=pattern,
             serdes=serdes,
             timestamp=timestamp,
-            offset_reset=offset_reset,
-            internal=bool(topics) and topics[0] in self.internal_topics,
+            offset_reset="earliest" if internal else offset_reset,
+            internal=internal,
             node=node,
         )
         self._group[name] = name

@@ -15,7 +15,7 @@ from state import StateDirectory, StoreLocked
 from streams.clients.base import GroupMetadata, NewTopic, OffsetAndMetadata
 from streams.clients.memory import MemoryBroker, MemoryClients, MemoryConsumer
 from streams.errors import ChangelogLost, ClientError, DeserializationError, TopologyError
-from streams.record import TopicPartition
+from streams.record import Batch, TopicPartition
 from streams.runtime.worker import Worker
 from streams.runtime.worker_states import WorkerState
 from streams.serdes import serde_for
@@ -217,6 +217,23 @@ def test_workers_come_and_go_and_every_word_counts_once(broker: MemoryBroker, tm
             until_counted(broker, WORDS * 2)
         say(broker, WORDS)
         until_counted(broker, WORDS * 3)
+
+
+@pytest.mark.parametrize("reset", ["latest", "none"])
+def test_a_repartition_topic_is_read_from_its_beginning(broker: MemoryBroker, tmp_path: Path, reset: str) -> None:
+    """A worker stops when what it wrote there is committed upstream and not read yet: the next one loses none of it."""
+    with running(worker(broker, tmp_path)) as (first,):
+        until(broker, lambda: len(first.tasks) == 4)
+    between = f"{GROUP}-by-word-repartition"
+    say(broker, WORDS)
+    broker.groups[GROUP].offsets |= {
+        TopicPartition("words", number): OffsetAndMetadata(len(WORDS) // 2) for number in range(2)
+    }
+    for at, word in enumerate(WORDS):
+        broker.append(TopicPartition(between, 0), Batch([word.encode()], [word.encode()], [1_000 + at]))
+    with running(worker(broker, tmp_path, auto_offset_reset=reset)):
+        until(broker, lambda: caught_up(broker))
+    assert latest(broker) == Counter(WORDS)
 
 
 def test_repartition_topics_are_purged_after_commits(broker: MemoryBroker, tmp_path: Path) -> None:

@@ -80,3 +80,13 @@ def test_the_topics_of_a_foreign_key_join_feed_each_other(builder, build):
     builder.table("left", key=str, value=str).join(right, lambda a, b: a + b, on=lambda value: value)
     found = counts(build(), left=3, right=5)
     assert {name.split("-")[5]: count for name, count in found.items()} == {"REGISTRATION": 5, "RESPONSE": 3}
+
+
+def test_internal_topics_are_read_from_their_beginning(builder, build):
+    """Whatever holds for users' topics: what waits in one is nobody's input any more. Kafka Streams would skip it."""
+    right = builder.table("right", key=str, value=str)
+    builder.table("left", key=str, value=str).join(right, lambda a, b: a + b, on=lambda value: value)
+    builder.stream("in", offset_reset="latest").select_key(lambda k, v: v).group_by_key().count()
+    sources = [source for part in build().subtopologies for source in part.sources]
+    assert [source.offset_reset for source in sources if source.internal] == ["earliest"] * 3
+    assert [source.offset_reset for source in sources if source.topics == ("in",)] == ["latest"]
