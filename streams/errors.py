@@ -20,8 +20,7 @@ StreamsError
 ├── StoreMoved                  a store left this worker while it was being read
 ├── StopApplication             all workers of the application are to stop, since one of them ended with an error
 ├── Interrupted                 the worker was asked to stop while user code was being tried again
-├── ChangelogLost               a changelog was deleted or made anew, and state would begin empty
-└── TaskCorrupted               a store disagrees with its changelog: set it aside and restore
+└── ChangelogLost               a changelog was deleted or made anew, and state would begin empty
 
 Rules: a message says what was expected, what came, and what to do. Programmer errors are assertions.
 Stores raise `state.errors.StateError` and its children, which this package passes on unchanged.
@@ -48,7 +47,6 @@ __all__ = [
     "StoreMoved",
     "StoreNotReady",
     "StreamsError",
-    "TaskCorrupted",
     "TaskMigrated",
     "TopologyError",
     "TransactionAbortable",
@@ -188,10 +186,6 @@ class ChangelogLost(StreamsError):  # noqa: N818  says what is the matter
             "Bring the topic back from a copy; or begin anew with `streams reset`; or, to go on with an empty store, "
             "delete its directory under state_dir"
         )
-
-
-class TaskCorrupted(StreamsError):  # noqa: N818  Kafka's name
-    """A store disagrees with its changelog: set it aside and restore."""
 
 
 def shown(value: object, limit: int = 200) -> str:

@@ -12,16 +12,19 @@ tasks run while the last ones wait. Where nothing arrives, all are read, for one
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from streams.clients.base import Consumer, RawBatch
-from streams.errors import ChangelogLost, ClientError, OffsetOutOfRange, TaskCorrupted
+from streams.errors import ChangelogLost, ClientError, OffsetOutOfRange
 from streams.record import TopicPartition, joined
 from streams.runtime.changelog import Changelog, with_keys
 from streams.runtime.task import Task, TaskId
+
+log = logging.getLogger(__name__)
 
 SLICE_S = 0.05
 """How long one turn may apply records."""
@@ -97,6 +100,7 @@ class Restorer:
         self._complete: list[_Restore] = []
         """What has come to its end, while its store still writes: the next ones go on meanwhile."""
         self._fetched: deque[RawBatch] = deque()
+        self._corrupt: list[Corruption] = []
         self._open: dict[TaskId, set[TopicPartition]] = {}
         self._moved_at = 0.0
 
@@ -122,8 +126,7 @@ class Restorer:
             end = ends.get(partition, found.get(partition, 0))
             position = changelog.store.position
             if position and partition in found and not found[partition]:
-                reason = f"is empty, and the store has taken in its records up to offset {position:,}"
-                raise ChangelogLost(partition.topic, changelog.store.name, reason)
+                raise _lost(changelog, position)
             if position is not None and position > found.get(partition, position) + self._markers:
                 corrupt.append(_ahead(task.id, changelog, position, end))
             elif (start := max(position or 0, first[partition])) < end:
@@ -141,14 +144,20 @@ class Restorer:
             self._restores.pop(partition, None)
         self._complete = [each for each in self._complete if each.task != task]
         self._fetched = deque(each for each in self._fetched if (each.topic, each.partition) not in gone)
+        self._corrupt = [each for each in self._corrupt if each.task != task]
         self._assign()
+
+    def corrupt(self) -> list[Corruption]:
+        """What `step` found to disagree with its changelog since this was asked last: to be removed, and begun anew."""
+        found, self._corrupt = self._corrupt, []
+        return found
 
     def step(self, timeout_s: float, hurried: Callable[[], bool] = lambda: False) -> list[TaskId]:
         """Apply what has arrived for SLICE_S, waiting up to `timeout_s` for it; the answer is the tasks that are complete.
 
         Once the worker is `hurried`, no more than one piece is applied.
 
-        Raises: ClientError when nothing moves for too long, TaskCorrupted when records are missing.
+        Raises: ClientError when nothing moves for too long, ChangelogLost when there is nothing left to restore from.
         """
         if self._restores:
             self._fetch(timeout_s)
@@ -203,7 +212,30 @@ class Restorer:
         try:
             self._fetched.extend(self._consumer().poll(timeout_s))
         except OffsetOutOfRange as error:
-            raise TaskCorrupted(f"the changelog no longer has what a store needs: {error}") from error
+            self._go_on_after(error)
+
+    def _go_on_after(self, error: OffsetOutOfRange) -> None:
+        """The next record of a changelog is gone.
+
+        What retention took while the restore was under way would not have been read by one that begins now either. A log
+        that ends before the store's position was made anew.
+        """
+        partition = TopicPartition(error.topic, error.partition)
+        restore = self._restores.get(partition)
+        if restore is None or partition not in self._read:
+            return  # its task has left meanwhile
+        first = self._consumer().beginning_offsets([partition])[partition]
+        if error.offset >= first:
+            end = self._consumer().high_watermarks([partition])[partition]
+            if not end:
+                raise _lost(restore.changelog, restore.position) from error
+            self._corrupt.append(_ahead(restore.task, restore.changelog, restore.position, end))
+            return
+        log.warning("%s: restoring %s goes on at %d", error, restore.changelog.store.name, first)
+        restore.position = min(max(restore.position, first), restore.end)
+        restore.changelog.store.restore([], [], [], restore.position)
+        self._moved_at = self._clock()
+        self._consumer().seek(partition, restore.position)
 
     def _next_batches(self) -> list[RawBatch]:
         """The next batches of one partition, written at once: keys that come again are written once, and sorted ones fast.
@@ -279,6 +311,11 @@ class SilentListener:
 
     def ended(self, store: str, partition: TopicPartition, records: int) -> None:
         """Nothing."""
+
+
+def _lost(changelog: Changelog, position: int) -> ChangelogLost:
+    reason = f"is empty, and the store has taken in its records up to offset {position:,}"
+    return ChangelogLost(changelog.partition.topic, changelog.store.name, reason)
 
 
 def _ahead(task: TaskId, changelog: Changelog, position: int, end: int) -> Corruption:

@@ -268,7 +268,7 @@ class TaskManager:
                 "store %s of task %s is set aside as %s and restored from the beginning: %s",
                 corruption.store,
                 task.id,
-                path,
+                path or "nothing, for it is in memory",
                 corruption.reason,
             )
         self._take_up(task.id, task.inputs)
@@ -288,6 +288,8 @@ class TaskManager:
         if self._unopened:
             self._open_waiting(hurried)
         complete = self._restorer.step(timeout_s, hurried)
+        for corruption in self._restorer.corrupt():
+            self._rebuild(self.tasks[corruption.task], [corruption])
         if complete:
             log.info("started tasks: %s", ", ".join(map(str, complete)))
         for task_id in complete:

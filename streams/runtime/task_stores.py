@@ -98,8 +98,8 @@ class TaskStores:
             directory.close()
 
     def set_aside(self, task: TaskId, store: str) -> Path | None:
-        """Give a closed store that cannot be trusted another name; the answer is its new path."""
-        return set_aside(self._own(task).path, store)
+        """Give a closed store that cannot be trusted another name; the answer is its new path, None for one in memory."""
+        return set_aside(self._owned[task].path, store) if task in self._owned else None
 
     def on_disk(self) -> dict[str, int]:
         """The tasks with state here that is not open in this process, and the sum of the positions noted last."""

@@ -22,7 +22,7 @@ from streams.clients.handover import withhold
 from streams.clients.memory.done import Done, passed
 from streams.clients.memory.groups import MemoryGroup
 from streams.clients.memory.topics import MemoryBroker
-from streams.errors import TaskMigrated
+from streams.errors import OffsetOutOfRange, TaskMigrated
 from streams.record import TopicPartition
 
 
@@ -85,7 +85,7 @@ class MemoryConsumer:
         self._paused &= self._positions.keys()
 
     def poll(self, timeout_s: float) -> list[RawBatch]:
-        """All that has arrived, waiting up to `timeout_s` for something."""
+        """All that has arrived, waiting up to `timeout_s` for something. Raises: OffsetOutOfRange, until a `seek`."""
         deadline = time.monotonic() + timeout_s
         while True:
             with self._broker.changed:
@@ -196,7 +196,12 @@ class MemoryConsumer:
 
     def _fetch(self) -> list[RawBatch]:
         batches: list[RawBatch] = []
+        gone: list[OffsetOutOfRange] = []
         for partition in self._positions.keys() - self._paused:
+            log, position = self._broker.partition(partition), self._positions[partition]
+            if not log.start <= position <= log.end:
+                gone.append(OffsetOutOfRange(partition.topic, partition.partition, position))
+                continue
             batch = self._broker.read(
                 partition, self._positions[partition], self._max_records, read_committed=self._read_committed
             )
@@ -204,6 +209,8 @@ class MemoryConsumer:
                 self._positions[partition] = batch.next_offset
                 if len(batch.columns()):
                     batches.append(batch)
+        if gone and not batches:
+            raise gone[0]
         return batches
 
     def _begin_rebalance(self, group: MemoryGroup) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from streams.clients.base import NewTopic, OffsetAndMetadata
 from streams.clients.memory import MemoryBroker, MemoryClients, MemoryConsumer
-from streams.errors import ClientError, ProducerFenced, TaskMigrated
+from streams.errors import ClientError, OffsetOutOfRange, ProducerFenced, TaskMigrated
 from streams.record import TopicPartition
 from tests.streams.clients.members import Log, RoundRobin
 
@@ -114,6 +114,21 @@ def test_deleted_records_are_gone(broker: MemoryBroker) -> None:
     consumer = MemoryClients(broker).consumer(group=None)
     assert consumer.beginning_offsets([FIRST]) == {FIRST: 1}
     consumer.assign([FIRST])
+    assert [batch.columns().values for batch in consumer.poll(0)] == [[b"b"]]
+
+
+def test_a_position_outside_of_the_log_is_an_error_until_it_is_moved(broker: MemoryBroker) -> None:
+    """Before the first record or after the end, once what other partitions have is given: as Kafka answers."""
+    send(broker, FIRST, b"a", b"b")
+    consumer = MemoryClients(broker).consumer(group=None)
+    consumer.assign([FIRST])
+    MemoryClients(broker).admin().delete_records({FIRST: 1})
+    for outside in (0, 3):
+        consumer.seek(FIRST, outside)
+        for _ in range(2):
+            with pytest.raises(OffsetOutOfRange, match=f"has no offset {outside}"):
+                consumer.poll(0)
+    consumer.seek(FIRST, 1)
     assert [batch.columns().values for batch in consumer.poll(0)] == [[b"b"]]
 
 

@@ -16,7 +16,7 @@ from state import RocksDBResources, StoreKind, StoreSpec, open_store
 from state.filling import FILLED_RECORDS
 from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryConsumer
-from streams.errors import ClientError
+from streams.errors import ChangelogLost, ClientError, OffsetOutOfRange
 from streams.record import Batch, TopicPartition
 from streams.runtime.changelog import Changelog
 from streams.runtime.restorer import FILLED_AT_ONCE, STANDSTILL_S, Restorer, SilentListener
@@ -294,6 +294,74 @@ def test_records_of_a_source_topic_without_a_key_are_not_restored(
     assert [key for key, _ in task.store.all()] == ["a", "b"]
     assert "2 record(s) without a key" in caplog.text
     task.store.close()
+
+
+def test_retention_takes_what_a_store_waits_to_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """While another is filled, the next one's first records are deleted: it goes on where its log begins now."""
+    logs = [[(f"{key}", number) for number, key in enumerate("abcdef")] for _ in range(3)]
+    broker, told = all_logged(logs), Told()
+    tasks = [OneStore(tmp_path / str(number), number, fills_from=2) for number in range(3)]
+    work = restorer(broker, told, clock=lambda: 0.0)
+    for task in tasks:
+        work.add(task, {})
+    broker.partition(tasks[1].log).delete_before(4)
+    broker.partition(tasks[2].log).delete_before(6)
+    done: set[TaskId] = set()
+    while len(done) < 3:
+        done.update(work.step(0))
+    kept = [dict(logs[0]), {"e": 4, "f": 5}, {}]
+    assert [dict(task.store.all()) for task in tasks] == kept
+    assert [task.store.position for task in tasks] == [6] * 3
+    assert "has no offset 0: retention deleted it" in caplog.text
+    assert "restoring s goes on at 4" in caplog.text
+    for task in tasks:
+        task.store.close()
+
+
+def test_a_task_that_has_left_needs_nothing_that_is_gone() -> None:
+    """The answer that its changelog has lost something comes late: nobody is told."""
+    task = OneStore()
+    work = restorer(logged(("a", 1)), SilentListener())
+    work.add(task, {})
+    work.remove(TASK)
+    work._go_on_after(OffsetOutOfRange(LOG.topic, 0, 9))
+    assert (work.corrupt(), work.active) == ([], False)
+
+
+def made_anew(*entries: tuple[str, int | None]) -> Restorer:
+    """A restore that has come as far as offset 2 of 4 when the topic is made anew, with these records."""
+    broker, task = logged(("a", 1), ("b", 2), ("c", 3), ("d", 4)), OneStore()
+    work = restorer(broker, SilentListener(), clock=lambda: 0.0)
+    work.add(task, {})
+    work.step(0)
+    assert task.store.position == 2
+    broker.delete(LOG.topic)
+    broker.create(NewTopic(LOG.topic, 1))
+    for key, number in entries:
+        broker.append(LOG, Batch([key.encode()], [serde_for(int).serialize(number)], [0]))
+    return work
+
+
+def test_a_changelog_made_anew_during_a_restore_is_told() -> None:
+    """The store is ahead of it then: whoever owns it sets it aside, and restores another from the beginning."""
+    work = made_anew(("z", 1))
+    assert work.step(0) == []
+    ((at, store, reason),) = work.corrupt()
+    assert (at, store) == (TASK, "s")
+    assert "up to offset 2" in reason
+    assert work.corrupt() == []
+    work.remove(TASK)
+    fresh = OneStore()
+    work.add(fresh, {})
+    assert work.step(0) == [TASK]
+    assert list(fresh.store.all()) == [("z", 1)]
+
+
+def test_a_changelog_made_anew_and_empty_during_a_restore_is_an_error() -> None:
+    """As at the start: to go on would lose the state silently."""
+    work = made_anew()
+    with pytest.raises(ChangelogLost, match="is empty, and the store has taken in its records up to offset 2"):
+        work.step(0)
 
 
 def test_a_store_ahead_of_its_changelog_is_corrupt() -> None:

@@ -293,6 +293,35 @@ def test_a_store_ahead_of_its_changelog_is_set_aside(broker: MemoryBroker, tmp_p
     assert list(tmp_path.glob("*/1_*/rocksdb/*corrupt-1"))
 
 
+@pytest.mark.parametrize("store", ["rocksDB", "in_memory"])
+def test_a_changelog_made_anew_during_a_restore_is_restored_again(
+    broker: MemoryBroker, tmp_path: Path, store: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log has lost its end while it was read: what was read is let go, and the tasks begin with what is there."""
+    changelog, one = f"{GROUP}-counts-changelog", serde_for(int).serialize(1)
+
+    def make(*keys: bytes) -> None:
+        broker.delete(changelog)
+        broker.create(NewTopic(changelog, 2, config={"cleanup.policy": "compact"}))
+        for partition in range(2):
+            broker.append(TopicPartition(changelog, partition), Batch([*keys], [one] * len(keys), [0] * len(keys)))
+
+    class Meddler(Restores):
+        meddled = False
+
+        def progressed(self, store: str, partition: TopicPartition, position: int) -> None:
+            if not self.meddled:
+                self.meddled = True
+                make(b"be")
+
+    make(*(b"%d" % number for number in range(1_500)))
+    say(broker, ["be"])
+    with running(worker(broker, tmp_path, Meddler(), default_dsl_store=store)) as (work,):
+        until(broker, lambda: caught_up(broker) or work.error is not None)
+    assert latest(broker) == {"be": 2}
+    assert "restored from the beginning" in caplog.text
+
+
 def test_a_changelog_that_is_gone_stops_the_worker(broker: MemoryBroker, tmp_path: Path) -> None:
     """With the store on this disk, to make the topic anew would be to lose the state in silence."""
     say(broker, WORDS)
