@@ -16,7 +16,8 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,6 +29,8 @@ _LOCK = ".lock"
 _STORES = "rocksdb"
 _POSITIONS = "positions"
 _SAFE = "._- "
+_TRIES = 100
+"""How often a directory may go while it is being made, before something else must be the matter."""
 
 
 def store_path(task_directory: Path, store: str) -> Path:
@@ -124,9 +127,7 @@ class StateDirectory:
 
     def idle_s(self, task_id: str) -> float:
         """For how long nothing was written in a task's directory, in seconds."""
-        folder = self.path / task_id
-        files = [folder / _LOCK, *folder.glob(f"{_STORES}/*"), *folder.glob(f"{_STORES}/*/*")]
-        return time.time() - max((path.lstat().st_mtime for path in files if path.exists()), default=0.0)
+        return time.time() - max(_written_s(self.path / task_id), default=0.0)
 
     def open_task(self, task_id: str, *, owner: str) -> TaskDirectory:
         """Own a task's directory, which is made if it is missing.
@@ -136,24 +137,47 @@ class StateDirectory:
         return TaskDirectory(self.path / task_id, owner)
 
     def remove(self, task_id: str) -> None:
-        """Remove a task's directory.
+        """Remove a task's directory, its lock last: who waits for it finds all of it, or nothing.
 
         Raises: StoreLocked, naming the owner.
         """
         path = self.path / task_id
-        if path.exists():
-            with TaskDirectory(path, "removal"):
-                shutil.rmtree(path)
+        if not path.exists():
+            return
+        with TaskDirectory(path, "removal"):
+            for each in path.iterdir():
+                if each.name == _LOCK:
+                    continue
+                if each.is_dir() and not each.is_symlink():
+                    shutil.rmtree(each)
+                else:
+                    each.unlink()
+            (path / _LOCK).unlink()
+            with suppress(OSError):  # whoever waited has made a lock of its own there already
+                path.rmdir()
+
+
+def _written_s(folder: Path) -> Iterator[float]:
+    """When files of a task's directory were written, which others may be removing, in seconds since 1970."""
+    for pattern in (_LOCK, f"{_STORES}/*", f"{_STORES}/*/*"):
+        with suppress(FileNotFoundError):  # the folder
+            for path in folder.glob(pattern):
+                with suppress(FileNotFoundError):
+                    yield path.lstat().st_mtime
 
 
 def _locked(path: Path) -> int:
     """The descriptor that holds the lock of a directory, which is made if it is missing. Raises: StoreLocked."""
+    tries = 0
     while True:
-        path.mkdir(parents=True, exist_ok=True)
         try:
+            path.mkdir(parents=True, exist_ok=True)
             lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except FileNotFoundError:
-            continue  # removed in between
+        except (FileNotFoundError, FileExistsError):
+            tries += 1
+            if tries < _TRIES:
+                continue  # removed in between, perhaps while it was looked at
+            raise
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

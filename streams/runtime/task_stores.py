@@ -16,7 +16,7 @@ from typing import cast
 from state import ChangelogWriter, RecordCacheBudget, RocksDBResources, StateDirectory, TaskDirectory, open_store
 from state.directory import set_aside
 from state.engine import Engine
-from state.errors import CorruptStore, StoreLocked
+from state.errors import CorruptStore, StateError, StoreLocked
 from state.stores import Store, StoreSpec
 from streams.config import StreamsConfig
 from streams.runtime.task import TaskId
@@ -120,7 +120,7 @@ class TaskStores:
                 self._directory.remove(task)
             except StoreLocked:
                 continue
-            except OSError as error:
+            except (OSError, StateError) as error:
                 log.warning("the state of task %s cannot be removed: %s", task, error)
             else:
                 log.info("removed the state of task %s, which nobody has used for %.0f s", task, idle_s)

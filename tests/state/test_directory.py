@@ -1,16 +1,18 @@
 """Directories of tasks: one owner at a time, by name."""
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 import state
-from state import StateDirectory, StoreLocked, set_aside
+from state import StateDirectory, StateError, StoreLocked, set_aside
 from state.directory import store_path
 
 OWNER = """
@@ -99,6 +101,73 @@ def test_a_directory_is_idle_since_its_last_write(tasks):
     assert tasks.idle_s("0_1") > 1_000_000
     (path / "file").touch()
     assert tasks.idle_s("0_1") < 1_000
+
+
+def test_workers_that_share_a_folder_clean_it_at_once(tasks):
+    """They look at and remove the same directories: each goes once, and nobody trips over what another has taken."""
+    names, cleaners = [f"0_{number}" for number in range(4)], 4
+    failures, begin = [], threading.Barrier(cleaners)
+
+    def clean():
+        begin.wait()
+        for name in tasks.tasks():
+            try:
+                tasks.idle_s(name)
+                tasks.remove(name)
+            except StoreLocked:
+                continue
+            except Exception as error:
+                failures.append(error)
+
+    for _ in range(30):
+        for name in names:
+            filled(tasks, name)
+        threads = [threading.Thread(target=clean) for _ in range(cleaners)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+    assert tasks.tasks() == []
+
+
+def filled(tasks, name, files=20):
+    """A task's directory with a store of so many files."""
+    with tasks.open_task(name, owner="w") as task:
+        path = store_path(task.path, "s")
+        path.mkdir(parents=True)
+        for number in range(files):
+            (path / f"{number}").touch()
+        task.note_positions({"s": 1})
+
+
+def test_who_waits_for_a_directory_that_is_removed_gets_a_new_one(tasks):
+    """Nothing is left of the old one once it can be owned, and what is put there stays."""
+    for _ in range(20):
+        filled(tasks, "0_1", files=100)
+        removal = threading.Thread(target=tasks.remove, args=("0_1",))
+        removal.start()
+        with contextlib.suppress(FileNotFoundError):
+            while not (tasks.path / "0_1" / ".lock").read_text().startswith("removal"):
+                pass
+        while True:
+            with contextlib.suppress(StoreLocked):
+                task = tasks.open_task("0_1", owner="next")
+                break
+        with task:
+            assert (task.stores(), tasks.noted_positions("0_1")) == ([], {})
+            store_path(task.path, "t").mkdir(parents=True)
+            removal.join()
+            assert task.stores() == ["t"]
+        tasks.remove("0_1")
+
+
+def test_a_file_in_place_of_a_directory_is_told(tasks):
+    """However often it is tried."""
+    tasks.path.mkdir()
+    (tasks.path / "0_1").touch()
+    with pytest.raises(StateError, match=r"0_1 cannot be used \(File exists\): set state_dir"):
+        tasks.open_task("0_1", owner="w")
 
 
 def test_the_lock_of_a_removed_directory_is_worth_nothing(tasks):
