@@ -83,8 +83,10 @@ class GlobalState:
 
     def close(self) -> None:
         """Let go of stores and consumer."""
-        self._task.close()
-        self._consumer.close()
+        try:
+            self._task.close()
+        finally:
+            self._consumer.close()
 
 
 def _in_memory(spec: StoreSpec, _task: TaskId, _changelog: ChangelogWriter | None) -> Store:

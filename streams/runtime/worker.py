@@ -38,7 +38,6 @@ from streams.runtime.commit_schedule import CommitSchedule
 from streams.runtime.committer import CommitHook, Committer
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.giving_up import GivingUp
-from streams.runtime.global_state import GlobalState
 from streams.runtime.group_view import GroupView
 from streams.runtime.inquiries import Inquiries
 from streams.runtime.internal_topics import (
@@ -62,6 +61,7 @@ from streams.runtime.worker_parts import (
     Parts,
     assignor_of,
     environment_of,
+    global_state_of,
     producer_of,
     quietly,
     restorer_of,
@@ -308,9 +308,10 @@ class Worker:
         environment = environment_of(
             self._config, producer, consumer, stores, self._handlers, self._clock, self._patience
         )
-        global_state = self._global_state(counts, environment)
+        global_state = global_state_of(
+            self._topology, self._config, self._reader, counts, environment, made, lambda: self._stopping
+        )
         if global_state is not None:
-            made.callback(quietly, global_state.close)
             environment = replace(environment, global_stores=global_state.stores)
         made.callback(quietly, stores.close)
         inputs = task_inputs(self._topology, matched)
@@ -369,13 +370,6 @@ class Worker:
     def _reader(self) -> Consumer:
         """A consumer without a group, of what counts."""
         return self._clients.consumer(group=None, read_committed=self._config.exactly_once)
-
-    def _global_state(self, counts: Mapping[str, int], environment: TaskEnvironment) -> GlobalState | None:
-        if not self._topology.global_stores:
-            return None
-        state = GlobalState(self._topology, self._reader(), counts, environment)
-        state.start(stall_s=self._config.task_timeout_ms / 1000, stopping=lambda: self._stopping)
-        return state
 
     def _close(self, *, abandon: bool = False) -> None:
         """Let go of everything that was made; what fails on the way is logged, for the run already has its end."""

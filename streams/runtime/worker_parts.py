@@ -137,6 +137,24 @@ def assignor_of(
     )
 
 
+def global_state_of(
+    topology: Topology,
+    config: StreamsConfig,
+    reader: Callable[[], Consumer],
+    counts: Mapping[str, int],
+    environment: TaskEnvironment,
+    made: ExitStack,
+    stopping: Callable[[], bool],
+) -> GlobalState | None:
+    """The global stores of a worker, read to their end, if it has any; `made` closes them, also when that fails."""
+    if not topology.global_stores:
+        return None
+    state = GlobalState(topology, reader(), counts, environment)
+    made.callback(quietly, state.close)
+    state.start(stall_s=config.task_timeout_ms / 1000, stopping=stopping)
+    return state
+
+
 def task_maker(
     topology: Topology, environment: TaskEnvironment, changelogs: Mapping[str, int], observer: Observer | None
 ) -> Callable[[TaskId, Sequence[TopicPartition]], Task]:

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
-from streams.clients.base import NewTopic
-from streams.clients.memory import MemoryBroker, MemoryClients
+from streams.clients.base import NewTopic, RawBatch
+from streams.clients.memory import MemoryBroker, MemoryClients, MemoryConsumer
 from streams.config import StreamsConfig
 from streams.dsl.builder import StreamsBuilder
+from streams.errors import BrokerUnreachable
 from streams.runtime.restorer import SilentListener
 from streams.runtime.worker import Worker
 
 
-def joining(broker: MemoryBroker, state_dir: Path) -> Worker:
+def joining(broker: MemoryBroker, state_dir: Path, clients: MemoryClients | None = None) -> Worker:
     """Rides joined with zones by the zone they name."""
     builder = StreamsBuilder()
     zones = builder.global_table("zones", key=str, value=str)
     rides = builder.stream("rides", key=str, value=str)
     rides.join(zones, lambda ride, zone: f"{ride} in {zone}", on=lambda _key, ride: ride[0]).to("out")
     config = StreamsConfig.of("global", {"broker": "kafka://memory:1", "state_dir": str(state_dir), "poll_ms": 1})
-    return Worker(builder.build(config), config, MemoryClients(broker), restore_progress=SilentListener())
+    return Worker(builder.build(config), config, clients or MemoryClients(broker), restore_progress=SilentListener())
 
 
 def values(broker: MemoryBroker) -> list[bytes]:
@@ -50,3 +52,53 @@ def test_all_partitions_are_read_before_the_first_record(tmp_path: Path) -> None
     worker.stop()
     thread.join()
     assert values(broker) == [b'"a1 in Astoria"', b'"b2 in Bronx"', b'"a3 in Arrochar"']
+
+
+class Reader(MemoryConsumer):
+    """Tells whether it was closed; the broker of the first one goes away."""
+
+    away = False
+    closed = False
+
+    def poll(self, timeout_s: float) -> list[RawBatch]:
+        if self.away:
+            raise BrokerUnreachable("the broker is away")
+        return super().poll(timeout_s)
+
+    def close(self) -> None:
+        self.closed = True
+        super().close()
+
+
+class Readers(MemoryClients):
+    """Keeps the consumers that read without a group."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        super().__init__(broker)
+        self.made: list[Reader] = []
+
+    def consumer(self, *, group: str | None, **settings: Any) -> MemoryConsumer:
+        if group is not None:
+            return super().consumer(group=group, **settings)
+        self.made.append(Reader(self.broker, None))
+        self.made[-1].away = len(self.made) == 1
+        return self.made[-1]
+
+
+def test_a_start_that_fails_lets_go_of_what_it_reads_with(tmp_path: Path) -> None:
+    """The broker goes away while the tables are read: the next try has a consumer of its own, and the first is closed."""
+    broker = MemoryBroker()
+    for name in ("zones", "rides", "out"):
+        broker.create(NewTopic(name, 1))
+    producer, clients = MemoryClients(broker).producer(), Readers(broker)
+    producer.send("zones", 0, [b"a"], [b"Astoria"], [0])
+    producer.send("rides", 0, [b"1"], [b"a1"], [1])
+    worker = joining(broker, tmp_path, clients)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    with broker.changed:
+        assert broker.changed.wait_for(lambda: values(broker), timeout=20)
+    assert [reader.closed for reader in clients.made[:2]] == [True, False]
+    worker.stop()
+    thread.join()
+    assert all(reader.closed for reader in clients.made)
