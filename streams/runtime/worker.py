@@ -190,6 +190,10 @@ class Worker:
             except BrokerUnreachable as error:
                 if self._stopping:
                     raise Interrupted(f"what was not committed is done again at the next start: {error}") from error
+                if parts.tasks.group.all_stop:
+                    log.warning("stopping without a last commit, since the broker is away: %s", error)
+                    self._close(abandon=True)
+                    raise StopApplication(STOPPED_BY_ANOTHER) from None
                 log.warning("starting anew from what is committed, since the broker is away: %s", error)
                 self._close(abandon=True)
                 self._move_to(WorkerState.REBALANCING)

@@ -14,7 +14,14 @@ import pytest
 from state import StateDirectory, StoreLocked
 from streams.clients.base import GroupMetadata, NewTopic, OffsetAndMetadata
 from streams.clients.memory import MemoryBroker, MemoryClients, MemoryConsumer
-from streams.errors import ChangelogLost, ClientError, DeserializationError, TopologyError
+from streams.errors import (
+    BrokerUnreachable,
+    ChangelogLost,
+    ClientError,
+    DeserializationError,
+    StopApplication,
+    TopologyError,
+)
 from streams.record import Batch, TopicPartition
 from streams.runtime.worker import Worker
 from streams.runtime.worker_states import WorkerState
@@ -320,6 +327,48 @@ def test_a_changelog_made_anew_during_a_restore_is_restored_again(
         until(broker, lambda: caught_up(broker) or work.error is not None)
     assert latest(broker) == {"be": 2}
     assert "restored from the beginning" in caplog.text
+
+
+class Outage(MemoryClients):
+    """The broker answers no commit once it is `away`."""
+
+    away = False
+
+    def consumer(self, **settings: Any) -> MemoryConsumer:
+        made = super().consumer(**settings)
+        commit = made.commit
+
+        def commit_unless_away(offsets: Any) -> None:
+            if self.away:
+                raise BrokerUnreachable("the broker is away")
+            commit(offsets)
+
+        made.commit = commit_unless_away
+        return made
+
+
+def test_all_stop_though_the_broker_is_away(
+    broker: MemoryBroker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A worker that was told to stop with all does not begin anew because its last commit fails."""
+    say(broker, WORDS)
+    clients = Outage(broker)
+    work = worker(broker, tmp_path, clients=clients, commit_interval_ms=60_000)
+
+    def have_all_stop() -> None:
+        until(broker, lambda: work.processed == 2 * len(WORDS))
+        clients.away = True
+        work._parts.tasks.group.all_stop = True
+        work._wake()
+
+    other = threading.Thread(target=have_all_stop)
+    other.start()
+    with pytest.raises(StopApplication, match="another worker of the application ended"):
+        work.run()
+    other.join()
+    assert work.state is WorkerState.ERROR
+    assert "stopping without a last commit" in caplog.text
+    assert not broker.groups[GROUP].members
 
 
 def test_a_changelog_that_is_gone_stops_the_worker(broker: MemoryBroker, tmp_path: Path) -> None:
