@@ -162,17 +162,17 @@ class Feed:
         while self._broken is None:
             copy = Copy(self.agent, self)
             CURRENT.set(copy)
-            try:
-                await self.agent.run(copy)
-            except Exception as error:
-                if copy.index < 0:
-                    self._break_off(error)
-                    return
-                log.exception("the agent %s raised, and goes on with the next record", self.agent.name)
-                self.results.append((copy.index, Failure(error)))
-                await self.agent.tell_error(error)
+            error = await self.agent.app.loop_of_app.outcome_of(self.agent.run(copy), self._ended)
             if copy.index < 0:
-                self._break_off(FaustError(f"the agent {self.agent.name} ended without reading a record"))
+                self._break_off(error or FaustError(f"the agent {self.agent.name} ended without reading a record"))
+            elif error is not None:
+                log.error("the agent %s raised, and goes on with the next record", self.agent.name, exc_info=error)
+                self.results.append((copy.index, Failure(error)))
+                await self.agent.tell_error(error, self._ended)
+
+    def _ended(self) -> bool:
+        """Whether the copy that this task runs was told to end."""
+        return asyncio.current_task() not in self._running
 
     def _break_off(self, error: Exception) -> None:
         self._broken = error
@@ -212,10 +212,9 @@ class ChannelFeed:
         while True:
             copy = Copy(self.agent, self)
             CURRENT.set(copy)
-            try:
-                await self.agent.run(copy)
-            except Exception as error:
-                log.exception("the agent %s raised, and goes on with the next event", self.agent.name)
+            error = await self.agent.app.loop_of_app.outcome_of(self.agent.run(copy))
+            if error is not None:
+                log.error("the agent %s raised, and goes on with the next event", self.agent.name, exc_info=error)
                 await self.agent.tell_error(error)
             if copy.index < 0:
                 raise FaustError(f"the agent {self.agent.name} ended without reading an event")
@@ -304,12 +303,20 @@ class Agent:
         if inspect.isawaitable(result):
             await result
 
-    async def tell_error(self, error: Exception) -> None:
-        """Call the application's own `on_error`."""
-        if self.on_error is not None:
-            result = self.on_error(self, error)
+    async def tell_error(self, error: Exception, ended: Callable[[], bool] = lambda: False) -> None:
+        """Call the application's own `on_error`; what that raises is logged, for there is nobody else to tell."""
+        on_error = self.on_error
+        if on_error is None:
+            return
+
+        async def tell() -> None:
+            result = on_error(self, error)
             if inspect.isawaitable(result):
                 await result
+
+        problem = await self.app.loop_of_app.outcome_of(tell(), ended)
+        if problem is not None:
+            log.error("on_error of the agent %s raised", self.name, exc_info=problem)
 
     # What applications ask
 

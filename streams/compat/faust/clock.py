@@ -135,10 +135,9 @@ class Clock:
         await run()
 
     async def _safely(self, function: Function, on_leader: bool) -> None:
-        try:
-            await self._call(function, on_leader)
-        except Exception:
-            log.exception("%s raised", function.__qualname__)
+        error = await self._app.loop_of_app.outcome_of(self._call(function, on_leader))
+        if error is not None:
+            log.error("%s raised", function.__qualname__, exc_info=error)
 
     async def _call(self, function: Function, on_leader: bool) -> None:
         if on_leader and not self.leading:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from streams.compat.faust.errors import FaustError
 from streams.waiting import result_of
 
 T = TypeVar("T")
@@ -29,12 +30,14 @@ class Loop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._background: set[asyncio.Task[Any]] = set()
+        self._stopping = False
 
     # On the worker's thread
 
     def start(self) -> None:
         """Begin."""
         if self._loop is None:
+            self._stopping = False
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=self._loop.run_forever, name="faust", daemon=True)
             self._thread.start()
@@ -43,6 +46,7 @@ class Loop:
         """Cancel what runs, and end."""
         if self._loop is None or self._thread is None:
             return
+        self._stopping = True
         self.run(self._cancel())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE_S)
@@ -71,10 +75,40 @@ class Loop:
 
         def ended(done: asyncio.Task[Any]) -> None:
             self._background.discard(done)
-            if not done.cancelled() and (error := done.exception()) is not None:
+            if done.cancelled():
+                if not self._stopping:
+                    log.error("%s was cancelled, and not by the worker", what)
+            elif (error := done.exception()) is not None:
                 log.error("%s failed", what, exc_info=error)
 
         task.add_done_callback(ended)
+
+    async def outcome_of(
+        self, user_code: Coroutine[Any, Any, Any], ended: Callable[[], bool] = lambda: False
+    ) -> Exception | None:
+        """Run code of the application in the task at hand. Shape: what it raised, None for nothing.
+
+        A CancelledError is raised on only when the worker stops, or `ended` says that the task was to end. Any other is an
+        error like others: it came out of something the code waited for, and would end the task without a word.
+        """
+        try:
+            await user_code
+        except asyncio.CancelledError as error:
+            if self._stopping or ended():
+                raise
+            task = asyncio.current_task()
+            while task is not None and task.uncancel():
+                pass
+            stray = RuntimeError("it was cancelled, and not by the worker")
+            stray.__cause__ = error
+            return stray
+        except (SystemExit, KeyboardInterrupt) as error:  # they would end the loop, which others run on
+            leaving = FaustError(f"it raised {error!r}: stop the worker from outside")
+            leaving.__cause__ = error
+            return leaving
+        except Exception as error:
+            return error
+        return None
 
     async def _cancel(self) -> None:
         running = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from streams.compat import faust
-from streams.compat.faust.agents import Feed
+from streams.compat.faust.agents import ChannelFeed, Feed
 from streams.dsl.agent_results import Failure
 from streams.record import Batch
 
@@ -25,14 +25,14 @@ def app() -> Iterator[faust.App]:
 
 
 class Reading:
-    """An agent that sends on what it reads, and waits for ever at one value."""
+    """An agent that sends on what it reads, waits for ever at one value, and calls what `at` says at others."""
 
-    def __init__(self, app: faust.App) -> None:
+    def __init__(self, app: faust.App, at: dict[str, Any] | None = None, **options: Any) -> None:
         self.seen: list[str] = []
         self.hanging = threading.Event()
         out = app.topic("out", value_type=str)
 
-        @app.agent(app.topic("in", value_type=str))
+        @app.agent(app.topic("in", value_type=str), **options)
         async def read(stream: Any) -> None:
             async for value in stream:
                 self.seen.append(value)
@@ -41,6 +41,8 @@ class Reading:
                     await asyncio.Event().wait()
                 if value == "fails":
                     raise ValueError(value)
+                if at and value in at:
+                    await at[value]()
                 await out.send(value=value)
 
         self.begin = lambda *values: app.loop_of_app.begin(feed.hand_out(batch_of(values), {}))
@@ -69,3 +71,70 @@ def test_an_abandoned_batch_ends_the_agent_and_the_next_one_begins_anew(app: fau
     abandoned.cancel()
     assert [each.value for _, each in agent.begin("c").result(10)] == [b'"c"']
     assert agent.seen == ["a", HANGS, "c"]
+
+
+def test_an_on_error_that_raises_is_logged_and_the_batch_goes_on(
+    app: faust.App, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The record failed with its own error; nobody waits for an agent that is no more."""
+
+    async def tell(_agent: Any, _error: Exception) -> None:
+        raise KeyError("the teller")
+
+    agent = Reading(app, on_error=tell)
+    results = agent.begin("fails", "b").result(10)
+    failure = results[0][1]
+    assert isinstance(failure, Failure)
+    assert isinstance(failure.error, ValueError)
+    assert results[1][1].value == b'"b"'
+    assert "on_error of the agent" in caplog.text
+
+
+async def _cancelled_elsewhere() -> None:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.cancel()
+    await future
+
+
+async def _cancelled_by_itself() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)
+
+
+async def _exit() -> None:
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize("misfortune", [_cancelled_elsewhere, _cancelled_by_itself, _exit])
+def test_an_agent_that_is_cancelled_from_within_fails_at_that_record(app: faust.App, misfortune: Any) -> None:
+    """A CancelledError that the worker did not ask for (of a future, a task) is an error as others are; so is an exit."""
+    agent = Reading(app, at={"cancelled": misfortune})
+    results = agent.begin("a", "cancelled", "b").result(10)
+    assert [index for index, each in results if isinstance(each, Failure)] == [1]
+    assert [each.value for _, each in results if not isinstance(each, Failure)] == [b'"a"', b'"b"']
+    assert [each.value for _, each in agent.begin("c").result(10)] == [b'"c"']
+
+
+def test_an_agent_over_a_channel_outlives_a_stray_cancellation(app: faust.App) -> None:
+    """The next event is read, and `on_error` may raise as well."""
+    told: list[str] = []
+    channel, done = app.channel(), threading.Event()
+
+    async def tell(_agent: Any, error: Exception) -> None:
+        told.append(str(error))
+        raise KeyError("the teller")
+
+    @app.agent(channel, on_error=tell)
+    async def read(stream: Any) -> None:
+        async for value in stream:
+            if value == "cancelled":
+                await _cancelled_elsewhere()
+            done.set()
+
+    app.loop_of_app.spawn(ChannelFeed(read, channel).live(), "read")
+    for value in ("cancelled", "b"):
+        app.loop_of_app.run(channel.send(value=value))
+    assert done.wait(10)
+    assert told == ["it was cancelled, and not by the worker"]
