@@ -29,6 +29,7 @@ from streams.record import Batch
 
 log = logging.getLogger(__name__)
 
+_PAUSE_S = 0.05
 NO_RECORDS = Batch([], [], [])
 
 
@@ -37,7 +38,7 @@ class Copy:
 
     def __init__(self, agent: Agent, feed: Feed | ChannelFeed) -> None:
         self.agent = agent
-        self.feed = feed
+        self.feed: Feed | ChannelFeed | Remains = feed
         self.index = -1
         self.sleeping = False
 
@@ -102,7 +103,8 @@ class Feed:
         self.least = 1
         self._turn = asyncio.Lock()
         self._broken: Exception | None = None
-        self._waiting: list[tuple[Copy, asyncio.Future[None]]] = []
+        self._copies: set[Copy] = set()
+        self._waiting: dict[Copy, asyncio.Future[None]] = {}
         self._done: asyncio.Future[None] | None = None
         self._running: list[asyncio.Task[None]] = []
 
@@ -131,10 +133,11 @@ class Feed:
         self._done = asyncio.get_running_loop().create_future()
         if not self._running:
             self._running = [asyncio.ensure_future(self._live()) for _ in range(self.agent.concurrency)]
-        waiting, self._waiting = self._waiting, []
-        for copy, sleeper in waiting:
-            copy.sleeping = False
-            sleeper.set_result(None)
+        waiting, self._waiting = self._waiting, {}
+        for copy, sleeper in waiting.items():
+            if not sleeper.done():  # else it gave up waiting, and will ask again
+                copy.sleeping = False
+                sleeper.set_result(None)
         try:
             await self._done
         finally:
@@ -144,16 +147,23 @@ class Feed:
         return self.results
 
     async def _stop(self) -> None:
-        running, self._running, self._waiting = self._running, [], []
+        running, self._running, self._waiting = self._running, [], {}
         self.position = self.length
+        remains = Remains(self)
+        for copy in self._copies:
+            copy.feed = remains
+        self._copies.clear()
         await cancelled(running)
 
     async def more(self, copy: Copy) -> None:
         """Wait for a batch; asking says that the copy is done with the one before."""
+        if self.agent.app.loop_of_app.stopping:  # and the copy did not let itself be cancelled
+            await no_more()
         sleeper = asyncio.get_running_loop().create_future()
         copy.sleeping = True
-        self._waiting.append((copy, sleeper))
-        if len(self._waiting) == self.agent.concurrency and self._done is not None and not self._done.done():
+        self._waiting[copy] = sleeper
+        all_sleep = len(self._copies) == self.agent.concurrency and all(each.sleeping for each in self._copies)
+        if all_sleep and self._done is not None and not self._done.done():
             self._done.set_result(None)
         await sleeper
 
@@ -162,13 +172,17 @@ class Feed:
         while self._broken is None:
             copy = Copy(self.agent, self)
             CURRENT.set(copy)
+            self._copies.add(copy)
             error = await self.agent.app.loop_of_app.outcome_of(self.agent.run(copy), self._ended)
+            if self._ended():  # it took its cancellation for an error of its own, and came to an end at last
+                return
             if copy.index < 0:
                 self._break_off(error or FaustError(f"the agent {self.agent.name} ended without reading a record"))
             elif error is not None:
                 log.error("the agent %s raised, and goes on with the next record", self.agent.name, exc_info=error)
                 self.results.append((copy.index, Failure(error)))
                 await self.agent.tell_error(error, self._ended)
+            self._copies.discard(copy)
 
     def _ended(self) -> bool:
         """Whether the copy that this task runs was told to end."""
@@ -178,6 +192,30 @@ class Feed:
         self._broken = error
         if self._done is not None and not self._done.done():
             self._done.set_result(None)
+
+
+async def no_more() -> None:
+    """Cancel whoever asks for more. The pause is for him who asks again and again, so that others get their turn."""
+    await asyncio.sleep(_PAUSE_S)
+    raise asyncio.CancelledError
+
+
+class Remains:
+    """What a copy that was ended has left, should it go on all the same: the batch that was taken from it, and no other.
+
+    What it still does to tables and topics is forgotten, with what it did before.
+    """
+
+    least = 1
+
+    def __init__(self, feed: Feed) -> None:
+        self.batch, self.values, self.stores, self.results = feed.batch, feed.values, feed.stores, feed.results
+        self.position = self.length = feed.length
+        self.in_turn, self.ready = True, False
+
+    async def more(self, _copy: Copy) -> None:
+        """There is no more."""
+        await no_more()
 
 
 class ChannelFeed:

@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from streams.compat.faust.errors import FaustError
+from streams.dsl.agents import LAST_WORDS_S
 from streams.waiting import result_of
 
 T = TypeVar("T")
@@ -30,14 +31,15 @@ class Loop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._background: set[asyncio.Task[Any]] = set()
-        self._stopping = False
+        self.stopping = False
+        """Whether all that runs is to end."""
 
     # On the worker's thread
 
     def start(self) -> None:
         """Begin."""
         if self._loop is None:
-            self._stopping = False
+            self.stopping = False
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=self._loop.run_forever, name="faust", daemon=True)
             self._thread.start()
@@ -46,7 +48,7 @@ class Loop:
         """Cancel what runs, and end."""
         if self._loop is None or self._thread is None:
             return
-        self._stopping = True
+        self.stopping = True
         self.run(self._cancel())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE_S)
@@ -76,7 +78,7 @@ class Loop:
         def ended(done: asyncio.Task[Any]) -> None:
             self._background.discard(done)
             if done.cancelled():
-                if not self._stopping:
+                if not self.stopping:
                     log.error("%s was cancelled, and not by the worker", what)
             elif (error := done.exception()) is not None:
                 log.error("%s failed", what, exc_info=error)
@@ -94,7 +96,7 @@ class Loop:
         try:
             await user_code
         except asyncio.CancelledError as error:
-            if self._stopping or ended():
+            if self.stopping or ended():
                 raise
             task = asyncio.current_task()
             while task is not None and task.uncancel():
@@ -114,4 +116,7 @@ class Loop:
         running = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        if running:
+            _, left = await asyncio.wait(running, timeout=LAST_WORDS_S)
+            if left:
+                log.warning("%d coroutines of the application did not end when they were cancelled", len(left))

@@ -151,8 +151,10 @@ class Stream:
     noack_take = take
 
     async def _plain(self) -> AsyncIterator[Any]:
-        copy, feed = self._copy, self._copy.feed
+        copy = self._copy
+        copy.sleeping = False
         while True:
+            feed = copy.feed  # another one when the copy was ended, and went on
             if feed.position >= feed.length:
                 await feed.more(copy)
                 continue

@@ -138,3 +138,101 @@ def test_an_agent_over_a_channel_outlives_a_stray_cancellation(app: faust.App) -
         app.loop_of_app.run(channel.send(value=value))
     assert done.wait(10)
     assert told == ["it was cancelled, and not by the worker"]
+
+
+@pytest.mark.parametrize("sends", [False, True])
+def test_an_abandoned_copy_that_goes_on_gets_no_more_records(app: faust.App, sends: bool) -> None:
+    """It took its cancellation for an error: the next batch belongs to the new copy, and is done when that one is.
+
+    What the old one still sends belongs to the batch that was abandoned.
+    """
+    seen: list[tuple[int, str]] = []
+    at_work, stuck, let_go, copies = threading.Event(), threading.Event(), threading.Event(), iter(range(10))
+    out = app.topic("out", value_type=str)
+
+    @app.agent(app.topic("in", value_type=str))
+    async def read(stream: Any) -> None:
+        number = next(copies)
+        async for value in stream:
+            seen.append((number, value))
+            try:
+                if value == HANGS:
+                    at_work.set()
+                    await asyncio.Event().wait()
+            except BaseException:  # as careless applications do
+                if sends:
+                    await out.send(value="of the abandoned batch")
+                continue
+            if value == "z":
+                stuck.set()
+                while not let_go.is_set():  # noqa: ASYNC110  it is set on another thread
+                    await asyncio.sleep(0.01)
+            await out.send(value=value)
+
+    feed = app.feed_of(read)
+    abandoned = app.loop_of_app.begin(feed.hand_out(batch_of((HANGS, "b")), {}))
+    assert at_work.wait(10)
+    abandoned.cancel()
+    following = app.loop_of_app.begin(feed.hand_out(batch_of(("x", "y", "z")), {}))
+    assert stuck.wait(10)
+    with pytest.raises(TimeoutError):
+        following.result(0.3)
+    let_go.set()
+    assert [each.value for _, each in following.result(10)] == [b'"x"', b'"y"', b'"z"']
+    assert seen == [(0, HANGS), (1, "x"), (1, "y"), (1, "z")]
+
+
+def test_the_worker_stops_though_a_copy_refuses_to_end(app: faust.App) -> None:
+    """One that swallows every cancellation keeps no other copy from its records, nor the loop from its turn."""
+    seen: list[str] = []
+    at_work = threading.Event()
+
+    @app.agent(app.topic("in", value_type=str))
+    async def read(stream: Any) -> None:
+        for _ in range(5):
+            try:
+                async for value in stream:
+                    seen.append(value)
+                    at_work.set()
+                    if value == HANGS:
+                        await asyncio.Event().wait()
+            except BaseException:  # as careless applications do
+                continue
+
+    feed = app.feed_of(read)
+    abandoned = app.loop_of_app.begin(feed.hand_out(batch_of((HANGS,)), {}))
+    assert at_work.wait(10)
+    abandoned.cancel()
+    assert app.loop_of_app.run(feed.hand_out(batch_of(("a",)), {})) == []
+    assert seen == [HANGS, "a"]
+
+
+def test_waiting_for_a_record_may_be_given_up(app: faust.App) -> None:
+    """An agent that looks at the clock between records, by a timeout of its own, gets each record once."""
+    seen: list[str] = []
+    idle = threading.Event()
+    out = app.topic("out", value_type=str)
+
+    @app.agent(app.topic("in", value_type=str))
+    async def read(stream: Any) -> None:
+        records = aiter(stream)
+        while True:
+            try:
+                value = await asyncio.wait_for(anext(records), 0.02)
+            except TimeoutError:
+                idle.set()
+                await asyncio.sleep(0.02)
+                records = aiter(stream)
+                continue
+            seen.append(value)
+            await out.send(value=value)
+
+    feed = app.feed_of(read)
+    for values in (("a", "b"), ("c",), ("d", "e")):
+        idle.clear()
+        results = app.loop_of_app.begin(feed.hand_out(batch_of(values), {})).result(10)
+        assert [(index, each.value) for index, each in results] == [
+            (index, f'"{value}"'.encode()) for index, value in enumerate(values)
+        ]
+        assert idle.wait(10)
+    assert seen == list("abcde")
