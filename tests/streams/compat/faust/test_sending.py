@@ -12,8 +12,9 @@ from streams import App
 from streams.background import Running
 from streams.compat import faust
 from streams.compat.faust.topics import Outgoing
-from streams.errors import ProductionError
+from streams.errors import ProductionError, StreamsError
 from streams.pytest_plugin import RunningBroker
+from tests.broker.process import BrokerProcess
 
 pytestmark = pytest.mark.broker
 
@@ -62,3 +63,64 @@ def test_a_timers_record_that_is_too_large_is_its_error(app: faust.App, streams_
     assert isinstance(second, ProductionError), second
     assert (first.topic, third.topic) == ("large-beside", "large-beside")
     assert [record.value for record in writer.read(beside)] == [b"before", b"x", b"xx"]
+
+
+def outgoing(topic: str, value: bytes, **others: Any) -> Outgoing:
+    """A record."""
+    return Outgoing(topic, b"a", value, 1_000, (), None)._replace(**others)
+
+
+def sent(app: faust.App, *records: Outgoing) -> list[Any]:
+    """Send records at once. Shape: what came of each."""
+
+    async def send_all() -> list[Any]:
+        return await asyncio.gather(*map(app.sender.send, records), return_exceptions=True)
+
+    return asyncio.run(send_all())
+
+
+def test_a_record_that_cannot_be_sent_is_the_error_of_its_sender_alone(
+    app: faust.App, streams_broker: RunningBroker
+) -> None:
+    """No such topic, no such partition, a header that is none: what was sent at the same time is written, once."""
+    writer = App("alone-writer", broker=streams_broker.url)
+    alone = writer.topic("sent-alone", key=str, value=bytes, partitions=1)
+    writer.write(alone, [("a", b"before")])
+    try:
+        results = sent(
+            app,
+            outgoing("sent-alone", b"x"),
+            outgoing("no such topic", b"lost"),
+            outgoing("sent-alone", b"lost", partition=7),
+            outgoing("sent-alone", b"lost", headers=(("number", 7),)),
+            outgoing("sent-alone", b"y"),
+        )
+    finally:
+        app.sender.close()
+    assert [isinstance(each, Exception) for each in results] == [False, True, True, True, False], results
+    assert "no such topic" in str(results[1])
+    assert "expected a partition from 0 to 0 of sent-alone, got 7" in str(results[2])
+    assert [record.value for record in writer.read(alone)] == [b"before", b"x", b"y"]
+
+
+def test_after_a_failure_records_are_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker is away for longer than a delivery may take: that is an error, and when it is back all is well."""
+    monkeypatch.setenv("STREAMS_DELIVERY_TIMEOUT_MS", "500")
+    monkeypatch.setenv("STREAMS_CONNECT_TIMEOUT_MS", "500")
+    broker = BrokerProcess(tmp_path / "broker").start()
+    app = faust.App("away", broker=f"kafka://{broker.address}", topic_partitions=1, datadir=tmp_path / "data")
+    writer = App("away-writer", broker=f"kafka://{broker.address}")
+    kept = writer.topic("kept", key=str, value=bytes, partitions=1)
+    try:
+        writer.write(kept, [("a", b"before")])
+        assert not isinstance(sent(app, outgoing("kept", b"x"))[0], Exception)
+        broker.stop()
+        assert isinstance(sent(app, outgoing("kept", b"lost"))[0], StreamsError)
+        assert isinstance(sent(app, outgoing("kept", b"lost"))[0], StreamsError)
+        broker.start()
+        (back,) = sent(app, outgoing("kept", b"y"))
+        assert not isinstance(back, Exception), back
+        assert [record.value for record in writer.read(kept)] == [b"before", b"x", b"y"]
+    finally:
+        app.sender.close()
+        broker.stop()
