@@ -3,7 +3,8 @@
 Rules: `concurrency` copies of an agent run on each worker and share its records. A batch is done when every copy asks
 for more, and only then does its task go on, so that what an agent did to tables and topics is committed with the
 records it did it for. Agents run ahead of their records' turn (docs/decisions/0015 and 0018), so that one that waits holds
-up no others. An agent that raises is called again and goes on with the next record, as in Faust.
+up no others. An agent that raises is called again and goes on with the next record, as in Faust; errors of ours that no
+record is to blame for (a table that cannot be seen, a store that cannot be read) end the worker before it reads past any.
 """
 
 from __future__ import annotations
@@ -12,19 +13,16 @@ import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
-from concurrent.futures import Future
 from typing import Any
 
-from streams.compat.faust.errors import FaustError, ImproperlyConfigured, not_here
+from streams.compat.faust.errors import FaustError, ImproperlyConfigured, blameless, not_here
 from streams.compat.faust.replies import Replies, reply_of
 from streams.compat.faust.streams import Reached, Step, Stream
 from streams.compat.faust.tables import Table
 from streams.compat.faust.topics import CURRENT, Channel, Event, Message, Outgoing, Sent, Topic
 from streams.compat.faust.uses import mentions, tables_of
-from streams.dsl.agent_results import Failure, RunsAhead
+from streams.dsl.agent_results import Failure
 from streams.dsl.agents import cancelled
-from streams.operators.process import NodeContext
-from streams.processor import Beside
 from streams.record import Batch
 
 log = logging.getLogger(__name__)
@@ -179,7 +177,8 @@ class Feed:
             if copy.index < 0:
                 self._break_off(error or FaustError(f"the agent {self.agent.name} ended without reading a record"))
             elif error is not None:
-                log.error("the agent %s raised, and goes on with the next record", self.agent.name, exc_info=error)
+                so = "and the worker ends" if blameless(error) else "and goes on with the next record"
+                log.error("the agent %s raised, %s", self.agent.name, so, exc_info=error)
                 self.results.append((copy.index, Failure(error)))
                 await self.agent.tell_error(error, self._ended)
             self._copies.discard(copy)
@@ -429,70 +428,3 @@ async def _each(values: Any) -> AsyncIterator[Any]:
         return
     for value in values:
         yield value
-
-
-class AgentProcessor(RunsAhead):
-    """An agent in one task. An AheadProcessor: see `streams.processor`."""
-
-    def __init__(self, agent: Agent, tables: list[Table]) -> None:
-        super().__init__(agent.concurrency)
-        self._flying: Future[list[Result]] | None = None
-        self._agent = agent
-        self._tables = tables
-        self._feed: Feed = agent.app.feed_of(agent)
-        self._loop = agent.app.loop_of_app
-
-    @property
-    def records_at_once(self) -> int:
-        """How many records to hand over in one batch."""
-        return max(self._pace.records_at_once, self._feed.least)
-
-    def init(self, context: NodeContext) -> None:
-        """Take the stores of its tables, and let their windows expire in time."""
-        self._context = context
-        self._stores = {table.name: context.store(table.name) for table in self._tables}
-        for table in self._tables:
-            table.opened(self._stores[table.name], context)
-        self._agent.app.opened(self._agent, context.partition)
-
-    def begin(self, batch: Batch, beside: Beside) -> Future[Any]:
-        """Run records that will be processed later."""
-        self._pace.begin()
-        stores = {
-            table.name: self._stores[table.name] if table.everywhere else beside(table.name) for table in self._tables
-        }
-        self._flying = self._loop.begin(self._feed.hand_out(batch, stores))
-        return self._flying
-
-    def abandon(self) -> None:
-        """End what is in flight, and forget what came of it. The next batch waits until that has ended."""
-        self._ahead.clear()
-        if self._flying is not None:
-            self._flying.cancel()
-
-    def process_batch(self, batch: Batch) -> Batch | None:
-        """Have the agent do a batch unless that was done ahead; what it sent goes out, failures go to the handler."""
-        results = self._results_of(batch, lambda: self._loop.run(self._feed.hand_out(batch, self._stores)))
-        self._send([result for _, result in results if not isinstance(result, Failure)])
-        for index, result in results:
-            if isinstance(result, Failure):
-                self._context.failed(batch.record(index), result.error)
-        return None
-
-    def close(self) -> None:
-        """The task moves away."""
-        self.abandon()
-        for table in self._tables:
-            table.closed((self._agent.name, self._context.partition))
-        self._agent.app.closed(self._agent, self._context.partition)
-
-    def _send(self, outgoing: list[Outgoing]) -> None:
-        """By topic, and within it by whether a partition was asked for: columns, in order."""
-        parts: dict[tuple[str, bool], list[Outgoing]] = {}
-        for each in outgoing:
-            parts.setdefault((each.topic, each.partition is not None), []).append(each)
-        for (topic, placed), records in parts.items():
-            _, keys, values, timestamps, headers, partitions = map(list, zip(*records, strict=True))
-            self._context.send(
-                topic, keys, values, timestamps, headers if any(headers) else None, partitions if placed else None
-            )

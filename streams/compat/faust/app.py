@@ -18,7 +18,8 @@ from typing import Any, NamedTuple, NoReturn
 from state.stores import Store
 from streams.clients.base import NewTopic
 from streams.compat.faust import global_tables
-from streams.compat.faust.agents import Agent, AgentProcessor, ChannelFeed, Feed
+from streams.compat.faust.agent_processor import AgentProcessor
+from streams.compat.faust.agents import Agent, ChannelFeed, Feed
 from streams.compat.faust.clock import Clock
 from streams.compat.faust.conversions import is_structured, without_none
 from streams.compat.faust.errors import ImproperlyConfigured, not_here

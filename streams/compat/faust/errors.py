@@ -8,7 +8,8 @@ FaustError
 
 from __future__ import annotations
 
-from streams.errors import StreamsError
+from streams.errors import RecordError, StreamsError
+from streams.operators.columns import UNHANDLED
 
 ELSEWHERE = {
     "web": "serve tables from a thread of your own beside `app.main()`, or read them as topics with streams.App.read",
@@ -60,3 +61,8 @@ def not_here(where: str, name: str) -> NotHere:
     """The error for a feature that is not here, by its name; `where` is what was asked for it."""
     cure = ELSEWHERE.get(name, "run this application on Faust itself (`import faust`, against `streams broker`)")
     return NotHere(f"{where}.{name} of Faust is not in streams.compat.faust: {cure}. See docs/from-faust.md")
+
+
+def blameless(error: Exception) -> bool:
+    """Whether an error says nothing about the record in hand: others would fail as well, or this one not when read again."""
+    return isinstance(error, UNHANDLED) and not isinstance(error, ValidationError | RecordError)

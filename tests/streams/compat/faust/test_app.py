@@ -1,6 +1,7 @@
 """Faust applications in the TopologyTestDriver: agents, tables, repartitions, expiry, failures, and what is not here."""
 
 from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -146,6 +147,38 @@ def test_an_agent_that_raises_goes_on_with_the_next_record(app: faust.App) -> No
             driver.input("numbers").send(None, number)
         assert dict(driver.store("sums")) == {"all": 4}
     assert told == ["not two"]
+
+
+def test_an_error_that_no_record_is_to_blame_for_ends_the_worker(app: faust.App) -> None:
+    """A table that cannot be seen in the agent's code would fail every record: the input is not read past."""
+    holder = SimpleNamespace(hidden=app.Table("hidden", default=int))
+
+    @app.agent(app.topic("numbers", value_type=int))
+    async def add(stream: faust.Stream[int]) -> None:
+        async for number in stream:
+            getattr(holder, "hid" + "den")["all"] += number
+
+    with TopologyTestDriver(app) as driver, pytest.raises(faust.ImproperlyConfigured, match="uses the table hidden"):
+        driver.input("numbers").send(None, 1)
+
+
+def test_a_value_that_does_not_fit_a_model_is_the_records_fault(app: faust.App) -> None:
+    """A ValidationError is of ours by its class, but tells of the record: the agent goes on with the next."""
+
+    class Positive(faust.Record, validation=True):
+        number: int
+
+    out = app.topic("out", value_type=Positive)
+
+    @app.agent(app.topic("numbers", value_type=str))
+    async def check(stream: faust.Stream[str]) -> None:
+        async for number in stream:
+            await out.send(value=Positive(number if number == "one" else 2))
+
+    with TopologyTestDriver(app) as driver:
+        for number in ("one", "2"):
+            driver.input("numbers").send(None, number)
+        assert len(driver.output("out", value=bytes).read()) == 1
 
 
 def test_concurrent_copies_share_records_and_results(app: faust.App) -> None:
