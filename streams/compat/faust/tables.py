@@ -7,13 +7,15 @@ from elsewhere, see all parts of this worker. Only agents write, and what they w
 from __future__ import annotations
 
 import heapq
+import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Generator, Iterator, MutableMapping
+from contextlib import closing
 from itertools import chain
 from typing import Any
 
 from state.stores import StoreSpec
-from streams.compat.faust.errors import ImproperlyConfigured, not_here
+from streams.compat.faust.errors import ImproperlyConfigured, blameless, not_here
 from streams.compat.faust.serdes import FaustSerde
 from streams.compat.faust.topics import CURRENT, topic_config
 from streams.compat.faust.windowed import WindowWrapper, ansi_table
@@ -22,6 +24,8 @@ from streams.dsl.stores import key_value_store
 from streams.processor import ProcessorContext, PunctuationType
 
 __all__ = ["Table", "WindowWrapper"]
+
+log = logging.getLogger(__name__)
 
 _MISSING = object()
 
@@ -45,10 +49,18 @@ class Expiry:
         else:
             keys.add(key)
 
-    def take(self, stale: Callable[[float], bool]) -> Iterator[Any]:
-        """Keys of windows that are stale, each once."""
+    def take(self, stale: Callable[[float], bool]) -> Generator[Any, None, None]:
+        """Keys of windows that are stale, each once; those that the caller is not done with when he closes this stay."""
         while self._ends and stale(self._ends[0]):
-            yield from self._keys.pop(heapq.heappop(self._ends))
+            keys = self._keys.pop(heapq.heappop(self._ends))
+            try:
+                while keys:
+                    key = next(iter(keys))
+                    yield key
+                    keys.discard(key)
+            finally:
+                for key in keys:
+                    self.add(key)
 
 
 class Table(MutableMapping[Any, Any]):
@@ -248,11 +260,20 @@ class Table(MutableMapping[Any, Any]):
     def _expire(self, store: Any, expiry: Expiry, now: float) -> None:
         window = self.window
         assert window is not None, "only windowed tables expire"
-        gone: Iterable[Any] = expiry.take(lambda end: window.stale(end, now))
-        for key in gone:
-            value = store.delete(key)
-            if value is not None and self.on_window_close is not None:
-                self.app.call(self.on_window_close, key, value)
+        with closing(expiry.take(lambda end: window.stale(end, now))) as gone:
+            for key in gone:
+                value = store.delete(key)
+                if value is not None and self.on_window_close is not None:
+                    self._tell_closed(self.on_window_close, key, value)
+
+    def _tell_closed(self, on_window_close: Callable[[Any, Any], Any], key: Any, value: Any) -> None:
+        """What it raises is logged: the window is closed, and so are those that end with it."""
+        try:
+            self.app.call(on_window_close, key, value)
+        except Exception as error:
+            if blameless(error):
+                raise
+            log.exception("on_window_close of the table %s raised at %r", self.name, key)
 
 
 def _persistent(store: Any) -> bool:

@@ -127,6 +127,31 @@ def test_windows_expire(app: faust.App) -> None:
     assert closed == [(("1", (60.0, 119.9)), 1)]
 
 
+def test_windows_of_one_end_close_though_telling_of_one_fails(app: faust.App, caplog: pytest.LogCaptureFixture) -> None:
+    """What `on_window_close` raises is logged, and each of the other windows is closed and told of."""
+    told: list[str] = []
+
+    async def tell(key: Any, _value: int) -> None:
+        told.append(key[0])
+        if len(told) == 1:
+            raise ValueError("the first")
+
+    minutes = app.Table("minutes", default=int, on_window_close=tell).tumbling(60, expires=120)
+
+    @app.agent(app.topic("rides", value_type=Ride))
+    async def count(stream: Any) -> None:
+        async for ride in stream:
+            minutes[ride.vendor] += 1
+
+    with TopologyTestDriver(app, start_ms=60_000) as driver:
+        for vendor in "123":
+            driver.input("rides").send(None, Ride(vendor, 1.0), timestamp=61_000)
+        driver.advance_wall_clock("5 minutes")
+        assert not list(driver.store("minutes"))
+    assert sorted(told) == ["1", "2", "3"]
+    assert "on_window_close of the table minutes raised" in caplog.text
+
+
 def test_an_agent_that_raises_goes_on_with_the_next_record(app: faust.App) -> None:
     """As in Faust: the record in hand is skipped, `on_error` is called, tables keep what was written."""
     told: list[str] = []
