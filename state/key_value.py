@@ -91,7 +91,7 @@ class _KeyValueLayers(LayeredStore):
         """`get` for other threads, while the store's own writes: what is loaded is not kept."""
         entry = self._identity(key)
         found = self._live.get(entry, _ABSENT)
-        return self._load(entry) if found is _ABSENT else found
+        return self._given(self._load(entry) if found is _ABSENT else found)
 
     def look_before_puts(self) -> None:
         """Have each put read what it replaces first, for what that does to a record cache with little room."""

@@ -23,9 +23,9 @@ WRITER = "__streams.writer"
 
 
 class Written(NamedTuple):
-    """A row on its way: `owner` is the agent and partition whose commit it is part of."""
+    """A row on its way, as bytes, so that nobody changes it; `owner` is the agent and partition whose commit it is part of."""
 
-    value: Any
+    data: bytes | None
     mark: bytes
     owner: tuple[str, int]
 
@@ -68,17 +68,20 @@ class GlobalTable(Table):
         timestamp = round(copy.timestamp * 1000)
         copy.send(Outgoing(self.topic, self._key.serialize(key), data, timestamp, ((WRITER, mark),), None))
         with self._guard:
-            self._written[key] = Written(value, mark, (copy.agent.name, copy.partition))
+            self._written[key] = Written(data, mark, (copy.agent.name, copy.partition))
 
     def _find(self, key: Any) -> Any:
         written = self._written.get(key)
-        return super()._find(key) if written is None else written.value
+        return super()._find(key) if written is None else self._read(written)
+
+    def _read(self, written: Written) -> Any:
+        return None if written.data is None else self._value.deserialize(written.data)
 
     def _look(self, store: Any, key: Any) -> Any:
         return store.look(key)  # the worker goes on filling it
 
     def _all(self) -> list[tuple[Any, Any]]:
-        rows = dict(super()._all()) | {key: written.value for key, written in self._written.copy().items()}
+        rows = dict(super()._all()) | {key: self._read(written) for key, written in self._written.copy().items()}
         return [(key, value) for key, value in rows.items() if value is not None]
 
     # What the runtime asks

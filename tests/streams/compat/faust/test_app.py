@@ -107,6 +107,28 @@ def test_a_global_table_is_written_by_one_agent_and_looked_up_by_another(app: fa
         assert dict(driver.store("names")) == {"2": "Green"}
 
 
+def test_what_was_changed_and_not_written_is_not_in_a_global_table(app: faust.App) -> None:
+    """As in a local table here: a row that an agent changed in its hands, and failed before it put it back, is as it was."""
+    rows = app.GlobalTable("rows", default=dict)
+    out = app.topic("out", value_type=str)
+
+    @app.agent(app.topic("words", value_type=str))
+    async def count(stream: Any) -> None:
+        async for word in stream:
+            row = rows["k"]
+            row["n"] = row.get("n", 0) + 1
+            if word == "fails":
+                raise ValueError(word)
+            rows["k"] = row
+            row["n"] = 100
+            await out.send(value=f"{rows['k']['n']} {dict(rows.items())['k']['n']}")
+
+    with TopologyTestDriver(app) as driver:
+        for word in ("first", "fails", "then", "fails", "last"):
+            driver.input("words").send(None, word)
+        assert driver.output("out").read_values() == ["1 1", "2 2", "3 3"]
+
+
 def test_windows_expire(app: faust.App) -> None:
     """A window is deleted when it is older than `expires`, and its end is told with its value."""
     closed: list[Any] = []
