@@ -20,7 +20,7 @@ from streams.clients.base import NewTopic
 from streams.compat.faust import global_tables
 from streams.compat.faust.agent_processor import AgentProcessor
 from streams.compat.faust.agents import Agent, ChannelFeed, Feed
-from streams.compat.faust.clock import Clock
+from streams.compat.faust.clock import Clock, Lead
 from streams.compat.faust.conversions import is_structured, without_none
 from streams.compat.faust.errors import ImproperlyConfigured, not_here
 from streams.compat.faust.global_tables import GlobalTable
@@ -278,13 +278,17 @@ class App:
 
     def opened(self, agent: Agent, partition: int) -> None:
         """A task of an agent is there."""
-        self.clock.task_opened(first=agent is next(iter(self.agents.values())) and partition == 0)
+        self.clock.task_opened(first=partition == 0 and agent is self._first_reader())
 
     def closed(self, agent: Agent, partition: int) -> None:
         """A task of an agent went away."""
-        self.clock.task_closed(first=agent is next(iter(self.agents.values())) and partition == 0)
+        self.clock.task_closed(first=partition == 0 and agent is self._first_reader())
 
     # Within
+
+    def _first_reader(self) -> Agent | None:
+        """The first agent that reads a topic, so that its partitions are divided among the workers."""
+        return next((agent for agent in self.agents.values() if isinstance(agent.channel, Topic)), None)
 
     def _serve_stores(self, source: StoreSource | None) -> None:
         self._stores = source
@@ -327,6 +331,8 @@ class App:
             tables = agent.tables()
             own = [table.name for table in tables if not isinstance(table, GlobalTable)]
             stream.process(_supplier(agent, tables), stores=own, name=agent.name)
+        if self._first_reader() is None and (self.agents or not self.clock.empty):
+            self._add_leader(builder)
         return builder
 
     def _way(self, agent: Agent, topic: Topic) -> Way:
@@ -339,6 +345,12 @@ class App:
             else:
                 way.topics.append(step.through if isinstance(step.through, Topic) else before.derive(step.through))
         return way
+
+    def _add_leader(self, builder: StreamsBuilder) -> None:
+        """Something to read for an application that reads nothing: the topic by which Faust elects its leader."""
+        name = f"{self.conf.id}-__assignor-__leader"
+        builder.stream(name, key=bytes, value=bytes).process(lambda: Lead(self.clock), name="leader")
+        self._new_topics[name] = NewTopic(name, 1, self.conf.topic_replication_factor, {})
 
     def _add_global(self, builder: StreamsBuilder, table: global_tables.GlobalTable) -> None:
         spec, (key, value) = table.spec(), table.serdes

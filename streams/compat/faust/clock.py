@@ -1,7 +1,8 @@
 """What runs beside the agents: tasks, timers and crontabs, as coroutines on the application's loop.
 
 Rules: they begin when the worker has its first task, restored, or soon after its start when it has none. One that raises
-is logged; a timer goes on. With `on_leader`, only the worker that has the first partition runs it.
+is logged; a timer goes on. With `on_leader`, only the worker that has the first partition runs it: that of the first agent
+which reads a topic, or else of Faust's own topic for this.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from threading import Event
 from typing import Any
 
 from streams.compat.faust.errors import ImproperlyConfigured
+from streams.compat.faust.settings import zone
 from streams.compat.faust.windows import Seconds, seconds
 from streams.dsl.crontab import Crontab
+from streams.processor import Processor, ProcessorContext
+from streams.record import Record
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +54,25 @@ class Schedule:
         return self._minutes.after(now_ms) + self._seconds[0] * 1000
 
 
+class Lead(Processor):
+    """Of the topic that elects the leader, where no agent reads a topic: nothing is written there, but one worker has it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def init(self, context: ProcessorContext) -> None:
+        """This worker leads."""
+        super().init(context)
+        self._clock.task_opened(first=True)
+
+    def process(self, record: Record) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """It no longer does."""
+        self._clock.task_closed(first=True)
+
+
 class Clock:
     """The functions of one application that run by themselves."""
 
@@ -63,6 +86,11 @@ class Clock:
     def leading(self) -> bool:
         """Whether this worker has the first partition."""
         return self._first_tasks > 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to run."""
+        return not self._runs
 
     def task_opened(self, *, first: bool) -> None:
         """A task is there, restored."""
@@ -105,11 +133,13 @@ class Clock:
         return decorate
 
     def crontab(self, expression: str, timezone: Any, *, on_leader: bool) -> Decorator:
-        """Whenever the expression says."""
-        schedule = Schedule(expression, timezone)
+        """Whenever the expression says, in the time zone of the application unless it has one of its own."""
+        own = None if timezone is None else zone(timezone)
+        Schedule(expression)  # what is wrong with it is told when the decorator runs
 
         def decorate(function: Function) -> Function:
             async def by_the_clock() -> None:
+                schedule = Schedule(expression, own or self._app.conf.timezone)
                 due_ms = time.time_ns() // 1_000_000
                 while True:
                     now_ms = time.time_ns() // 1_000_000
@@ -124,7 +154,8 @@ class Clock:
 
     def start(self) -> None:
         """Begin all, as soon as there is a task."""
-        self._has_task.clear()
+        if not self.leading:  # in the test driver, tasks come first
+            self._has_task.clear()
         for name, run in self._runs:
             self._app.loop_of_app.spawn(self._when_ready(run), name)
 

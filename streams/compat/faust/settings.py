@@ -7,8 +7,10 @@ effect. The environment (`STREAMS_<NAME>`) stands over what the application says
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from streams.compat.faust.errors import ImproperlyConfigured, not_here
 from streams.compat.faust.windows import Seconds, seconds
@@ -19,7 +21,7 @@ GUARANTEES = {"at_least_once": "at_least_once", "exactly_once": "exactly_once_v2
 
 WITHOUT_EFFECT: tuple[str, ...] = (
     *("web_", "stream_", "consumer_", "producer_", "broker_", "logging_", "loghandlers", "worker_", "debug", "quiet"),
-    *("agent_supervisor", "cache", "canonical_url", "livecheck_", "tabledir", "timezone", "url", "Monitor", "reply_"),
+    *("agent_supervisor", "cache", "canonical_url", "livecheck_", "tabledir", "url", "Monitor", "reply_"),
     *("node_hostname", "recovery_", "ssl_context", "topic_allow_declare", "topic_disable_leader", "blocking_timeout"),
     *("table_key_index_size", "table_standby_replicas", "env_prefix", "store_check_exists"),
 )
@@ -47,6 +49,7 @@ class Conf:
         value_serializer: Any = "json",
         consumer_auto_offset_reset: str = "earliest",
         table_cleanup_interval: Seconds = 30.0,
+        timezone: str | tzinfo | None = None,
         reply_to: str | None = None,
         reply_create_topic: bool = False,
         autodiscover: Any = False,
@@ -73,6 +76,7 @@ class Conf:
         self.value_serializer = value_serializer
         self.consumer_auto_offset_reset = consumer_auto_offset_reset
         self.table_cleanup_interval = seconds(table_cleanup_interval)
+        self.timezone = UTC if timezone is None else zone(timezone)
         self.reply_to = reply_to
         self.reply_create_topic = reply_create_topic
         self.autodiscover = autodiscover
@@ -92,6 +96,16 @@ class Conf:
         if self.datadir is not None:
             settings["state_dir"] = str(Path(self.datadir))
         return StreamsConfig.of(self.id, settings)
+
+
+def zone(timezone: str | tzinfo) -> tzinfo:
+    """A time zone, from what Faust takes: one, or the name of one. Raises: ImproperlyConfigured."""
+    if isinstance(timezone, tzinfo):
+        return timezone
+    try:
+        return UTC if timezone.upper() == "UTC" else ZoneInfo(timezone)
+    except (AttributeError, ValueError, OSError, ZoneInfoNotFoundError):
+        raise ImproperlyConfigured(f"timezone: expected a zone such as Europe/Berlin, got {timezone!r}") from None
 
 
 def address(broker: Any) -> str:

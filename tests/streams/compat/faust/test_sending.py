@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,26 @@ def test_after_a_failure_records_are_sent_again(tmp_path: Path, monkeypatch: pyt
     finally:
         app.sender.close()
         broker.stop()
+
+
+def test_an_application_that_only_sends_runs(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """Timers alone, as many a producer has: there is a worker, a group, and in it a leader."""
+    app = faust.App("only-sends", broker=streams_broker.url, topic_partitions=1, datadir=tmp_path)
+    made = app.topic("only-sent", value_type=int)
+    count = iter(range(1_000))
+
+    @app.timer(0.05, on_leader=True)
+    async def make() -> None:
+        await made.send(value=next(count))
+
+    reader = App("only-sent-reader", broker=streams_broker.url)
+    topic = reader.topic("only-sent", key=bytes, value=bytes, partitions=1)
+    reader.write(topic, [(None, b"before")])
+    with Running(app.application()):
+        deadline = time.monotonic() + 30
+        found: list[Any] = []
+        while len(found) < 4:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.1)
+            found = [record.value for record in reader.read(topic)]
+    assert found[:4] == [b"before", b"0", b"1", b"2"]
