@@ -56,6 +56,9 @@ class StreamsConfig:
         "unless it is a coroutine function, and keeps a token for as long as it is valid.",
         kind="function",
     )
+    sasl_oauthbearer_extensions: Mapping[str, str] = setting(
+        {}, "What some clusters want beside a token, such as logicalCluster=lkc-1,identityPoolId=pool-2."
+    )
     ssl_ca_location: str | None = setting(
         None, "File with the certificates (PEM) of whom to trust; default: those the system trusts.", kind=str
     )

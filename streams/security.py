@@ -19,6 +19,7 @@ MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
 OAUTH = "OAUTHBEARER"
 _LOGIN = ("sasl_username", "sasl_password")
 _TOKEN = ("sasl_oauth_token_provider",)
+_EXTENSIONS = "sasl_oauthbearer_extensions"
 _FILES = ("ssl_ca_location", "ssl_certificate_location", "ssl_key_location", "ssl_key_password")
 _TLS = (*_FILES, "ssl_context")
 
@@ -47,6 +48,8 @@ def _check_login(protocol: str, mechanism: str | None, values: Mapping[str, Any]
     if missing:
         raise ConfigError(f"sasl_mechanism={mechanism} needs {' and '.join(missing)}")
     extra = [name for name in other if values.get(name) is not None]
+    if mechanism != OAUTH and values.get(_EXTENSIONS):
+        extra.append(_EXTENSIONS)
     if extra:
         raise ConfigError(f"sasl_mechanism={mechanism} has no use for {' and '.join(extra)}: take it away")
 

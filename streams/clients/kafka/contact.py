@@ -11,7 +11,7 @@ import inspect
 import logging
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiokafka.abc import AbstractTokenProvider
@@ -54,7 +54,9 @@ def security_of(config: StreamsConfig) -> dict[str, Any]:
     if config.security_protocol.startswith("SASL_"):
         settings["sasl_mechanism"] = config.sasl_mechanism
         if config.sasl_mechanism == OAUTH:
-            settings["sasl_oauth_token_provider"] = _Tokens(config.sasl_oauth_token_provider)
+            settings["sasl_oauth_token_provider"] = _Tokens(
+                config.sasl_oauth_token_provider, config.sasl_oauthbearer_extensions
+            )
         else:
             settings["sasl_plain_username"] = config.sasl_username
             settings["sasl_plain_password"] = config.sasl_password
@@ -64,8 +66,13 @@ def security_of(config: StreamsConfig) -> dict[str, Any]:
 class _Tokens(AbstractTokenProvider):
     """A user's function as aiokafka wants it; what it raises is a failed connection, to be tried again."""
 
-    def __init__(self, provider: Callable[[], Any]) -> None:
+    def __init__(self, provider: Callable[[], Any], extensions: Mapping[str, str]) -> None:
         self._provider = provider
+        self._extensions = dict(extensions)
+
+    def extensions(self) -> dict[str, str]:
+        """What goes beside the token."""
+        return self._extensions
 
     async def token(self) -> str:
         """A token, asked for off the loop unless the function is a coroutine function."""

@@ -13,6 +13,7 @@ from uuid import uuid4
 from streams.compat.faust import cli, serializers
 from streams.compat.faust.agents import Agent
 from streams.compat.faust.app import App
+from streams.compat.faust.credentials import OAuthCredentials, SASLCredentials, SSLCredentials
 from streams.compat.faust.errors import FaustError, ImproperlyConfigured, NotHere, ValidationError, not_here
 from streams.compat.faust.global_tables import GlobalTable
 from streams.compat.faust.models import FieldDescriptor, Record
@@ -35,7 +36,10 @@ __all__ = [
     "HoppingWindow",
     "ImproperlyConfigured",
     "NotHere",
+    "OAuthCredentials",
     "Record",
+    "SASLCredentials",
+    "SSLCredentials",
     "Skip",
     "Stream",
     "StreamT",

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from streams.compat.faust.errors import ImproperlyConfigured, not_here
+from streams.compat.faust import credentials
+from streams.compat.faust.errors import ImproperlyConfigured
 from streams.compat.faust.windows import Seconds, seconds
 from streams.config import EMBEDDED, KAFKA, StreamsConfig
 from streams.settings import nearest
@@ -22,12 +23,10 @@ GUARANTEES = {"at_least_once": "at_least_once", "exactly_once": "exactly_once_v2
 WITHOUT_EFFECT: tuple[str, ...] = (
     *("web_", "stream_", "consumer_", "producer_", "broker_", "logging_", "loghandlers", "worker_", "debug", "quiet"),
     *("agent_supervisor", "cache", "canonical_url", "livecheck_", "tabledir", "url", "Monitor", "reply_"),
-    *("node_hostname", "recovery_", "ssl_context", "topic_allow_declare", "topic_disable_leader", "blocking_timeout"),
+    *("node_hostname", "recovery_", "topic_allow_declare", "topic_disable_leader", "blocking_timeout"),
     *("table_key_index_size", "table_standby_replicas", "env_prefix", "store_check_exists"),
 )
 """Settings, or beginnings of their names, that shape only how Faust itself works."""
-
-REFUSED = ("broker_credentials", "ssl_context")
 
 
 class Conf:
@@ -54,10 +53,12 @@ class Conf:
         reply_create_topic: bool = False,
         autodiscover: Any = False,
         origin: str | None = None,
+        broker_credentials: Any = None,
+        ssl_context: Any = None,
         **others: Any,
     ) -> None:
-        for name, value in others.items():
-            _accept(name, value)
+        for name in others:
+            _accept(name)
         if processing_guarantee not in GUARANTEES:
             raise ImproperlyConfigured(
                 f"processing_guarantee: expected one of {', '.join(GUARANTEES)}, got {processing_guarantee!r}"
@@ -81,6 +82,8 @@ class Conf:
         self.reply_create_topic = reply_create_topic
         self.autodiscover = autodiscover
         self.origin = origin
+        self.broker_credentials = broker_credentials
+        self.ssl_context = ssl_context
 
     def streams_config(self) -> StreamsConfig:
         """The same for the runtime. Raises: ConfigError."""
@@ -92,6 +95,7 @@ class Conf:
             "auto_offset_reset": self.consumer_auto_offset_reset,
             "deserialization_on_error": "continue",
             "processing_on_error": "continue",
+            **credentials.settings_of(self.broker_credentials, self.ssl_context),
         }
         if self.datadir is not None:
             settings["state_dir"] = str(Path(self.datadir))
@@ -127,9 +131,7 @@ def address(broker: Any) -> str:
     return KAFKA + ",".join(plain)
 
 
-def _accept(name: str, value: Any) -> None:
-    if name in REFUSED and value is not None:
-        raise not_here("App", type(value).__name__)
+def _accept(name: str) -> None:
     if not name.startswith(WITHOUT_EFFECT):
         known = [*Conf.__init__.__annotations__, *WITHOUT_EFFECT]
         raise ImproperlyConfigured(f"App has no setting {name!r}{nearest(name, known)}")
