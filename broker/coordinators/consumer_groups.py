@@ -174,12 +174,6 @@ class ConsumerGroups:
         """Every consumer group."""
         return set(self._groups)
 
-    def remove_empty(self, group_id: str) -> list[StateRecord]:
-        """Forget a group without members; the records that say so."""
-        group = self._groups.pop(group_id)
-        assert not group.members
-        return tombstones(group)
-
 
 def _member(group: ConsumerGroup, member_id: str) -> ConsumerMember:
     """A member of either protocol. Raises: BrokerError."""

@@ -6,13 +6,14 @@ and lists, describes, deletes and expires. Must not know versions, responses or 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 from broker.config import BrokerConfig
 from broker.coordinators.assignors import check_assignor
 from broker.coordinators.consumer_group import ConsumerGroup
+from broker.coordinators.consumer_group_records import tombstones
 from broker.coordinators.consumer_groups import BeatReply, ConsumerGroups
 from broker.coordinators.consumer_membership import Heartbeat, TopicShape
 from broker.coordinators.consumer_protocol import PROTOCOL_TYPE
@@ -125,7 +126,9 @@ class GroupCoordinator:
         if isinstance(key, OffsetKey):
             self._offsets.replay(key, None if record.value is None else parse_offset(record.value), origin)
         elif isinstance(key, GroupKey) and record.value is None:
-            self._groups.pop(key.group, None)
+            group = self._groups.pop(key.group, None)
+            if group is not None:
+                group.become(GroupState.DEAD, self._clock_ms())
         elif isinstance(key, GroupKey) and record.value is not None:
             self._groups[key.group] = Group.restored(key.group, parse_group(record.value))
 
@@ -249,7 +252,9 @@ class GroupCoordinator:
         consumer = self._consumers.get(group_id)
         if consumer is None:
             return
-        self._runtime.write(group_id, self._consumers.remove_empty(group_id), lambda _: None)
+        self._runtime.write(group_id, tombstones(consumer), lambda _: None)
+        if self._consumers.get(group_id) is not None:
+            raise BrokerError(ErrorCode.COORDINATOR_NOT_AVAILABLE, "the group's end could not be written down")
 
     def consumer_group(self, group_id: str) -> ConsumerGroup | None:
         """A consumer group, for reading; None for classic ones."""
@@ -418,20 +423,21 @@ class GroupCoordinator:
         elif group.members:
             done(ErrorCode.NON_EMPTY_GROUP)
         else:
-            self._runtime.write(group_id, list(self._tombstones(group)), done)
+            self._runtime.write(group_id, self._tombstones(group), done)
 
     def _delete_consumer(self, group: ConsumerGroup, done: Done) -> None:
         if group.members:
             done(ErrorCode.NON_EMPTY_GROUP)
             return
         records = self._offsets.forget(group.group_id, self._offsets.all_of(group.group_id))
-        self._runtime.write(group.group_id, [*records, *self._consumers.remove_empty(group.group_id)], done)
+        self._runtime.write(group.group_id, [*records, *tombstones(group)], done)
 
-    def _tombstones(self, group: Group) -> Iterator[StateRecord]:
-        yield from self._offsets.forget(group.group_id, self._offsets.all_of(group.group_id))
+    def _tombstones(self, group: Group) -> list[StateRecord]:
+        """What deletes a group; it dies when they are replayed, not before the disk has taken them."""
+        records = self._offsets.forget(group.group_id, self._offsets.all_of(group.group_id))
         if group.group_id in self._groups:
-            group.become(GroupState.DEAD, self._clock_ms())
-            yield StateRecord(group_key(group.group_id), None)
+            records.append(StateRecord(group_key(group.group_id), None))
+        return records
 
     def expire(self) -> int:
         """Drop offsets that nobody reads any more, after the retention time, and groups with nothing left."""
@@ -448,10 +454,9 @@ class GroupCoordinator:
             records = self._offsets.forget(group_id, where)
             nothing_left = len(where) == len(self._offsets.all_of(group_id))
             if group is not None and not group.members and nothing_left and group.generation > 0:
-                group.become(GroupState.DEAD, now_ms)
                 records.append(StateRecord(group_key(group_id), None))
             if consumer is not None and not consumer.members and nothing_left:
-                records += self._consumers.remove_empty(group_id)
+                records += tombstones(consumer)
             if records:
                 self._runtime.write(group_id, records, lambda _: None)
         return dropped

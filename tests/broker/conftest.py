@@ -1,5 +1,7 @@
-"""The real broker as a process of its own, on a free port, for tests of the broker and its clients."""
+"""The real broker as a process of its own, on a free port, and a disk that is full, for tests of all parts of the broker."""
 
+import resource
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -36,3 +38,13 @@ def shared_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerPr
     process = BrokerProcess(tmp_path_factory.mktemp("broker") / "data").start()
     yield process
     process.stop()
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[int], None]]:
+    """Limits how large a file may grow, as a full disk does: writes stop half-way, then fail."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)

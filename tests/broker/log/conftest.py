@@ -1,7 +1,5 @@
 """Logs in a directory of their own, and batches as clients send them."""
 
-import resource
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID
@@ -70,13 +68,3 @@ def make_log(directory: LogDirectory) -> Callable[..., PartitionLog]:
         return made[-1]
 
     return make
-
-
-@pytest.fixture
-def full_disk() -> Iterator[Callable[[int], None]]:
-    """Limits how large a file may grow, as a full disk does: writes stop half-way, then fail."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
