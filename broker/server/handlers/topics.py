@@ -1,9 +1,9 @@
 """CreateTopics, DeleteTopics, CreatePartitions: each topic of a request succeeds or fails by itself."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from broker.errors import BrokerError, ErrorCode
 from broker.metadata import Topic, check_growth
@@ -116,27 +116,49 @@ def _shown_settings(broker: Broker, settings: dict[str, str]) -> list[dict[str, 
 
 
 def delete(broker: Broker, exchange: Exchange, request: Any) -> Body:
-    """Delete topics by name or, from version 6, by id."""
+    """Delete topics by name or, from version 6, by id; what is named twice is not deleted."""
     if exchange.version >= 6:
         wanted = [(item.name, item.topic_id) for item in request.topics]
     else:
         wanted = [(name, None) for name in request.topic_names]
+    times = Counter(wanted)
+    by_both = _named_by_both(broker, times)
     results = []
-    for name, topic_id in dict.fromkeys(wanted):
+    for name, topic_id in times:
+        if name is None and topic_id in by_both:
+            continue  # Kafka answers such a topic once, under its name
+        answer = {"name": name, "topic_id": topic_id}
         try:
-            topic = _to_delete(broker, name, topic_id)
+            topic = _to_delete(broker, name, topic_id, twice=times[name, topic_id] > 1)
+            answer = {"name": topic.name, "topic_id": topic.topic_id}
+            if topic.topic_id in by_both:
+                raise BrokerError(ErrorCode.INVALID_REQUEST, "the topic is named by its id as well")
             broker.catalog.delete(topic.name)
-            results.append({"name": topic.name, "topic_id": topic.topic_id})
+            results.append(answer)
         except BrokerError as error:
-            results.append({"name": name, "topic_id": topic_id, **_failed(error)})
+            results.append({**answer, **_failed(error)})
     return {"responses": results}
 
 
-def _to_delete(broker: Broker, name: str | None, topic_id: Any) -> Topic:
+def _named_by_both(broker: Broker, times: Mapping[tuple[str | None, Any], int]) -> frozenset[UUID]:
+    """The ids of topics that a request names by name and by id, each once."""
+    return frozenset(
+        topic_id
+        for (name, topic_id), count in times.items()
+        if name is None
+        and count == 1
+        and (topic := broker.catalog.by_id.get(topic_id)) is not None
+        and times.get((topic.name, None)) == 1
+    )
+
+
+def _to_delete(broker: Broker, name: str | None, topic_id: Any, *, twice: bool) -> Topic:
     if not broker.config.delete_topic_enable:
         raise BrokerError(ErrorCode.TOPIC_DELETION_DISABLED, "delete.topic.enable is false")
-    if name is not None and topic_id is not None:
-        raise BrokerError(ErrorCode.INVALID_REQUEST, "a topic to delete has a name or an id, not both")
+    if (name is None) == (topic_id is None):
+        raise BrokerError(ErrorCode.INVALID_REQUEST, "a topic to delete has a name or an id, one of the two")
+    if twice:
+        raise BrokerError(ErrorCode.INVALID_REQUEST, "the topic is named twice in one request")
     if name is None:
         topic = broker.catalog.by_id.get(topic_id)
         if topic is None:

@@ -105,6 +105,34 @@ def test_deleted_topic_is_gone_and_comes_back_new(wire) -> None:
     assert create(wire, "doomed").topic_id != first.topic_id
 
 
+def deleted(wire, *wanted: dict[str, Any]) -> list[tuple[Any, Any, int]]:
+    answers = wire.call(DELETE, 6, topics=list(wanted)).responses
+    return sorted(((topic.name, topic.topic_id, topic.error_code) for topic in answers), key=str)
+
+
+def test_topics_named_twice_are_not_deleted(wire) -> None:
+    """One answer (42) to a name, an id, or both of one topic; the others of the request are deleted, as in Kafka."""
+    ids = {name: create(wire, name).topic_id for name in ("twice", "other", "both")}
+    names = [{"name": name} for name in ("twice", "other", "twice")]
+    assert deleted(wire, *names) == [("other", ids["other"], 0), ("twice", None, 42)]
+    by_id = {"name": None, "topic_id": ids["twice"]}
+    assert deleted(wire, by_id, by_id) == [(None, ids["twice"], 42)]
+    both = {"name": None, "topic_id": ids["both"]}
+    for wanted in ([both, {"name": "both"}], [{"name": "both"}, both]):
+        assert deleted(wire, *wanted) == [("both", ids["both"], 42)]
+    assert [exists(wire, name) for name in ids] == [True, False, True]
+    assert [topic.error_code for topic in wire.call(DELETE, 5, topic_names=["twice", "twice"]).responses] == [42]
+    assert deleted(wire, {"name": "twice"}, {"name": "twice"}, by_id)[-1] == ("twice", ids["twice"], 0)
+
+
+def test_topics_to_delete_need_a_name_or_an_id(wire) -> None:
+    """Neither is refused (42), and so are both at once."""
+    created = create(wire, "named")
+    assert deleted(wire, {"name": None}) == [(None, None, 42)]
+    assert deleted(wire, {"name": "named", "topic_id": created.topic_id}) == [("named", created.topic_id, 42)]
+    assert exists(wire, "named")
+
+
 def test_partitions_only_grow(wire) -> None:
     """More partitions are added; fewer are refused (37)."""
     create(wire, "grown", num_partitions=2)
