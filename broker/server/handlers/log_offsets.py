@@ -102,6 +102,8 @@ def delete_records(broker: Broker, _: Exchange, request: Any) -> Body:
         body: dict[str, Any] = {"partition_index": wanted.partition_index}
         try:
             log = broker.catalog.log(name, wanted.partition_index)
+            if broker.catalog.get(name).internal:
+                raise BrokerError(ErrorCode.INVALID_TOPIC, f"{name} is the broker's own")
             return {**body, "low_watermark": log.delete_records(wanted.offset)}
         except BrokerError as error:
             return {**body, "error_code": error.code, "low_watermark": -1}

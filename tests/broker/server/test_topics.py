@@ -8,7 +8,7 @@ import pytest
 
 pytestmark = pytest.mark.broker
 
-METADATA, CREATE, DELETE, DESCRIBE, ALTER, GROW = 3, 19, 20, 32, 44, 37
+METADATA, CREATE, DELETE, DELETE_RECORDS, DESCRIBE, ALTER, GROW = 3, 19, 20, 21, 32, 44, 37
 TOPIC = 2
 
 
@@ -131,6 +131,21 @@ def test_topics_to_delete_need_a_name_or_an_id(wire) -> None:
     assert deleted(wire, {"name": None}) == [(None, None, 42)]
     assert deleted(wire, {"name": "named", "topic_id": created.topic_id}) == [("named", created.topic_id, 42)]
     assert exists(wire, "named")
+
+
+def test_records_of_the_brokers_own_topics_stay(wire) -> None:
+    """DeleteRecords refuses internal topics (17), even where their policy would allow it; partitions unknown come first."""
+
+    def delete(topic: str, partition: int) -> tuple[int, int]:
+        topics = [{"name": topic, "partitions": [{"partition_index": partition, "offset": -1}]}]
+        answer = wire.call(DELETE_RECORDS, 2, topics=topics, timeout=1_000).topics[0].partitions[0]
+        return answer.error_code, answer.low_watermark
+
+    assert alter(wire, "__consumer_offsets", 0, "cleanup.policy", "delete") == 0
+    assert delete("__consumer_offsets", 0) == (17, -1)
+    assert delete("__consumer_offsets", 9_999) == (3, -1)
+    assert delete("__transaction_state", 0) == (17, -1)
+    assert alter(wire, "__consumer_offsets", 0, "cleanup.policy", "compact") == 0
 
 
 def test_partitions_only_grow(wire) -> None:
