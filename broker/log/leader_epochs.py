@@ -61,6 +61,11 @@ class LeaderEpochs:
             return epoch, self._entries[0][1]
         return self._entries[following - 1][0], self._entries[following][1]
 
+    def at(self, offset: int) -> int:
+        """The epoch in which what lies at an offset was written; -1 if it is not known."""
+        begun = bisect_right(self._entries, offset, key=lambda entry: entry[1])
+        return self._entries[begun - 1][0] if begun else UNDEFINED_EPOCH
+
     def cut_at(self, end_offset: int) -> None:
         """Forget epochs that began at `end_offset` or later, but for the highest seen: it begins there, until another does.
 

@@ -373,6 +373,10 @@ class PartitionLog:
         """(timestamp, offset) of the record with the largest timestamp, the first of several; None in an empty log."""
         return self._reader.offset_of_max_timestamp()
 
+    def epoch_at(self, offset: int) -> int:
+        """The leader epoch in which an offset was written, or will be; -1 if it is not known."""
+        return self.leader_epoch if offset >= self.log_end_offset else self.epochs.at(offset)
+
     def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
         """(largest epoch not above `epoch`, its end offset); (-1, -1) if it is not known."""
         if epoch == self.leader_epoch:

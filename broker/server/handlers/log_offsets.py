@@ -61,7 +61,9 @@ def _listed(broker: Broker, version: int, name: str, wanted: Any, *, committed: 
         timestamp, offset = _find(log, wanted.timestamp, committed=committed)
     except BrokerError as error:
         return ListedOffset(wanted.partition_index, error.code)
-    epoch = log.leader_epoch if offset >= 0 else -1
+    epoch = -1
+    if offset >= 0:
+        epoch = log.leader_epoch if wanted.timestamp == LATEST else log.epoch_at(offset)
     return ListedOffset(wanted.partition_index, ErrorCode.NONE, timestamp, offset, epoch)
 
 
