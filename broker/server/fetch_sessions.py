@@ -32,6 +32,8 @@ class Wanted(NamedTuple):
     offset: int
     max_bytes: int
     leader_epoch: int
+    last_epoch: int = -1
+    """Epoch of the last batch the client has; -1 if it does not say."""
 
 
 @dataclass(slots=True)
@@ -54,7 +56,7 @@ class Session:
             self.told.pop(key, None)
 
     def is_news(self, where: Any, answer: FetchedPartition, *, in_full: bool = False) -> bool:
-        """Whether the client must hear of a partition: records, an error, or a bound that moved. Remembers that it did.
+        """Whether the client must hear of a partition: records, an error, a cut, a bound that moved. Remembers that it did.
 
         A partition with records goes to the end of the line, so that the others get their share of the next answer; not
         in the answer that is told in full, as in Kafka.
@@ -62,9 +64,10 @@ class Session:
         key = (where, answer.partition)
         now = NEVER_TOLD if answer.error else (answer.high_watermark, answer.log_start_offset)
         has_records = bool(answer.records)
+        must_tell = bool(answer.error) or answer.diverging is not None
         if has_records and not in_full and key in self.wanted:
             self.wanted[key] = self.wanted.pop(key)
-        news = has_records or bool(answer.error) or self.told.get(key) != now
+        news = has_records or must_tell or self.told.get(key) != now
         self.told[key] = now
         return news
 

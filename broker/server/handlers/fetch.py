@@ -80,7 +80,10 @@ def _named(broker: Broker, request: Any, *, by_id: bool) -> Iterator[Wanted]:
         for item in topic.partitions:
             log, error = _find(broker, where, item.partition, by_id=by_id)
             epoch = getattr(item, "current_leader_epoch", -1)
-            yield Wanted(where, item.partition, log, error, item.fetch_offset, item.partition_max_bytes, epoch)
+            last_epoch = getattr(item, "last_fetched_epoch", -1)
+            yield Wanted(
+                where, item.partition, log, error, item.fetch_offset, item.partition_max_bytes, epoch, last_epoch
+            )
 
 
 def _find(broker: Broker, where: Any, partition: int, *, by_id: bool) -> tuple[PartitionLog | None, BrokerError | None]:
@@ -102,6 +105,17 @@ def _renewed(broker: Broker, wanted: Wanted, *, by_id: bool) -> Wanted:
 def _is_missing(wanted: Wanted) -> bool:
     """Partitions that are not there are answered behind the others, as by Kafka."""
     return wanted.log is None
+
+
+def _diverging(log: PartitionLog, wanted: Wanted) -> tuple[int, int] | None:
+    """(epoch, end offset) up to which a client's log follows ours, if it has gone elsewhere since.
+
+    Raises: BrokerError(OFFSET_OUT_OF_RANGE), if its last epoch is not known. Source: Kafka's Partition.readRecords.
+    """
+    epoch, end_offset = log.end_offset_for_epoch(wanted.last_epoch)
+    if epoch < 0 or wanted.offset < log.log_start_offset:
+        raise BrokerError(ErrorCode.OFFSET_OUT_OF_RANGE)
+    return (epoch, end_offset) if epoch < wanted.last_epoch or end_offset < wanted.offset else None
 
 
 class Fetch:
@@ -173,13 +187,14 @@ class Fetch:
         exchange.answer_frame(fetch_response(exchange.version, exchange.correlation_id, topics, session_id=session_id))
 
     def _read(self) -> tuple[int, bool, Answers]:
-        """(bytes found, whether any partition has an error, answers); the first batch may exceed every limit."""
+        """(bytes found, whether any partition has an error or was cut, answers); the first batch may exceed every limit."""
         size, failed = 0, False
         answers: Answers = []
         for wanted in self._wanted:
             try:
                 answer, found = self._read_one(wanted, self._max_bytes - size, minimum_one=size == 0)
                 size += found
+                failed = failed or answer.diverging is not None
             except BrokerError as error:
                 aborted = () if error.code in UNKNOWN else None
                 answer, failed = FetchedPartition(wanted.partition, error.code, aborted=aborted), True
@@ -198,6 +213,9 @@ class Fetch:
         if log.deleted:
             raise BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         check_leader_epoch(log, wanted.leader_epoch)
+        if wanted.last_epoch >= 0 and (diverging := _diverging(log, wanted)) is not None:
+            bounds = log.high_watermark, log.last_stable_offset, log.log_start_offset
+            return FetchedPartition(wanted.partition, ErrorCode.NONE, *bounds, diverging=diverging), 0
         max_bytes = max(min(wanted.max_bytes, left), 0)
         read = log.read(
             wanted.offset, max_bytes, committed=self._committed, minimum_one=minimum_one, in_files_from=SENT_FROM_FILES

@@ -9,7 +9,7 @@ from broker.protocol.records import Record, build_batch
 
 pytestmark = pytest.mark.broker
 
-PRODUCE, LIST_OFFSETS, METADATA, DELETE_RECORDS = 0, 2, 3, 21
+PRODUCE, FETCH, LIST_OFFSETS, METADATA, DELETE_RECORDS = 0, 1, 2, 3, 21
 LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL = -1, -2, -3, -4
 
 
@@ -51,3 +51,41 @@ def test_the_start_of_a_log_that_moved(wire: Any, start: int, epoch: int) -> Non
     topics = [{"name": "t", "partitions": [{"partition_index": 0, "offset": start}]}]
     assert wire.call(DELETE_RECORDS, 2, topics=topics, timeout=1_000).topics[0].partitions[0].low_watermark == start
     assert listed(wire, EARLIEST) == (start, epoch)
+
+
+def fetch(wire: Any, offset: int, last_epoch: int, **session: int) -> Any:
+    partition = {"partition": 0, "fetch_offset": offset, "last_fetched_epoch": last_epoch, "partition_max_bytes": 9_999}
+    topics = [{"topic": "t", "partitions": [{**partition, "current_leader_epoch": -1}]}]
+    limits = {"max_wait": 19_000, "min_bytes": 1, "max_bytes": 9_999}
+    return wire.call(FETCH, 12, topics=topics, **limits, **session)
+
+
+@pytest.mark.parametrize(
+    ("offset", "last_epoch", "error", "end"),
+    [
+        (1, 0, 0, None),
+        (2, 0, 0, None),
+        (2, 1, 0, None),
+        (2, -1, 0, None),
+        (3, 0, 0, (0, 2)),
+        (9, 1, 0, (1, 3)),
+        (2, 7, 1, None),
+        (9, -1, 1, None),
+    ],
+)
+def test_a_reader_whose_log_was_cut(wire: Any, offset: int, last_epoch: int, error: int, end: Any) -> None:
+    """Who read beyond the end of its last epoch is told where that ended, and at once; of an unknown epoch nothing (1)."""
+    (partition,) = fetch(wire, offset, last_epoch).responses[0].partitions
+    diverging = partition.diverging_epoch
+    assert (partition.error_code, bool(partition.records)) == (error, not error and end is None)
+    assert (diverging.epoch, diverging.end_offset) == (end or (-1, -1))
+
+
+def test_a_log_that_was_cut_is_news_in_a_session(wire: Any) -> None:
+    """It is told in every answer until the client has gone back."""
+    session_id = fetch(wire, 3, 0, session_id=0, session_epoch=0).session_id
+    for epoch in (1, 2):
+        (topic,) = fetch(wire, 3, 0, session_id=session_id, session_epoch=epoch).responses
+        assert topic.partitions[0].diverging_epoch.end_offset == 2
+    (topic,) = fetch(wire, 2, 0, session_id=session_id, session_epoch=3).responses
+    assert topic.partitions[0].records
