@@ -39,9 +39,9 @@ def metadata(broker: Broker, exchange: Exchange, request: Any) -> Body | None:
     everything = wanted is None or (version == 0 and not wanted)
     may_create = version < 4 or request.allow_auto_topic_creation
     operations = bool(getattr(request, "include_topic_authorized_operations", False))
-    asked = None if everything else tuple((topic.name, getattr(topic, "topic_id", None)) for topic in wanted)
+    asked = None if everything else _asked(wanted)
     if asked and may_create:
-        _create_missing(broker, [name for name, topic_id in asked if name is not None and topic_id is None])
+        _create_missing(broker, [name for name, _ in asked if name is not None])
     of_cluster = bool(getattr(request, "include_cluster_authorized_operations", False))
     key = (version, asked, operations, of_cluster)
     cache = broker.metadata_frames
@@ -53,6 +53,18 @@ def metadata(broker: Broker, exchange: Exchange, request: Any) -> Body | None:
         frame = cache.frames[key] = encode_response(exchange.api_key, version, 0, body)
     exchange.answer_frame([frame[:4], exchange.correlation_id.to_bytes(4, "big", signed=True), frame[8:]])
     return None
+
+
+def _asked(wanted: Any) -> tuple[tuple[str | None, Any], ...]:
+    """(name, id) of each topic once; where any is asked for by its id, those that only have names are passed over.
+
+    Source: Kafka's KafkaApis.handleTopicMetadataRequest.
+    """
+    ids = dict.fromkeys(getattr(topic, "topic_id", None) for topic in wanted)
+    ids.pop(None, None)
+    if ids:
+        return tuple((None, topic_id) for topic_id in ids)
+    return tuple((name, None) for name in dict.fromkeys(topic.name for topic in wanted))
 
 
 def _create_missing(broker: Broker, names: list[str]) -> None:
@@ -86,9 +98,7 @@ def _metadata_body(
 
 
 def _asked_topic(broker: Broker, name: str | None, topic_id: Any, *, operations: bool) -> Body:
-    """A topic by its id, whatever name comes beside it, or by its name."""
-    if topic_id is not None:
-        name = None
+    """A topic by its id or its name."""
     topic = broker.catalog.by_id.get(topic_id) if name is None else broker.catalog.topics.get(name)
     if topic is not None:
         return _topic_body(broker, topic, operations=operations)

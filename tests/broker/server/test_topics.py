@@ -46,6 +46,17 @@ def test_created_topic_is_described(wire) -> None:
     assert {partition.leader_id for partition in by_name.partitions} == {0}
 
 
+def test_topics_are_described_once(wire) -> None:
+    """A topic asked for twice has one answer; names beside ids are passed over, and not created, as in Kafka."""
+    by_id = {"name": None, "topic_id": create(wire, "once").topic_id}
+    also = {**by_id, "name": "other"}
+    assert [topic.name for topic in wire.call(METADATA, 9, topics=[{"name": "once"}] * 2).topics] == ["once"]
+    for topics in ([by_id, by_id], [by_id, also], [{"name": "once"}, by_id], [{"name": "never-made"}, by_id]):
+        answer = wire.call(METADATA, 12, topics=topics, allow_auto_topic_creation=True)
+        assert [topic.name for topic in answer.topics] == ["once"]
+    assert not exists(wire, "never-made")
+
+
 @pytest.mark.parametrize(
     ("name", "values", "code"),
     [
