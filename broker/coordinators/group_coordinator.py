@@ -94,7 +94,7 @@ class GroupCoordinator:
 
     def load(self) -> None:
         """Read all groups from the log and start the sessions of their members."""
-        count = self._runtime.load()
+        count = self._runtime.load(self._forget)
         for group in self._groups.values():
             self._membership.watch(group)
         consumers = self._consumers.start()

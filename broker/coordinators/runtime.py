@@ -8,6 +8,7 @@ take back is not shown. Knows logs; must not know what the records mean, nor who
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from broker.errors import BrokerError, ErrorCode
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 NO_PRODUCER = (-1, -1)
 LOAD_BYTES = 1 << 20
+VERSION_BYTES, NAME_AT = 2, 4
+HASHES_KEPT = 1 << 12
 Done = Callable[[ErrorCode], None]
 WhenCommitted = Callable[[PartitionLog, int, Done], None]
 """Calls back as soon as the log's high watermark has reached an offset, or with the error that it never will."""
@@ -68,6 +71,8 @@ class Runtime:
         end: End = _no_transactions,
     ) -> None:
         self._logs = logs
+        self._count = len(logs)
+        """As the broker started: a topic that is given more partitions meanwhile keeps what it holds where it is."""
         self._replay = replay
         self._when_committed = when_committed
         self._clock_ms = clock_ms
@@ -75,15 +80,32 @@ class Runtime:
 
     def partition_of(self, key: str) -> int:
         """The partition that holds everything of a group or transactional id, as Kafka counts it."""
-        return java_magnitude(java_hash(key)) % len(self._logs)
+        return java_magnitude(java_hash(key)) % self._count
 
     def log_of(self, key: str) -> PartitionLog:
         """The partition that holds everything of a key."""
         return self._logs[self.partition_of(key)]
 
-    def load(self) -> int:
-        """Replay everything that is stored; the number of records."""
-        return sum(self._load_partition(log) for log in self._logs)
+    def load(self, forget: Callable[[int], None]) -> int:
+        """Replay everything that is stored; the number of records.
+
+        After the topic was given more partitions, keys have older records where they were before: those come first, as
+        what has been written since in the partition of a key counts. `forget` drops what memory knows of a partition.
+        """
+        count, strangers = self._load_partitions(at_home=True)
+        if not strangers:
+            return count
+        logger.info("%d coordinator records lie where they belonged when there were fewer partitions", strangers)
+        for partition in range(self._count):
+            forget(partition)
+        self._load_partitions(at_home=False)
+        self._load_partitions(at_home=True)
+        return count + strangers
+
+    def _load_partitions(self, *, at_home: bool) -> tuple[int, int]:
+        """Replay the records in the partition of their key, or all others; how many, and how many were passed over."""
+        counts = [self._load_partition(log, at_home=at_home) for log in self._logs]
+        return sum(replayed for replayed, _ in counts), sum(passed for _, passed in counts)
 
     def taken_back(self, log: PartitionLog, forget: Callable[[int], None]) -> None:
         """The disk refused what was appended to a partition, and it is gone: memory goes back to what the log says.
@@ -98,29 +120,36 @@ class Runtime:
         forget(log.partition)
         self._load_partition(log)
 
-    def _load_partition(self, log: PartitionLog) -> int:
-        count, offset = 0, log.log_start_offset
+    def _load_partition(self, log: PartitionLog, *, at_home: bool = True) -> tuple[int, int]:
+        replayed, passed, offset = 0, 0, log.log_start_offset
         while offset < log.high_watermark:
             start = offset
             for chunk in log.read(offset, LOAD_BYTES).records:
                 for position, header in headers_in(chunk):
                     offset = header.last_offset + 1
-                    count += self._load_batch(log.partition, chunk, header, position)
+                    records, origin = self._read_batch(log.partition, chunk, header, position)
+                    for record in records:
+                        if (self.partition_of(name_in(record.key)) == log.partition) is at_home:
+                            self._replay(record, origin)
+                            replayed += 1
+                        else:
+                            passed += 1
             if offset == start:
                 break
-        return count
+        return replayed, passed
 
-    def _load_batch(self, partition: int, chunk: bytes, header: BatchHeader, position: int) -> int:
+    def _read_batch(
+        self, partition: int, chunk: bytes, header: BatchHeader, position: int
+    ) -> tuple[list[StateRecord], Origin]:
+        """A batch's records and whence they come; a marker is taken in."""
         origin = Origin(partition, header.producer_id if header.is_transactional else -1)
         if header.is_control:
             marker = decode_marker(chunk, header, position)
             if marker is not None:
                 self._end(origin, marker.commit)
-            return 0
+            return [], origin
         records = decode_records(chunk, header, position)
-        for record in records:
-            self._replay(StateRecord(record.key or b"", record.value), origin)
-        return len(records)
+        return [StateRecord(record.key or b"", record.value) for record in records], origin
 
     def write(
         self,
@@ -190,6 +219,13 @@ def _nothing() -> None:
     """Memory has changed already."""
 
 
+def name_in(key: bytes) -> str:
+    """The group or transactional id of a record: it comes first in every key, behind the key's version."""
+    end = NAME_AT + int.from_bytes(key[VERSION_BYTES:NAME_AT], "big")
+    return key[NAME_AT:end].decode(errors="replace")
+
+
+@lru_cache(HASHES_KEPT)
 def java_hash(text: str) -> int:
     """Java's String.hashCode, unsigned: Kafka places groups by it."""
     encoded = text.encode("utf-16-be")

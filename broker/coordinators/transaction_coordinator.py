@@ -65,7 +65,7 @@ class TransactionCoordinator:
 
     def load(self) -> None:
         """Read all transactional ids from the log, and finish what was prepared."""
-        self._runtime.load()
+        self._runtime.load(self._forget)
         self._finish_prepared()
 
     def _finish_prepared(self) -> None:
