@@ -155,6 +155,14 @@ class Assignor(Protocol):
         """What the leader tells this member beside its partitions; on the processing thread, before `assigned`."""
         ...
 
+    def stands(self, user_data: bytes, partitions: Mapping[str, int] | None) -> bool:
+        """Whether an assignment that was made before this member came back still is what its leader would make.
+
+        If not, the group assigns anew before this member takes anything. `partitions` has the partition counts of now if
+        this member leads, else None. On any thread.
+        """
+        ...
+
     def assign(self, partitions: Mapping[str, int], members: Sequence[Subscription]) -> Mapping[str, Assignment]:
         """Shape: `partitions` maps topic to partition count; the answer maps member id to assignment.
 

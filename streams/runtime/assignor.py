@@ -3,7 +3,8 @@
 `placement` makes the plan; here it meets the group: tasks become the partitions they read, changelogs' end offsets
 become lags, and user data go out and come back (`member_info`). Rules: the protocol is cooperative, so a task that runs
 elsewhere is given only when its owner has let go; until then its new owner keeps the copy it has. Without end offsets
-tasks stay where they are, and the group looks again later.
+tasks stay where they are, and the group looks again later. A worker that was killed and comes back goes on from what it was
+given, unless that was for another program, other partitions, or in the middle of a hand-over.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from streams.runtime.member_info import (
     decode_group,
     decode_member,
     encode,
+    fingerprint,
     packed_hosts,
     task_named,
 )
@@ -84,11 +86,20 @@ class TaskAssignor:
         self._orphans = orphans
         self._version, self._oldest = version, oldest
         self._speaks = version
+        self._program = ""
 
     def user_data(self) -> bytes:
         """What this member tells the leader about itself."""
-        info = replace(self._state(), version=self._speaks, oldest=min(self._oldest, self._speaks))
-        return encode(info)
+        info = self._state()
+        self._program = fingerprint(self._inputs, self._rules, info.host, info.address, sorted(info.tags.items()))
+        oldest = min(self._oldest, self._speaks)
+        return encode(replace(info, version=self._speaks, oldest=oldest, program=self._program))
+
+    def stands(self, user_data: bytes, partitions: Mapping[str, int] | None) -> bool:
+        """Whether what was said before this worker came back was said to its program, and of these partitions."""
+        info = decode_group(user_data, self._version)
+        same_program = bool(info.program) and info.program == self._program
+        return same_program and (partitions is None or info.divided == _counted(partitions))
 
     def on_assignment(self, user_data: bytes) -> None:
         """Hear what the leader says; speak its version from now on, if it is an older one."""
@@ -115,7 +126,7 @@ class TaskAssignor:
         lags, complete = self._lags(infos, stateful)
         made = plan(tasks, stateful, [_view(name, infos[name], lags[name]) for name in infos], self._rules)
         _say(made, len(tasks), len(members), complete=complete)
-        messages = self._messages(made, tasks, members, infos, probes=not (made.settled and complete))
+        messages = self._messages(made, tasks, members, infos, partitions, probes=not (made.settled and complete))
         given: dict[str, list[TopicPartition]] = {member.member_id: [] for member in members}
         for task, owner in made.owners.items():
             given[owner] += tasks[task]
@@ -160,6 +171,7 @@ class TaskAssignor:
         tasks: Mapping[TaskId, Sequence[TopicPartition]],
         members: Sequence[Subscription],
         infos: Mapping[str, MemberInfo],
+        partitions: Mapping[str, int],
         *,
         probes: bool,
     ) -> dict[str, bytes]:
@@ -176,7 +188,8 @@ class TaskAssignor:
         for task, name in made.warmups.items():
             warmups[name].append(str(task))
         prober = min(infos, default="")
-        written = self._written(infos, hosts=hosts)
+        giving_up = _giving_up(made, tasks, members)
+        written = replace(self._written(infos, hosts=hosts), divided=_counted(partitions))
         return {
             name: encode(
                 replace(
@@ -184,6 +197,7 @@ class TaskAssignor:
                     standbys=[str(task) for task in sorted(standbys[name])],
                     warmups=warmups[name],
                     probe=probes and name == prober,
+                    program="" if name in giving_up else infos[name].program,
                 )
             )
             for name in infos
@@ -223,6 +237,23 @@ def _withheld(
         if any(owned_by.get(partition, owner) != owner for partition in tasks[task]):
             found[owner].append(task)
     return found
+
+
+def _giving_up(
+    made: Plan, tasks: Mapping[TaskId, Sequence[TopicPartition]], members: Sequence[Subscription]
+) -> set[str]:
+    """Members that own what is to go elsewhere: the group waits for them to join again, also if they are killed first."""
+    owner_of = {partition: owner for task, owner in made.owners.items() for partition in tasks[task]}
+    return {
+        member.member_id
+        for member in members
+        if any(owner_of.get(partition) != member.member_id for partition in member.owned)
+    }
+
+
+def _counted(partitions: Mapping[str, int]) -> str:
+    """The partition counts as members are told of them."""
+    return fingerprint(sorted(partitions.items()))
 
 
 def _hosts(

@@ -8,6 +8,7 @@ and joins again (version probing, KIP-268). Hosts are packed once for all member
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeVar
@@ -17,8 +18,8 @@ import msgspec
 from streams.errors import ClientError
 from streams.runtime.task import TaskId
 
-VERSION = 2
-"""2 added `stops` and `process`."""
+VERSION = 3
+"""2 added `stops` and `process`, 3 `program` and `divided`."""
 OLDEST = 1
 
 T = TypeVar("T")
@@ -37,7 +38,8 @@ class MemberInfo(msgspec.Struct, frozen=True, array_like=True):
     `host` names its state directory, `address` is host:port where others reach it, `running` are tasks that process,
     `positions` how far its other state has come: the sum of the changelog offsets of a task's stores. `round` makes it
     another message when nothing else changed, so that the group assigns anew. `stops` asks for the end of all.
-    `process` is the worker's name, see `process_id`.
+    `process` is the worker's name, see `process_id`. `program` is the `fingerprint` of what bears on assignments and stays
+    the same while the worker runs.
     """
 
     version: int = VERSION
@@ -50,13 +52,16 @@ class MemberInfo(msgspec.Struct, frozen=True, array_like=True):
     round: int = 0
     stops: bool = False
     process: str = ""
+    program: str = ""
 
 
 class GroupInfo(msgspec.Struct, frozen=True, array_like=True):
     """What the leader tells a worker beside its partitions.
 
     `leader` is the leader's version. `probe` asks this worker to have the group assign anew after a while: some tasks
-    wait for warm-ups. `hosts` is for `unpacked_hosts`. `stops`: all workers are to stop.
+    wait for warm-ups. `hosts` is for `unpacked_hosts`. `stops`: all workers are to stop. `program` is the member's own, as
+    the leader read it, and empty if a member that returns cannot go on from this; `divided` is the `fingerprint` of the
+    partition counts.
     """
 
     version: int = VERSION
@@ -67,6 +72,8 @@ class GroupInfo(msgspec.Struct, frozen=True, array_like=True):
     probe: bool = False
     hosts: bytes = b""
     stops: bool = False
+    program: str = ""
+    divided: str = ""
 
 
 class HostTasks(NamedTuple):
@@ -97,6 +104,11 @@ def decode_member(data: bytes, member_id: str, version: int = VERSION) -> Member
 def decode_group(data: bytes, version: int = VERSION) -> GroupInfo:
     """What the leader says, as far as `version` understands it."""
     return _decode(data, GroupInfo, version) if data else GroupInfo()
+
+
+def fingerprint(*parts: object) -> str:
+    """A short name of what msgpack can write, the same in every process."""
+    return hashlib.blake2b(msgspec.msgpack.encode(parts), digest_size=8).hexdigest()
 
 
 def packed_hosts(hosts: Mapping[str, HostTasks]) -> bytes:

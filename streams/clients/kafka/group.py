@@ -4,8 +4,9 @@ Lives on the network loop; the processing thread hears of ownership by `Rebalanc
 `poll`, and what it answers is what the next join tells the leader. Rules: heartbeats go on whatever user code does, but
 a processing thread that has not polled for `max_poll_interval_ms` makes the member leave; an eager member gives
 everything back before it joins, a cooperative one what is to go after it has synced, and then joins again; a member
-that the group has dropped says so (`LOST`) before it joins anew. The table of states is beside their enum.
-Source: Kafka's AbstractCoordinator and ConsumerCoordinator; KIP-345, KIP-394, KIP-429, KIP-792.
+that the group has dropped says so (`LOST`) before it joins anew. A static member that comes back finds its place as it was
+left, and the group assigns anew only if that no longer stands. The table of states is beside their enum.
+Source: Kafka's AbstractCoordinator and ConsumerCoordinator; KIP-345, KIP-394, KIP-429, KIP-792, KIP-814.
 """
 
 from __future__ import annotations
@@ -69,6 +70,8 @@ class GroupMember:
         self._counts: dict[str, int] = {}
         """What the leader divided; empty for the others."""
         self._owned = NOBODY
+        self._returns = False
+        """Whether it last joined by its name alone: it may have been given a place as it was left, without a rebalance."""
         self.lost = False
         """Whether the group has dropped this member, and the processing thread has not heard of it."""
         self._taken_back: list[float] = []
@@ -202,10 +205,14 @@ class GroupMember:
         settings, assignor = self._settings, self._assigning
         self._move(MemberState.JOINING)
         claim = Claim(self._topics, user_data, tuple(sorted(self._owned)), self.metadata.generation)
-        rebalance_ms = settings.max_poll_interval_ms
-        request = requests.join(self.metadata, settings.session_timeout_ms, rebalance_ms, assignor.name, claim)
+        times = (settings.session_timeout_ms, settings.max_poll_interval_ms)
+        self._returns = settings.instance_id is not None and not self.metadata.member_id
         self._needed.clear()
-        response = await self._ask_coordinator(request)
+        response = await self._ask_coordinator(requests.join(self.metadata, *times, assignor.name, claim))
+        if response is not None and self._returns and _may_lead_unknowingly(response):
+            # The very same claim again: a follower is only told once more, and the leader leads a new generation.
+            self._become(response.generation, response.member_id)
+            response = await self._ask_coordinator(requests.join(self.metadata, *times, assignor.name, claim))
         if response is None:
             return None
         if response.error_code == Code.NONE:
@@ -223,14 +230,26 @@ class GroupMember:
         self._move(MemberState.SYNCING)
         self._counts = {}
         leads = joined.leader == joined.member_id
-        assignments = await self._assign(joined.members) if leads else {}
+        assignments: Mapping[str, Assignment] = {}
+        if leads:
+            claims = {
+                (member_id, instance_id): Claim.decoded(data) for member_id, instance_id, data, *_ in joined.members
+            }
+            self._counts = await self._count({topic for claim in claims.values() for topic in claim.topics})
+            if not getattr(joined, "skip_assignment", False):
+                assignments = await self._assign(claims)
         response = await self._ask_coordinator(requests.sync(self.metadata, assignments))
         if response is None:
             return None
         if response.error_code != Code.NONE:
             await self._refused(response.error_code, "be synced with")
             return None
-        return requests.decoded_assignment(response.assignment)
+        assignment = requests.decoded_assignment(response.assignment)
+        if self._returns and not self._assigning.stands(assignment.user_data, self._counts if leads else None):
+            log.info("the place this member had is not what it needs now: the group assigns anew")
+            self._needed.set()
+            return None
+        return assignment
 
     async def _take(self, assignment: Assignment) -> None:
         """Own what was assigned, after having let go of what was not; then the others may have that."""
@@ -246,13 +265,14 @@ class GroupMember:
         self._owned = given
         self._tell(Rebalance(Ownership.ASSIGNED, given, assignment.user_data, self.life, lambda _: None))
 
-    async def _assign(self, members: Iterable[tuple[str, str | None, bytes]]) -> Mapping[str, Assignment]:
-        """Divide, as the leader."""
-        claims = {(member_id, instance_id): Claim.decoded(data) for member_id, instance_id, data in members}
-        topics = {topic for claim in claims.values() for topic in claim.topics}
+    async def _count(self, topics: set[str]) -> dict[str, int]:
+        """The partition counts of the members' topics, as the leader."""
         self._client.set_topics(topics | set(self._topics))
         await self._client.force_metadata_update()
-        self._counts = self._partition_counts(topics)
+        return self._partition_counts(topics)
+
+    async def _assign(self, claims: Mapping[tuple[str, str | None], Claim]) -> Mapping[str, Assignment]:
+        """Divide, as the leader."""
         subscriptions = _subscriptions(claims)
         # On a thread of its own: it may ask the broker for offsets, and heartbeats go on while it thinks.
         assignments = await asyncio.to_thread(self._assigning.assign, self._counts, subscriptions)
@@ -419,6 +439,12 @@ class GroupMember:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+
+
+def _may_lead_unknowingly(joined: Any) -> bool:
+    """Whether an older broker may have named the leader by an id that this member had before (KIP-814)."""
+    told = joined.error_code == Code.NONE and not hasattr(joined, "skip_assignment")
+    return told and joined.leader != joined.member_id
 
 
 def _subscriptions(claims: Mapping[tuple[str, str | None], Claim]) -> list[Subscription]:

@@ -1,6 +1,7 @@
 """The requests of a group's member, and what members tell each other inside of them.
 
-Versions that carry the instance id (static membership) and, for offsets, the wait for undecided transactions.
+Versions that carry the instance id (static membership) and, for offsets, the wait for undecided transactions; a join tells
+a leader that returns that it leads still (KIP-814), where the broker can say so.
 Source: the message definitions of Apache Kafka 4.3, ConsumerProtocolSubscription and ConsumerProtocolAssignment too.
 """
 
@@ -15,6 +16,7 @@ from aiokafka.protocol.types import (
     Boolean,
     Bytes,
     CompactArray,
+    CompactBytes,
     CompactString,
     Int16,
     Int32,
@@ -25,7 +27,7 @@ from aiokafka.protocol.types import (
 )
 
 from streams.clients.base import Assignment, GroupMetadata, OffsetAndMetadata
-from streams.clients.kafka.messages import Message, MessageType
+from streams.clients.kafka.messages import Choice, Message, MessageType
 from streams.record import TopicPartition
 
 PROTOCOL_TYPE = "consumer"
@@ -59,6 +61,37 @@ _JOIN = MessageType(
         ("leader", Text),
         ("member_id", Text),
         ("members", Array(("member_id", Text), ("instance_id", Text), ("metadata", Bytes))),
+    ),
+)
+_JOIN_SKIPPING = MessageType(
+    "JoinGroup",
+    key=11,
+    version=9,
+    flexible=True,
+    request=Schema(
+        ("group", CompactText),
+        ("session_timeout_ms", Int32),
+        ("rebalance_timeout_ms", Int32),
+        ("member_id", CompactText),
+        ("instance_id", CompactText),
+        ("protocol_type", CompactText),
+        ("protocols", CompactArray(("name", CompactText), ("metadata", CompactBytes), TAGS)),
+        ("reason", CompactText),
+        TAGS,
+    ),
+    response=Schema(
+        *ERROR,
+        ("generation", Int32),
+        ("protocol_type", CompactText),
+        ("protocol", CompactText),
+        ("leader", CompactText),
+        ("skip_assignment", Boolean),
+        ("member_id", CompactText),
+        (
+            "members",
+            CompactArray(("member_id", CompactText), ("instance_id", CompactText), ("metadata", CompactBytes), TAGS),
+        ),
+        TAGS,
     ),
 )
 _SYNC = MessageType(
@@ -162,10 +195,12 @@ def decoded_assignment(data: bytes) -> Assignment:
     return Assignment(_flat(fields[1]), fields[2] or b"")
 
 
-def join(member: GroupMetadata, session_ms: int, rebalance_ms: int, protocol: str, claim: Claim) -> Message:
-    """Become a member of the next generation."""
-    identity = (member.member_id, member.instance_id)
-    return _JOIN(member.group, session_ms, rebalance_ms, *identity, PROTOCOL_TYPE, [(protocol, claim.encoded())])
+def join(member: GroupMetadata, session_ms: int, rebalance_ms: int, protocol: str, claim: Claim) -> Choice:
+    """Become a member of the next generation. Older brokers' responses have no `skip_assignment`."""
+    fields = (member.group, session_ms, rebalance_ms, member.member_id, member.instance_id, PROTOCOL_TYPE)
+    said = claim.encoded()
+    newer = _JOIN_SKIPPING(*fields, [(protocol, said, NO_TAGS)], None, NO_TAGS)
+    return Choice(newer, _JOIN(*fields, [(protocol, said)]))
 
 
 def sync(member: GroupMetadata, assignments: Mapping[str, Assignment]) -> Message:

@@ -23,11 +23,17 @@ class RoundRobin:
     def on_assignment(self, user_data: bytes) -> None:
         self.told.append(user_data)
 
+    def stands(self, user_data: bytes, partitions: Mapping[str, int] | None) -> bool:
+        said, _, counted = user_data.removeprefix(b"for ").partition(b" of ")
+        return said == self._says and (partitions is None or counted == str(sum(partitions.values())).encode())
+
     def assign(self, partitions: Mapping[str, int], members: Sequence[Subscription]) -> Mapping[str, Assignment]:
         every = [TopicPartition(topic, number) for topic, count in partitions.items() for number in range(count)]
         ranked = sorted(members, key=lambda member: (member.user_data, member.member_id))
         return {
-            member.member_id: Assignment(tuple(every[index :: len(ranked)]), b"for " + member.user_data)
+            member.member_id: Assignment(
+                tuple(every[index :: len(ranked)]), b"for %b of %d" % (member.user_data, len(every))
+            )
             for index, member in enumerate(ranked)
         }
 

@@ -1,8 +1,9 @@
 """An application for tests, also a program: counts words through a repartition topic.
 
-python counting_app.py BROKER NAME STATE_DIR [setting=value ...] [cut=STEP:N]
+python counting_app.py BROKER NAME STATE_DIR [setting=value ...] [cut=STEP:N] [also=TOPIC]
 
-`cut` kills the process with SIGKILL in its N-th commit, right after that step (a CommitStep's value).
+`cut` kills the process with SIGKILL in its N-th commit, right after that step (a CommitStep's value). `also`
+makes it another program, which copies that topic, too.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from streams.topology.topology import Topology
 INPUT, OUTPUT = "words", "counts"
 
 
-def topology(config: StreamsConfig) -> Topology:
-    """Words by value, counted: two sub-topologies and a store."""
+def topology(config: StreamsConfig, also: str | None = None) -> Topology:
+    """Words by value, counted: two sub-topologies and a store, and one sub-topology more for another topic."""
     builder = StreamsBuilder()
     (
         builder.stream(INPUT, key=str, value=str)
@@ -32,6 +33,8 @@ def topology(config: StreamsConfig) -> Topology:
         .to_stream()
         .to(OUTPUT, key=str, value=int)
     )
+    if also is not None:
+        builder.stream(also, key=str, value=str).to(f"{also}-copy")
     return builder.build(config)
 
 
@@ -57,10 +60,10 @@ def main(broker: str, name: str, state_dir: str, *settings: str) -> None:
     """Run a worker until SIGTERM."""
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
     given = dict(setting.split("=", 1) for setting in settings)
-    cut = cut_of(given.pop("cut", None))
+    cut, also = cut_of(given.pop("cut", None)), given.pop("also", None)
     config = StreamsConfig.of(name, {"broker": broker, "state_dir": state_dir}, command_line=given)
     clients = KafkaClients(config)
-    worker = Worker(topology(config), config, clients, after_commit_step=cut)
+    worker = Worker(topology(config, also), config, clients, after_commit_step=cut)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     try:
         worker.run()

@@ -52,7 +52,7 @@ class Process:
         """Wait until it runs so many tasks; those it had already never stop."""
 
         def enough(line: str) -> bool:
-            return line.startswith(("running tasks: 0", "running tasks: 1"))
+            return line.startswith("running tasks: ") and line != "running tasks: none"
 
         while True:
             line = self.until(enough)

@@ -149,7 +149,7 @@ def test_a_newer_member_that_cannot_be_read_is_told_the_version() -> None:
     """It takes part as a worker without state, and speaks the leader's version when it joins again, at once."""
     heard: list[tuple[int, bool]] = []
     newer = TaskAssignor(
-        [COUNTS], MemberInfo, told=lambda said, again: heard.append((said.leader, again)), version=3, oldest=3
+        [COUNTS], MemberInfo, told=lambda said, again: heard.append((said.leader, again)), version=4, oldest=4
     )
     first = newer.user_data()
     given = assigned(
@@ -165,14 +165,40 @@ def test_a_newer_member_that_cannot_be_read_is_told_the_version() -> None:
 
 def test_versions_rise_again_with_the_leader() -> None:
     """A member that speaks an older version learns from the next leader that it need not."""
-    member = TaskAssignor([COUNTS], MemberInfo, version=3, oldest=2)
+    member = TaskAssignor([COUNTS], MemberInfo, version=4, oldest=2)
     member.on_assignment(encode(GroupInfo(leader=1)))
     assert msgspec.msgpack.decode(member.user_data())[:2] == [1, 1]
-    leader = TaskAssignor([COUNTS], MemberInfo, version=3, oldest=2)
+    leader = TaskAssignor([COUNTS], MemberInfo, version=4, oldest=2)
     told = leader.assign({"words": 1}, [Subscription("m", ("words",), member.user_data())])["m"].user_data
-    assert msgspec.msgpack.decode(told)[:3] == [1, 1, 3]
+    assert msgspec.msgpack.decode(told)[:3] == [1, 1, 4]
     member.on_assignment(told)
-    assert msgspec.msgpack.decode(member.user_data())[:2] == [3, 2]
+    assert msgspec.msgpack.decode(member.user_data())[:2] == [4, 2]
+
+
+def test_what_was_assigned_stands_for_the_same_program_only() -> None:
+    """Another source, address or standby count makes another program, another partition count another division."""
+
+    def worker(inputs: TaskInputs = COUNTS, rules: PlacementRules = NO_COPIES, **said: Any) -> TaskAssignor:
+        return TaskAssignor([inputs], lambda: MemberInfo(host="h", **said), rules=rules)
+
+    first, counts = worker(), {"words": 2}
+    told = first.assign(counts, [Subscription("m", ("words",), first.user_data())])["m"].user_data
+    same = worker(running=["0_0"], positions={"0_1": 7}, round=3)
+    others = [worker(TaskInputs(0, ("words", "more"))), worker(rules=PlacementRules(1)), worker(address="b:2")]
+    for each in (same, *others):
+        each.user_data()
+    assert [each.stands(told, None) for each in (same, *others)] == [True, False, False, False]
+    assert (same.stands(told, counts), same.stands(told, {"words": 3})) == (True, False)
+    assert not same.stands(b"", None)
+    assert not same.stands(encode(GroupInfo(version=2)), None)
+
+
+def test_what_is_to_be_let_go_does_not_stand() -> None:
+    """A worker that is killed before it has let go joins anew when it is back: the others wait for it to do so."""
+    old = subscription("old", words(0, 1), running=["0_0", "0_1"], program="p")
+    warm = subscription("new", positions={"0_1": 7}, program="p")
+    given = assigned([old, warm], {1: 7})
+    assert {name: info(each).program for name, each in given.items()} == {"old": "", "new": "p"}
 
 
 def test_one_that_asks_for_it_has_all_stop() -> None:

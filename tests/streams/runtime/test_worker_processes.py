@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from streams.clients.base import NewTopic
 from tests.streams.runtime.processes import Process, Topics
 
 pytestmark = pytest.mark.broker
@@ -94,6 +95,19 @@ def test_a_killed_process_takes_its_place_again(topics: Topics, start: Callable[
     assert process.stop() == 0
     process = start("elsewhere", patient)
     assert process.until_tasks(4) == ALL  # the first one has left, though it was a static member
+
+
+@pytest.mark.crash
+def test_a_changed_program_takes_nothing_of_its_predecessors(topics: Topics, start: Callable[..., Process]) -> None:
+    """Killed, given a source more, and back within its session: it has the tasks of the new program, and of no other."""
+    patient = "session_timeout_ms=1800000"
+    topics.clients.admin().create([NewTopic("more", 2), NewTopic("more-copy", 1)])
+    process = start("a", patient)
+    assert process.until_tasks(4) == ALL
+    process.kill()
+    process = start("a", patient, "also=more")
+    assert process.until_tasks(6) == ALL | {"2_0", "2_1"}
+    assert sum(line.startswith("running tasks: ") for line in process.lines) == 1
 
 
 @pytest.mark.crash

@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from streams.clients.base import Assignment, Before, OffsetAndMetadata, Subscription
 from streams.clients.kafka import KafkaClients, KafkaConsumer
 from streams.clients.kafka import group_requests as requests
+from streams.clients.kafka.network import Line
 from streams.errors import (
     BrokerUnreachable,
     ClientError,
@@ -38,9 +39,11 @@ class Member:
         cooperative, name = settings.pop("cooperative", False), settings.pop("name", "round-robin")
         self.assignor = settings.pop("assignor", None) or RoundRobin(says, cooperative=cooperative, name=name)
         self.log = Log()
-        returns_as = settings.pop("returns_as", None)
+        returns_as, joins_by = settings.pop("returns_as", None), settings.pop("joins_by", None)
         self.clients = make(**QUICK | settings)
         self.consumer: KafkaConsumer = self.clients.consumer(group=f"g-{topic}", returns_as=returns_as)
+        if joins_by is not None:
+            self.speak_at_most(joins_by)
         self.consumer.subscribe([topic], self.assignor, self.log)
 
     @property
@@ -52,6 +55,13 @@ class Member:
     def heard(self) -> list[str]:
         """The kinds of what it was told."""
         return [what for what, _ in self.log.said]
+
+    def speak_at_most(self, version: int) -> None:
+        """Take the broker for one that has JoinGroup up to this version."""
+        client = self.consumer._client
+        (node,) = (broker.nodeId for broker in client.cluster.brokers())
+        assert self.consumer._network.call(client.ready(node, group=Line.JOINING))
+        client._conns[node, Line.JOINING]._versions[11] = (0, version)
 
     def drop_out(self) -> None:
         """Have the group forget this member behind its back."""
@@ -95,7 +105,7 @@ def test_one_member_owns_all(make: MakeClients, topic: str) -> None:
     identity = member.consumer.group_metadata()
     assert (identity.group, identity.generation, identity.instance_id) == (f"g-{topic}", 1, None)
     assert identity.member_id
-    assert (member.heard, member.assignor.told) == (["assigned"], [b"for me"])
+    assert (member.heard, member.assignor.told) == (["assigned"], [b"for me of 3"])
 
 
 def test_eager_members_give_everything_back(make: MakeClients, topic: str) -> None:
@@ -301,6 +311,65 @@ def test_a_static_member_comes_back_unnoticed(make: MakeClients, topic: str) -> 
     assert other.heard == heard
 
 
+def test_a_static_leader_comes_back_as_leader(make: MakeClients, topic: str, broker_url: str) -> None:
+    """Alone or not, it has its place without a new generation (KIP-814), and still sees that the topic grows."""
+    leader = Member(make, topic, b"a", group_instance_id="a")
+    share(leader)
+    other = Member(make, topic, b"b", group_instance_id="b")
+    share(leader, other)
+    generation, heard, owned = other.consumer.group_metadata().generation, list(other.heard), leader.owned
+    leader.consumer.close()
+    again = Member(make, topic, b"a", group_instance_id="a", metadata_max_age_ms=200)
+    until(lambda: again.owned == owned, again, other)
+    assert (again.consumer.group_metadata().generation, other.heard) == (generation, heard)
+    grow(broker_url, topic, 5)
+    until(lambda: again.owned | other.owned == {0, 1, 2, 3, 4}, again, other)
+
+
+def test_a_static_leader_sees_what_has_grown_meanwhile(make: MakeClients, topic: str, broker_url: str) -> None:
+    """What the group was given before it was away is of fewer partitions: it has the group assign anew at once."""
+    leader = Member(make, topic, group_instance_id="a")
+    share(leader)
+    leader.consumer.close()
+    grow(broker_url, topic, 4)
+    again = Member(make, topic, group_instance_id="a")
+    until(lambda: again.owned == {0, 1, 2, 3}, again)
+    assert again.heard == ["assigned"]
+
+
+def test_older_brokers_have_a_returning_leader_lead_a_new_generation(
+    make: MakeClients, topic: str, broker_url: str
+) -> None:
+    """They name the leader by the id it had: it joins once more, and is told; a follower goes on in the same generation."""
+    leader, follower = (Member(make, topic, name.encode(), group_instance_id=name, joins_by=5) for name in "ab")
+    share(leader, follower)
+    generation = leader.consumer.group_metadata().generation
+    follower.consumer.close()
+    follower = Member(make, topic, b"b", group_instance_id="b", joins_by=5)
+    share(leader, follower)
+    assert follower.consumer.group_metadata().generation == generation
+    leader.consumer.close()
+    leader = Member(make, topic, b"a", group_instance_id="a", metadata_max_age_ms=200, joins_by=5)
+    share(leader, follower)
+    assert leader.consumer.group_metadata().generation == generation + 1
+    grow(broker_url, topic, 5)
+    until(lambda: leader.owned | follower.owned == {0, 1, 2, 3, 4}, leader, follower)
+
+
+@pytest.mark.parametrize("place", ["leader", "follower"])
+def test_another_program_does_not_find_its_predecessors_place(make: MakeClients, topic: str, place: str) -> None:
+    """A static member that comes back and says something else has the group assign anew before it is told anything."""
+    leader, follower = (Member(make, topic, name.encode(), group_instance_id=name) for name in "ab")
+    share(leader, follower)
+    generation = leader.consumer.group_metadata().generation
+    gone, stays = (leader, follower) if place == "leader" else (follower, leader)
+    gone.consumer.close()
+    again = Member(make, topic, b"c", group_instance_id="a" if gone is leader else "b")
+    share(again, stays)
+    assert again.assignor.told == [b"for c of 3"]
+    assert again.consumer.group_metadata().generation == stays.consumer.group_metadata().generation == generation + 1
+
+
 def test_two_members_with_one_instance_id(make: MakeClients, topic: str) -> None:
     """FENCED_INSTANCE_ID: the first is told to be another, and the second has its place."""
     first = Member(make, topic, group_instance_id="same")
@@ -373,12 +442,17 @@ def test_a_topic_that_grows_is_assigned_anew(make: MakeClients, topic: str, brok
     """The leader looks at the metadata of its topics."""
     member = Member(make, topic, metadata_max_age_ms=200)
     share(member)
+    grow(broker_url, topic, 5)
+    until(lambda: member.owned == {0, 1, 2, 3, 4}, member)
 
-    async def grow() -> None:
+
+def grow(broker_url: str, topic: str, partitions: int) -> None:
+    """Give a topic more partitions."""
+
+    async def create() -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=broker_url.removeprefix("kafka://"))
         await admin.start()
-        await admin.create_partitions({topic: NewPartitions(5)})
+        await admin.create_partitions({topic: NewPartitions(partitions)})
         await admin.close()
 
-    asyncio.run(grow())
-    until(lambda: member.owned == {0, 1, 2, 3, 4}, member)
+    asyncio.run(create())
