@@ -59,7 +59,8 @@ class TaskAssignor:
     """An `Assignor` of tasks.
 
     `state` is asked on the processing thread whenever this member joins, `told` hears there what the leader says, and
-    whether to join again at once, because the leader did not understand what was said. `version` is for tests.
+    whether to join again at once, because the leader did not understand what was said. `required` are the topics that the
+    program names; those that match a pattern may go. `version` is for tests.
     """
 
     name = NAME
@@ -74,6 +75,7 @@ class TaskAssignor:
         ends: Ends = lambda _partitions: {},
         rules: PlacementRules = PlacementRules(),  # noqa: B008  never changed
         orphans: Orphans | None = None,
+        required: Iterable[str] = (),
         version: int = VERSION,
         oldest: int = OLDEST,
     ) -> None:
@@ -84,6 +86,7 @@ class TaskAssignor:
         self._ends = ends
         self._rules = rules
         self._orphans = orphans
+        self._required = tuple(required)
         self._version, self._oldest = version, oldest
         self._speaks = version
         self._program = ""
@@ -111,7 +114,11 @@ class TaskAssignor:
         self._told(info, not understood)
 
     def assign(self, partitions: Mapping[str, int], members: Sequence[Subscription]) -> Mapping[str, Assignment]:
-        """Shape: `partitions` maps topic to partition count; the answer maps member id to assignment."""
+        """Shape: `partitions` maps topic to partition count; the answer maps member id to assignment.
+
+        Raises: ClientError for a topic that is gone: without it tasks would vanish, or join with nothing.
+        Source: Kafka Streams' MissingSourceTopicException.
+        """
         infos = {
             member.member_id: decode_member(member.user_data, member.member_id, self._version) for member in members
         }
@@ -119,6 +126,11 @@ class TaskAssignor:
             log.warning("all workers are to stop: %s asked for it", ", ".join(stopping))
             message = encode(self._written(infos, stops=True))
             return {member.member_id: Assignment(member.owned, message) for member in members}
+        if missing := [topic for topic in self._required if not partitions.get(topic)]:
+            raise ClientError(
+                f"source topic {', '.join(missing)} is missing: it was deleted, or this user may not see it. Make it anew, "
+                "or take it out of the program, and start again"
+            )
         if self._orphans is not None and all(info.process for info in infos.values()):
             self._orphans.end({info.process for info in infos.values()})
         tasks = tasks_of(self._inputs, partitions)

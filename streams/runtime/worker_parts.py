@@ -134,6 +134,7 @@ def assignor_of(
         ends=changelog_ends(topology, consumer),
         rules=PlacementRules.of(config),
         orphans=Orphans.of(config.application_id, clients, admin) if config.exactly_once else None,
+        required=topology.source_topics,
     )
 
 

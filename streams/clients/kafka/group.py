@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 NO_GENERATION = -1
 JOIN_MARGIN_S = 5.0
 LEAVE_S = 2.0
+TOPIC_WAIT_S = 10.0
+"""How long a leader asks again for a topic that the brokers do not know, or not yet, before it divides without it."""
 GENERATION_POLL_S = 0.005
 TAKEN_BACK, TAKEN_BACK_S = 3, 60.0
 """How often, and in which time, a member takes back a name that is its own before it believes in another of that name."""
@@ -69,6 +71,8 @@ class GroupMember:
         self._assignor: Assignor | None = None
         self._counts: dict[str, int] = {}
         """What the leader divided; empty for the others."""
+        self._gone: frozenset[str] = frozenset()
+        """Topics that were waited for in vain."""
         self._owned = NOBODY
         self._returns = False
         """Whether it last joined by its name alone: it may have been given a place as it was left, without a rebalance."""
@@ -266,10 +270,21 @@ class GroupMember:
         self._tell(Rebalance(Ownership.ASSIGNED, given, assignment.user_data, self.life, lambda _: None))
 
     async def _count(self, topics: set[str]) -> dict[str, int]:
-        """The partition counts of the members' topics, as the leader."""
+        """The partition counts of the members' topics, as the leader.
+
+        A broker that has just started, or just heard of a topic, answers with an error, and the topic counts nothing.
+        """
         self._client.set_topics(topics | set(self._topics))
-        await self._client.force_metadata_update()
-        return self._partition_counts(topics)
+        deadline = self._loop.time() + TOPIC_WAIT_S
+        while True:
+            await self._client.force_metadata_update()
+            counts = self._partition_counts(topics)
+            unknown = frozenset(topic for topic in self._topics if not counts.get(topic))
+            if unknown <= self._gone or self._loop.time() >= deadline:
+                self._gone = unknown
+                return counts
+            self._outage.failed(f"no partitions are known of {', '.join(sorted(unknown))}")
+            await asyncio.sleep(RETRY_S)
 
     async def _assign(self, claims: Mapping[tuple[str, str | None], Claim]) -> Mapping[str, Assignment]:
         """Divide, as the leader."""

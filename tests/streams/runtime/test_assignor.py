@@ -175,6 +175,16 @@ def test_versions_rise_again_with_the_leader() -> None:
     assert msgspec.msgpack.decode(member.user_data())[:2] == [4, 2]
 
 
+def test_a_source_topic_that_is_gone_is_an_error() -> None:
+    """Kafka Streams' MissingSourceTopicException; one that only matches a pattern has no tasks any more."""
+    inputs = TaskInputs(0, ("words", "matched"))
+    assignor = TaskAssignor([inputs], MemberInfo, required=["words"])
+    given = assignor.assign({"words": 1, "matched": 0}, [subscription("a")])
+    assert given["a"].partitions == words(0)
+    with pytest.raises(ClientError, match="source topic words is missing"):
+        assignor.assign({"words": 0, "matched": 1}, [subscription("a")])
+
+
 def test_what_was_assigned_stands_for_the_same_program_only() -> None:
     """Another source, address or standby count makes another program, another partition count another division."""
 

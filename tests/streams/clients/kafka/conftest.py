@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,22 @@ def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given := os.environ.get("HEADRACE_TEST_BROKER"):
         yield given
         return
-    data_dir = tmp_path_factory.mktemp("clients-broker")
     look_for_late_ones = "transaction.abort.timed.out.transaction.cleanup.interval.ms=200"
-    settings = ["--listen", "127.0.0.1:0", "--set", "group.min.session.timeout.ms=500", "--set", look_for_late_ones]
+    with _running(tmp_path_factory.mktemp("clients-broker"), look_for_late_ones) as url:
+        yield url
+
+
+@pytest.fixture
+def strict_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A broker that makes no topic because somebody asks for it."""
+    with _running(tmp_path_factory.mktemp("strict-broker"), "auto.create.topics.enable=false") as url:
+        yield url
+
+
+@contextmanager
+def _running(data_dir: Path, setting: str) -> Iterator[str]:
+    """A broker as a process of its own."""
+    settings = ["--listen", "127.0.0.1:0", "--set", "group.min.session.timeout.ms=500", "--set", setting]
     command = [sys.executable, "-P", "-m", "broker", "--data-dir", str(data_dir), *settings]
     with (
         Path(data_dir.parent, "clients-broker.log").open("a") as log,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
-from streams.clients.base import Assignment, Before, OffsetAndMetadata, Subscription
+from streams.clients.base import Assignment, Before, NewTopic, OffsetAndMetadata, Subscription
 from streams.clients.kafka import KafkaClients, KafkaConsumer
 from streams.clients.kafka import group_requests as requests
 from streams.clients.kafka.network import Line
@@ -444,6 +444,23 @@ def test_a_topic_that_grows_is_assigned_anew(make: MakeClients, topic: str, brok
     share(member)
     grow(broker_url, topic, 5)
     until(lambda: member.owned == {0, 1, 2, 3, 4}, member)
+
+
+def test_a_topic_that_is_unknown_for_a_moment_is_waited_for(make: MakeClients, strict_broker: str) -> None:
+    """The leader asks again instead of dividing nothing: a broker that has just started may not know a topic yet."""
+    admin = make(broker=strict_broker).admin()
+    admin.create([NewTopic("late", 3)])
+    member = Member(make, "late", broker=strict_broker)
+    share(member)
+    member.consumer.poll(0.1)  # its partitions are placed
+    admin.delete(["late"])
+    member.consumer.enforce_rebalance()
+    until(lambda: member.heard == ["assigned", "revoked"], member)
+    for _ in range(20):
+        member.consumer.poll(0.05)
+    admin.create([NewTopic("late", 3)])
+    until(lambda: member.heard == ["assigned", "revoked", "assigned"], member)
+    assert member.owned == {0, 1, 2}
 
 
 def grow(broker_url: str, topic: str, partitions: int) -> None:
