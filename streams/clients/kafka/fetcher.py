@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
 
+from streams.clients.kafka.codes import Code, name_of
 from streams.clients.kafka.hot import Fetch
 from streams.clients.kafka.network import Line, Outage, changed_within, described
 from streams.clients.kafka.record_batches import FetchedBatch, split
@@ -32,11 +33,18 @@ SHORT_POLL_MS = 25
 WAITING_S = 0.02
 """A fetch that is under way for longer has found nothing, and waits."""
 RETRY_S = 0.1
-STALE_METADATA = (
-    kafka_errors.NotLeaderForPartitionError,
-    kafka_errors.LeaderNotAvailableError,
-    kafka_errors.UnknownTopicOrPartitionError,
+PASSING = frozenset(
+    {
+        Code.UNKNOWN_SERVER_ERROR,
+        Code.REPLICA_NOT_AVAILABLE,
+        Code.FENCED_LEADER_EPOCH,
+        Code.UNKNOWN_LEADER_EPOCH,
+        Code.OFFSET_NOT_AVAILABLE,
+        Code.UNKNOWN_TOPIC_ID,
+        Code.INCONSISTENT_TOPIC_ID,
+    }
 )
+"""What Kafka's consumer fetches again after (FetchCollector), beyond what aiokafka knows as retriable."""
 
 
 _Way = tuple[int, Line]
@@ -56,7 +64,7 @@ class FetchSettings(NamedTuple):
 class PartitionState:
     """Where fetching of one partition stands."""
 
-    __slots__ = ("end_offset", "epoch", "failed", "held", "in_flight", "offset", "paused", "retry_at")
+    __slots__ = ("end_offset", "epoch", "failed", "held", "in_flight", "offset", "outage", "paused", "retry_at")
 
     def __init__(self, offset: int, epoch: int) -> None:
         self.offset = offset
@@ -68,6 +76,8 @@ class PartitionState:
         """What a fetch that was under way brought while the partition is paused."""
         self.in_flight = False
         self.retry_at = 0.0
+        self.outage: Outage | None = None
+        """Since when the broker has had nothing but errors for it."""
         self.end_offset: int | None = None
 
 
@@ -243,8 +253,11 @@ class Fetcher:
             return
         error = kafka_errors.for_code(answer[1])
         if error is not kafka_errors.NoError:
-            self._refused(partition, state, error)
+            self._refused(partition, state, answer[1], error)
             return
+        if state.outage is not None:
+            state.outage.over()
+            state.outage = None
         end_offset = answer[3] if self._settings.read_committed else answer[2]
         try:
             fetched = split(partition, answer[-1], state.offset, self._aborted(answer))
@@ -281,19 +294,25 @@ class Fetcher:
             return None
         return next((part for part in answer[4:-1] if isinstance(part, list)), None)
 
-    def _refused(self, partition: TopicPartition, state: PartitionState, error: type[Exception]) -> None:
+    def _refused(self, partition: TopicPartition, state: PartitionState, code: int, error: type[Exception]) -> None:
         if error is kafka_errors.OffsetOutOfRangeError:
             state.failed = True
             self._failed(OffsetOutOfRange(partition.topic, partition.partition, state.offset))
-        elif issubclass(error, STALE_METADATA) or getattr(error, "retriable", False):
-            log.debug("fetch of %s refused: %s", partition, error.__name__)
+        elif code in PASSING or getattr(error, "retriable", False):
+            state.outage = state.outage or Outage(f"the fetch of {partition}")
+            state.outage.failed(_name(code, error))
             self._client.force_metadata_update()
             self._retry_later([state])
         else:
             state.failed = True
-            self._failed(ClientError(f"{partition} cannot be read: the broker answers {error.__name__}"))
+            self._failed(ClientError(f"{partition} cannot be read: the broker answers {_name(code, error)}"))
 
     def _retry_later(self, states: Iterable[PartitionState]) -> None:
         retry_at = asyncio.get_running_loop().time() + RETRY_S
         for state in states:
             state.retry_at = retry_at
+
+
+def _name(code: int, error: type[Exception]) -> str:
+    """What a code is called: aiokafka calls those that it does not know alike."""
+    return name_of(code) if error is kafka_errors.UnknownError else error.__name__

@@ -11,6 +11,7 @@ from aiokafka.client import AIOKafkaClient
 from streams.clients.kafka import KafkaClients
 from streams.clients.kafka.fetcher import Delivery, Fetcher, FetchSettings
 from streams.clients.kafka.offsets import LATEST, list_offsets
+from streams.errors import ClientError
 from streams.record import TopicPartition
 
 pytestmark = pytest.mark.broker
@@ -138,3 +139,34 @@ async def close_at_any_moment(address: str, topic: str, turns: int) -> None:
 def test_it_ends_whenever_it_is_closed(broker_url: str, topic: str, turns: int) -> None:
     """Also in the very turn of the loop in which it was to look again: it went on for ever, and so did whoever closed it."""
     asyncio.run(close_at_any_moment(broker_url.removeprefix("kafka://"), topic, turns))
+
+
+async def brought_after(address: str, topic: str, code: int) -> object:
+    """What comes after the broker had this code for a partition, in the shape of its answer, where a record lies."""
+    client = AIOKafkaClient(bootstrap_servers=address)
+    await client.bootstrap()
+    await client.set_topics([topic])
+    arrived: asyncio.Queue[object] = asyncio.Queue()
+    fetcher = Fetcher(client, SETTINGS, deliver=arrived.put_nowait, fail=arrived.put_nowait)
+    partition = TopicPartition(topic, 0)
+    fetcher.start(partition, 0, 1)
+    fetcher._accept(partition, fetcher._states[partition], (0, code, -1, -1, -1, [], -1, b""))
+    first = await asyncio.wait_for(arrived.get(), 30)
+    await fetcher.close()
+    await client.close()
+    return first
+
+
+@pytest.mark.parametrize(
+    ("code", "passes"),
+    [(-1, True), (9, True), (74, True), (75, True), (78, True), (100, True), (103, True), (29, False), (76, False)],
+)
+def test_what_passes_by_itself_is_fetched_again(
+    make: Callable[..., KafkaClients], broker_url: str, topic: str, code: int, passes: bool
+) -> None:
+    """As Kafka's consumer does (FetchCollector); TOPIC_AUTHORIZATION_FAILED and what it does not expect are errors."""
+    producer = make().producer()
+    producer.send(topic, 0, [None], [b"there"], [0])
+    producer.flush()
+    first = asyncio.run(brought_after(broker_url.removeprefix("kafka://"), topic, code))
+    assert isinstance(first, list if passes else ClientError)
