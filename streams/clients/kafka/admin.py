@@ -1,10 +1,14 @@
-"""Topics: describe, create, delete, and drop records below an offset."""
+"""Topics: describe, create, delete, and drop records below an offset.
+
+Rules: what passes by itself (a broker that has not heard of a new topic, a controller that has moved or is slow) is asked
+for again until the time of the call is over, which is `BrokerUnreachable`; every other code is an error that says what for.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from aiokafka import errors as kafka_errors
@@ -96,9 +100,12 @@ class KafkaAdmin:
         return sorted(_topic_names(metadata))
 
     async def _describe(self, names: list[str]) -> dict[str, TopicDescription]:
-        counts = await self._partition_counts(names)
-        configs = await self._configs(list(counts))
-        return {name: TopicDescription(name, count, configs.get(name, {})) for name, count in counts.items()}
+        while True:
+            counts = await self._partition_counts(names)
+            configs = await self._configs(list(counts))
+            if configs.keys() >= counts.keys():
+                return {name: TopicDescription(name, count, configs[name]) for name, count in counts.items()}
+            await asyncio.sleep(RETRY_S)
 
     async def _partition_counts(self, names: list[str]) -> dict[str, int]:
         while True:
@@ -113,6 +120,7 @@ class KafkaAdmin:
             await asyncio.sleep(RETRY_S)
 
     async def _configs(self, names: list[str]) -> dict[str, dict[str, str]]:
+        """The settings of these; those that the broker which was asked does not know, or not now, are absent."""
         if not names:
             return {}
         resources = [(ConfigResourceType.TOPIC, name, None) for name in names]
@@ -120,21 +128,29 @@ class KafkaAdmin:
         found: dict[str, dict[str, str]] = {}
         for code, message, _kind, name, entries in answer.resources:
             if code == Code.TOPIC_AUTHORIZATION_FAILED:
-                continue  # who may read a topic need not be allowed to read its settings
-            _check(code, message, f"the settings of topic {name!r}")
-            found[name] = {entry[0]: entry[1] for entry in entries if entry[1] is not None}
+                found[name] = {}  # who may read a topic need not be allowed to read its settings
+            elif _done(code, message, f"the settings of topic {name!r}"):
+                found[name] = {entry[0]: entry[1] for entry in entries if entry[1] is not None}
         return found
 
     async def _create(self, topics: list[NewTopic]) -> None:
-        requests: list[Any] = [
-            (topic.name, topic.partitions, topic.replication_factor, [], list(topic.config.items())) for topic in topics
-        ]
-        answer = await self._send_to_controller(CreateTopicsRequest(requests, self._timeout_ms, False))
-        for name, code, *message in answer.topic_errors:
-            if kafka_errors.for_code(code) is not kafka_errors.TopicAlreadyExistsError:
-                _check(code, message[0] if message else None, f"topic {name!r}, which was to be created")
-        names = [topic.name for topic in topics]
-        await self._appear(set(names))
+        requests: dict[str, Any] = {
+            topic.name: (topic.name, topic.partitions, topic.replication_factor, [], list(topic.config.items()))
+            for topic in topics
+        }
+
+        async def create(names: list[str]) -> list[str]:
+            request = CreateTopicsRequest([requests[name] for name in names], self._timeout_ms, False)
+            answer = await self._send_to_controller(request)
+            return [
+                name
+                for name, code, *message in answer.topic_errors
+                if kafka_errors.for_code(code) is not kafka_errors.TopicAlreadyExistsError
+                and not _done(code, message[0] if message else None, f"topic {name!r}, which was to be created")
+            ]
+
+        await _until_none(create, list(requests))
+        await self._appear(set(requests))
 
     async def _appear(self, names: set[str]) -> None:
         """Wait until the brokers know the topics."""
@@ -144,10 +160,16 @@ class KafkaAdmin:
                 await asyncio.sleep(RETRY_S)
 
     async def _delete(self, names: list[str]) -> None:
-        answer = await self._send_to_controller(DeleteTopicsRequest(names, self._timeout_ms))
-        for name, code in answer.topic_error_codes:
-            if kafka_errors.for_code(code) is not kafka_errors.UnknownTopicOrPartitionError:
-                _check(code, None, f"topic {name!r}, which was to be deleted")
+        async def delete(some: list[str]) -> list[str]:
+            answer = await self._send_to_controller(DeleteTopicsRequest(some, self._timeout_ms))
+            return [
+                name
+                for name, code in answer.topic_error_codes
+                if kafka_errors.for_code(code) is not kafka_errors.UnknownTopicOrPartitionError
+                and not _done(code, None, f"topic {name!r}, which was to be deleted")
+            ]
+
+        await _until_none(delete, names)
 
     async def _delete_records(self, before: Mapping[TopicPartition, int]) -> None:
         await self._client.set_topics({partition.topic for partition in before})
@@ -204,6 +226,22 @@ class KafkaAdmin:
 def _topic_names(metadata: Any) -> list[str]:
     """Names in a Metadata answer: (error, name, ...) each."""
     return [entry[1] for entry in metadata.topics]
+
+
+async def _until_none(attempt: Callable[[list[str]], Awaitable[list[str]]], names: list[str]) -> None:
+    """Try with the names that are left of the last attempt, until none is."""
+    left = await attempt(names)
+    while left:
+        await asyncio.sleep(RETRY_S)
+        left = await attempt(left)
+
+
+def _done(code: int, message: str | None, what: str) -> bool:
+    """Whether it worked; False for what passes by itself. Raises: ClientError for all else."""
+    if getattr(kafka_errors.for_code(code), "retriable", False):
+        return False
+    _check(code, message, what)
+    return True
 
 
 def _check(code: int, message: str | None, what: str) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from aiokafka.client import AIOKafkaClient
 
 from streams.clients.base import NewTopic, OffsetAndMetadata
-from streams.clients.kafka import KafkaClients, KafkaConsumer
+from streams.clients.kafka import KafkaAdmin, KafkaClients, KafkaConsumer
 from streams.config import StreamsConfig
 from streams.errors import BrokerUnreachable, ClientError, OffsetOutOfRange, ProductionError
 from streams.record import TopicPartition
@@ -140,6 +141,63 @@ def test_topics_are_described_and_deleted(make: MakeClients, topic: str) -> None
     assert found[f"{topic}-2"].config["cleanup.policy"] == "compact"
     admin.delete([f"{topic}-2", "missing"])
     assert f"{topic}-2" not in admin.topics()
+
+
+class Faltering:
+    """A client whose first answer of each kind says that it was in vain, whatever the broker has done."""
+
+    def __init__(self, client: AIOKafkaClient, codes: Mapping[str, int]) -> None:
+        self._client = client
+        self._codes = dict(codes)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def send(self, node: int, request: Any) -> Any:
+        """The answer, or what a broker says that is behind."""
+        answer = await self._client.send(node, request)
+        for entries in ("resources", "topic_errors", "topic_error_codes"):
+            if (found := getattr(answer, entries, None)) and entries in self._codes:
+                place, code = int(entries != "resources"), self._codes.pop(entries)
+                setattr(answer, entries, [(*entry[:place], code, *entry[place + 1 :]) for entry in found])
+        return answer
+
+
+def faltering(clients: KafkaClients, **codes: int) -> KafkaAdmin:
+    admin = clients.admin()
+    admin._client = Faltering(admin._client, codes)
+    return admin
+
+
+@pytest.mark.parametrize("code", [7, 41])
+def test_a_controller_that_moves_or_is_slow_is_asked_again(make: MakeClients, topic: str, code: int) -> None:
+    """REQUEST_TIMED_OUT and NOT_CONTROLLER, though it may have done it: topics are there, and gone, in the end."""
+    admin = faltering(make(), topic_errors=code, topic_error_codes=code)
+    admin.create([NewTopic(f"{topic}-2", 2)])
+    assert f"{topic}-2" in admin.topics()
+    admin.delete([f"{topic}-2"])
+    assert f"{topic}-2" not in admin.topics()
+
+
+def test_a_broker_that_does_not_know_a_new_topic_is_not_believed(make: MakeClients, topic: str) -> None:
+    """UNKNOWN_TOPIC_OR_PARTITION for its settings, after another broker has told how many partitions it has."""
+    admin = faltering(make(), resources=3)
+    found = admin.describe([topic])
+    assert (found[topic].partitions, found[topic].config["cleanup.policy"]) == (3, "delete")
+
+
+@pytest.mark.parametrize(("what", "code"), [("topic_errors", 44), ("topic_error_codes", 29), ("resources", 29)])
+def test_what_does_not_pass_is_an_error(make: MakeClients, topic: str, what: str, code: int) -> None:
+    """POLICY_VIOLATION and TOPIC_AUTHORIZATION_FAILED are told at once, with the topic."""
+    admin = faltering(make(), **{what: code})
+    calls: dict[str, Callable[[], object]] = {
+        "topic_errors": lambda: admin.create([NewTopic(topic, 2)]),
+        "topic_error_codes": lambda: admin.delete([topic]),
+        "resources": lambda: admin.describe([topic]),
+    }
+    with pytest.raises(ClientError, match=topic) as caught:
+        calls[what]()
+    assert not isinstance(caught.value, BrokerUnreachable)
 
 
 def test_deleted_records_are_gone(make: MakeClients, topic: str) -> None:
