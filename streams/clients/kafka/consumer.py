@@ -1,6 +1,6 @@
 """The consumer: what the fetcher and the group member on the network loop hand over, taken by `poll`.
 
-One queue carries everything in order: deliveries, rebalances, failures and wake-ups. Rules: a delivery of an older
+One queue carries everything in order: deliveries, rebalances, failures and wake-ups. Rules: a delivery or failure of an older
 epoch (before a seek, or of a partition let go) is dropped; rebalances are answered from inside `poll`; records that
 arrived before a failure are handed over before it is raised.
 """
@@ -22,7 +22,7 @@ from streams.clients.base import (
     RawBatch,
     RebalanceListener,
 )
-from streams.clients.kafka.fetcher import Delivery, Fetcher, FetchSettings
+from streams.clients.kafka.fetcher import Delivery, Failure, Fetcher, FetchSettings
 from streams.clients.kafka.group import GroupMember
 from streams.clients.kafka.group_states import GroupSettings, Ownership, Rebalance
 from streams.clients.kafka.network_loop import NetworkLoop, passed
@@ -35,7 +35,7 @@ class Wake(NamedTuple):
     """Ends a `poll`."""
 
 
-Item = list[Delivery] | Rebalance | StreamsError | Wake
+Item = list[Delivery] | Rebalance | Failure | StreamsError | Wake
 
 
 class KafkaConsumer:
@@ -56,7 +56,7 @@ class KafkaConsumer:
         self._timeout_s = timeout_s
         self._items: SimpleQueue[Item] = SimpleQueue()
         self._closed = False
-        self._failure: StreamsError | None = None
+        self._failure: Failure | StreamsError | None = None
         self._positions: dict[TopicPartition, int | None] = {}
         self._ends: dict[TopicPartition, int] = {}
         self._epochs: dict[TopicPartition, int] = {}
@@ -268,9 +268,15 @@ class KafkaConsumer:
         if isinstance(item, Rebalance):
             self._rebalance(item)
             return True
-        if isinstance(item, StreamsError):
+        if isinstance(item, Failure) and not self._counts(item):
+            return True
+        if isinstance(item, Failure | StreamsError):
             self._failure = item
         return False
+
+    def _counts(self, item: Delivery | Failure) -> bool:
+        """Whether what arrived is of the partition as it is read now."""
+        return item.partition in self._positions and self._epochs.get(item.partition) == item.epoch
 
     def _taken(self, deliveries: list[Delivery]) -> list[RawBatch]:
         """The batches of this epoch, with positions moved past them; room is made for as many bytes."""
@@ -278,7 +284,7 @@ class KafkaConsumer:
         size = 0
         for delivery in deliveries:
             size += sum(batch.size for batch in delivery.batches)
-            if self._epochs.get(delivery.partition) != delivery.epoch or delivery.partition not in self._positions:
+            if not self._counts(delivery):
                 continue
             self._ends[delivery.partition] = delivery.end_offset
             if delivery.batches:
@@ -350,6 +356,8 @@ class KafkaConsumer:
         return self._epochs[partition]
 
     def _raise_failure(self) -> None:
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
+        failure, self._failure = self._failure, None
+        if isinstance(failure, Failure):
+            failure = failure.error if self._counts(failure) else None
+        if failure is not None:
             raise failure

@@ -90,6 +90,14 @@ class Delivery(NamedTuple):
     end_offset: int
 
 
+class Failure(NamedTuple):
+    """What ended the reading of a partition; like a delivery it is void once the partition has another epoch."""
+
+    partition: TopicPartition
+    epoch: int
+    error: StreamsError
+
+
 class Fetcher:
     """See the module. All methods but `taken` are called on the network loop."""
 
@@ -99,7 +107,7 @@ class Fetcher:
         settings: FetchSettings,
         *,
         deliver: Callable[[list[Delivery]], None],
-        fail: Callable[[StreamsError], None],
+        fail: Callable[[StreamsError | Failure], None],
     ) -> None:
         self._client = client
         self._settings = settings
@@ -262,8 +270,7 @@ class Fetcher:
         try:
             fetched = split(partition, answer[-1], state.offset, self._aborted(answer))
         except StreamsError as failure:
-            self._failed(failure)
-            state.failed = True
+            self._end(partition, state, failure)
             return
         state.offset = fetched.next_offset
         if fetched.batches or state.end_offset != end_offset:
@@ -283,7 +290,7 @@ class Fetcher:
             arrived, self._arrived = self._arrived, []
             self._deliver(arrived)
 
-    def _failed(self, error: StreamsError) -> None:
+    def _failed(self, error: StreamsError | Failure) -> None:
         """Tell of a failure, after what arrived before it."""
         self._deliver_arrived()
         self._fail(error)
@@ -296,16 +303,21 @@ class Fetcher:
 
     def _refused(self, partition: TopicPartition, state: PartitionState, code: int, error: type[Exception]) -> None:
         if error is kafka_errors.OffsetOutOfRangeError:
-            state.failed = True
-            self._failed(OffsetOutOfRange(partition.topic, partition.partition, state.offset))
+            self._end(partition, state, OffsetOutOfRange(partition.topic, partition.partition, state.offset))
         elif code in PASSING or getattr(error, "retriable", False):
             state.outage = state.outage or Outage(f"the fetch of {partition}")
             state.outage.failed(_name(code, error))
             self._client.force_metadata_update()
             self._retry_later([state])
         else:
-            state.failed = True
-            self._failed(ClientError(f"{partition} cannot be read: the broker answers {_name(code, error)}"))
+            self._end(
+                partition, state, ClientError(f"{partition} cannot be read: the broker answers {_name(code, error)}")
+            )
+
+    def _end(self, partition: TopicPartition, state: PartitionState, error: StreamsError) -> None:
+        """Read no more of a partition, and tell why."""
+        state.failed = True
+        self._failed(Failure(partition, state.epoch, error))
 
     def _retry_later(self, states: Iterable[PartitionState]) -> None:
         retry_at = asyncio.get_running_loop().time() + RETRY_S

@@ -132,6 +132,35 @@ def test_an_offset_that_does_not_exist_is_an_error(make: MakeClients, topic: str
     assert read(consumer, 1) == [(0, b"a")]
 
 
+@pytest.mark.parametrize("goes", ["elsewhere", "away", "away after records that came before it"])
+def test_a_failure_of_what_is_read_no_longer_is_void(make: MakeClients, topic: str, goes: str) -> None:
+    """OFFSET_OUT_OF_RANGE that came before a seek, or before the partition was let go, is nobody's any more."""
+    producer, part, other = make().producer(), TopicPartition(topic, 0), TopicPartition(topic, 1)
+    for number in (0, 1):
+        producer.send(topic, number, [None], [b"there"], [0])
+    producer.flush()
+    consumer = assigned(make, part, other)
+
+    def arrived(items: int) -> None:
+        consumer._network.wait_for(lambda: consumer._items.qsize() >= items, 10)
+        assert consumer._items.qsize() == items
+
+    after_records = goes == "away after records that came before it"
+    if after_records:
+        consumer.seek(other, 0)
+        arrived(1)
+    consumer.seek(part, 1_000)
+    arrived(1 + after_records)
+    if after_records:
+        assert read(consumer, 1) == [(0, b"there")]
+    if goes == "elsewhere":
+        consumer.seek(part, 0)
+    else:
+        consumer.assign([other])
+        consumer.seek(other, 0)
+    assert read(consumer, 1) == [(0, b"there")]
+
+
 def test_topics_are_described_and_deleted(make: MakeClients, topic: str) -> None:
     """Partition counts and settings of those that exist; deleting what is not there is no error."""
     admin = make().admin()
