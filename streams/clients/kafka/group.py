@@ -67,6 +67,7 @@ class GroupMember:
         self._loop = asyncio.get_running_loop()
         self._coordinator = Coordinator(client, CoordinationType.GROUP, settings.group)
         self._state = MemberState.UNJOINED
+        self._ended_by: StreamsError | None = None
         self._topics: tuple[str, ...] = ()
         self._assignor: Assignor | None = None
         self._counts: dict[str, int] = {}
@@ -97,7 +98,8 @@ class GroupMember:
         self._begin()
 
     async def rejoin(self) -> None:
-        """Leave, and join as a new member; what was owned is let go without a word."""
+        """Leave, and join as a new member; what was owned is let go without a word. Raises: what this member ended with."""
+        self._expect_living()
         await self._cancel()
         await self._leave()
         self._move(MemberState.UNJOINED)
@@ -128,6 +130,7 @@ class GroupMember:
             raise TaskMigrated(f"the group went on without this member: the broker answers {name_of(code)}")
         if code == Code.FENCED_INSTANCE_ID:
             self._fenced(member, "take offsets")
+            self._expect_living()
             raise TaskMigrated(f"another member has this one's place: the broker answers {name_of(code)}")
         raise refusal(member.group, code, "take offsets")
 
@@ -443,11 +446,17 @@ class GroupMember:
         """Nothing cures this: the processing thread is told, and the member rests."""
         if self._state is MemberState.ENDED:
             return
+        self._ended_by = error
         self._move(MemberState.ENDED)
         for task in self._tasks:
             if task is not asyncio.current_task():
                 task.cancel()
         self._fail(error)
+
+    def _expect_living(self) -> None:
+        """Raises: what this member ended with."""
+        if self._ended_by is not None:
+            raise self._ended_by
 
     async def _cancel(self) -> None:
         for task in self._tasks:

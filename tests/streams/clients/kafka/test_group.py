@@ -380,6 +380,18 @@ def test_two_members_with_one_instance_id(make: MakeClients, topic: str) -> None
     assert second.owned == {0, 1, 2}
 
 
+def test_a_member_whose_name_is_taken_is_told_so_by_its_commit(make: MakeClients, topic: str) -> None:
+    """Its commit and a new join say what to do, whichever of its requests heard of it first."""
+    first = Member(make, topic, group_instance_id="same", heartbeat_interval_ms=5_000)
+    share(first)
+    second = Member(make, topic, group_instance_id="same")
+    until(lambda: second.owned == {0, 1, 2}, second)
+    with pytest.raises(ClientError, match="give each worker its own"):
+        first.consumer.commit({TopicPartition(topic, 0): OffsetAndMetadata(1)})
+    with pytest.raises(ClientError, match="give each worker its own"):
+        first.consumer.rejoin()
+
+
 def test_a_name_of_its_own_is_taken_back(make: MakeClients, topic: str) -> None:
     """A coordinator that was killed may know an older id under it: no other worker can have the name of a state directory.
 
