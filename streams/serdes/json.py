@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from streams.errors import shown
+from streams.serdes.finite import NULL, FiniteFloats, all_finite, holds_floats, not_finite
 
 _encoder = msgspec.json.Encoder()
 _encode = _encoder.encode
@@ -36,16 +37,21 @@ class JsonSerde:
         self.type = kind
         self._name = type_name(kind)
         self._decode = msgspec.json.Decoder(kind).decode
-        self._class = _checkable(kind)
+        self._class = checkable(kind)
+        told = msgspec.inspect.type_info(kind)
+        self._finite = FiniteFloats(told) if holds_floats(told) else None
 
     def serialize(self, value: Any) -> bytes:
-        """Raises: TypeError when `value` is not of this serde's type."""
+        """Raises: TypeError when `value` is not of this serde's type, or holds what JSON has no form for."""
         if self._class is not None and not isinstance(value, self._class):
             raise TypeError(f"expected {self._name}, got {shown(value)}")
         try:
-            return _encode(value)
+            data = _encode(value)
         except (TypeError, ValueError, OverflowError) as problem:
             raise TypeError(f"expected {self._name} that JSON can hold, got {shown(value)}: {problem}") from None
+        if self._finite is not None and data.partition(NULL)[1] and not self._finite.in_one(value):
+            raise not_finite(self._name, value)
+        return data
 
     def deserialize(self, data: bytes) -> Any:
         """Raises: ValueError that says where `data` differs from the type."""
@@ -57,8 +63,10 @@ class JsonSerde:
     def serialize_many(self, column: Sequence[Any]) -> list[bytes]:
         """As `serialize`, for a column at once: the check of types is one for all. An error does not say which."""
         if self._class is not None and set(map(type, column)) == {self._class}:
-            lines = _encoder.encode_lines(column).split(b"\n")
-            if lines.pop() == b"" and len(lines) == len(column):  # a line each: only `msgspec.Raw` can hold line ends
+            joined = _encoder.encode_lines(column)
+            lines = joined.split(b"\n")
+            a_line_each = lines.pop() == b"" and len(lines) == len(column)  # only `msgspec.Raw` can hold line ends
+            if a_line_each and (self._finite is None or self._finite.in_many(column, joined)):
                 return lines
         return list(map(self.serialize, column))
 
@@ -75,7 +83,7 @@ def hint(data: bytes) -> str:
     return f" (as Avro, JsonSchema or Protobuf perhaps: it begins like a value with the schema {number} of a registry)"
 
 
-def _checkable(kind: Any) -> Any:
+def checkable(kind: Any) -> Any:
     """The class that `isinstance` can check values against, or None when there is none (TypedDict, unions)."""
     origin = getattr(kind, "__origin__", kind)
     if not isinstance(origin, type) or hasattr(origin, "__total__"):
@@ -103,9 +111,12 @@ class DynamicSerde:
             name = type_name(type(value))
             raise TypeError(f"no type was declared for {shown(value)}: say key={name} or value={name} where it is made")
         try:
-            return _encode(value)
+            data = _encode(value)
         except (TypeError, ValueError, OverflowError) as problem:
             raise TypeError(f"expected a value that JSON can hold, got {shown(value)}: {problem}") from None
+        if type(value) is not str and data.partition(NULL)[1] and not all_finite((value,)):
+            raise not_finite("a value", value)
+        return data
 
     def deserialize(self, data: bytes) -> Any:
         """Raises: ValueError when `data` is not JSON."""

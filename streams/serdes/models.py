@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from streams.errors import shown
+from streams.serdes.finite import NULL, all_finite, not_finite
 from streams.serdes.json import hint
 
 
@@ -16,12 +17,16 @@ class PydanticSerde:
     def __init__(self, model: Any) -> None:
         self.type = model
         self._decode = model.model_validate_json
+        self._loses_floats = model.model_config.get("ser_json_inf_nan", "null") == "null"
 
     def serialize(self, value: Any) -> bytes:
-        """Raises: TypeError for anything but the model."""
+        """Raises: TypeError for anything but the model, and for floats that JSON has no form for."""
         if not isinstance(value, self.type):
             raise TypeError(f"expected {self.type.__name__}, got {shown(value)}")
-        return str(value.model_dump_json(by_alias=True)).encode()
+        data = str(value.model_dump_json(by_alias=True)).encode()
+        if self._loses_floats and data.partition(NULL)[1] and not all_finite((value,)) and not _written_finite(value):
+            raise not_finite(self.type.__name__, value)
+        return data
 
     def deserialize(self, data: bytes) -> Any:
         """Raises: ValueError with pydantic's list of what is wrong."""
@@ -29,6 +34,11 @@ class PydanticSerde:
             return self._decode(data)
         except ValueError as problem:
             raise ValueError(f"expected {self.type.__name__} as JSON: {problem}{hint(data)}") from None
+
+
+def _written_finite(model: Any) -> bool:
+    """Whether a model with floats that are not finite has said how to write them."""
+    return all_finite((model.model_dump(mode="json", by_alias=True),))
 
 
 class FaustRecordSerde:
