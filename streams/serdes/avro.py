@@ -12,6 +12,7 @@ import msgspec
 
 from streams.errors import StreamsError, TopologyError, shown
 from streams.row_values import converted
+from streams.serdes.avro_form import AvroForm
 from streams.serdes.avro_schema import avro_schema_of
 from streams.serdes.json import type_name
 from streams.serdes.registered import HEAD_BYTES, RegisteredSerde
@@ -42,10 +43,12 @@ class Avro(RegisteredSerde):
         else:
             described = _described(schema)
         try:
-            self._parsed = self._library.parse_schema(described)
+            named: dict[str, Any] = {}
+            self._parsed = self._library.parse_schema(described, named_schemas=named)
         except Exception as problem:
             raise TopologyError(f"Avro({type_name(kind)}): the schema is none: {problem}") from None
         text = msgspec.json.encode(described).decode()
+        self._form = AvroForm(kind, named)
         super().__init__(kind, Schema(text, AVRO), registry, subject)
 
     def _encode(self, value: Any) -> bytes:
@@ -53,7 +56,7 @@ class Avro(RegisteredSerde):
             raise TypeError(f"expected {type_name(self.type)}, got {shown(value)}")
         out = io.BytesIO()
         try:
-            self._library.schemaless_writer(out, self._parsed, _plain(value), strict=False)
+            self._library.schemaless_writer(out, self._parsed, self._form.written(_plain(value)), strict=False)
         except Exception as problem:
             raise TypeError(f"expected {type_name(self.type)} as its Avro schema says: {problem}") from None
         return out.getvalue()
@@ -63,12 +66,14 @@ class Avro(RegisteredSerde):
         if written.kind != AVRO:
             raise ValueError(f"expected Avro, but schema {schema_id} is {written.kind}")
         try:
-            found = self._library.schemaless_reader(io.BytesIO(data[HEAD_BYTES:]), _parsed(written.text), self._parsed)
+            found = self._library.schemaless_reader(
+                io.BytesIO(data[HEAD_BYTES:]), _parsed(written.text), self._parsed, return_record_name=self._form.named
+            )
         except Exception as problem:
             raise ValueError(
                 f"what schema {schema_id} wrote cannot be read as {type_name(self.type)}: {problem or type(problem).__name__}"
             ) from None
-        return converted(found, None if self.type is dict else self.type)
+        return converted(self._form.read(found), None if self.type is dict else self.type)
 
 
 def _plain(value: Any) -> Any:
