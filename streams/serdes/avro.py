@@ -13,8 +13,9 @@ import msgspec
 from streams.errors import StreamsError, TopologyError, shown
 from streams.row_values import converted
 from streams.serdes.avro_form import AvroForm
+from streams.serdes.avro_logical import in_utc, kept_types, tells_moments, with_defaults
 from streams.serdes.avro_schema import avro_schema_of
-from streams.serdes.json import type_name
+from streams.serdes.json import checkable, type_name
 from streams.serdes.registered import HEAD_BYTES, RegisteredSerde
 from streams.serdes.schema_registry import AVRO, Schema, SchemaRegistry
 
@@ -48,18 +49,26 @@ class Avro(RegisteredSerde):
         except Exception as problem:
             raise TopologyError(f"Avro({type_name(kind)}): the schema is none: {problem}") from None
         text = msgspec.json.encode(described).decode()
+        self._parsed = with_defaults(self._parsed)
         self._form = AvroForm(kind, named)
+        self._class = None if kind is dict else checkable(kind)
+        self._kept, self._moments = kept_types(self._parsed), tells_moments(self._parsed)
         super().__init__(kind, Schema(text, AVRO), registry, subject)
 
     def _encode(self, value: Any) -> bytes:
-        if isinstance(self.type, type) and self.type is not dict and not isinstance(value, self.type):
+        if self._class is not None and not isinstance(value, self._class):
             raise TypeError(f"expected {type_name(self.type)}, got {shown(value)}")
         out = io.BytesIO()
         try:
-            self._library.schemaless_writer(out, self._parsed, self._form.written(_plain(value)), strict=False)
+            self._library.schemaless_writer(out, self._parsed, self._plain(value), strict=False)
         except Exception as problem:
             raise TypeError(f"expected {type_name(self.type)} as its Avro schema says: {problem}") from None
         return out.getvalue()
+
+    def _plain(self, value: Any) -> Any:
+        """What fastavro writes: dicts, and what it has types for as it is."""
+        plain = msgspec.to_builtins(value, builtin_types=self._kept)
+        return self._form.written(in_utc(plain) if self._moments else plain)
 
     def _decode(self, data: bytes, schema_id: int) -> Any:
         written = self.registry.schema(schema_id)
@@ -74,14 +83,6 @@ class Avro(RegisteredSerde):
                 f"what schema {schema_id} wrote cannot be read as {type_name(self.type)}: {problem or type(problem).__name__}"
             ) from None
         return converted(self._form.read(found), None if self.type is dict else self.type)
-
-
-def _plain(value: Any) -> Any:
-    """What fastavro writes: dicts, with times, dates and UUIDs as they are."""
-    from datetime import date, datetime
-    from uuid import UUID
-
-    return msgspec.to_builtins(value, builtin_types=(bytes, datetime, date, UUID))
 
 
 def _described(schema: dict[str, Any] | str | Path) -> Any:

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 
 from streams.errors import TopologyError, shown
+from streams.serdes.avro_form import may_be_left_out
+from streams.serdes.avro_logical import default_of
 
 _PLAIN: dict[type, Any] = {
     msgspec.inspect.StrType: "string",
@@ -68,11 +70,14 @@ class _Writer:
         schema = self.of(field.type)
         if field.required:
             return {"name": field.encode_name, "type": schema}
-        default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
-        plain = msgspec.to_builtins(default) if default is not msgspec.NODEFAULT else None
-        if isinstance(schema, list) and plain is not None:
+        if may_be_left_out(field):
+            branches = schema if isinstance(schema, list) else [schema]
+            schema = ["null", *(branch for branch in branches if branch != "null")]
+            return {"name": field.encode_name, "type": schema, "default": None}
+        default = default_of(field.default_factory() if field.default is msgspec.NODEFAULT else field.default)
+        if isinstance(schema, list) and default is not None:
             schema = [*(branch for branch in schema if branch != "null"), "null"]  # a default is of the first branch
-        return {"name": field.encode_name, "type": schema, "default": plain}
+        return {"name": field.encode_name, "type": schema, "default": default}
 
     def _named(self, kind: type, schema: dict[str, Any]) -> Any:
         name = f"{self._namespace}.{kind.__name__}" if self._namespace else kind.__name__
