@@ -13,9 +13,9 @@ import msgspec
 
 from streams.errors import shown
 from streams.serdes.finite import NULL, FiniteFloats, all_finite, holds_floats, not_finite
+from streams.serdes.set_order import encoders
 
-_encoder = msgspec.json.Encoder()
-_encode = _encoder.encode
+_encode = msgspec.json.Encoder().encode
 _UNTYPED = (str, int, float, bool, list, dict)
 _HEAD_BYTES = 5  # of a value whose schema is in a registry: 0, and the schema's id
 
@@ -39,6 +39,7 @@ class JsonSerde:
         self._decode = msgspec.json.Decoder(kind).decode
         self._class = checkable(kind)
         told = msgspec.inspect.type_info(kind)
+        self._encode, self._encode_lines = encoders(kind, told)
         self._finite = FiniteFloats(told) if holds_floats(told) else None
 
     def serialize(self, value: Any) -> bytes:
@@ -46,7 +47,7 @@ class JsonSerde:
         if self._class is not None and not isinstance(value, self._class):
             raise TypeError(f"expected {self._name}, got {shown(value)}")
         try:
-            data = _encode(value)
+            data = self._encode(value)
         except (TypeError, ValueError, OverflowError) as problem:
             raise TypeError(f"expected {self._name} that JSON can hold, got {shown(value)}: {problem}") from None
         if self._finite is not None and data.partition(NULL)[1] and not self._finite.in_one(value):
@@ -62,8 +63,9 @@ class JsonSerde:
 
     def serialize_many(self, column: Sequence[Any]) -> list[bytes]:
         """As `serialize`, for a column at once: the check of types is one for all. An error does not say which."""
-        if self._class is not None and set(map(type, column)) == {self._class}:
-            joined = _encoder.encode_lines(column)
+        encode_lines = self._encode_lines
+        if encode_lines is not None and self._class is not None and set(map(type, column)) == {self._class}:
+            joined = encode_lines(column)
             lines = joined.split(b"\n")
             a_line_each = lines.pop() == b"" and len(lines) == len(column)  # only `msgspec.Raw` can hold line ends
             if a_line_each and (self._finite is None or self._finite.in_many(column, joined)):
