@@ -8,7 +8,7 @@ rows came together. pandas is an extra: it is imported here and in no module tha
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import Enum
 from types import NoneType, UnionType
@@ -16,11 +16,13 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
+from state.proof import LONGEST, SHORTEST
 from streams.dsl.options import Topic
 from streams.durations import moment_ms
 from streams.errors import ConfigError, ProductionError, StreamsError
 from streams.record import NO_TIMESTAMP, Record, Windowed
 from streams.row_values import converted, fields_of
+from streams.serdes.windowed import MAX_TIME_MS
 
 KEY, VALUE, TIMESTAMP = "key", "value", "timestamp"
 WINDOW = ("window_start", "window_end")
@@ -44,8 +46,8 @@ def is_frame(rows: Any) -> bool:
 def frame_of(records: Iterable[Record], *, places: bool = False) -> Any:
     """A DataFrame of one row per record.
 
-    Shape: `key` (windowed ones with `window_start` and `window_end`), the fields of the value or else `value`,
-    `timestamp` (UTC); with `places` also `partition` and `offset`. A field called like one of these gets `value_`
+    Shape: `key` (windowed ones with `window_start` and `window_end`, NaT for windows without end), the fields of the
+    value or else `value`, `timestamp` (UTC); with `places` also `partition` and `offset`. A field called like one of these gets `value_`
     before its name.
     Raises: StreamsError without pandas.
     """
@@ -55,9 +57,17 @@ def frame_of(records: Iterable[Record], *, places: bool = False) -> Any:
     names = list(dict.fromkeys(name for row in rows for name in row)) or [KEY, VALUE, TIMESTAMP]
     fields = column_fields([record.value for record in records], names)
     frame = pd.DataFrame({name: column(pd, [row.get(name) for row in rows], fields.get(name)) for name in names})
-    for name in (*WINDOW, TIMESTAMP):
+    return in_time(pd, frame, (*WINDOW, TIMESTAMP))
+
+
+def in_time(pd: Any, frame: Any, names: Sequence[str]) -> Any:
+    """A frame whose columns of these names, in ms, are UTC timestamps; a window without end ends NaT."""
+    for name in names:
         if name in frame:
-            frame[name] = pd.to_datetime(frame[name], unit="ms", utc=True)
+            column = frame[name]
+            if name == WINDOW[1] and (column == MAX_TIME_MS).any():  # no timestamp of pandas' is so late
+                column = pd.Series([None if end == MAX_TIME_MS else end for end in column], dtype="Int64")
+            frame[name] = pd.to_datetime(column, unit="ms", utc=True)
     return frame
 
 
@@ -101,17 +111,19 @@ def value_columns(value: Any) -> dict[str, Any]:
 
 
 def _as_is(value: Any) -> Any:
-    return value.model_dump() if hasattr(value, "model_dump") else repr(value)
+    return value.model_dump(by_alias=True) if hasattr(value, "model_dump") else repr(value)
 
 
 def column(pd: Any, values: list[Any], kind: Any = None) -> Any:
     """A column of the dtype that `kind` says, or that its entries have: whole numbers and truth stay what they are beside
     nulls.
     """
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {int} and not all(SHORTEST <= value <= LONGEST for value in values if value is not None):
+        return pd.Series(values, dtype=object)  # pandas' whole numbers have 64 bits, and may overflow without a word
     known = _typed_column(pd, values, kind)
     if known is not None:
         return known
-    kinds = {type(value) for value in values if value is not None}
     if None in values and kinds in ({int}, {bool}):
         return pd.array(values, dtype="Int64" if kinds == {int} else "boolean")
     return pd.Series(values, dtype=None if kinds else object)
@@ -150,7 +162,7 @@ def rows_of(frame: Any, topic: Topic, key: Any, timestamp: Any) -> Iterator[Reco
     """Rows of a DataFrame as records of a topic.
 
     `key` and `timestamp` are columns, which stay part of the value; without them the columns `key` and `timestamp`
-    are taken, which do not. A single column `value` is the value itself.
+    are taken, which do not. A single column `value` is the value itself, unless the type has a field of that name.
     Raises: ConfigError for a column that is not there, ProductionError for a row that is not what the topic holds.
     """
     keys, frame = _taken(frame, key, KEY)
@@ -192,7 +204,7 @@ def values_of(frame: Any, kind: Any) -> list[Any]:
         str(name): _moments(frame[name]) if _is_ms(fields.get(str(name)), frame[name]) else plain_column(frame[name])
         for name in frame.columns
     }
-    if list(columns) == [VALUE]:
+    if list(columns) == [VALUE] and VALUE not in fields:
         return columns[VALUE]
     names = list(columns)
     rows = [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]

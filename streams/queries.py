@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from state.headed import AggregationWithHeaders, Headed, shown
 from state.stores import Store, StoreKind, ValueAndTimestamp, Version
 from streams.errors import StoreMoved, StreamsError
-from streams.frames import WINDOW, column, column_fields, key_columns, pandas, value_columns
+from streams.frames import WINDOW, column, column_fields, in_time, key_columns, pandas, value_columns
 from streams.record import Windowed
 
 T = TypeVar("T")
@@ -178,7 +178,7 @@ class Entries:
     def to_pandas(self) -> Any:
         """A DataFrame of one row per entry.
 
-        Shape: `key`, `window_start` and `window_end` (UTC) for windowed keys, then the fields of the value if it has
+        Shape: `key`, `window_start` and `window_end` (UTC, NaT for windows without end) for windowed keys, then the fields of the value if it has
         some, else `value`.
         Raises: StreamsError when pandas is not installed.
         """
@@ -188,10 +188,7 @@ class Entries:
         names = list(dict.fromkeys(name for row in rows for name in row))
         fields = column_fields([value for _, value in entries], names)
         frame = pd.DataFrame({name: column(pd, [row.get(name) for row in rows], fields.get(name)) for name in names})
-        for name in WINDOW:
-            if name in frame:
-                frame[name] = pd.to_datetime(frame[name], unit="ms", utc=True)
-        return frame
+        return in_time(pd, frame, WINDOW)
 
 
 def _any(store: Store) -> Any:

@@ -2,17 +2,20 @@
 
 import enum
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal, TypedDict
 
 import msgspec
 import pandas as pd
+import pydantic
 import pytest
 
-from streams import App, ConfigError, Connection, Windowed
+from streams import App, ConfigError, Connection, TimeWindowedSerde, UnlimitedWindows, Windowed
 from streams.clients.memory import MemoryBroker, MemoryClients
 from streams.errors import ProductionError
 from streams.frames import frame_of, rows_of
 from streams.record import Record
+from streams.serdes import serde_for
+from streams.testing import TopologyTestDriver
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
 
@@ -159,3 +162,58 @@ def test_categories_go_in_as_what_they_name() -> None:
     frame = pd.DataFrame({"zone": pd.Categorical([7, None]), "fare": [1.0, 2.0], "driver": pd.Categorical(["x", None])})
     found = rows_of(frame, App("taxi").topic("rides", value=Ride), None, None)
     assert [record.value for record in found] == [Ride(7, 1.0, driver="x"), Ride(None, 2.0)]
+
+
+class Total(msgspec.Struct):
+    value: int
+
+
+class TotalDict(TypedDict):
+    value: int
+
+
+class Zoned(pydantic.BaseModel):
+    zone_id: int = pydantic.Field(alias="zoneId")
+
+
+class Big(msgspec.Struct):
+    n: int
+    some: int | None = None
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (Total, [Total(5), Total(6)]),
+        (TotalDict, [{"value": 5}]),
+        (Zoned, [Zoned(zoneId=7)]),
+        (Big, [Big(2**63), Big(-1, 2**64 - 1), Big(1, None)]),
+        (Big, [Big(2**63), Big(2**64 - 1)]),
+        (dict, [{"n": 2**63, "m": 1}, {"n": None, "m": 2**63}]),
+        (int, [5]),
+    ],
+    ids=str,
+)
+def test_a_frame_goes_back_as_the_same_values(kind: Any, values: list[Any]) -> None:
+    """A type's only field called value, names that pydantic writes otherwise, and whole numbers beyond 64 bits."""
+    frame = frame_of([Record("k", value, 0) for value in values])
+    app = App("taxi")
+    assert [record.value for record in rows_of(frame, app.topic("t", key=str, value=kind), None, None)] == values
+
+
+def test_a_window_without_end_has_none_in_a_frame() -> None:
+    """Neither pandas nor anybody has a time so late: it is missing, whether the store tells it or a topic."""
+    app = App("taxi")
+    rides = app.topic("rides", key=str, value=int)
+    counted = app.stream(rides).group_by_key().windowed_by(UnlimitedWindows.of()).count(name="counts")
+    counted.to_stream().to(app.topic("out", key=TimeWindowedSerde(serde_for(str)), value=int))
+    with TopologyTestDriver(app) as driver:
+        driver.input("rides").send("a", 5, 1_000)
+        found = driver.output("out").read_record()
+        stored = app.store("counts").to_pandas()
+    assert (stored["key"].tolist(), stored["window_end"].isna().tolist()) == (["a"], [True])
+    frame = frame_of([Record(found.key, found.value, found.timestamp), Record(Windowed("b", 0, 10), 2, 0)])
+    assert frame["window_end"].isna().tolist() == [True, False]
+    assert frame["window_end"][1] == pd.Timestamp(10, unit="ms", tz="UTC")
+    assert str(frame["window_end"].dtype) == str(frame["window_start"].dtype)
+    assert frame["window_start"].tolist() == [pd.Timestamp(0, unit="ms", tz="UTC")] * 2
