@@ -15,6 +15,7 @@ from typing import IO, Any
 import msgspec
 
 from state.serde import Serde
+from streams.connect.arrow_times import in_microseconds
 from streams.connect.file_source import FileSource, Place
 from streams.connect.row_shape import TIMESTAMP, RowShape, key_of
 from streams.dsl.options import Topic
@@ -67,7 +68,7 @@ class ParquetSource(FileSource):
             number = 0
             try:
                 for batch in file.iter_batches(batch_size=ROWS, columns=list(shape.columns)):
-                    for row in batch.to_pylist():
+                    for row in in_microseconds(arrow, batch).to_pylist():
                         number += 1
                         yield f"row {number}", self._record(shape, row, number)
             except (arrow.ArrowException, OSError) as problem:

@@ -145,10 +145,15 @@ def _entry(entry: Any, kind: Any, *, textual: bool) -> Any:
 
 
 def key_of(entry: Any, kind: Any) -> Any:
-    """A column's entry as a key of the topic's type; numbers become text where keys are text."""
+    """A column's entry as a key of the topic's type; numbers become text where keys are text, and so do bytes of UTF-8.
+
+    Raises: ValueError for what is no such key.
+    """
     if entry is None or kind in (None, object, Any, NoneType):
         return entry
     if kind is str:
+        if isinstance(entry, bytes):  # many writers of Parquet do not say that a column is text
+            return entry.decode()
         return entry if isinstance(entry, str) else str(entry)
     return converted(entry, kind, strict=False)
 

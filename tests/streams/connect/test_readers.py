@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,49 @@ def test_parquet_rows_are_values(connection: Connection, tmp_path: Path) -> None
         ("1", Ride(1, 2.5, AT_MS, "a"), AT_MS),
         ("2", Ride(2, 3.0, AT_MS), AT_MS),
     ]
+
+
+class Timed(msgspec.Struct):
+    at: datetime
+    ms: int
+    took: timedelta
+    clock: time
+    stops: list[datetime | None]
+    inner: dict[str, datetime]
+
+
+@pytest.mark.filterwarnings("error")
+def test_nanoseconds_of_parquet_are_times(connection: Connection, tmp_path: Path) -> None:
+    """What pandas writes by itself: times in nanoseconds, of which Python has the microseconds, wherever they are."""
+    zoned, naive = pa.timestamp("ns", "UTC"), pa.timestamp("ns")
+    at = (AT_MS * 1_000 + 5) * 1_000 + 999
+    path = table(
+        tmp_path / "t.parquet",
+        at=pa.array([at], zoned),
+        ms=pa.array([at], naive),
+        took=pa.array([1_000_000_999], pa.duration("ns")),
+        clock=pa.array([5_999], pa.time64("ns")),
+        stops=pa.array([[at, None]], pa.list_(zoned)),
+        inner=pa.array([{"a": at}], pa.struct([("a", zoned)])),
+    )
+    topic = App("taxi").topic("t", key=str, value=Timed)
+    exact = AT + timedelta(microseconds=5)
+    (record,) = read_parquet(path).records(topic, timestamp="at")
+    assert record.value == Timed(exact, AT_MS, timedelta(seconds=1), time(0, 0, 0, 5), [exact, None], {"a": exact})
+    assert type(record.value.at) is datetime
+    assert record.timestamp == AT_MS
+
+
+def test_binary_keys_of_parquet_are_text(connection: Connection, tmp_path: Path) -> None:
+    """A column that does not say that it is text is UTF-8 where keys are text, or is refused."""
+    path = table(
+        tmp_path / "r.parquet", key=pa.array([b"ann", "zoë".encode()], pa.binary()), id=[1, 2], fare=[1.0, 2.0]
+    )
+    connection.write("rides", read_parquet(path))
+    assert [key for key, _, _ in written(connection, "rides")] == ["ann", "zoë"]
+    table(path, key=pa.array([b"ann", b"\xff"], pa.binary()), id=[1, 2], fare=[1.0, 2.0])
+    with pytest.raises(ConfigError, match="row 2: 'utf-8' codec can't decode byte 0xff"):
+        connection.write("rides", read_parquet(path))
 
 
 def test_csv_cells_become_what_the_type_says(connection: Connection, tmp_path: Path) -> None:
