@@ -81,7 +81,7 @@ class Timed(msgspec.Struct):
 
 
 @pytest.mark.filterwarnings("error")
-def test_nanoseconds_of_parquet_are_times(connection: Connection, tmp_path: Path) -> None:
+def test_nanoseconds_of_parquet_are_times(tmp_path: Path) -> None:
     """What pandas writes by itself: times in nanoseconds, of which Python has the microseconds, wherever they are."""
     zoned, naive = pa.timestamp("ns", "UTC"), pa.timestamp("ns")
     at = (AT_MS * 1_000 + 5) * 1_000 + 999
