@@ -99,7 +99,7 @@ def test_equal_keys_are_equal_bytes_in_every_process() -> None:
     assert shown.pop().count(b"\n") == len(KEYS)
 
 
-@pytest.mark.parametrize(("kind", "key"), KEYS, ids=lambda each: str(each)[:30])
+@pytest.mark.parametrize(("kind", "key"), KEYS, ids=[str(kind)[:40] for kind, _ in KEYS])
 def test_keys_come_back(kind: Any, key: Any) -> None:
     """Alone, and as a column."""
     serde = serde_for(kind)
