@@ -215,7 +215,7 @@ def test_a_broker_that_does_not_know_a_new_topic_is_not_believed(make: MakeClien
     assert (found[topic].partitions, found[topic].config["cleanup.policy"]) == (3, "delete")
 
 
-@pytest.mark.parametrize(("what", "code"), [("topic_errors", 44), ("topic_error_codes", 29), ("resources", 29)])
+@pytest.mark.parametrize(("what", "code"), [("topic_errors", 44), ("topic_error_codes", 29), ("resources", 42)])
 def test_what_does_not_pass_is_an_error(make: MakeClients, topic: str, what: str, code: int) -> None:
     """POLICY_VIOLATION and TOPIC_AUTHORIZATION_FAILED are told at once, with the topic."""
     admin = faltering(make(), **{what: code})
