@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from state.serde import Serde
+from streams.connect.record_lines import told_headers
 from streams.durations import milliseconds
 from streams.errors import ConfigError
 from streams.record import Record, Windowed
@@ -132,9 +133,7 @@ def line_of(record: Record) -> str:
         "value": plain(record.value),
     }
     if record.headers:
-        line["headers"] = {
-            name: None if data is None else plain(AUTO_KEY.deserialize(data)) for name, data in record.headers
-        }
+        line["headers"] = told_headers(record.headers, lambda data: plain(AUTO_KEY.deserialize(data)))
     return msgspec.json.encode(line, enc_hook=str).decode() + "\n"
 
 

@@ -59,8 +59,9 @@ def consume(
 ) -> None:
     """Print a topic as JSON lines: topic, partition, offset, timestamp, key, value, headers.
 
-    What is neither declared nor text is shown as {"bytes": HEX}; --key and --value say what it is. What is not of its
-    declared type is shown as {"unreadable": ...} with the problem.
+    Headers are an object, or a list of pairs where a name repeats. What is neither declared nor text is shown as
+    {"bytes": HEX}; --key and --value say what it is. What is not of its declared type is shown as {"unreadable": ...}
+    with the problem.
     """
     from streams.cli.readable import formatter, line_of
 
@@ -108,7 +109,7 @@ def produce(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Write JSON lines: {"key": ..., "value": ..., "timestamp": ...}, or else the line is the value.
+    """Write JSON lines: {"key": ..., "value": ..., "timestamp": ..., "headers": {...}}, or else the line is the value.
 
     A file is checked before its first line is written; standard input is written in parts of 1,000 lines, and the part
     with a wrong line is not.

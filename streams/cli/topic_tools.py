@@ -17,6 +17,7 @@ import msgspec
 from state.serde import Serde, serializer
 from streams.clients.kafka.admin import KafkaAdmin
 from streams.clients.kafka.groups import GroupInfo, KafkaGroups
+from streams.connect.record_lines import headers_of
 from streams.connection import Connection
 from streams.dsl.options import Topic
 from streams.errors import ConfigError, ProductionError, shown
@@ -33,6 +34,7 @@ _PLAIN = (str, bytes, bool, int, float, UUID, object, Any, Int16, Int32, Float32
 
 PLACE = ("topic", "partition", "offset")
 """What `streams consume` adds to a line, and a copy of a topic does not need."""
+_RECORD = {"key", "value", "timestamp", "headers", *PLACE}
 
 
 def topic_rows(connection: Connection) -> list[Row]:
@@ -154,7 +156,7 @@ class LineForm:
             record = _record(line, number)
         if self.fixed_key is not None:
             record = replace(record, key=_parsed_as(self.fixed_key, topic.key_serde))
-        return replace(record, headers=self.headers) if self.headers else record
+        return replace(record, headers=(*record.headers, *self.headers)) if self.headers else record
 
 
 JSON_LINES = LineForm()
@@ -249,9 +251,13 @@ def _parsed(text: str) -> Any:
 def _record(line: str, number: int) -> Record:
     """A line as a record; one that is no such object is the value itself."""
     parsed = _parsed(line)
-    if not isinstance(parsed, dict) or "value" not in parsed or parsed.keys() - {"key", "value", "timestamp", *PLACE}:
+    if not isinstance(parsed, dict) or "value" not in parsed or parsed.keys() - _RECORD:
         return Record(None, parsed)
     timestamp = parsed.get("timestamp", NO_TIMESTAMP)
     if not isinstance(timestamp, int):
         raise ConfigError(f"line {number}: expected a timestamp in ms, got {shown(timestamp)}")
-    return Record(parsed.get("key"), parsed["value"], timestamp)
+    try:
+        headers = headers_of(parsed.get("headers"))
+    except ValueError as problem:
+        raise ConfigError(f"line {number}: {problem}") from None
+    return Record(parsed.get("key"), parsed["value"], timestamp, headers=headers)

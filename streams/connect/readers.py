@@ -17,6 +17,7 @@ import msgspec
 from state.serde import Serde
 from streams.connect.arrow_times import in_microseconds
 from streams.connect.file_source import FileSource, Place
+from streams.connect.record_lines import headers_of
 from streams.connect.row_shape import TIMESTAMP, RowShape, key_of
 from streams.dsl.options import Topic
 from streams.durations import moment_ms
@@ -176,16 +177,17 @@ class JsonLinesSource(TextSource):
 
 def _record(line: str, kind: Any, key_kind: Any, key: str | None, timestamp: str | None) -> Record:
     parsed = msgspec.json.decode(line)
-    found, moment = None, None
+    found, moment, headers = None, None, None
     if isinstance(parsed, dict) and "value" in parsed and not parsed.keys() - _ENVELOPE and not _has_value(kind):
-        found, moment, parsed = parsed.get("key"), parsed.get(TIMESTAMP), parsed["value"]
+        found, moment, headers = parsed.get("key"), parsed.get(TIMESTAMP), parsed.get("headers")
+        parsed = parsed["value"]
     if key is not None:
         found = _column(parsed, key, "key")
     if timestamp is not None:
         moment = _column(parsed, timestamp, "timestamp")
     value = parsed if parsed is None or kind is bytes else converted(parsed, kind)
     time = NO_TIMESTAMP if moment is None else moment_ms(moment, f"column {timestamp or TIMESTAMP}")
-    return Record(key_of(found, key_kind), value, time)
+    return Record(key_of(found, key_kind), value, time, headers=headers_of(headers))
 
 
 def _has_value(kind: Any) -> bool:

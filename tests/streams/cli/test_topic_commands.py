@@ -173,6 +173,25 @@ def test_what_consume_prints_produce_takes(command: Command) -> None:
 
 
 @pytest.mark.broker
+def test_headers_go_through_the_pipe(command: Command, streams_broker: RunningBroker) -> None:
+    """Names that repeat, bytes that are no text and null are copied as they are, -H goes behind them; nothing else is one."""
+    app = App("headers", broker=streams_broker.url)
+    headers = (("a", b"1"), ("b", b"\xff\x00"), ("a", None), ("", "{ü}".encode()))
+    app.topic("headed", key=str, value=dict[str, int])
+    app.write("headed", [Record("k", {}, 5, headers=headers), Record("l", {}, 6, headers=headers[:2])])
+    printed = command("consume", "headed")
+    first, second = rows(printed)
+    assert first["headers"] == [["a", "1"], ["b", {"bytes": "ff00"}], ["a", None], ["", "{ü}"]]
+    assert second["headers"] == {"a": "1", "b": {"bytes": "ff00"}}
+    assert command("produce", "headed-copy", "-H", "z=9", lines=printed.stdout).returncode == 0
+    copied = [(each.key, each.value, each.headers) for each in app.read(app.topic("headed-copy", key=str))]
+    assert copied == [("k", {}, (*headers, ("z", b"9"))), ("l", {}, (*headers[:2], ("z", b"9")))]
+    for wrong in ("5", '{"a": 1}', '[["a"]]', '{"a": {"bytes": "x"}}'):
+        done = command("produce", "headed-copy", lines=f'{{"value": 1, "headers": {wrong}}}\n')
+        assert (done.returncode, "line 1: " in done.stderr, "Traceback" in done.stderr) == (2, True, False), done.stderr
+
+
+@pytest.mark.broker
 def test_topics_and_describe(command: Command) -> None:
     """Topics and partitions as a table, and as JSON lines."""
     command("produce", "listed", lines='{"key": "a", "value": 1}\n')

@@ -131,6 +131,20 @@ def test_json_lines_are_values_or_records(connection: Connection, tmp_path: Path
     ]
 
 
+def test_json_lines_keep_headers(connection: Connection, tmp_path: Path) -> None:
+    """Both of the forms that `streams consume` prints; what is neither is said with its line."""
+    record = '{"value":{"id":1,"fare":2},"headers":%s}\n'
+    text = record % '{"a":"1","b":{"bytes":"ff"},"c":null}' + record % '[["a","1"],["a","2"]]' + record % "null"
+    connection.write("any", read_jsonl(saved(tmp_path / "r.jsonl", text)))
+    assert [each.headers for each in connection.read("any")] == [
+        (("a", b"1"), ("b", b"\xff"), ("c", None)),
+        (("a", b"1"), ("a", b"2")),
+        (),
+    ]
+    with pytest.raises(ConfigError, match=r"r\.jsonl, line 1: expected headers as .* got \{'a': 1\}; nothing was"):
+        connection.write("any", read_jsonl(saved(tmp_path / "r.jsonl", record % '{"a":1}')))
+
+
 def test_fields_of_the_type_come_before_meanings(connection: Connection, tmp_path: Path) -> None:
     """Where the type has fields called key and value, the columns are those."""
     connection.write("named", read_csv(saved(tmp_path / "n.csv", "value,key\n1,x\n")), key="key")
