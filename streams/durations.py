@@ -9,7 +9,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-__all__ = ["Duration", "milliseconds", "moment_ms"]
+__all__ = ["Duration", "milliseconds", "moment_ms", "record_time_ms"]
 
 Duration = str | timedelta | int
 """A duration as users give it; an int is milliseconds."""
@@ -79,3 +79,14 @@ def moment_ms(moment: Any, what: str = "timestamp=") -> int:
     if isinstance(moment, int | float) and moment == moment // 1:
         return int(moment)
     raise ValueError(f"{what}: expected a time in ms since 1970, a datetime or ISO 8601 text, got {moment!r}")
+
+
+def record_time_ms(moment: Any, what: str = "timestamp=") -> int:
+    """The same for a record that is to be written: Kafka takes no time before 1970, and -1 would mean that there is none.
+
+    Raises: ValueError that says what was expected.
+    """
+    found = moment_ms(moment, what)
+    if found < 0:
+        raise ValueError(f"{what}: expected a time since 1970, got {moment!r}")
+    return found

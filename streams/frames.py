@@ -18,7 +18,7 @@ import msgspec
 
 from state.proof import LONGEST, SHORTEST
 from streams.dsl.options import Topic
-from streams.durations import moment_ms
+from streams.durations import moment_ms, record_time_ms
 from streams.errors import ConfigError, ProductionError, StreamsError
 from streams.record import NO_TIMESTAMP, Record, Windowed
 from streams.row_values import converted, fields_of
@@ -176,7 +176,7 @@ def rows_of(frame: Any, topic: Topic, key: Any, timestamp: Any) -> Iterator[Reco
         time_ms = given
         if times is not None and times[index] is not None:
             try:
-                time_ms = moment_ms(times[index], f"column {timestamp or TIMESTAMP}")
+                time_ms = record_time_ms(times[index], f"column {timestamp or TIMESTAMP}")
             except ValueError as problem:
                 raise ProductionError(
                     f"row {index} of the DataFrame: {problem}", node="writer", topic=topic.name

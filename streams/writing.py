@@ -15,7 +15,7 @@ from state.serde import Serde
 from streams.clients.base import Producer
 from streams.clients.partitioner import partitions_for
 from streams.dsl.options import Field, Topic, ValueTimestamp, getter
-from streams.durations import moment_ms
+from streams.durations import record_time_ms
 from streams.errors import ConfigError, ProductionError, shown
 from streams.record import NO_TIMESTAMP, Headers, Record
 
@@ -63,10 +63,13 @@ class Writer:
     ) -> int:
         """Write rows, to one partition if it is named. Shape: how many.
 
-        Raises: ProductionError for what the topic's types cannot hold; ConfigError for a partition that is not there.
+        Raises: ProductionError for what the topic's types cannot hold, and times before 1970; ConfigError for a
+        partition that is not there.
         """
         from streams.frames import is_frame, rows_of
 
+        if isinstance(timestamp, int) and timestamp < 0:
+            raise ConfigError(f"timestamp=: expected a time since 1970, got {timestamp}")
         if isinstance(rows, CheckedSource):
             rows.check(topic, self._default, key=key, timestamp=timestamp)
             given: Iterator[Any] = rows.records(topic, key=key, timestamp=timestamp)
@@ -99,7 +102,7 @@ class Writer:
     def _send(self, topic: Topic, columns: _Columns, time_of: Callable[[Any], int] | None, only: int | None) -> None:
         keys = _serialized(columns.keys, topic.key_serde or self._default, topic, "key")
         values = _serialized(columns.values, topic.value_serde or self._default, topic, "value")
-        timestamps = _timestamps(columns, time_of)
+        timestamps = _timestamps(columns, time_of, topic)
         for partition, chosen in self._places(topic.name, keys, only).items():
             headers = [columns.headers[index] for index in chosen]
             too_large = self._producer.send(
@@ -173,17 +176,31 @@ def _columns(rows: Sequence[Any], key_of: Callable[[Any], Any] | None) -> _Colum
     return _Columns(keys, values, timestamps, headers)
 
 
-def _timestamps(columns: _Columns, time_of: Callable[[Any], int] | None) -> list[int]:
-    """Records without a time get the one that is found in their values, else now."""
+def _timestamps(columns: _Columns, time_of: Callable[[Any], int] | None, topic: Topic) -> list[int]:
+    """Records without a time get the one that is found in their values, else now. Raises: ProductionError."""
     now_ms = time.time_ns() // 1_000_000
-    return [
+    found = [
         time_ms
         if time_ms != NO_TIMESTAMP
         else now_ms
         if time_of is None or value is None
-        else moment_ms(time_of(value))
+        else _checked(time_of(value), value, topic)
         for time_ms, value in zip(columns.timestamps, columns.values, strict=True)
     ]
+    if min(found) < 0:
+        for time_ms, value in zip(found, columns.values, strict=True):
+            _checked(time_ms, value, topic)
+    return found
+
+
+def _checked(moment: Any, value: Any, topic: Topic) -> int:
+    """The time of a value in ms. Raises: ProductionError for what is none."""
+    try:
+        return record_time_ms(moment, "its timestamp")
+    except ValueError as problem:
+        raise ProductionError(
+            f"a record cannot be written to {topic.name}: {problem}", node="writer", topic=topic.name, value=value
+        ) from None
 
 
 def _serialized(column: Sequence[Any], serde: Serde[Any], topic: Topic, part: str) -> list[bytes | None]:

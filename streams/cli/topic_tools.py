@@ -254,8 +254,8 @@ def _record(line: str, number: int) -> Record:
     if not isinstance(parsed, dict) or "value" not in parsed or parsed.keys() - _RECORD:
         return Record(None, parsed)
     timestamp = parsed.get("timestamp", NO_TIMESTAMP)
-    if not isinstance(timestamp, int):
-        raise ConfigError(f"line {number}: expected a timestamp in ms, got {shown(timestamp)}")
+    if not isinstance(timestamp, int) or timestamp < NO_TIMESTAMP:
+        raise ConfigError(f"line {number}: expected a timestamp in ms since 1970, got {shown(timestamp)}")
     try:
         headers = headers_of(parsed.get("headers"))
     except ValueError as problem:

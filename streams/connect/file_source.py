@@ -10,7 +10,7 @@ from typing import Any
 from state.serde import Serde, serializer
 from streams.connect.row_shape import RowShape
 from streams.dsl.options import Topic, ValueTimestamp
-from streams.durations import moment_ms
+from streams.durations import record_time_ms
 from streams.errors import ConfigError, shown
 from streams.record import NO_TIMESTAMP, Record
 
@@ -91,9 +91,4 @@ def _try(records: list[Record], topic: Topic, default: Serde[Any]) -> None:
         of_value = topic.timestamp.of_value
         for record in records:
             if record.timestamp == NO_TIMESTAMP and record.value is not None:
-                _expect_time(of_value(record.value))
-
-
-def _expect_time(found: Any) -> None:
-    if moment_ms(found) < 0:
-        raise ValueError(f"the topic's timestamp= gives {shown(found)}, expected a time since 1970")
+                record_time_ms(of_value(record.value), "the topic's timestamp=")

@@ -20,7 +20,7 @@ from streams.connect.file_source import FileSource, Place
 from streams.connect.record_lines import headers_of
 from streams.connect.row_shape import TIMESTAMP, RowShape, key_of
 from streams.dsl.options import Topic
-from streams.durations import moment_ms
+from streams.durations import record_time_ms
 from streams.errors import ConfigError, StreamsError, shown
 from streams.record import NO_TIMESTAMP, Record
 from streams.row_values import converted, fields_of
@@ -180,13 +180,14 @@ def _record(line: str, kind: Any, key_kind: Any, key: str | None, timestamp: str
     found, moment, headers = None, None, None
     if isinstance(parsed, dict) and "value" in parsed and not parsed.keys() - _ENVELOPE and not _has_value(kind):
         found, moment, headers = parsed.get("key"), parsed.get(TIMESTAMP), parsed.get("headers")
+        moment = None if moment == NO_TIMESTAMP else moment  # printed of a record that was written without a time
         parsed = parsed["value"]
     if key is not None:
         found = _column(parsed, key, "key")
     if timestamp is not None:
         moment = _column(parsed, timestamp, "timestamp")
     value = parsed if parsed is None or kind is bytes else converted(parsed, kind)
-    time = NO_TIMESTAMP if moment is None else moment_ms(moment, f"column {timestamp or TIMESTAMP}")
+    time = NO_TIMESTAMP if moment is None else record_time_ms(moment, f"column {timestamp or TIMESTAMP}")
     return Record(key_of(found, key_kind), value, time, headers=headers_of(headers))
 
 

@@ -14,7 +14,7 @@ from types import NoneType
 from typing import Any, get_args
 
 from streams.dsl.options import Topic
-from streams.durations import moment_ms
+from streams.durations import moment_ms, record_time_ms
 from streams.errors import ConfigError
 from streams.record import NO_TIMESTAMP, Record
 from streams.row_values import converted, fields_of
@@ -88,10 +88,10 @@ class RowShape:
     def record(self, row: Row) -> Record:
         """A row as a record. Raises: ValueError or TypeError that says which field differs."""
         key = None if self.key is None else key_of(row.get(self.key), self.key_kind)
-        moment = (
-            NO_TIMESTAMP if self.timestamp is None else moment_ms(row.get(self.timestamp), f"column {self.timestamp}")
-        )
-        return Record(key, self._value(row), moment)
+        time_ms = NO_TIMESTAMP
+        if self.timestamp is not None:
+            time_ms = record_time_ms(row.get(self.timestamp), f"column {self.timestamp}")
+        return Record(key, self._value(row), time_ms)
 
     def _value(self, row: Row) -> Any:
         names = self.value_columns

@@ -132,13 +132,22 @@ def test_topics_are_made_once(connection: Connection) -> None:
         ([Ride(1, 1.0)], {}, r"expected Records or \(key, value\) pairs, got Ride.*say key="),
         ([("one", Ride(1, 1.0))], {}, "a key cannot be written to rides: expected an int"),
         ([(1, Ride(1, 1.0)), (2, "x")], {}, "a value cannot be written to rides: expected Ride, got 'x'"),
+        (
+            [(1, Ride(1, 1.0)), (2, Ride(2, 1.0, -1))],
+            {},
+            "written to rides: its timestamp: expected a time since 1970, got -1",
+        ),
+        ([Record(1, Ride(1, 1.0), -2)], {}, "written to rides: its timestamp: expected a time since 1970, got -2"),
+        ([(1, Ride(1, 1.0))], {"timestamp": lambda ride: "soon"}, "expected a time such as .* got 'soon'"),
+        ([(1, Ride(1, 1.0))], {"timestamp": -1}, "timestamp=: expected a time since 1970, got -1"),
         (5, {}, r"expected values, \(key, value\) pairs, records, a DataFrame or a file to write, got 5"),
     ],
 )
 def test_wrong_rows(connection: Connection, rows: object, options: dict[str, object], message: str) -> None:
-    """What a topic cannot hold is told with the value."""
+    """What a topic cannot hold is told with the value, and nothing of what came with it is written."""
     with pytest.raises((ConfigError, ProductionError), match=message):
         connection.write("rides", rows, **options)
+    assert list(connection.read("rides")) == []
 
 
 def test_wrong_reads(connection: Connection) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from streams.durations import milliseconds, moment_ms
+from streams.durations import milliseconds, moment_ms, record_time_ms
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,11 @@ def test_what_is_no_time_names_where_it_came_from(moment):
     """The error says what was expected."""
     with pytest.raises(ValueError, match=r"column at: expected a time"):
         moment_ms(moment, "column at")
+
+
+@pytest.mark.parametrize("moment", [-1, "-7", datetime(1969, 12, 31, 23, 59, 59, 999_000), "1969-07-20T20:17:00"])
+def test_no_record_is_older_than_1970(moment):
+    """Kafka takes no such time; one of exactly -1 is not taken for none."""
+    with pytest.raises(ValueError, match=r"column at: expected a time since 1970, got"):
+        record_time_ms(moment, "column at")
+    assert record_time_ms("1970-01-01") == 0

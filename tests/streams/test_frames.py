@@ -105,6 +105,11 @@ def test_nothing_is_a_frame_too() -> None:
             {"timestamp": "when"},
             "row 0 of the DataFrame: column when: expected a time such as .* got 'soon'",
         ),
+        (
+            pd.DataFrame({"zone": [1], "fare": [1.0], "timestamp": [pd.Timestamp("1969-12-31T23:59:59.999")]}),
+            {},
+            "row 0 of the DataFrame: column timestamp: expected a time since 1970",
+        ),
     ],
 )
 def test_wrong_frames(connection: Connection, frame: pd.DataFrame, options: dict[str, object], message: str) -> None:

@@ -294,6 +294,7 @@ def test_kcats_letters_of_produce(command: Command) -> None:
         (("-K", ":"), "a:1\nb\n", "line 2: expected a key, ':' and a value, got 'b'"),
         (("-p", "5"), "1\n", "the topic 'letters' has no partition 5: it has 0 to 0"),
         (("-Z",), "1\n", "-Z is for lines with -K"),
+        ((), '{"value": 1, "timestamp": -2}\n', "line 1: expected a timestamp in ms since 1970, got -2"),
         (("-H", "=x"), "1\n", "--header =x: expected NAME=TEXT"),
     ):
         done = command("produce", "letters", *options, lines=lines)

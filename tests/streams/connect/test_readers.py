@@ -131,6 +131,12 @@ def test_json_lines_are_values_or_records(connection: Connection, tmp_path: Path
     ]
 
 
+def test_json_lines_printed_without_a_time(connection: Connection, tmp_path: Path) -> None:
+    """A record that a foreign producer wrote without a time is printed with Kafka's -1, and is written at the present."""
+    connection.write("any", read_jsonl(saved(tmp_path / "r.jsonl", '{"value":{"id":1},"timestamp":-1}\n')))
+    assert [record.timestamp > AT_MS - 10**12 for record in connection.read("any")] == [True]
+
+
 def test_json_lines_keep_headers(connection: Connection, tmp_path: Path) -> None:
     """Both of the forms that `streams consume` prints; what is neither is said with its line."""
     record = '{"value":{"id":1,"fare":2},"headers":%s}\n'
@@ -194,6 +200,21 @@ WRONG = {
     "a cut line of JSON": ("r.jsonl", '{"id":1,"fare":2}\n{"id":2,"fa', "r.jsonl, line 2: it is not JSON"),
     "a wrong type in JSON": ("r.jsonl", '{"id":1,"fare":"x"}\n', "r.jsonl, line 1: Expected `float`, got `str`"),
     "an empty file of lines": ("r.jsonl", "\n", "r.jsonl holds no rows"),
+    "a time before 1970": (
+        "r.csv",
+        "id,fare,timestamp\n1,2.5,0\n2,3,1969-07-20T20:17:00\n",
+        "r.csv, line 3: column timestamp: expected a time since 1970, got '1969-07-20T20:17:00'; nothing was written",
+    ),
+    "a time of -1": (
+        "r.csv",
+        "id,fare,timestamp\n1,2.5,-1\n",
+        "column timestamp: expected a time since 1970, got '-1'",
+    ),
+    "a time before 1970 in JSON": (
+        "r.jsonl",
+        '{"value":{"id":1,"fare":2},"timestamp":-2}\n',
+        "r.jsonl, line 1: column timestamp: expected a time since 1970, got -2",
+    ),
     "no Parquet": ("r.parquet", "PAR1", "r.parquet is no Parquet file, or is cut"),
     "packed and cut": ("r.csv.gz", gzip.compress((CSV + "1,2\n" * 99_999).encode())[:-20], "r.csv.gz, after line"),
 }
@@ -234,6 +255,11 @@ def test_named_columns_must_be_there(connection: Connection, tmp_path: Path) -> 
     saved(path, "id,fare,zone\n1,2,soon\n")
     with pytest.raises(ConfigError, match="line 2: column zone: expected a time such as .* got 'soon'"):
         connection.write("rides", read_csv(path), timestamp="zone")
+    saved(path.with_suffix(".jsonl"), '{"id":1,"fare":2,"at":-1}\n')
+    with pytest.raises(ConfigError, match="line 1: column at: expected a time since 1970, got -1"):
+        connection.write("rides", read_jsonl(path.with_suffix(".jsonl")), timestamp="at")
+    with pytest.raises(ConfigError, match="line 1: the topic's timestamp=: expected a time since 1970, got -1"):
+        connection.write("timed", read_jsonl(path.with_suffix(".jsonl")))
     with pytest.raises(ConfigError, match=r"key= names a column of .*r.csv, got <function"):
         connection.write("rides", read_csv(path), key=lambda ride: ride.id)
     with pytest.raises(ConfigError, match="there is no file"):
