@@ -16,12 +16,14 @@ from typing import Any, Self
 from msgspec.structs import replace
 
 from streams.connection import Connection, connected
-from streams.errors import StreamsError
+from streams.errors import BrokerUnreachable, StreamsError
 from streams.running import Application, Listener, run
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.1
+AGAIN_AFTER_S = 1.0
+"""Between two connections to a broker that is away."""
 
 
 class Running(Listener):
@@ -147,12 +149,18 @@ class Running(Listener):
 
 
 class ToEnd(Listener):
-    """Stops a run when everything that its topics hold is committed; passes on to another listener."""
+    """Stops a run when everything that its topics hold is committed; passes on to another listener.
+
+    An outage of the broker is waited for as long as the worker does. Anything else that hides the end stops the run, and is
+    raised by it: a run that stopped somewhere must not look like one that came to its end.
+    """
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._over = threading.Event()
         self._application: Application | None = None
+        self._connection: Connection | None = None
+        self._error: Exception | None = None
         self._thread: threading.Thread | None = None
 
     def starting(self, application: Application) -> None:
@@ -169,20 +177,43 @@ class ToEnd(Listener):
     def stopping(self) -> None:
         """Called by the run itself, when a signal came or the worker ended."""
         self._over.set()
+        connection = self._connection  # the other thread may let go of it
+        if connection is not None:
+            connection.clients.give_up()  # nobody is to wait for a broker that does not answer
         if self._thread is not None:
             self._thread.join()
         self._listener.stopping()
 
+    def ended(self) -> None:
+        """Called by the run itself, when it has ended without an error. Raises: what hid the end from view."""
+        if self._error is not None:
+            raise self._error
+        self._listener.ended()
+
     def _watch(self, worker: Any) -> None:
+        try:
+            while not self._seen():
+                self._over.wait(AGAIN_AFTER_S)
+        except Exception as error:
+            log.error("stopping, because the end cannot be seen: %s", error)
+            self._error = error
+        finally:
+            worker.stop()
+
+    def _seen(self) -> bool:
+        """Look until the end is there or the run is over; False when the broker went away before."""
         assert self._application is not None, "a run starts before it has a worker"
         config, topics = self._application.config, self._application.topology.source_topics
         try:
-            with connected(config) as connection:
+            with connected(config) as self._connection:
                 while not self._over.wait(LOOK_EVERY_S):
-                    lag = connection.lag(config.application_id, topics)
+                    lag = self._connection.lag(config.application_id, topics)
                     if lag is not None and not any(lag.values()):
                         break
-        except StreamsError as error:
-            log.error("stopping, because the end cannot be seen: %s", error)
+        except BrokerUnreachable as error:
+            if not self._over.is_set():
+                log.warning("looking for the end once more, since the broker is away: %s", error)
+                return False
         finally:
-            worker.stop()
+            self._connection = None
+        return True

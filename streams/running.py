@@ -63,6 +63,9 @@ class Listener:
     def stopping(self) -> None:
         """A signal came, or the worker ended."""
 
+    def ended(self) -> None:
+        """All is closed, and nothing went wrong. May raise what makes the run a failure all the same."""
+
 
 def run(application: Application, listener: Listener | None = None) -> None:
     """Run until a signal comes.
@@ -93,6 +96,7 @@ def run(application: Application, listener: Listener | None = None) -> None:
         finally:
             for function in application.stop_functions:
                 call(function)
+    listener.ended()
 
 
 def register_schemas(topology: Topology) -> None:

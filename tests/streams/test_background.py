@@ -1,11 +1,18 @@
 """An application on a thread of this process, on the real broker."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from streams import App, ConfigError, StreamsError
+from streams.background import ToEnd
 from streams.pytest_plugin import RunningBroker
+from streams.running import Application, Listener, run
+from tests.broker.process import BrokerProcess
 
 
 def doubling(name: str, broker: RunningBroker, home: Path) -> App:
@@ -120,6 +127,61 @@ def test_a_start_that_fails_is_raised(tmp_path: Path) -> None:
         pass
     with pytest.raises(StreamsError, match="does not run yet"):
         app.running().status()
+
+
+class Misled(ToEnd):
+    """Looks for the end at a broker that cannot be started."""
+
+    def starting(self, application: Application) -> None:
+        nowhere = application.config.changed({"broker": f"embedded://{__file__}/data"})
+        super().starting(replace(application, config=nowhere))
+
+
+@pytest.mark.broker
+def test_an_end_that_cannot_be_seen_is_no_end(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """Whatever else than an outage hides it, stops the run and is raised by it."""
+    app = doubling("misled", streams_broker, tmp_path)
+    app.write("misled-numbers", [("x", 1)])
+    with pytest.raises((StreamsError, OSError), match="test_background"):
+        run(app.application(), Misled(Listener()))
+
+
+class Impatient(ToEnd):
+    """Waits for the broker less than the worker does, and has it die before both have met it."""
+
+    def __init__(self, broker: BrokerProcess) -> None:
+        super().__init__(Listener())
+        self._broker = broker
+
+    def starting(self, application: Application) -> None:
+        config = application.config.changed({"connect_timeout_ms": "100"})
+        super().starting(replace(application, config=config))
+
+    def running(self, worker: Any) -> None:
+        self._broker.kill()
+        super().running(worker)
+
+
+@pytest.mark.broker
+def test_the_end_is_looked_for_after_an_outage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As long as the worker waits for a broker that is away, so does the look for the end."""
+    broker = BrokerProcess(tmp_path / "data").start()
+    app = App("outage", broker=f"kafka://{broker.address}", state_dir=str(tmp_path / "state"), commit_interval_ms=50)
+    app.configure({"connect_timeout_ms": "60000"})
+    numbers = app.topic("numbers", key=str, value=int, partitions=1)
+    seen: list[int] = []
+    app.process(numbers)(seen.append)
+    app.write(numbers, [("a", 1)])
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(run, app.application(), Impatient(broker))
+        until = time.monotonic() + 30
+        while "since the broker is away" not in caplog.text and not done.done() and time.monotonic() < until:
+            time.sleep(0.05)
+        broker.start()
+        done.result(60)
+    broker.stop()
+    assert seen == [1]
+    assert "looking for the end once more, since the broker is away: no broker answers" in caplog.text
 
 
 @pytest.mark.broker
