@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from streams.connection import Connection, connected
 from streams.errors import BrokerUnreachable, StreamsError
 from streams.running import Application, Listener, run
+from streams.runtime.worker_states import WorkerState
 
 log = logging.getLogger(__name__)
 
@@ -192,7 +193,7 @@ class ToEnd(Listener):
 
     def _watch(self, worker: Any) -> None:
         try:
-            while not self._seen():
+            while not self._seen(worker):
                 self._over.wait(AGAIN_AFTER_S)
         except Exception as error:
             log.error("stopping, because the end cannot be seen: %s", error)
@@ -200,13 +201,16 @@ class ToEnd(Listener):
         finally:
             worker.stop()
 
-    def _seen(self) -> bool:
+    def _seen(self, worker: Any) -> bool:
         """Look until the end is there or the run is over; False when the broker went away before."""
         assert self._application is not None, "a run starts before it has a worker"
-        config, topics = self._application.config, self._application.topology.source_topics
+        config, topology = self._application.config, self._application.topology
+        topics = topology.source_topics
         try:
             with connected(config) as self._connection:
                 while not self._over.wait(LOOK_EVERY_S):
+                    if topology.global_stores and worker.status().state is WorkerState.CREATED:
+                        continue  # global tables are read before anything else, and committed by nobody
                     lag = self._connection.lag(config.application_id, topics)
                     if lag is not None and not any(lag.values()):
                         break

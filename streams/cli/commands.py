@@ -183,7 +183,7 @@ def _load(app: Any, inputs: list[str], keys: list[str], timestamps: list[str]) -
 
     given = parse_inputs(inputs, keys, timestamps)
     topology = app.build()
-    read = {name: app.topic_types(name) for name in topology.source_topics if name not in topology.repartition_topics}
+    read = {name: app.topic_types(name) for name in topology.user_topics}
     check(given, read, app.config)
     with app.connect() as connection:
         load(connection, given, read)

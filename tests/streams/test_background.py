@@ -12,6 +12,7 @@ from streams import App, ConfigError, StreamsError
 from streams.background import ToEnd
 from streams.pytest_plugin import RunningBroker
 from streams.running import Application, Listener, run
+from streams.runtime.worker_states import WorkerState
 from tests.broker.process import BrokerProcess
 
 
@@ -130,11 +131,20 @@ def test_a_start_that_fails_is_raised(tmp_path: Path) -> None:
 
 
 class Misled(ToEnd):
-    """Looks for the end at a broker that cannot be started."""
+    """Looks for the end at a broker that cannot be started, once the worker runs."""
+
+    worker: Any = None
 
     def starting(self, application: Application) -> None:
         nowhere = application.config.changed({"broker": f"embedded://{__file__}/data"})
         super().starting(replace(application, config=nowhere))
+
+    def running(self, worker: Any) -> None:
+        self.worker = worker
+
+    def look(self, new: WorkerState, _old: WorkerState) -> None:
+        if new is WorkerState.RUNNING:
+            super().running(self.worker)
 
 
 @pytest.mark.broker
@@ -142,8 +152,9 @@ def test_an_end_that_cannot_be_seen_is_no_end(streams_broker: RunningBroker, tmp
     """Whatever else than an outage hides it, stops the run and is raised by it."""
     app = doubling("misled", streams_broker, tmp_path)
     app.write("misled-numbers", [("x", 1)])
+    misled = Misled(Listener())
     with pytest.raises((StreamsError, OSError), match="test_background"):
-        run(app.application(), Misled(Listener()))
+        run(replace(app.application(), state_functions=(misled.look,)), misled)
 
 
 class Impatient(ToEnd):
@@ -182,6 +193,31 @@ def test_the_end_is_looked_for_after_an_outage(tmp_path: Path, caplog: pytest.Lo
     broker.stop()
     assert seen == [1]
     assert "looking for the end once more, since the broker is away: no broker answers" in caplog.text
+
+
+class Kept(Listener):
+    """Keeps the runner for whoever wants to look into it."""
+
+    def running(self, worker: Any) -> None:
+        self.worker = worker
+
+
+@pytest.mark.broker
+def test_a_global_table_is_whole_at_the_end(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """An application that reads nothing else comes to its end when that is read."""
+    app = App("whole", broker=streams_broker.url, state_dir=str(tmp_path))
+    zones = app.topic("whole-zones", key=int, value=str, partitions=1)
+    app.global_table(zones, name="zones")
+    app.write(zones, [(1, "Astoria"), (2, "JFK")])
+    app.on_start(lambda: time.sleep(1))  # the look for the end begins before
+    kept, held = Kept(), []
+
+    def look(new: WorkerState, _old: WorkerState) -> None:
+        if new is WorkerState.PENDING_SHUTDOWN:
+            held.extend(len(list(store.all())) for store in kept.worker.stores("zones"))
+
+    run(replace(app.application(), state_functions=(look,)), ToEnd(kept))
+    assert held == [2]
 
 
 @pytest.mark.broker

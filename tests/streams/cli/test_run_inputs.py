@@ -67,6 +67,33 @@ def test_batch_and_stream_are_one_program(tmp_path: Path, guarantee: str) -> Non
     assert takings(tmp_path) == {"a": 500.5, "b": 1000.0}
 
 
+JOINED = """
+import msgspec
+from streams import App
+
+class Zone(msgspec.Struct):
+    name: str
+    fee: float
+
+app = App("taxi")
+zones = app.global_table(app.topic("zones", key=int, value=Zone))
+fares = app.stream(app.topic("fares", key=int, value=float))
+fares.join(zones, lambda fare, zone: f"{zone.name} {fare + zone.fee}", on=lambda zone, _fare: zone).to("charged")
+"""
+
+
+@pytest.mark.broker
+def test_a_global_table_is_filled_by_a_file(tmp_path: Path) -> None:
+    """It is read to its end before the other files are: every row finds its zone."""
+    (tmp_path / "taxi.py").write_text(JOINED)
+    (tmp_path / "zones.csv").write_text("key,name,fee\n1,Astoria,0.5\n2,JFK,5\n")
+    (tmp_path / "fares.csv").write_text("key,value\n1,9.5\n2,50\n")
+    done = streams(tmp_path, "run", "taxi:app", "--input", "fares=fares.csv", "--input", "zones=zones.csv")
+    assert done.returncode == 0, done.stderr
+    lines = streams(tmp_path, "consume", "charged").stdout.splitlines()
+    assert sorted(json.loads(line)["value"] for line in lines) == ["Astoria 10.0", "JFK 55.0"]
+
+
 @pytest.mark.broker
 def test_nothing_is_written_unless_every_row_fits(tmp_path: Path) -> None:
     """One wrong row at the end of one of two files: exit code 2, one sentence, and not even a broker was started."""
