@@ -124,11 +124,11 @@ def produce(
     form = LineForm(fixed_key, delimiter, _headers(headers), empty_is_null=empty_is_null)
     with (
         connection_of(found, broker) as connection,
-        contextlib.nullcontext(sys.stdin) if file is None else file.open() as lines,
+        contextlib.nullcontext(sys.stdin) if file is None else file.open(encoding="utf-8") as lines,
     ):
         typed = _typed(topic, found, key, value, writing=True)
         if file is not None:
-            with file.open() as first:
+            with file.open(encoding="utf-8") as first:
                 check_lines(connection, typed, first, form)
         written = write_lines(connection, typed, lines, form, partition)
         if json:

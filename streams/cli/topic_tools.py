@@ -17,7 +17,7 @@ import msgspec
 from state.serde import Serde, serializer
 from streams.clients.kafka.admin import KafkaAdmin
 from streams.clients.kafka.groups import GroupInfo, KafkaGroups
-from streams.connect.record_lines import headers_of
+from streams.connect.record_lines import bytes_of, headers_of
 from streams.connection import Connection
 from streams.dsl.options import Topic
 from streams.errors import ConfigError, ProductionError, shown
@@ -29,8 +29,11 @@ CHUNK = 1000
 
 Row = dict[str, Any]
 
-_PLAIN = (str, bytes, bool, int, float, UUID, object, Any, Int16, Int32, Float32, Windowed)
+_PLAIN = (str, bool, int, float, object, Any, Int16, Int32, Float32, Windowed)
 """Types whose serdes take what JSON gives, or have no JSON."""
+
+BYTE_ORDER_MARK = "\ufeff"
+"""With which some programs begin their files of UTF-8."""
 
 PLACE = ("topic", "partition", "offset")
 """What `streams consume` adds to a line, and a copy of a topic does not need."""
@@ -137,12 +140,20 @@ def _cell(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LineForm:
-    """How lines are records: JSON, or with a `delimiter` key and value; what every record gets besides."""
+    """How lines are records: JSON, or with a `delimiter` key and value; what every record gets besides.
+
+    Bytes are text, or {"bytes": HEX} as `streams consume` prints them.
+    """
 
     fixed_key: str | None = None
     delimiter: str | None = None
     headers: Headers = ()
     empty_is_null: bool = False
+
+    def of_line(self, line: str) -> str:
+        """What a line says, nothing for an empty one: blanks about JSON say nothing, those of keys and values do."""
+        line = line.removeprefix(BYTE_ORDER_MARK)
+        return line.rstrip("\r\n") if self.delimiter is not None and self.delimiter in line else line.strip()
 
     def record(self, line: str, number: int, topic: Topic) -> Record:
         """A line as a record of JSON's types; keys and values that are text stay text. Raises: ConfigError."""
@@ -199,7 +210,7 @@ Numbered = list[tuple[int, str]]
 
 def _chunks(lines: Iterable[str], topic: Topic, form: LineForm) -> Iterator[tuple[Numbered, list[Record]]]:
     """Lines with their numbers, and what they say, some at a time."""
-    numbered = ((number, line.strip()) for number, line in enumerate(lines, 1) if line.strip())
+    numbered = ((number, line) for number, line in enumerate(map(form.of_line, lines), 1) if line)
     while chunk := list(islice(numbered, CHUNK)):
         yield chunk, [_of_types(form.record(line, number, topic), number, topic) for number, line in chunk]
 
@@ -226,9 +237,14 @@ def _of_types(record: Record, number: int, topic: Topic) -> Record:
 
 
 def _of_type(value: Any, serde: Serde[Any] | None, number: int) -> Any:
-    if serde is None or value is None or getattr(serde, "type", object) in _PLAIN:
+    kind = getattr(serde, "type", object)
+    if serde is None or value is None or kind in _PLAIN:
         return value
     try:
+        if kind is bytes:
+            return bytes_of(value)
+        if kind is UUID:
+            return msgspec.convert(value, UUID)
         if isinstance(serde, RegisteredSerde):
             return serde.from_plain(value)
         return serde.deserialize(msgspec.json.encode(value))
@@ -237,7 +253,12 @@ def _of_type(value: Any, serde: Serde[Any] | None, number: int) -> Any:
 
 
 def _parsed_as(text: str, serde: Serde[Any] | None) -> Any:
-    return text if getattr(serde, "type", None) is str else _parsed(text)
+    """Text as what JSON says, or as itself; types of text are that, and bytes unless it tells their hex."""
+    kind = getattr(serde, "type", None)
+    if kind in (str, UUID):
+        return text
+    parsed = _parsed(text)
+    return text if kind is bytes and not isinstance(parsed, dict) else parsed
 
 
 def _parsed(text: str) -> Any:

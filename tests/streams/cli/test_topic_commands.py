@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import pytest
 
@@ -300,6 +301,52 @@ def test_kcats_letters_of_produce(command: Command) -> None:
         done = command("produce", "letters", *options, lines=lines)
         assert (done.returncode, message in done.stderr) == (2, True), done.stderr
     assert len(rows(command("consume", "letters"))) == 5
+
+
+@pytest.mark.broker
+def test_blanks_of_lines_with_a_delimiter(command: Command) -> None:
+    """Only the end of the line is none of its value: blanks may be key, delimiter and value, or parts of them."""
+    tabs = command("produce", "blanks", "-K", "\t", "-Z", "--value", "str", lines="\ufeffann\t\n\tx\nann\t x \n\n")
+    assert tabs.stderr == "3 records written\n"
+    assert [(row["key"], row["value"]) for row in rows(command("consume", "blanks", "--value", "str"))] == [
+        ("ann", None),
+        ("", "x"),
+        ("ann", " x "),
+    ]
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize(
+    ("options", "lines", "expected"),
+    [
+        ((), '{"key": "a", "value": {"bytes": "00ff"}}\n', b"\x00\xff"),
+        ((), '{"key": "a", "value": "12"}\n', b"12"),
+        (("-K", ":"), 'a:{"bytes": "00ff"}\n', b"\x00\xff"),
+        (("-K", ":"), "a:12\n", b"12"),
+        (("-K", ":"), 'a:{"x"}\n', b'{"x"}'),
+    ],
+)
+def test_bytes_and_uuids_in_lines(
+    command: Command,
+    streams_broker: RunningBroker,
+    request: pytest.FixtureRequest,
+    options: tuple[str, ...],
+    lines: str,
+    expected: bytes,
+) -> None:
+    """Bytes are text or the hex that consume prints, of files with a byte order mark too; keys may be UUIDs."""
+    topic = f"bytes-{request.node.callspec.indices['lines']}"
+    key = "12345678-1234-5678-1234-567812345678"
+    lines = "\ufeff" + lines.replace('"a"', f'"{key}"').replace("a:", f"{key}:")
+    done = command("produce", topic, "--key", "uuid", "--value", "bytes", *options, lines=lines)
+    assert done.returncode == 0, done.stderr
+    app = App("bytes", broker=streams_broker.url)
+    (record,) = app.read(app.topic(topic, key=UUID, value=bytes))
+    assert (record.key, record.value) == (UUID(key), expected)
+    wrong = command("produce", topic, "--key", "uuid", lines='{"key": "a", "value": 1}\n')
+    assert (wrong.returncode, "line 1: " in wrong.stderr, "Traceback" in wrong.stderr) == (2, True, False)
+    wrong = command("produce", topic, "--value", "bytes", lines='{"bytes": "0"}\n5\n')
+    assert (wrong.returncode, "line 1: " in wrong.stderr, "Traceback" in wrong.stderr) == (2, True, False)
 
 
 @pytest.mark.broker
