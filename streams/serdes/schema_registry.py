@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
@@ -161,7 +161,7 @@ def _read(file: IO[bytes]) -> tuple[list[_Line], int]:
 
 
 class ConfluentRegistry:
-    """A registry with Confluent's HTTP API; user and password may stand in the address."""
+    """A registry with Confluent's HTTP API; user and password may stand in the address, with %40 for an @ as in any."""
 
     def __init__(self, url: str) -> None:
         try:
@@ -171,7 +171,7 @@ class ConfluentRegistry:
         parts = urlsplit(url)
         settings: dict[str, Any] = {"url": parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()}
         if parts.username:
-            settings["basic.auth.user.info"] = f"{parts.username}:{parts.password or ''}"
+            settings["basic.auth.user.info"] = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         self._url = settings["url"]
         self._library: Any = schema_registry
         self._client: Any = schema_registry.SchemaRegistryClient(settings)

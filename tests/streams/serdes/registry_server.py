@@ -15,11 +15,13 @@ from streams.serdes.schema_registry import FileRegistry, Schema
 
 
 @contextmanager
-def serving(registry: FileRegistry) -> Iterator[str]:
-    """The address of a server over a registry."""
+def serving(registry: FileRegistry, heard: list[Any] | None = None) -> Iterator[str]:
+    """The address of a server over a registry; `heard` gets what each writer says of who it is."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            if heard is not None:
+                heard.append(self.headers["Authorization"])
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             subject = unquote(urlsplit(self.path).path.split("/")[2])
             schema = Schema(body["schema"], body.get("schemaType", "AVRO"))

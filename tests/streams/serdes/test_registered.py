@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import threading
 import warnings
+from base64 import b64decode
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -284,6 +285,15 @@ def test_confluents_own_serializers(registry: FileRegistry, http: str) -> None:
         data = proto.serialize(kind(fare=2.5))
         assert ProtobufSerializer(kind, client, {"use.deprecated.format": False})(kind(fare=2.5), context) == data
         assert ProtobufDeserializer(kind, {"use.deprecated.format": False})(data, context) == kind(fare=2.5)
+
+
+def test_user_and_password_of_an_address(registry: FileRegistry) -> None:
+    """They may hold what an address cannot, as %40, and reach the registry as they are."""
+    heard: list[str] = []
+    with serving(registry, heard) as url:
+        address = url.replace("//", "//me%40home:p%40ss%3A1%2F2@")
+        registry_at(address).register("users", Schema('"string"', "AVRO"))
+    assert {b64decode(each.removeprefix("Basic ")) for each in heard} == {b"me@home:p@ss:1/2"}
 
 
 def test_a_registry_that_refuses_or_is_not_there(http: str) -> None:
