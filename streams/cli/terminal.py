@@ -18,19 +18,30 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.cli.json_lines import JsonHandler
+from streams.errors import ConfigError
 from streams.runner import Runner
 from streams.running import Application, Listener
 from streams.runtime.node_counts import NodeCounts
 from streams.runtime.worker_states import WorkerStatus
+from streams.settings import nearest
 
 log = logging.getLogger("streams")
+
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 REFRESH_S = 1.0
 LOG_EVERY_S = 30.0
 
 
 def set_up_logging(level: str, console: Console | None) -> None:
-    """Log lines to stderr: coloured on a terminal, plain with time and level elsewhere; JSON without a console."""
+    """Log lines to stderr: coloured on a terminal, plain with time and level elsewhere; JSON without a console.
+
+    Raises: ConfigError for a level that is none.
+    """
+    if level.lower() not in LOG_LEVELS:
+        raise ConfigError(
+            f"--log-level: expected one of {', '.join(LOG_LEVELS)}, got {level!r}{nearest(level, LOG_LEVELS)}"
+        )
     if console is None:
         handler: logging.Handler = JsonHandler()
     elif console.is_terminal:

@@ -136,6 +136,7 @@ def test_topology_as_a_picture(home: Path, form: str, expected: list[str]) -> No
         (("run", "./missing.py"), "there is no file ./missing.py"),
         (("run", "taxi:app", "--set", "comit_interval_ms=5"), "did you mean 'commit_interval_ms'?"),
         (("run", "taxi:app", "--set", "linger_ms"), "expected name=value"),
+        (("run", "taxi:app", "--log-level", "verbose"), "--log-level: expected one of debug, info, warning, error"),
         (("run", "taxi:app", "--broker", "localhost"), "expected kafka://host:port or embedded://DIR"),
         (("topology", "taxi:app", "--format", "pdf"), "--format: expected one of text, svg, mermaid, dot"),
         (("run",), "Missing argument 'MODULE:APP'"),
