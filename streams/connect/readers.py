@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import logging
+import zlib
 from collections.abc import Iterator
 from importlib import import_module
 from itertools import islice
@@ -23,11 +24,15 @@ from streams.dsl.options import Topic
 from streams.durations import record_time_ms
 from streams.errors import ConfigError, StreamsError, shown
 from streams.record import NO_TIMESTAMP, Record
-from streams.row_values import converted, fields_of
+from streams.row_values import decoded, fields_of
 
 log = logging.getLogger(__name__)
 
 ROWS = 10_000
+LONGEST_CELL = 64 * 1024 * 1024
+"""Characters, more than a record may have by far; an unlimited one would let an open quote take in the rest of a file."""
+_UNREADABLE = (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error)
+"""What text, packed or not, raises where it is none."""
 _ENVELOPE = {"key", "value", "timestamp", "topic", "partition", "offset", "headers"}
 """What `streams consume` prints: a line with a value and nothing else but these is a record, not a value."""
 
@@ -86,7 +91,7 @@ class TextSource(FileSource):
     """A file of text lines, gzipped or not."""
 
     def _open(self) -> IO[str]:
-        if self.path.suffix == ".gz":
+        if self._packed:
             return gzip.open(self.path, "rt", encoding="utf-8-sig", newline="")
         return self.path.open(encoding="utf-8-sig", newline="")
 
@@ -95,13 +100,17 @@ class TextSource(FileSource):
         count = super().check(topic, default, key=key, timestamp=timestamp)
         with self.path.open("rb") as file:
             file.seek(-1, SEEK_END)
-            if self.path.suffix != ".gz" and file.read(1) != b"\n":
+            if not self._packed and file.read(1) != b"\n":
                 log.warning("%s does not end with a line break: its last row may be cut", self.path)
         return count
 
     @property
+    def _packed(self) -> bool:
+        return self.path.suffix.lower() == ".gz"
+
+    @property
     def _kind(self) -> str:
-        return self.path.name.removesuffix(".gz").rpartition(".")[2].lower()
+        return self.path.name.lower().removesuffix(".gz").rpartition(".")[2]
 
 
 class CsvSource(TextSource):
@@ -111,6 +120,7 @@ class CsvSource(TextSource):
 
     def _placed(self, topic: Topic, *, key: Any, timestamp: Any) -> Iterator[tuple[Place, Record]]:
         with self._open() as lines:
+            csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))  # of the process: it is only raised
             reader = csv.reader(lines, strict=True, delimiter="\t" if self._kind == "tsv" else ",")
             rows = self._rows(reader)
             header = next(rows, None)
@@ -140,7 +150,7 @@ class CsvSource(TextSource):
             raise self.wrong(
                 f"line {reader.line_num}", f"{problem}: the file may be cut there; nothing was written"
             ) from None
-        except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as problem:
+        except _UNREADABLE as problem:
             raise self.wrong(f"after line {reader.line_num}", f"{problem}; nothing was written") from None
 
 
@@ -171,22 +181,29 @@ class JsonLinesSource(TextSource):
             while chunk := list(islice(lines, ROWS)):
                 yield from chunk
                 number += len(chunk)
-        except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as problem:
+        except _UNREADABLE as problem:
             raise self.wrong(f"after line {number}", f"{problem}; nothing was written") from None
+
+
+class _Told(msgspec.Struct):
+    """A record whose value is left as its text, to be read as the type that it is to have."""
+
+    value: msgspec.Raw
 
 
 def _record(line: str, kind: Any, key_kind: Any, key: str | None, timestamp: str | None) -> Record:
     parsed = msgspec.json.decode(line)
+    told: str | msgspec.Raw = line
     found, moment, headers = None, None, None
     if isinstance(parsed, dict) and "value" in parsed and not parsed.keys() - _ENVELOPE and not _has_value(kind):
         found, moment, headers = parsed.get("key"), parsed.get(TIMESTAMP), parsed.get("headers")
         moment = None if moment == NO_TIMESTAMP else moment  # printed of a record that was written without a time
-        parsed = parsed["value"]
+        parsed, told = parsed["value"], msgspec.json.decode(line, type=_Told).value
     if key is not None:
         found = _column(parsed, key, "key")
     if timestamp is not None:
         moment = _column(parsed, timestamp, "timestamp")
-    value = parsed if parsed is None or kind is bytes else converted(parsed, kind)
+    value = parsed if parsed is None or kind is bytes else decoded(told, kind)
     time = NO_TIMESTAMP if moment is None else record_time_ms(moment, f"column {timestamp or TIMESTAMP}")
     return Record(key_of(found, key_kind), value, time, headers=headers_of(headers))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,26 @@ def test_packed_and_untyped(connection: Connection, tmp_path: Path) -> None:
     assert [value for _, value, _ in written(connection, "any")] == [{"a": "1", "b": "x"}]
 
 
+class Priced(msgspec.Struct):
+    price: Decimal
+
+
+def test_json_lines_keep_all_digits(tmp_path: Path) -> None:
+    """A Decimal is what the line says, of a value alone and of a record."""
+    topic = App("digits").topic("prices", value=Priced)
+    price = '{"price":1234567890123456.123}'
+    source = read_jsonl(saved(tmp_path / "p.jsonl", f'{price}\n{{"key":null,"value":{price}}}\n'))
+    assert [each.value.price for each in source.records(topic)] == [Decimal("1234567890123456.123")] * 2
+
+
+def test_a_long_cell_is_a_cell(connection: Connection, tmp_path: Path) -> None:
+    """Text may be longer than Python's csv takes by itself; a field of a packed file too, however its name is written."""
+    zone = "x" * 200_000
+    (tmp_path / "R.CSV.GZ").write_bytes(gzip.compress(f"id,fare,zone\n1,2.5,{zone}\n".encode()))
+    connection.write("rides", open_source(tmp_path / "R.CSV.GZ"))
+    assert [value.zone for _, value, _ in written(connection, "rides")] == [zone]
+
+
 CSV = "id,fare\n1,2.5\n"
 WRONG = {
     "a missing column": (
@@ -216,6 +237,12 @@ WRONG = {
         "r.jsonl, line 1: column timestamp: expected a time since 1970, got -2",
     ),
     "no Parquet": ("r.parquet", "PAR1", "r.parquet is no Parquet file, or is cut"),
+    "packed and damaged": ("r.csv.gz", gzip.compress(CSV.encode())[:10] + b"\xff" * 40, "r.csv.gz, after line"),
+    "lines packed and damaged": (
+        "r.jsonl.gz",
+        gzip.compress(CSV.encode())[:10] + b"\xff" * 40,
+        "r.jsonl.gz, after line",
+    ),
     "packed and cut": ("r.csv.gz", gzip.compress((CSV + "1,2\n" * 99_999).encode())[:-20], "r.csv.gz, after line"),
 }
 
