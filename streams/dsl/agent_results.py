@@ -26,6 +26,20 @@ class Failure:
         self.error = error
 
 
+def blame_cancellation(error: BaseException) -> None:
+    """Raise an error like others for a CancelledError out of a user's function that nobody has cancelled.
+
+    It came out of something that the function waited for. Being no Exception, it would pass by every handler.
+    """
+    if isinstance(error, Exception):
+        return
+    import asyncio  # it comes with the first agent
+
+    if not isinstance(error, asyncio.CancelledError):
+        return
+    raise RuntimeError("it was cancelled, and not by the worker") from error
+
+
 class Expected(NamedTuple):
     """What a target takes: values of `kind`, told as `target`; `where` is the function that makes them."""
 

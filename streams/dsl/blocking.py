@@ -2,7 +2,8 @@
 tables.
 
 Rules: records of one key run one after another, a batch is passed on only when all of it is done, in the order of its
-records: a commit never passes an unfinished one. What a function raises goes to the processing handler with its record.
+records: a commit never passes an unfinished one. What a function raises goes to the processing handler with its record;
+only what is no Exception (sys.exit) ends the worker, as it does without threads.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from streams.dsl.agent_results import Expected, Failure, RunsAhead, collected, lanes_of
+from streams.dsl.agent_results import Expected, Failure, RunsAhead, blame_cancellation, collected, lanes_of
 from streams.dsl.agent_tables import hold, let_go
 from streams.processor import Beside, ProcessorContext
 from streams.record import Batch
@@ -55,8 +56,12 @@ class TableFunction:
         arguments = (batch.keys[index], batch.values[index]) if self._with_key else (batch.values[index],)
 
         def attempt() -> list[tuple[int, Any]]:
-            result = self._function(*arguments)
-            return [(index, each) for each in result] if self._many else [(index, result)]
+            try:
+                result = self._function(*arguments)
+                return [(index, each) for each in result] if self._many else [(index, result)]
+            except BaseException as error:
+                blame_cancellation(error)
+                raise
 
         retrying = self._context.retrying
         try:
@@ -101,9 +106,10 @@ class ThreadedFunction(RunsAhead, TableFunction):
         found: list[list[tuple[int, Any]]] = [[] for _ in range(len(batch))]
         lanes, guard, abandoned = iter(lanes_of(batch.keys)), threading.Lock(), self._abandoned
         whole: Future[Any] = Future()
+        errors: list[BaseException] = []
 
         def work() -> None:
-            while not abandoned.is_set():
+            while not abandoned.is_set() and not errors:
                 with guard:
                     lane = next(lanes, None)
                 if lane is None:
@@ -111,11 +117,15 @@ class ThreadedFunction(RunsAhead, TableFunction):
                 for index in lane:
                     found[index] = self._results(batch, index)
 
-        def finished(_one: Future[None]) -> None:
+        def finished(one: Future[None]) -> None:
             with guard:
+                if error := one.exception():
+                    errors.append(error)
                 left[0] -= 1
                 last = not left[0]
-            if last:
+            if last and errors:
+                whole.set_exception(errors[0])
+            elif last:
                 whole.set_result([each for one in found for each in one])
 
         left = [min(self._threads, len(batch))]

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import threading
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,13 +16,14 @@ from streams import App, retry
 from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryClients
 from streams.errors import ProcessingError
-from streams.on_error import OnError
+from streams.on_error import CONTINUE, OnError
 from streams.record import TopicPartition
 from streams.runtime.restorer import SilentListener
 from streams.runtime.worker import Worker
 
 SLOW, QUICK = TopicPartition("slow", 0), TopicPartition("quick", 0)
 PATIENCE_S = 60
+FORMS = ["record", "stream", "thread"]
 
 
 class Gate:
@@ -67,7 +68,7 @@ def running(app: App, broker: MemoryBroker) -> Iterator[Worker]:
 
 def worker_run(worker: Worker) -> None:
     """Run; what ends it is kept in `worker.error`."""
-    with suppress(ProcessingError):
+    with suppress(ProcessingError, SystemExit):
         worker.run()
 
 
@@ -91,7 +92,7 @@ def app(tmp_path: Path) -> App:
     return App("ahead", broker="kafka://memory:1", state_dir=str(tmp_path), commit_interval_ms=10)
 
 
-@pytest.mark.parametrize("form", ["record", "stream", "thread"])
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])
 def test_others_go_on_meanwhile(broker: MemoryBroker, tmp_path: Path, form: str, guarantee: str) -> None:
     """While an agent waits, another topic is processed and committed, and the agent's own offset is not; then it is."""
@@ -200,7 +201,7 @@ def test_each_record_runs_once(broker: MemoryBroker, app: App) -> None:
     assert results(broker) == [b"1", b"2", b"3", *(b"%d" % n for n in range(500))]
 
 
-@pytest.mark.parametrize("form", ["record", "stream", "thread"])
+@pytest.mark.parametrize("form", FORMS)
 def test_a_commit_does_not_pass_a_record_that_is_tried_again(broker: MemoryBroker, app: App, form: str) -> None:
     """The others of its task wait for it, in order, and other tasks do not."""
     late = threading.Event()
@@ -224,7 +225,7 @@ def test_a_commit_does_not_pass_a_record_that_is_tried_again(broker: MemoryBroke
     assert results(broker) == [b"1", b"2", b"3"]
 
 
-@pytest.mark.parametrize("form", ["record", "stream", "thread"])
+@pytest.mark.parametrize("form", FORMS)
 def test_a_stop_ends_a_pause(broker: MemoryBroker, app: App, form: str) -> None:
     """However long it is; the record is not committed."""
     raised = threading.Event()
@@ -239,21 +240,74 @@ def test_a_stop_ends_a_pause(broker: MemoryBroker, app: App, form: str) -> None:
     assert committed(broker, SLOW) == 0
 
 
-def again(app: App, form: str, function: Callable[[str], str], policy: OnError) -> None:
-    """The function over what is slow, in one of the forms that run ahead."""
+@pytest.mark.parametrize("form", ["thread"])
+def test_what_is_no_exception_ends_the_worker(broker: MemoryBroker, app: App, form: str) -> None:
+    """sys.exit in a function passes by every policy, as an Error of Java's does: nothing is skipped, nothing committed."""
+
+    def leave(value: str) -> str:
+        if value == "2":
+            sys.exit("bad")
+        return value
+
+    again(app, form, leave, CONTINUE)
+    with running(app, broker) as worker, broker.changed:
+        assert broker.changed.wait_for(lambda: worker.error is not None, timeout=10)
+    assert repr(worker.error) == "SystemExit('bad')"
+    assert committed(broker, SLOW) <= 1
+    assert results(broker) in ([], [b"1"])
+
+
+@pytest.mark.parametrize("form", ["thread"])
+def test_a_task_that_was_cancelled_under_a_function_is_a_failure(broker: MemoryBroker, app: App, form: str) -> None:
+    """The policy is asked, though a CancelledError is no Exception: the record is skipped, and the others pass."""
+
+    async def cancelled() -> None:
+        waiting = asyncio.ensure_future(asyncio.sleep(60))
+        waiting.cancel()
+        await waiting
+
+    def wait(value: str) -> str:
+        if value == "2":
+            asyncio.run(cancelled())
+        return value
+
+    async def wait_for(value: str) -> str:
+        if value == "2":
+            await cancelled()
+        return value
+
+    again(app, form, wait, CONTINUE, wait_for)
+    with running(app, broker) as worker:
+        until_committed(broker, SLOW, 3)
+    assert worker.error is None
+    assert results(broker) == [b"1", b"3"]
+
+
+def again(
+    app: App,
+    form: str,
+    function: Callable[[str], str],
+    policy: OnError,
+    awaited: Callable[[str], Awaitable[str]] | None = None,
+) -> None:
+    """The function over what is slow, in one of the forms that run ahead; `awaited` in its place where that can be."""
     slow, out = app.topic("slow", key=str, value=str), app.topic("out", key=str, value=str)
+
+    async def result(value: str) -> str:
+        return await awaited(value) if awaited else function(value)
+
     if form == "record":
 
         @app.agent(slow, to=out, on_error=policy)
         async def one(value: str) -> str:
-            return function(value)
+            return await result(value)
 
     elif form == "stream":
 
         @app.agent(slow, to=out, on_error=policy)
         async def each(stream) -> AsyncIterator[str]:
             async for value in stream:
-                yield function(value)
+                yield await result(value)
 
     else:
 
