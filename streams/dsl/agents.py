@@ -15,9 +15,10 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from streams.dsl.agent_results import Expected, Failure, RunsAhead, collected, lanes_of
+from streams.dsl.agent_results import Expected, Failure, RunsAhead, blame_cancellation, collected, lanes_of
 from streams.dsl.agent_tables import hold, let_go
 from streams.errors import Interrupted, ProcessingError
 from streams.processor import Beside, ProcessorContext
@@ -36,6 +37,7 @@ class AgentLoop:
         self._users = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
 
     def acquire(self) -> None:
         """Use the loop; the first user starts it."""
@@ -43,7 +45,10 @@ class AgentLoop:
             self._users += 1
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="agents", daemon=True)
+                self._ended = threading.Event()
+                self._thread = threading.Thread(
+                    target=run_until, args=(self._loop, self._ended), name="agents", daemon=True
+                )
                 self._thread.start()
 
     def release(self) -> None:
@@ -52,6 +57,7 @@ class AgentLoop:
             self._users -= 1
             if self._users or self._loop is None or self._thread is None:
                 return
+            self._ended.set()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
@@ -65,6 +71,17 @@ class AgentLoop:
         """Start a coroutine there."""
         assert self._loop is not None, "acquire comes first"
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+
+def run_until(loop: asyncio.AbstractEventLoop, ended: threading.Event) -> None:
+    """Run a loop until `ended` is set and it is stopped.
+
+    A SystemExit in a coroutine leaves `run_forever`. But others run on the loop too, and whoever waits for that coroutine
+    hears of it only when the loop turns again.
+    """
+    while not ended.is_set():
+        with suppress(SystemExit, KeyboardInterrupt):
+            loop.run_forever()
 
 
 AGENT_LOOP = AgentLoop()
@@ -131,29 +148,52 @@ class RecordAgent(RunsAhead):
     async def _run(
         self, batch: Batch, context: ProcessorContext, beside: Beside | None = None
     ) -> list[tuple[int, Any]]:
+        whole = asyncio.current_task()
+        assert whole is not None
         results: list[Any] = [None] * len(batch)
         lanes = iter(lanes_of(batch.keys))
         arguments = list(
             zip(batch.keys, batch.values, strict=True) if self._with_key else zip(batch.values, strict=True)
         )
 
+        leaving: list[BaseException] = []
+
+        def ending() -> bool:
+            return bool(leaving or whole.cancelling())
+
         async def work() -> None:
             for lane in lanes:
                 for index in lane:
                     hold(context, batch.record(index), beside)
                     try:
-                        results[index] = await self._result(arguments[index], context.retrying)
+                        results[index] = await self._result(arguments[index], context.retrying, ending)
                     except Exception as error:
                         results[index] = Failure(error)
+                    except BaseException as error:
+                        leaving.append(error)
+                        raise
 
-        await asyncio.gather(*(work() for _ in range(min(self._concurrency, len(batch)))))
+        working = [asyncio.create_task(work()) for _ in range(min(self._concurrency, len(batch)))]
+        try:
+            await asyncio.gather(*working)
+        except BaseException:
+            await cancelled(working)
+            raise
         return list(enumerate(results))
 
-    async def _result(self, arguments: tuple[Any, ...], retrying: Retrying | None) -> Any:
-        """What the function makes of a record, in as many attempts as its policy grants."""
+    async def _result(self, arguments: tuple[Any, ...], retrying: Retrying | None, ending: Callable[[], bool]) -> Any:
+        """What the function makes of a record, in as many attempts as its policy grants.
 
-        def attempt() -> Coroutine[Any, Any, Any]:
-            return self._awaited(self._function(*arguments))
+        A CancelledError is an error like others unless the batch is `ending`.
+        """
+
+        async def attempt() -> Any:
+            try:
+                return await self._awaited(self._function(*arguments))
+            except BaseException as error:
+                if not ending():
+                    blame_cancellation(error)
+                raise
 
         return await (attempt() if retrying is None else retrying.awaited(attempt))
 
@@ -367,10 +407,12 @@ class StreamAgent(RunsAhead):
         while feed.broken is None:
             inbox = Inbox(feed, self._context, again)
             try:
-                await self._call(inbox, feed)
-                error: Exception | None = None
-            except Exception as raised:
-                error = raised
+                error = await self._call(inbox, feed)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as leaving:  # sys.exit: no policy is asked, and whoever waits for the batch raises it
+                feed.break_off(leaving)
+                return
             again = []
             if inbox.index < 0:
                 message = f"the agent {self._name} ended without reading a record: loop `async for value in stream`"
@@ -391,8 +433,20 @@ class StreamAgent(RunsAhead):
         feed.results += [(index, Failure(error)) for index, _ in held]
         return []
 
-    async def _call(self, inbox: Inbox, feed: Feed) -> None:
-        running = self._function(inbox)
+    async def _call(self, inbox: Inbox, feed: Feed) -> Exception | None:
+        """Call the function until it ends. Shape: what it raised, None for nothing."""
+        try:
+            try:
+                await self._consume(self._function(inbox), inbox, feed)
+            except BaseException as raised:
+                if feed.broken is None:  # otherwise it is `_stop` that cancels
+                    blame_cancellation(raised)
+                raise
+        except Exception as error:
+            return error
+        return None
+
+    async def _consume(self, running: Any, inbox: Inbox, feed: Feed) -> None:
         if not inspect.isasyncgen(running):
             await running
             return

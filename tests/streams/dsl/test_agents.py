@@ -1,6 +1,7 @@
 """Agents as processors of batches: concurrency, order, errors, and Faust's form."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -325,3 +326,48 @@ def test_all_records_of_a_list_are_tried_again() -> None:
         assert [value for _, value, _ in process(1, 2, 3, 4)] == [7]
     assert lists == [[1, 2], [1, 2], [1, 2], [3, 4]]
     assert [record.value for record, _ in context.failures] == [1, 2]
+
+
+@pytest.mark.parametrize("form", ["record", "stream"])
+def test_who_leaves_takes_nobody_with_it(form: str) -> None:
+    """sys.exit in an agent is raised where its batch is waited for; its other records end, and other agents go on."""
+    ended: list[int] = []
+
+    async def leave(value: int) -> int:
+        if value == 1:
+            await asyncio.sleep(0.01)
+            sys.exit("bad")
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(value)
+        return value
+
+    async def loop(stream: Any) -> AsyncIterator[int]:
+        async for value in stream:
+            yield await leave(value)
+
+    async def same(value: int) -> int:
+        return value
+
+    context = Collecting()
+    agent = RecordAgent(leave, concurrency=2, with_key=False) if form == "record" else StreamAgent(loop, concurrency=2)
+    with running(RecordAgent(same, concurrency=1, with_key=False)) as other:
+        with running(agent, context) as process, pytest.raises(SystemExit, match="bad"):
+            process(1, 2, 3)
+        assert other(("a", 7)) == [("a", 7, 0)]
+    assert ended == [2]
+    assert context.failures == []
+
+
+def test_a_timer_of_a_library_may_leave() -> None:
+    """The loop goes on for the agents when something else that runs on it raises SystemExit."""
+
+    async def leave(value: int) -> int:
+        asyncio.get_running_loop().call_soon(sys.exit)
+        await asyncio.sleep(0.01)
+        return value
+
+    with running(RecordAgent(leave, concurrency=1, with_key=False)) as process:
+        assert process(("a", 7)) == [("a", 7, 0)]
+        assert process(("a", 8)) == [("a", 8, 0)]

@@ -240,7 +240,7 @@ def test_a_stop_ends_a_pause(broker: MemoryBroker, app: App, form: str) -> None:
     assert committed(broker, SLOW) == 0
 
 
-@pytest.mark.parametrize("form", ["thread"])
+@pytest.mark.parametrize("form", FORMS)
 def test_what_is_no_exception_ends_the_worker(broker: MemoryBroker, app: App, form: str) -> None:
     """sys.exit in a function passes by every policy, as an Error of Java's does: nothing is skipped, nothing committed."""
 
@@ -257,7 +257,7 @@ def test_what_is_no_exception_ends_the_worker(broker: MemoryBroker, app: App, fo
     assert results(broker) in ([], [b"1"])
 
 
-@pytest.mark.parametrize("form", ["thread"])
+@pytest.mark.parametrize("form", FORMS)
 def test_a_task_that_was_cancelled_under_a_function_is_a_failure(broker: MemoryBroker, app: App, form: str) -> None:
     """The policy is asked, though a CancelledError is no Exception: the record is skipped, and the others pass."""
 
