@@ -132,7 +132,7 @@ class RecordAgent(RunsAhead):
     def abandon(self) -> None:
         """Cancel what is in flight, and forget what came of it."""
         self._ahead.clear()
-        AGENT_LOOP.run(cancelled([self._flying] if self._flying else []))
+        AGENT_LOOP.run(self._cancel())
 
     def process_batch(self, batch: Batch) -> Batch | None:
         """Run all records unless that was done ahead; results in the order of their records."""
@@ -140,6 +140,10 @@ class RecordAgent(RunsAhead):
         context = self._context
         results = self._results_of(batch, lambda: AGENT_LOOP.run(self._run(batch, context)))
         return collected(context, batch, results, self._expected)
+
+    async def _cancel(self) -> None:
+        """Cancel what is in flight, which is known here: on the loop, where `_fly` has begun by now."""
+        await cancelled([self._flying] if self._flying else [])
 
     async def _fly(self, batch: Batch, context: ProcessorContext, beside: Beside) -> list[tuple[int, Any]]:
         self._flying = asyncio.current_task()

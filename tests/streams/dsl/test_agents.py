@@ -4,6 +4,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
 
@@ -371,3 +372,26 @@ def test_a_timer_of_a_library_may_leave() -> None:
     with running(RecordAgent(leave, concurrency=1, with_key=False)) as process:
         assert process(("a", 7)) == [("a", 7, 0)]
         assert process(("a", 8)) == [("a", 8, 0)]
+
+
+def test_what_has_not_begun_is_abandoned_too() -> None:
+    """A batch that was handed to a busy loop is cancelled when its task goes, though the loop comes to it only then."""
+    gate, seen = threading.Event(), []
+
+    async def note(value: int) -> None:
+        await asyncio.sleep(0)
+        seen.append(value)
+        await asyncio.sleep(60)
+
+    async def busy() -> None:
+        gate.wait(20)
+
+    agent = RecordAgent(note, concurrency=1, with_key=False)
+    with running(agent):
+        AGENT_LOOP.start(busy())
+        begun = agent.begin(Batch(["a"], [1], [0]), beside=lambda _name: None)
+        threading.Timer(0.05, gate.set).start()
+        agent.abandon()
+        with pytest.raises(CancelledError):
+            begun.result(20)
+    assert seen == []
