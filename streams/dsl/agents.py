@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from streams.dsl.agent_results import Expected, Failure, RunsAhead, blame_cancellation, collected, lanes_of
 from streams.dsl.agent_tables import hold, let_go
-from streams.errors import Interrupted, ProcessingError
+from streams.errors import Interrupted, ProcessingError, shown
 from streams.processor import Beside, ProcessorContext
 from streams.record import Batch, Record
 from streams.retrying import Attempts, Retrying
@@ -283,7 +283,7 @@ class Feed:
     def __init__(self, copies: int) -> None:
         self.least = 1
         self._copies = copies
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: set[asyncio.Future[None]] = set()
         self._records: deque[tuple[int, Record]] = deque()
         self._done = asyncio.Event()
         self.results: list[tuple[int, Any]] = []
@@ -303,7 +303,8 @@ class Feed:
         self._records.extend((index, batch.record(index)) for index in range(len(batch)))
         self._done.clear()
         for sleeper in self._waiting:
-            sleeper.set_result(None)
+            if not sleeper.done():  # it is when a timeout around it has just ended it
+                sleeper.set_result(None)
         self._waiting.clear()
         await self._done.wait()
         if self.broken:
@@ -312,13 +313,19 @@ class Feed:
         return results
 
     async def next(self) -> tuple[int, Record]:
-        """The next record for a copy; asking says that it is done with the one before."""
+        """The next record for a copy; asking says that it is done with the one before.
+
+        Whoever asks may be cancelled and ask again: an agent that has a timeout around its loop.
+        """
         while not self._records:
             sleeper = asyncio.get_running_loop().create_future()
-            self._waiting.append(sleeper)
+            self._waiting.add(sleeper)
             if len(self._waiting) == self._copies:
                 self._done.set()
-            await sleeper
+            try:
+                await sleeper
+            finally:
+                self._waiting.discard(sleeper)
         return self._records.popleft()
 
     def break_off(self, error: BaseException) -> None:
@@ -421,8 +428,10 @@ class StreamAgent(RunsAhead):
             if inbox.index < 0:
                 message = f"the agent {self._name} ended without reading a record: loop `async for value in stream`"
                 feed.break_off(error or ProcessingError(message, node=self._name))
-            elif error:
+            elif error and inbox.held:
                 again = await self._failed(inbox, feed, error, trials)
+            elif error:
+                feed.break_off(error)  # between two records: there is none that a policy could set aside
 
     async def _failed(self, inbox: Inbox, feed: Feed, error: Exception, trials: Trials) -> list[tuple[int, Record]]:
         """The records that are to be handed out again, without what came of them; none: they have failed."""
@@ -455,7 +464,15 @@ class StreamAgent(RunsAhead):
             await running
             return
         async for result in running:
-            feed.results.append((inbox.index, result))
+            if inbox.held:
+                feed.results.append((inbox.index, result))
+            elif result is not None:
+                await running.aclose()
+                raise ProcessingError(
+                    f"the agent {self._name} yielded {shown(result)} with no record in hand, whose key and time it would have: "
+                    "yield inside the loop over the stream",
+                    node=self._name,
+                )
 
     async def _stop(self) -> None:
         if self._feed is not None:

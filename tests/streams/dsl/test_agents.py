@@ -395,3 +395,52 @@ def test_what_has_not_begun_is_abandoned_too() -> None:
         with pytest.raises(CancelledError):
             begun.result(20)
     assert seen == []
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_an_agent_may_have_a_timeout_around_its_loop(copies: int) -> None:
+    """While it is idle it flushes, as often as it likes; then it gets the records that come."""
+    flushed, seen, twice = [], [], threading.Semaphore(0)
+
+    async def flushing(stream: Any) -> AsyncIterator[int]:
+        while True:
+            try:
+                async with asyncio.timeout(0.01):
+                    async for value in stream:
+                        seen.append(value)
+                        yield value
+            except TimeoutError:
+                flushed.append(list(seen))
+                twice.release()
+
+    with running(StreamAgent(flushing, concurrency=copies)) as process:
+        for values in ([1, 2], [3], [4, 5, 6]):
+            assert [value for _, value, _ in process(*values)] == values
+            for _ in range(2 * copies):
+                assert twice.acquire(timeout=20)
+    assert seen == [1, 2, 3, 4, 5, 6]
+    assert seen in flushed
+
+
+@pytest.mark.parametrize("fault", ["raises", "yields"])
+def test_what_an_agent_does_without_a_record_ends_the_worker(fault: str) -> None:
+    """No record is to blame for what it raises while idle, and none has the key of what it yields then."""
+    idle, context = threading.Event(), Collecting()
+
+    async def flushing(stream: Any) -> AsyncIterator[int]:
+        try:
+            async with asyncio.timeout(0.01):
+                async for value in stream:
+                    yield value
+        except TimeoutError:
+            idle.set()
+            if fault == "raises":
+                raise ValueError("cannot flush") from None
+        yield 7
+
+    with running(StreamAgent(flushing, concurrency=1), context) as process:
+        assert process(("a", 1)) == [("a", 1, 0)]
+        assert idle.wait(20)
+        with pytest.raises((ValueError, ProcessingError), match="cannot flush|yielded 7 with no record in hand"):
+            process(2)
+    assert context.failures == []
