@@ -17,6 +17,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -192,12 +193,15 @@ class TopologyTestDriver:
         self._sent: set[tuple[str | None, int]] = set()
         self._known: dict[str, int] = {}
         self._handed_over: dict[str, int] = {}
-        self._global = self._global_task()
-        self._task = self._main_task(self._global.stores if self._global else {})
-        self._views = _Stores(self)
-        self._application.serve_stores(self._views)
-        for function in self._application.start_functions:
-            call(function)
+        with ExitStack() as undone:
+            self._global = self._global_task(undone)
+            self._task = self._main_task(self._global.stores if self._global else {}, undone)
+            self._views = _Stores(self)
+            self._application.serve_stores(self._views)
+            undone.callback(self._application.serve_stores, None)
+            for function in self._application.start_functions:
+                call(function)
+            undone.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -310,17 +314,18 @@ class TopologyTestDriver:
 
     # Within
 
-    def _global_task(self) -> Task | None:
+    def _global_task(self, undone: ExitStack) -> Task | None:
         topology = self.topology
         if not topology.global_stores:
             return None
         inputs = [TopicPartition(each.topic, 0) for each in topology.global_stores]
         task = Task(TaskId(-1, 0), lambda context: compile_global(topology, context), inputs, self._environment({}))
+        undone.callback(task.close)
         task.open()
         task.start()
         return task
 
-    def _main_task(self, global_stores: Mapping[str, Store]) -> Task:
+    def _main_task(self, global_stores: Mapping[str, Store], undone: ExitStack) -> Task:
         topology, topics = self.topology, self._topics
         inputs = [TopicPartition(topic, 0) for topic in self._sources if topic not in self._global_topics]
         task = Task(
@@ -329,6 +334,7 @@ class TopologyTestDriver:
             inputs,
             self._environment(global_stores),
         )
+        undone.callback(task.close)
         task.open()
         task.start()
         return task

@@ -382,8 +382,10 @@ class StreamAgent(RunsAhead):
 
     def close(self) -> None:
         """End the copies, and let the loop go."""
-        AGENT_LOOP.run(self._stop())
-        AGENT_LOOP.release()
+        try:
+            AGENT_LOOP.run(self._stop())
+        finally:
+            AGENT_LOOP.release()
 
     def begin(self, batch: Batch, beside: Beside) -> Future[Any]:
         """Run records that will be processed later; see `streams.processor.AheadProcessor`."""

@@ -19,7 +19,7 @@ from typing import Any
 from state.stores import ChangelogWriter, Store
 from streams.clients.base import OffsetAndMetadata, RawBatch
 from streams.errors import TopologyError
-from streams.operators.base import OperatorContext, PunctuationType
+from streams.operators.base import Operator, OperatorContext, PunctuationType
 from streams.operators.interleaved_join import InterleavedJoin
 from streams.record import Batch, Headers, Record, TopicPartition
 from streams.retrying import Retrying
@@ -71,6 +71,8 @@ class Task:
         self._sealed: dict[TopicPartition, OffsetAndMetadata] | None = None
         """The offsets of a commit that is under way."""
         self._program = compile_program(self)
+        self._ready: list[Operator] = []
+        """The operators that were inited, which are those to close."""
         self._sources = {topic: source for source in self._program.sources for topic in source.topics}
         ahead = environment.wake is not None and any(source.ahead for source in self._program.sources)
         self._ahead = RunningAhead(environment.wake, self.stores) if ahead and environment.wake else None
@@ -114,7 +116,7 @@ class Task:
         """Begin to process: the stores are restored."""
         self._move_to(TaskState.RUNNING)
         self._positions = {name: store.position for name, store in self.stores.items()}
-        self._program.init()
+        self._program.init(self._ready)
 
     def suspend(self) -> None:
         """Stop, committed, because the task goes to another worker; the assignment that follows says what becomes of it."""
@@ -130,7 +132,7 @@ class Task:
         try:
             if started:
                 self._forget_input()
-                self._program.close()
+                self._program.close(self._ready)
         finally:
             self._close_stores(keep)
 

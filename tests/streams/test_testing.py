@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import msgspec
 import pytest
 
 from streams import App, StreamsBuilder, TimeWindows
-from streams.errors import ConfigError, DeserializationError, TopologyError
+from streams.dsl.agents import AGENT_LOOP
+from streams.errors import ConfigError, DeserializationError, StreamsError, TopologyError
+from streams.processor import ProcessorContext
 from streams.record import Record
 from streams.testing import TopologyTestDriver
 
@@ -227,3 +230,71 @@ def test_rocksdbs_options_may_be_set(tmp_path: Path) -> None:
     assert sorted(told) == ["takings", "zones"]
     written = next(tmp_path.rglob("zones/OPTIONS-*")).read_text()
     assert "max_open_files=77" in written
+
+
+class Closing:
+    """A processor that notes when it is closed, and does not init or close where it is told to."""
+
+    def __init__(self, name: str, raises: str, closed: list[str]) -> None:
+        self.name, self.raises, self.closed = name, raises, closed
+
+    def init(self, _context: ProcessorContext) -> None:
+        if self.raises == "init":
+            raise OSError("no such device")
+
+    def process(self, record: Record) -> None: ...
+
+    def close(self) -> None:
+        self.closed.append(self.name)
+        if self.raises == "close":
+            raise OSError("cannot close")
+
+
+def closing_app(closed: list[str], raises: str) -> App:
+    """Two agents, and between them three processors of which the second raises."""
+    app = App("closing", broker="kafka://nowhere:9092")
+    rides = app.topic("rides", key=str, value=str)
+
+    async def ride(value: str) -> None: ...
+
+    app.agent(rides)(ride)
+    stream = app.stream(rides)
+    for name in "abc":
+        stream.process(partial(Closing, name, raises if name == "b" else "", closed))
+    app.agent(rides)(ride)
+    return app
+
+
+def test_a_driver_that_cannot_be_made_leaves_nothing_open() -> None:
+    """What was inited is closed, what was not is not: the agents' loop has no user left over, and none too few."""
+    closed: list[str] = []
+    with pytest.raises(OSError, match="no such device"):
+        TopologyTestDriver(closing_app(closed, "init"))
+    assert closed == ["a"]
+    assert (AGENT_LOOP._users, AGENT_LOOP._thread) == (0, None)
+
+
+def test_a_processor_that_cannot_close_keeps_no_other_open() -> None:
+    """Kafka's StreamTask.closeTopology: all are closed, then the error is raised."""
+    closed: list[str] = []
+    driver = TopologyTestDriver(closing_app(closed, "close"))
+    with pytest.raises(OSError, match="cannot close"):
+        driver.close()
+    assert closed == ["a", "b", "c"]
+    assert (AGENT_LOOP._users, AGENT_LOOP._thread) == (0, None)
+
+
+def test_a_start_function_that_raises_leaves_nothing_open(tmp_path: Path) -> None:
+    """The stores can be opened by the next driver, which a lock would prevent."""
+    app, fails = taxi(), [True]
+
+    def start() -> None:
+        if fails.pop():
+            raise OSError("not yet")
+
+    app.on_start(start)
+    with pytest.raises(StreamsError, match="not yet"):
+        TopologyTestDriver(app, directory=tmp_path)
+    fails.append(False)
+    with TopologyTestDriver(app, directory=tmp_path) as driver:
+        assert list(driver.store("zones")) == []
