@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from streams.compat.faust.errors import FaustError
-from streams.dsl.agents import LAST_WORDS_S
+from streams.dsl.agents import LAST_WORDS_S, run_until
 from streams.waiting import result_of
 
 T = TypeVar("T")
@@ -30,6 +30,7 @@ class Loop:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
         self._background: set[asyncio.Task[Any]] = set()
         self.stopping = False
         """Whether all that runs is to end."""
@@ -41,7 +42,8 @@ class Loop:
         if self._loop is None:
             self.stopping = False
             self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=self._loop.run_forever, name="faust", daemon=True)
+            self._ended = threading.Event()
+            self._thread = threading.Thread(target=run_until, args=(self._loop, self._ended), name="faust", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
@@ -50,6 +52,7 @@ class Loop:
             return
         self.stopping = True
         self.run(self._cancel())
+        self._ended.set()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE_S)
         self._loop.close()

@@ -1,6 +1,7 @@
 """Batches in the hands of an agent: one after the other, and ended in the middle."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -236,3 +237,21 @@ def test_waiting_for_a_record_may_be_given_up(app: faust.App) -> None:
         ]
         assert idle.wait(10)
     assert seen == list("abcde")
+
+
+def test_a_coroutine_of_the_application_that_leaves_takes_no_agent_with_it(app: faust.App) -> None:
+    """sys.exit in a task that an agent made for itself ends that task: the loop goes on for the agents."""
+
+    async def leave() -> None:
+        sys.exit("bad")
+
+    async def start() -> None:
+        left.append(asyncio.create_task(leave()))
+        await asyncio.sleep(0)
+
+    left: list[asyncio.Task[None]] = []
+    agent = Reading(app, {"a": start})
+    agent.begin("a").result(20)
+    agent.begin("b").result(20)
+    assert agent.seen == ["a", "b"]
+    assert isinstance(left[0].exception(), SystemExit)
