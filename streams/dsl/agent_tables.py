@@ -12,7 +12,6 @@ Reading a key that is not there gives the default and stores nothing; a value th
 from __future__ import annotations
 
 import operator
-import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextvars import ContextVar
 from types import CodeType, FunctionType
@@ -173,7 +172,7 @@ class WindowedAgentTable(Struct, frozen=True):
     spec: StoreSpec
     step_ms: int
     default: Callable[[], Any] | None
-    time_of: Callable[[Record], int] | None = None
+    time_of: Callable[[Held], int] | None = None
 
     @property
     def name(self) -> str:
@@ -181,12 +180,12 @@ class WindowedAgentTable(Struct, frozen=True):
         return self.spec.name
 
     def relative_to_now(self) -> WindowedAgentTable:
-        """The same table, with windows by the wall clock."""
-        return replace(self, time_of=lambda _record: time.time_ns() // 1_000_000)
+        """The same table, with windows by the wall clock; the TopologyTestDriver's stands still until it is advanced."""
+        return replace(self, time_of=lambda held: held.context.system_time_ms())
 
     def relative_to_field(self, field: Callable[[Any], int]) -> WindowedAgentTable:
         """The same table, with windows by a time in ms that `field(value)` finds in the record in hand."""
-        return replace(self, time_of=lambda record: field(record.value))
+        return replace(self, time_of=lambda held: field(held.record.value))
 
     def relative_to_stream(self) -> WindowedAgentTable:
         """The same table, with windows by the record's own time (the default)."""
@@ -205,7 +204,10 @@ class WindowedAgentTable(Struct, frozen=True):
 
     def items(self, ago: Duration = 0) -> Iterator[tuple[Any, Any]]:
         """(key, value) of every key in the newest window of the time, or of `ago` before it."""
-        start_ms = self.starts(ago)[-1]
+        starts = self.starts(ago)
+        if not starts:
+            return iter(())
+        start_ms = starts[-1]
         return ((key, found.value) for (key, _), found in _store(self.spec).fetch_all(start_ms, start_ms))
 
     def keys(self, ago: Duration = 0) -> Iterator[Any]:
@@ -218,17 +220,17 @@ class WindowedAgentTable(Struct, frozen=True):
 
     def time_ms(self) -> int:
         """The time that windows are chosen by, now."""
-        record = _held(self.name).record
-        return record.timestamp if self.time_of is None else self.time_of(record)
+        held = _held(self.name)
+        return held.record.timestamp if self.time_of is None else self.time_of(held)
 
     def starts(self, ago: Duration = 0) -> list[int]:
-        """The starts of the windows that hold the time, oldest first."""
-        at_ms = self.time_ms() - _duration(ago, self.name)
-        newest = at_ms - at_ms % self.step_ms
-        oldest = max(0, newest - self.spec.window_size_ms + self.step_ms)
-        return [
-            start for start in range(newest, oldest - 1, -self.step_ms) if start + self.spec.window_size_ms > at_ms
-        ][::-1]
+        """The starts of the windows that hold the time, oldest first; none for times before 1970.
+
+        Source: Kafka's TimeWindows.windowsFor.
+        """
+        at_ms, step_ms = self.time_ms() - _duration(ago, self.name), self.step_ms
+        oldest = max(0, at_ms - self.spec.window_size_ms + step_ms) // step_ms * step_ms
+        return list(range(oldest, at_ms + 1, step_ms))
 
 
 class WindowSet:
@@ -261,7 +263,8 @@ class WindowSet:
 
     def stored(self, ago: Duration) -> Any:
         """As `value`, with None where there is none."""
-        found = _store(self._table.spec).fetch(self._key, self._table.starts(ago)[-1])
+        store, starts = _store(self._table.spec), self._table.starts(ago)
+        found = store.fetch(self._key, starts[-1]) if starts else None
         return None if found is None else found.value
 
     def set(self, value: Any) -> None:

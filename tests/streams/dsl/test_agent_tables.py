@@ -10,6 +10,7 @@ import pytest
 
 from streams import App, StreamsError, TopologyError
 from streams.errors import ProcessingError
+from streams.operators.window_aggregate import starts_of
 from streams.pytest_plugin import RunningBroker
 from streams.testing import TopologyTestDriver
 
@@ -19,7 +20,7 @@ Use = Callable[[str, Any], Any]
 class Lines:
     """Runs functions of (key, value) that use a table, one per record, at the times of the records."""
 
-    def __init__(self, table: Any) -> None:
+    def __init__(self, table: Any, start_ms: int | None = None) -> None:
         app = App("tables")
         self.uses: list[Use] = []
 
@@ -27,7 +28,7 @@ class Lines:
         def use(key: str, value: int) -> Any:
             return repr(self.uses.pop()(key, value))
 
-        self.driver = TopologyTestDriver(app)
+        self.driver = TopologyTestDriver(app, start_ms=start_ms)
         self._out = self.driver.output("out")
 
     def __call__(self, use: Use, key: str = "k", value: int = 1, timestamp: int = 0) -> Any:
@@ -37,12 +38,12 @@ class Lines:
 
 
 @pytest.fixture
-def lines() -> Iterator[Callable[[Any], Lines]]:
+def lines() -> Iterator[Callable[..., Lines]]:
     """A function that makes Lines over a table."""
     made: list[Lines] = []
 
-    def make(table: Any) -> Lines:
-        made.append(Lines(table))
+    def make(table: Any, start_ms: int | None = None) -> Lines:
+        made.append(Lines(table, start_ms))
         return made[-1]
 
     yield make
@@ -50,7 +51,7 @@ def lines() -> Iterator[Callable[[Any], Lines]]:
         each.driver.close()
 
 
-def test_it_is_a_mapping(lines: Callable[[Any], Lines]) -> None:
+def test_it_is_a_mapping(lines: Callable[..., Lines]) -> None:
     """Items, deletes, defaults and all that mappings have; a key read and not there stores nothing."""
     table = App("t").table("counts", key=str, value=int, default=int)
     run = lines(table)
@@ -81,7 +82,7 @@ def test_it_is_a_mapping(lines: Callable[[Any], Lines]) -> None:
     assert dict(run.driver.store("counts")) == {"a": 5, "c": 9}
 
 
-def test_a_key_without_default_is_a_key_error(lines: Callable[[Any], Lines]) -> None:
+def test_a_key_without_default_is_a_key_error(lines: Callable[..., Lines]) -> None:
     """As in a dict; None is no key."""
     table = App("t").table("names", key=str, value=str, default=None)
     run = lines(table)
@@ -93,7 +94,7 @@ def test_a_key_without_default_is_a_key_error(lines: Callable[[Any], Lines]) -> 
 MINUTE = 60_000
 
 
-def test_tumbling_windows(lines: Callable[[Any], Lines]) -> None:
+def test_tumbling_windows(lines: Callable[..., Lines]) -> None:
     """`+= 1` counts in the window of the record's time; current, earlier and all keys of a window can be read."""
     table = App("t").table("views", key=str, value=int, default=int).tumbling("1 minute", expires="1 hour")
     run = lines(table)
@@ -124,7 +125,7 @@ def test_tumbling_windows(lines: Callable[[Any], Lines]) -> None:
     assert windows == {("a", 0, MINUTE): 2, ("a", MINUTE, 2 * MINUTE): 2, ("b", MINUTE, 2 * MINUTE): 1}
 
 
-def test_hopping_windows(lines: Callable[[Any], Lines]) -> None:
+def test_hopping_windows(lines: Callable[..., Lines]) -> None:
     """A record counts in every window that holds its time; a plain value is set in all of them."""
     table = App("t").table("views", key=str, value=int, default=int).hopping(10, 5)
     run = lines(table)
@@ -151,21 +152,64 @@ def test_hopping_windows(lines: Callable[[Any], Lines]) -> None:
     assert values() == {0: 4, 5: 9, 10: 9}
 
 
-def test_windows_relative_to_something_else(lines: Callable[[Any], Lines]) -> None:
+def test_a_step_need_not_divide_the_size(lines: Callable[..., Lines]) -> None:
+    """Every window that holds the time counts, as Kafka's TimeWindows.of("10 ms", advance="4 ms") has them."""
+    table = App("t").table("views", key=str, value=int, default=int).hopping("10 ms", "4 ms")
+    run = lines(table)
+
+    def count(key: str, _value: int) -> list[int]:
+        table[key] += 1
+        return table.starts()
+
+    for at in range(40):
+        holding = [start for start in range(0, 40, 4) if start <= at < start + 10]
+        assert run(count, timestamp=at) == holding == list(starts_of(at, 10, 4))
+    windows = {key.start_ms: value for key, value in run.driver.store("views").all()}
+    assert windows == {start: min(10, 40 - start) for start in range(0, 40, 4)}
+
+
+def test_there_are_no_windows_before_1970(lines: Callable[..., Lines]) -> None:
+    """Who looks back further than that finds what there is for a key that is not there."""
+    table = App("t").table("views", key=str, value=int, default=int).tumbling(10)
+    run = lines(table)
+
+    def look_back(key: str, _value: int) -> Any:
+        table[key] += 1
+        return table[key].delta("1 hour"), list(table.items("1 hour")), table.starts("1 hour"), key in table
+
+    assert run(look_back, timestamp=5) == (0, [], [], True)
+
+
+def test_windows_relative_to_something_else(lines: Callable[..., Lines]) -> None:
     """The time may be the wall clock's or a field's, and the record's again."""
     table = App("t").table("views", key=str, value=int, default=int).tumbling(10)
     field, now = table.relative_to_field(lambda value: value), table.relative_to_now()
-    run = lines(table)
+    run = lines(table, start_ms=1_005)
 
-    def count(key: str, _value: int) -> tuple[list[int], list[int], bool]:
+    def count(key: str, _value: int) -> tuple[list[int], list[int], list[int]]:
         field[key] += 1
-        return field.starts(), field.relative_to_stream().starts(), now.starts()[0] > 1_700_000_000_000
+        return field.starts(), field.relative_to_stream().starts(), now.starts()
 
-    assert run(count, value=37, timestamp=5) == ([30], [0], True)
+    assert run(count, value=37, timestamp=5) == ([30], [0], [1_000])
     assert run(lambda key, _: (field[key].value(), table[key].now()), value=31) == (1, 0)
 
 
-def test_nowhere_else(lines: Callable[[Any], Lines]) -> None:
+def test_the_wall_clock_is_the_drivers(lines: Callable[..., Lines]) -> None:
+    """Windows by the wall clock begin where the driver's stands, and go on when it is advanced."""
+    table = App("t").table("views", key=str, value=int, default=int).tumbling(10)
+    now = table.relative_to_now()
+    run = lines(table, start_ms=0)
+
+    def count(key: str, _value: int) -> tuple[list[int], int]:
+        now[key] += 1
+        return now.starts(), table[key].now()
+
+    assert [run(count, timestamp=at) for at in (500, 7)] == [([0], 1), ([0], 2)]
+    run.driver.advance_wall_clock("10 ms")
+    assert run(count, timestamp=3) == ([10], 1)
+
+
+def test_nowhere_else(lines: Callable[..., Lines]) -> None:
     """Without a record in hand, or in a function it is not connected to, a table says what to do."""
     app = App("t")
     table, other = (app.table(name, key=str, value=int, default=int) for name in ("counts", "other"))
