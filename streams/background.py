@@ -19,6 +19,7 @@ from streams.connection import Connection, connected
 from streams.errors import BrokerUnreachable, StreamsError
 from streams.running import Application, Listener, run
 from streams.runtime.worker_states import WorkerState
+from streams.topology.read_topics import topics_read
 
 log = logging.getLogger(__name__)
 
@@ -101,8 +102,8 @@ class Running(Listener):
         self.check()
         if self._connection is None:
             self._connection = self._release.enter_context(connected(self._application.config))
-        config = self._application.config
-        lag = self._connection.lag(config.application_id, self._application.topology.source_topics)
+        topics = topics_read(self._application.topology, self._connection.admin)
+        lag = self._connection.lag(self._application.config.application_id, topics)
         return None if lag is None else sum(lag.values())
 
     def catch_up(self, timeout_s: float | None = None) -> None:
@@ -205,13 +206,12 @@ class ToEnd(Listener):
         """Look until the end is there or the run is over; False when the broker went away before."""
         assert self._application is not None, "a run starts before it has a worker"
         config, topology = self._application.config, self._application.topology
-        topics = topology.source_topics
         try:
             with connected(config) as self._connection:
                 while not self._over.wait(LOOK_EVERY_S):
                     if topology.global_stores and worker.status().state is WorkerState.CREATED:
                         continue  # global tables are read before anything else, and committed by nobody
-                    lag = self._connection.lag(config.application_id, topics)
+                    lag = self._connection.lag(config.application_id, topics_read(topology, self._connection.admin))
                     if lag is not None and not any(lag.values()):
                         break
         except BrokerUnreachable as error:

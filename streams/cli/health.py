@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from streams.cli.topic_tools import groups_of
 from streams.connection import Connection
+from streams.topology.read_topics import topics_read
 from streams.topology.topology import Topology
 
 MARGIN_S = 2.0
@@ -34,7 +35,7 @@ def group_health(connection: Connection, topology: Topology, within_s: float | N
     """
     config = connection.config
     info = groups_of(connection).describe(config.application_id)
-    members, topics = len(info.members), topology.source_topics
+    members, topics = len(info.members), topics_read(topology, connection.admin)
     lag = _total(connection, config.application_id, topics)
     if not members:
         return GroupHealth(False, "no worker runs", info.state, 0, lag)

@@ -85,18 +85,6 @@ def expect_state(topology: Topology, missing: Iterable[str], on_disk: Callable[[
                 raise ChangelogLost(topic, store, "does not exist, and the store lies on this disk")
 
 
-def matching_topics(topology: Topology, admin: Admin) -> dict[str, int]:
-    """The topics there are now for sources with a pattern, and their partition counts."""
-    patterns = [re.compile(pattern) for part in topology.subtopologies for pattern in part.patterns]
-    if not patterns:
-        return {}
-    own = {*topology.repartition_topics, *topology.changelog_topics}
-    names = [
-        name for name in admin.topics() if name not in own and any(pattern.fullmatch(name) for pattern in patterns)
-    ]
-    return {name: description.partitions for name, description in admin.describe(names).items()}
-
-
 def task_inputs(topology: Topology, matched: Iterable[str]) -> list[TaskInputs]:
     """The source topics of each sub-topology, those that match its patterns included."""
     topics = sorted(matched)

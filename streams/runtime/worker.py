@@ -40,13 +40,7 @@ from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.giving_up import GivingUp
 from streams.runtime.group_view import GroupView
 from streams.runtime.inquiries import Inquiries
-from streams.runtime.internal_topics import (
-    changelog_counts,
-    ensure_dead_letters,
-    ensure_topics,
-    matching_topics,
-    task_inputs,
-)
+from streams.runtime.internal_topics import changelog_counts, ensure_dead_letters, ensure_topics, task_inputs
 from streams.runtime.process_id import ProcessId
 from streams.runtime.purging import Purging
 from streams.runtime.restore_progress import restore_listener
@@ -80,6 +74,7 @@ from streams.runtime.worker_states import (
     wall_clock_ms,
 )
 from streams.timers import Timed, Timers
+from streams.topology.read_topics import matching_topics
 from streams.topology.topology import Topology
 
 log = logging.getLogger(__name__)

@@ -1,5 +1,7 @@
 """An application on a thread of this process, on the real broker."""
 
+import re
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +12,7 @@ from msgspec.structs import replace
 
 from streams import App, ConfigError, StreamsError
 from streams.background import ToEnd
+from streams.cli.health import group_health
 from streams.pytest_plugin import RunningBroker
 from streams.running import Application, Listener, run
 from streams.runtime.worker_states import WorkerState
@@ -39,6 +42,34 @@ def test_a_program_beside_its_application(streams_broker: RunningBroker, tmp_pat
         run.catch_up()
         assert (run.lag(), run.status().processed) == (0, 10)
     assert sorted(record.value for record in app.read("beside-doubled")) == list(range(0, 20, 2))
+
+
+@pytest.mark.broker
+def test_topics_that_match_a_pattern_are_read_to_their_end(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """A run to the end, a program beside it and a look at its health wait for them as for those that are named."""
+    app = App("matching", broker=streams_broker.url, state_dir=str(tmp_path), commit_interval_ms=50)
+    gate, seen = threading.Event(), []
+    gate.set()
+
+    def see(_key: str, number: int) -> None:
+        gate.wait(60)
+        seen.append(number)
+
+    app.stream(re.compile("matching-in-.*"), key=str, value=int).for_each(see)
+    inputs = [app.topic(f"matching-in-{name}", key=str, value=int, partitions=1) for name in "ab"]
+    for number, topic in enumerate(inputs):
+        app.write(topic, [("x", number)])
+    run(app.application(), ToEnd(Listener()))
+    assert sorted(seen) == [0, 1]
+    gate.clear()
+    app.write(inputs[0], [("x", 2)])
+    with app.running() as running, app.connect() as connection:
+        assert running.lag() == 1
+        health = group_health(connection, app.build(), within_s=0.5)
+        assert (health.lag, health.healthy) == (1, False)
+        gate.set()
+        running.catch_up(timeout_s=60)
+    assert seen[2:] == [2]
 
 
 @pytest.mark.broker
