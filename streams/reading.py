@@ -6,7 +6,8 @@ What is read is fixed when reading begins: from where, and up to where, unless i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -122,9 +123,35 @@ class Records:
         return self._consumer.offsets_at(partitions, time_ms(point))
 
     def _before_the_end(self, last: int) -> dict[TopicPartition, int]:
-        last = whole_number(last, "last", error=ConfigError)
-        begins = self._consumer.beginning_offsets(list(self._ends))
-        return {partition: max(begins[partition], end - last) for partition, end in self._ends.items()}
+        """Where the last records of each partition begin.
+
+        Markers of transactions, aborted records and those that compaction removed have offsets too, so more and more of
+        these are looked through until enough records are there, or all.
+        """
+        step = last = whole_number(last, "last", error=ConfigError)
+        starts, begins = dict(self._ends), self._consumer.beginning_offsets(list(self._ends))
+        found = {partition: array("q") for partition in starts}
+        while wanting := [each for each in starts if len(found[each]) < last and starts[each] > begins[each]]:
+            ends = {partition: starts[partition] for partition in wanting}
+            starts |= {partition: max(begins[partition], end - step) for partition, end in ends.items()}
+            for partition, earlier in self._offsets_between(starts, ends).items():
+                found[partition] = earlier + found[partition]
+            step *= 2
+        return {each: offsets[-last] if len(offsets) >= last else starts[each] for each, offsets in found.items()}
+
+    def _offsets_between(
+        self, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, array[int]]:
+        """The offsets of the records that lie there, in the partitions that have an end."""
+        self._consumer.assign(ends)
+        for partition in ends:
+            self._consumer.seek(partition, starts[partition])
+        found = {partition: array("q") for partition in ends}
+        while any(self._consumer.position(partition) < end for partition, end in ends.items()):
+            for batch in self._consumer.poll(POLL_S):
+                partition = TopicPartition(batch.topic, batch.partition)
+                found[partition].extend(each for each in batch.columns().offsets or () if each < ends[partition])
+        return found
 
     def _from(self, offset: int) -> dict[TopicPartition, int]:
         """One offset in every partition, within what is there."""
