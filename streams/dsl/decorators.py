@@ -94,9 +94,9 @@ class Decorators:
 
         With `to`, what it returns is written there: None drops the record, an iterator emits many. Without, it is the
         end of the stream. An `async def` runs as an agent of concurrency 1. With `batch="pandas"` it is given a
-        DataFrame of many records at once, and may return one: see `streams.dsl.frame_processor`. With `threads=N` it runs
-        in up to N threads of its own, because it blocks: records of one key one after another, results and commits in
-        order. `tables` that it uses (`app.table(..., default=...)`) are found by their names in its code.
+        DataFrame of many records at once, and may return one; when it raises, it is called again with fewer of them, down
+        to those that it raises for: see `streams.dsl.frame_processor`. With `threads=N` it runs in up to N threads of its
+        own, because it blocks: records of one key one after another, results and commits in order. `tables` that it uses (`app.table(..., default=...)`) are found by their names in its code.
         `on_error` says what becomes of a value that the function raises for: "continue", `dead_letter(TOPIC)`, ...
         Is `stream(source).map_values(f).on_error(on_error).filter(not None).to(to)`, or `.flat_map_values`, or `.for_each`.
         """

@@ -2,17 +2,21 @@
 
 Rules: a row that comes back keeps the key and the time of the row whose index it carries, unless it has columns `key` or
 `timestamp` of its own. How records are cut into batches is not fixed: a function must not depend on which rows come
-together. What it raises is handled as the error of the batch's first record; skipping skips the batch.
+together. When it raises, it is called once more with each half of the batch, and so on, until the records are alone that it
+raises for: the handler decides on these one by one, and all others go on. So what it does elsewhere may be done twice.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from streams.frames import KEY, TIMESTAMP, WINDOW, frame_of, is_frame, ms_column, plain_column, values_of
 from streams.processor import ProcessorContext
-from streams.record import Batch
+from streams.record import Batch, joined
+
+log = logging.getLogger(__name__)
 
 
 class FrameProcessor:
@@ -34,11 +38,21 @@ class FrameProcessor:
         """Call the function; its rows become records."""
         assert self._context is not None
         try:
-            frame = self._function(frame_of(batch.record(index) for index in range(len(batch.keys))))
-            return None if frame is None else self._records(frame, batch)
+            return self._called(batch)
         except Exception as error:
-            self._context.failed(batch.record(0), error)
-            return None
+            if len(batch) == 1:
+                self._context.failed(batch.record(0), error)
+                return None
+            # It may not come again with fewer records: then nobody else tells of it.
+            log.debug("%s raised for %d records together, so fewer follow", self._name, len(batch), exc_info=True)
+        middle = len(batch) // 2
+        halves = [self.process_batch(half) for half in (batch.slice(0, middle), batch.slice(middle, len(batch)))]
+        made = [half for half in halves if half is not None]
+        return joined(made) if made else None
+
+    def _called(self, batch: Batch) -> Batch | None:
+        frame = self._function(frame_of(batch.record(index) for index in range(len(batch))))
+        return None if frame is None else self._records(frame, batch)
 
     def _records(self, frame: Any, batch: Batch) -> Batch:
         if not is_frame(frame):

@@ -1,11 +1,14 @@
 """Functions of DataFrames as steps of a program."""
 
+from pathlib import Path
+
 import msgspec
 import pandas as pd
 import pytest
 
-from streams import App, TopologyError
+from streams import App, TopologyError, dead_letter
 from streams.errors import ProcessingError
+from streams.pytest_plugin import RunningBroker
 from streams.testing import TopologyTestDriver
 
 
@@ -79,9 +82,41 @@ def test_a_sink_in_python() -> None:
     ],
 )
 def test_wrong_results(function: object, message: str) -> None:
-    """What goes wrong stops the task with the batch's first record."""
+    """What goes wrong stops the task with the record that it goes wrong for."""
     with TopologyTestDriver(app_of(function)) as driver, pytest.raises(ProcessingError, match=message):
         driver.input("rides").send("x", Ride(1, 2.0), 5)
+
+
+@pytest.mark.broker
+def test_only_the_rows_that_it_raises_for_are_set_aside(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """Wherever they are in a batch: each is a letter of its own and counts once, and the others go on in their order."""
+    app = App(
+        "frames",
+        broker=streams_broker.url,
+        state_dir=str(tmp_path),
+        on_error=dead_letter("frames-letters"),
+    )
+    letters = app.topic("frames-letters", key=str, value=Ride, partitions=1)
+    rides = app.topic("frames-rides", key=str, value=Ride, partitions=1)
+    sizes: list[int] = []
+
+    @app.process(rides, to=app.topic("frames-priced", key=str, value=Priced, partitions=1), batch="pandas")
+    def price(frame: pd.DataFrame) -> pd.DataFrame:
+        sizes.append(len(frame))
+        if (frame["fare"] < 0).any():
+            raise ValueError("a ride that pays")
+        return priced(frame)
+
+    wrong = {0, 9, 10, 22}
+    app.write(rides, [(str(number), Ride(1, -1.0 if number in wrong else number)) for number in range(23)])
+    with app.running() as run:
+        run.catch_up(timeout_s=60)
+        assert run.status().skipped == len(wrong)
+    assert max(sizes) == 23
+    assert [int(each.key) for each in app.read(letters)] == sorted(wrong)
+    assert [int(each.key) for each in app.read("frames-priced")] == [
+        number for number in range(23) if number not in wrong
+    ]
 
 
 def test_wrong_declarations() -> None:
