@@ -104,6 +104,9 @@ class Runner:
                 return
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             self._begin()
+            if self._stopping:  # asked while this worker was made, of the one before
+                self.close()
+                return
 
     def stop(self) -> None:
         """End the run: commit, leave the group, let go. From any thread, and from signal handlers."""

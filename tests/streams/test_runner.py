@@ -45,14 +45,18 @@ def halving(home: Path, fails: Callable[[int], bool], **settings: Any) -> App:
     return app
 
 
-def runner(app: App, broker: MemoryBroker, **options: Any) -> Runner:
-    """As an App's run has one, over clients in memory."""
+def runner(app: App, broker: MemoryBroker, made: Callable[[], None] = lambda: None, **options: Any) -> Runner:
+    """As an App's run has one, over clients in memory; `made` is called whenever these are made."""
     application = app.application()
 
     def worker(clients: Any, stops_all: Any) -> Worker:
         return Worker(application.topology, app.config, clients, restore_progress=SilentListener(), stops_all=stops_all)
 
-    return Runner(worker, lambda: MemoryClients(broker), on_uncaught=app.uncaught_functions, **options)
+    def clients() -> MemoryClients:
+        made()
+        return MemoryClients(broker)
+
+    return Runner(worker, clients, on_uncaught=app.uncaught_functions, **options)
 
 
 def test_a_worker_is_replaced(broker: MemoryBroker, tmp_path: Path) -> None:
@@ -107,6 +111,20 @@ def test_a_stop_during_the_pause_is_heard(broker: MemoryBroker, tmp_path: Path) 
     run = runner(app, broker, uncaught=Uncaught.REPLACE_WORKER, pause_s=3_600.0)
     app.on_uncaught(lambda _error: threading.Timer(0.1, run.stop).start())
     run.run()
+
+
+def test_a_stop_while_the_next_worker_is_made_is_heard(broker: MemoryBroker, tmp_path: Path) -> None:
+    """It comes to the worker that has ended; its successor does not begin, and nothing is raised."""
+    stopping: list[Callable[[], None]] = []
+    app = halving(tmp_path, lambda number: number == 0)
+    run = runner(app, broker, lambda: [stop() for stop in stopping], uncaught=Uncaught.REPLACE_WORKER, pause_s=0.0)
+    stopping.append(run.stop)
+    ends: list[BaseException] = []
+    app.on_uncaught(ends.append)
+    thread = threading.Thread(target=run.run, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert (thread.is_alive(), len(ends)) == (False, 1)
 
 
 def test_policies_have_names() -> None:
