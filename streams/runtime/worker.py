@@ -461,7 +461,7 @@ class Worker:
         tasks, now = parts.tasks, self._clock()
         if parts.restorer.active or tasks.leaving or tasks.standbys.busy or tasks.ready(now):
             return 0
-        deadlines = [tasks.next_punctuation_ms, self._timers.next_ms()]
+        deadlines = [tasks.next_punctuation_ms, self._timers.next_ms() if self.state is WorkerState.RUNNING else None]
         waits = [(due - now) / 1000 for due in deadlines if due is not None]
         if (commit_s := self._commits.wait_s(tasks, parts.committer)) is not None:
             waits.append(commit_s)

@@ -274,6 +274,52 @@ def test_timers_run_on_the_processing_thread(broker: MemoryBroker, tmp_path: Pat
     assert len({thread for thread, _ in seen}) == 1
 
 
+class CountedPolls(MemoryConsumer):
+    """Counts how often it is asked for records."""
+
+    polls = 0
+
+    def poll(self, timeout_s: float) -> Any:
+        type(self).polls += 1
+        return super().poll(timeout_s)
+
+
+class Counting(MemoryClients):
+    """Has consumers that count."""
+
+    def consumer(self, *, group: str | None, read_committed: bool = False, returns_as: str | None = None) -> Any:
+        del returns_as
+        return CountedPolls(self.broker, group, read_committed=read_committed)
+
+
+def test_a_timer_that_is_due_waits_for_the_worker(broker: MemoryBroker, tmp_path: Path) -> None:
+    """While the group forms, it neither fires nor keeps the worker from resting; once all have joined, it fires."""
+    fired = []
+
+    class Tick:
+        """Every millisecond."""
+
+        def after(self, time_ms: int) -> int:
+            return time_ms + 1
+
+        def function(self) -> None:
+            fired.append(work.state)
+            with broker.changed:
+                broker.changed.notify_all()
+
+    slow = MemoryClients(broker).consumer(group=GROUP)
+    slow.subscribe(["words"], None, None)  # it never joins
+    work = worker(broker, tmp_path, timers=[Tick()], clients=Counting(broker))
+    with running(work):
+        until(broker, lambda: work.state is WorkerState.REBALANCING)
+        before = CountedPolls.polls
+        time.sleep(0.3)
+        assert (CountedPolls.polls - before < 50, fired) == (True, [])
+        slow.close()
+        until(broker, lambda: bool(fired))
+    assert set(fired) == {WorkerState.RUNNING}
+
+
 def test_a_directory_that_stays_locked_is_an_error(broker: MemoryBroker, tmp_path: Path) -> None:
     """Another process that does not let go is named, after the time that was configured."""
     with (
