@@ -83,9 +83,9 @@ class Writer:
             raise ConfigError(
                 f"expected values, (key, value) pairs, records, a DataFrame or a file to write, got {shown(rows)}"
             )
-        written = 0
+        written, fixed = 0, timestamp if isinstance(timestamp, int) else NO_TIMESTAMP
         while chunk := list(islice(given, CHUNK)):
-            self._send(topic, _columns(chunk, key_of), time_of, partition)
+            self._send(topic, _columns(chunk, key_of, fixed), time_of, partition)
             written += len(chunk)
         return written
 
@@ -141,14 +141,14 @@ class Writer:
 def _time_getter(topic: Topic, timestamp: Field | int | None) -> Callable[[Any], int] | None:
     """Finds the time of a value that came without one: as it is told, else as the topic finds it; None means now."""
     if isinstance(timestamp, int):
-        return lambda _: timestamp
+        return None  # its columns have it, tombstones included
     if timestamp is not None:
         return getter(timestamp)
     return topic.timestamp.of_value if isinstance(topic.timestamp, ValueTimestamp) else None
 
 
-def _columns(rows: Sequence[Any], key_of: Callable[[Any], Any] | None) -> _Columns:
-    """Rows as columns: values with `key_of`, else Records or pairs."""
+def _columns(rows: Sequence[Any], key_of: Callable[[Any], Any] | None, time_ms: int) -> _Columns:
+    """Rows as columns: values with `key_of`, else Records or pairs; those without a time of their own get `time_ms`."""
     keys: list[Any] = []
     values: list[Any] = []
     timestamps: list[int] = []
@@ -157,7 +157,7 @@ def _columns(rows: Sequence[Any], key_of: Callable[[Any], Any] | None) -> _Colum
         if isinstance(row, Record):
             keys.append(row.key)
             values.append(row.value)
-            timestamps.append(row.timestamp)
+            timestamps.append(time_ms if row.timestamp == NO_TIMESTAMP else row.timestamp)
             headers.append(row.headers)
             continue
         if key_of is not None:
@@ -171,7 +171,7 @@ def _columns(rows: Sequence[Any], key_of: Callable[[Any], Any] | None) -> _Colum
                 f"expected Records or (key, value) pairs, got {shown(row)}; to write values alone, say key=, a field's "
                 "name or a function of the value"
             )
-        timestamps.append(NO_TIMESTAMP)
+        timestamps.append(time_ms)
         headers.append(())
     return _Columns(keys, values, timestamps, headers)
 

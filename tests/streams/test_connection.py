@@ -1,5 +1,6 @@
 """Writing to topics and reading them from outside, by topic and type."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -59,6 +60,17 @@ def test_values_with_a_key(connection: Connection, key: str | Callable[[Ride], i
     connection.write("rides", [Ride(9, 2.5, 7)], key=key, timestamp=11)
     (record,) = connection.read("rides")
     assert (record.key, record.timestamp, record.topic) == (9, 11, "rides")
+
+
+def test_a_time_that_is_given_counts_for_tombstones_too(connection: Connection) -> None:
+    """And for records without a time; one that is found in the value leaves tombstones at the present."""
+    before_ms = time.time_ns() // 1_000_000
+    connection.write("words", [("a", "x"), ("b", None), Record("c", None), Record("d", None, 7)], timestamp=5)
+    connection.write("words", [("e", None)], timestamp=lambda _: 9)
+    connection.flush()
+    *given, (last_key, last_ms) = [(each.key, each.timestamp) for each in connection.read("words")]
+    assert given == [("a", 5), ("b", 5), ("c", 5), ("d", 7)]
+    assert last_key == "e" and last_ms >= before_ms
 
 
 def test_keys_decide_the_partition(connection: Connection) -> None:
