@@ -45,9 +45,15 @@ class Ranking(MutableMapping[K, R]):
             if before[0] == rank:
                 return
             self._take_out(before)
+        entry = (rank, self._count + 1, key)
+        try:
+            insort(self._order, entry)
+        except BaseException:  # a rank that cannot be compared
+            if before is not None:
+                insort(self._order, before)
+            raise
+        self._entries[key] = entry
         self._count += 1
-        entry = self._entries[key] = (rank, self._count, key)
-        insort(self._order, entry)
 
     def __delitem__(self, key: K) -> None:
         self._take_out(self._entries.pop(key))

@@ -1,5 +1,6 @@
 """The best of many, against the same sorted anew."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,18 @@ def test_the_higher_rank_is_the_better() -> None:
     assert (list(ranking), len(ranking), ranking.get("SoHo", 0)) == (["JFK", "Harlem", "Astoria"], 3, 0)
     del ranking["JFK"]
     assert (ranking.pop("JFK", None), ranking.best(9)) == (None, [("Harlem", 3), ("Astoria", 3)])
+
+
+@pytest.mark.parametrize("key", ["Astoria", "SoHo"])
+def test_a_rank_that_cannot_be_compared_changes_nothing(key: str) -> None:
+    """A key keeps the rank that it had; a new one is not there."""
+    ranking: Ranking[str, object] = Ranking()
+    ranking.update({"Astoria": 3, "JFK": 7})
+    with pytest.raises(TypeError, match="not supported between"):
+        ranking[key] = "high"
+    assert (ranking.best(9), dict(ranking)) == ([("JFK", 7), ("Astoria", 3)], {"Astoria": 3, "JFK": 7})
+    ranking[key] = 9
+    assert ranking.best(1) == [(key, 9)]
 
 
 @given(changes)
