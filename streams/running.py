@@ -22,7 +22,7 @@ from streams.clients.base import Clients, NewTopic
 from streams.config import KAFKA, StreamsConfig
 from streams.operators.observing import Observer
 from streams.runner import Runner, uncaught_of
-from streams.timers import Timed, call
+from streams.timers import Timed, call, then_call
 from streams.topology.topology import SinkNode, Topology
 from streams.tuning import tuned
 
@@ -91,11 +91,8 @@ def run(application: Application, listener: Listener | None = None) -> None:
         for function in application.start_functions:
             call(function)
         stack.enter_context(tuned(config.commit_interval_ms))
-        try:
+        with then_call(application.stop_functions):
             runner.run()
-        finally:
-            for function in application.stop_functions:
-                call(function)
     listener.ended()
 
 

@@ -46,7 +46,7 @@ from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.task import Task, TaskEnvironment, TaskId
 from streams.runtime.task_states import TaskState
 from streams.serdes import DYNAMIC, serde_for
-from streams.timers import Timers, call
+from streams.timers import Timers, call, then_call
 from streams.topology.compile import compile_global, compile_task
 from streams.topology.topology import SinkNode, SourceNode, Topology
 
@@ -263,15 +263,15 @@ class TopologyTestDriver:
         return self._task.dropped_records
 
     def close(self) -> None:
-        """Call the App's stop functions, and close processors and stores; safe to call twice."""
+        """Call the App's stop functions, and close processors and stores, also when one raises; safe to call twice."""
         if self._task.state is TaskState.CLOSED:
             return
-        for function in self._application.stop_functions:
-            call(function)
-        self._application.serve_stores(None)
-        self._task.close()
-        if self._global:
-            self._global.close()
+        with ExitStack() as closing:
+            if self._global:
+                closing.callback(self._global.close)
+            closing.callback(self._task.close)
+            closing.callback(self._application.serve_stores, None)
+            closing.enter_context(then_call(self._application.stop_functions))
 
     # What the topics above use
 

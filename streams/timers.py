@@ -8,11 +8,16 @@ arguments are called everywhere.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import copy_context
 from typing import Any, Protocol
 
 from state.errors import StateError
 from streams.errors import StreamsError
+
+log = logging.getLogger(__name__)
 
 
 class Timed(Protocol):
@@ -59,11 +64,47 @@ def call(function: Callable[[], Any]) -> None:
     try:
         result = function()
         if inspect.iscoroutine(result):
-            import asyncio  # costs as much as all of ours together, and most programs never come here
-
-            asyncio.run(result)
+            _finish(result)
     except (StreamsError, StateError):
         raise
     except Exception as error:
         name = getattr(function, "__qualname__", repr(function))
         raise StreamsError(f"the function {name} of the application raised {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def then_call(functions: Sequence[Callable[[], Any]]) -> Iterator[None]:
+    """When the block is over, call all functions in turn, whatever it or others of them raise.
+
+    Raises: what was raised first, by the block or by a function; the rest is logged.
+    """
+    first: BaseException | None = None
+    try:
+        yield
+    except BaseException as error:
+        first = error
+    for function in functions:
+        try:
+            call(function)
+        except Exception as error:
+            if first is None:
+                first = error
+            else:
+                log.exception("also, while stopping")
+    if first is not None:
+        raise first
+
+
+def _finish(coroutine: Coroutine[Any, Any, Any]) -> None:
+    import asyncio  # costs as much as all of ours together, and most programs never come here
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(coroutine)
+        return
+    # A driver in a notebook, or in an asynchronous test: its thread is taken, and another loop needs one of its own.
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(copy_context().run, asyncio.run, coroutine).result()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from streams import App
+from streams import App, StreamsError
+from streams.errors import ProcessingError
 from streams.pytest_plugin import RunningBroker
 from streams.testing import TopologyTestDriver
 
@@ -51,3 +52,31 @@ def test_names_of_the_programs_own_are_no_matter(
     with words(streams_broker.url, tmp_path, "counts").running():
         pass
     assert not warnings_of(caplog)
+
+
+@pytest.mark.broker
+def test_a_stop_function_does_not_hide_what_a_worker_ended_with(
+    streams_broker: RunningBroker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The worker's error is raised, the function's own is in the log, and those after it are called."""
+    app = App("hiding", broker=streams_broker.url, state_dir=str(tmp_path))
+    seen: list[str] = []
+
+    @app.process(app.topic("hiding-words", key=str, value=str, partitions=1))
+    def read(word: str) -> None:
+        raise ValueError(f"{word} cannot be read")
+
+    @app.on_stop
+    def fail() -> None:
+        raise KeyError("stopping goes wrong too")
+
+    app.on_stop(lambda: seen.append("stop"))
+    app.write("hiding-words", [("a", "this")])
+    with pytest.raises(ProcessingError, match="this cannot be read"), app.running() as run:
+        run.catch_up(timeout_s=60)
+    assert seen == ["stop"]
+    assert any("stopping goes wrong too" in each.exc_text for each in caplog.records if each.exc_text)
+    again = words(streams_broker.url, tmp_path, "counts")
+    again.on_stop(fail)
+    with pytest.raises(StreamsError, match="stopping goes wrong too"), again.running():
+        pass

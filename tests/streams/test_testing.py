@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams import App, StreamsBuilder, TimeWindows
+from streams import App, Processor, StreamsBuilder, StreamsError, TimeWindows
 from streams.dsl.agents import AGENT_LOOP
-from streams.errors import ConfigError, DeserializationError, StreamsError, TopologyError
+from streams.errors import ConfigError, DeserializationError, TopologyError
 from streams.processor import ProcessorContext
 from streams.record import Record
 from streams.testing import TopologyTestDriver
@@ -215,6 +216,55 @@ def test_timers_and_start_functions_of_an_app_are_called() -> None:
         driver.input("zones").send("z", "Zoo", 0)
         driver.advance_wall_clock("5 s")
     assert seen == ["start", "Zoo", "stop"]
+
+
+def test_a_stop_function_that_raises_stops_no_other() -> None:
+    """Everything is closed all the same, and nothing is called twice."""
+    app, seen, closed = taxi(), [], []
+
+    @app.on_stop
+    def fail() -> None:
+        seen.append("fail")
+        raise ValueError("no")
+
+    app.on_stop(lambda: seen.append("next"))
+
+    class Last(Processor):
+        def process(self, record: Record) -> None:
+            pass
+
+        def close(self) -> None:
+            closed.append("processor")
+
+    app.stream("others", key=str, value=str).process(Last)
+    driver = TopologyTestDriver(app)
+    with pytest.raises(StreamsError, match="fail of the application raised ValueError: no"):
+        driver.close()
+    driver.close()
+    assert (seen, closed) == (["fail", "next"], ["processor"])
+    with pytest.raises(StreamsError, match="taxi does not"):
+        app.store("zones")
+
+
+def test_a_driver_in_asynchronous_code() -> None:
+    """In a notebook or an asynchronous test, timers and start functions may be asynchronous too."""
+    app, seen = taxi(), []
+
+    @app.on_start
+    async def start() -> None:
+        seen.append("start")
+
+    @app.timer("5 s")
+    async def tick() -> None:
+        seen.append(app.store("zones").get("z"))
+
+    async def cell() -> None:
+        with TopologyTestDriver(app) as driver:
+            driver.input("zones").send("z", "Zoo", 0)
+            driver.advance_wall_clock("5 s")
+
+    asyncio.run(cell())
+    assert seen == ["start", "Zoo"]
 
 
 def test_rocksdbs_options_may_be_set(tmp_path: Path) -> None:

@@ -1,8 +1,14 @@
 """When timers fire."""
 
+import asyncio
+import logging
+from contextvars import ContextVar
 from dataclasses import dataclass
 
-from streams.timers import Timers, call
+import pytest
+
+from streams import StreamsError
+from streams.timers import Timers, call, then_call
 
 
 @dataclass
@@ -50,3 +56,44 @@ def test_asynchronous_functions_run_to_their_end() -> None:
 
     call(note)
     assert done == ["done"]
+
+
+def test_asynchronous_functions_run_where_a_loop_runs_already() -> None:
+    """As in notebooks and asynchronous tests: to their end, with the caller's context, and with their errors."""
+    where, done = ContextVar("where", default=""), []
+
+    async def note() -> None:
+        await asyncio.sleep(0)
+        done.append(where.get())
+
+    async def fail() -> None:
+        raise ValueError("not today")
+
+    async def cell() -> None:
+        where.set("cell")
+        call(note)
+        with pytest.raises(StreamsError, match="fail of the application raised ValueError: not today"):
+            call(fail)
+
+    asyncio.run(cell())
+    assert done == ["cell"]
+
+
+def test_all_are_called_whatever_one_raises(caplog: pytest.LogCaptureFixture) -> None:
+    """The first error is raised, the block's own before those of functions; the others are in the log."""
+    seen: list[int] = []
+
+    def fail() -> None:
+        seen.append(0)
+        raise ValueError("no")
+
+    with (
+        pytest.raises(StreamsError, match="fail of the application raised ValueError: no"),
+        then_call([fail, lambda: seen.append(1), fail]),
+    ):
+        pass
+    assert seen == [0, 1, 0]
+    with pytest.raises(KeyError, match="block"), then_call([fail, lambda: seen.append(2)]):
+        raise KeyError("block")
+    assert seen[3:] == [0, 2]
+    assert [each.levelno for each in caplog.records] == [logging.ERROR, logging.ERROR]
