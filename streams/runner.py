@@ -104,7 +104,7 @@ class Runner:
                 return
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             self._begin()
-            if self._stopping:  # asked while this worker was made, of the one before
+            if not self._paused(0):  # the end was asked of the one before, while this worker was made
                 self.close()
                 return
 
