@@ -27,7 +27,7 @@ from streams.errors import ConfigError, StreamsError, TopologyError
 from streams.graph.nodes import Serdes
 from streams.metadata import KeyQueryMetadata, StreamsMetadata
 from streams.numbers import whole_number
-from streams.queries import StoreSource, StoreView, no_store
+from streams.queries import Newest, StoreSource, StoreView, no_store
 from streams.reading import Point, Records
 from streams.running import Application, run
 from streams.serdes.registered import RegisteredSerde
@@ -51,8 +51,8 @@ class App(Decorators):
         self._settings = settings if broker is None else {"broker": broker, **settings}
         self._topics: dict[str, Topic] = {}
         self._new_topics: dict[str, NewTopic] = {}
-        self._stores: StoreSource | None = None
-        self._locations: Callable[[], Any] | None = None
+        self._stores: Newest[StoreSource] = Newest()
+        self._locations: Newest[Callable[[], Any]] = Newest()
         self.config = StreamsConfig.of(name, self._settings)
 
     def configure(self, command_line: Mapping[str, str]) -> None:
@@ -164,16 +164,12 @@ class App(Decorators):
         where the store has their time. Raises: StreamsError while the application does not
         run, or for a store it does not have.
         """
-        source = self._stores
+        source = self._stores.one
         if source is None:
             raise StreamsError(f"the store {name!r} can be read while the application runs; {self.name} does not")
         if name not in source.store_names:
             raise StreamsError(no_store(self.name, name, source.store_names))
         return StoreView(name, source, isolation, timestamps=timestamps)
-
-    def serve_stores(self, source: StoreSource | None) -> None:
-        """Whoever runs this application says where its open stores are, and says None when it stops."""
-        self._stores = source
 
     def metadata_for_key(self, store: str, key: Any) -> KeyQueryMetadata:
         """Which worker of the group holds a key of a store, by the `application_server` it gave itself.
@@ -188,14 +184,11 @@ class App(Decorators):
         found: list[StreamsMetadata] = self._where().of_store(store)
         return found
 
-    def serve_locations(self, locations: Callable[[], Any] | None) -> None:
-        """Whoever runs this application says how it is known who holds what, and says None when it stops."""
-        self._locations = locations
-
     def _where(self) -> Any:
-        if self._locations is None:
+        locations = self._locations.one
+        if locations is None:
             raise StreamsError(f"who holds what is known while the application runs; {self.name} does not")
-        return self._locations()
+        return locations()
 
     def run(self) -> None:
         """Run until SIGINT or SIGTERM, in this thread.
@@ -293,8 +286,8 @@ class App(Decorators):
             new_topics=tuple(self._new_topics.values()),
             state_functions=self.state_functions,
             uncaught_functions=self.uncaught_functions,
-            serve_stores=self.serve_stores,
-            serve_locations=self.serve_locations,
+            serve_stores=self._stores.serve,
+            serve_locations=self._locations.serve,
         )
 
     def main(self, arguments: list[str] | None = None) -> NoReturn:

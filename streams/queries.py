@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from state.headed import AggregationWithHeaders, Headed, shown
 from state.stores import Store, StoreKind, ValueAndTimestamp, Version
@@ -46,6 +46,29 @@ class StoreSource(Protocol):
     def ask(self, question: Callable[[], T]) -> T:
         """Call a function where the stores may be read. Raises: StoreNotReady."""
         ...
+
+
+class Newest(Generic[T]):
+    """Of several that serve an application, the newest that still does: runs and drivers of one App may overlap."""
+
+    def __init__(self) -> None:
+        self._serving: list[tuple[T]] = []
+
+    @property
+    def one(self) -> T | None:
+        """The newest; None when nobody serves."""
+        serving = self._serving[-1:]  # a copy: another thread may take the last away
+        return serving[0][0] if serving else None
+
+    def serve(self, one: T) -> Callable[[], None]:
+        """Begin; the answer is a function that ends it."""
+        entry = (one,)
+        self._serving.append(entry)
+
+        def end() -> None:
+            self._serving = [each for each in self._serving if each is not entry]
+
+        return end
 
 
 def no_store(application: str, name: str, known: Collection[str]) -> str:

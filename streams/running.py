@@ -35,7 +35,8 @@ INTERRUPTED = 130
 class Application(Struct, frozen=True, kw_only=True):
     """All that running needs of an application.
 
-    `new_topics` are those it may have to make; an `observer` looks at what goes from node to node.
+    `new_topics` are those it may have to make; an `observer` looks at what goes from node to node. `serve_stores` and
+    `serve_locations` are told who knows of stores and where they are, and answer with a function that ends it.
     """
 
     topology: Topology
@@ -46,9 +47,9 @@ class Application(Struct, frozen=True, kw_only=True):
     new_topics: Sequence[NewTopic] = ()
     state_functions: Sequence[Callable[[Any, Any], Any]] = ()
     uncaught_functions: Sequence[Callable[[BaseException], Any]] = ()
-    serve_stores: Callable[[Any], None] = lambda _source: None
+    serve_stores: Callable[[Any], Callable[[], None]] = lambda _source: lambda: None
     observer: Observer | None = None
-    serve_locations: Callable[[Callable[[], Any] | None], None] = lambda _locations: None
+    serve_locations: Callable[[Callable[[], Any]], Callable[[], None]] = lambda _locations: lambda: None
 
 
 class Listener:
@@ -81,10 +82,8 @@ def run(application: Application, listener: Listener | None = None) -> None:
         warn_of_generated_names(application.topology)
         runner = runner_of(application)
         stack.callback(runner.close)
-        application.serve_stores(runner)
-        stack.callback(application.serve_stores, None)
-        application.serve_locations(lambda: runner.locations)
-        stack.callback(application.serve_locations, None)
+        stack.callback(application.serve_stores(runner))
+        stack.callback(application.serve_locations(lambda: runner.locations))
         stack.enter_context(_signals(runner.stop))
         listener.running(runner)
         stack.callback(listener.stopping)

@@ -197,8 +197,8 @@ class TopologyTestDriver:
             self._global = self._global_task(undone)
             self._task = self._main_task(self._global.stores if self._global else {}, undone)
             self._views = _Stores(self)
-            self._application.serve_stores(self._views)
-            undone.callback(self._application.serve_stores, None)
+            self._serves_no_more = self._application.serve_stores(self._views)
+            undone.callback(self._serves_no_more)
             for function in self._application.start_functions:
                 call(function)
             undone.pop_all()
@@ -270,7 +270,7 @@ class TopologyTestDriver:
             if self._global:
                 closing.callback(self._global.close)
             closing.callback(self._task.close)
-            closing.callback(self._application.serve_stores, None)
+            closing.callback(self._serves_no_more)
             closing.enter_context(then_call(self._application.stop_functions))
 
     # What the topics above use

@@ -246,6 +246,21 @@ def test_a_stop_function_that_raises_stops_no_other() -> None:
         app.store("zones")
 
 
+@pytest.mark.parametrize("first_ends_first", [True, False])
+def test_drivers_of_one_app_may_overlap(first_ends_first: bool) -> None:
+    """The App's stores are those of the newest that still runs, in whatever order they end."""
+    app = taxi()
+    first, second = TopologyTestDriver(app), TopologyTestDriver(app)
+    for driver, name in ((first, "Zoo"), (second, "Zeppelin")):
+        driver.input("zones").send("z", name, 0)
+    assert app.store("zones").get("z") == "Zeppelin"
+    (first if first_ends_first else second).close()
+    assert app.store("zones").get("z") == ("Zeppelin" if first_ends_first else "Zoo")
+    (second if first_ends_first else first).close()
+    with pytest.raises(StreamsError, match="taxi does not"):
+        app.store("zones")
+
+
 def test_a_driver_in_asynchronous_code() -> None:
     """In a notebook or an asynchronous test, timers and start functions may be asynchronous too."""
     app, seen = taxi(), []

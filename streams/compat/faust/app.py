@@ -37,7 +37,7 @@ from streams.config import StreamsConfig
 from streams.dsl.builder import StreamsBuilder
 from streams.dsl.kstream import KStream
 from streams.errors import StoreNotReady
-from streams.queries import StoreSource
+from streams.queries import Newest, StoreSource
 from streams.running import Application, run
 
 
@@ -55,7 +55,7 @@ class App:
         self.clock = Clock(self)
         self.config: StreamsConfig = self.conf.streams_config()
         self._feeds: dict[str, Feed] = {}
-        self._stores: StoreSource | None = None
+        self._stores: Newest[StoreSource] = Newest()
         self._built: StreamsBuilder | None = None
         self._new_topics: dict[str, NewTopic] = {}
 
@@ -227,7 +227,7 @@ class App:
             start_functions=[self._start],
             stop_functions=[self._stop],
             new_topics=tuple(self._new_topics.values()),
-            serve_stores=self._serve_stores,
+            serve_stores=self._stores.serve,
         )
 
     def run(self) -> None:
@@ -255,8 +255,9 @@ class App:
         """The parts of a table that this worker has, asked when called."""
 
         def open_stores() -> list[Store]:
+            source = self._stores.one
             try:
-                return self._stores.stores(table) if self._stores is not None else []
+                return source.stores(table) if source is not None else []
             except StoreNotReady:
                 return []
 
@@ -264,7 +265,8 @@ class App:
 
     def read(self, reading: Callable[[], Any]) -> Any:
         """Call a function where all stores may be read. Raises: StoreNotReady."""
-        return reading() if self._stores is None else self._stores.ask(reading)
+        source = self._stores.one
+        return reading() if source is None else source.ask(reading)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Call a function of the application on its loop, from the worker, to its end."""
@@ -289,9 +291,6 @@ class App:
     def _first_reader(self) -> Agent | None:
         """The first agent that reads a topic, so that its partitions are divided among the workers."""
         return next((agent for agent in self.agents.values() if isinstance(agent.channel, Topic)), None)
-
-    def _serve_stores(self, source: StoreSource | None) -> None:
-        self._stores = source
 
     def _start(self) -> None:
         self.loop_of_app.start()
