@@ -123,7 +123,7 @@ class Worker:
         self._handlers = ErrorHandlers.of(topology, config)
         now = clock()
         self._timers = Timers(timers, now)
-        self._stopping = self._paused = self._closing = False
+        self._stopping = self._paused = self._closing = self._subscribed = False
         self._patience = Patience(lambda: self._stopping)
         self._giving_up = GivingUp(clients.give_up)
         self.inquiries = Inquiries(self._wake)
@@ -201,7 +201,7 @@ class Worker:
         if isinstance(error, StopApplication) or not self._stops_all(error):
             return False
         parts, patience_s = self._parts, self._config.session_timeout_ms / 1000
-        if parts is not None and self._topology.source_topics and not isinstance(error, BrokerUnreachable):
+        if parts is not None and self._subscribed and not isinstance(error, BrokerUnreachable):
             quietly(lambda: stop_all(parts, patience_s, lambda: self._stopping))
         return True
 
@@ -321,7 +321,7 @@ class Worker:
         self._move_to(WorkerState.REBALANCING)
         made.callback(quietly, tasks.standbys.close)
         made.callback(quietly, tasks.close_all)
-        topics = sorted({topic for part in inputs for topic in part.topics})
+        self._subscribed = bool(topics := sorted({topic for part in inputs for topic in part.topics}))
         if topics:
             consumer.subscribe(
                 topics, assignor_of(self._topology, self._config, self._clients, admin, consumer, tasks, inputs), tasks
@@ -488,4 +488,4 @@ class Worker:
 
     def _phase(self, tasks: TaskManager) -> WorkerState:
         settled = tasks.rebalances and not tasks.restoring and not tasks.between_assignments
-        return WorkerState.RUNNING if settled or not self._topology.source_topics else WorkerState.REBALANCING
+        return WorkerState.RUNNING if settled or not self._subscribed else WorkerState.REBALANCING

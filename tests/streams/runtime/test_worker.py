@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from state import StateDirectory, StoreLocked
+from streams import App
 from streams.clients.base import GroupMetadata, NewTopic, OffsetAndMetadata
 from streams.clients.memory import MemoryBroker, MemoryClients, MemoryConsumer
 from streams.errors import (
@@ -23,6 +25,7 @@ from streams.errors import (
     TopologyError,
 )
 from streams.record import Batch, TopicPartition
+from streams.runtime.restorer import SilentListener
 from streams.runtime.worker import Worker
 from streams.runtime.worker_states import WorkerState
 from streams.serdes import serde_for
@@ -318,6 +321,30 @@ def test_a_timer_that_is_due_waits_for_the_worker(broker: MemoryBroker, tmp_path
         slow.close()
         until(broker, lambda: bool(fired))
     assert set(fired) == {WorkerState.RUNNING}
+
+
+@pytest.mark.parametrize("source", ["words", re.compile("w.*")])
+def test_a_worker_runs_when_its_group_has_given_it_something(broker: MemoryBroker, tmp_path: Path, source: Any) -> None:
+    """Whether its topics are named or match a pattern; where nothing matches there is nothing to wait for."""
+    app = App(GROUP, broker="kafka://memory:1", state_dir=str(tmp_path))
+    app.stream(source, key=str, value=str).for_each(lambda _key, _word: None)
+    slow = MemoryClients(broker).consumer(group=GROUP)
+    slow.subscribe(["words"], None, None)  # it never joins
+    work = Worker(app.build(), app.config, Counting(broker), restore_progress=SilentListener())
+    before = CountedPolls.polls
+    with running(work):
+        until(broker, lambda: CountedPolls.polls > before)
+        work.commit_soon()  # so that it looks around
+        time.sleep(0.2)
+        assert work.state is WorkerState.REBALANCING
+        slow.close()
+        work.commit_soon()
+        until(broker, lambda: work.state is WorkerState.RUNNING)
+    nothing = App("nothing", broker="kafka://memory:1", state_dir=str(tmp_path))
+    nothing.stream(re.compile("no-.*"), key=str, value=str).for_each(lambda _key, _word: None)
+    work = Worker(nothing.build(), nothing.config, MemoryClients(broker), restore_progress=SilentListener())
+    with running(work):
+        until(broker, lambda: work.commit_soon() or work.state is WorkerState.RUNNING)
 
 
 def test_a_directory_that_stays_locked_is_an_error(broker: MemoryBroker, tmp_path: Path) -> None:
