@@ -18,7 +18,6 @@ from msgspec.structs import replace
 from streams.connection import Connection, connected
 from streams.errors import BrokerUnreachable, StreamsError
 from streams.running import Application, Listener, run
-from streams.runtime.worker_states import WorkerState
 from streams.topology.read_topics import topics_read
 
 log = logging.getLogger(__name__)
@@ -204,6 +203,8 @@ class ToEnd(Listener):
 
     def _seen(self, worker: Any) -> bool:
         """Look until the end is there or the run is over; False when the broker went away before."""
+        from streams.runtime.worker_states import WorkerState  # who imports an App runs nothing yet
+
         assert self._application is not None, "a run starts before it has a worker"
         config, topology = self._application.config, self._application.topology
         try:

@@ -7,12 +7,14 @@ a connection is to be made, since a program may be looked at where they are not.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streams.errors import ConfigError
+
+if TYPE_CHECKING:
+    import ssl
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
@@ -57,6 +59,8 @@ def _check_login(protocol: str, mechanism: str | None, values: Mapping[str, Any]
 def _check_tls(values: Mapping[str, Any]) -> None:
     context = values.get("ssl_context")
     if context is not None:
+        import ssl  # takes longer to import than all that an App in the clear needs of this module
+
         if not isinstance(context, ssl.SSLContext):
             raise ConfigError(f"ssl_context: expected an ssl.SSLContext, given in Python, got {type(context).__name__}")
         beside = [name for name in _FILES if values.get(name) is not None]
@@ -83,6 +87,8 @@ def tls_context(
     names_host: bool,
 ) -> ssl.SSLContext:
     """A client's context from files in PEM. Raises: ConfigError that names the setting and the file."""
+    import ssl
+
     for name, path in (
         ("ssl_ca_location", ca),
         ("ssl_certificate_location", certificate),
