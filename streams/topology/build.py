@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -42,7 +43,9 @@ def build(graph: Graph, names: Names, config: StreamsConfig, user_stores: Mappin
     graph = with_versions(optimized(with_demands(graph), wanted, names))
     if config.default_key_serde is None:
         check_key_types(graph)
-    assembly = _assembled(_wrapped(graph, config.processor_wrapper), config, user_stores)
+    wrapped = _wrapped(graph, config.processor_wrapper)
+    _check_suppliers(wrapped)
+    assembly = _assembled(wrapped, config, user_stores)
     if config.ensure_explicit_internal_resource_naming:
         _check_named(assembly)
     return _finished(graph, assembly, config)
@@ -70,6 +73,23 @@ def _wrapped(graph: Graph, wrapper: Callable[[str, Any], Any] | None) -> Graph:
         return graph
     nodes = graph.of_type(Process)
     return graph.replace(*(replace(node, supplier=wrapper(node.name, node.supplier)) for node in nodes))
+
+
+def _check_suppliers(graph: Graph) -> None:
+    """Raises: TopologyError for a supplier that gives one object for all tasks, whose contexts and stores it would mix.
+
+    It is asked twice, and here rather than by the verb, so that it may name what the program defines further down. A
+    class is not asked: it makes a new object by itself. Source: Kafka's ApiUtils.checkSupplier.
+    """
+    for node in graph.of_type(Process):
+        made_by = node.supplier
+        while isinstance(made_by, partial):
+            made_by = made_by.func
+        if not isinstance(made_by, type) and node.supplier() is node.supplier():
+            raise TopologyError(
+                f"{node.name}: its supplier must make a new processor each time it is called, since each task needs its "
+                "own, but gives the same object twice: give the class, or a function that calls it"
+            )
 
 
 def _check_named(assembly: Assembly) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 from streams.dsl.builder import StreamsBuilder
@@ -30,8 +31,10 @@ class Noting(Processor):
 
 
 def driven(processor: Processor, stores: Any = ()) -> TopologyTestDriver:
+    """A driver of copies of a processor, which share its notes."""
+
     def say(builder: StreamsBuilder) -> None:
-        stream = texts(builder).process(lambda: processor, stores=stores, key=str, value=str)
+        stream = texts(builder).process(lambda: copy(processor), stores=stores, key=str, value=str)
         stream.filter(lambda key, value: True, name="one").to("one")
         stream.filter(lambda key, value: True, name="other").to("other")
 

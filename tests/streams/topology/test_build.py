@@ -51,6 +51,38 @@ def test_stores_may_be_in_memory_by_default(builder: StreamsBuilder, build: Buil
     assert build().stores["counts"].persistent
 
 
+class Transforming:
+    """Keeps rows as they are."""
+
+    def transform(self, _key: str, value: str) -> str:
+        return value
+
+
+@pytest.mark.parametrize(
+    ("made", "say"),
+    [
+        (Processor(), lambda builder, one: builder.stream("in", key=str, value=str).process(one, name="mine")),
+        (Processor(), lambda builder, one: builder.topology.add_source("s", "in").add_processor("mine", one, "s")),
+        (Transforming(), lambda builder, one: builder.table("in", key=str).transform_values(one, name="mine")),
+    ],
+)
+def test_a_supplier_that_gives_one_object_to_all_tasks_is_refused(
+    builder: StreamsBuilder, build: Build, made: Any, say: Callable[..., Any]
+) -> None:
+    """The second task's init would put its context and stores in the place of the first's. Kafka: ApiUtils.checkSupplier."""
+    say(builder, lambda: made)
+    with pytest.raises(TopologyError, match=r"^mine: its supplier must make a new processor each time"):
+        build()
+
+
+def test_a_supplier_may_name_what_comes_later(builder: StreamsBuilder, build: Build) -> None:
+    """It is asked when the topology is built, not when the verb is called."""
+    later: list[type[Processor]] = []
+    builder.stream("in", key=str, value=str).process(lambda: later[0](), name="mine")
+    later.append(Processor)
+    build()
+
+
 def test_a_wrapper_goes_around_every_processor(builder: StreamsBuilder, build: Build) -> None:
     """It is given the node's name and the supplier, and gives the supplier to use."""
 
