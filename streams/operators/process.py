@@ -16,6 +16,7 @@ from streams.errors import TopologyError
 from streams.operators.base import Cancellable, Emit, OperatorContext, PunctuationType
 from streams.operators.causes import NO_CAUSE
 from streams.operators.columns import UNHANDLED, report, too_large
+from streams.operators.read_only import ReadOnlyStore
 from streams.processor import BatchProcessor, Processor, RecordMetadata
 from streams.record import Batch, Headers, Record
 from streams.retrying import Retrying
@@ -28,7 +29,7 @@ InHand = tuple[Record | None, list[tuple[int, Cause | None]]]
 
 
 class Stores(NamedTuple):
-    """Names of the stores a processor may use: those connected to it, and the global ones."""
+    """Names of the stores a processor may use: those connected to it, and the global ones, which it can only read."""
 
     connected: Sequence[str] = ()
     everywhere: Collection[str] = ()
@@ -151,9 +152,12 @@ class NodeContext:
         return punctuate
 
     def store(self, name: str) -> Any:
-        """A store that is connected to the processor, or a global one. Raises: TopologyError."""
-        if name in self._stores or name in self._global_stores:
-            return self._context.store(name).for_users
+        """A store that is connected to the processor, or a global one, to be read. Raises: TopologyError."""
+        if name in self._stores:
+            return self._stores[name].for_users
+        if name in self._global_stores:
+            store = self._context.store(name)
+            return store.for_users if store.spec.custom else ReadOnlyStore(store.for_users)
         names = ", ".join(self._stores) or "none"
         raise TopologyError(
             f"{self._node} is not connected to a store {name!r} (connected: {names}): "

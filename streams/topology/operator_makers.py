@@ -148,7 +148,9 @@ def make_process(making: Making, node: ProcessorNode, emit: Emit, children: Mapp
     """A user's processor."""
     logical = node.node
     assert isinstance(logical, Process)
-    stores = process.Stores(node.stores, {each.store.name for each in making.topology.global_stores})
+    everywhere = [each.store.name for each in making.topology.global_stores]
+    fills = logical.global_topic is not None  # and may write to all global stores, as in Kafka
+    stores = process.Stores(everywhere if fills else node.stores, everywhere)
     if logical.table:
         transformer = Transformer(node.name, logical.supplier, stores)
         store = store_of(logical.materialized)
