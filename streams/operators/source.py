@@ -1,7 +1,9 @@
 """Reading: bytes to objects, and the timestamp of each record.
 
 Rules: a record whose bytes cannot be read goes to the deserialization handler, a negative timestamp drops the record
-(Kafka's rule); whatever is left out still moves the offset. Partition time is the highest timestamp read before.
+(Kafka's rule); whatever is left out still moves the offset. No handler is asked of an extractor that raises, for it says
+with a negative timestamp what is to be left out; a function of the value alone only reads, so that a value which does not
+tell its time is one that cannot be read. Partition time is the highest timestamp read before.
 """
 
 from __future__ import annotations
@@ -11,11 +13,12 @@ from typing import Any
 
 from state.serde import Serde, deserializer
 from streams.durations import moment_ms
+from streams.errors import StreamsError, shown
 from streams.operators.base import OperatorContext
 from streams.operators.change import unpacked
 from streams.operators.columns import kept
 from streams.processor import TimestampExtractor, fail_on_invalid_timestamp
-from streams.record import Batch
+from streams.record import Batch, Record
 
 __all__ = ["Decode", "source_decoder"]
 
@@ -102,7 +105,7 @@ def stamper(context: OperatorContext, node: str, extractor: TimestampExtractor |
         timestamps = None if of_value is None else stamped_by_value(of_value, batch.values)
         failed: list[int] = []
         if timestamps is None:
-            timestamps, failed = extracted(context, node, batch, extract, partition_time)
+            timestamps = extracted(context, node, batch, extract, partition_time, failed)
         batch.timestamps = timestamps
         return without_negative(context, node, kept(batch, failed))
 
@@ -121,22 +124,41 @@ def stamped_by_value(of_value: Callable[[Any], int], values: list[Any]) -> list[
 
 
 def extracted(
-    context: OperatorContext, node: str, batch: Batch, extractor: TimestampExtractor, partition_time: int
-) -> tuple[list[int], list[int]]:
-    """The timestamp of each record, and the indices of those whose extraction failed."""
+    context: OperatorContext,
+    node: str,
+    batch: Batch,
+    extractor: TimestampExtractor,
+    partition_time: int,
+    failed: list[int],
+) -> list[int]:
+    """The timestamp of each record; indices of those whose value does not tell it are added to `failed`.
+
+    Raises: StreamsError for one that another extractor raises for. Source: Kafka's RecordQueue.
+    """
+    of_value = hasattr(extractor, "of_value")
     timestamps: list[int] = []
-    failed: list[int] = []
     for index in range(len(batch)):
         record = batch.record(index)
         try:
             timestamp = moment_ms(extractor(record, partition_time))
         except Exception as error:
+            if not of_value:
+                raise _broken(node, record, error) from error
             failed.append(index)
             context.deserialization_failed(node, record, error)
             timestamp = -1
         timestamps.append(timestamp)
         partition_time = max(partition_time, timestamp)
-    return timestamps, failed
+    return timestamps
+
+
+def _broken(node: str, record: Record, error: Exception) -> StreamsError:
+    return StreamsError(
+        f"the timestamp extractor of {node} raised {type(error).__name__}: {error}\n"
+        f"  record: {record.topic}[{record.partition}]@{record.offset}\n  value: {shown(record.value)}\n"
+        "  no on_error= is asked of it: have it give a negative time for what is to be left out, as "
+        "streams.processor.log_and_skip_on_invalid_timestamp does"
+    )
 
 
 def without_negative(context: OperatorContext, node: str, batch: Batch) -> Batch:

@@ -10,8 +10,9 @@ import pytest
 from streams.clients.base import NewTopic
 from streams.clients.partitioner import partition_for
 from streams.dsl.builder import StreamsBuilder
-from streams.errors import DeserializationError, ProductionError
+from streams.errors import DeserializationError, ProductionError, StreamsError
 from streams.graph.windows import TimeWindows
+from streams.processor import log_and_skip_on_invalid_timestamp, use_partition_time_on_invalid_timestamp
 from streams.serdes import TimeWindowedSerde, serde_for
 from tests.streams.operators.cutting import Cutter, skipping, texts, topology_of
 
@@ -85,11 +86,38 @@ def test_a_negative_time_drops_the_record() -> None:
     assert sum(cutter.task.dropped_records.values()) == 1
 
 
-def test_an_extractor_that_raises_is_told_apart_by_record() -> None:
-    """Here the second has no time in it."""
+@pytest.mark.parametrize(
+    ("timestamp", "records", "message"),
+    [
+        (lambda record, _time: record.value["at"], [("a", '{"at":4}', 1), ("b", "{}", 2)], "KeyError: 'at'"),
+        (None, [("a", "{}", 1), ("b", "{}", -1)], "ValueError: expected a timestamp in ms since 1970, got -1"),
+        (use_partition_time_on_invalid_timestamp, [("b", "{}", -1)], "ValueError: expected a timestamp"),
+    ],
+)
+def test_an_extractor_that_raises_stops_the_task(timestamp: Any, records: list[Any], message: str) -> None:
+    """No handler is asked. Kafka with LogAndContinue: StreamsException, "Fatal user code error in TimestampExtractor"."""
+    program = topology_of(lambda builder: numbers(builder, timestamp=timestamp).to("out"))
+    cutter = Cutter(program, handlers=skipping())
+    with pytest.raises(
+        StreamsError, match=f"the timestamp extractor of KSTREAM-SOURCE-0000000000 raised {message}"
+    ) as told:
+        cutter.feed(texts("in", *records))
+    assert f"in[0]@{len(records) - 1}" in str(told.value)
+
+
+def test_a_value_that_does_not_tell_its_time_is_one_that_cannot_be_read() -> None:
+    """Here the second has no time in it, and a function of the value has no other way to say so."""
     program = topology_of(lambda builder: numbers(builder, timestamp=lambda value: value["at"]).to("out"))
     cutter = Cutter(program, handlers=skipping())
     cutter.feed(texts("in", ("a", '{"at":4}', 1), ("b", "{}", 2), ("c", '{"at":6}', 3)))
+    assert [key for key, *_ in cutter.written("out")] == [b"a", b"c"]
+
+
+def test_the_extractor_that_skips_leaves_out_records_without_a_time() -> None:
+    """Kafka's LogAndSkipOnInvalidTimestamp is how such records are passed over."""
+    program = topology_of(lambda builder: numbers(builder, timestamp=log_and_skip_on_invalid_timestamp).to("out"))
+    cutter = Cutter(program)
+    cutter.feed(texts("in", ("a", "{}", 4), ("b", "{}", -1), ("c", "{}", 6)))
     assert [key for key, *_ in cutter.written("out")] == [b"a", b"c"]
 
 
