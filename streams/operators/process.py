@@ -15,7 +15,7 @@ from streams.durations import Duration, milliseconds
 from streams.errors import TopologyError
 from streams.operators.base import Cancellable, Emit, OperatorContext, PunctuationType
 from streams.operators.causes import NO_CAUSE
-from streams.operators.columns import UNHANDLED, report, too_large
+from streams.operators.columns import UNHANDLED, kept, report, too_large
 from streams.operators.read_only import ReadOnlyStore
 from streams.processor import BatchProcessor, Processor, RecordMetadata
 from streams.record import Batch, Headers, Record
@@ -95,7 +95,7 @@ class NodeContext:
             store.take_in_hand(*mark)
 
     def forward(self, record: Record, to: str | None = None) -> None:
-        """Pass a record on, at once. Raises: TopologyError."""
+        """Pass a record on, at once. Raises: TopologyError; ValueError for a negative timestamp."""
         batch = self._batch_of(record)
         if to is None:
             for emit in self._children.values():
@@ -113,6 +113,8 @@ class NodeContext:
                 f"{self._node} is a processor of values and must keep the key {origin.key!r}, but forwards "
                 f"{record.key!r}: use process() instead of process_values()"
             )
+        if record.timestamp < 0:
+            raise _without_time(record)
         return Batch(
             [record.key],
             [record.value],
@@ -204,6 +206,14 @@ class NodeContext:
         self._context.failed(self._node, record, error)
 
 
+def _without_time(record: Record) -> ValueError:
+    """What is the matter with a record that no operator can place in time. Source: Kafka's api.Record."""
+    return ValueError(
+        f"a forwarded record has a time in ms since 1970, got {record.timestamp} with the key {record.key!r}: give it one, "
+        "such as that of the record in hand"
+    )
+
+
 class Process:
     """A user's processor, record by record."""
 
@@ -267,9 +277,20 @@ class BatchProcess:
         """Hand over a batch; the highest timestamp is that of what it writes to plain stores."""
         self._own.begin(None, max(batch.timestamps))
         result = self._processor.process_batch(batch)
-        if result is not None and result.keys:
-            for emit in self._children.values():
-                emit(result)
+        if result is None or not result.keys:
+            return
+        if min(result.timestamps) < 0 and not (result := self._with_times(result)).keys:
+            return
+        for emit in self._children.values():
+            emit(result)
+
+    def _with_times(self, result: Batch) -> Batch:
+        """What is left of a result when the handler has decided on the records with negative timestamps."""
+        failed = [row for row, timestamp in enumerate(result.timestamps) if timestamp < 0]
+        for row in failed:
+            record = result.record(row)
+            self._own.failed(record, _without_time(record))
+        return kept(result, failed)
 
     def close(self) -> None:
         """Close the processor."""

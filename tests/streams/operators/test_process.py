@@ -9,10 +9,10 @@ import pytest
 from streams.dsl.builder import StreamsBuilder
 from streams.dsl.stores import key_value_store
 from streams.errors import ProcessingError, TopologyError
-from streams.processor import FixedKeyProcessor, Processor, PunctuationType
-from streams.record import Record
+from streams.processor import FixedKeyProcessor, Processor, ProcessorContext, PunctuationType
+from streams.record import Batch, Record
 from streams.testing import TopologyTestDriver
-from tests.streams.operators.cutting import topology_of
+from tests.streams.operators.cutting import Cutter, skipping, texts, topology_of
 
 
 def driver_of(processor: type[Processor], *, stores: tuple[str, ...] = (), verb: str = "process") -> TopologyTestDriver:
@@ -135,6 +135,48 @@ def test_punctuators_follow_their_clocks() -> None:
             ("wall", 1_000),
             ("wall", 2_000),
         ]
+
+
+class Untimely(Processor):
+    """Passes records on as of another time, their value."""
+
+    def process(self, record: Record) -> None:
+        self.context.forward(Record(record.key, record.value, int(record.value)))
+
+
+class UntimelyBatches:
+    """The same, batch by batch."""
+
+    def init(self, context: ProcessorContext) -> None:
+        pass
+
+    def process_batch(self, batch: Batch) -> Batch:
+        return Batch(batch.keys, batch.values, list(map(int, batch.values)))
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("processor", [Untimely, UntimelyBatches])
+def test_a_negative_timestamp_is_the_fault_of_who_forwards_it(processor: Any) -> None:
+    """Not of whatever follows, which places records in time. Kafka: StreamsException, "Malformed Record"."""
+    with (
+        driver_of(processor) as driver,
+        pytest.raises(ProcessingError, match=r"in ms since 1970, got -7 .*\n  node: mine"),
+    ):
+        driver.input("in").send("k", "-7", 1)
+
+
+@pytest.mark.parametrize("processor", [Untimely, UntimelyBatches])
+def test_a_handler_decides_on_a_negative_timestamp(processor: Any) -> None:
+    """As in Kafka, where the constructor of Record raises in the processor."""
+    program = topology_of(
+        lambda builder: builder.stream("in", key=str, value=str).process(processor, key=str, value=str).to("out")
+    )
+    cutter = Cutter(program, handlers=skipping())
+    cutter.feed(texts("in", ("a", "4", 1), ("b", "-7", 2), ("c", "0", 3)))
+    cutter.feed(texts("in", ("d", "-1", 4)))
+    assert [key for key, *_ in cutter.written("out")] == [b"a", b"c"]
 
 
 def test_an_error_in_a_processor_names_its_node() -> None:
