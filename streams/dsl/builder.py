@@ -26,6 +26,7 @@ from streams.dsl.options import (
     checked_reset,
     extractor,
     listed_topics,
+    said_together,
     serde_of,
 )
 from streams.dsl.program import Program
@@ -53,22 +54,23 @@ class StreamsBuilder:
         offset_reset: str | None = None,
         name: str | None = None,
     ) -> KStream:
-        """Read a topic, several, or all whose names match a compiled pattern when a worker starts.
+        """Read a topic, several of the same types, or all whose names match a compiled pattern when a worker starts.
 
         `key` and `value` are types or serdes; `timestamp`, a field or a function of the value, or an extractor
         (record, partition_time), gives the time of a record (ms, a datetime, or ISO 8601 text); `offset_reset` ("earliest", "latest", "none", or a duration
         back from now) says where to start without a committed offset.
         """
         topics = [] if isinstance(topic, re.Pattern) else self._topics(topic, key, value, timestamp)
-        serdes = topics[0].serdes if topics else Serdes(serde_of(key), serde_of(value))
+        said = said_together(topics, "stream") if topics else None
+        serdes = said.serdes if said else Serdes(serde_of(key), serde_of(value))
         node = Source(
             name=self.program.names.named(processor_name(name), "KSTREAM-SOURCE-"),
             serdes=serdes,
             topics=tuple(dict.fromkeys(each.name for each in topics)),
             pattern=topic.pattern if isinstance(topic, re.Pattern) else None,
-            timestamp=topics[0].timestamp if topics else extractor(timestamp),
+            timestamp=said.timestamp if said else extractor(timestamp),
             offset_reset=checked_reset(offset_reset),
-            on_error=next((each.on_error for each in topics if each.on_error), None),
+            on_error=said.on_error if said else None,
         )
         self.program.add(node)
         return KStream(self.program, node.name, serdes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from operator import attrgetter
 from typing import Any, get_args, get_origin
 
@@ -37,6 +38,7 @@ __all__ = [
     "listed_topics",
     "pair_serdes",
     "resulting_serde",
+    "said_together",
     "serde_of",
     "topic_settings",
 ]
@@ -66,8 +68,11 @@ class ValueTimestamp(Struct, frozen=True):
 
 def getter(field: Field) -> Callable[[Any], Any]:
     """Takes a field out of a value, which may be a dict; a function of the value stays as it is."""
-    if not isinstance(field, str):
-        return field
+    return _named_field(field) if isinstance(field, str) else field
+
+
+@cache  # one function per field, so that topics can be seen to say the same
+def _named_field(field: str) -> Callable[[Any], Any]:
     attribute = attrgetter(field)
     return lambda value: value[field] if isinstance(value, dict) else attribute(value)
 
@@ -131,6 +136,33 @@ def listed_topics(topics: Any, what: str) -> list[Any]:
     if not isinstance(topics, Iterable):
         raise TopologyError(f"{what}: expected a topic, its name, a list of them or a compiled pattern, got {topics!r}")
     return list(topics)
+
+
+def said_together(topics: Sequence[Topic], what: str) -> Topic:
+    """What the topics of one source say of their records; it reads all of them alike.
+
+    A serde or policy that one leaves out is that of the others. Without timestamp= the records' own time is meant, so that
+    there is none to fill in. Raises: TopologyError where they differ.
+    """
+    serdes = {"key": "key_serde", "value": "value_serde", "on_error": "on_error"}
+    found = {
+        field: [each for topic in topics if (each := getattr(topic, field)) is not None] for field in serdes.values()
+    }
+    found["timestamp"] = [topic.timestamp for topic in topics]
+    for option, field in (*serdes.items(), ("timestamp", "timestamp")):
+        if not all(_alike(each, found[field][0]) for each in found[field]):
+            names = ", ".join(dict.fromkeys(topic.name for topic in topics))
+            cure = "" if option == "on_error" else f"give {option}= here, or "
+            raise TopologyError(
+                f"{what}: {names} are read by one source, but do not say the same {option}=: {cure}read them apart and merge"
+            )
+    return replace(topics[0], **{field: each[0] if each else None for field, each in found.items()})
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two of what topics say are the same; serdes of users' own classes may not know it themselves."""
+    is_serde = hasattr(one, "deserialize") and type(one) is type(other) and hasattr(one, "__dict__")
+    return bool(one == other or (is_serde and vars(one) == vars(other)))
 
 
 def topic_settings(given: Any, what: str) -> dict[str, str]:

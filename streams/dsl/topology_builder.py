@@ -25,6 +25,7 @@ from streams.dsl.options import (
     checked_reset,
     extractor,
     listed_topics,
+    said_together,
     serde_of,
 )
 from streams.dsl.program import Program
@@ -66,14 +67,16 @@ class TopologyBuilder:
         read = [Topic.of(each, key=key, value=value, timestamp=timestamp) for each in listed]
         for topic in read:
             self._check_unread(name, topic.name)
+        said = said_together(read, name) if read else None
         self.program.add(
             Source(
                 name=checked_name(name, "the name of a source"),
-                serdes=read[0].serdes if read else Serdes(serde_of(key), serde_of(value)),
+                serdes=said.serdes if said else Serdes(serde_of(key), serde_of(value)),
                 topics=tuple(dict.fromkeys(topic.name for topic in read)),
                 pattern=pattern,
-                timestamp=read[0].timestamp if read else extractor(timestamp),
+                timestamp=said.timestamp if said else extractor(timestamp),
                 offset_reset=checked_reset(offset_reset),
+                on_error=said.on_error if said else None,
             )
         )
         return self

@@ -5,13 +5,18 @@ from dataclasses import dataclass
 
 import pytest
 
+from state.serde import Serde
+from streams.app import App
 from streams.config import StreamsConfig
 from streams.dsl.builder import StreamsBuilder
 from streams.dsl.options import Materialized, Topic, ValueTimestamp
 from streams.dsl.stores import key_value_store, window_store
 from streams.errors import TopologyError
+from streams.on_error import dead_letter
+from streams.processor import log_and_skip_on_invalid_timestamp, wall_clock_timestamp
 from streams.record import Record
 from streams.serdes import serde_for
+from streams.testing import TopologyTestDriver
 
 
 def test_a_topic_carries_types_and_time(builder):
@@ -47,6 +52,62 @@ def test_time_may_be_a_field():
     assert Topic.of("rides", value=Ride, timestamp="at").timestamp(deletion, -1) == 9
     with pytest.raises(TopologyError, match=r"topic rides: timestamp: Ride has no field 'picked_up' \(it has: at\)"):
         Topic.of("rides", value=Ride, timestamp="picked_up")
+
+
+class Reversed(Serde[str]):
+    """Texts from their ends."""
+
+    type = str
+
+    def serialize(self, value):
+        return value[::-1].encode()
+
+    def deserialize(self, data):
+        return data.decode()[::-1]
+
+
+@pytest.mark.parametrize(
+    ("option", "others"),
+    [
+        ("key", {"key": int}),
+        ("value", {"value": int}),
+        ("timestamp", {"timestamp": "at"}),
+        ("timestamp", {"timestamp": log_and_skip_on_invalid_timestamp}),
+        ("on_error", {"on_error": dead_letter("dlq")}),
+    ],
+)
+@pytest.mark.parametrize("verb", ["stream", "add_source"])
+def test_topics_of_one_source_say_the_same(builder, verb, option, others):
+    """What the first said was applied to all: numbers were read as texts, and one's time was sought in the other."""
+    app = App("topics")
+    same = {"key": str, "value": dict, "timestamp": wall_clock_timestamp, "on_error": "continue"}
+    one, two = app.topic("one", **same), app.topic("two", **same | others)
+    read = builder.stream if verb == "stream" else lambda topics: builder.topology.add_source("s", topics)
+    for topics in ([one, two], [two, one]):
+        with pytest.raises(TopologyError, match=f"(one, two|two, one) are read by one source, .* the same {option}=: "):
+            read(topics)
+
+
+def test_topics_of_one_source_may_leave_it_to_each_other():
+    """A serde or a policy that one leaves out is that of the other; equal fields and serdes of users' own are the same."""
+    app = App("topics")
+    one = app.topic("one", value=Reversed(), timestamp=int)
+    two = app.topic("two", key=str, value=Reversed(), timestamp=int, on_error="continue")
+    app.stream([one, two]).to("out", key=str, value=str)
+    app.stream([app.topic("three", value=dict, timestamp="at"), app.topic("four", timestamp="at")])
+    with TopologyTestDriver(app) as driver:
+        driver.pipe("one", b"a", b"52", 0)
+        driver.pipe("two", b"b", b"\xff", 0)
+        driver.pipe("two", b"b", b"7", 0)
+        assert driver.output("out").read() == [Record("a", "25", 25), Record("b", "7", 7)]
+
+
+def test_what_is_said_of_a_source_goes_for_all_its_topics(builder):
+    """Options of the verb win over what the topics say."""
+    app = App("topics")
+    builder.stream([app.topic("one", value=dict, timestamp="at"), app.topic("two")], value=str, timestamp=len)
+    (source,) = builder.program.graph.nodes.values()
+    assert (source.serdes.value, source.timestamp.of_value) == (serde_for(str), len)
 
 
 def test_table_names_follow_kafkas_rule(builder):
