@@ -15,7 +15,7 @@ from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
 from streams.errors import ConfigError
-from streams.on_error import CONTINUE, FAIL, OnError, dead_letter, on_error_of
+from streams.on_error import FAIL, OnError, on_error_of
 from streams.security import MECHANISMS, PROTOCOLS, check_security
 from streams.settings import Setting, described, nearest, parse, setting
 
@@ -107,7 +107,10 @@ class StreamsConfig:
     processing_on_error: OnError = setting(None, "Records that user code raised for.", kind=on_error_of)  # noqa: RUF009
     production_on_error: OnError = setting(None, "Results that cannot be written.", kind=on_error_of)  # noqa: RUF009
     errors_dead_letter_queue_topic_name: str | None = setting(
-        None, "Kafka's name for a topic to which all goes that `continue` would skip.", kind=str
+        None,
+        "A topic to which goes what `continue` would skip, and what a task fails for before it does; a transaction that is "
+        "open then takes its letter back, as in Kafka.",
+        kind=str,
     )
     uncaught: str = setting(
         "stop_worker",
@@ -384,7 +387,7 @@ def _derive(values: dict[str, Any]) -> None:
     for kind in ERROR_KINDS:
         name = f"{kind}_on_error"
         policy = values.get(name) or values["on_error"]
-        values[name] = dead_letter(letters) if letters and policy == CONTINUE else policy
+        values[name] = policy.with_letters(letters) if letters else policy
     _check_place(values)
     check_security(values)
     timeout_ms = values.get("transaction_timeout_ms", 10_000)

@@ -51,7 +51,10 @@ class Retry(Struct, frozen=True):
 
 
 class OnError(Struct, frozen=True):
-    """A policy: retries first, if there are some, then the decision, or what `handler(error, record)` decides."""
+    """A policy: retries first, if there are some, then the decision, or what `handler(error, record)` decides.
+
+    With a `topic`, a dead letter is written there, also by a task that then fails.
+    """
 
     decision: Decision = Decision.FAIL
     topic: str | None = None
@@ -59,7 +62,17 @@ class OnError(Struct, frozen=True):
     handler: ErrorHandler | None = None
 
     def __str__(self) -> str:
-        return f"{DEAD_LETTER}{self.topic}" if self.topic else self.decision.value
+        return f"{DEAD_LETTER}{self.topic}" if self.decision is Decision.DEAD_LETTER else self.decision.value
+
+    def with_letters(self, topic: str) -> OnError:
+        """The same with a dead letter for what it skips or fails for, unless it says where, or leaves it to a function.
+
+        Source: Kafka's errors.dead.letter.queue.topic.name, which its four handlers that fail or continue write to.
+        """
+        if self.topic is not None or self.handler is not None:
+            return self
+        decision = Decision.DEAD_LETTER if self.decision is Decision.CONTINUE else self.decision
+        return replace(self, decision=decision, topic=topic)
 
 
 ErrorHandler = Callable[[RecordError, Record], OnError | str]

@@ -2,7 +2,8 @@
 
 Rules: a node's own policy counts, else that of the kind of error. `fail` raises the RecordError with the cause chained;
 to go on counts and warns, at most one warning per node and kind in ten seconds, so that a bad topic cannot flood the
-log. Nothing here knows what a task is: a decision for dead letters is returned, and the task writes the letter.
+log. Nothing here knows what a task is: a decision for dead letters is returned, and the task writes the letter, and fails
+after that if it is to fail.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ WARN_EVERY_S = 10.0
 
 
 class DeadLetter(NamedTuple):
-    """Where a record goes, and why."""
+    """Where a record goes, and why; if `fails`, the task fails for it all the same."""
 
     topic: str
     error: RecordError
+    fails: bool = False
 
 
 class ErrorHandlers:
@@ -125,17 +127,18 @@ class ErrorHandlers:
         policy = self._steps.get(error.node, default)
         if policy.handler is not None:
             policy = _asked(policy.handler, error, record)
-        if policy.decision is Decision.FAIL:
+        kind, fails, writes = type(error).__name__, policy.decision is Decision.FAIL, self._writes_letters
+        if fails and (policy.topic is None or not writes):
             raise error from cause
-        kind = type(error).__name__
-        self.skipped[kind] += 1
-        if policy.topic is None or not self._writes_letters:
+        if not fails:
+            self.skipped[kind] += 1
+        if policy.topic is None or not writes:
             self._warn(error.node, kind, "skipping a record (%d so far): %s", self.skipped[kind], error)
             return None
         self.dead_letters[policy.topic] += 1
         so_far = self.dead_letters[policy.topic]
         self._warn(error.node, kind, "a record goes to %s (%d so far): %s", policy.topic, so_far, error)
-        return DeadLetter(policy.topic, error)
+        return DeadLetter(policy.topic, error, fails)
 
     def _warn(self, node: str, kind: str, message: str, *values: object) -> None:
         now = time.monotonic()

@@ -380,7 +380,7 @@ class Task:
         """
         dead = self._handlers.deserialization(node, record, error)
         queue = self._group.queues.get(TopicPartition(record.topic or "", record.partition))
-        if dead is None or queue is None:
+        if dead is None or queue is None or dead.fails:
             self._bury(dead, record)
             return
         self._dirty = True
@@ -404,7 +404,10 @@ class Task:
     # Within
 
     def _bury(self, dead: DeadLetter | None, record: Record) -> None:
-        """Write a dead letter, if one was decided on, like any other output: it is part of the commit."""
+        """Write a dead letter, if one was decided on, like any other output: it is part of the commit, if there is one.
+
+        Raises: its error, where the task is to fail: what was sent is written when its producer is closed.
+        """
         if dead is None:
             return
         queue = self._group.queues.get(TopicPartition(record.topic or "", record.partition))
@@ -413,6 +416,8 @@ class Task:
             queue.pass_on(record.offset)  # letters come in the order of their records
         self._dirty = True
         self._write_letter(dead, letter(read, record, dead.error))
+        if dead.fails:
+            raise dead.error
 
     def _write_letter(self, dead: DeadLetter, buried: Record) -> None:
         if self.send(dead.topic, [buried.key], [buried.value], [buried.timestamp], [buried.headers]):

@@ -1,6 +1,7 @@
 """The words of on_error, from Python and from text."""
 
 import pytest
+from msgspec.structs import replace
 
 from streams import App, ConfigError, TopologyError, dead_letter, retry
 from streams.config import StreamsConfig
@@ -48,11 +49,20 @@ def test_a_retry_needs_errors_and_an_end() -> None:
         retry(TimeoutError, then=retry(OSError))
 
 
-def test_kafkas_own_setting_turns_what_is_skipped_into_letters() -> None:
-    """errors.dead.letter.queue.topic.name, for whatever continues."""
+def test_kafkas_own_setting_has_letters_of_what_is_skipped_or_failed_for() -> None:
+    """errors.dead.letter.queue.topic.name: what skips goes on with a letter, what fails writes one first."""
+    patient = retry(TimeoutError, times=2, then="continue")
     made = StreamsConfig.of(
         "app",
-        {"processing_on_error": "continue", "errors_dead_letter_queue_topic_name": "dlq"},
+        {
+            "on_error": dead_letter("other"),
+            "deserialization_on_error": "fail",
+            "processing_on_error": patient,
+            "errors_dead_letter_queue_topic_name": "dlq",
+        },
         environment={},
     )
-    assert (made.processing_on_error, made.production_on_error) == (dead_letter("dlq"), FAIL)
+    failing = made.deserialization_on_error
+    assert (failing.decision, failing.topic, str(failing)) == (Decision.FAIL, "dlq", "fail")
+    assert made.processing_on_error == replace(dead_letter("dlq"), retry=patient.retry)
+    assert made.production_on_error == dead_letter("other")

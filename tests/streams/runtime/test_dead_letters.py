@@ -235,6 +235,45 @@ def test_a_function_of_frames_has_no_single_records() -> None:
             return frame
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(b"{", "cannot be read"), (b'{"fare": -1.0}', "a fare of -1.0"), (b'{"fare": 7.0}', "cannot be written")],
+)
+def test_a_task_that_fails_leaves_a_letter_first(value: bytes, message: str) -> None:
+    """errors_dead_letter_queue_topic_name under `fail`, the default. Kafka: LogAndFailExceptionHandler and its siblings."""
+    app, stream = rides(errors_dead_letter_queue_topic_name=DLQ)
+    stream.map_values(checked).map_values(lambda ride: ride.fare if ride.fare < 5 else object(), value=float).to("out")
+    with TopologyTestDriver(app) as driver:
+        with pytest.raises(RecordError, match=message) as told:
+            driver.pipe("rides", b"1", value, 1_000)
+        (left,) = letters(driver)
+    assert (left.key, left.value, left.timestamp, dict(left.headers)[OFFSET]) == (b"1", value, 1_000, b"0")
+    assert dict(left.headers)[MESSAGE] == str(told.value.__cause__).encode()
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize(("guarantee", "count"), [("at_least_once", 1), ("exactly_once_v2", 0)])
+def test_the_letter_of_a_task_that_fails(
+    streams_broker: RunningBroker, tmp_path: Path, guarantee: str, count: int
+) -> None:
+    """It is written when the worker has ended; under exactly-once the transaction that is aborted has it, as in Kafka."""
+    name = f"last-{guarantee.replace('_', '-')}"
+    app = App(
+        name,
+        broker=streams_broker.url,
+        state_dir=str(tmp_path),
+        processing_guarantee=guarantee,
+        errors_dead_letter_queue_topic_name=f"{name}.dlq",
+    )
+    source = app.topic(f"{name}-rides", key=str, value=Ride, partitions=1)
+    app.stream(source).map_values(checked).to(app.topic(f"{name}-good", key=str, value=Ride, partitions=1))
+    app.write(source, [("a", Ride(1.0)), ("b", Ride(-1.0))])
+    with pytest.raises(ProcessingError, match="a fare of"), app.running() as run:
+        run.catch_up(timeout_s=30)
+    buried = list(app.read(app.topic(f"{name}.dlq", key=str, value=Ride)))
+    assert [(letter.key, letter.value) for letter in buried] == [("b", Ride(-1.0))] * count
+
+
 @pytest.mark.broker
 @pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])
 def test_letters_on_the_real_broker(streams_broker: RunningBroker, tmp_path: Path, guarantee: str) -> None:
