@@ -79,7 +79,7 @@ def append_stream_join(
     with_key = takes_key(joiner, 2, "the joiner")
     left_parent = left.repartitioned(program, None if name is None else f"{name}-left")
     right_parent = right.repartitioned(program, None if name is None else f"{name}-right")
-    names, kept = program.names, stored or Materialized()
+    names, kept = program.names, _join_stores(stored or Materialized(), windows, f"join {left.node} with {right.node}")
     left_outer, right_outer = kind is not JoinKind.INNER, kind is JoinKind.OUTER
     left_window = names.named(name, "KSTREAM-WINDOWED-", "-this-windowed")
     right_window = names.named(name, "KSTREAM-WINDOWED-", "-other-windowed")
@@ -118,6 +118,25 @@ def append_stream_join(
     )
 
 
+def _join_stores(given: Materialized, windows: JoinWindows, what: str) -> Materialized:
+    """How the stores of a stream join are kept. Raises: TopologyError for what they cannot be.
+
+    Source: Kafka's KStreamImplJoin, "Window settings mismatch".
+    """
+    if given.history is not None or given.key is not None or given.value is not None:
+        raise TopologyError(
+            f"{what}: its stores keep the records of its streams, with their serdes and for as long as the windows need them: "
+            "leave history=, key= and value= out of store="
+        )
+    needed_ms = windows.size_ms + windows.grace_ms
+    if given.retention is not None and checked(given.retention, f"{what}: retention", 0) != needed_ms:
+        raise TopologyError(
+            f"{what}: its stores must keep records for {needed_ms:,} ms, the size and grace of its windows, but their "
+            f"retention is {given.retention}: leave it out"
+        )
+    return given
+
+
 def _shared_name(base: str, right_outer: bool) -> str:
     return f"{base}-outer-shared-join" if right_outer else f"{base}-left-shared-join"
 
@@ -133,6 +152,7 @@ def _store(kept: Materialized, name: str, serdes: Serdes, kind: StoreKind = Stor
         cached=False,
         logged=kept.logged,
         topic_config=dict(kept.topic_config),
+        engine=kept.engine,
     )
 
 

@@ -240,10 +240,19 @@ class Materialized(Struct, frozen=True, kw_only=True):
     def materialization(
         self, names: Names, prefix: str, serdes: Serdes, kind: StoreKind | None = None
     ) -> Materialization:
-        """The store of a node; without a name, one is drawn with `prefix`. `serdes` fill in what is not given."""
+        """The store of a node; without a name, one is drawn with `prefix`. `serdes` fill in what is not given.
+
+        Raises: TopologyError for a retention where there are no windows.
+        """
+        kind = kind or StoreKind.TIMESTAMPED_KEY_VALUE
+        if self.retention is not None and kind is StoreKind.TIMESTAMPED_KEY_VALUE:
+            raise TopologyError(
+                f"{self.name or prefix}: a store without windows forgets nothing by itself, so it has no retention: leave it "
+                "out, or say windowed_by(...) before"
+            )
         return Materialization(
             store=names.store(prefix) if self.name is None else checked_name(self.name, "the name of a store"),
-            kind=kind or StoreKind.TIMESTAMPED_KEY_VALUE,
+            kind=kind,
             queryable=self.name is not None,
             serdes=Serdes(serde_of(self.key) or serdes.key, serde_of(self.value) or serdes.value),
             persistent=self.persistent,

@@ -107,6 +107,28 @@ SAYS: dict[str, tuple[Say, str]] = {
     "a negative difference": (lambda b: SlidingWindows.of(-1), "the time difference of sliding windows"),
     "a session without gap": (lambda b: SessionWindows.with_inactivity_gap(0), "the inactivity gap of session windows"),
     "a negative start": (lambda b: UnlimitedWindows.of(-1), "the start of unlimited windows"),
+    "a retention without windows": (
+        lambda b: grouped(b).count(store=Materialized(name="counts", retention=5)),
+        "counts: a store without windows forgets nothing by itself, so it has no retention",
+    ),
+    "a table with a retention": (
+        lambda b: table(b, store=Materialized(name="rows", retention=5)),
+        "rows: a store without windows forgets nothing by itself",
+    ),
+    "a retention that is not that of the join": (
+        lambda b: stream(b).join(
+            stream(b, "two"), join, within=JoinWindows.of(5, grace=2), store=Materialized(retention=11)
+        ),
+        "must keep records for 12 ms, the size and grace of its windows, but their retention is 11",
+    ),
+    "a stream join with a history": (
+        lambda b: stream(b).join(stream(b, "two"), join, within=JoinWindows.of(5), store=Materialized(history=5)),
+        "its stores keep the records of its streams, .* leave history=, key= and value= out",
+    ),
+    "a stream join with serdes": (
+        lambda b: stream(b).join(stream(b, "two"), join, within=JoinWindows.of(5), store=Materialized(value=int)),
+        "its stores keep the records of its streams",
+    ),
     "an empty join window": (lambda b: JoinWindows.of(5).before(-6), "are empty"),
     "a size that is no time": (lambda b: TimeWindows.of("soon"), "the size of time windows: .*'soon'"),
     "a store that forgets its windows": (

@@ -9,6 +9,7 @@ import pytest
 
 from state.memory import MemoryEngine
 from streams import App, Materialized, Record, StateStore, StreamsError, TopologyError, custom_store, key_value_store
+from streams.graph.windows import JoinWindows
 from streams.processor import Processor
 from streams.pytest_plugin import RunningBroker
 from streams.testing import MockProcessorContext, TopologyTestDriver
@@ -95,6 +96,28 @@ def test_tables_and_processors_may_keep_their_bytes_elsewhere() -> None:
         driver.input("rows").send("a", "1", 5)
         assert opened.keys() == {"rows", "own"}
         assert opened["rows"].get(b"a") == (5).to_bytes(8, "big") + b"1"
+
+
+def test_a_stream_join_keeps_its_bytes_elsewhere_too() -> None:
+    """All of its stores; a retention that is that of its windows may be said. Kafka: the suppliers of StreamJoined."""
+    opened: dict[str, MemoryEngine] = {}
+
+    def engine(name: str, _path: Path | None) -> MemoryEngine:
+        opened[name] = MemoryEngine(name)
+        return opened[name]
+
+    app = App("elsewhere", broker="kafka://nowhere:9092")
+    left, right = (app.stream(name, key=str, value=str) for name in ("left", "right"))
+    within = JoinWindows.of(5, grace=2)
+    stored = Materialized(name="pairs", engine=engine, retention=12)
+    left.left_join(right, lambda one, other: f"{one}{other}", within=within, value=str, store=stored).to("out", key=str)
+    with TopologyTestDriver(app) as driver:
+        driver.input("left").send("a", "1", 5)
+        driver.input("right").send("a", "2", 6)
+        assert driver.output("out", key=str, value=str).read_values() == ["12"]
+        assert len(list(opened["pairs-this-join-store"].scan(None, None))) == 1
+    names = {"pairs-this-join-store", "pairs-outer-other-join-store", "pairs-left-shared-join-store"}
+    assert opened.keys() == names
 
 
 def test_mistakes_are_told() -> None:
