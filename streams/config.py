@@ -112,6 +112,11 @@ class StreamsConfig:
         "open then takes its letter back, as in Kafka.",
         kind=str,
     )
+    processing_exception_handler_global_enabled: bool = setting(
+        False,
+        "Whether `processing_on_error` speaks of processors that fill global stores too. Otherwise what one raises ends the "
+        "worker; letters of them are never written.",
+    )
     uncaught: str = setting(
         "stop_worker",
         "What follows when a worker ends with an error: `replace_worker` by another one in this process, `stop_worker`, "

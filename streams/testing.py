@@ -22,6 +22,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from msgspec.structs import replace
+
 from state import RecordCacheBudget, RocksDBResources, open_store
 from state.serde import Serde
 from state.stores import ChangelogWriter, Store, StoreSpec
@@ -319,7 +321,9 @@ class TopologyTestDriver:
         if not topology.global_stores:
             return None
         inputs = [TopicPartition(each.topic, 0) for each in topology.global_stores]
-        task = Task(TaskId(-1, 0), lambda context: compile_global(topology, context), inputs, self._environment({}))
+        environment = self._environment({})
+        environment = replace(environment, handlers=environment.handlers.for_global_stores())
+        task = Task(TaskId(-1, 0), lambda context: compile_global(topology, context), inputs, environment)
         undone.callback(task.close)
         task.open()
         task.start()

@@ -33,6 +33,8 @@ class Stores(NamedTuple):
 
     connected: Sequence[str] = ()
     everywhere: Collection[str] = ()
+    fills_global: bool = False
+    """Whether the processor fills a global store, outside of all tasks."""
 
 
 def takes_batches(processor: Any) -> bool:
@@ -66,6 +68,7 @@ class NodeContext:
         self._children = children
         self._stores = {name: context.store(name) for name in stores.connected}
         self._global_stores = stores.everywhere
+        self._fills_global = stores.fills_global
         self._fixed_key = fixed_key
 
     @property
@@ -132,7 +135,11 @@ class NodeContext:
         callback: Callable[[int], None],
         start_ms: int | None = None,
     ) -> Cancellable:
-        """Call `callback(time_ms)` whenever `interval` has passed on that clock."""
+        """Call `callback(time_ms)` whenever `interval` has passed on that clock. Raises: TopologyError."""
+        if self._fills_global:  # as in Kafka, where there is no stream time either
+            raise TopologyError(
+                f"{self._node} fills a global store, so it sees its records and nothing else: it cannot schedule callbacks"
+            )
         interval_ms = milliseconds(interval, f"the interval of a punctuator of {self._node}")
         return self._context.schedule(interval_ms, kind, self._guarded(callback), start_ms)
 

@@ -2,7 +2,7 @@
 
 Rules: Kafka's partitioner (murmur2 of the key's bytes) decides unless the sink has one of its own; a windowed key is
 partitioned by the bytes of its plain key, so that a key's windows stay together. A result that cannot be serialized
-goes to the production handler. A table's edge is written as its new values, or in the Change format.
+goes to the production handler, what a partitioner or chooser raises to the processing one. A table's edge is written as its new values, or in the Change format.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class RecordSink:
             try:
                 chosen = chosen_partitions(self._partitioner(topic, key, value, count), keys[row], count, topic)
             except Exception as error:
-                self._context.production_failed(self._node, topic, batch.record(row), error)
+                self._context.failed(self._node, batch.record(row), error)  # Kafka calls it where nodes process
                 continue
             rows.extend([row] * len(chosen))
             partitions.extend(chosen)

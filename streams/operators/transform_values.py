@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from state.stores import ValueAndTimestamp
+from streams.errors import TopologyError
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.columns import UNHANDLED, Output, report, rows_of
 from streams.operators.getters import Getter
@@ -20,6 +21,17 @@ from streams.operators.table import TableWriter
 from streams.record import Batch, Record
 
 __all__ = ["TableTransform", "TransformGetter", "Transformer"]
+
+
+class TransformerContext(NodeContext):
+    """What a transformer may ask of its task: all but to forward, since its result is what goes on."""
+
+    def forward(self, record: Record, to: str | None = None) -> None:
+        """Refused, as by Kafka's ForwardingDisabledProcessorContext. Raises: TopologyError."""
+        del record, to
+        raise TopologyError(
+            f"{self._node} transforms the rows of a table, and cannot forward: return the row's new value"
+        )
 
 
 class Transformer:
@@ -32,7 +44,7 @@ class Transformer:
 
     def init(self, context: OperatorContext) -> None:
         """Init the user's transformer."""
-        self._own = NodeContext(context, self._node, {}, self._stores, fixed_key=True)
+        self._own = TransformerContext(context, self._node, {}, self._stores, fixed_key=True)
         if hasattr(self._made, "init"):
             self._made.init(self._own)
         self._transform = context.attempted(self._node, self._made.transform)

@@ -39,7 +39,7 @@ class ErrorHandlers:
     """The decisions of one worker, and what they were.
 
     `skipped` counts the records it went on without, by kind of error; `dead_letters` those among them that were written
-    to a topic, by topic. `steps` are the policies of single nodes.
+    to a topic, by topic. `steps` are the policies of single nodes; `globally`: they speak of what fills global stores, too.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class ErrorHandlers:
         processing: OnError = FAIL,
         production: OnError = FAIL,
         steps: Mapping[str, OnError] | None = None,
+        globally: bool = False,
     ) -> None:
         self.skipped: Counter[str] = Counter()
         self.dead_letters: Counter[str] = Counter()
@@ -56,7 +57,8 @@ class ErrorHandlers:
         self._processing = processing
         self._production = production
         self._steps = steps or {}
-        self._writes_letters = True
+        self._globally_asked = globally
+        self._writes_letters = self._asked_of_code = True
         self._warned: dict[tuple[str, str], float] = {}
 
     @classmethod
@@ -67,6 +69,7 @@ class ErrorHandlers:
             processing=config.processing_on_error,
             production=config.production_on_error,
             steps={name: node.node.on_error for name, node in topology.nodes.items() if node.node.on_error is not None},
+            globally=config.processing_exception_handler_global_enabled,
         )
         for name, policy in (("processing_on_error", handlers._processing), *handlers._steps.items()):
             waited_ms = sum(policy.retry.pauses_ms()) if policy.retry else 0
@@ -77,10 +80,15 @@ class ErrorHandlers:
                 )
         return handlers
 
-    def without_letters(self) -> ErrorHandlers:
-        """The same, for global tables: each worker reads their topics, and would write every letter once more."""
+    def for_global_stores(self) -> ErrorHandlers:
+        """The same for global stores, without letters: each worker reads their topics, and would write every one once more.
+
+        What their processors raise fails, unless the configuration says otherwise. Source: Kafka's
+        processing.exception.handler.global.enabled (KIP-1270).
+        """
         handlers = copy(self)
         handlers._writes_letters = False
+        handlers._asked_of_code = self._globally_asked
         return handlers
 
     @property
@@ -99,6 +107,11 @@ class ErrorHandlers:
         if isinstance(error, RecordError):
             raise error
         message = f"the code of {node} raised {type(error).__name__}: {error}"
+        if not self._asked_of_code:
+            message += (
+                "; it fills a global store, so processing_exception_handler_global_enabled says if on_error= counts"
+            )
+            raise _error(ProcessingError, message, node, record) from error
         return self._decide(self._processing, _error(ProcessingError, message, node, record), record, error)
 
     def production(self, node: str, topic: str, record: Record, error: Exception) -> DeadLetter | None:

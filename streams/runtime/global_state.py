@@ -48,7 +48,7 @@ class GlobalState:
                 environment,
                 open_store=_in_memory,
                 max_task_idle_ms=-1,
-                handlers=environment.handlers.without_letters(),
+                handlers=environment.handlers.for_global_stores(),
             ),
         )
 

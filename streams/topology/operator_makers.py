@@ -150,7 +150,7 @@ def make_process(making: Making, node: ProcessorNode, emit: Emit, children: Mapp
     assert isinstance(logical, Process)
     everywhere = [each.store.name for each in making.topology.global_stores]
     fills = logical.global_topic is not None  # and may write to all global stores, as in Kafka
-    stores = process.Stores(everywhere if fills else node.stores, everywhere)
+    stores = process.Stores(everywhere if fills else node.stores, everywhere, fills_global=fills)
     if logical.table:
         transformer = Transformer(node.name, logical.supplier, stores)
         store = store_of(logical.materialized)

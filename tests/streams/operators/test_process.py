@@ -206,6 +206,32 @@ def test_a_transformer_of_a_table_sees_deletions() -> None:
         assert driver.output("out").read_values() == ["a is here", "a is gone"]
 
 
+def test_a_transformer_of_a_table_does_not_forward() -> None:
+    """What it returns goes on, and nothing else went. Kafka: StreamsException, "forward() not supported"."""
+
+    class Forwarding(Echo):
+        def transform(self, key: str, value: str) -> str:
+            self.context.forward(Record(key, value, 1))
+            return value
+
+    program = topology_of(
+        lambda builder: builder.table("in", key=str, value=str).transform_values(Forwarding, name="mine")
+    )
+    with TopologyTestDriver(program) as driver, pytest.raises(TopologyError, match="mine transforms .*cannot forward"):
+        driver.input("in").send("k", "v", 1)
+
+
+def test_what_fills_a_global_store_does_not_schedule() -> None:
+    """It runs outside of all tasks. Kafka: UnsupportedOperationException, "schedule() not supported"."""
+
+    def say(builder: StreamsBuilder) -> None:
+        builder.add_global_store(key_value_store("rates", str, int), "rates", Ticking, key=str, value=int, name="mine")
+        builder.stream("in", key=str, value=str).to("out")
+
+    with pytest.raises(TopologyError, match="mine fills a global store, .* cannot schedule callbacks"):
+        TopologyTestDriver(topology_of(say))
+
+
 def test_a_row_that_a_punctuator_put_out_gets_its_foreign_row() -> None:
     """No record is in hand then, but the answer goes to the row's own partition; Kafka asks for partition -1 and fails."""
 

@@ -10,9 +10,11 @@ import pytest
 from streams.clients.base import NewTopic
 from streams.clients.partitioner import partition_for
 from streams.dsl.builder import StreamsBuilder
-from streams.errors import DeserializationError, ProductionError, StreamsError
+from streams.errors import DeserializationError, ProcessingError, ProductionError, StreamsError
 from streams.graph.windows import TimeWindows
+from streams.on_error import CONTINUE
 from streams.processor import log_and_skip_on_invalid_timestamp, use_partition_time_on_invalid_timestamp
+from streams.runtime.error_handlers import ErrorHandlers
 from streams.serdes import TimeWindowedSerde, serde_for
 from tests.streams.operators.cutting import Cutter, skipping, texts, topology_of
 
@@ -155,8 +157,16 @@ def test_a_partitioner_may_choose_several_partitions_or_none() -> None:
 def test_a_partition_that_does_not_exist_is_an_error() -> None:
     """The message says which there are."""
     say = lambda builder: numbers(builder).to("out", partitioner=lambda topic, key, value, count: 7)  # noqa: E731
-    with pytest.raises(ProductionError, match="chose 7: out has partitions 0 to 0"):
+    with pytest.raises(ProcessingError, match="chose 7: out has partitions 0 to 0"):
         Cutter(topology_of(say)).feed(texts("in", ("a", "{}", 1)))
+
+
+def test_what_a_partitioner_raises_is_an_error_of_processing() -> None:
+    """Its handler decides, not that of results which cannot be written. Kafka calls it inside the node before the sink."""
+    say = lambda builder: numbers(builder).to("out", partitioner=lambda topic, key, value, count: value["at"])  # noqa: E731
+    cutter = Cutter(topology_of(say), handlers=ErrorHandlers(processing=CONTINUE))
+    cutter.feed(texts("in", ("a", '{"at":0}', 1), ("b", "{}", 2), ("c", '{"at":0}', 3)))
+    assert [key for key, *_ in cutter.written("out")] == [b"a", b"c"]
 
 
 def test_windows_of_a_key_share_its_partition() -> None:

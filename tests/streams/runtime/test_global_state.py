@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from streams.clients.base import NewTopic, RawBatch
 from streams.clients.memory import MemoryBroker, MemoryClients, MemoryConsumer
 from streams.config import StreamsConfig
 from streams.dsl.builder import StreamsBuilder
-from streams.errors import BrokerUnreachable
+from streams.dsl.stores import key_value_store
+from streams.errors import BrokerUnreachable, ProcessingError
+from streams.processor import Processor
+from streams.record import Record
 from streams.runtime.restorer import SilentListener
 from streams.runtime.worker import Worker
+from streams.testing import TopologyTestDriver
+from streams.topology.topology import Topology
 
 
 def joining(broker: MemoryBroker, state_dir: Path, clients: MemoryClients | None = None) -> Worker:
@@ -102,3 +110,47 @@ def test_a_start_that_fails_lets_go_of_what_it_reads_with(tmp_path: Path) -> Non
     worker.stop()
     thread.join()
     assert all(reader.closed for reader in clients.made)
+
+
+class Checked(Processor):
+    """Keeps whole numbers."""
+
+    def process(self, record: Record) -> None:
+        self.context.store("rates").put(record.key, int(record.value))
+
+
+def rates(**settings: Any) -> Topology:
+    """A global store of them, under settings that go on after errors."""
+    builder = StreamsBuilder()
+    builder.add_global_store(key_value_store("rates", str, int), "rates", Checked, key=str, value=str)
+    builder.stream("rides", key=str, value=str).to("out")
+    return builder.build(StreamsConfig.of("global", settings, environment={}))
+
+
+def test_what_fills_a_global_store_fails_whatever_is_said_of_errors(tmp_path: Path) -> None:
+    """Kafka's default: the handler of processing errors speaks of tasks."""
+    broker = MemoryBroker()
+    for name in ("rates", "rides", "out"):
+        broker.create(NewTopic(name, 1))
+    MemoryClients(broker).producer().send("rates", 0, [b"eur", b"usd"], [b"1", b"x"], [0, 1])
+    settings = {"broker": "kafka://memory:1", "state_dir": str(tmp_path), "on_error": "continue", "poll_ms": 1}
+    config = StreamsConfig.of("global", settings)
+    worker = Worker(rates(), config, MemoryClients(broker), restore_progress=SilentListener())
+    rescue = threading.Timer(20, worker.stop)
+    rescue.start()
+    with pytest.raises(ProcessingError, match=r"raised ValueError(?s:.)*processing_exception_handler_global_enabled"):
+        worker.run()
+    rescue.cancel()
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_the_handler_may_speak_of_global_stores_too(enabled: bool) -> None:
+    """processing.exception.handler.global.enabled; what cannot be read is the other handler's in any case."""
+    said: dict[str, Any] = {"on_error": "continue", "processing_exception_handler_global_enabled": enabled}
+    config = StreamsConfig.of("global", said, environment={})
+    with TopologyTestDriver(rates(), config=config) as driver:
+        driver.pipe("rates", b"eur", b"\xff", 0)
+        driver.pipe("rates", b"eur", b"1", 1)
+        with nullcontext() if enabled else pytest.raises(ProcessingError, match="raised ValueError"):
+            driver.pipe("rates", b"eur", b"x", 2)
+        assert driver.store("rates").get("eur") == 1
