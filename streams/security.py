@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from streams.errors import ConfigError
-
-if TYPE_CHECKING:
-    import ssl
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
@@ -85,8 +82,8 @@ def tls_context(
     key: str | None,
     password: str | None,
     names_host: bool,
-) -> ssl.SSLContext:
-    """A client's context from files in PEM. Raises: ConfigError that names the setting and the file."""
+) -> Any:
+    """A client's `ssl.SSLContext` from files in PEM. Raises: ConfigError that names the setting and the file."""
     import ssl
 
     for name, path in (
