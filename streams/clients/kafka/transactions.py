@@ -2,8 +2,9 @@
 
 Lives on the network loop. Rules: partitions are told to the coordinator before anything is written to them, many at
 once, and with the first of them the groups whose offsets the transaction before held, which spares the commit a request; a
-transaction is decided when none of its requests is under way; a code that says that this producer has lost the id is ProducerFenced, one that only this transaction cannot survive is
-TransactionAbortable. Source: Kafka's TransactionManager, under transaction.version 1.
+transaction is decided when none of its requests is under way; a code that says that this producer has lost the id is
+ProducerFenced, one that the next transaction need not meet is TransactionAbortable, and every other one, which it would
+meet again, is ClientError. Source: Kafka's TransactionManager, under transaction.version 1.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient, CoordinationType
-from aiokafka.errors import KafkaError
 
 from streams.clients.base import GroupMetadata, OffsetAndMetadata
 from streams.clients.kafka import transaction_requests as requests
@@ -29,7 +30,17 @@ FENCED = frozenset({Code.INVALID_PRODUCER_EPOCH, Code.PRODUCER_FENCED, Code.INVA
 """This producer has its id no more. The last says that the id has expired, so that nobody has it: there is nothing to abort
 that the broker knew of, and only a new producer can go on."""
 NOT_A_MEMBER = frozenset({Code.ILLEGAL_GENERATION, Code.UNKNOWN_MEMBER_ID, Code.FENCED_INSTANCE_ID})
-FATAL = frozenset({Code.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, Code.UNSUPPORTED_VERSION})
+CURED_BY_THE_NEXT = frozenset(
+    {
+        Code.REBALANCE_IN_PROGRESS,
+        Code.OUT_OF_ORDER_SEQUENCE_NUMBER,
+        Code.INVALID_TXN_STATE,
+        Code.UNKNOWN_PRODUCER_ID,
+        Code.TRANSACTION_ABORTABLE,
+    }
+)
+"""Only this transaction cannot survive them. They are listed, and not what ends a worker: a code that comes again, as for
+what a user may not do, would have it abort and begin anew without end."""
 ENDING = frozenset({Code.CONCURRENT_TRANSACTIONS})
 """The transaction before is decided, and its markers are being written."""
 UNKNOWN_YET = ENDING | {Code.UNKNOWN_TOPIC_OR_PARTITION}
@@ -74,8 +85,13 @@ class Transactions:
         for topic, partition in sorted(partitions):
             topics[topic].append(partition)
         request = requests.add_partitions(self.transactional_id, self.producer_id, self.epoch, topics)
-        code, _ = await self._coordinator.ask(request, within_s=self._within_s, code_of=_worst_code, also=UNKNOWN_YET)
-        self._check(code, "does not add partitions to the transaction")
+        code, answer = await self._coordinator.ask(
+            request, within_s=self._within_s, code_of=_worst_code, also=UNKNOWN_YET
+        )
+        refused = _worst(answer).partition
+        if code == Code.TOPIC_AUTHORIZATION_FAILED:
+            raise ClientError(f"{refused} cannot be written: have this user allowed to ({name_of(code)})")
+        self._check(code, f"does not add {refused} to the transaction")
         self.partitions.update(partitions)
         if self._joining is None and self._groups:
             self._joining = asyncio.create_task(self._join_early(list(self._groups)))
@@ -85,7 +101,7 @@ class Transactions:
         await self._joined()
         await self._join([group.group])
         commit = requests.commit_offsets(self.transactional_id, self.producer_id, self.epoch, offsets, group)
-        code, _ = await self._group(group.group).ask(
+        code, answer = await self._group(group.group).ask(
             commit, within_s=self._within_s, code_of=_worst_code, also=UNKNOWN_YET
         )
         if code in NOT_A_MEMBER:
@@ -93,7 +109,7 @@ class Transactions:
                 f"the group no longer accepts offsets of generation {group.generation} of member "
                 f"{group.member_id!r}: the broker answers {name_of(code)}"
             )
-        self._check(code, "does not take the offsets")
+        self._check(code, f"does not take the offset of {_worst(answer).partition} for group {group.group!r}")
 
     async def end(self, *, commit: bool) -> None:
         """Decide the transaction, if the broker has heard of it. Raises: ProducerFenced, TransactionAbortable, ClientError."""
@@ -115,7 +131,7 @@ class Transactions:
 
     async def _join_early(self, groups: Sequence[str]) -> None:
         """The same beside the writes; what goes wrong is met again by who adds offsets."""
-        with contextlib.suppress(StreamsError, KafkaError):
+        with contextlib.suppress(StreamsError, kafka_errors.KafkaError):
             await self._join(groups)
 
     async def _joined(self) -> None:
@@ -152,17 +168,27 @@ def refusal(code: int, message: str, *, fatal: bool = False) -> StreamsError:
         return ProducerFenced(
             f"{message}; another producer took over, the transaction timed out, or the id has expired"
         )
-    if fatal or code in FATAL:
-        return ClientError(message)
-    return TransactionAbortable(message)
+    curable = code in CURED_BY_THE_NEXT or getattr(kafka_errors.for_code(code), "retriable", False)
+    return TransactionAbortable(message) if curable and not fatal else ClientError(message)
 
 
-def _worst_code(response: Any) -> int:
+class _Worst(NamedTuple):
+    """The code of an answer that decides, and whose it is."""
+
+    code: int
+    partition: TopicPartition | None
+
+
+def _worst(response: Any) -> _Worst:
     """The code of the partition that decides: one that calls for another try before any other, else the first error.
 
     Partitions that were not attempted only say that another one failed.
     """
-    codes = [entry[1] for topic in response.topics for entry in topic[1]]
-    errors = [code for code in codes if code not in (Code.NONE, Code.OPERATION_NOT_ATTEMPTED)]
-    passing = [code for code in errors if code in PASSING or code in UNKNOWN_YET]
-    return next(iter(passing or errors), Code.NONE)
+    codes = [_Worst(entry[1], TopicPartition(topic[0], entry[0])) for topic in response.topics for entry in topic[1]]
+    errors = [each for each in codes if each.code not in (Code.NONE, Code.OPERATION_NOT_ATTEMPTED)]
+    passing = [each for each in errors if each.code in PASSING or each.code in UNKNOWN_YET]
+    return next(iter(passing or errors), _Worst(Code.NONE, None))
+
+
+def _worst_code(response: Any) -> int:
+    return _worst(response).code

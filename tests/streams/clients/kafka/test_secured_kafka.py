@@ -263,33 +263,52 @@ def in_force(secured: Secured, rules: list[AclBinding]) -> Iterator[None]:
             future.result(30)
 
 
+CANNOT_WRITE = "closed-out-0 cannot be written: have this user allowed to"
+
+
 @pytest.mark.parametrize(
-    ("kind", "name", "operation", "expected"),
+    ("kind", "name", "operation", "guarantee", "expected"),
     [
-        (ResourceType.TOPIC, "closed-words", AclOperation.DESCRIBE, "closed-words.*this user may not describe it"),
-        (ResourceType.TOPIC, "closed-words", AclOperation.READ, "closed-words.*TopicAuthorizationFailed"),
         (
             ResourceType.TOPIC,
-            "closed-out",
-            AclOperation.WRITE,
-            "closed-out-0 cannot be written: have this user allowed to",
+            "closed-words",
+            AclOperation.DESCRIBE,
+            "at_least_once",
+            "closed-words.*this user may not describe it",
         ),
+        (
+            ResourceType.TOPIC,
+            "closed-words",
+            AclOperation.READ,
+            "at_least_once",
+            "closed-words.*TopicAuthorizationFailed",
+        ),
+        (ResourceType.TOPIC, "closed-out", AclOperation.WRITE, "at_least_once", CANNOT_WRITE),
+        (ResourceType.TOPIC, "closed-out", AclOperation.WRITE, "exactly_once_v2", CANNOT_WRITE),
         (
             ResourceType.GROUP,
             "closed",
             AclOperation.READ,
+            "at_least_once",
             "group 'closed' cannot be joined: this user may not read the group",
         ),
         (
             ResourceType.TRANSACTIONAL_ID,
             "closed",
             AclOperation.WRITE,
+            "exactly_once_v2",
             "transactional id .* TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
         ),
     ],
 )
 def test_what_a_user_may_not(
-    secured: Secured, kind: ResourceType, name: str, operation: AclOperation, expected: str, tmp_path: Path
+    secured: Secured,
+    kind: ResourceType,
+    name: str,
+    operation: AclOperation,
+    guarantee: str,
+    expected: str,
+    tmp_path: Path,
 ) -> None:
     """An application that may not do all it does ends with an error that names what."""
     login = {"sasl_mechanism": "PLAIN", "sasl_username": "bob", "sasl_password": "hidden"}
@@ -298,7 +317,6 @@ def test_what_a_user_may_not(
         connection.create([NewTopic(words, 1), NewTopic(out, 1)])
         connection.write(words, [("k", "v")])
         connection.flush()
-    guarantee = "exactly_once_v2" if kind is ResourceType.TRANSACTIONAL_ID else "at_least_once"
     settings = {"state_dir": str(tmp_path), "processing_guarantee": guarantee} | secured.settings(**login)
     app = App("closed", **settings)
     app.stream(app.topic(words, key=str, value=str)).to(app.topic(out, key=str, value=str))

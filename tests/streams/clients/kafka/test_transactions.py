@@ -10,7 +10,8 @@ import pytest
 
 from streams.clients.base import Before, GroupMetadata, OffsetAndMetadata
 from streams.clients.kafka import KafkaClients, KafkaProducer
-from streams.errors import ClientError, ProducerFenced, ProductionError, TaskMigrated
+from streams.clients.kafka.transactions import refusal
+from streams.errors import ClientError, ProducerFenced, ProductionError, TaskMigrated, TransactionAbortable
 from streams.record import TopicPartition
 
 pytestmark = pytest.mark.broker
@@ -230,6 +231,27 @@ def test_offsets_of_who_is_no_member_are_refused(producer: KafkaProducer, topic:
     send(producer, topic, b"b")
     producer.commit_transaction()
     assert values(part) == [b"b"]
+
+
+def test_offsets_that_no_transaction_brings_through(producer: KafkaProducer, topic: str) -> None:
+    """Metadata over offset.metadata.max.bytes: the next transaction would meet the same, so it ends the worker."""
+    producer.begin()
+    with pytest.raises(ClientError, match=f"offset of {topic}-1 for group 'g-{topic}': OFFSET_METADATA_TOO_LARGE"):
+        producer.send_offsets(
+            {TopicPartition(topic, 1): OffsetAndMetadata(1, "x" * 5_000)}, GroupMetadata(f"g-{topic}")
+        )
+
+
+def test_only_what_the_next_transaction_cures_is_aborted() -> None:
+    """All other codes end the worker, those that nobody knows yet too: it would abort and begin anew without end."""
+    curable = {27, 45, 48, 59, 120}
+    passing_by_themselves = {3, 5, 6, 7, 14, 15, 16, 19, 20, 41, 56}
+    found = {number: type(refusal(number, "no")) for number in range(-1, 140) if number != 0}
+    assert {number for number, kind in found.items() if kind is ProducerFenced} == {47, 49, 90}
+    aborted = {number for number, kind in found.items() if kind is TransactionAbortable}
+    assert aborted == curable | passing_by_themselves
+    assert set(found.values()) == {ProducerFenced, TransactionAbortable, ClientError}
+    assert type(refusal(45, "no", fatal=True)) is ClientError
 
 
 def test_a_refused_batch_ends_its_transaction_only(make: MakeClients, topic: str, values: Values) -> None:
