@@ -91,7 +91,7 @@ class KafkaClients:
             transactional_id=transactional_id,
             transaction_timeout_ms=transaction_timeout_ms or config.transaction_timeout_ms,
         )
-        producer = KafkaProducer(self._network, self._connect(), settings)
+        producer = KafkaProducer(self._network, self._connect(creates_topics=True), settings)
         self._keep(producer)
         return producer
 
@@ -147,7 +147,7 @@ class KafkaClients:
             config.max_poll_interval_ms,
         )
 
-    def _connect(self) -> AIOKafkaClient:
+    def _connect(self, *, creates_topics: bool = False) -> AIOKafkaClient:
         config = self._config
         return self._network.call(
             connect(
@@ -155,6 +155,7 @@ class KafkaClients:
                 timeout_s=config.connect_timeout_ms / 1000,
                 given_up=lambda: self._given_up,
                 security=self._security,
+                creates_topics=creates_topics,
                 client_id=config.client_id,
                 metadata_max_age_ms=config.metadata_max_age_ms,
                 request_timeout_ms=config.request_timeout_ms,

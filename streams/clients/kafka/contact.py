@@ -27,7 +27,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
-from streams.clients.kafka.frames import framed_client
+from streams.clients.kafka.cluster_client import cluster_client
 from streams.config import StreamsConfig
 from streams.errors import BrokerUnreachable, ClientError
 from streams.security import OAUTH, tls_context
@@ -104,7 +104,7 @@ async def connect(
 
     Raises: BrokerUnreachable that names the addresses; ClientError for a broker that will not talk to this client.
     """
-    client = framed_client(bootstrap_servers=list(bootstrap), **security, **settings)
+    client = cluster_client(bootstrap_servers=list(bootstrap), **security, **settings)
     begun = said = time.monotonic()
     while True:
         try:

@@ -18,7 +18,6 @@ from collections import deque
 from typing import Any, NamedTuple
 from weakref import ref
 
-from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import CloseReason
 from aiokafka.errors import RequestTimedOutError
 
@@ -183,43 +182,3 @@ def _answered(connection: Any, answer: memoryview) -> bool:
     connection._last_action = time.monotonic()
     connection._requests.popleft()
     return True
-
-
-def framed_client(**settings: Any) -> AIOKafkaClient:
-    """Aiokafka's client, whose connections to nodes of the cluster are read by `Frames`."""
-    client: Any = _FramedClient
-    made: AIOKafkaClient = client(**settings)
-    return made
-
-
-class _FramedClient(AIOKafkaClient):
-    def _frames(self, node_id: int, group: ConnectionGroup) -> Frames | None:
-        """How to talk to a node, where there is a connection that is read by `Frames`."""
-        connection: Any = self._conns.get((node_id, group))
-        if connection is None or type(connection._protocol) is not Frames or not connection.connected():
-            return None
-        return connection._protocol
-
-    async def ready(self, node_id: int, *, group: ConnectionGroup = ConnectionGroup.DEFAULT) -> bool:
-        """Whether there is a connection to a node, which is made if need be."""
-        if self._frames(node_id, group) is not None:
-            return True
-        ready: Any = super().ready
-        return bool(await ready(node_id, group=group))
-
-    async def send(self, node_id: int, request: Any, *, group: ConnectionGroup = ConnectionGroup.DEFAULT) -> Any:
-        """Send a request, and wait for its answer; see aiokafka's."""
-        frames = self._frames(node_id, group)
-        if frames is None:
-            send: Any = super().send
-            return await send(node_id, request, group=group)
-        return await frames.send(request)
-
-    async def _get_conn(
-        self, node_id: int, *, group: ConnectionGroup = ConnectionGroup.DEFAULT, no_hint: bool = False
-    ) -> Any:
-        get_connection: Any = super()._get_conn
-        connection = await get_connection(node_id, group=group, no_hint=no_hint)
-        if connection is not None and not isinstance(connection._protocol, Frames):
-            Frames.take_over(connection)
-        return connection

@@ -475,6 +475,19 @@ def test_a_topic_that_is_unknown_for_a_moment_is_waited_for(make: MakeClients, s
     assert member.owned == {0, 1, 2}
 
 
+def test_members_do_not_make_a_deleted_topic_anew(make: MakeClients, topic: str) -> None:
+    """Though their leader asks for it: as Kafka Streams' consumers, with allow.auto.create.topics=false."""
+    member, admin = Member(make, topic, metadata_max_age_ms=100), make().admin()
+    share(member)
+    member.consumer.poll(0.1)  # its partitions are placed
+    admin.delete([topic])
+    member.consumer.enforce_rebalance()
+    until(lambda: member.heard == ["assigned", "revoked"], member)
+    for _ in range(10):
+        member.consumer.poll(0.05)
+    assert topic not in admin.topics()
+
+
 def grow(broker_url: str, topic: str, partitions: int) -> None:
     """Give a topic more partitions."""
 

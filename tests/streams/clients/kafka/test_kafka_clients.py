@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -170,6 +171,18 @@ def test_topics_are_described_and_deleted(make: MakeClients, topic: str) -> None
     assert found[f"{topic}-2"].config["cleanup.policy"] == "compact"
     admin.delete([f"{topic}-2", "missing"])
     assert f"{topic}-2" not in admin.topics()
+
+
+def test_who_reads_a_deleted_topic_does_not_make_it_anew(make: MakeClients, topic: str) -> None:
+    """Kafka Streams: allow.auto.create.topics=false. The broker would give it one partition and none of its settings."""
+    admin, consumer = make().admin(), assigned(make, TopicPartition(topic, 2))
+    consumer.poll(0.1)
+    admin.delete([topic])
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until:
+        assert consumer.poll(0.1) == []
+    assert topic not in admin.topics()
+    assert make().producer().partition_count(topic) == 1, "who writes has it made"
 
 
 class Faltering:
