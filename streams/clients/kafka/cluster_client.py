@@ -1,20 +1,25 @@
 """Aiokafka's client, as the clients here need it: what it knows of the cluster, and its connections.
 
-Rules: connections to nodes of the cluster are read by `Frames`; who only reads makes no topic by asking for it.
+Rules: connections to nodes of the cluster are read by `Frames`, and made each by itself, in a time of their own; who only
+reads makes no topic by asking for it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.cluster import ClusterMetadata
-from aiokafka.errors import KafkaError
+from aiokafka.conn import create_conn
+from aiokafka.errors import KafkaError, StaleMetadata
 from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.clients.kafka.frames import Frames
 
+CONNECTING_MS = 10_000
+"""How long each step of connecting may take: Kafka's socket.connection.setup.timeout.ms. A request may take longer."""
 BOOTSTRAP = "bootstrap"
 """What aiokafka calls the node that it met first, while it knows no other."""
 
@@ -31,6 +36,8 @@ class _ClusterClient(AIOKafkaClient):
         initialize: Any = super().__init__
         initialize(**settings)
         self._creates_topics = creates_topics
+        self._connecting: dict[tuple[Any, ConnectionGroup], asyncio.Task[Any]] = {}
+        """Who wants a connection that is being made waits for it."""
 
     def _frames(self, node_id: int, group: ConnectionGroup) -> Frames | None:
         """How to talk to a node, where there is a connection that is read by `Frames`."""
@@ -74,11 +81,16 @@ class _ClusterClient(AIOKafkaClient):
         return False
 
     def _nodes_to_ask(self) -> list[Any]:
+        """Those that there is a connection to first, so that nobody waits for one that is gone while others answer."""
         nodes: list[Any] = [broker.nodeId for broker in self.cluster.brokers()]
         if (BOOTSTRAP, ConnectionGroup.DEFAULT) in self._conns:
             nodes.append(BOOTSTRAP)
         random.shuffle(nodes)
-        return nodes
+        return sorted(nodes, key=lambda node: not self._is_connected(node))
+
+    def _is_connected(self, node_id: Any) -> bool:
+        connection: Any = self._conns.get((node_id, ConnectionGroup.DEFAULT))
+        return connection is not None and connection.connected()
 
     def _learned(self, cluster_metadata: ClusterMetadata, metadata: Any) -> bool:
         """Take an answer; one without brokers is of a cluster that only starts, and not to be believed."""
@@ -91,10 +103,64 @@ class _ClusterClient(AIOKafkaClient):
         return True
 
     async def _get_conn(
-        self, node_id: int, *, group: ConnectionGroup = ConnectionGroup.DEFAULT, no_hint: bool = False
+        self, node_id: Any, *, group: ConnectionGroup = ConnectionGroup.DEFAULT, no_hint: bool = False
     ) -> Any:
-        get_connection: Any = super()._get_conn
-        connection = await get_connection(node_id, group=group, no_hint=no_hint)
-        if connection is not None and not isinstance(connection._protocol, Frames):
-            Frames.take_over(connection)
+        """The connection to a node by a line, which is made if need be; None if it cannot be.
+
+        Nodes do not wait for each other: aiokafka makes one connection at a time, and a node that is gone silently, and
+        takes all the time there is, would keep a client from all the others.
+        """
+        del no_hint
+        way = (node_id, group)
+        connection = self._conns.get(way)
+        if connection is not None and connection.connected():
+            return connection
+        connecting = self._connecting.get(way)
+        if connecting is None:
+            self._conns.pop(way, None)
+            connecting = self._connecting[way] = asyncio.create_task(self._connect(node_id, group))
+            connecting.add_done_callback(lambda _: self._connecting.pop(way))
+        await asyncio.wait([connecting])  # who gives up waiting leaves it to the others
+        return None if connecting.cancelled() else connecting.result()
+
+    async def _connect(self, node_id: Any, group: ConnectionGroup) -> Any:
+        broker = self.cluster.broker_metadata(node_id)
+        try:
+            if broker is None:
+                raise StaleMetadata(f"node {node_id} is not known")
+            connection = await self._connected(broker.host, broker.port, on_close=self._on_connection_closed)
+        except (OSError, TimeoutError, KafkaError):
+            renew: Any = self.force_metadata_update
+            renew()
+            return None
+        Frames.take_over(connection)
+        self._conns[node_id, group] = connection
         return connection
+
+    async def _connected(self, host: str, port: int, **settings: Any) -> Any:
+        """A new connection, with TLS and a login as configured. Raises: OSError, TimeoutError, KafkaError."""
+        connection: Any = await create_conn(
+            host,
+            port,
+            client_id=self._client_id,
+            request_timeout_ms=min(CONNECTING_MS, self._request_timeout_ms),
+            ssl_context=self._ssl_context,
+            security_protocol=self._security_protocol,
+            max_idle_ms=self._connections_max_idle_ms,
+            sasl_mechanism=self._sasl_mechanism,
+            sasl_plain_username=self._sasl_plain_username,
+            sasl_plain_password=self._sasl_plain_password,
+            sasl_oauth_token_provider=self._sasl_oauth_token_provider,
+            **settings,
+        )
+        connection._request_timeout = self._request_timeout_ms / 1000
+        return connection
+
+    async def close(self) -> None:
+        """Disconnect, and connect no more."""
+        under_way = list(self._connecting.values())
+        for connecting in under_way:
+            connecting.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+        close: Any = super().close
+        await close()

@@ -1,0 +1,91 @@
+"""The client of a cluster some of whose brokers are gone, or have gone elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiokafka.structs import BrokerMetadata
+
+from streams.clients.kafka import cluster_client as module
+from streams.clients.kafka.cluster_client import cluster_client
+from streams.clients.kafka.network import Line
+
+pytestmark = pytest.mark.broker
+
+SILENT = 99
+
+
+@asynccontextmanager
+async def beside_a_silent_node(broker_url: str) -> AsyncIterator[Any]:
+    """A client of a broker and of a node that takes connections and says nothing, which is node SILENT."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client: Any = cluster_client(
+            creates_topics=False, bootstrap_servers=[broker_url.removeprefix("kafka://")], request_timeout_ms=8_000
+        )
+        await client.bootstrap()
+        client.cluster._brokers[SILENT] = BrokerMetadata(SILENT, "127.0.0.1", silent.getsockname()[1], None)
+        try:
+            yield client
+        finally:
+            await client.close()
+
+
+def real_node(client: Any) -> int:
+    """The node that answers."""
+    (node,) = [broker.nodeId for broker in client.cluster.brokers() if broker.nodeId != SILENT]
+    return int(node)
+
+
+def test_a_node_that_is_gone_keeps_nobody_from_the_others(broker_url: str) -> None:
+    """While one connection is being made others are, to other nodes and by other lines, and the metadata is renewed."""
+
+    async def run() -> None:
+        async with beside_a_silent_node(broker_url) as client:
+            node = real_node(client)
+            assert await client.ready(node)
+            waiting = asyncio.create_task(client.ready(SILENT))
+            await asyncio.sleep(0.05)
+            async with asyncio.timeout(4):
+                assert await client.ready(node, group=Line.REQUESTS)
+                assert await client.force_metadata_update()
+            assert not waiting.done()
+            waiting.cancel()
+
+    asyncio.run(run())
+
+
+def test_connecting_has_a_limit_of_its_own(broker_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All who wait for a node hear at once that it cannot be reached; requests may take as long as is set."""
+    assert module.CONNECTING_MS == 10_000
+    monkeypatch.setattr(module, "CONNECTING_MS", 300)
+
+    async def run() -> None:
+        async with beside_a_silent_node(broker_url) as client:
+            begun = time.monotonic()
+            assert await asyncio.gather(*(client.ready(SILENT) for _ in range(20))) == [False] * 20
+            assert time.monotonic() - begun < 4
+            node = real_node(client)
+            assert await client.ready(node)
+            assert client._conns[node, Line.FETCHING]._request_timeout == 8
+
+    asyncio.run(run())
+
+
+def test_a_client_that_is_closed_connects_no_more(broker_url: str) -> None:
+    """Whoever waits is told, and nothing stays open."""
+
+    async def run() -> None:
+        async with beside_a_silent_node(broker_url) as client:
+            waiting = asyncio.create_task(client.ready(SILENT))
+            await asyncio.sleep(0.05)
+            await client.close()
+            assert not await asyncio.wait_for(waiting, 4)
+            assert not client._connecting
+
+    asyncio.run(run())
