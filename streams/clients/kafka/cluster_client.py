@@ -1,7 +1,7 @@
 """Aiokafka's client, as the clients here need it: what it knows of the cluster, and its connections.
 
 Rules: connections to nodes of the cluster are read by `Frames`, and made each by itself, in a time of their own; who only
-reads makes no topic by asking for it.
+reads makes no topic by asking for it; when no node that is known answers, the addresses of the settings are tried again.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class _ClusterClient(AIOKafkaClient):
         return await frames.send(request)
 
     async def _metadata_update(self, cluster_metadata: ClusterMetadata, topics: set[str] | None) -> bool:
-        """Ask one node after the other what the cluster is, until one knows; whether one does.
+        """Ask one node after the other what the cluster is, and then the addresses of the settings, until one knows.
+
+        The answer is whether one does.
 
         aiokafka's lets the broker make every topic that it is asked for, and so makes those anew that are deleted while
         somebody reads them, with the broker's defaults. Kafka Streams sets allow.auto.create.topics=false for consumers.
@@ -77,8 +79,27 @@ class _ClusterClient(AIOKafkaClient):
             except (KafkaError, TimeoutError):
                 continue
             return self._learned(cluster_metadata, metadata)
+        metadata = await self._ask_configured(request)
+        if metadata is not None:
+            return self._learned(cluster_metadata, metadata)
         cluster_metadata.failed_update(None)
         return False
+
+    async def _ask_configured(self, request: MetadataRequest) -> Any:
+        """The answer of the first address of the settings that has one; None: none has.
+
+        So a client comes back when all brokers have other addresses: Kafka's metadata.recovery.strategy=rebootstrap.
+        """
+        for host, port, _family in self.hosts:
+            try:
+                connection = await self._connected(host, port)
+                try:
+                    return await connection.send(request)
+                finally:
+                    connection.close()
+            except (OSError, TimeoutError, KafkaError):
+                continue
+        return None
 
     def _nodes_to_ask(self) -> list[Any]:
         """Those that there is a connection to first, so that nobody waits for one that is gone while others answer."""

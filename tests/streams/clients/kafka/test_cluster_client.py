@@ -6,15 +6,21 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka.structs import BrokerMetadata
 
+from streams.clients.base import NewTopic
+from streams.clients.kafka import KafkaClients, KafkaConsumer
 from streams.clients.kafka import cluster_client as module
 from streams.clients.kafka.cluster_client import cluster_client
 from streams.clients.kafka.network import Line
+from streams.config import StreamsConfig
+from streams.record import TopicPartition
+from tests.broker.process import BrokerProcess
 
 pytestmark = pytest.mark.broker
 
@@ -75,6 +81,40 @@ def test_connecting_has_a_limit_of_its_own(broker_url: str, monkeypatch: pytest.
             assert client._conns[node, Line.FETCHING]._request_timeout == 8
 
     asyncio.run(run())
+
+
+def test_brokers_that_have_other_addresses_are_found_again(tmp_path: Path) -> None:
+    """By the settings, which name both: with the same data a broker comes back elsewhere, and who reads goes on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        elsewhere = free.getsockname()[1]
+    broker, part = BrokerProcess(tmp_path / "data").start(), TopicPartition("t", 0)
+    url = f"kafka://{broker.address},127.0.0.1:{elsewhere}"
+    with closing(KafkaClients(StreamsConfig.of("idle", {"broker": url}, environment={}))) as clients:
+        try:
+            clients.admin().create([NewTopic("t", 1)])
+            consumer, producer = clients.consumer(group=None), clients.producer()
+            consumer.assign([part])
+            for value in (b"before", b"after"):
+                producer.send("t", 0, [None], [value], [7])
+                producer.flush()
+                assert next_value(consumer) == value
+                if value == b"before":
+                    broker.stop()
+                    broker.port = elsewhere
+                    broker.start()
+        finally:
+            broker.stop()
+
+
+def next_value(consumer: KafkaConsumer) -> bytes:
+    """The value of the record that comes next."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        for batch in consumer.poll(0.1):
+            (value,) = batch.columns().values
+            assert isinstance(value, bytes)
+            return value
+    pytest.fail("nothing came")
 
 
 def test_a_client_that_is_closed_connects_no_more(broker_url: str) -> None:
