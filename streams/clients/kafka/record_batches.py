@@ -212,7 +212,7 @@ def headers(partition: TopicPartition, data: memoryview) -> Iterator[RecordBatch
         at = end
 
 
-def _marker(view: memoryview) -> int:
-    """The type of a control batch: 0 aborts, 1 commits."""
-    record = next(iter(DefaultRecordBatch(view)))
-    return int(_MARKER.unpack_from(record.key or b"\0\0\0\0")[1])
+def _marker(view: memoryview) -> int | None:
+    """The type of a control batch: 0 aborts, 1 commits; None: compaction took what it was, and left the batch empty."""
+    record = next(iter(DefaultRecordBatch(view)), None)
+    return int(_MARKER.unpack_from(record.key or b"\0\0\0\0")[1]) if record is not None else None

@@ -119,6 +119,18 @@ def test_aborted_transactions_are_invisible() -> None:
     assert values(data) == ([b"bad", b"good", b"fine"], 5)
 
 
+def test_an_empty_control_batch_is_no_marker() -> None:
+    """Compaction keeps the last batch of a producer without its records: Kafka's consumer goes past it."""
+    emptied = bytearray(marker(1, 9, 0)[:61])
+    struct.pack_into(">i", emptied, 8, len(emptied) - 12)
+    struct.pack_into(">i", emptied, 57, 0)
+    struct.pack_into(">I", emptied, 17, crc32c(memoryview(emptied)[21:]))
+    data = record_batch(0, [b"bad"], producer=9, attributes=TRANSACTIONAL) + bytes(emptied)
+    data += record_batch(2, [b"bad"], producer=9, attributes=TRANSACTIONAL) + marker(3, 9, 0)
+    data += record_batch(4, [b"good"], producer=9, attributes=TRANSACTIONAL)
+    assert values(data, aborted=[(9, 0)]) == ([b"good"], 5)
+
+
 @pytest.mark.parametrize("position", [0, 1, 5])
 def test_offsets_are_right_around_markers_and_where_compaction_took_records(position: int) -> None:
     """A marker lies between two batches, records are missing in the third; reading may begin anywhere."""
