@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -59,12 +60,15 @@ class FetchedBatch:
         self._views = views
 
     def columns(self) -> Batch:
-        """The records as columns."""
+        """The records as columns. Raises: ClientError when they cannot be decoded."""
         records, offsets, count = self._records()
         return self._decoded(islice(records, count), offsets)
 
     def parts(self, part_bytes: int) -> Iterator[Part]:
-        """The records as columns, some at a time, so that what was decoded is used before the next takes its place."""
+        """The records as columns, some at a time, so that what was decoded is used before the next takes its place.
+
+        Raises: ClientError when they cannot be decoded.
+        """
         records, offsets, count = self._records()
         step = records_of_part(count, self.size, part_bytes)
         for start in range(0, count - step, step):
@@ -81,16 +85,17 @@ class FetchedBatch:
         timestamps: list[int] = []
         headers: dict[int, Headers] = {}
         add_key, add_value, add_timestamp = keys.append, values.append, timestamps.append
-        if offsets is None:
-            found = list(records)
-            offsets = [record.offset for record in found]
-            records = iter(found)
-        for record in records:
-            add_key(record.key)
-            add_value(record.value)
-            add_timestamp(record.timestamp)
-            if record.headers:
-                headers[len(keys) - 1] = tuple(record.headers)
+        with self._decoding():
+            if offsets is None:
+                found = list(records)
+                offsets = [record.offset for record in found]
+                records = iter(found)
+            for record in records:
+                add_key(record.key)
+                add_value(record.value)
+                add_timestamp(record.timestamp)
+                if record.headers:
+                    headers[len(keys) - 1] = tuple(record.headers)
         return Batch(
             keys,
             values,
@@ -103,12 +108,25 @@ class FetchedBatch:
 
     def _records(self) -> tuple[Iterator[Any], Sequence[int] | None, int]:
         """The records from `first_offset` on, their offsets as far as they are known, and how many there are."""
-        batches = [DefaultRecordBatch(view) for view in self._views]
-        records = chain.from_iterable(batches)
-        if batches and batches[0].base_offset < self.first_offset:  # the first batch may begin before it
-            found = [record for record in records if record.offset >= self.first_offset]
-            return iter(found), self._known_offsets(), len(found)
+        with self._decoding():
+            batches = [DefaultRecordBatch(view) for view in self._views]
+            records = chain.from_iterable(batches)
+            if batches and batches[0].base_offset < self.first_offset:  # the first batch may begin before it
+                found = [record for record in records if record.offset >= self.first_offset]
+                return iter(found), self._known_offsets(), len(found)
         return records, self._known_offsets(), sum(_OFFSETS.unpack_from(view)[2] for view in self._views)
+
+    @contextmanager
+    def _decoding(self) -> Iterator[None]:
+        """Whatever a codec or aiokafka says of bytes that are no records is one error that names the place."""
+        try:
+            yield
+        except Exception as error:
+            raise ClientError(
+                f"the records of {TopicPartition(self.topic, self.partition)} from offset {self.first_offset:,} up to "
+                f"{self.next_offset:,} cannot be decoded ({type(error).__name__}: {error}), though their checksum matches: "
+                "correct or upgrade what wrote them, or skip them by committing the offset after them"
+            ) from error
 
     def _known_offsets(self) -> Sequence[int] | None:
         """The offset of each record as far as headers tell: None where records are missing in between.

@@ -167,6 +167,20 @@ def test_damage_is_found_by_the_checksum() -> None:
         split(PARTITION, bytes(data), 6, None)
 
 
+@pytest.mark.parametrize("codec", range(8))
+@pytest.mark.parametrize("position", [6, 7])
+def test_what_cannot_be_decoded_is_told_with_its_place(codec: int, position: int) -> None:
+    """Broken records of every codec there is, and of codecs that nobody knows, under a checksum that matches."""
+    data = bytearray(record_batch(6, [b"abc", b"def"]))
+    data[61:] = b"\x7f" * (len(data) - 61)
+    struct.pack_into(">h", data, 21, codec)
+    struct.pack_into(">I", data, 17, crc32c(memoryview(data)[21:]))
+    (batch,) = split(PARTITION, bytes(data), position, None).batches
+    for read in (batch.columns, lambda: list(batch.parts(10))):
+        with pytest.raises(ClientError, match=f"records of t-3 from offset {position} up to 8 cannot be decoded"):
+            read()
+
+
 def test_old_formats_are_refused() -> None:
     """Magic 1 is named, with the cure."""
     data = bytearray(record_batch(0, [b"abc"]))
