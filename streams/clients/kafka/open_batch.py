@@ -31,6 +31,8 @@ _HEADER = struct.Struct(">qiibIhiqqqhii")
 """base offset, length, leader epoch, magic, CRC, attributes, last offset delta, first and max timestamp, producer id and
 epoch, first sequence, count of records"""
 _CRC = struct.Struct(">I")
+_IDENTITY = struct.Struct(">qhi")
+_IDENTITY_AT = 43
 _CRC_AT, _LENGTH_FROM, _CRC_FROM = 17, 12, 21
 
 
@@ -105,3 +107,12 @@ class OpenBatch:
         with memoryview(buffer) as view:
             _CRC.pack_into(buffer, _CRC_AT, crc32c(view[_CRC_FROM:]))
         return buffer
+
+
+def renumbered(data: bytes | bytearray, producer_id: int, epoch: int, sequence: int) -> bytearray:
+    """A batch that was built, as it would be of another identity or with another sequence number."""
+    again = bytearray(data)
+    _IDENTITY.pack_into(again, _IDENTITY_AT, producer_id, epoch, sequence)
+    with memoryview(again) as view:
+        _CRC.pack_into(again, _CRC_AT, crc32c(view[_CRC_FROM:]))
+    return again

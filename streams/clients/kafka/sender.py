@@ -5,7 +5,8 @@ closes none of a partition that `holds` some, until it is told `ready`), so that
 itself. Rules: a partition's batches leave in order, and the next only when the one
 before is acknowledged, so sequence numbers never have gaps; what fails in passing is sent again, the very same bytes,
 until `delivery_timeout_s` has gone by; what fails for good ends the producer, or, in a transaction, sending until
-`drop`. A partition is written to only when the transaction covers it; all that wait for that are added at once.
+`drop`. Outside of transactions a broker that has lost what came before (an unclean leader election, a crash before the
+disk had it) is no end: the partition begins anew with another identity. A partition is written to only when the transaction covers it; all that wait for that are added at once.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 from streams.clients.kafka.codes import Code, name_of
 from streams.clients.kafka.hot import Produce
 from streams.clients.kafka.network import Outage, changed_within, described, translated
-from streams.clients.kafka.open_batch import OpenBatch
+from streams.clients.kafka.open_batch import OpenBatch, renumbered
 from streams.clients.kafka.transactions import FENCED, NOBODY, Transactions, refusal
 from streams.errors import (
     BrokerUnreachable,
@@ -46,6 +47,8 @@ BROKEN_TRANSACTION = (
     kafka_errors.OutOfOrderSequenceNumber,
     kafka_errors.UnknownProducerId,
 )
+LOST_BEFORE = {Code.OUT_OF_ORDER_SEQUENCE_NUMBER, Code.UNKNOWN_PRODUCER_ID}
+"""The broker misses what it has acknowledged of this identity. Kafka's TransactionManager.canRetry begins sequences anew."""
 NOT_ALLOWED = (
     kafka_errors.TopicAuthorizationFailedError,
     kafka_errors.ClusterAuthorizationFailedError,
@@ -98,6 +101,8 @@ class Sender:
         self._tell_failed = failed
         self._tell_ready = ready
         self._producer_id, self._epoch = NOBODY, NOBODY
+        self._identities: dict[TopicPartition, tuple[int, int]] = {}
+        """Those of partitions that began anew: the others need not, and what is under way to them stays as it is."""
         self._unresolved = 0
         """Batches with a sequence number of which nobody knows yet whether they were written."""
         self._halted = False
@@ -272,15 +277,28 @@ class Sender:
         if not queue:
             del self._queues[partition]
         if batch.data is None:
-            identity = self._transactions
-            producer_id = self._producer_id if identity is None else identity.producer_id
-            epoch = self._epoch if identity is None else identity.epoch
+            producer_id, epoch = self._identity(partition)
             assert batch.filled is not None, "batches without data are still to be built"
             batch.data = batch.filled.build(producer_id, epoch, self._sequences[partition])
             batch.filled = None
             self._unresolved += 1
             self._sequences[partition] = (self._sequences[partition] + batch.count) & 0x7FFFFFFF
         return batch
+
+    def _identity(self, partition: TopicPartition) -> tuple[int, int]:
+        """The producer id and epoch to write as."""
+        if self._transactions is not None:
+            return self._transactions.producer_id, self._transactions.epoch
+        return self._identities.get(partition, (self._producer_id, self._epoch))
+
+    async def _begin_anew(self, batches: list[Batch]) -> None:
+        """Have batches that the broker did not take be the first ones of a new identity; nothing else of theirs is under way."""
+        identity = await self._init_producer_id()
+        for batch in batches:
+            assert batch.data is not None, "sent batches are built"
+            self._identities[batch.partition] = identity
+            self._sequences[batch.partition] = batch.count
+            batch.data = renumbered(batch.data, *identity, 0)
 
     async def _send(self, node: int, batches: list[Batch]) -> None:
         try:
@@ -309,14 +327,21 @@ class Sender:
             return batches, described(error)
         self._outage.over()
         again: list[Batch] = []
+        anew: list[Batch] = []
         reason = ""
         for topic, parts in answer.topics:
             for part in parts:
                 batch = waiting.pop(TopicPartition(topic, part[0]))
-                if retriable := self._answered(batch, part):
+                if self._transactions is None and part[1] in LOST_BEFORE:
+                    anew.append(batch)
+                    reason = name_of(part[1])
+                elif retriable := self._answered(batch, part):
                     again.append(batch)
                     reason = retriable
-        return again + list(waiting.values()), reason
+        if anew:
+            log.warning("%s has lost records that it acknowledged", ", ".join(str(batch.partition) for batch in anew))
+            await self._begin_anew(anew)
+        return again + anew + list(waiting.values()), reason
 
     def _request(self, batches: list[Batch]) -> Produce:
         by_topic: dict[str, list[tuple[int, Any]]] = defaultdict(list)
@@ -351,7 +376,7 @@ class Sender:
                 f"the batch of {size:,} bytes is too large: raise the topic's max.message.bytes, "
                 "or lower max_request_size",
             )
-        if getattr(error, "retriable", False):
+        if part[1] == Code.CORRUPT_MESSAGE or getattr(error, "retriable", False):
             self._client.force_metadata_update()
             return str(error.__name__)
         raise _refused(batch, f"the broker answers {error.__name__}")

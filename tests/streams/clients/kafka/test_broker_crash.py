@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 
 from streams.clients.base import NewTopic, OffsetAndMetadata
-from streams.clients.kafka import KafkaClients
+from streams.clients.kafka import KafkaClients, KafkaConsumer
 from streams.config import StreamsConfig
 from streams.errors import ClientError, ProducerFenced, TransactionAbortable
 from streams.record import TopicPartition
@@ -244,3 +246,34 @@ def test_a_transaction_that_finds_no_leader_is_undone_and_the_next_is_sent(broke
     assert commit.done()
     commit.result()
     quick.close()
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_who_writes_at_least_once_goes_on_after_the_broker_lost_some(
+    broker: MortalBroker, clients: KafkaClients, tmp_path: Path, compression: str
+) -> None:
+    """The machine went down before the disk had all of it: OUT_OF_ORDER_SEQUENCE_NUMBER, and the partition begins anew."""
+    log = tmp_path / "t-0" / f"{0:020d}.log"
+    with closing(broker.clients(compression_type=compression)) as writing:
+        producer = writing.producer()
+        for value in (b"kept", b"lost", b"anew", b"and on"):
+            if value == b"lost":
+                kept_bytes = log.stat().st_size
+            elif value == b"anew":
+                broker.kill()
+                os.truncate(log, kept_bytes)
+                broker.start()
+            producer.send("t", 0, [None, None], [value, value], [7, 7])
+            producer.flush()
+    consumer = clients.consumer(group=None)
+    consumer.assign([PART])
+    assert read(consumer, 6) == [b"kept", b"kept", b"anew", b"anew", b"and on", b"and on"]
+
+
+def read(consumer: KafkaConsumer, count: int) -> list[bytes | None]:
+    """The values of the first records."""
+    found: list[bytes | None] = []
+    until = time.monotonic() + 30
+    while len(found) < count and time.monotonic() < until:
+        found += [value for batch in consumer.poll(0.1) for value in batch.columns().values]
+    return found

@@ -7,13 +7,15 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from aiokafka.client import AIOKafkaClient
 
 from streams.clients.base import NewTopic, OffsetAndMetadata
 from streams.clients.kafka import KafkaAdmin, KafkaClients, KafkaConsumer
+from streams.clients.kafka.hot import Produce
 from streams.config import StreamsConfig
 from streams.errors import BrokerUnreachable, ClientError, OffsetOutOfRange, ProductionError
 from streams.record import TopicPartition
@@ -269,6 +271,40 @@ def test_records_larger_than_max_request_size_are_left_out(make: MakeClients, to
     assert list(producer.send(topic, 0, [None] * 6, values, [0] * 6, headers)) == [0, 2, 3, 5]
     producer.flush()
     assert read(assigned(make, TopicPartition(topic, 0)), 2) == [(0, b"a"), (1, b"b")]
+
+
+class Refusing:
+    """A client that refuses the first write, to each partition, with a code."""
+
+    def __init__(self, client: AIOKafkaClient, code: int) -> None:
+        self._client = client
+        self._code = code
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def send(self, node: int, request: Any) -> Any:
+        """The answer of a broker, or the refusal, of which the broker hears nothing."""
+        if self._code and isinstance(request, Produce):
+            code, self._code = self._code, 0
+            topics = [(topic, [(number, code, -1, -1) for number, _ in parts]) for topic, parts in request._topics]
+            return SimpleNamespace(topics=topics)
+        return await self._client.send(node, request)
+
+
+@pytest.mark.parametrize("code", [2, 45, 59])
+def test_a_batch_is_sent_again_that_another_attempt_brings_through(make: MakeClients, topic: str, code: int) -> None:
+    """CORRUPT_MESSAGE as it is; OUT_OF_ORDER_SEQUENCE_NUMBER and UNKNOWN_PRODUCER_ID as a new producer, as Kafka's does."""
+    producer, parts = make().producer(), [TopicPartition(topic, number) for number in range(3)]
+    for value in (b"before", b"refused", b"after"):
+        if value == b"refused":
+            producer._sender._client = cast("AIOKafkaClient", Refusing(producer._sender._client, code))
+        for part in parts:
+            producer.send(*part, [None], [value], [7])
+        producer.flush()
+    for part in parts:
+        consumer = assigned(make, part)
+        assert read(consumer, 3) == [(0, b"before"), (1, b"refused"), (2, b"after")]
 
 
 def test_full_buffers_hold_the_sender_back(make: MakeClients, topic: str) -> None:
