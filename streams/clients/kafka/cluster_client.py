@@ -19,23 +19,27 @@ from aiokafka.protocol.metadata import MetadataRequest
 from streams.clients.kafka.frames import Frames
 
 CONNECTING_MS = 10_000
-"""How long each step of connecting may take: Kafka's socket.connection.setup.timeout.ms. A request may take longer."""
+"""Kafka's socket.connection.setup.timeout.ms."""
 BOOTSTRAP = "bootstrap"
 """What aiokafka calls the node that it met first, while it knows no other."""
 
 
-def cluster_client(*, creates_topics: bool, **settings: Any) -> AIOKafkaClient:
-    """Such a client; if it `creates_topics`, the broker may make those that it asks for, if it is set up so."""
+def cluster_client(*, creates_topics: bool, connecting_ms: int = CONNECTING_MS, **settings: Any) -> AIOKafkaClient:
+    """Such a client; if it `creates_topics`, the broker may make those that it asks for, if it is set up so.
+
+    Each step of connecting may take `connecting_ms`, and no longer than a request.
+    """
     client: Any = _ClusterClient
-    made: AIOKafkaClient = client(creates_topics=creates_topics, **settings)
+    made: AIOKafkaClient = client(creates_topics=creates_topics, connecting_ms=connecting_ms, **settings)
     return made
 
 
 class _ClusterClient(AIOKafkaClient):
-    def __init__(self, *, creates_topics: bool, **settings: Any) -> None:
+    def __init__(self, *, creates_topics: bool, connecting_ms: int, **settings: Any) -> None:
         initialize: Any = super().__init__
         initialize(**settings)
         self._creates_topics = creates_topics
+        self._connecting_ms = min(connecting_ms, self._request_timeout_ms)
         self._connecting: dict[tuple[Any, ConnectionGroup], asyncio.Task[Any]] = {}
         """Who wants a connection that is being made waits for it."""
 
@@ -164,7 +168,7 @@ class _ClusterClient(AIOKafkaClient):
             host,
             port,
             client_id=self._client_id,
-            request_timeout_ms=min(CONNECTING_MS, self._request_timeout_ms),
+            request_timeout_ms=self._connecting_ms,
             ssl_context=self._ssl_context,
             security_protocol=self._security_protocol,
             max_idle_ms=self._connections_max_idle_ms,

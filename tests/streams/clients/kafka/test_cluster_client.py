@@ -15,8 +15,7 @@ from aiokafka.structs import BrokerMetadata
 
 from streams.clients.base import NewTopic
 from streams.clients.kafka import KafkaClients, KafkaConsumer
-from streams.clients.kafka import cluster_client as module
-from streams.clients.kafka.cluster_client import cluster_client
+from streams.clients.kafka.cluster_client import CONNECTING_MS, cluster_client
 from streams.clients.kafka.network import Line
 from streams.config import StreamsConfig
 from streams.record import TopicPartition
@@ -28,12 +27,12 @@ SILENT = 99
 
 
 @asynccontextmanager
-async def beside_a_silent_node(broker_url: str) -> AsyncIterator[Any]:
+async def beside_a_silent_node(broker_url: str, **settings: Any) -> AsyncIterator[Any]:
     """A client of a broker and of a node that takes connections and says nothing, which is node SILENT."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        client: Any = cluster_client(
-            creates_topics=False, bootstrap_servers=[broker_url.removeprefix("kafka://")], request_timeout_ms=8_000
-        )
+        address = broker_url.removeprefix("kafka://")
+        settings |= {"bootstrap_servers": [address], "request_timeout_ms": 8_000}
+        client: Any = cluster_client(creates_topics=False, **settings)
         await client.bootstrap()
         client.cluster._brokers[SILENT] = BrokerMetadata(SILENT, "127.0.0.1", silent.getsockname()[1], None)
         try:
@@ -66,13 +65,12 @@ def test_a_node_that_is_gone_keeps_nobody_from_the_others(broker_url: str) -> No
     asyncio.run(run())
 
 
-def test_connecting_has_a_limit_of_its_own(broker_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connecting_has_a_limit_of_its_own(broker_url: str) -> None:
     """All who wait for a node hear at once that it cannot be reached; requests may take as long as is set."""
-    assert module.CONNECTING_MS == 10_000
-    monkeypatch.setattr(module, "CONNECTING_MS", 300)
+    assert CONNECTING_MS == 10_000
 
     async def run() -> None:
-        async with beside_a_silent_node(broker_url) as client:
+        async with beside_a_silent_node(broker_url, connecting_ms=300) as client:
             begun = time.monotonic()
             assert await asyncio.gather(*(client.ready(SILENT) for _ in range(20))) == [False] * 20
             assert time.monotonic() - begun < 4
