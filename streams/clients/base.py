@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct, field
 
+from streams.clients.refused import OnRefused
 from streams.record import Batch, Headers, TopicPartition
 
 T_co = TypeVar("T_co", covariant=True)
@@ -465,9 +466,16 @@ class Clients(Protocol):
         """
         ...
 
-    def producer(self, *, transactional_id: str | None = None, transaction_timeout_ms: int | None = None) -> Producer:
+    def producer(
+        self,
+        *,
+        transactional_id: str | None = None,
+        transaction_timeout_ms: int | None = None,
+        refused: OnRefused | None = None,
+    ) -> Producer:
         """An idempotent producer (acks=all); with an id, one that writes in transactions.
 
+        `refused` is asked about records that the broker does not take; without it, such a record ends the producer.
         The timeout is the configured one unless given: the broker aborts a transaction that stays open for longer.
         """
         ...

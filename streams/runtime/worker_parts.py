@@ -27,6 +27,7 @@ from streams.runtime.internal_topics import expect_changelogs, subtopology_finde
 from streams.runtime.orphans import Orphans
 from streams.runtime.placement import PlacementRules
 from streams.runtime.process_id import ProcessId
+from streams.runtime.refused_output import RefusedOutput
 from streams.runtime.restorer import RestoreListener, Restorer
 from streams.runtime.standby_tasks import StandbyTasks, changelog_ends, logged_stores
 from streams.runtime.start_offsets import StartOffsets, reset_rules
@@ -79,12 +80,15 @@ def started(
         patience.wait(RESTART_PAUSE_S, NOT_STARTED)
 
 
-def producer_of(config: StreamsConfig, clients: Clients, process: ProcessId) -> StreamsProducer:
+def producer_of(
+    topology: Topology, config: StreamsConfig, clients: Clients, process: ProcessId, handlers: ErrorHandlers
+) -> StreamsProducer:
     """The one producer of a worker; under exactly-once its id is that of the worker's place in its state directory."""
-    if not config.exactly_once:
-        return StreamsProducer(clients.producer, transactional=False)
-    name = process.transactional_id(config.application_id)
-    return StreamsProducer(lambda: clients.producer(transactional_id=name), transactional=True)
+    name = process.transactional_id(config.application_id) if config.exactly_once else None
+    refused = RefusedOutput(topology, handlers)
+    return StreamsProducer(
+        lambda: clients.producer(transactional_id=name, refused=refused), transactional=config.exactly_once
+    )
 
 
 def restorer_of(config: StreamsConfig, reader: Callable[[], Consumer], listener: RestoreListener) -> Restorer:

@@ -23,6 +23,7 @@ from streams.clients.kafka.group_states import GroupSettings
 from streams.clients.kafka.network_loop import NetworkLoop
 from streams.clients.kafka.producer import KafkaProducer, ProducerSettings
 from streams.clients.kafka.sender import SendSettings
+from streams.clients.refused import OnRefused
 from streams.config import StreamsConfig
 from streams.errors import StreamsError
 from streams.tuning import turn_s
@@ -76,7 +77,11 @@ class KafkaClients:
         return consumer
 
     def producer(
-        self, *, transactional_id: str | None = None, transaction_timeout_ms: int | None = None
+        self,
+        *,
+        transactional_id: str | None = None,
+        transaction_timeout_ms: int | None = None,
+        refused: OnRefused | None = None,
     ) -> KafkaProducer:
         """An idempotent producer (acks=all); with an id, one that writes in transactions. Raises: ClientError."""
         config = self._config
@@ -86,8 +91,7 @@ class KafkaClients:
             buffer_bytes=config.buffer_memory,
             linger_s=self._linger_ms(transactional=transactional_id is not None) / 1000,
             compression=config.compression_type,
-            topic_wait_s=TOPIC_WAIT_S,
-            sending=SendSettings(config.request_timeout_ms, config.delivery_timeout_ms / 1000),
+            sending=SendSettings(config.request_timeout_ms, config.delivery_timeout_ms / 1000, TOPIC_WAIT_S, refused),
             transactional_id=transactional_id,
             transaction_timeout_ms=transaction_timeout_ms or config.transaction_timeout_ms,
         )

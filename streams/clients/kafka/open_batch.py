@@ -15,13 +15,14 @@ from itertools import islice, repeat
 from operator import length_hint
 from typing import Any
 
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from crc32c import crc32c
 
-from streams.record import NO_TIMESTAMP, Headers
+from streams.record import NO_TIMESTAMP, Headers, Record
 
 MAGIC = 2
-TRANSACTIONAL = 0x10
+CODEC, TRANSACTIONAL = 0x07, 0x10
+UNLIMITED = 2**30
 LEADER_UNKNOWN = -1
 UNSET = -1
 NO_HEADERS: list[Any] = []
@@ -116,3 +117,25 @@ def renumbered(data: bytes | bytearray, producer_id: int, epoch: int, sequence: 
     with memoryview(again) as view:
         _CRC.pack_into(again, _CRC_AT, crc32c(view[_CRC_FROM:]))
     return again
+
+
+def records_in(data: bytes | bytearray) -> list[Record]:
+    """The records of a batch that was built, in bytes."""
+    return [
+        Record(record.key, record.value, record.timestamp, tuple(record.headers))
+        for record in DefaultRecordBatch(memoryview(data))
+    ]
+
+
+def batch_like(data: bytes | bytearray, records: Sequence[Record]) -> OpenBatch:
+    """A batch of these records, however large, compressed and in a transaction as one that was built."""
+    attributes = _HEADER.unpack_from(data)[5]
+    batch = OpenBatch(attributes & CODEC, UNLIMITED, transactional=bool(attributes & TRANSACTIONAL))
+    batch.extend(
+        [record.key for record in records],
+        [record.value for record in records],
+        [record.timestamp for record in records],
+        [record.headers for record in records],
+        0,
+    )
+    return batch

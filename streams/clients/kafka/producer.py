@@ -46,7 +46,6 @@ class ProducerSettings(NamedTuple):
     buffer_bytes: int
     linger_s: float
     compression: str
-    topic_wait_s: float
     sending: SendSettings
     transactional_id: str | None = None
     transaction_timeout_ms: int = 0
@@ -156,7 +155,7 @@ class KafkaProducer:
                 self._client,
                 topic,
                 answer_s=self._settings.sending.delivery_timeout_s,
-                topic_s=self._settings.topic_wait_s,
+                topic_s=self._settings.sending.topic_wait_s,
             )
         )
 
@@ -382,7 +381,8 @@ class KafkaProducer:
 
     def _new_batch(self, target: TopicPartition) -> OpenBatch:
         transactional = self._transactions is not None
-        batch = self._open[target] = OpenBatch(self._codec, self._settings.batch_bytes, transactional=transactional)
+        batch_bytes = self._sender.batch_bytes.get(target.topic, self._settings.batch_bytes)
+        batch = self._open[target] = OpenBatch(self._codec, batch_bytes, transactional=transactional)
         if transactional and target not in self._announced:
             self._announced.add(target)
             if not self._announcing:

@@ -6,7 +6,10 @@ itself. Rules: a partition's batches leave in order, and the next only when the 
 before is acknowledged, so sequence numbers never have gaps; what fails in passing is sent again, the very same bytes,
 until `delivery_timeout_s` has gone by; what fails for good ends the producer, or, in a transaction, sending until
 `drop`. Outside of transactions a broker that has lost what came before (an unclean leader election, a crash before the
-disk had it) is no end: the partition begins anew with another identity. A partition is written to only when the transaction covers it; all that wait for that are added at once.
+disk had it) is no end: the partition begins anew with another identity. A partition is written to only when the transaction
+covers it; all that wait for that are added at once. A batch that the broker does not take because of a record is cut in
+halves, until those records are alone and `refused` is asked about them. Nothing of it was written, and nothing follows it
+yet, so its sequence numbers are given once more.
 """
 
 from __future__ import annotations
@@ -24,8 +27,11 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 from streams.clients.kafka.codes import Code, name_of
 from streams.clients.kafka.hot import Produce
 from streams.clients.kafka.network import Outage, changed_within, described, translated
-from streams.clients.kafka.open_batch import OpenBatch, renumbered
+from streams.clients.kafka.open_batch import OpenBatch, batch_like, records_in, renumbered
+from streams.clients.kafka.topic_search import partitions_of
 from streams.clients.kafka.transactions import FENCED, NOBODY, Transactions, refusal
+from streams.clients.partitioner import partition_for
+from streams.clients.refused import Instead, OnRefused
 from streams.errors import (
     BrokerUnreachable,
     ClientError,
@@ -55,30 +61,56 @@ NOT_ALLOWED = (
     kafka_errors.TransactionalIdAuthorizationFailed,
 )
 """No fault of a record, so none of them is set aside for it."""
-TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
+TOO_LARGE = {Code.MESSAGE_TOO_LARGE, Code.RECORD_LIST_TOO_LARGE}
+OF_RECORDS = TOO_LARGE | {Code.INVALID_TIMESTAMP, Code.INVALID_RECORD}
+"""Because of a record that the topic cannot have; the others of its batch are as good as any."""
+MAYBE_WRITTEN = (kafka_errors.RequestTimedOutError, kafka_errors.NotEnoughReplicasAfterAppendError)
+SMALLEST_BATCH = 1024
+SEQUENCES = 0x7FFFFFFF
+NOWHERE = -1
 
 
 class SendSettings(NamedTuple):
-    """How long one request may take at the broker, and how long a batch is tried."""
+    """How long one request may take at the broker, how long a batch is tried, and who is asked about refused records."""
 
     request_timeout_ms: int
     delivery_timeout_s: float
+    topic_wait_s: float
+    refused: OnRefused | None = None
 
 
 class Batch:
     """A closed batch on its way; `data` is there once its sequence number is known."""
 
-    __slots__ = ("count", "data", "deadline", "filled", "partition", "section", "size")
+    __slots__ = (
+        "count",
+        "data",
+        "deadline",
+        "doubtful",
+        "filled",
+        "in_place_of",
+        "length",
+        "partition",
+        "section",
+        "size",
+    )
 
-    def __init__(self, partition: TopicPartition, filled: OpenBatch, section: int) -> None:
+    def __init__(self, partition: TopicPartition, filled: OpenBatch, section: int, *, size: int = 0) -> None:
         self.partition = partition
         self.section = section
         """Which of the producer's sections it belongs to."""
         self.filled: OpenBatch | None = filled
         self.count = filled.count
-        self.size = filled.size
+        self.length = filled.size
+        """Its bytes, uncompressed."""
+        self.size = size or filled.size
+        """What it counts for in the buffers; the parts of a batch together, or what takes its place, as much as it did."""
         self.data: bytes | bytearray | None = None
         self.deadline = 0.0
+        self.doubtful = False
+        """Whether it may be written although no answer says so."""
+        self.in_place_of: StreamsError | None = None
+        """Why the record is refused that this batch takes the place of."""
 
 
 class Sender:
@@ -111,6 +143,8 @@ class Sender:
         """Partitions that batches are being filled for."""
         self._queues: dict[TopicPartition, deque[Batch]] = {}
         self._sequences: dict[TopicPartition, int] = defaultdict(int)
+        self.batch_bytes: dict[str, int] = {}
+        """What makes a batch full, by topic, where larger ones were refused; read from any thread."""
         self._in_flight: set[TopicPartition] = set()
         self._busy_nodes: set[int] = set()
         self._requests: set[asyncio.Task[None]] = set()
@@ -282,7 +316,7 @@ class Sender:
             batch.data = batch.filled.build(producer_id, epoch, self._sequences[partition])
             batch.filled = None
             self._unresolved += 1
-            self._sequences[partition] = (self._sequences[partition] + batch.count) & 0x7FFFFFFF
+            self._sequences[partition] = (self._sequences[partition] + batch.count) & SEQUENCES
         return batch
 
     def _identity(self, partition: TopicPartition) -> tuple[int, int]:
@@ -324,10 +358,13 @@ class Sender:
             answer = await self._client.send(node, self._request(batches))
         except kafka_errors.KafkaError as error:
             self._outage.failed(described(error))
+            for batch in batches:
+                batch.doubtful = batch.doubtful or not isinstance(error, kafka_errors.NodeNotReadyError)
             return batches, described(error)
         self._outage.over()
         again: list[Batch] = []
         anew: list[Batch] = []
+        refused: list[tuple[Batch, Code]] = []
         reason = ""
         for topic, parts in answer.topics:
             for part in parts:
@@ -335,9 +372,14 @@ class Sender:
                 if self._transactions is None and part[1] in LOST_BEFORE:
                     anew.append(batch)
                     reason = name_of(part[1])
+                elif part[1] in OF_RECORDS:
+                    if not self._cut(batch, part[1]):
+                        refused.append((batch, Code(part[1])))
                 elif retriable := self._answered(batch, part):
                     again.append(batch)
                     reason = retriable
+        for batch, code in refused:
+            await self._ask(batch, code)
         if anew:
             log.warning("%s has lost records that it acknowledged", ", ".join(str(batch.partition) for batch in anew))
             await self._begin_anew(anew)
@@ -369,17 +411,75 @@ class Sender:
             raise refusal(part[1], f"{batch.partition} takes no more records of this transaction: {name_of(part[1])}")
         if issubclass(error, NOT_ALLOWED):
             raise ClientError(f"{batch.partition} cannot be written: have this user allowed to ({error.message})")
-        if issubclass(error, TOO_LARGE):
-            size = len(batch.data or b"")
-            raise _refused(
-                batch,
-                f"the batch of {size:,} bytes is too large: raise the topic's max.message.bytes, "
-                "or lower max_request_size",
-            )
         if part[1] == Code.CORRUPT_MESSAGE or getattr(error, "retriable", False):
+            batch.doubtful = batch.doubtful or issubclass(error, MAYBE_WRITTEN)
             self._client.force_metadata_update()
             return str(error.__name__)
         raise _refused(batch, f"the broker answers {error.__name__}")
+
+    def _cut(self, batch: Batch, code: int) -> bool:
+        """Take a batch back that the broker refused as a whole, in halves; False for one that has one record only.
+
+        Their sequence numbers are what its own were. If it is written after all, of an earlier attempt, they are out
+        of order, and that is told.
+        """
+        assert batch.data is not None, "sent batches are built"
+        partition = batch.partition
+        self._unresolved -= 1
+        self._sequences[partition] = (self._sequences[partition] - batch.count) & SEQUENCES
+        if batch.count == 1:
+            return False
+        if code in TOO_LARGE:
+            known = self.batch_bytes.get(partition.topic, batch.length)
+            self.batch_bytes[partition.topic] = min(known, max(batch.length // 2, SMALLEST_BATCH))
+        records = records_in(batch.data)
+        middle, size = len(records) // 2, batch.size // 2
+        parts = (
+            Batch(partition, batch_like(batch.data, records[:middle]), batch.section, size=size),
+            Batch(partition, batch_like(batch.data, records[middle:]), batch.section, size=batch.size - size),
+        )
+        for part in parts:
+            part.deadline, part.in_place_of = batch.deadline, batch.in_place_of
+        self._queues.setdefault(partition, deque()).extendleft(reversed(parts))
+        return True
+
+    async def _ask(self, batch: Batch, code: Code) -> None:
+        """Have it decided what becomes of a record that was refused. Raises: StreamsError where nobody goes on."""
+        assert batch.data is not None, "sent batches are built"
+        why = f"the broker answers {code.name} to a record of {len(batch.data):,} bytes"
+        if code in TOO_LARGE:
+            why += ": raise the topic's max.message.bytes, or have larger ones left out by max_request_size"
+        refused = self._settings.refused
+        if batch.in_place_of is not None:
+            raise batch.in_place_of
+        if refused is None or batch.doubtful:  # dropped in doubt, its sequence numbers might hide what follows
+            raise _refused(batch, why)
+        record = records_in(batch.data)[0]
+        try:
+            instead = await self._loop.run_in_executor(None, refused, batch.partition.topic, record, ValueError(why))
+        except StreamsError:
+            raise
+        except Exception as error:
+            raise ClientError(f"the handler of records that cannot be written raised {error!r}") from error
+        if instead is None:
+            self._tell_acknowledged(batch, NOWHERE)
+        else:
+            await self._replace(batch, instead, _refused(batch, why))
+
+    async def _replace(self, batch: Batch, instead: Instead, error: StreamsError) -> None:
+        """Write something else in place of a record, in its section."""
+        assert batch.data is not None, "sent batches are built"
+        topic, record = instead
+        settings = self._settings
+        known = self._client.cluster.partitions_for_topic(topic)
+        count = len(known) if known else await partitions_of(
+            self._client, topic, answer_s=settings.delivery_timeout_s, topic_s=settings.topic_wait_s
+        )  # fmt: skip
+        number = batch.partition.partition % count if record.key is None else partition_for(record.key, count)
+        filled = batch_like(batch.data, [record])
+        other = Batch(TopicPartition(topic, number), filled, batch.section, size=batch.size)
+        other.in_place_of = error
+        self.add([other])
 
     def _again(self, batches: list[Batch], reason: str) -> None:
         """Put batches back in front of their queues."""

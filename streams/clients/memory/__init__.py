@@ -13,6 +13,7 @@ from streams.clients.memory.groups import MemoryGroup
 from streams.clients.memory.partition import MemoryBatch, MemoryPartition
 from streams.clients.memory.producer import TRANSACTION_TIMEOUT_MS, MemoryProducer
 from streams.clients.memory.topics import MemoryBroker
+from streams.clients.refused import OnRefused
 from streams.record import TopicPartition
 
 __all__ = [
@@ -81,9 +82,14 @@ class MemoryClients:
         return MemoryConsumer(self.broker, group, read_committed=read_committed)
 
     def producer(
-        self, *, transactional_id: str | None = None, transaction_timeout_ms: int | None = None
+        self,
+        *,
+        transactional_id: str | None = None,
+        transaction_timeout_ms: int | None = None,
+        refused: OnRefused | None = None,
     ) -> MemoryProducer:
-        """A producer; with an id, one that writes in transactions."""
+        """A producer; with an id, one that writes in transactions. Nothing is refused here."""
+        del refused
         return MemoryProducer(self.broker, transactional_id, transaction_timeout_ms or TRANSACTION_TIMEOUT_MS)
 
     def admin(self) -> MemoryAdmin:

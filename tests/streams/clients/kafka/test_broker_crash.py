@@ -118,7 +118,7 @@ def test_a_broker_that_is_away_says_nothing_about_topics(broker: MortalBroker, c
     Found by chaos, seed 4001: a worker ended, saying that an output topic did not exist.
     """
     producer = clients.producer()
-    producer._settings = producer._settings._replace(topic_wait_s=0.01)
+    producer._settings = producer._settings._replace(sending=producer._settings.sending._replace(topic_wait_s=0.01))
     broker.kill()
     asked, found = Event(), []
 
