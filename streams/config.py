@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 AT_LEAST_ONCE = "at_least_once"
 EXACTLY_ONCE = "exactly_once_v2"
+READ_UNCOMMITTED, READ_COMMITTED = "read_uncommitted", "read_committed"
 EMBEDDED = "embedded://"
 KAFKA = "kafka://"
 DEFAULT_BROKER = "embedded://.streams"
@@ -82,6 +83,12 @@ class StreamsConfig:
     )
     processing_guarantee: str = setting(
         AT_LEAST_ONCE, "How often an input may count.", choices=(AT_LEAST_ONCE, EXACTLY_ONCE)
+    )
+    isolation_level: str = setting(
+        READ_UNCOMMITTED,
+        "Whether records of transactions count before those are committed, and of those that never are; under "
+        "exactly_once_v2 always read_committed.",
+        choices=(READ_UNCOMMITTED, READ_COMMITTED),
     )
     commit_interval_ms: int = setting(
         None, "Time between commits. Default: 30,000, and 100 under exactly_once_v2.", kind="ms", minimum=1
@@ -326,6 +333,11 @@ class StreamsConfig:
         return self.processing_guarantee == EXACTLY_ONCE
 
     @property
+    def read_committed(self) -> bool:
+        """Whether all consumers of the application skip what is not committed."""
+        return self.isolation_level == READ_COMMITTED
+
+    @property
     def rack_tags(self) -> tuple[str, ...]:
         """The names in `rack_aware_assignment_tags`."""
         return tuple(name.strip() for name in self.rack_aware_assignment_tags.split(",") if name.strip())
@@ -387,6 +399,10 @@ def _derive(values: dict[str, Any]) -> None:
     exactly_once = values.get("processing_guarantee") == EXACTLY_ONCE
     if values.get("commit_interval_ms") is None:
         values["commit_interval_ms"] = 100 if exactly_once else 30_000
+    if exactly_once:
+        if values.get("isolation_level") == READ_UNCOMMITTED:
+            log.warning("isolation_level=read_uncommitted is ignored: exactly_once_v2 reads what is committed only")
+        values["isolation_level"] = READ_COMMITTED
     letters = values.get("errors_dead_letter_queue_topic_name")
     values.setdefault("on_error", FAIL)
     for kind in ERROR_KINDS:

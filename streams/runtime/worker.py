@@ -297,7 +297,7 @@ class Worker:
         ensure_dead_letters(self._handlers.dead_letter_topics, self._config, admin)
         consumer = self._consumer = self._clients.consumer(
             group=self._config.application_id,
-            read_committed=self._config.exactly_once,
+            read_committed=self._config.read_committed,
             returns_as=self._process_id.name,
         )
         made.callback(quietly, consumer.close)
@@ -368,7 +368,7 @@ class Worker:
 
     def _reader(self) -> Consumer:
         """A consumer without a group, of what counts."""
-        return self._clients.consumer(group=None, read_committed=self._config.exactly_once)
+        return self._clients.consumer(group=None, read_committed=self._config.read_committed)
 
     def _close(self, *, abandon: bool = False) -> None:
         """Let go of everything that was made; what fails on the way is logged, for the run already has its end."""

@@ -32,6 +32,17 @@ def test_exactly_once_commits_often() -> None:
     assert config(processing_guarantee="exactly_once_v2", commit_interval_ms=7).commit_interval_ms == 7
 
 
+def test_exactly_once_reads_what_is_committed(caplog: pytest.LogCaptureFixture) -> None:
+    """Kafka Streams ignores another isolation level then, with a warning; at least once, it is the user's to say."""
+    assert not config().read_committed
+    assert config(isolation_level="read_committed").read_committed
+    assert config(processing_guarantee="exactly_once_v2").isolation_level == "read_committed"
+    assert config(processing_guarantee="exactly_once_v2", isolation_level="read_committed").read_committed
+    assert not caplog.records
+    assert config(processing_guarantee="exactly_once_v2", isolation_level="read_uncommitted").read_committed
+    assert "isolation_level=read_uncommitted is ignored" in caplog.text
+
+
 def test_sources_in_order() -> None:
     """The command line wins over the environment, which wins over keyword arguments."""
     environment = {"STREAMS_LINGER_MS": "2", "STREAMS_POLL_MS": "2", "OTHER_POLL_MS": "9"}
