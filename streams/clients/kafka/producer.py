@@ -21,9 +21,10 @@ from typing import Any, NamedTuple
 from aiokafka.client import AIOKafkaClient
 
 from streams.clients.base import Before, GroupMetadata, OffsetAndMetadata, Pending
+from streams.clients.kafka.closed_batch import Batch
 from streams.clients.kafka.network_loop import Call, NetworkLoop, Over, passed
 from streams.clients.kafka.open_batch import OpenBatch, size_alone
-from streams.clients.kafka.sender import Batch, Sender, SendSettings
+from streams.clients.kafka.sender import Sender, SendSettings
 from streams.clients.kafka.topic_search import partitions_of
 from streams.clients.kafka.transactions import Transactions
 from streams.errors import BrokerUnreachable, ProducerFenced, StreamsError

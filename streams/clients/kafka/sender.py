@@ -24,10 +24,11 @@ from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
+from streams.clients.kafka.closed_batch import Batch
 from streams.clients.kafka.codes import Code, name_of
 from streams.clients.kafka.hot import Produce
 from streams.clients.kafka.network import Outage, changed_within, described, translated
-from streams.clients.kafka.open_batch import OpenBatch, batch_like, records_in, renumbered
+from streams.clients.kafka.open_batch import batch_like, records_in, renumbered
 from streams.clients.kafka.topic_search import partitions_of
 from streams.clients.kafka.transactions import FENCED, NOBODY, Transactions, refusal
 from streams.clients.partitioner import partition_for
@@ -77,40 +78,6 @@ class SendSettings(NamedTuple):
     delivery_timeout_s: float
     topic_wait_s: float
     refused: OnRefused | None = None
-
-
-class Batch:
-    """A closed batch on its way; `data` is there once its sequence number is known."""
-
-    __slots__ = (
-        "count",
-        "data",
-        "deadline",
-        "doubtful",
-        "filled",
-        "in_place_of",
-        "length",
-        "partition",
-        "section",
-        "size",
-    )
-
-    def __init__(self, partition: TopicPartition, filled: OpenBatch, section: int, *, size: int = 0) -> None:
-        self.partition = partition
-        self.section = section
-        """Which of the producer's sections it belongs to."""
-        self.filled: OpenBatch | None = filled
-        self.count = filled.count
-        self.length = filled.size
-        """Its bytes, uncompressed."""
-        self.size = size or filled.size
-        """What it counts for in the buffers; the parts of a batch together, or what takes its place, as much as it did."""
-        self.data: bytes | bytearray | None = None
-        self.deadline = 0.0
-        self.doubtful = False
-        """Whether it may be written although no answer says so."""
-        self.in_place_of: StreamsError | None = None
-        """Why the record is refused that this batch takes the place of."""
 
 
 class Sender:
