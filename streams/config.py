@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
+from streams.addresses import EMBEDDED, KAFKA, broker_address, check_application_id, check_place
 from streams.errors import ConfigError
 from streams.on_error import FAIL, OnError, on_error_of
 from streams.security import MECHANISMS, PROTOCOLS, check_security
@@ -24,8 +25,6 @@ log = logging.getLogger(__name__)
 AT_LEAST_ONCE = "at_least_once"
 EXACTLY_ONCE = "exactly_once_v2"
 READ_UNCOMMITTED, READ_COMMITTED = "read_uncommitted", "read_committed"
-EMBEDDED = "embedded://"
-KAFKA = "kafka://"
 DEFAULT_BROKER = "embedded://.streams"
 ENVIRONMENT_PREFIX = "STREAMS_"
 ERROR_KINDS = ("deserialization", "processing", "production")
@@ -305,7 +304,7 @@ class StreamsConfig:
 
         Raises: ConfigError for an unknown name, a wrong type or a value out of range.
         """
-        _check_application_id(application_id)
+        check_application_id(application_id)
         environment = os.environ if environment is None else environment
         sources = (
             ("", settings or {}),
@@ -393,7 +392,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _derive(values: dict[str, Any]) -> None:
     """Fill in what depends on other settings, and check what must agree."""
-    broker = values["broker"] = _broker(values.get("broker") or DEFAULT_BROKER)
+    broker = values["broker"] = broker_address(values.get("broker") or DEFAULT_BROKER)
     if values.get("state_dir") is None:
         values["state_dir"] = f"{broker.removeprefix(EMBEDDED) if broker.startswith(EMBEDDED) else '.streams'}/state"
     exactly_once = values.get("processing_guarantee") == EXACTLY_ONCE
@@ -409,56 +408,13 @@ def _derive(values: dict[str, Any]) -> None:
         name = f"{kind}_on_error"
         policy = values.get(name) or values["on_error"]
         values[name] = policy.with_letters(letters) if letters else policy
-    _check_place(values)
+    check_place(values)
     check_security(values)
     timeout_ms = values.get("transaction_timeout_ms", 10_000)
     if exactly_once and timeout_ms < values["commit_interval_ms"]:
         raise ConfigError(
             f"transaction_timeout_ms ({timeout_ms:,}) must not be below commit_interval_ms "
             f"({values['commit_interval_ms']:,}): a transaction would end before it is committed; raise the first or lower the second"
-        )
-
-
-def _check_place(values: Mapping[str, Any]) -> None:
-    """What a worker says of where it is."""
-    if server := values.get("application_server"):
-        host, _, port = server.rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65_536:
-            raise ConfigError(f"application_server: expected host:port, got {server!r}")
-    tags = values.get("client_tags", {})
-    for name in filter(None, map(str.strip, values.get("rack_aware_assignment_tags", "").split(","))):
-        if name not in tags:
-            raise ConfigError(
-                f"rack_aware_assignment_tags: this worker has no tag {name!r} in client_tags ({', '.join(tags) or 'none'})"
-            )
-
-
-def _broker(text: str) -> str:
-    """A broker address in the form embedded://DIR or kafka://host:port[,...]."""
-    if text.startswith(EMBEDDED) and len(text) > len(EMBEDDED):
-        return text
-    if text.startswith(KAFKA):
-        return KAFKA + ",".join(_host_and_port(each) for each in text.removeprefix(KAFKA).split(","))
-    raise ConfigError(f"broker: expected kafka://host:port or embedded://DIR, got {text!r}")
-
-
-def _host_and_port(text: str) -> str:
-    host, colon, port = text.strip().rpartition(":")
-    if not colon:
-        host, port = text.strip(), "9092"
-    if not host or not port.isdigit() or not 0 < int(port) < 65_536:
-        raise ConfigError(f"broker: expected kafka://host:port, got {text!r}")
-    return f"{host}:{port}"
-
-
-def _check_application_id(name: str) -> None:
-    """It becomes part of topic names and of paths."""
-    if not isinstance(name, str):
-        raise ConfigError(f'the name of an application: expected text, as in App("taxi"), got {name!r}')
-    if not name or len(name) > 200 or not all(each.isascii() and (each.isalnum() or each in "._-") for each in name):
-        raise ConfigError(
-            f"the name of an application may have letters, digits, '.', '_' and '-' (at most 200): it becomes part of "
-            f"topic names; got {name!r}"
         )
 
 

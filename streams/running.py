@@ -18,8 +18,9 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from streams.addresses import KAFKA
 from streams.clients.base import Clients, NewTopic
-from streams.config import KAFKA, StreamsConfig
+from streams.config import StreamsConfig
 from streams.operators.observing import Observer
 from streams.runner import Runner, uncaught_of
 from streams.timers import Timed, call, then_call

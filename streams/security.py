@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from streams.addresses import KAFKA
 from streams.errors import ConfigError
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -25,7 +26,7 @@ _TLS = (*_FILES, "ssl_context")
 
 def check_security(values: Mapping[str, Any]) -> None:
     """What is said of TLS and logins, by name, makes sense together for a broker at kafka://. Raises: ConfigError."""
-    if not values["broker"].startswith("kafka://"):
+    if not values["broker"].startswith(KAFKA):
         return  # the embedded one needs none of it, and a password may well be in the environment
     protocol = values.get("security_protocol", PROTOCOLS[0])
     mechanism = values.get("sasl_mechanism")

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from streams.addresses import EMBEDDED, KAFKA
 from streams.compat.faust import credentials
 from streams.compat.faust.errors import ImproperlyConfigured
 from streams.compat.faust.windows import Seconds, seconds
-from streams.config import EMBEDDED, KAFKA, StreamsConfig
+from streams.config import StreamsConfig
 from streams.settings import nearest
 
 GUARANTEES = {"at_least_once": "at_least_once", "exactly_once": "exactly_once_v2"}
