@@ -7,7 +7,7 @@ headers are the record's. Source: Kafka's HeadersSerializer, ValueTimestampHeade
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from state.serde import Serde
@@ -125,6 +125,11 @@ class HeadedKeyValueStore(_HeadedStore):
             self.put(key, value, timestamp, headers)
         return present
 
+    def put_all(self, entries: Iterable[tuple[Any, ValueTimestampHeaders | None]]) -> None:
+        """Set (key, (value, its time, headers)) in their order; None in the place of all deletes."""
+        for key, found in entries:
+            self.put(key, *(found or (None, self._below.record_timestamp)))
+
     def delete(self, key: Any) -> ValueTimestampHeaders | None:
         """Remove a key; returns the value it had."""
         present = self.get(key)
@@ -183,13 +188,27 @@ class HeadedWindowStore(_HeadedStore):
         """((key, window start), value) of keys between two, by bytes, in a time range."""
         return all_shown(self._below.fetch_keys(first, last, from_ms, to_ms))
 
+    def backward_fetch_keys(
+        self, first: Any, last: Any, from_ms: int, to_ms: int
+    ) -> Iterator[tuple[tuple[Any, int], ValueTimestampHeaders]]:
+        """As `fetch_keys`, the other way round."""
+        return all_shown(self._below.backward_fetch_keys(first, last, from_ms, to_ms))
+
     def fetch_all(self, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], ValueTimestampHeaders]]:
         """((key, window start), value) with from <= start <= to."""
         return all_shown(self._below.fetch_all(from_ms, to_ms))
 
+    def backward_fetch_all(self, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], ValueTimestampHeaders]]:
+        """As `fetch_all`, the other way round."""
+        return all_shown(self._below.backward_fetch_all(from_ms, to_ms))
+
     def all(self) -> Iterator[tuple[tuple[Any, int], ValueTimestampHeaders]]:
         """Everything that can be read."""
         return all_shown(self._below.all())
+
+    def backward_all(self) -> Iterator[tuple[tuple[Any, int], ValueTimestampHeaders]]:
+        """As `all`, the other way round."""
+        return all_shown(self._below.backward_all())
 
 
 class HeadedSessionStore(_HeadedStore):
@@ -199,8 +218,25 @@ class HeadedSessionStore(_HeadedStore):
         self, key: Any, earliest_end_ms: int, latest_start_ms: int
     ) -> Iterator[tuple[int, int, AggregationWithHeaders]]:
         """(start, end, value) of one key's sessions that overlap, by end."""
-        found = self._below.find_sessions(key, earliest_end_ms, latest_start_ms)
-        return ((start, end, AggregationWithHeaders(*value)) for start, end, value in found)
+        return _of_one_key(self._below.find_sessions(key, earliest_end_ms, latest_start_ms))
+
+    def backward_find_sessions(
+        self, key: Any, earliest_end_ms: int, latest_start_ms: int
+    ) -> Iterator[tuple[int, int, AggregationWithHeaders]]:
+        """As `find_sessions`, the other way round."""
+        return _of_one_key(self._below.backward_find_sessions(key, earliest_end_ms, latest_start_ms))
+
+    def find_sessions_of_keys(
+        self, first: Any, last: Any, earliest_end_ms: int, latest_start_ms: int
+    ) -> Iterator[tuple[Any, int, int, AggregationWithHeaders]]:
+        """(key, start, end, value) of keys between two, by bytes, whose sessions overlap."""
+        return _of_keys(self._below.find_sessions_of_keys(first, last, earliest_end_ms, latest_start_ms))
+
+    def backward_find_sessions_of_keys(
+        self, first: Any, last: Any, earliest_end_ms: int, latest_start_ms: int
+    ) -> Iterator[tuple[Any, int, int, AggregationWithHeaders]]:
+        """As `find_sessions_of_keys`, the other way round."""
+        return _of_keys(self._below.backward_find_sessions_of_keys(first, last, earliest_end_ms, latest_start_ms))
 
     def fetch_session(self, key: Any, start_ms: int, end_ms: int) -> AggregationWithHeaders | None:
         """The value of one session, or None."""
@@ -217,11 +253,35 @@ class HeadedSessionStore(_HeadedStore):
 
     def fetch(self, key: Any) -> Iterator[tuple[int, int, AggregationWithHeaders]]:
         """(start, end, value) of all sessions of a key, by end."""
-        return ((start, end, AggregationWithHeaders(*value)) for start, end, value in self._below.fetch(key))
+        return _of_one_key(self._below.fetch(key))
+
+    def backward_fetch(self, key: Any) -> Iterator[tuple[int, int, AggregationWithHeaders]]:
+        """As `fetch`, the other way round."""
+        return _of_one_key(self._below.backward_fetch(key))
+
+    def fetch_keys(self, first: Any, last: Any) -> Iterator[tuple[Any, int, int, AggregationWithHeaders]]:
+        """(key, start, end, value) of all sessions of keys between two, by bytes."""
+        return _of_keys(self._below.fetch_keys(first, last))
+
+    def backward_fetch_keys(self, first: Any, last: Any) -> Iterator[tuple[Any, int, int, AggregationWithHeaders]]:
+        """As `fetch_keys`, the other way round."""
+        return _of_keys(self._below.backward_fetch_keys(first, last))
 
     def all(self) -> Iterator[tuple[Any, int, int, AggregationWithHeaders]]:
         """(key, start, end, value) of everything that can be read."""
-        return ((key, start, end, AggregationWithHeaders(*value)) for key, start, end, value in self._below.all())
+        return _of_keys(self._below.all())
+
+    def backward_all(self) -> Iterator[tuple[Any, int, int, AggregationWithHeaders]]:
+        """As `all`, the other way round."""
+        return _of_keys(self._below.backward_all())
+
+
+def _of_one_key(found: Iterator[tuple[int, int, Headed]]) -> Iterator[tuple[int, int, AggregationWithHeaders]]:
+    return ((start, end, AggregationWithHeaders(*value)) for start, end, value in found)
+
+
+def _of_keys(found: Iterator[tuple[Any, int, int, Headed]]) -> Iterator[tuple[Any, int, int, AggregationWithHeaders]]:
+    return ((key, start, end, AggregationWithHeaders(*value)) for key, start, end, value in found)
 
 
 def headed(value: Any, headers: Headers) -> Headed | None:

@@ -259,6 +259,11 @@ class PlainKeyValueStore(_KeyValueLayers):
             self.put(key, value)
         return present
 
+    def put_all(self, entries: Iterable[tuple[Any, Any]]) -> None:
+        """Set (key, value) in their order; a value of None deletes."""
+        for key, value in entries:
+            self.put(key, value)
+
     def delete(self, key: Any) -> Any:
         """Remove a key; returns the value it had, or None."""
         present = self.get(key)
@@ -298,6 +303,12 @@ class TimestampedStore(_KeyValueLayers):
         if present is None:
             self.put(key, value, timestamp)
         return present
+
+    def put_all(self, entries: Iterable[tuple[Any, ValueAndTimestamp | None]]) -> None:
+        """Set (key, (value, its time)) in their order; None in the place of both deletes, with the time of now."""
+        for key, found in entries:
+            value, timestamp = (None, self.record_timestamp) if found is None else found
+            self.put(key, value, timestamp)
 
     def delete(self, key: Any, timestamp: int | None = None) -> ValueAndTimestamp | None:
         """Remove a key; returns the value it had, or None."""

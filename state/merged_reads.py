@@ -52,7 +52,9 @@ def merged(cached: Iterator[Found], stored: Iterator[Found], *, backward: bool) 
             below = next(stored, _END)
 
 
-def beside(found: Iterator[Found], cached: Iterator[Found], place: Callable[[Any], Any]) -> Iterator[Found]:
+def beside(
+    found: Iterator[Found], cached: Iterator[Found], place: Callable[[Any], Any], *, backward: bool = False
+) -> Iterator[Found]:
     """What a scan has `found`, while it reads on through what is `cached`, which counts that as used.
 
     Each when the scan comes to it, in the order of `place`, one ahead of what lies below: what is done with the entries
@@ -61,7 +63,7 @@ def beside(found: Iterator[Found], cached: Iterator[Found], place: Callable[[Any
     reached, ahead = None, (place(entry) for entry, _ in cached)
     for entry, value in found:
         wanted = place(entry)
-        while reached is None or reached < wanted:
+        while reached is None or (reached > wanted if backward else reached < wanted):
             following = next(ahead, None)
             if following is None:
                 break

@@ -51,9 +51,55 @@ class SegmentedSessionStore(TimedStore):
         found = self._between(self._identity(key), earliest_end_ms, LONG_MAX)
         return iter([(entry[2], entry[1], value) for entry, value in found if entry[2] <= latest_start_ms])
 
+    def backward_find_sessions(
+        self, key: Any, earliest_end_ms: int, latest_start_ms: int
+    ) -> Iterator[tuple[int, int, Any]]:
+        """As `find_sessions`, the other way round."""
+        found = self._between(self._identity(key), earliest_end_ms, LONG_MAX, backward=True)
+        return iter([(entry[2], entry[1], value) for entry, value in found if entry[2] <= latest_start_ms])
+
+    def find_sessions_of_keys(
+        self, first: Any, last: Any, earliest_end_ms: int, latest_start_ms: int
+    ) -> Iterator[tuple[Any, int, int, Any]]:
+        """(key, start, end, value) with end >= earliest and start <= latest, of keys between two.
+
+        Keys go by their bytes, both are included, and None is open. By segment and then by key bytes, as Kafka gives them.
+        """
+        return self._find_sessions_of_keys(first, last, earliest_end_ms, latest_start_ms, backward=False)
+
+    def backward_find_sessions_of_keys(
+        self, first: Any, last: Any, earliest_end_ms: int, latest_start_ms: int
+    ) -> Iterator[tuple[Any, int, int, Any]]:
+        """As `find_sessions_of_keys`, the other way round."""
+        return self._find_sessions_of_keys(first, last, earliest_end_ms, latest_start_ms, backward=True)
+
+    def _find_sessions_of_keys(
+        self, first: Any, last: Any, earliest_end_ms: int, latest_start_ms: int, *, backward: bool
+    ) -> Iterator[tuple[Any, int, int, Any]]:
+        serialize, raw = self.spec.key_serde.serialize, self._layout.raw_key
+        low = b"" if first is None else serialize(first)
+        high = None if last is None else serialize(last)
+        return self._sessions(
+            (entry, value)
+            for entry, value in self._scan_times(earliest_end_ms, LONG_MAX, backward=backward)
+            if entry[2] <= latest_start_ms and low <= raw(entry[0]) and (high is None or raw(entry[0]) <= high)
+        )
+
     def fetch(self, key: Any) -> Iterator[tuple[int, int, Any]]:
         """(start, end, value) of all sessions of a key, by end."""
         return self.find_sessions(key, 0, LONG_MAX)
+
+    def backward_fetch(self, key: Any) -> Iterator[tuple[int, int, Any]]:
+        """As `fetch`, the other way round."""
+        return self.backward_find_sessions(key, 0, LONG_MAX)
+
+    def fetch_keys(self, first: Any, last: Any) -> Iterator[tuple[Any, int, int, Any]]:
+        """(key, start, end, value) of all sessions of keys between two, in the order of `find_sessions_of_keys`."""
+        return self.find_sessions_of_keys(first, last, 0, LONG_MAX)
+
+    def backward_fetch_keys(self, first: Any, last: Any) -> Iterator[tuple[Any, int, int, Any]]:
+        """As `fetch_keys`, the other way round."""
+        return self.backward_find_sessions_of_keys(first, last, 0, LONG_MAX)
 
     def fetch_by_end(self, earliest_end_ms: int, latest_end_ms: int) -> Iterator[tuple[Any, int, int, Any]]:
         """(key, start, end, value) with earliest <= end <= latest, by end, start and key bytes.
@@ -68,6 +114,10 @@ class SegmentedSessionStore(TimedStore):
     def all(self) -> Iterator[tuple[Any, int, int, Any]]:
         """(key, start, end, value) of everything that can be read, by segment and then by key bytes."""
         return self._sessions(self._scan_times(0, LONG_MAX))
+
+    def backward_all(self) -> Iterator[tuple[Any, int, int, Any]]:
+        """As `all`, the other way round."""
+        return self._sessions(self._scan_times(0, LONG_MAX, backward=True))
 
     def _sessions(self, entries: Iterator[tuple[Any, Any]]) -> Iterator[tuple[Any, int, int, Any]]:
         key = self._layout.key

@@ -7,7 +7,7 @@ position in the changelog, so that it is never ahead of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -308,6 +308,10 @@ class KeyValueStore(_Keyed, Protocol):
         """Set a value if there is none; returns the one that was there."""
         ...
 
+    def put_all(self, entries: Iterable[tuple[Any, Any]]) -> None:
+        """Set (key, value) in their order; a value of None deletes."""
+        ...
+
     def delete(self, key: Any) -> Any:
         """Remove a key; returns the value it had."""
         ...
@@ -321,6 +325,10 @@ class TimestampedKeyValueStore(_Keyed, Protocol):
 
     def put(self, key: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
         """None deletes. `cause` travels with the update through the record cache only."""
+        ...
+
+    def put_all(self, entries: Iterable[tuple[Any, ValueAndTimestamp | None]]) -> None:
+        """Set (key, (value, its time)) in their order; None in the place of both deletes."""
         ...
 
 
@@ -375,8 +383,18 @@ class WindowStore(Store, Protocol):
         """((key, window start), value) of keys between two, by bytes, in a time range."""
         ...
 
+    def backward_fetch_keys(
+        self, first: Any, last: Any, from_ms: int, to_ms: int
+    ) -> Iterator[tuple[tuple[Any, int], Any]]:
+        """As `fetch_keys`, the other way round."""
+        ...
+
     def fetch_all(self, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]:
         """((key, window start), value) with from <= start <= to, by segment and then by key bytes."""
+        ...
+
+    def backward_fetch_all(self, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]:
+        """As `fetch_all`, the other way round."""
         ...
 
     def fetch_by_start(self, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]:
@@ -387,12 +405,34 @@ class WindowStore(Store, Protocol):
         """Everything that can be read, in the order of `fetch_all`."""
         ...
 
+    def backward_all(self) -> Iterator[tuple[tuple[Any, int], Any]]:
+        """As `all`, the other way round."""
+        ...
+
 
 class SessionStore(Store, Protocol):
     """Values by key and session (start, end), both inclusive."""
 
     def find_sessions(self, key: Any, earliest_end_ms: int, latest_start_ms: int) -> Iterator[tuple[int, int, Any]]:
         """(start, end, value) of one key's sessions that overlap, in store order (by end)."""
+        ...
+
+    def backward_find_sessions(
+        self, key: Any, earliest_end_ms: int, latest_start_ms: int
+    ) -> Iterator[tuple[int, int, Any]]:
+        """As `find_sessions`, the other way round."""
+        ...
+
+    def find_sessions_of_keys(
+        self, first: Any, last: Any, earliest_end_ms: int, latest_start_ms: int
+    ) -> Iterator[tuple[Any, int, int, Any]]:
+        """(key, start, end, value) of keys between two, by bytes, whose sessions overlap."""
+        ...
+
+    def backward_find_sessions_of_keys(
+        self, first: Any, last: Any, earliest_end_ms: int, latest_start_ms: int
+    ) -> Iterator[tuple[Any, int, int, Any]]:
+        """As `find_sessions_of_keys`, the other way round."""
         ...
 
     def fetch_session(self, key: Any, start_ms: int, end_ms: int) -> Any:
@@ -422,10 +462,26 @@ class SessionStore(Store, Protocol):
         """(start, end, value) of all sessions of a key, by end."""
         ...
 
+    def backward_fetch(self, key: Any) -> Iterator[tuple[int, int, Any]]:
+        """As `fetch`, the other way round."""
+        ...
+
+    def fetch_keys(self, first: Any, last: Any) -> Iterator[tuple[Any, int, int, Any]]:
+        """(key, start, end, value) of all sessions of keys between two, by bytes."""
+        ...
+
+    def backward_fetch_keys(self, first: Any, last: Any) -> Iterator[tuple[Any, int, int, Any]]:
+        """As `fetch_keys`, the other way round."""
+        ...
+
     def fetch_by_end(self, earliest_end_ms: int, latest_end_ms: int) -> Iterator[tuple[Any, int, int, Any]]:
         """(key, start, end, value) by end, start and key bytes: for sessions that close."""
         ...
 
     def all(self) -> Iterator[tuple[Any, int, int, Any]]:
         """(key, start, end, value) of everything that can be read, by segment and then by key bytes."""
+        ...
+
+    def backward_all(self) -> Iterator[tuple[Any, int, int, Any]]:
+        """As `all`, the other way round."""
         ...

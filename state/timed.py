@@ -165,17 +165,20 @@ class TimedStore(LayeredStore):
         return entries
 
     def _scan_times(
-        self, first_time: int, last_time: int, oldest_readable: int | None = None
+        self, first_time: int, last_time: int, oldest_readable: int | None = None, *, backward: bool = False
     ) -> Iterator[tuple[Any, Any]]:
-        """(entry key, live value) of all keys with first <= time <= last, by segment and then by key bytes."""
+        """(entry key, live value) of all keys with first <= time <= last, by segment and then by key bytes, or `backward`."""
         segments = self._segments
         readable = max(first_time, segments.oldest_readable if oldest_readable is None else oldest_readable)
         live = segments.live(readable, last_time)
         stored: Iterator[tuple[bytes, bytes]] = iter(())
         if live:
-            stored = self._scan(live[0][0], segments.prefix(live[-1][2]))
+            stored = self._scan(live[0][0], segments.prefix(live[-1][2]), reverse=backward)
         cached = self._cached(first_time, last_time)
-        return self._parsed(overlay(cached, stored), {key for key, _ in cached}, (first_time, readable, last_time))
+        if backward:
+            cached.reverse()
+        both = overlay(cached, stored, reverse=backward)
+        return self._parsed(both, {key for key, _ in cached}, (first_time, readable, last_time))
 
     def _parsed(
         self, stored: Iterator[tuple[bytes, bytes]], exempt: set[bytes], times: tuple[int, int, int]

@@ -94,21 +94,34 @@ class SegmentedWindowStore(TimedStore):
 
     def fetch_keys(self, first: Any, last: Any, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]:
         """((key, window start), value) of keys between two (by bytes, included; None is open) in a time range."""
+        return self._fetch_keys(first, last, from_ms, to_ms, backward=False)
+
+    def backward_fetch_keys(
+        self, first: Any, last: Any, from_ms: int, to_ms: int
+    ) -> Iterator[tuple[tuple[Any, int], Any]]:
+        """As `fetch_keys`, the other way round."""
+        return self._fetch_keys(first, last, from_ms, to_ms, backward=True)
+
+    def _fetch_keys(
+        self, first: Any, last: Any, from_ms: int, to_ms: int, *, backward: bool
+    ) -> Iterator[tuple[tuple[Any, int], Any]]:
         serialize, raw = self.spec.key_serde.serialize, self._layout.raw_key
         low = b"" if first is None else serialize(first)
         high = None if last is None else serialize(last)
         found = (
             (entry, value)
-            for entry, value in self._scan_times(from_ms, to_ms)
+            for entry, value in self._scan_times(from_ms, to_ms, backward=backward)
             if low <= raw(entry[0]) and (high is None or raw(entry[0]) <= high)
         )
-        looked_at = sorted(filter(self._looked_at(low, high, from_ms, to_ms), self._cached_entries), key=self._place)
-        return self._windowed(self._using(found, looked_at, self._place, lambda entry: from_ms <= entry[1] <= to_ms))
+        begin_ms = from_ms - max(from_ms, 0) % self._segments.interval_ms if backward else from_ms
+        return self._windowed_using(
+            found, self._looked_at(low, high, begin_ms, to_ms), lambda entry: from_ms <= entry[1] <= to_ms, backward
+        )
 
     def _looked_at(self, low: bytes, high: bytes | None, from_ms: int, to_ms: int) -> Callable[[Any], bool]:
         """Which cached entries a scan of keys looks at: of one key its time range, of several whole segments.
 
-        There the bounds are bytes of key and time: what the last key has after the range is left out, and nothing else.
+        Backward it is all of the first segment for one key, too. Of several, the bounds are bytes of key and time: what the last key has after the range is left out, and nothing else.
         Source: the iterator of Kafka's CachingWindowStore.
         """
         raw, key_bytes = self._layout.raw_key, self._layout.key_bytes
@@ -123,9 +136,17 @@ class SegmentedWindowStore(TimedStore):
 
     def fetch_all(self, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]:
         """((key, window start), value) with from <= start <= to, by segment and then by key bytes."""
-        found = self._scan_times(from_ms, to_ms)
-        looked_at = sorted(self._cached_entries, key=self._place)
-        return self._windowed(self._using(found, looked_at, self._place, lambda entry: from_ms <= entry[1] <= to_ms))
+        return self._fetch_all(from_ms, to_ms, backward=False)
+
+    def backward_fetch_all(self, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]:
+        """As `fetch_all`, the other way round."""
+        return self._fetch_all(from_ms, to_ms, backward=True)
+
+    def _fetch_all(self, from_ms: int, to_ms: int, *, backward: bool) -> Iterator[tuple[tuple[Any, int], Any]]:
+        found = self._scan_times(from_ms, to_ms, backward=backward)
+        return self._windowed_using(
+            found, lambda _entry: True, lambda entry: from_ms <= entry[1] <= to_ms, backward=backward
+        )
 
     def fetch_by_start(self, from_ms: int, to_ms: int) -> Iterator[tuple[tuple[Any, int], Any]]:
         """As `fetch_all`, but by window start and then by key bytes: the order of windows that close.
@@ -142,7 +163,7 @@ class SegmentedWindowStore(TimedStore):
         found = iter(sorted(self._scan_times(from_ms, to_ms), key=lambda item: place(item[0])))
         looked_at = sorted((entry for entry in self._cached_entries if from_ms <= entry[1] < end_ms), key=place)
         until = sum(entry[1] <= to_ms for entry in looked_at) + 1
-        return self._windowed(self._using(found, looked_at[:until], place, lambda _entry: True))
+        return self._windowed(self._using(found, looked_at[:until], place, lambda _entry: True, backward=False))
 
     @property
     def _cached_entries(self) -> Collection[Any]:
@@ -159,6 +180,8 @@ class SegmentedWindowStore(TimedStore):
         looked_at: list[Any],
         place: Callable[[Any], Any],
         finds: Callable[[Any], bool],
+        *,
+        backward: bool,
     ) -> Iterator[tuple[Any, Any]]:
         """What a scan of many keys has `found`; what it looks at in the record cache, which may be more, counts as used.
 
@@ -166,11 +189,26 @@ class SegmentedWindowStore(TimedStore):
         """
         if self._cache is None or not looked_at:
             return found
-        return beside(found, read_cached(self._cache, [looked_at], finds), place)
+        return beside(found, read_cached(self._cache, [looked_at], finds), place, backward=backward)
+
+    def _windowed_using(
+        self,
+        found: Iterator[tuple[Any, Any]],
+        looks_at: Callable[[Any], bool],
+        finds: Callable[[Any], bool],
+        backward: bool,
+    ) -> Iterator[tuple[tuple[Any, int], Any]]:
+        """The same of a scan in the engine's order, with users' keys."""
+        looked_at = sorted(filter(looks_at, self._cached_entries), key=self._place, reverse=backward)
+        return self._windowed(self._using(found, looked_at, self._place, finds, backward=backward))
 
     def all(self) -> Iterator[tuple[tuple[Any, int], Any]]:
         """Everything that can be read, by segment and then by key bytes."""
         return self.fetch_all(0, LONG_MAX)
+
+    def backward_all(self) -> Iterator[tuple[tuple[Any, int], Any]]:
+        """As `all`, the other way round."""
+        return self.backward_fetch_all(0, LONG_MAX)
 
     def _windowed(self, entries: Iterator[tuple[Any, Any]]) -> Iterator[tuple[tuple[Any, int], Any]]:
         key = self._layout.key

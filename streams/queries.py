@@ -124,6 +124,19 @@ class StoreView:
         value_of = self._value
         return self._scan(lambda store: _fetch(store, key, from_ms, to_ms, value_of, reverse=reverse))
 
+    def fetch_keys(
+        self, first: Any, last: Any, from_ms: int = 0, to_ms: int = 2**62, *, reverse: bool = False
+    ) -> Iterator[tuple[Windowed, Any]]:
+        """Windows of keys with first <= key <= last (None is open), in the times of `fetch`.
+
+        Task by task, by segments of the store's time, and then by the keys' bytes.
+        """
+        return self._scan(lambda store: _fetch_keys(store, first, last, from_ms, to_ms, self._value, reverse=reverse))
+
+    def fetch_all(self, from_ms: int, to_ms: int, *, reverse: bool = False) -> Iterator[tuple[Windowed, Any]]:
+        """Windows of all keys, in the times of `fetch` and the order of `fetch_keys`."""
+        return self.fetch_keys(None, None, from_ms, to_ms, reverse=reverse)
+
     def range(self, first: Any, last: Any, *, reverse: bool = False) -> Iterator[tuple[Any, Any]]:
         """Entries with first <= key <= last in the order of their bytes, task by task; None is open."""
         return self._scan(lambda store: _range(store, first, last, self._value, reverse=reverse))
@@ -245,7 +258,7 @@ def _expect(store: Store, query: str, *kinds: StoreKind) -> None:
     if store.spec.kind not in kinds:
         raise StreamsError(
             f"{store.name} is a {store.spec.kind.value} store, which has no {query}; windowed stores have "
-            "fetch(key, from_ms, to_ms) and all(), others get, range, prefix_scan and all"
+            "fetch(key, from_ms, to_ms), fetch_keys, fetch_all and all, others get, range, prefix_scan and all"
         )
 
 
@@ -275,12 +288,36 @@ def _fetch(
 ) -> Iterator[tuple[Windowed, Any]]:
     _expect(store, "fetch", *_WINDOWS, StoreKind.SESSION)
     if store.spec.kind is StoreKind.SESSION:
-        sessions = list(_any(store).find_sessions(key, from_ms, to_ms))
-        found = reversed(sessions) if reverse else iter(sessions)
+        find = _any(store).backward_find_sessions if reverse else _any(store).find_sessions
+        found = find(key, from_ms, to_ms)
         return ((Windowed(key, start_ms, end_ms), value_of(value)) for start_ms, end_ms, value in found)
     fetch = _any(store).backward_fetch_range if reverse else _any(store).fetch_range
     size_ms = store.spec.window_size_ms
     return ((Windowed(key, start, start + size_ms), value_of(value)) for start, value in fetch(key, from_ms, to_ms))
+
+
+def _fetch_keys(
+    store: Store, first: Any, last: Any, from_ms: int, to_ms: int, value_of: Callable[[Any], Any], *, reverse: bool
+) -> Iterator[tuple[Windowed, Any]]:
+    _expect(store, "fetch_keys, and no fetch_all", *_WINDOWS, StoreKind.SESSION)
+    if store.spec.kind is StoreKind.SESSION:
+        find = _any(store).backward_find_sessions_of_keys if reverse else _any(store).find_sessions_of_keys
+        return _of_sessions(find(first, last, from_ms, to_ms), value_of)
+    fetch = _any(store).backward_fetch_keys if reverse else _any(store).fetch_keys
+    return _of_windows(store, fetch(first, last, from_ms, to_ms), value_of)
+
+
+def _of_windows(
+    store: Store, found: Iterator[tuple[tuple[Any, int], Any]], value_of: Callable[[Any], Any]
+) -> Iterator[tuple[Windowed, Any]]:
+    size_ms = store.spec.window_size_ms
+    return ((Windowed(key, start_ms, start_ms + size_ms), value_of(value)) for (key, start_ms), value in found)
+
+
+def _of_sessions(
+    found: Iterator[tuple[Any, int, int, Any]], value_of: Callable[[Any], Any]
+) -> Iterator[tuple[Windowed, Any]]:
+    return ((Windowed(key, start_ms, end_ms), value_of(value)) for key, start_ms, end_ms, value in found)
 
 
 def _range(
@@ -297,18 +334,14 @@ def _prefixed(store: Store, prefix: bytes, value_of: Callable[[Any], Any]) -> It
 
 
 def _all(store: Store, value_of: Callable[[Any], Any], *, reverse: bool) -> Iterator[tuple[Any, Any]]:
-    kind, size_ms = store.spec.kind, store.spec.window_size_ms
+    kind = store.spec.kind
+    if kind in _WINDOWS:
+        return _of_windows(store, _any(store).backward_all() if reverse else _any(store).all(), value_of)
+    if kind is StoreKind.SESSION:
+        return _of_sessions(_any(store).backward_all() if reverse else _any(store).all(), value_of)
     if reverse:
         _expect(store, "all(reverse=True)", *_KEY_VALUE)
         return ((key, value_of(value)) for key, value in _any(store).reverse_all())
-    if kind in _WINDOWS:
-        return (
-            (Windowed(key, start_ms, start_ms + size_ms), value_of(value))
-            for (key, start_ms), value in _any(store).all()
-        )
-    if kind is StoreKind.SESSION:
-        sessions = _any(store).all()
-        return ((Windowed(key, start_ms, end_ms), value_of(value)) for key, start_ms, end_ms, value in sessions)
     return ((key, value_of(value)) for key, value in _any(store).all())
 
 

@@ -52,6 +52,8 @@ def test_a_key_value_store_gives_headers_back(bench, directory, cached):
     assert list(users.all()) == list(users.range("a", None)) == [("a", (1, 5, ONE)), ("b", (2, 6, ()))]
     assert list(users.reverse_all()) == list(users.reverse_range(None, "b")) == list(users.all())[::-1]
     assert list(users.prefix_scan(b"b")) == [("b", (2, 6, ()))]
+    users.put_all([("c", ValueTimestampHeaders(3, 8, ONE)), ("b", None)])
+    assert list(users.all()) == [("a", (1, 5, ONE)), ("c", (3, 8, ONE))]
     assert users.delete("a") == (1, 5, ONE)
     assert users.get("a") is None
     store.close()
@@ -90,6 +92,8 @@ def test_windows_and_sessions_have_headers_too(bench, directory):
     assert list(windows.fetch_range("a", 0, 50)) == list(windows.backward_fetch_range("a", 0, 50))[::-1] == both
     keyed = [(("a", start), value) for start, value in both]
     assert list(windows.all()) == list(windows.fetch_all(0, 50)) == list(windows.fetch_keys("a", "b", 0, 50)) == keyed
+    backward = windows.backward_all(), windows.backward_fetch_all(0, 50), windows.backward_fetch_keys("a", None, 0, 50)
+    assert [list(found) for found in backward] == [keyed[::-1]] * 3
     windows.put("a", None, 10)
     assert windows.fetch("a", 10) is None
     store.close()
@@ -98,7 +102,18 @@ def test_windows_and_sessions_have_headers_too(bench, directory):
     sessions.put("a", 0, 5, 1, ONE)
     assert sessions.fetch_session("a", 0, 5) == AggregationWithHeaders(1, ONE)
     assert list(sessions.find_sessions("a", 0, 9)) == list(sessions.fetch("a")) == [(0, 5, (1, ONE))]
-    assert list(sessions.all()) == [("a", 0, 5, (1, ONE))]
+    sessions.put("a", 8, 9, 2)
+    one_key = [(0, 5, (1, ONE)), (8, 9, (2, ()))]
+    many = [("a", *session) for session in one_key]
+    assert list(sessions.backward_find_sessions("a", 0, 9)) == list(sessions.backward_fetch("a")) == one_key[::-1]
+    forward = sessions.all(), sessions.fetch_keys("a", "b"), sessions.find_sessions_of_keys(None, "b", 0, 9)
+    backward = (
+        sessions.backward_all(),
+        sessions.backward_fetch_keys("a", "b"),
+        sessions.backward_find_sessions_of_keys(None, "b", 0, 9),
+    )
+    assert [list(found) for found in forward] == [many] * 3
+    assert [list(found) for found in backward] == [many[::-1]] * 3
     sessions.remove("a", 0, 5)
     assert sessions.fetch_session("a", 0, 5) is None
     store.close()

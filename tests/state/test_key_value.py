@@ -198,6 +198,21 @@ def test_plain_stores_have_kafkas_verbs(bench, directory):
     store.close()
 
 
+def test_many_entries_are_put_at_once(bench, directory):
+    """In their order, None deletes; of values with times each has its own, as it was read from another store."""
+    changelog = bench.changelog()
+    store = bench.open(bench.spec(StoreKind.KEY_VALUE), directory=directory, changelog=changelog)
+    store.put_all([("b", 1), ("a", 2), ("b", None), ("c", 3)])
+    assert list(store.all()) == [("a", 2), ("c", 3)]
+    store.drain()
+    assert [key for key, _, _ in changelog.rows] == [b"b", b"a", b"b", b"c"]
+    store.close()
+    timed = bench.open(bench.spec(StoreKind.TIMESTAMPED_KEY_VALUE))
+    timed.put("b", 9, 9)
+    timed.put_all([("a", ValueAndTimestamp(1, 5)), ("b", None)])
+    assert list(timed.all()) == [("a", ValueAndTimestamp(1, 5))]
+
+
 @pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("kind", [StoreKind.KEY_VALUE, StoreKind.TIMESTAMPED_KEY_VALUE])
 def test_what_cannot_be_written_is_refused_when_it_is_put(bench, kind, known):

@@ -55,6 +55,18 @@ def test_looking_backward_uses_all_of_the_segment(store):
     assert evicted[0] == ("a", 10)
 
 
+@pytest.mark.parametrize("read", ["backward_fetch_all", "backward_fetch_keys"])
+def test_a_scan_backward_uses_what_it_has_come_to(store, read):
+    """It stopped behind window 10, so that window 0 was used longer ago and goes first; forward it is the other one."""
+    bounds = (0, 100) if read == "backward_fetch_all" else ("a", "b", 0, 100)
+    list(store.fetch_range("a", 0, 5))  # window 0 is the one used last
+    assert next(getattr(store, read)(*bounds)) == (("a", 10), ValueAndTimestamp(12, 10))
+    evicted = []
+    store.set_flush_listener(lambda flushed: evicted.extend(flushed.keys), send_old_values=False)
+    store.put("a", 13, 20)
+    assert evicted[0] == ("a", 0)
+
+
 @pytest.mark.parametrize("backward", [False, True])
 def test_the_cache_counts_and_hides(backward):
     """Of an entry in both, the cache's value; nothing where the cache holds a deletion."""

@@ -38,13 +38,18 @@ def by_window(store):
     return [
         *(store.fetch(key, 0) for key in "abcdefg"),
         *map(list, [*spans, store.all(), store.fetch_keys("a", "c", 0, 9)]),
+        *map(list, [store.backward_all(), store.backward_fetch_keys("a", "c", 0, 9), store.backward_fetch_all(0, 9)]),
     ]
 
 
 def by_session(store):
     """Every way to ask a session store."""
-    found = [store.find_sessions(key, 0, LATER) for key in "abcdefg"]
-    return [*(store.fetch_session(key, 0, 0) for key in "abcdefg"), *map(list, [*found, store.all()])]
+    by_key = (store.find_sessions, store.backward_find_sessions)
+    by_keys = (store.find_sessions_of_keys, store.backward_find_sessions_of_keys)
+    found = [find(key, 0, LATER) for key in "abcdefg" for find in by_key]
+    found += [find("b", "d", 0, LATER) for find in by_keys]
+    found += [store.all(), store.backward_all()]
+    return [*(store.fetch_session(key, 0, 0) for key in "abcdefg"), *map(list, found)]
 
 
 VERBS = {

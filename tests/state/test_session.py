@@ -15,16 +15,29 @@ STEPS = st.lists(st.one_of(PUT, PUT, PUT, OTHER), max_size=25)
 
 
 def check(store, model):
+    by_bytes = sorted(
+        (
+            (key.encode() + end.to_bytes(8) + start.to_bytes(8), key, start, end, value)
+            for (key, start, end), value in model.items()
+        )
+    )
+    rows = [row[1:] for row in by_bytes]
+    assert list(store.all()) == list(store.fetch_keys(None, None)) == rows
+    assert list(store.backward_all()) == list(store.backward_fetch_keys("a", None)) == rows[::-1]
+    some = [row for row in rows if row[0] <= "aa" and row[2] >= 50 and row[1] <= 100]
+    assert list(store.find_sessions_of_keys("a", "aa", 50, 100)) == some
+    assert list(store.backward_find_sessions_of_keys(None, "aa", 50, 100)) == some[::-1]
     for key in KEYS:
         mine = sorted((end, start, value) for (other, start, end), value in model.items() if other == key)
         assert list(store.fetch(key)) == [(start, end, value) for end, start, value in mine]
         overlapping = [(start, end, value) for end, start, value in mine if end >= 50 and start <= 100]
         assert list(store.find_sessions(key, 50, 100)) == overlapping
+        assert list(store.backward_find_sessions(key, 50, 100)) == overlapping[::-1]
+        assert list(store.backward_fetch(key)) == list(store.fetch(key))[::-1]
         assert store.fetch_session(key, 10, 30) == model.get((key, 10, 30))
     by_end = sorted(((end, start, key.encode()), value) for (key, start, end), value in model.items())
     ours = [((end, start, key.encode()), value) for key, start, end, value in store.fetch_by_end(0, 10**6)]
     assert ours == by_end
-    assert sorted(store.all()) == sorted((*session, value) for session, value in model.items())
 
 
 @pytest.mark.parametrize("cache_bytes", [None, 300, 1 << 20])
@@ -58,6 +71,18 @@ def test_sessions_are_found(bench, engine, cache_bytes, steps):
     copy = bench.open(spec)
     copy.restore(*changelog.columns(), len(changelog.rows))
     check(copy, model)
+    store.close()
+
+
+def test_many_keys_come_by_segment_and_then_by_key(bench, directory):
+    """Forward and backward, as Kafka's persistent stores have them; segments are 60 s wide at least."""
+    store = bench.open(bench.spec(StoreKind.SESSION, retention_ms=120_000), directory=directory)
+    rows = [("a", 0, 10, 1), ("b", 0, 5, 2), ("a", 50_000, 60_000, 3)]
+    for key, start, end, value in reversed(rows):
+        store.put(key, start, end, value)
+    assert list(store.fetch_keys("a", "b")) == list(store.find_sessions_of_keys(None, None, 0, 50_000)) == rows
+    assert list(store.backward_fetch_keys("a", "b")) == list(store.backward_all()) == rows[::-1]
+    assert list(store.backward_find_sessions_of_keys("a", "a", 0, 49_999)) == [rows[0]]
     store.close()
 
 

@@ -44,8 +44,12 @@ class Model:
 def check(store, model):
     assert list(store.all()) == model.read(0, 10**9)
     assert list(store.fetch_all(50_000, 200_000)) == model.read(50_000, 200_000)
+    assert list(store.backward_all()) == model.read(0, 10**9)[::-1]
+    assert list(store.backward_fetch_all(50_000, 200_000)) == model.read(50_000, 200_000)[::-1]
     narrow = [row for row in model.read(0, 10**9) if row[0][0] <= "aa"]
     assert list(store.fetch_keys(None, "aa", 0, 10**9)) == narrow
+    upper = [row for row in model.read(20_000, 10**9) if row[0][0] >= "aa"]
+    assert list(store.backward_fetch_keys("aa", None, 20_000, 10**9)) == upper[::-1]
     for key in KEYS:
         mine = [(start, value) for (other, start), value in sorted(model.read(20_000, 10**9)) if other == key]
         assert list(store.fetch_range(key, 20_000, 10**9)) == mine

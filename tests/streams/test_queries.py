@@ -13,6 +13,7 @@ from streams import (
     Materialized,
     Processor,
     Record,
+    SessionWindows,
     StreamsError,
     TimeWindows,
     Windowed,
@@ -164,6 +165,30 @@ def test_values_may_come_with_their_times() -> None:
         assert list(windows.fetch("w")) == list(windows.all()) == [(window, (1, 7))]
         with pytest.raises(StreamsError, match="plain is a key-value store, whose values have no timestamps"):
             driver.store("plain", timestamps=True).get("w")
+
+
+def test_windows_of_many_keys_are_found() -> None:
+    """By keys and by time, also backward, of windows and of sessions; stores without windows say so."""
+    app = counting("many", broker="kafka://nowhere:9092")
+    words = app.stream("more", key=str, value=str).group_by_key()
+    words.windowed_by(SessionWindows.with_inactivity_gap("10 s")).count(name="visits")
+    with TopologyTestDriver(app) as driver:
+        for key, minute in (("a", 0), ("b", 0), ("c", 1)):
+            driver.input("many-words").send(key, "x", minute * 60_000)
+            driver.input("more").send(key, "x", minute * 60_000)
+        windows, visits = driver.store("by-minute"), driver.store("visits")
+        a, b, c = ((Windowed(key, at, at + 60_000), 1) for key, at in (("a", 0), ("b", 0), ("c", 60_000)))
+        assert list(windows.fetch_keys("a", "b")) == list(windows.fetch_all(0, 59_999)) == [a, b]
+        assert list(windows.fetch_keys("b", None, 0, 60_000, reverse=True)) == [c, b]
+        assert list(windows.fetch_all(0, 60_000, reverse=True)) == list(windows.all(reverse=True)) == [c, b, a]
+        ends = [(Windowed(key, at, at), 1) for key, at in (("a", 0), ("b", 0), ("c", 60_000))]
+        assert list(visits.fetch_keys(None, "b")) == list(visits.fetch_all(0, 59_999)) == ends[:2]
+        assert list(visits.fetch_all(0, 60_000, reverse=True)) == list(visits.all(reverse=True)) == ends[::-1]
+        assert list(visits.fetch("a", reverse=True)) == ends[:1]
+        with pytest.raises(
+            StreamsError, match="timestamped-key-value store, which has no fetch_keys, and no fetch_all"
+        ):
+            list(driver.store("total").fetch_all(0, 1))
 
 
 def test_values_may_come_with_their_headers() -> None:
