@@ -157,11 +157,20 @@ class App(Decorators):
         """The topology of all that was said so far. Raises: TopologyError."""
         return self.builder.build(self.config)
 
-    def store(self, name: str, *, isolation: str = "live", timestamps: bool = False) -> StoreView:
+    def store(
+        self,
+        name: str,
+        *,
+        isolation: str = "live",
+        timestamps: bool = False,
+        stale: bool = False,
+        partition: int | None = None,
+    ) -> StoreView:
         """A read-only view of a store over all tasks of this process, from any thread; see `streams.queries`.
 
         `isolation="committed"` shows what the last commit left; with `timestamps`, values come as ValueAndTimestamp,
-        where the store has their time. Raises: StreamsError while the application does not
+        where the store has their time. With `stale`, tasks that are still being restored answer as well, and standbys, with
+        what they have by now; `partition` asks one task alone. Raises: StreamsError while the application does not
         run, or for a store it does not have.
         """
         source = self._stores.one
@@ -169,7 +178,7 @@ class App(Decorators):
             raise StreamsError(f"the store {name!r} can be read while the application runs; {self.name} does not")
         if name not in source.store_names:
             raise StreamsError(no_store(self.name, name, source.store_names))
-        return StoreView(name, source, isolation, timestamps=timestamps)
+        return StoreView(name, source, isolation, timestamps=timestamps, stale=stale, partition=partition)
 
     def metadata_for_key(self, store: str, key: Any) -> KeyQueryMetadata:
         """Which worker of the group holds a key of a store, by the `application_server` it gave itself.

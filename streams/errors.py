@@ -166,7 +166,7 @@ class StoreNotReady(StreamsError):  # noqa: N818  says what is the matter
 
 
 class StoreMoved(StreamsError):  # noqa: N818  Kafka: InvalidStateStoreException, "migrated to another instance"
-    """A store left this worker while it was being read: begin anew, or ask the worker that has it."""
+    """A store left this worker while it was being read, or its partition is elsewhere: begin anew, or ask who has it."""
 
 
 class StopApplication(StreamsError):  # noqa: N818  says what is to be done

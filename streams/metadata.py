@@ -12,7 +12,8 @@ from typing import NamedTuple
 class KeyQueryMetadata(NamedTuple):
     """Where a key is: host:port of the worker that runs its task, and of those that have a warm copy.
 
-    `active` is None while nobody runs the task who says where it is; `local` says that this process runs it.
+    `active` is None while nobody runs the task who says where it is; `local` says that this process runs it. Warm copies
+    answer `app.store(name, stale=True)`.
     """
 
     active: str | None

@@ -4,7 +4,8 @@ A view joins the stores of that name of all tasks in this process. It reads live
 with `isolation="committed"` what the last commit left, which is what another reader of the outputs may know. Rules:
 read only, and no use of a record cache, so that nothing is let go for the sake of a query; values come without their timestamps, as Kafka's read-only stores give them, or with `timestamps=True` as
 ValueAndTimestamp; windowed keys come as `Windowed`; a scan shows all tasks as they were when it began, and comes in pages, so that it stops nobody for long.
-A task that is still being restored makes the view StoreNotReady, one that leaves during a scan StoreMoved.
+A task that is still being restored makes the view StoreNotReady, one that leaves during a scan StoreMoved. A view that may
+be stale answers from all that is open instead: from tasks that are being restored, and from standbys, which lag behind.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from functools import partial
 from itertools import islice
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from state.errors import StoreClosed
 from state.headed import AggregationWithHeaders, Headed, shown
 from state.stores import Store, StoreKind, ValueAndTimestamp, Version
 from streams.errors import StoreMoved, StreamsError
 from streams.frames import WINDOW, column, column_fields, in_time, key_columns, pandas, value_columns
+from streams.numbers import whole_number
 from streams.record import Windowed
 
 T = TypeVar("T")
@@ -39,8 +42,11 @@ class StoreSource(Protocol):
         """The names of all stores of the application."""
         ...
 
-    def stores(self, name: str) -> list[Store]:
-        """The open stores of a name, called from inside `ask` only. Raises: StoreNotReady."""
+    def stores(self, name: str, *, stale: bool = False, partition: int | None = None) -> list[Store]:
+        """The open stores of a name, called from inside `ask` only; of one partition; `stale` ones too.
+
+        Raises: StoreNotReady, StoreMoved.
+        """
         ...
 
     def ask(self, question: Callable[[], T]) -> T:
@@ -87,12 +93,23 @@ class _Scan(NamedTuple):
 class StoreView:
     """The entries of one store over all local tasks; see the module. `source` is asked anew by every call."""
 
-    def __init__(self, name: str, source: StoreSource, isolation: str = LIVE, *, timestamps: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        source: StoreSource,
+        isolation: str = LIVE,
+        *,
+        timestamps: bool = False,
+        stale: bool = False,
+        partition: int | None = None,
+    ) -> None:
         if isolation not in {LIVE, COMMITTED}:
             raise StreamsError(f'isolation: expected "{LIVE}" or "{COMMITTED}", got {isolation!r}')
         self.name = name
         self.isolation = isolation
         self._source = source
+        self._stale = stale
+        self._partition = None if partition is None else whole_number(partition, f"{name}: partition", 0, StreamsError)
         self._timestamps = timestamps
         self._value: Callable[[Any], Any] = _whole if timestamps else _plain
 
@@ -115,7 +132,7 @@ class StoreView:
 
         It is called on the processing thread, and must not change the store.
         """
-        return self._source.ask(lambda: [question(_custom(store)) for store in self._source.stores(self.name)])
+        return self._source.ask(lambda: [question(_custom(store)) for store in self._stores()])
 
     def fetch(
         self, key: Any, from_ms: int = 0, to_ms: int = 2**62, *, reverse: bool = False
@@ -171,8 +188,11 @@ class StoreView:
         """All entries as a DataFrame; see `Entries.to_pandas`."""
         return self.all().to_pandas()
 
+    def _stores(self) -> list[Store]:
+        return self._source.stores(self.name, stale=self._stale, partition=self._partition)
+
     def _open(self) -> list[Store]:
-        stores = self._source.stores(self.name)
+        stores = self._stores()
         for store in stores:
             if store.spec.kind is StoreKind.CUSTOM:
                 raise StreamsError(f"{self.name} is a store of your own class: ask it by each(function)")
@@ -193,13 +213,16 @@ class StoreView:
                     break
 
     def _begun(self, read: Callable[[Store], Iterator[tuple[Any, Any]]]) -> list[_Scan]:
-        opened = zip(self._source.stores(self.name), self._open(), strict=True)
+        opened = zip(self._stores(), self._open(), strict=True)
         return [_Scan(store, read(view)) for store, view in opened]
 
     def _page(self, scan: _Scan) -> list[tuple[Any, Any]]:
-        if not any(store is scan.store for store in self._source.stores(self.name)):
+        if not any(store is scan.store for store in self._stores()):
             raise StoreMoved(f"a task with store {self.name} has left this worker during the scan: begin again")
-        return list(islice(scan.entries, PAGE))
+        try:
+            return list(islice(scan.entries, PAGE))
+        except StoreClosed:
+            raise StoreMoved(f"store {self.name} was complete during the scan, and opened anew: begin again") from None
 
 
 class Entries:

@@ -130,9 +130,9 @@ class Runner:
         """Whether all is well, from any thread (a Health)."""
         return self._worker.health()
 
-    def stores(self, name: str) -> list[Store]:
-        """The open stores of that name, asked for from inside `ask`. Raises: StoreNotReady."""
-        return list(self._worker.stores(name))
+    def stores(self, name: str, *, stale: bool = False, partition: int | None = None) -> list[Store]:
+        """The open stores of a name, asked for from inside `ask`. Raises: StoreNotReady, StoreMoved."""
+        return list(self._worker.stores(name, stale=stale, partition=partition))
 
     @property
     def locations(self) -> Any:

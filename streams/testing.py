@@ -446,8 +446,8 @@ class _Stores:
         self._driver = driver
         self.store_names = driver.topology.stores.keys()
 
-    def stores(self, name: str) -> list[Store]:
-        """The store of that name."""
+    def stores(self, name: str, **_wanted: Any) -> list[Store]:
+        """The store of that name: the one task has all partitions, and runs."""
         store = self._driver.stores().get(name)
         return [] if store is None else [store]
 

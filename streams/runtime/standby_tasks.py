@@ -162,9 +162,10 @@ class StandbyTasks:
             found[copy.task] = found.get(copy.task, 0) + (copy.store.position or 0)
         return found
 
-    def stores(self, name: str) -> list[Store]:
-        """The open copies of a store."""
-        return [copy.store for copy in list(self._copies.values()) if copy.spec.name == name]
+    def stores(self, name: str, partition: int | None = None) -> list[Store]:
+        """The open copies of a store, or that of a partition."""
+        named = [copy for copy in list(self._copies.values()) if copy.spec.name == name]
+        return [copy.store for copy in named if partition in {None, copy.task.partition}]
 
     def lag(self, task: TaskId) -> int | None:
         """Records that a standby is behind; None while that is not known."""

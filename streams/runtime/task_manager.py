@@ -25,7 +25,6 @@ from streams.errors import (
     ClientError,
     ProducerFenced,
     RebalanceInProgress,
-    StoreNotReady,
     StreamsError,
     TaskMigrated,
     TransactionAbortable,
@@ -35,6 +34,7 @@ from streams.runtime.committer import Committer
 from streams.runtime.group_view import GroupView
 from streams.runtime.held_inputs import HeldInputs
 from streams.runtime.member_info import MemberInfo
+from streams.runtime.open_stores import open_stores
 from streams.runtime.restorer import Corruption, Restorer
 from streams.runtime.standby_tasks import StandbyTasks
 from streams.runtime.start_offsets import StartOffsets
@@ -415,14 +415,11 @@ class TaskManager:
         """The next record of a partition is gone: go on where its source says."""
         self._start_offsets.reset(self._consumer, partition, offset)
 
-    def stores(self, name: str) -> list[Store]:
-        """The open stores of that name, one per task that has it. Raises: StoreNotReady while one of them does not run."""
-        having = [task for task in self.tasks.values() if task.has_store(name)]
-        waiting = [task.task_id for task in having if task.state is not TaskState.RUNNING]
-        if waiting or self.between_assignments or not self.rebalances:
-            reason = f"task {', '.join(waiting)} is being restored" if waiting else "the group is assigning its tasks"
-            raise StoreNotReady(f"store {name} cannot be read yet: {reason}; ask again")
-        return [task.stores[name] for task in having]
+    def stores(self, name: str, *, stale: bool = False, partition: int | None = None) -> list[Store]:
+        """The open stores of that name, see `open_stores`. Raises: StoreNotReady, StoreMoved."""
+        copies = self.standbys.stores(name, partition) if stale else []
+        settled = bool(self.rebalances) and not self.between_assignments
+        return open_stores(name, self.tasks.values(), copies, partition, stale=stale, settled=settled)
 
     def close_all(self) -> None:
         """Let go of all tasks without a commit; the first error is raised when all are closed."""

@@ -260,16 +260,16 @@ class Worker:
         """The tasks of this worker; from any thread."""
         return self.status().tasks
 
-    def stores(self, name: str) -> list[Store]:
-        """The open stores of that name: one per task that has it, or the global one. On the processing thread only.
+    def stores(self, name: str, *, stale: bool = False, partition: int | None = None) -> list[Store]:
+        """The open stores of that name, as `TaskManager.stores`, or the global one. On the processing thread only.
 
-        Raises: StoreNotReady while one of these tasks does not run, or the group is between two assignments.
+        Raises: StoreNotReady while one of these tasks does not run, or the group is between two assignments; StoreMoved.
         """
         if self._parts is None:
             raise StoreNotReady(f"store {name} can be read when the worker has started")
         if self._parts.globals and name in self._parts.globals.stores:
             return [self._parts.globals.stores[name]]
-        return self._parts.tasks.stores(name)
+        return self._parts.tasks.stores(name, stale=stale, partition=partition)
 
     @property
     def locations(self) -> StoreLocations:

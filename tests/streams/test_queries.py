@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from state import RecordCacheBudget, StoreKind, StoreSpec, ValueAndTimestamp, open_store
+from state import RecordCacheBudget, RocksDBResources, StoreKind, StoreSpec, ValueAndTimestamp, open_store
+from state.filling import FILLED_RECORDS
 from streams import (
     App,
     Materialized,
@@ -254,7 +255,7 @@ class Here:
     def __init__(self, stores: list[Any]) -> None:
         self.stores_seen = stores
 
-    def stores(self, _name: str) -> list[Any]:
+    def stores(self, _name: str, **_wanted: Any) -> list[Any]:
         """The same, whatever they are called."""
         return self.stores_seen
 
@@ -294,3 +295,19 @@ def test_a_store_that_leaves_during_a_scan_is_told() -> None:
         source.stores_seen = []
         with pytest.raises(StoreMoved, match="begin again"):
             list(entries)
+
+
+def test_a_store_that_is_opened_anew_during_a_scan_is_told(tmp_path: Path) -> None:
+    """As at the end of a long restore, in which a view that may be stale has begun."""
+    serdes = {"key_serde": serde_for(str), "value_serde": serde_for(int)}
+    spec = StoreSpec(name="counts", kind=StoreKind.KEY_VALUE, **serdes)
+    store = open_store(spec, directory=tmp_path, resources=RocksDBResources())
+    store.begin_restore(FILLED_RECORDS)
+    keys = [f"{number:05}".encode() for number in range(PAGE + 1)]
+    store.restore(keys, [serde_for(int).serialize(1)] * len(keys), [0] * len(keys), len(keys))
+    entries = iter(StoreView("counts", Here([store]), stale=True).all())
+    next(entries)
+    store.end_restore()
+    with pytest.raises(StoreMoved, match="opened anew: begin again"):
+        list(entries)
+    store.close()
