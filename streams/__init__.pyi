@@ -51,6 +51,9 @@ from streams.reading import Records as Records
 from streams.record import Batch as Batch
 from streams.record import Record as Record
 from streams.record import Windowed as Windowed
+from streams.restore_events import RestoreEvent as RestoreEvent
+from streams.restore_events import RestoreStage as RestoreStage
+from streams.restore_events import StandbyEvent as StandbyEvent
 from streams.runtime.worker_states import WorkerState as WorkerState
 from streams.serdes import Float32 as Float32
 from streams.serdes import Int16 as Int16

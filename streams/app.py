@@ -295,6 +295,8 @@ class App(Decorators):
             new_topics=tuple(self._new_topics.values()),
             state_functions=self.state_functions,
             uncaught_functions=self.uncaught_functions,
+            restore_functions=self.restore_functions,
+            standby_functions=self.standby_functions,
             serve_stores=self._stores.serve,
             serve_locations=self._locations.serve,
         )

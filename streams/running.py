@@ -22,6 +22,7 @@ from streams.addresses import KAFKA
 from streams.clients.base import Clients, NewTopic
 from streams.config import StreamsConfig
 from streams.operators.observing import Observer
+from streams.restore_events import RestoreEvent, StandbyEvent
 from streams.runner import Runner, uncaught_of
 from streams.timers import Timed, call, then_call
 from streams.topology.topology import SinkNode, Topology
@@ -48,6 +49,8 @@ class Application(Struct, frozen=True, kw_only=True):
     new_topics: Sequence[NewTopic] = ()
     state_functions: Sequence[Callable[[Any, Any], Any]] = ()
     uncaught_functions: Sequence[Callable[[BaseException], Any]] = ()
+    restore_functions: Sequence[Callable[[RestoreEvent], Any]] = ()
+    standby_functions: Sequence[Callable[[StandbyEvent], Any]] = ()
     serve_stores: Callable[[Any], Callable[[], None]] = lambda _source: lambda: None
     observer: Observer | None = None
     serve_locations: Callable[[Callable[[], Any]], Callable[[], None]] = lambda _locations: lambda: None
@@ -131,6 +134,7 @@ def with_broker(config: StreamsConfig, stack: ExitStack) -> StreamsConfig:
 def runner_of(application: Application) -> Runner:
     """What runs the application's worker, and the next one."""
     from streams.clients.kafka import KafkaClients
+    from streams.runtime.restore_told import RestoresTold
     from streams.runtime.worker import Worker
 
     config = application.config
@@ -148,6 +152,7 @@ def runner_of(application: Application) -> Runner:
             observer=application.observer,
             prepare=lambda: create_topics(application, clients),
             on_state=changed,
+            restore_progress=RestoresTold(application.restore_functions, application.standby_functions),
             stops_all=stops_all,
         )
 

@@ -32,6 +32,7 @@ from streams.dsl.frame_processor import FrameProcessor
 from streams.dsl.kstream import KStream, KTable
 from streams.dsl.ktable import GlobalKTable
 from streams.dsl.options import Topic, arity
+from streams.dsl.restore_decorators import RestoreDecorators
 from streams.dsl.signatures import Names, UserFunction, expect_source, placed
 from streams.dsl.windows import JoinWindows
 from streams.durations import Duration, milliseconds
@@ -61,10 +62,11 @@ class Timer(Struct, frozen=True):
         return self.crontab.after(time_ms) if self.crontab else time_ms + self.interval_ms
 
 
-class Decorators:
+class Decorators(RestoreDecorators):
     """What App inherits: the decorators, and the functions they gathered."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.builder = StreamsBuilder()
         self.timers: list[Timer] = []
         self.start_functions: list[Callable[[], Any]] = []

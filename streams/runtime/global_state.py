@@ -17,6 +17,7 @@ from state.stores import Store, StoreSpec
 from streams.clients.base import Consumer
 from streams.errors import ClientError
 from streams.record import TopicPartition
+from streams.runtime.restorer import RestoreListener
 from streams.runtime.task import Task, TaskEnvironment, TaskId
 from streams.topology.compile import compile_global
 from streams.topology.topology import Topology
@@ -35,6 +36,7 @@ class GlobalState:
         self, topology: Topology, consumer: Consumer, counts: Mapping[str, int], environment: TaskEnvironment
     ) -> None:
         self._consumer = consumer
+        self._global_stores = topology.global_stores
         self._inputs = [
             TopicPartition(topic, number)
             for topic in dict.fromkeys(each.topic for each in topology.global_stores)
@@ -57,18 +59,31 @@ class GlobalState:
         """The open stores by name."""
         return self._task.stores
 
-    def start(self, *, stall_s: float, stopping: Callable[[], bool]) -> None:
-        """Read everything there is, unless `stopping`. Raises: ClientError when nothing moves for `stall_s`."""
+    def start(self, *, stall_s: float, stopping: Callable[[], bool], listener: RestoreListener) -> None:
+        """Read everything there is, unless `stopping`, and tell `listener`.
+
+        Raises: ClientError when nothing moves for `stall_s`.
+        """
         self._task.open()
         self._task.start()
         self._consumer.assign(self._inputs)
         ends = self._consumer.end_offsets(self._inputs)
+        reads = [
+            _Read(each.store.name, part, self._consumer.position(part), end, listener)
+            for each in self._global_stores
+            for part, end in ends.items()
+            if part.topic == each.topic and self._consumer.position(part) < end
+        ]
         moved_at = time.monotonic()
         while not stopping() and any(self._consumer.position(part) < end for part, end in ends.items()):
             if self.step(POLL_S):
                 moved_at = time.monotonic()
+                for read in reads:
+                    read.moved_to(self._consumer.position(read.partition))
             elif time.monotonic() - moved_at > stall_s:
                 raise ClientError(f"reading the global tables stands still for {stall_s:g} s: is the broker well?")
+        for read in reads:
+            read.over(self._consumer.position(read.partition))
         log.info("global tables are complete: %s", ", ".join(self.stores))
 
     def step(self, timeout_s: float) -> int:
@@ -87,6 +102,31 @@ class GlobalState:
             self._task.close()
         finally:
             self._consumer.close()
+
+
+class _Read:
+    """One store on its way through a partition, and who is told of it; its records are counted by their offsets."""
+
+    def __init__(self, store: str, partition: TopicPartition, start: int, end: int, listener: RestoreListener) -> None:
+        self.partition = partition
+        self._store = store
+        self._start = self._position = start
+        self._end = end
+        self._listener = listener
+        listener.started(store, partition, start, end)
+
+    def moved_to(self, position: int) -> None:
+        """Something may have been read."""
+        position = min(position, self._end)
+        if position > self._position:
+            moved, self._position = position - self._position, position
+            self._listener.progressed(self._store, self.partition, position, moved)
+
+    def over(self, position: int) -> None:
+        """All was read, or the worker stops."""
+        self.moved_to(position)
+        end = self._listener.ended if self._position >= self._end else self._listener.suspended
+        end(self._store, self.partition, self._position - self._start)
 
 
 def _in_memory(spec: StoreSpec, _task: TaskId, _changelog: ChangelogWriter | None) -> Store:

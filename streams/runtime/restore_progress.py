@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from streams.record import TopicPartition
-from streams.runtime.restorer import RestoreListener
+from streams.runtime.restorer import RestoreListener, SilentListener
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ SAY_EVERY_S = 5.0
 WORTH_A_BAR = 10_000
 
 
-class LoggedProgress:
+class LoggedProgress(SilentListener):
     """One line when a store begins, one every SAY_EVERY_S while it takes long, one when it is complete."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class LoggedProgress:
         self._said[partition] = now
         log.info("restoring %s: %d offsets of %s", store, end - position, partition)
 
-    def progressed(self, store: str, partition: TopicPartition, position: int) -> None:
+    def progressed(self, store: str, partition: TopicPartition, position: int, _records: int) -> None:
         """Say so once in a while."""
         now = time.monotonic()
         if now - self._said.get(partition, now) < SAY_EVERY_S:
@@ -50,8 +50,14 @@ class LoggedProgress:
         self._said.pop(partition, None)
         log.info("restored %s: %d record(s) of %s in %.1f s", store, records, partition, time.monotonic() - began)
 
+    def suspended(self, store: str, partition: TopicPartition, records: int) -> None:
+        """Say that its task has left."""
+        self._ends.pop(partition, None)
+        self._said.pop(partition, None)
+        log.info("left %s after %d record(s) of %s: its task goes elsewhere, or begins anew", store, records, partition)
 
-class ProgressBars:
+
+class ProgressBars(SilentListener):
     """A bar per store, with records, rate and time left, on the terminal's standard error."""
 
     def __init__(self) -> None:
@@ -67,7 +73,7 @@ class ProgressBars:
         bar = self._progress.add_task(f"restoring {store}[{partition.partition}]", total=end - position)
         self._bars[partition] = (bar, position)
 
-    def progressed(self, _store: str, partition: TopicPartition, position: int) -> None:
+    def progressed(self, _store: str, partition: TopicPartition, position: int, _records: int) -> None:
         """Move the bar."""
         if partition in self._bars:
             bar, start = self._bars[partition]
@@ -75,11 +81,19 @@ class ProgressBars:
 
     def ended(self, store: str, partition: TopicPartition, records: int) -> None:
         """Take the bar away with the last of its kind."""
+        self._leave(partition)
+        log.debug("restored %s from %s: %d record(s)", store, partition, records)
+
+    def suspended(self, store: str, partition: TopicPartition, records: int) -> None:
+        """Take the bar away as well."""
+        self._leave(partition)
+        log.debug("left %s after %d record(s) of %s", store, records, partition)
+
+    def _leave(self, partition: TopicPartition) -> None:
         self._bars.pop(partition, None)
         if self._progress is not None and not self._bars:
             self._progress.stop()
             self._progress = None
-        log.debug("restored %s from %s: %d record(s)", store, partition, records)
 
 
 def restore_listener() -> RestoreListener:

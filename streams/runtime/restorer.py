@@ -21,6 +21,7 @@ from typing import NamedTuple, Protocol
 from streams.clients.base import Consumer, RawBatch
 from streams.errors import ChangelogLost, ClientError, OffsetOutOfRange
 from streams.record import TopicPartition, joined
+from streams.restore_events import StandbyEvent
 from streams.runtime.changelog import Changelog, with_keys
 from streams.runtime.task import Task, TaskId
 
@@ -39,18 +40,26 @@ LOOK_S = 0.005
 
 
 class RestoreListener(Protocol):
-    """Told how restores go; `partition` is the changelog's."""
+    """Told how restores go, and standbys; `partition` is the changelog's."""
 
     def started(self, store: str, partition: TopicPartition, position: int, end: int) -> None:
         """A store will be restored from `position` up to, not including, `end`."""
         ...
 
-    def progressed(self, store: str, partition: TopicPartition, position: int) -> None:
-        """Records up to `position` were applied."""
+    def progressed(self, store: str, partition: TopicPartition, position: int, records: int) -> None:
+        """Records up to `position` were applied, so many."""
         ...
 
     def ended(self, store: str, partition: TopicPartition, records: int) -> None:
         """The store is complete; `records` were applied."""
+        ...
+
+    def suspended(self, store: str, partition: TopicPartition, records: int) -> None:
+        """The store's task leaves before it is complete; `records` were applied."""
+        ...
+
+    def standby(self, event: StandbyEvent) -> None:
+        """What is said of a standby's store."""
         ...
 
 
@@ -140,12 +149,15 @@ class Restorer:
     def remove(self, task: TaskId) -> None:
         """Let go of a task's stores, wherever they are."""
         gone = self._open.pop(task, set())
+        left = [each for each in [*self._restores.values(), *self._complete] if each.task == task]
         for partition in gone:
             self._restores.pop(partition, None)
         self._complete = [each for each in self._complete if each.task != task]
         self._fetched = deque(each for each in self._fetched if (each.topic, each.partition) not in gone)
         self._corrupt = [each for each in self._corrupt if each.task != task]
         self._assign()
+        for restore in left:
+            self._listener.suspended(restore.changelog.store.name, restore.changelog.partition, restore.records)
 
     def corrupt(self) -> list[Corruption]:
         """What `step` found to disagree with its changelog since this was asked last: to be removed, and begun anew."""
@@ -272,7 +284,7 @@ class Restorer:
         values = store.as_stored(columns.values, columns.headers)
         store.restore(columns.keys, values, columns.timestamps, restore.position)
         self._moved_at = self._clock()
-        self._listener.progressed(restore.changelog.store.name, partition, restore.position)
+        self._listener.progressed(store.name, partition, restore.position, len(columns))
 
     def _advance(self) -> None:
         """Take leave of the stores whose position has reached the end, once they are written."""
@@ -306,10 +318,16 @@ class SilentListener:
     def started(self, store: str, partition: TopicPartition, position: int, end: int) -> None:
         """Nothing."""
 
-    def progressed(self, store: str, partition: TopicPartition, position: int) -> None:
+    def progressed(self, store: str, partition: TopicPartition, position: int, records: int) -> None:
         """Nothing."""
 
     def ended(self, store: str, partition: TopicPartition, records: int) -> None:
+        """Nothing."""
+
+    def suspended(self, store: str, partition: TopicPartition, records: int) -> None:
+        """Nothing."""
+
+    def standby(self, event: StandbyEvent) -> None:
         """Nothing."""
 
 

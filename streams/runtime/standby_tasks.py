@@ -19,7 +19,9 @@ from state.stores import Store, StoreSpec
 from streams.clients.base import Consumer, OffsetAndMetadata, RawBatch
 from streams.errors import OffsetOutOfRange
 from streams.record import TopicPartition
+from streams.restore_events import MIGRATED, PROMOTED, RestoreStage, StandbyEvent
 from streams.runtime.changelog import with_keys
+from streams.runtime.restorer import RestoreListener
 from streams.runtime.task import TaskId
 from streams.runtime.task_stores import TaskStores
 from streams.runtime.turns import Rests
@@ -87,12 +89,14 @@ class StandbyTasks:
         stores: TaskStores,
         logged: Mapping[int, Sequence[Logged]],
         decided: Decided,
+        listener: RestoreListener,
     ) -> None:
         self._make_consumer = consumer
         self._made: Consumer | None = None
         self._stores = stores
         self._logged = logged
         self._decided = decided
+        self._listener = listener
         self._wanted: set[TaskId] = set()
         self._filling: set[TaskId] = set()
         self._copies: dict[TopicPartition, _Copy] = {}
@@ -124,7 +128,7 @@ class StandbyTasks:
     def hand_over(self, task: TaskId) -> None:
         """Let go of a standby whose task is about to run here: its engines stay open, and its directory ours."""
         self._wanted.discard(task)
-        for copy in self._forget(task):
+        for copy in self._forget(task, PROMOTED):
             self._stores.park(task, copy.store)
 
     def step(
@@ -218,22 +222,26 @@ class StandbyTasks:
         return [copy.store for copy in self._copies.values() if copy.task == task]
 
     def _close(self, task: TaskId) -> None:
-        closed = self._forget(task)
+        closed = self._forget(task, MIGRATED)
         self._stores.note(task, [copy.store for copy in closed], at_least=1)
         for copy in closed:
             copy.store.close()
         self._stores.release(task)
         log.info("standby of task %s is closed", task)
 
-    def _forget(self, task: TaskId) -> list[_Copy]:
+    def _forget(self, task: TaskId, reason: str) -> list[_Copy]:
         """Read a task's changelogs no longer."""
         gone = {partition: copy for partition, copy in self._copies.items() if copy.task == task}
+        ends = {partition: self._end(partition) for partition in gone}
         self._filling.discard(task)
         for partition in gone:
             del self._copies[partition]
             self._limits.pop(partition, None)
         self._fetched = deque(each for each in self._fetched if (each.topic, each.partition) not in gone)
         self._assign({})
+        for partition, copy in gone.items():
+            at = copy.store.position or 0
+            self._tell(RestoreStage.SUSPENDED, partition, copy, at, ends[partition], reason=reason)
         return list(gone.values())
 
     def _assign(self, opened: Mapping[TopicPartition, _Copy]) -> None:
@@ -245,9 +253,11 @@ class StandbyTasks:
         fresh = [partition for partition, copy in opened.items() if copy.store.position is None]
         first = consumer.beginning_offsets(fresh)
         for partition, copy in opened.items():
-            consumer.seek(partition, first.get(partition, copy.store.position or 0))
+            start = first.get(partition, copy.store.position or 0)
+            consumer.seek(partition, start)
             if self._is_source(partition, copy):
                 self._hold(partition, 0)
+            self._tell(RestoreStage.START, partition, copy, start, None)
 
     def _consumer(self) -> Consumer:
         if self._made is None:
@@ -303,6 +313,7 @@ class StandbyTasks:
                 columns = with_keys(columns)
             values = copy.store.as_stored(columns.values, columns.headers)
             copy.store.restore(columns.keys, values, columns.timestamps, position)
+            self._tell(RestoreStage.BATCH, partition, copy, position, self._end(partition), len(columns))
         return {copy.task}
 
     def _start_over(self, partition: TopicPartition, error: OffsetOutOfRange) -> None:
@@ -323,6 +334,27 @@ class StandbyTasks:
     def _lag(self, partition: TopicPartition, store: Store) -> int | None:
         if partition in self._limits:
             return max(self._limits[partition] - (store.position or 0), 0) if self._limits[partition] else None
-        consumer = self._consumer()
-        behind = consumer.lag(partition)
-        return None if behind is None else max(consumer.position(partition) + behind - (store.position or 0), 0)
+        end = self._end(partition)
+        return None if end is None else max(end - (store.position or 0), 0)
+
+    # Who is told
+
+    def _end(self, partition: TopicPartition) -> int | None:
+        """How far the changelog goes, as far as that is known: of a source topic, what is committed."""
+        if partition in self._limits:
+            return self._limits[partition] or None
+        behind = self._consumer().lag(partition)
+        return None if behind is None else self._consumer().position(partition) + behind
+
+    def _tell(
+        self,
+        stage: RestoreStage,
+        partition: TopicPartition,
+        copy: _Copy,
+        offset: int,
+        end: int | None,
+        records: int = 0,
+        reason: str | None = None,
+    ) -> None:
+        event = StandbyEvent(stage, copy.spec.name, partition, str(copy.task), offset, end, records, reason)
+        self._listener.standby(event)

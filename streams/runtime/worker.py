@@ -117,7 +117,7 @@ class Worker:
         self._clock = clock
         self._prepare = prepare
         self._on_state = on_state
-        self._restore_progress = restore_progress or restore_listener()
+        self._told = restore_progress or restore_listener()
         self._after_commit_step = after_commit_step
         self._stops_all = stops_all
         self._handlers = ErrorHandlers.of(topology, config)
@@ -308,13 +308,13 @@ class Worker:
             self._config, producer, consumer, stores, self._handlers, self._clock, self._patience
         )
         global_state = global_state_of(
-            self._topology, self._config, self._reader, counts, environment, made, lambda: self._stopping
+            self._topology, self._config, self._reader, counts, environment, made, self._told, lambda: self._stopping
         )
         if global_state is not None:
             environment = replace(environment, global_stores=global_state.stores)
         made.callback(quietly, stores.close)
         inputs = task_inputs(self._topology, matched)
-        restorer = restorer_of(self._config, self._reader, self._restore_progress)
+        restorer = restorer_of(self._config, self._reader, self._told)
         committer = Committer(consumer, producer, self._after_commit_step)
         made.callback(quietly, restorer.close)
         tasks = self._task_manager(consumer, committer, restorer, stores, environment, inputs, counts)
@@ -364,6 +364,7 @@ class Worker:
             clock=self._clock,
             make_task=task_maker(self._topology, environment, changelog_counts(self._topology, counts), self._observer),
             inputs=inputs,
+            listener=self._told,
         )
 
     def _reader(self) -> Consumer:

@@ -149,6 +149,7 @@ def global_state_of(
     counts: Mapping[str, int],
     environment: TaskEnvironment,
     made: ExitStack,
+    listener: RestoreListener,
     stopping: Callable[[], bool],
 ) -> GlobalState | None:
     """The global stores of a worker, read to their end, if it has any; `made` closes them, also when that fails."""
@@ -156,7 +157,7 @@ def global_state_of(
         return None
     state = GlobalState(topology, reader(), counts, environment)
     made.callback(quietly, state.close)
-    state.start(stall_s=config.task_timeout_ms / 1000, stopping=stopping)
+    state.start(stall_s=config.task_timeout_ms / 1000, stopping=stopping, listener=listener)
     return state
 
 
@@ -190,6 +191,7 @@ def task_manager_of(
     clock: Clock,
     make_task: Callable[[TaskId, Sequence[TopicPartition]], Task],
     inputs: Sequence[TaskInputs],
+    listener: RestoreListener,
 ) -> TaskManager:
     """What has the tasks of a worker, and copies of those of others that `reader`'s consumers keep up to date."""
     return TaskManager(
@@ -197,7 +199,7 @@ def task_manager_of(
         committer=committer,
         restorer=restorer,
         stores=stores,
-        standbys=StandbyTasks(reader, stores, logged_stores(topology), consumer.decided),
+        standbys=StandbyTasks(reader, stores, logged_stores(topology), consumer.decided, listener),
         group=group,
         start_offsets=StartOffsets(reset_rules(topology), config.auto_offset_reset, clock),
         make_task=make_task,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from streams import App, ConfigError, StreamsError
+from streams import App, ConfigError, RestoreEvent, StreamsError, TopologyError
 from streams.background import ToEnd
 from streams.cli.health import group_health
 from streams.pytest_plugin import RunningBroker
@@ -280,3 +280,26 @@ def test_an_application_knows_where_its_keys_are(streams_broker: RunningBroker, 
         assert app.metadata_for_key("placed-counts", "a").active == "here.example:7001"
         (here,) = app.metadata_for_store("placed-counts")
         assert (here.partitions, here.standby_partitions) == ((0, 1), ())
+
+
+@pytest.mark.broker
+def test_an_application_is_told_of_its_restores(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """On another disk its store is restored: a function hears of the start, and of the end with all records."""
+    events: list[RestoreEvent] = []
+    for home in ("first", "second"):
+        app = App("told", broker=streams_broker.url, state_dir=str(tmp_path / home), commit_interval_ms=50)
+        placed = app.topic("told-placed", key=str, value=int, partitions=1)
+        app.stream(placed).group_by_key().count(name="told-counts")
+        app.on_standby(lambda event: pytest.fail(f"there is no standby: {event}"))
+        if home == "second":
+            assert app.on_restore(events.append) == events.append
+        app.write(placed, [("a", 1), ("b", 1), (home, 1)])
+        with app.running() as run:
+            run.catch_up()
+    assert [events[0].stage, *{event.stage for event in events[1:-1]}, events[-1].stage] == ["start", "batch", "end"]
+    assert {(event.store, event.partition.topic, event.end) for event in events} == {
+        ("told-counts", "told-told-counts-changelog", events[-1].offset)
+    }
+    assert events[-1].records == sum(event.records for event in events[1:-1]) == 3
+    with pytest.raises(TopologyError, match="on_restore"):
+        App("told").on_restore(lambda: None)

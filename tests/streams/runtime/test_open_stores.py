@@ -100,7 +100,7 @@ class Asking(SilentListener):
         self.worker: Worker | None = None
         self.found: list[dict[str, int]] = []
 
-    def progressed(self, _store: str, partition: TopicPartition, _position: int) -> None:
+    def progressed(self, _store: str, partition: TopicPartition, _position: int, _records: int) -> None:
         assert self.worker is not None
         for wanted in ({}, {"partition": partition.partition}):
             with pytest.raises(StoreNotReady, match="is being restored"):

@@ -14,6 +14,8 @@ from streams.clients.base import NewTopic, OffsetAndMetadata
 from streams.clients.memory import MemoryBroker, MemoryConsumer
 from streams.config import StreamsConfig
 from streams.record import Batch, TopicPartition
+from streams.restore_events import StandbyEvent
+from streams.runtime.restorer import SilentListener
 from streams.runtime.standby_tasks import Logged, StandbyTasks
 from streams.runtime.task import TaskId
 from streams.runtime.task_stores import TaskStores
@@ -24,6 +26,16 @@ from tests.streams.runtime.workers import WORDS, Restores, caught_up, latest, ru
 TASK = TaskId(0, 0)
 LOG = TopicPartition("log", 0)
 SPEC = StoreSpec(name="s", kind=StoreKind.KEY_VALUE, key_serde=serde_for(str), value_serde=serde_for(int))
+
+
+class Told(SilentListener):
+    """Writes down what it is told of standbys."""
+
+    def __init__(self) -> None:
+        self.said: list[StandbyEvent] = []
+
+    def standby(self, event: StandbyEvent) -> None:
+        self.said.append(event)
 
 
 class Rig:
@@ -37,11 +49,13 @@ class Rig:
         )
         self.stores = TaskStores(self.config)
         self.committed: dict[TopicPartition, OffsetAndMetadata | None] = {}
+        self.told = Told()
         self.standbys = StandbyTasks(
             lambda: MemoryConsumer(self.broker, None, max_records=2),
             self.stores,
             {0: [Logged(SPEC, LOG.topic, source)]},
             lambda asked: {partition: self.committed.get(partition) for partition in asked},
+            self.told,
         )
 
     def log(self, *entries: tuple[str, int]) -> None:

@@ -389,7 +389,7 @@ def test_a_changelog_made_anew_during_a_restore_is_restored_again(
     class Meddler(Restores):
         meddled = False
 
-        def progressed(self, store: str, partition: TopicPartition, position: int) -> None:
+        def progressed(self, store: str, partition: TopicPartition, position: int, records: int) -> None:
             if not self.meddled:
                 self.meddled = True
                 make(b"be")
