@@ -180,12 +180,20 @@ class App(Decorators):
             raise StreamsError(no_store(self.name, name, source.store_names))
         return StoreView(name, source, isolation, timestamps=timestamps, stale=stale, partition=partition)
 
-    def metadata_for_key(self, store: str, key: Any) -> KeyQueryMetadata:
+    def metadata_for_key(
+        self,
+        store: str,
+        key: Any,
+        *,
+        partitioner: Callable[[str, Any, Any, int], int | Iterable[int] | None] | None = None,
+    ) -> KeyQueryMetadata:
         """Which worker of the group holds a key of a store, by the `application_server` it gave itself.
 
-        Raises: StreamsError for an unknown store, and while the application does not run.
+        `partitioner(topic, key, None, count)` tells the key's partition, where others write the store's topic by one of
+        their own; that of a `repartition` or `to` of this program counts by itself. Raises: StreamsError for an unknown
+        store, for a partitioner that cannot tell without a value, and while the application does not run.
         """
-        found: KeyQueryMetadata = self._where().of_key(store, key)
+        found: KeyQueryMetadata = self._where().of_key(store, key, partitioner)
         return found
 
     def metadata_for_store(self, store: str) -> list[StreamsMetadata]:

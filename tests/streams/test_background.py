@@ -278,6 +278,10 @@ def test_an_application_knows_where_its_keys_are(streams_broker: RunningBroker, 
         app.write("placed-numbers", [("a", 1), ("b", 2)])
         run.catch_up()
         assert app.metadata_for_key("placed-counts", "a").active == "here.example:7001"
+        elsewhere = [
+            app.metadata_for_key("placed-counts", "a", partitioner=lambda *_, n=n: n).partition for n in (0, 1)
+        ]
+        assert elsewhere == [0, 1]
         (here,) = app.metadata_for_store("placed-counts")
         assert (here.partitions, here.standby_partitions) == ((0, 1), ())
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from streams.clients.base import NewTopic
-from streams.clients.memory import MemoryBroker
+from streams.clients.memory import MemoryBroker, MemoryClients
 from streams.clients.partitioner import partitions_for
-from streams.errors import StreamsError
+from streams.config import StreamsConfig
+from streams.dsl.builder import StreamsBuilder
+from streams.errors import StoreNotReady, StreamsError
 from streams.metadata import StreamsMetadata
+from streams.queries import StoreView
+from streams.record import Windowed
+from streams.runtime.restorer import SilentListener
+from streams.runtime.worker import Worker
 from tests.streams.runtime.workers import running, until, worker
 
 ONE, TWO = "one:7001", "two:7002"
@@ -66,3 +75,102 @@ def test_a_worker_alone_holds_everything(broker: MemoryBroker, tmp_path: Path) -
     with running(alone):
         until(broker, lambda: len(alone.tasks) == 4)
         assert alone.locations.of_store("counts") == [StreamsMetadata(ONE, (0, 1), ())]
+
+
+def by_last(_topic: str, word: str, _value: object, count: int) -> int:
+    """A partitioner of the program's own, unlike Kafka's for some words."""
+    return ord(word[-1]) % count
+
+
+WORDS = ("to", "be", "or", "not", "that", "is")
+
+
+def counting(builder_of: Callable[[StreamsBuilder], Any], broker: MemoryBroker, state_dir: Path) -> Worker:
+    builder = StreamsBuilder()
+    builder_of(builder).group_by_key().count(name="counts")
+    config = StreamsConfig.of("own", {"broker": "kafka://memory:1", "state_dir": str(state_dir), "poll_ms": 5})
+    return Worker(builder.build(config), config, MemoryClients(broker), restore_progress=SilentListener())
+
+
+def until_counted(work: Worker, words: Iterable[str]) -> dict[str, int]:
+    """The partitions of the words, as the tasks' own stores tell."""
+    found: dict[str, int] = {}
+    deadline = time.monotonic() + 30
+    while found.keys() != set(words):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+        if work._parts is not None and len(work.tasks) >= 2:
+            view = [(number, StoreView("counts", Asked(work), stale=True, partition=number)) for number in (0, 1)]
+            try:
+                found = {word: number for number, part in view for word, _ in part.all()}
+            except StoreNotReady:
+                continue
+    return found
+
+
+class Asked:
+    """The stores of a worker, as a view asks for them."""
+
+    store_names = ("counts",)
+
+    def __init__(self, work: Worker) -> None:
+        self.stores = work.stores
+        self.ask = work.inquiries.ask
+
+
+@pytest.mark.parametrize("verb", ["repartition", "to"])
+def test_a_partitioner_of_the_program_tells_where_its_keys_are(broker: MemoryBroker, tmp_path: Path, verb: str) -> None:
+    """Whether records come by way of a repartition topic, or of one that the same program writes."""
+    broker.create(NewTopic("sorted", 2))
+
+    def build(builder: StreamsBuilder) -> Any:
+        words = builder.stream("words", key=str, value=str)
+        if verb == "repartition":
+            return words.repartition(partitioner=by_last, name="by-last")
+        words.to("sorted", partitioner=by_last)
+        return builder.stream("sorted", key=str, value=str)
+
+    producer = MemoryClients(broker).producer()
+    data = [word.encode() for word in WORDS]
+    producer.send("words", 0, data, data, [0] * len(data))
+    with running(counting(build, broker, tmp_path)) as (work,):
+        there = until_counted(work, WORDS)
+        assert there == {word: by_last("", word, None, 2) for word in WORDS}
+        assert there != {word: partitions_for([word.encode()], 2)[0] for word in WORDS}
+        assert {word: work.locations.of_key("counts", word).partition for word in WORDS} == there
+        assert work.locations.of_key("counts", Windowed("be", 0, 1)).partition == there["be"]
+        one = work.locations.of_key("counts", "be", lambda *_: 1 - there["be"])
+        assert one.partition == 1 - there["be"], "the one that is asked with comes first"
+
+
+def test_a_partitioner_may_be_asked_with(broker: MemoryBroker, tmp_path: Path) -> None:
+    """Of a topic that others write by theirs; its answer is one partition that there is, or None for Kafka's."""
+    with running(counting(lambda builder: builder.stream("words", key=str, value=str), broker, tmp_path)) as (work,):
+        until(broker, lambda: len(work.tasks) == 2)
+        of_key = work.locations.of_key
+        assert [of_key("counts", word, by_last).partition for word in WORDS] == [ord(word[-1]) % 2 for word in WORDS]
+        assert of_key("counts", "be", lambda *_: {1}).partition == 1
+        kafkas = [partitions_for([word.encode()], 2)[0] for word in WORDS]
+        assert [of_key("counts", word).partition for word in WORDS] == kafkas
+        assert [of_key("counts", word, lambda *_: None).partition for word in WORDS] == kafkas
+        for several in ([0, 1], []):
+            with pytest.raises(StreamsError, match="expected one partition of 'be', the partitioner gave"):
+                of_key("counts", "be", lambda *_, several=several: several)
+        with pytest.raises(StreamsError, match="words has partitions 0 to 1"):
+            of_key("counts", "be", lambda *_: 2)
+
+
+def test_a_partitioner_that_needs_the_value_says_so(broker: MemoryBroker, tmp_path: Path) -> None:
+    """Where a key is, it cannot tell: whoever asks has to."""
+
+    def by_value(_topic: str, _key: str, value: str, count: int) -> int:
+        return len(value) % count
+
+    def build(builder: StreamsBuilder) -> Any:
+        return builder.stream("words", key=str, value=str).repartition(partitioner=by_value, name="by-value")
+
+    with running(counting(build, broker, tmp_path)) as (work,):
+        until(broker, lambda: len(work.tasks) == 4)
+        with pytest.raises(StreamsError, match=r"partitioner of own-by-value-repartition does not tell .*partitioner="):
+            work.locations.of_key("counts", "be")
+        assert work.locations.of_key("counts", "be", by_last).partition == by_last("", "be", None, 2)
