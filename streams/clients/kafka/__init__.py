@@ -64,7 +64,12 @@ class KafkaClients:
         """
         config = self._config
         fetching = FetchSettings(
-            config.fetch_max_bytes, config.max_partition_fetch_bytes, config.buffered_max_bytes, read_committed
+            config.fetch_max_bytes,
+            config.max_partition_fetch_bytes,
+            config.buffered_max_bytes,
+            read_committed,
+            rack=config.client_rack or "",
+            replica_s=config.metadata_max_age_ms / 1000,
         )
         consumer = KafkaConsumer(
             self._network,

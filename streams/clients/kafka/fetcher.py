@@ -6,6 +6,8 @@ Lives on the network loop. What arrives goes to `deliver` at once, all of a fetc
 leave and who waits is woken once; when more waits than `buffer_bytes`, fetching pauses until some was taken. Rules: a partition is in at most one fetch; every `seek`
 begins a new epoch of the partition, and what an older epoch fetched is thrown away.
 Errors that pass by themselves are retried with fresh metadata; others go to `fail`.
+A leader that is told of the `rack` may name a replica nearer by (KIP-392): that is read from for a while, and the leader is
+asked again when the time is over, another one leads, or anything is wrong with the replica, an offset that it lacks included.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ SHORT_POLL_MS = 25
 WAITING_S = 0.02
 """A fetch that is under way for longer has found nothing, and waits."""
 RETRY_S = 0.1
+LATEST_PARTS = 8
+"""How many parts the answer for a partition has in Fetch 11."""
 PASSING = frozenset(
     {
         Code.UNKNOWN_SERVER_ERROR,
@@ -52,19 +56,43 @@ _Way = tuple[int, Line]
 
 
 class FetchSettings(NamedTuple):
-    """Sizes in bytes; `wait_ms` is how long a fetch may wait at the broker when there is nothing to fetch."""
+    """Sizes in bytes; `wait_ms` is how long a fetch may wait at the broker when there is nothing to fetch.
+
+    `replica_s` is how long a replica that a leader has named is read from before the leader is asked again.
+    """
 
     max_bytes: int
     max_partition_bytes: int
     buffer_bytes: int
     read_committed: bool
     wait_ms: int = 500
+    rack: str = ""
+    replica_s: float = 300.0
+
+
+class Replica(NamedTuple):
+    """A broker to read a partition from in place of the leader that has named it, and until when."""
+
+    node: int
+    leader: int
+    until: float
 
 
 class PartitionState:
     """Where fetching of one partition stands."""
 
-    __slots__ = ("end_offset", "epoch", "failed", "held", "in_flight", "offset", "outage", "paused", "retry_at")
+    __slots__ = (
+        "end_offset",
+        "epoch",
+        "failed",
+        "held",
+        "in_flight",
+        "offset",
+        "outage",
+        "paused",
+        "replica",
+        "retry_at",
+    )
 
     def __init__(self, offset: int, epoch: int) -> None:
         self.offset = offset
@@ -79,6 +107,7 @@ class PartitionState:
         self.outage: Outage | None = None
         """Since when the broker has had nothing but errors for it."""
         self.end_offset: int | None = None
+        self.replica: Replica | None = None
 
 
 class Delivery(NamedTuple):
@@ -127,10 +156,11 @@ class Fetcher:
         self._main = asyncio.get_running_loop().create_task(self._run())
 
     def start(self, partition: TopicPartition, offset: int, epoch: int) -> None:
-        """Fetch a partition from `offset` on, whatever was fetched of it before; a pause is kept."""
+        """Fetch a partition from `offset` on, whatever was fetched of it before; a pause is kept, and its replica."""
         before = self._states.get(partition)
         state = self._states[partition] = PartitionState(offset, epoch)
-        state.paused = before.paused if before else False
+        if before:
+            state.paused, state.replica = before.paused, before.replica
         self._changed.set()
 
     def stop(self, partitions: Iterable[TopicPartition]) -> None:
@@ -206,7 +236,9 @@ class Fetcher:
                 self._client.add_topic(partition.topic)
                 self._client.force_metadata_update()
                 retry_s = RETRY_S
-            elif state.retry_at > now:
+                continue
+            node = self._nearest(state, node, now) if state.replica else node
+            if state.retry_at > now:
                 retry_s = min(retry_s or RETRY_S, state.retry_at - now)
             elif state.failed:
                 continue
@@ -217,6 +249,19 @@ class Fetcher:
             elif not state.in_flight:
                 retry_s = min(retry_s or RETRY_S, WAITING_S)
         return by_way, left_out, retry_s
+
+    def _nearest(self, state: PartitionState, leader: int, now: float) -> int:
+        """The replica that the leader has named, as long as that holds; else the leader.
+
+        Source: Kafka's AbstractFetch.selectReadReplica; SubscriptionState forgets it when another broker leads.
+        """
+        replica = state.replica
+        if replica is not None and replica.leader == leader and now < replica.until:
+            if self._client.cluster.broker_metadata(replica.node) is not None:
+                return replica.node
+            self._client.force_metadata_update()
+        state.replica = None
+        return leader
 
     def _free_line(self, node: int, now: float) -> Line | None:
         """The connection for a fetch from a broker, None while there is none."""
@@ -238,6 +283,8 @@ class Fetcher:
             self._outage.over()
         except kafka_errors.KafkaError as error:
             self._outage.failed(described(error))
+            for state in asked.values():
+                state.replica = None
             self._retry_later(asked.values())
         except Exception as error:
             log.exception("an answer to a fetch could not be read")
@@ -253,7 +300,9 @@ class Fetcher:
         by_topic: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
         for partition, state in asked.items():
             by_topic[partition.topic].append((partition.partition, state.offset, self._settings.max_partition_bytes))
-        return Fetch(wait_ms, 1, self._settings.max_bytes, int(self._settings.read_committed), list(by_topic.items()))
+        settings = self._settings
+        isolation = int(settings.read_committed)
+        return Fetch(wait_ms, 1, settings.max_bytes, isolation, list(by_topic.items()), rack_id=settings.rack)
 
     def _accept(self, partition: TopicPartition, state: PartitionState, answer: Any) -> None:
         """Take one partition's part of a response: (partition, error, high watermark, [LSO, ...], records)."""
@@ -266,6 +315,10 @@ class Fetcher:
         if state.outage is not None:
             state.outage.over()
             state.outage = None
+        if self._settings.rack and (node := _named(answer)) is not None:
+            leader = self._client.cluster.leader_for_partition(partition)
+            until = asyncio.get_running_loop().time() + self._settings.replica_s
+            state.replica = None if leader is None else Replica(node, leader, until)
         end_offset = answer[3] if self._settings.read_committed else answer[2]
         try:
             fetched = split(partition, answer[-1], state.offset, self._aborted(answer))
@@ -302,7 +355,10 @@ class Fetcher:
         return next((part for part in answer[4:-1] if isinstance(part, list)), None)
 
     def _refused(self, partition: TopicPartition, state: PartitionState, code: int, error: type[Exception]) -> None:
-        if error is kafka_errors.OffsetOutOfRangeError:
+        replica, state.replica = state.replica, None
+        if error is kafka_errors.OffsetOutOfRangeError and replica is not None:
+            log.debug("%s: broker %d has no offset %d yet, or no longer", partition, replica.node, state.offset)
+        elif error is kafka_errors.OffsetOutOfRangeError:
             self._end(partition, state, OffsetOutOfRange(partition.topic, partition.partition, state.offset))
         elif code in PASSING or getattr(error, "retriable", False):
             state.outage = state.outage or Outage(f"the fetch of {partition}")
@@ -323,6 +379,11 @@ class Fetcher:
         retry_at = asyncio.get_running_loop().time() + RETRY_S
         for state in states:
             state.retry_at = retry_at
+
+
+def _named(answer: Any) -> int | None:
+    """The broker to read from that a leader's answer names; only the latest version has room for one."""
+    return answer[-2] if len(answer) == LATEST_PARTS and answer[-2] >= 0 else None
 
 
 def _name(code: int, error: type[Exception]) -> str:
