@@ -29,7 +29,7 @@ from streams.clients.kafka.codes import Code, name_of
 from streams.clients.kafka.hot import Produce
 from streams.clients.kafka.network import Outage, changed_within, described, translated
 from streams.clients.kafka.open_batch import batch_like, records_in, renumbered
-from streams.clients.kafka.topic_search import partitions_of
+from streams.clients.kafka.topic_search import not_writable, partitions_of
 from streams.clients.kafka.transactions import FENCED, NOBODY, Transactions, refusal
 from streams.clients.partitioner import partition_for
 from streams.clients.refused import Instead, OnRefused
@@ -377,7 +377,7 @@ class Sender:
         ):
             raise refusal(part[1], f"{batch.partition} takes no more records of this transaction: {name_of(part[1])}")
         if issubclass(error, NOT_ALLOWED):
-            raise ClientError(f"{batch.partition} cannot be written: have this user allowed to ({error.message})")
+            raise ClientError(not_writable(batch.partition, error.message))
         if part[1] == Code.CORRUPT_MESSAGE or getattr(error, "retriable", False):
             batch.doubtful = batch.doubtful or issubclass(error, MAYBE_WRITTEN)
             self._client.force_metadata_update()

@@ -41,3 +41,8 @@ async def partitions_of(client: AIOKafkaClient, topic: str, *, answer_s: float, 
 def unauthorized(topic: str) -> str:
     """What to say of a topic that the broker keeps from this user, which is not told whether it exists."""
     return f"topic {topic!r}: this user may not describe it: have it allowed (TOPIC_AUTHORIZATION_FAILED)"
+
+
+def not_writable(partition: object, why: str) -> str:
+    """What to say of a partition that this user may not write to; `why` is what the broker answers."""
+    return f"{partition} cannot be written: have this user allowed to ({why})"

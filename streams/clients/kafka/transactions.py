@@ -22,6 +22,7 @@ from streams.clients.base import GroupMetadata, OffsetAndMetadata
 from streams.clients.kafka import transaction_requests as requests
 from streams.clients.kafka.codes import Code, name_of
 from streams.clients.kafka.coordinator import PASSING, Coordinator
+from streams.clients.kafka.topic_search import not_writable
 from streams.errors import ClientError, ProducerFenced, StreamsError, TaskMigrated, TransactionAbortable
 from streams.record import TopicPartition
 
@@ -90,7 +91,7 @@ class Transactions:
         )
         refused = _worst(answer).partition
         if code == Code.TOPIC_AUTHORIZATION_FAILED:
-            raise ClientError(f"{refused} cannot be written: have this user allowed to ({name_of(code)})")
+            raise ClientError(not_writable(refused, name_of(code)))
         self._check(code, f"does not add {refused} to the transaction")
         self.partitions.update(partitions)
         if self._joining is None and self._groups:

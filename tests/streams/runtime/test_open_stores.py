@@ -12,7 +12,6 @@ import pytest
 
 from state import StateDirectory
 from state.stores import Store
-from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker
 from streams.clients.partitioner import partitions_for
 from streams.errors import StoreMoved, StoreNotReady, StreamsError
@@ -20,7 +19,7 @@ from streams.queries import StoreView
 from streams.record import TopicPartition
 from streams.runtime.restorer import SilentListener
 from streams.runtime.worker import Worker
-from tests.streams.runtime.workers import GROUP, WORDS, caught_up, running, say, until, worker
+from tests.streams.runtime.workers import GROUP, WORDS, caught_up, running, until, with_words, worker
 
 T = TypeVar("T")
 COUNTS = dict(Counter(WORDS))
@@ -64,11 +63,7 @@ def those_of(partition: int) -> dict[str, int]:
 
 @pytest.fixture
 def broker() -> MemoryBroker:
-    broker = MemoryBroker()
-    broker.create(NewTopic("words", 2))
-    broker.create(NewTopic("counts", 2))
-    say(broker, WORDS)
-    return broker
+    return with_words()
 
 
 @pytest.mark.parametrize("isolation", ["live", "committed"])

@@ -19,18 +19,14 @@ from streams.runtime.restore_progress import LoggedProgress
 from streams.runtime.restore_told import RestoresTold
 from streams.runtime.restorer import SilentListener
 from streams.runtime.worker import Worker
-from tests.streams.runtime.workers import GROUP, WORDS, caught_up, running, say, until, worker
+from tests.streams.runtime.workers import GROUP, WORDS, caught_up, running, say, until, with_words, worker
 
 CHANGELOG = f"{GROUP}-counts-changelog"
 
 
 @pytest.fixture
 def broker() -> MemoryBroker:
-    broker = MemoryBroker()
-    broker.create(NewTopic("words", 2))
-    broker.create(NewTopic("counts", 2))
-    say(broker, WORDS)
-    return broker
+    return with_words()
 
 
 def told(

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryClients
 from streams.config import StreamsConfig
 from streams.record import TopicPartition
@@ -109,3 +110,12 @@ def caught_up(broker: MemoryBroker) -> bool:
     return len(broker.topics()) > 2 and all(
         broker.partition(part).end == (offsets[part].offset if part in offsets else 0) for part in inputs
     )
+
+
+def with_words() -> MemoryBroker:
+    """A broker with both topics in two partitions, and the words said."""
+    broker = MemoryBroker()
+    broker.create(NewTopic("words", 2))
+    broker.create(NewTopic("counts", 2))
+    say(broker, WORDS)
+    return broker
