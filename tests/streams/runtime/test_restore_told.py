@@ -19,6 +19,7 @@ from streams.runtime.restore_progress import LoggedProgress
 from streams.runtime.restore_told import RestoresTold
 from streams.runtime.restorer import SilentListener
 from streams.runtime.worker import Worker
+from streams.topology.topology import Topology
 from tests.streams.runtime.workers import GROUP, WORDS, caught_up, running, say, until, with_words, worker
 
 CHANGELOG = f"{GROUP}-counts-changelog"
@@ -106,8 +107,18 @@ def up_to_date(broker: MemoryBroker, events: list[StandbyEvent]) -> bool:
     return last.stage is RestoreStage.BATCH and last.offset == end_of(broker, last.partition.partition)
 
 
-def test_a_standby_that_ends_with_its_worker_has_migrated(broker: MemoryBroker, tmp_path: Path) -> None:
+def one_count(config: StreamsConfig) -> Topology:
+    """One sub-topology over a topic of one partition: one task, so a second worker only ever gets its standby."""
+    builder = StreamsBuilder()
+    builder.stream("rides", key=str, value=str).group_by_key().count(name="counts")
+    return builder.build(config)
+
+
+def test_a_standby_that_ends_with_its_worker_has_migrated(tmp_path: Path) -> None:
     """What the function raises about it is logged: the worker ends well."""
+    broker = MemoryBroker()
+    broker.create(NewTopic("rides", 1))
+    MemoryClients(broker).producer().send("rides", 0, [b"a", b"b"], [b"Astoria", b"Bronx"], [0, 0])
     events: list[StandbyEvent] = []
 
     def refuse(event: StandbyEvent) -> None:
@@ -115,8 +126,9 @@ def test_a_standby_that_ends_with_its_worker_has_migrated(broker: MemoryBroker, 
         if event.stage is RestoreStage.SUSPENDED:
             raise LookupError("too late")
 
-    settings = {"num_standby_replicas": 1, "poll_ms": 5}
-    with running(worker(broker, tmp_path / "1", **settings)):
+    settings = {"num_standby_replicas": 1, "poll_ms": 5, "topology": one_count}
+    with running(worker(broker, tmp_path / "1", **settings)) as (first,):
+        until(broker, lambda: len(first.tasks) == 1)
         second = worker(broker, tmp_path / "2", told(print, refuse), **settings)
         with running(second):
             until(broker, lambda: bool(events))

@@ -17,6 +17,7 @@ from streams.record import TopicPartition
 from streams.runtime.restorer import SilentListener
 from streams.runtime.worker import Worker, WorkerState
 from streams.serdes import serde_for
+from streams.topology.topology import Topology
 
 _spec = importlib.util.spec_from_file_location("counting_app", Path(__file__).with_name("counting_app.py"))
 counting_app = importlib.util.module_from_spec(_spec)
@@ -49,18 +50,18 @@ def worker(
     *,
     timers: Any = (),
     clients: MemoryClients | None = None,
+    topology: Callable[[StreamsConfig], Topology] = counting_app.topology,
     **settings: Any,
 ) -> Worker:
     given = {"broker": "kafka://memory:1", "state_dir": str(state_dir), "commit_interval_ms": 20} | settings
     config = StreamsConfig.of(GROUP, given)
-    topology = counting_app.topology(config)
 
     def changed(*_states: WorkerState) -> None:
         with broker.changed:
             broker.changed.notify_all()
 
     return Worker(
-        topology,
+        topology(config),
         config,
         clients or MemoryClients(broker),
         timers=timers,
