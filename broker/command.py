@@ -1,4 +1,5 @@
-"""The broker as a process: `python -m broker --data-dir DIR`; `python -m broker check DIR` verifies a directory offline.
+"""The broker as a process: `python -m broker --data-dir DIR`; `python -m broker check DIR` verifies a directory offline, and
+`python -m broker add-user DIR NAME` lets somebody log in.
 
 Prints `ready on HOST:PORT` as a line of its own on stdout once it serves, logs to stderr, stops cleanly on SIGTERM and
 SIGINT. Exit codes: 0 stopped as asked, 1 failed while running, 2 could not start with these settings.
@@ -11,12 +12,16 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
+from getpass import getpass
 from pathlib import Path
 from typing import NoReturn
 
-from broker.config import BrokerConfig, parse_listener
+from broker.config import BrokerConfig, parse_listener, protocol_of
+from broker.credentials import credentials_of
+from broker.dynamic import Dynamic
 from broker.errors import ConfigError, DataDirectoryError
 from broker.log.check import Checked, check_directory
+from broker.log.directory import locked
 from broker.log.open_files import raise_limit
 from broker.properties import from_kafka, read_properties
 from broker.server.broker import Broker
@@ -26,7 +31,10 @@ logger = logging.getLogger("broker")
 
 TURN_S = 0.0005
 """How long threads that sync wait for the event loop to leave them the interpreter: Python's 5 ms are several syncs."""
-_MORE = "`streams broker check DIR` verifies a data directory that no broker uses; nothing is changed."
+_MORE = (
+    "`streams broker check DIR` verifies a data directory that no broker uses; nothing is changed. `streams broker add-user "
+    "DIR NAME` sets the password of a user there, for a broker with logins."
+)
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
@@ -72,6 +80,7 @@ def configure(arguments: argparse.Namespace) -> BrokerConfig:
     config = BrokerConfig.from_mapping(values)
     for listener in filter(None, (config.listeners, config.advertised_listeners)):
         parse_listener(listener)
+        protocol_of(listener)
     if not config.log_dirs:
         raise ConfigError("a data directory is needed: --data-dir DIR")
     return config
@@ -113,6 +122,33 @@ def check(argv: Sequence[str]) -> int:
     return 1 if findings else 0
 
 
+def add_user(argv: Sequence[str]) -> int:
+    """Set the password of a user, asked for or read from standard input, while no broker uses the directory.
+
+    Raises: ConfigError, DataDirectoryError.
+    """
+    gc.enable()
+    parser = _Parser(
+        prog="broker add-user",
+        description="Set the password of a user who may log in, new or known, by PLAIN and SCRAM. It is asked for, or read from "
+        "standard input. While the broker runs, Kafka's tools and admin clients do this (AlterUserScramCredentials).",
+    )
+    parser.add_argument("data_dir", metavar="DIR", type=Path, help="a data directory; made if it does not exist")
+    parser.add_argument("name", metavar="NAME")
+    arguments = parser.parse_args(argv)
+    password = getpass(f"password of {arguments.name}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    for what, text in (("a user", arguments.name), ("a password", password)):
+        if not text or "\0" in text:
+            raise ConfigError(f"{what} must be text of at least one character, without NUL, not {text!r}")
+    with locked(arguments.data_dir):
+        dynamic = Dynamic(arguments.data_dir)
+        dynamic.open()
+        dynamic.credentials[arguments.name] = credentials_of(password)
+        dynamic.write()
+    print(f"{arguments.name} may log in, by PLAIN and SCRAM")  # noqa: T201  what was asked for
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the broker; the exit code."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
@@ -120,6 +156,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         given = list(sys.argv[1:] if argv is None else argv)
         if given[:1] == ["check"]:
             return check(given[1:])
+        if given[:1] == ["add-user"]:
+            return add_user(given[1:])
         arguments = _parser().parse_args(given)
         logging.getLogger().setLevel(arguments.log_level)
         raise_limit()

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from broker.credentials import MECHANISMS, SCRAMS
 from broker.errors import ConfigError, unknown
 from broker.log.config import TopicSetting as Setting
 
@@ -18,8 +19,20 @@ MAX_INT = 2**31 - 1
 MAX_LONG = 2**63 - 1
 
 
-def _setting(default: Any, doc: str, *, low: float = -1, high: float = MAX_LONG, choices: tuple[str, ...] = ()) -> Any:
-    return field(default=default, metadata={"doc": doc, "low": low, "high": high, "choices": choices})
+_KINDS: dict[type, str] = {bool: "bool", int: "int", float: "float", str: "str", tuple: "list"}
+
+
+def _setting(
+    default: Any,
+    doc: str,
+    *,
+    low: float = -1,
+    high: float = MAX_LONG,
+    choices: tuple[str, ...] = (),
+    kind: str | None = None,
+) -> Any:
+    said = {"doc": doc, "low": low, "high": high, "choices": choices, "kind": kind or _KINDS[type(default)]}
+    return field(default=default, metadata=said)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +40,25 @@ class BrokerConfig:
     """What one broker was started with. Times in ms, sizes in bytes, -1 for no limit where a range allows it."""
 
     node_id: int = _setting(0, "Id of this broker, and of the only node of its cluster.", low=0, high=MAX_INT)
-    listeners: str = _setting("localhost:9092", "HOST:PORT to listen on; port 0 picks a free one.")
+    listeners: str = _setting(
+        "localhost:9092",
+        "[PROTOCOL://]HOST:PORT to listen on, with or without TLS and logins (PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL); port "
+        "0 picks a free one.",
+    )
     advertised_listeners: str = _setting("", "HOST:PORT clients are told to connect to; empty means the listener's.")
     log_dirs: str = _setting("", "The data directory; --data-dir on the command line.")
+
+    ssl_keystore_type: str = _setting("PEM", "Form of the key and its certificates.", choices=("PEM",))
+    ssl_keystore_location: str = _setting("", "File with the private key of a listener with TLS, and its certificates.")
+    ssl_key_password: str = _setting("", "Password of that key, where it is encrypted.", kind="password")
+    ssl_truststore_type: str = _setting("PEM", "Form of the trusted certificates.", choices=("PEM",))
+    ssl_truststore_location: str = _setting("", "File with the certificates that clients' must be signed by.")
+    ssl_client_auth: str = _setting(
+        "none", "Whether clients are asked for a certificate.", choices=("none", "requested", "required")
+    )
+    sasl_enabled_mechanisms: tuple[str, ...] = _setting(
+        tuple(SCRAMS), "How clients may log in to a listener with SASL.", choices=MECHANISMS
+    )
 
     num_partitions: int = _setting(1, "Partitions of a topic created without a number.", low=1, high=100_000)
     default_replication_factor: int = _setting(1, "Replication factor of a topic created without one.", low=1, high=1)
@@ -161,12 +190,8 @@ def _field_name(name: str) -> str:
     return name.replace(".", "_")
 
 
-_KINDS: dict[type, str] = {bool: "bool", int: "int", float: "float", str: "str", tuple: "list"}
-
 SETTINGS: dict[str, Setting] = {
-    item.name.replace("_", "."): Setting(
-        name=item.name.replace("_", "."), kind=_KINDS[type(item.default)], default=item.default, **item.metadata
-    )
+    item.name.replace("_", "."): Setting(name=item.name.replace("_", "."), default=item.default, **item.metadata)
     for item in fields(BrokerConfig)
 }
 
@@ -211,8 +236,21 @@ GROUP_BOUNDS = {
 """Group setting -> broker settings it must lie between."""
 
 
+PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+
+
+def protocol_of(text: str) -> str:
+    """How a listener is talked to, PLAINTEXT unless it says so. Raises: ConfigError."""
+    protocol, separator, _ = text.partition("://")
+    if not separator:
+        return PROTOCOLS[0]
+    if protocol not in PROTOCOLS:
+        raise ConfigError(f"a listener's protocol must be one of {', '.join(PROTOCOLS)}, not {protocol!r}: {text}")
+    return protocol
+
+
 def parse_listener(text: str) -> tuple[str, int]:
-    """(host, port) of `HOST:PORT`, `[IPV6]:PORT` or Kafka's `PLAINTEXT://HOST:PORT`; an empty host is every interface."""
+    """(host, port) of `HOST:PORT`, `[IPV6]:PORT` or Kafka's `PROTOCOL://HOST:PORT`; an empty host is every interface."""
     address = text.rpartition("://")[2]
     host, separator, port = address.rpartition(":")
     if not separator or not port.isdigit() or int(port) > 65_535:

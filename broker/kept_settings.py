@@ -1,7 +1,7 @@
 """Settings of Kafka that tools look for and that have no meaning here: shown with Kafka's defaults, obeyed by nobody.
 
 What Kafka lets an administrator change while it runs is kept when it is changed, so that a tool finds what it wrote. Parts of
-Kafka that are not here (controllers' quorum, tiers, TLS and SASL, share and streams groups) have no settings either.
+Kafka that are not here (controllers' quorum, tiers, Kerberos, share and streams groups) have no settings either.
 
 Rules: names, types, defaults and what can be changed are those DescribeConfigs of Apache Kafka 4.3.1 tells, but for
 replication factors, which are 1 on one node.

@@ -1,7 +1,8 @@
 """A server.properties of Apache Kafka, read as settings of this broker; a file of one's own has the same form.
 
 What has no meaning here is named and left out, so that a file can serve both. Of several listeners the first is taken that
-clients may use without encryption; a file that has none, or data in several folders, is refused rather than half obeyed.
+clients may use without encryption or a login, else the first for clients, with the settings that are for it alone; a file
+that has none, or data in several folders, is refused rather than half obeyed.
 """
 
 import logging
@@ -9,12 +10,14 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from broker.config import SETTINGS
+from broker.config import PROTOCOLS, SETTINGS
 from broker.errors import ConfigError, nearest
 
 logger = logging.getLogger(__name__)
 
 LISTENERS, ADVERTISED, DIRECTORIES = "listeners", "advertised.listeners", "log.dirs"
+OF_A_LISTENER = "listener.name."
+"""How a setting begins that is for one listener: its name in small letters, a dot and the setting follow."""
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 COARSER = {
     "log.retention.ms": (("log.retention.minutes", MINUTE_MS), ("log.retention.hours", HOUR_MS)),
@@ -55,9 +58,11 @@ def from_kafka(values: Mapping[str, str]) -> dict[str, str]:
             del given[older]
     for name, coarser in COARSER.items():
         _refine(given, name, coarser)
+    served = _served(given)
     for name in (LISTENERS, ADVERTISED):
         if name in given:
-            given[name] = _listener(name, given)
+            given[name] = _listener(name, given, served)
+    _take_own_settings(given, served)
     if "," in given.get(DIRECTORIES, ""):
         raise ConfigError(
             f"{DIRECTORIES} names several folders, {given[DIRECTORIES]}; this broker keeps its data in one"
@@ -77,26 +82,47 @@ def _refine(given: dict[str, str], name: str, coarser: tuple[tuple[str, int], ..
         given[name] = str(int(text) * unit if int(text) >= 0 else -1)
 
 
-def _listener(name: str, given: Mapping[str, str]) -> str:
-    """The one of several listeners that clients reach. Raises: ConfigError."""
+def _served(given: Mapping[str, str]) -> str:
+    """Name of the one of several listeners that clients reach, "" for one without a name. Raises: ConfigError."""
     controllers = _names(given.get("controller.listener.names", ""))
-    protocols = dict(
-        pair.split(":", 1) for pair in _names(given.get("listener.security.protocol.map", "")) if ":" in pair
-    )
-    urls = [url for url in _names(given[name]) if _protocol(url) not in controllers]
-    plain = [url for url in urls if protocols.get(_protocol(url), _protocol(url)) in {"", "PLAINTEXT"}]
-    if not plain and not urls and given[name]:
-        raise ConfigError(f"{name} has none for clients, only those of controllers: {given[name]}")
-    if not plain and given[name]:
-        raise ConfigError(
-            f"{name} has none without encryption and authentication, which this broker does not know: {given[name]}"
-        )
-    if len(plain) < len(urls) or len(plain) > 1:
-        logger.warning("of %s only %s is served: %s", name, plain[0], given[name])
-    return plain[0] if plain else ""
+    named = [_listener_name(url) for url in _names(given.get(LISTENERS, ""))]
+    for_clients = [name for name in named if name not in controllers]
+    if named and not for_clients:
+        raise ConfigError(f"{LISTENERS} has none for clients, only those of controllers: {given[LISTENERS]}")
+    plain = [name for name in for_clients if _protocol(name, given) == PROTOCOLS[0]]
+    return next(iter(plain or for_clients), "")
 
 
-def _protocol(url: str) -> str:
+def _listener(setting: str, given: Mapping[str, str], served: str) -> str:
+    """The address of a listener, with its protocol in the place of its name."""
+    urls = _names(given[setting])
+    url = next((url for url in urls if _listener_name(url) == served), None)
+    if url is None:
+        url = next((url for url in urls if not _listener_name(url)), "")
+    controllers = _names(given.get("controller.listener.names", ""))
+    if sum(_listener_name(other) not in controllers for other in urls) > 1:
+        logger.warning("of %s only %s is served: %s", setting, url, given[setting])
+    name, separator, address = url.rpartition("://")
+    return f"{_protocol(name, given)}://{address}" if separator else url
+
+
+def _take_own_settings(given: dict[str, str], served: str) -> None:
+    """Settings for one listener alone go before those for all, if it is the one that is served."""
+    for name in [name for name in given if name.startswith(OF_A_LISTENER)]:
+        listener, _, setting = name.removeprefix(OF_A_LISTENER).partition(".")
+        if setting in SETTINGS and listener == served.lower():
+            given[setting] = given.pop(name)
+        elif listener != served.lower():
+            del given[name]
+
+
+def _protocol(listener: str, given: Mapping[str, str]) -> str:
+    """What a listener of that name speaks: a protocol's name is one, unless the map says otherwise."""
+    pairs = (pair.partition(":") for pair in _names(given.get("listener.security.protocol.map", "")))
+    return {name: protocol for name, _, protocol in pairs}.get(listener, listener or PROTOCOLS[0])
+
+
+def _listener_name(url: str) -> str:
     name, separator, _ = url.partition("://")
     return name if separator else ""
 

@@ -21,7 +21,7 @@ THROTTLED = r"(\d+:\d+)?(,(\d+:\d+)?)*|,*\*,*"
 
 @dataclass(frozen=True, slots=True)
 class TopicSetting:
-    """One row: Kafka's name, kind (bool, int, float, str, list), default, what it does, bounds,
+    """One row: Kafka's name, kind (bool, int, float, str, password, list), default, what it does, bounds,
     choices, and the form of a list.
     """
 
@@ -62,7 +62,7 @@ class TopicSetting:
         if self.kind == "list":
             parts = re.split(r"\s*,\s*", text) if text else ()
             return tuple(dict.fromkeys(parts) if self.choices else parts)
-        if self.kind == "str":
+        if self.kind in {"str", "password"}:
             return text
         try:
             return int(text) if self.kind == "int" else float(text)

@@ -19,7 +19,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -93,11 +93,7 @@ class LogDirectory:
         Raises: DirectoryLocked, CorruptLog, DataDirectoryError.
         """
         path = Path(path)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            lock = _lock(path)
-        except OSError as error:
-            raise DataDirectoryError(f"cannot use data directory {path}: {error.strerror}") from error
+        lock = _owned(path)
         try:
             directory = cls(path, lock, _identity(path, node_id), defaults or LogConfig())
             directory._load(on_message, config_of or (lambda _: directory._defaults))
@@ -271,6 +267,25 @@ class LogDirectory:
 
 def _ignore(_: str) -> None:
     """An empty directory has nothing to say."""
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep brokers away from a data directory, made if need be. Raises: DirectoryLocked, DataDirectoryError."""
+    lock = _owned(path)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _owned(path: Path) -> int:
+    """A descriptor of the lock that is held as long as it is open. Raises: DirectoryLocked, DataDirectoryError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        return _lock(path)
+    except OSError as error:
+        raise DataDirectoryError(f"cannot use data directory {path}: {error.strerror}") from error
 
 
 def _lock(path: Path) -> int:

@@ -23,7 +23,7 @@ LOOK_EVERY = 64
 """Empty reads between two looks at whether a buffer is larger than its frames."""
 _LENGTH = Struct(">i")
 _FIXED_HEADER = Struct(">hhih")
-_MIN_HEADER_BYTES = 8
+MIN_HEADER_BYTES = 8
 
 
 class RequestHeader(NamedTuple):
@@ -45,7 +45,7 @@ class FrameBuffer:
     it), and shrinks back when it is empty.
     """
 
-    __slots__ = ("_buffer", "_end", "_largest", "_looks", "_max_frame_bytes", "_start")
+    __slots__ = ("_buffer", "_end", "_largest", "_looks", "_max_frame_bytes", "_min_frame_bytes", "_start")
 
     def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
         self._buffer = bytearray(INITIAL_BUFFER_BYTES)
@@ -53,7 +53,11 @@ class FrameBuffer:
         self._end = 0
         self._largest = 0
         self._looks = 0
-        self._max_frame_bytes = max_frame_bytes
+        self.expect(MIN_HEADER_BYTES, max_frame_bytes)
+
+    def expect(self, least: int, most: int) -> None:
+        """What the frames from now on may announce, in bytes."""
+        self._min_frame_bytes, self._max_frame_bytes = least, most
 
     @property
     def pending(self) -> int:
@@ -105,7 +109,7 @@ class FrameBuffer:
 
     def _frame_size(self) -> int:
         size: int = _LENGTH.unpack_from(self._buffer, self._start)[0]
-        if size < _MIN_HEADER_BYTES:
+        if size < self._min_frame_bytes:
             raise MalformedRequest(f"a request announces {size} bytes, less than any request has")
         if size > self._max_frame_bytes:
             raise MalformedRequest(

@@ -31,6 +31,10 @@ _FETCH = ApiKey.FETCH.to_bytes(2, "big")
 """How a request for records begins."""
 
 
+Dispatch = Callable[[memoryview, str, Callable[[], None]], Exchange]
+"""Begins to serve a request: (frame, the client's address, `release`). Raises: MalformedRequest."""
+
+
 class Server(Protocol):
     """What a connection needs of the server."""
 
@@ -50,8 +54,18 @@ class Server(Protocol):
 class Connection(asyncio.BufferedProtocol):
     """The server's end of a connection. `active_at` is the loop's time of the last sign of life."""
 
-    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, max_frame_bytes: int, max_queued: int) -> None:
+    def __init__(
+        self,
+        server: Server,
+        loop: asyncio.AbstractEventLoop,
+        max_frame_bytes: int,
+        max_queued: int,
+        *,
+        encrypted: bool = False,
+    ) -> None:
         self._server = server
+        self._dispatch: Dispatch = server.dispatch
+        self._encrypted = encrypted
         self._loop = loop
         self._frames = FrameBuffer(max_frame_bytes)
         self._max_queued = max_queued
@@ -69,6 +83,11 @@ class Connection(asyncio.BufferedProtocol):
         self._write_paused = False
         self._read_paused = False
         self.active_at = loop.time()
+
+    def serve_by(self, dispatch: Dispatch, least: int, most: int) -> None:
+        """Have the next requests served by `dispatch`; they take from `least` to `most` bytes."""
+        self._dispatch = dispatch
+        self._frames.expect(least, most)
 
     # ---- asyncio.BufferedProtocol
 
@@ -136,7 +155,7 @@ class Connection(asyncio.BufferedProtocol):
             ):
                 self._next = frame
                 return True
-            exchange = self._server.dispatch(frame, self._host, self._release)
+            exchange = self._dispatch(frame, self._host, self._release)
             queue.append(exchange)
             if exchange.buffers is not None:
                 waiting += _bytes_ready(exchange)
@@ -207,10 +226,10 @@ class Connection(asyncio.BufferedProtocol):
         return len(queue) < before
 
     def _send(self, buffers: list[Any]) -> bool:
-        """Send answers of which parts lie in files; whether all has left. A client that is behind gets them copied."""
+        """Send answers of which parts lie in files; whether all has left. Who is behind, or has TLS, gets them copied."""
         assert self._transport is not None
         try:
-            if self._transport.get_write_buffer_size():
+            if self._encrypted or self._transport.get_write_buffer_size():
                 self._write([copied(buffer) for buffer in buffers])
                 return True
             if self._sender is None:

@@ -8,30 +8,40 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from broker.config import parse_listener
+from broker.config import BrokerConfig, parse_listener, protocol_of
 from broker.errors import ConfigError
 from broker.log.open_files import limit
+from broker.protocol.framing import MIN_HEADER_BYTES
 from broker.server.broker import Broker
 from broker.server.connection import Connection
 from broker.server.dispatch import dispatch
 from broker.server.exchange import Exchange
+from broker.server.login import MAX_TOKEN_BYTES, Login
 
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 30.0
 BACKLOG = 512
 PORT_ATTEMPTS = 20
+HANDSHAKE_SECONDS = 10.0
+SHUTDOWN_SECONDS = 1.0
 SPARE_DESCRIPTORS = 64
 """Kept for what is opened for a moment: checkpoints, snapshots, indexes, compaction, and the connection that is refused."""
 
 
 class Listener:
-    """One listening socket and its connections. `on_idle` is called after `idle_seconds` without any."""
+    """One listening socket and its connections. `on_idle` is called after `idle_seconds` without any.
+
+    Raises: ConfigError, for TLS without what it needs.
+    """
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
+        self._tls_settings = _tls_settings(broker.config)
+        self._asks_for_login = protocol_of(broker.config.listeners).startswith("SASL")
         self._loop = broker.loop
         self._connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
@@ -52,9 +62,15 @@ class Listener:
                 f"cannot listen on {host}:{port} ({reason}); stop what uses the port, or choose another with --listen"
             ) from error
         for bound in sockets:
-            self._servers.append(await self._loop.create_server(self._accept, sock=bound, backlog=BACKLOG))
+            self._servers.append(
+                await self._loop.create_server(self._accept, sock=bound, backlog=BACKLOG, **self._tls_settings)
+            )
         port = sockets[0].getsockname()[1]
         self._broker.advertise(host, port)
+        if self._asks_for_login and not self._broker.dynamic.credentials:
+            logger.warning(
+                "nobody can log in: add users with `streams broker add-user DIR NAME` while this broker is stopped"
+            )
         self._sweep()
         return host, port
 
@@ -77,7 +93,14 @@ class Listener:
 
     def _accept(self) -> Connection:
         config = self._broker.config
-        return Connection(self, self._loop, config.socket_request_max_bytes, config.queued_max_requests)
+        most = config.socket_request_max_bytes
+        encrypted = bool(self._tls_settings)
+        connection = Connection(self, self._loop, most, config.queued_max_requests, encrypted=encrypted)
+        if self._asks_for_login:
+            admit = partial(connection.serve_by, self.dispatch, MIN_HEADER_BYTES, most)
+            login = Login(self._broker, self.dispatch, admit, connection.finish)
+            connection.serve_by(login.dispatch, 1, MAX_TOKEN_BYTES)
+        return connection
 
     # ---- what connections ask for
 
@@ -128,6 +151,19 @@ class Listener:
     def _look_idle(self) -> None:
         if self._on_idle is not None and not self._connections and self._idle_timer is None:
             self._idle_timer = self._loop.call_later(self._idle_seconds, self._on_idle)
+
+
+def _tls_settings(config: BrokerConfig) -> dict[str, Any]:
+    """What asyncio has to know of TLS; nothing without it. Raises: ConfigError."""
+    if not protocol_of(config.listeners).endswith("SSL"):
+        return {}
+    from broker.server.tls import server_context  # a listener without TLS starts without Python's ssl
+
+    return {
+        "ssl": server_context(config),
+        "ssl_handshake_timeout": HANDSHAKE_SECONDS,
+        "ssl_shutdown_timeout": SHUTDOWN_SECONDS,
+    }
 
 
 def bind(host: str, port: int) -> list[socket.socket]:

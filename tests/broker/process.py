@@ -25,6 +25,8 @@ class BrokerProcess:
         self.command: Sequence[str] = (sys.executable, "-m", "broker")
         self.process: subprocess.Popen[str] | None = None
         self.port = 0
+        self.protocol = ""
+        """How it is talked to, if not in the clear."""
         self._turn = threading.RLock()
 
     @property
@@ -39,7 +41,8 @@ class BrokerProcess:
     def start(self) -> "BrokerProcess":
         """Returns when the broker serves. Raises: RuntimeError if it does not."""
         with self._turn:
-            command = [*self.command, "--data-dir", str(self.data_dir), *self.arguments, "--listen", self.address]
+            listener = f"{self.protocol}://{self.address}" if self.protocol else self.address
+            command = [*self.command, "--data-dir", str(self.data_dir), *self.arguments, "--listen", listener]
             with (self.data_dir.parent / "broker.log").open("a") as log:
                 self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
             self.port = int(self._ready_line().rpartition(":")[2])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.config import SETTINGS, TOPIC_DEFAULTS, BrokerConfig, parse_listener
+from broker.config import SETTINGS, TOPIC_DEFAULTS, BrokerConfig, parse_listener, protocol_of
 from broker.errors import ConfigError
 from broker.log.config import TOPIC_SETTINGS, LogConfig
 
@@ -56,3 +56,11 @@ def test_listeners_that_are_none(text: str) -> None:
     """The message shows what a listener looks like."""
     with pytest.raises(ConfigError, match="HOST:PORT"):
         parse_listener(text)
+
+
+def test_protocols_of_listeners() -> None:
+    """Kafka's four; a listener without one is talked to in the clear, and another word is none."""
+    listeners = ("localhost:1", "SSL://localhost:1", "SASL_SSL://:1")
+    assert [protocol_of(text) for text in listeners] == ["PLAINTEXT", "SSL", "SASL_SSL"]
+    with pytest.raises(ConfigError, match="must be one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL, not 'TLS'"):
+        protocol_of("TLS://localhost:1")

@@ -77,19 +77,23 @@ def test_the_file_kafka_comes_with(tmp_path: Path, caplog: pytest.LogCaptureFixt
         (
             {"listeners": "IN://:1,OUT://:2", "listener.security.protocol.map": "IN:SSL,OUT:PLAINTEXT"},
             "listeners",
-            "OUT://:2",
+            "PLAINTEXT://:2",
+        ),
+        (
+            {"listeners": "IN://:1,OUT://:2", "listener.security.protocol.map": "IN:SASL_SSL,OUT:SSL"},
+            "listeners",
+            "SASL_SSL://:1",
         ),
     ],
 )
 def test_other_names_and_units(given: dict[str, str], name: str, value: str) -> None:
-    """The finer unit wins, older names count, and of several listeners the plain one is served."""
+    """The finer unit wins, older names count, and of several listeners the plain one is served, else the first."""
     assert from_kafka(given) == {name: value}
 
 
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"listeners": "SSL://:9093"}, "none without encryption"),
         ({"listeners": "CONTROLLER://:9093", "controller.listener.names": "CONTROLLER"}, "none for clients"),
         ({"log.dirs": "/a,/b"}, "several folders"),
         ({"log.retention.hours": "week"}, "must be a number"),
@@ -105,3 +109,22 @@ def test_typing_errors(caplog: pytest.LogCaptureFixture) -> None:
     """An ignored name that is nearly one of ours is told with it."""
     assert from_kafka({"log.retention.byte": "1", "num.io.threads": "8"}) == {}
     assert caplog.messages[0].endswith("log.retention.byte (did you mean log.retention.bytes?), num.io.threads")
+
+
+def test_settings_of_one_listener() -> None:
+    """Those of the listener that is served go before those for all; what is for another one is left out."""
+    given = {
+        "listeners": "IN://:1,OUT://:2",
+        "advertised.listeners": "OUT://out:2,IN://in:1",
+        "listener.security.protocol.map": "IN:SASL_SSL,OUT:SSL",
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.in.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+        "listener.name.in.ssl.keystore.location": "in.pem",
+        "listener.name.out.ssl.keystore.location": "out.pem",
+    }
+    assert from_kafka(given) == {
+        "listeners": "SASL_SSL://:1",
+        "advertised.listeners": "SASL_SSL://in:1",
+        "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+        "ssl.keystore.location": "in.pem",
+    }

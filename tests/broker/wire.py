@@ -63,6 +63,11 @@ class Wire:
 
     def send(self, api_key: int, version: int, **values: Any) -> Any:
         """Sends a request; the schema of its answer."""
+        self.socket.sendall(self.request(api_key, version, **values))
+        return load_response_schema(api_key, version)
+
+    def request(self, api_key: int, version: int, **values: Any) -> bytes:
+        """A request as it is sent, with its length."""
         schema = load_request_schema(api_key, version)
         self.correlation_id += 1
         out = io.BytesIO()
@@ -75,8 +80,7 @@ class Wire:
         }
         entity_writer(header)(out, build(header, fields))
         entity_writer(schema)(out, build(schema, values))
-        self.socket.sendall(struct.pack(">i", len(out.getvalue())) + out.getvalue())
-        return load_response_schema(api_key, version)
+        return struct.pack(">i", len(out.getvalue())) + out.getvalue()
 
     def receive(self, schema: Any) -> Any:
         """The next answer, which must be of this schema to the last byte."""

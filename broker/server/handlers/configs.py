@@ -30,7 +30,7 @@ SOURCE_STATIC_BROKER = 4
 SOURCE_DEFAULT = 5
 SOURCE_GROUP = 8
 SET, DELETE, APPEND, SUBTRACT = range(4)
-KINDS = {"bool": 1, "str": 2, "int": 3, "float": 6, "list": 7}
+KINDS = {"bool": 1, "str": 2, "int": 3, "float": 6, "list": 7, "password": 9}
 LONG_KIND = 5
 MAX_INT = 2**31 - 1
 
@@ -181,10 +181,14 @@ def _entry(
     setting: TopicSetting, value: str | None, source: int, synonyms: list[dict[str, Any]], *, read_only: bool
 ) -> dict[str, Any]:
     kind = LONG_KIND if setting.kind == "int" and setting.high > MAX_INT else KINDS[setting.kind]
+    secret = setting.kind == "password"
+    if secret:
+        value, synonyms = None, [{**synonym, "value": None} for synonym in synonyms]
     return {
         "name": setting.name,
         "value": value,
         "read_only": read_only,
+        "is_sensitive": secret,
         "config_source": source,
         "synonyms": synonyms,
         "config_type": kind,

@@ -1,21 +1,13 @@
-"""DescribeUserScramCredentials and AlterUserScramCredentials: kept for the day a listener asks for them.
+"""DescribeUserScramCredentials and AlterUserScramCredentials: the users that a listener with logins knows."""
 
-What is kept is what SCRAM lets a server keep: salt, iterations, stored key and server key, never the salted password.
-"""
-
-import hashlib
-import hmac
 from collections import Counter
 from typing import Any
 
+from broker.credentials import DIGESTS, MAX_ITERATIONS, MIN_ITERATIONS, kept
 from broker.errors import BrokerError, ErrorCode
 from broker.protocol.bodies import Body
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange
-
-MECHANISMS = {1: ("sha256", 4_096), 2: ("sha512", 4_096)}
-"""Number of a mechanism -> its digest and the fewest iterations."""
-MAX_ITERATIONS = 16_384
 
 
 def describe(broker: Broker, _: Exchange, request: Any) -> Body:
@@ -75,16 +67,16 @@ def _check(broker: Broker, item: Any) -> None:
     """Raises: BrokerError for what cannot be changed so."""
     if not item.name:
         raise BrokerError(ErrorCode.UNACCEPTABLE_CREDENTIAL, "a user has a name")
-    if item.mechanism not in MECHANISMS:
+    if item.mechanism not in DIGESTS:
         raise BrokerError(ErrorCode.UNSUPPORTED_SASL_MECHANISM, f"there is no mechanism {item.mechanism}, only 1 and 2")
     iterations = getattr(item, "iterations", None)
     if iterations is None:
         if str(item.mechanism) not in broker.dynamic.credentials.get(item.name, {}):
             raise BrokerError(ErrorCode.RESOURCE_NOT_FOUND, "there is no such credential to delete")
-    elif not MECHANISMS[item.mechanism][1] <= iterations <= MAX_ITERATIONS:
-        low = MECHANISMS[item.mechanism][1]
+    elif not MIN_ITERATIONS <= iterations <= MAX_ITERATIONS:
         raise BrokerError(
-            ErrorCode.UNACCEPTABLE_CREDENTIAL, f"iterations must be {low} to {MAX_ITERATIONS}, not {iterations}"
+            ErrorCode.UNACCEPTABLE_CREDENTIAL,
+            f"iterations must be {MIN_ITERATIONS} to {MAX_ITERATIONS}, not {iterations}",
         )
 
 
@@ -96,11 +88,5 @@ def _apply(broker: Broker, item: Any) -> None:
         if not credentials[item.name]:
             del credentials[item.name]
         return
-    digest = MECHANISMS[item.mechanism][0]
-    client_key = hmac.digest(item.salted_password, b"Client Key", digest)
-    credentials.setdefault(item.name, {})[key] = {
-        "iterations": item.iterations,
-        "salt": item.salt.hex(),
-        "stored_key": hashlib.new(digest, client_key).hexdigest(),
-        "server_key": hmac.digest(item.salted_password, b"Server Key", digest).hex(),
-    }
+    made = kept(item.salted_password, item.salt, item.iterations, DIGESTS[item.mechanism])
+    credentials.setdefault(item.name, {})[key] = made

@@ -1,4 +1,4 @@
-"""What needs an authorizer, SASL or tokens, none of which there are: refused with the codes of a Kafka without them."""
+"""What needs an authorizer or tokens, neither of which there is: refused with the codes of a Kafka without them."""
 
 from typing import Any
 
@@ -29,13 +29,16 @@ def delete_acls(_: Broker, __: Exchange, request: Any) -> Body:
 
 
 def handshake(_: Broker, __: Exchange, ___: Any) -> Body:
-    """A listener without SASL offers no mechanism."""
+    """Too late, or on a listener that asks nobody: a login comes before all other requests (`broker.server.login`)."""
     return {"error_code": ErrorCode.ILLEGAL_SASL_STATE, "mechanisms": ()}
 
 
 def authenticate(_: Broker, __: Exchange, ___: Any) -> Body:
-    """Nobody needs to authenticate."""
-    return {"error_code": ErrorCode.ILLEGAL_SASL_STATE, "error_message": "this listener asks nobody to authenticate"}
+    """As above."""
+    return {
+        "error_code": ErrorCode.ILLEGAL_SASL_STATE,
+        "error_message": "nobody is asked to authenticate here, or not any more",
+    }
 
 
 def create_token(_: Broker, __: Exchange, ___: Any) -> Body:

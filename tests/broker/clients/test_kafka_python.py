@@ -10,6 +10,8 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 
+from tests.broker.secured import SecuredBroker, add_user
+
 pytestmark = [pytest.mark.broker, pytest.mark.clients]
 
 RIDES = """
@@ -131,3 +133,29 @@ def test_admin(shared_broker) -> None:
     admin.delete_topics(["made"])
     assert "made" not in admin.list_topics()
     admin.close()
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+def test_logins_over_tls(tmp_path: Path, mechanism: str) -> None:
+    """Records are written and read by somebody who logged in."""
+    assert add_user(tmp_path / "data", "ann", "secret").returncode == 0
+    broker = SecuredBroker(tmp_path, "SASL_SSL")
+    broker.start()
+    settings = {
+        "bootstrap_servers": broker.address,
+        "security_protocol": "SASL_SSL",
+        "ssl_cafile": broker.files.ca,
+        "sasl_mechanism": mechanism,
+        "sasl_plain_username": "ann",
+        "sasl_plain_password": "secret",
+    }
+    producer = KafkaProducer(**settings)
+    for number in range(10):
+        producer.send("numbers", str(number).encode())
+    producer.flush()
+    producer.close()
+    consumer = KafkaConsumer("numbers", auto_offset_reset="earliest", consumer_timeout_ms=20_000, **settings)
+    read = [next(consumer).value for _ in range(10)]
+    consumer.close()
+    broker.stop()
+    assert read == [str(number).encode() for number in range(10)]

@@ -1,4 +1,4 @@
-"""What a broker without authorizer, SASL and tokens answers, as Apache Kafka 4.3.1 does; and credentials that are kept."""
+"""What a broker without authorizer and tokens, on a listener without logins, answers, as Apache Kafka 4.3.1 does; and credentials that are kept."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""First contact with a broker: over TLS, and what is said when it cannot be made. A TLS front stands before the bundled broker."""
+"""First contact with a broker: over TLS, and what is said when it cannot be made."""
 
 from __future__ import annotations
 
@@ -16,25 +16,23 @@ from streams import App
 from streams.clients.kafka import KafkaClients
 from streams.config import StreamsConfig
 from streams.errors import BrokerUnreachable, ClientError, ConfigError
-from tests.broker.process import BrokerProcess
-from tests.streams.clients.kafka.tls_front import TlsFront
+from tests.broker.secured import SecuredBroker
 
 pytestmark = pytest.mark.broker
 
-MakeFront = Callable[..., TlsFront]
+MakeBroker = Callable[..., SecuredBroker]
 
 
 @pytest.fixture
-def front(tmp_path: Path) -> Iterator[MakeFront]:
-    """Makes a TLS front with a broker of its own behind it, which tells clients to come to the front."""
+def secured(tmp_path: Path) -> Iterator[MakeBroker]:
+    """Starts a broker that speaks TLS."""
     with ExitStack() as stack:
 
-        def make(**settings: Any) -> TlsFront:
-            made = stack.enter_context(TlsFront(tmp_path, **settings))
-            advertised = f"advertised.listeners=127.0.0.1:{made.port}"
-            behind = BrokerProcess(tmp_path / "data", "--set", advertised).start()
-            stack.callback(behind.stop)
-            return made.serve(behind.port)
+        def make(**settings: Any) -> SecuredBroker:
+            made = SecuredBroker(tmp_path, "SSL", **settings)
+            made.start()
+            stack.callback(made.stop)
+            return made
 
         yield make
 
@@ -49,16 +47,16 @@ def refused(url: str, **settings: Any) -> ClientError:
     return told.value
 
 
-def test_an_application_runs_over_tls(front: MakeFront, tmp_path: Path) -> None:
+def test_an_application_runs_over_tls(secured: MakeBroker, tmp_path: Path) -> None:
     """Values larger than a TLS record, joined and split as TLS does, are written, counted in transactions and read."""
-    made = front(asks=True)
+    made = secured(asks=True)
     app = App(
         "taxi",
         broker=made.url,
         security_protocol="SSL",
-        ssl_ca_location=made.ca,
-        ssl_certificate_location=made.certificate,
-        ssl_key_location=made.key,
+        ssl_ca_location=made.files.ca,
+        ssl_certificate_location=made.files.certificate,
+        ssl_key_location=made.files.key,
         state_dir=str(tmp_path / "state"),
         processing_guarantee="exactly_once_v2",
     )
@@ -75,18 +73,18 @@ def test_an_application_runs_over_tls(front: MakeFront, tmp_path: Path) -> None:
     assert counts == {f"k{number}": len(range(number, 200, 7)) for number in range(7)}
 
 
-def test_a_context_of_ones_own(front: MakeFront) -> None:
+def test_a_context_of_ones_own(secured: MakeBroker) -> None:
     """Instead of files, an ssl.SSLContext from Python."""
-    made = front()
-    context = ssl.create_default_context(cafile=made.ca)
+    made = secured()
+    context = ssl.create_default_context(cafile=made.files.ca)
     app = App("taxi", broker=made.url, security_protocol="SSL", ssl_context=context)
     with app.connect() as connection:
         assert connection.topics()
 
 
-def test_a_certificate_that_is_not_trusted(front: MakeFront) -> None:
+def test_a_certificate_that_is_not_trusted(secured: MakeBroker) -> None:
     """It ends the attempt at once, though a start would wait for a minute."""
-    made = front()
+    made = secured()
     told = refused(made.url, security_protocol="SSL", connect_timeout_ms=60_000)
     assert not isinstance(told, BrokerUnreachable)
     assert isinstance(told.__cause__, ssl.SSLCertVerificationError)
@@ -94,27 +92,27 @@ def test_a_certificate_that_is_not_trusted(front: MakeFront) -> None:
     assert str(told).endswith("): name a file with its authority's certificate in ssl_ca_location")
 
 
-def test_a_certificate_of_another_host(front: MakeFront) -> None:
+def test_a_certificate_of_another_host(secured: MakeBroker) -> None:
     """Its name is compared with where the client connected to, unless that is turned off."""
-    made = front(name="kafka.example.org")
-    settings = {"security_protocol": "SSL", "ssl_ca_location": made.ca}
+    made = secured(name="kafka.example.org")
+    settings = {"security_protocol": "SSL", "ssl_ca_location": made.files.ca}
     assert "connect by a name that is in it" in str(refused(made.url, **settings))
     app = App("taxi", broker=made.url, ssl_endpoint_identification_algorithm="none", **settings)
     with app.connect() as connection:
         assert connection.topics()
 
 
-def test_the_wrong_protocol(front: MakeFront, broker_url: str) -> None:
+def test_the_wrong_protocol(secured: MakeBroker, broker_url: str) -> None:
     """TLS to a port without, a login where none is expected, and neither where TLS is expected: each is told as such."""
     told = str(refused(broker_url, security_protocol="SSL", connect_timeout_ms=300))
     assert "closes them. security_protocol is SSL: does the broker want another one at this port" in told
     login = {"sasl_mechanism": "PLAIN", "sasl_username": "ann", "sasl_password": "secret"}
     told = str(refused(broker_url, security_protocol="SASL_PLAINTEXT", **login))
     assert "expects no login, but security_protocol is SASL_PLAINTEXT: set PLAINTEXT" in told
-    made = front(asks=True)
+    made = secured(asks=True)
     told = str(refused(made.url, connect_timeout_ms=300))
     assert "closes them. security_protocol is PLAINTEXT: does the broker want another one at this port?" in told
-    told = str(refused(made.url, security_protocol="SSL", ssl_ca_location=made.ca, connect_timeout_ms=300))
+    told = str(refused(made.url, security_protocol="SSL", ssl_ca_location=made.files.ca, connect_timeout_ms=300))
     assert "another one at this port, or a certificate (ssl_certificate_location)?" in told
 
 

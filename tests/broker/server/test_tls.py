@@ -1,0 +1,114 @@
+"""TLS: clients that are not ours and those that are, with certificates and logins, and settings that cannot be obeyed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from broker.config import BrokerConfig
+from broker.errors import ConfigError
+from broker.server.tls import server_context
+from streams import App
+from tests.broker.secured import Certificates, SecuredBroker, add_user
+
+pytestmark = pytest.mark.broker
+
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+RECORDS = 300
+VALUE = b"x" * 20_000
+"""Together more than a client takes at once, so that answers are cut out of files."""
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
+    """TLS and logins."""
+    folder = tmp_path_factory.mktemp("tls")
+    assert add_user(folder / "data", "ann", "secret").returncode == 0
+    made = SecuredBroker(folder, "SASL_SSL")
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_librdkafka(broker: SecuredBroker, mechanism: str) -> None:
+    """Topics are made, and records written and read."""
+    settings = {
+        "bootstrap.servers": broker.address,
+        "security.protocol": "SASL_SSL",
+        "ssl.ca.location": broker.files.ca,
+        "sasl.mechanism": mechanism,
+        "sasl.username": "ann",
+        "sasl.password": "secret",
+    }
+    topic = f"librdkafka-{mechanism}"
+    administrator = AdminClient(settings)
+    administrator.create_topics([NewTopic(topic, 2, 1)])[topic].result(20)
+    producer = Producer(settings)
+    for number in range(RECORDS):
+        producer.produce(topic, key=str(number), value=VALUE)
+    assert producer.flush(30) == 0
+    consumer = Consumer({**settings, "group.id": topic, "auto.offset.reset": "earliest"})
+    consumer.subscribe([topic])
+    read = []
+    while len(read) < RECORDS:
+        messages = consumer.consume(RECORDS, timeout=20)
+        assert messages
+        read += [(message.key(), message.value()) for message in messages]
+    consumer.close()
+    assert sorted(read) == sorted((str(number).encode(), VALUE) for number in range(RECORDS))
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_an_application(broker: SecuredBroker, tmp_path: Path, mechanism: str) -> None:
+    """The same settings as for a cluster, under exactly-once."""
+    app = App(
+        f"counting-{mechanism.lower()}",
+        broker=broker.url,
+        security_protocol="SASL_SSL",
+        sasl_mechanism=mechanism,
+        sasl_username="ann",
+        sasl_password="secret",
+        ssl_ca_location=broker.files.ca,
+        state_dir=str(tmp_path),
+        processing_guarantee="exactly_once_v2",
+    )
+    rides = app.topic(f"rides-{mechanism}", key=str, value=bytes, partitions=2)
+    counts = app.topic(f"counts-{mechanism}", key=str, value=int)
+    app.stream(rides).group_by_key().count(name="counts").to_stream().to(counts)
+    with app.connect() as connection:
+        connection.write(rides, [(f"k{number % 7}", VALUE) for number in range(RECORDS)])
+        connection.flush()
+        with app.running() as run:
+            run.catch_up()
+        found = {record.key: record.value for record in connection.read(counts)}
+    assert found == {f"k{number}": len(range(number, RECORDS, 7)) for number in range(7)}
+
+
+def test_a_client_that_speaks_in_the_clear(broker: SecuredBroker) -> None:
+    """It learns nothing, and the broker serves others on."""
+    stranger = AdminClient({"bootstrap.servers": broker.address, "log_level": 0})
+    with pytest.raises(Exception, match="transport failure|timed out"):
+        stranger.list_topics(timeout=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({}, "SSL needs ssl.keystore.location: a file in PEM"),
+        ({"ssl.keystore.location": "none.pem"}, "ssl.keystore.location: there is no file none.pem"),
+        ({"ssl.keystore.location": "{ca}"}, "expected a private key and its certificates in PEM"),
+        ({"ssl.keystore.location": "{store}", "ssl.client.auth": "required"}, "needs ssl.truststore.location"),
+        ({"ssl.keystore.location": "{store}", "ssl.truststore.location": "{key}"}, "has no certificates in PEM"),
+    ],
+)
+def test_settings_that_cannot_be_obeyed(tmp_path: Path, settings: dict[str, str], sentence: str) -> None:
+    """What is missing or no PEM file is told with the setting."""
+    files = vars(Certificates(tmp_path))
+    given = {name: value.format(**files) for name, value in settings.items()}
+    with pytest.raises(ConfigError, match=sentence):
+        server_context(BrokerConfig.from_mapping({"listeners": "SSL://localhost:0", **given}))
