@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
@@ -20,8 +21,14 @@ from streams.clients.kafka.frames import Frames
 
 CONNECTING_MS = 10_000
 """Kafka's socket.connection.setup.timeout.ms."""
-BOOTSTRAP = "bootstrap"
-"""What aiokafka calls the node that it met first, while it knows no other."""
+
+
+class Unmet(Exception):  # noqa: N818  the name says what happened
+    """No address of the settings answers: each, as host:port, with why."""
+
+    def __init__(self, failures: Sequence[tuple[str, Exception]]) -> None:
+        super().__init__(", ".join(f"{address}: {error}" for address, error in failures))
+        self.failures = failures
 
 
 def cluster_client(*, creates_topics: bool, connecting_ms: int = CONNECTING_MS, **settings: Any) -> AIOKafkaClient:
@@ -42,6 +49,16 @@ class _ClusterClient(AIOKafkaClient):
         self._connecting_ms = min(connecting_ms, self._request_timeout_ms)
         self._connecting: dict[tuple[Any, ConnectionGroup], asyncio.Task[Any]] = {}
         """Who wants a connection that is being made waits for it."""
+
+    async def bootstrap(self) -> None:
+        """Meet the cluster by the addresses of the settings. Raises: Unmet.
+
+        aiokafka's gives each address as long as a request may take, and does not say why it failed.
+        """
+        self.cluster.update_metadata(await self._ask_configured(MetadataRequest([])))
+        if self._sync_task is None:
+            synchronizer: Any = self._md_synchronizer
+            self._sync_task = asyncio.create_task(synchronizer())
 
     def _frames(self, node_id: int, group: ConnectionGroup) -> Frames | None:
         """How to talk to a node, where there is a connection that is read by `Frames`."""
@@ -83,33 +100,35 @@ class _ClusterClient(AIOKafkaClient):
             except (KafkaError, TimeoutError):
                 continue
             return self._learned(cluster_metadata, metadata)
-        metadata = await self._ask_configured(request)
-        if metadata is not None:
-            return self._learned(cluster_metadata, metadata)
-        cluster_metadata.failed_update(None)
-        return False
+        try:
+            return self._learned(cluster_metadata, await self._ask_configured(request))
+        except Unmet as unmet:
+            cluster_metadata.failed_update(unmet)
+            return False
 
     async def _ask_configured(self, request: MetadataRequest) -> Any:
-        """The answer of the first address of the settings that has one; None: none has.
+        """What the first address of the settings says that knows of brokers. Raises: Unmet.
 
         So a client comes back when all brokers have other addresses: Kafka's metadata.recovery.strategy=rebootstrap.
         """
+        failures: list[tuple[str, Exception]] = []
         for host, port, _family in self.hosts:
             try:
                 connection = await self._connected(host, port)
                 try:
-                    return await connection.send(request)
+                    metadata = await connection.send(request)
                 finally:
                     connection.close()
-            except (OSError, TimeoutError, KafkaError):
-                continue
-        return None
+                if metadata.brokers:
+                    return metadata
+                raise StaleMetadata("it only starts, and knows of no broker yet")
+            except (OSError, TimeoutError, KafkaError) as error:
+                failures.append((f"{host}:{port}", error))
+        raise Unmet(failures)
 
     def _nodes_to_ask(self) -> list[Any]:
         """Those that there is a connection to first, so that nobody waits for one that is gone while others answer."""
-        nodes: list[Any] = [broker.nodeId for broker in self.cluster.brokers()]
-        if (BOOTSTRAP, ConnectionGroup.DEFAULT) in self._conns:
-            nodes.append(BOOTSTRAP)
+        nodes = [broker.nodeId for broker in self.cluster.brokers()]
         random.shuffle(nodes)
         return sorted(nodes, key=lambda node: not self._is_connected(node))
 
@@ -122,9 +141,6 @@ class _ClusterClient(AIOKafkaClient):
         if not metadata.brokers:
             return False
         cluster_metadata.update_metadata(metadata)
-        first = self._conns.pop((BOOTSTRAP, ConnectionGroup.DEFAULT), None)  # needed while no node is known
-        if first is not None:
-            first.close()
         return True
 
     async def _get_conn(

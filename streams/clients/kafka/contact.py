@@ -1,7 +1,6 @@
 """First contact with a cluster: by TLS and with a login as configured, tried until a broker answers, or why none can.
 
-aiokafka tells of a failed contact that it failed. So when one has, each broker is asked once more here, for the reason:
-what no waiting changes (a certificate, a password, the wrong port) ends the attempt at once and says what to set.
+What no waiting changes (a certificate, a password, the wrong port) ends the attempt at once and says what to set.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from typing import Any
 
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.client import AIOKafkaClient
-from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import (
     AuthenticationFailedError,
     IllegalSaslStateError,
@@ -25,9 +23,8 @@ from aiokafka.errors import (
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
-from aiokafka.protocol.metadata import MetadataRequest
 
-from streams.clients.kafka.cluster_client import cluster_client
+from streams.clients.kafka.cluster_client import Unmet, cluster_client
 from streams.config import StreamsConfig
 from streams.errors import BrokerUnreachable, ClientError
 from streams.security import OAUTH, tls_context
@@ -112,14 +109,14 @@ async def connect(
         except asyncio.CancelledError:
             await client.close()
             raise
-        except KafkaConnectionError as error:
-            reason = await _reason(bootstrap, security, **settings)
+        except Unmet as unmet:
+            reason = _reason(unmet, security)
             now = time.monotonic()
             if type(reason) is ClientError or now >= begun + timeout_s or given_up():
                 await client.close()
                 if type(reason) is ClientError:
                     raise reason from reason.__cause__
-                raise _unreachable(bootstrap, timeout_s, reason, security) from error
+                raise _unreachable(bootstrap, timeout_s, reason, security) from unmet
             if now - said >= WAITING_EVERY_S:
                 said = now
                 log.warning(
@@ -130,32 +127,15 @@ async def connect(
             return client
 
 
-async def _reason(bootstrap: Sequence[str], security: dict[str, Any], **settings: Any) -> Exception | None:
-    """Why no broker can be met: the first reason that no waiting changes, as ClientError, else the last one; None: one can."""
-    found: Exception | None = None
-    for host, port, _family in collect_hosts(list(bootstrap)):
-        try:
-            connection = await create_conn(
-                host,
-                port,
-                client_id=settings["client_id"],
-                request_timeout_ms=settings["request_timeout_ms"],
-                **security,
-            )
-            try:
-                await connection.send(MetadataRequest([]))
-            finally:
-                connection.close()
-        except (OSError, KafkaError, TimeoutError) as error:
-            found = error
-            text = _hopeless(error, security)
-            if text is not None:
-                refused = ClientError(f"{host}:{port} {text}")
-                refused.__cause__ = error
-                return refused
-        else:
-            return None
-    return found
+def _reason(unmet: Unmet, security: dict[str, Any]) -> Exception:
+    """Why no broker can be met: the first reason that no waiting changes, as ClientError, else the last one."""
+    for address, error in unmet.failures:
+        text = _hopeless(error, security)
+        if text is not None:
+            refused = ClientError(f"{address} {text}")
+            refused.__cause__ = error
+            return refused
+    return unmet.failures[-1][1]
 
 
 def _hopeless(error: Exception, security: dict[str, Any]) -> str | None:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaError
 from aiokafka.structs import BrokerMetadata
 
 from streams.clients.base import NewTopic
 from streams.clients.kafka import KafkaClients, KafkaConsumer
-from streams.clients.kafka.cluster_client import CONNECTING_MS, cluster_client
+from streams.clients.kafka.cluster_client import CONNECTING_MS, Unmet, cluster_client
 from streams.clients.kafka.network import Line
 from streams.config import StreamsConfig
 from streams.record import TopicPartition
@@ -77,6 +78,42 @@ def test_connecting_has_a_limit_of_its_own(broker_url: str) -> None:
             node = real_node(client)
             assert await client.ready(node)
             assert client._conns[node, Line.FETCHING]._request_timeout == 8
+
+    asyncio.run(run())
+
+
+def test_a_silent_address_takes_no_longer_than_connecting_may(broker_url: str) -> None:
+    """At first contact: the next address is asked then, though an answer to a request may take long."""
+
+    async def run() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            addresses = [f"127.0.0.1:{silent.getsockname()[1]}", broker_url.removeprefix("kafka://")]
+            settings: dict[str, Any] = {"bootstrap_servers": addresses, "request_timeout_ms": 600_000}
+            client = cluster_client(creates_topics=False, connecting_ms=300, **settings)
+            async with asyncio.timeout(20):
+                await client.bootstrap()
+            assert client.cluster.brokers()
+            await client.close()
+
+    asyncio.run(run())
+
+
+def test_what_each_address_has_to_say() -> None:
+    """Where none answers: all of them, each with its reason."""
+
+    async def run() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as silent:
+            ports = [free.getsockname()[1], silent.getsockname()[1]]
+            free.close()
+            addresses = [f"127.0.0.1:{port}" for port in ports]
+            settings: dict[str, Any] = {"bootstrap_servers": addresses, "request_timeout_ms": 600_000}
+            client = cluster_client(creates_topics=False, connecting_ms=300, **settings)
+            with pytest.raises(Unmet) as unmet:
+                await client.bootstrap()
+            refused, silence = sorted(unmet.value.failures, key=lambda failure: addresses.index(failure[0]))
+            assert isinstance(refused[1].__cause__ or refused[1], ConnectionRefusedError)
+            assert isinstance(silence[1], KafkaError | TimeoutError)
+            await client.close()
 
     asyncio.run(run())
 

@@ -126,12 +126,10 @@ def test_something_else_there() -> None:
                 connection.recv(1 << 16)
                 connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-        threads = [threading.Thread(target=answer, daemon=True) for _ in range(2)]
-        for each in threads:
-            each.start()
+        answering = threading.Thread(target=answer, daemon=True)
+        answering.start()
         told = refused(f"kafka://127.0.0.1:{listening.getsockname()[1]}", security_protocol="SSL")
-        for each in threads:
-            each.join()
+        answering.join()
     assert "does not speak TLS (WRONG_VERSION_NUMBER), but security_protocol is SSL: correct it, or the port" in str(
         told
     )
