@@ -20,6 +20,8 @@ from aiokafka.errors import (
     IllegalSaslStateError,
     KafkaConnectionError,
     KafkaError,
+    KafkaTimeoutError,
+    RequestTimedOutError,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
@@ -182,6 +184,10 @@ def _unreachable(
         return BrokerUnreachable(
             f"{begin}: it accepts connections and closes them. security_protocol is {protocol}: does the broker want another "
             f"one at this port{or_else}?"
+        )
+    if isinstance(reason, TimeoutError | RequestTimedOutError | KafkaTimeoutError):
+        return BrokerUnreachable(
+            f"{begin}: it does not refuse connections, and says nothing. Is the address right, and does the network let it through?"
         )
     return BrokerUnreachable(f"{begin}: is it running? Start one with `streams broker`, or correct the broker address")
 

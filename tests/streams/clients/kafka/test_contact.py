@@ -144,6 +144,14 @@ def test_nobody_there() -> None:
     )
 
 
+def test_silence() -> None:
+    """What takes connections and does not answer may be behind a wall: that is said, and not that nothing runs."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"kafka://127.0.0.1:{silent.getsockname()[1]}"
+        told = refused(url, connect_timeout_ms=200, request_timeout_ms=300)
+    assert "does not refuse connections, and says nothing. Is the address right" in str(told)
+
+
 def test_files_are_looked_at_first(tmp_path: Path) -> None:
     """A missing file is told before anything is connected, and leaves no thread behind."""
     before = threading.active_count()
