@@ -287,7 +287,9 @@ class StreamsConfig:
         kind="ms",
         minimum=1,
     )
-    metadata_max_age_ms: int = setting(300_000, "How soon new partitions are noticed.", kind="ms", minimum=1)
+    metadata_max_age_ms: int = setting(
+        300_000, "How soon new partitions are noticed, and topics that match a pattern.", kind="ms", minimum=1
+    )
     group_instance_id: str | None = setting(None, "Name of a static member, unique per worker.", kind=str)
     client_rack: str | None = setting(None, "Where it runs: it reads the nearest replica, if brokers tell.", kind=str)
     client_id: str = setting(None, "Name in the broker's logs; default: the application id.", kind=str)

@@ -18,6 +18,7 @@ from streams.clients.refused import OnRefused
 from streams.record import Batch, Headers, TopicPartition
 
 T_co = TypeVar("T_co", covariant=True)
+Matches = Callable[[str], bool]
 
 
 class Pending(Protocol[T_co]):
@@ -194,8 +195,10 @@ class RebalanceListener(Protocol):
 class Consumer(Protocol):
     """Reads partitions, as a member of a group or by assignment."""
 
-    def subscribe(self, topics: Sequence[str], assignor: Assignor, listener: RebalanceListener) -> None:
-        """Join the group; partitions come and go from inside `poll`."""
+    def subscribe(
+        self, topics: Sequence[str], assignor: Assignor, listener: RebalanceListener, matches: Matches | None = None
+    ) -> None:
+        """Join the group; partitions come and go from inside `poll`. Topics whose name `matches` do, too, as seen last."""
         ...
 
     def rejoin(self) -> None:

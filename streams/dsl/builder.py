@@ -54,7 +54,7 @@ class StreamsBuilder:
         offset_reset: str | None = None,
         name: str | None = None,
     ) -> KStream:
-        """Read a topic, several of the same types, or all whose names match a compiled pattern when a worker starts.
+        """Read a topic, several of the same types, or all whose names match a compiled pattern, also later.
 
         `key` and `value` are types or serdes; `timestamp`, a field or a function of the value, or an extractor
         (record, partition_time), gives the time of a record (ms, a datetime, or ISO 8601 text); `offset_reset` ("earliest", "latest", "none", or a duration

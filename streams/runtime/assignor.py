@@ -3,13 +3,15 @@
 `placement` makes the plan; here it meets the group: tasks become the partitions they read, changelogs' end offsets
 become lags, and user data go out and come back (`member_info`). Rules: the protocol is cooperative, so a task that runs
 elsewhere is given only when its owner has let go; until then its new owner keeps the copy it has. Without end offsets
-tasks stay where they are, and the group looks again later. A worker that was killed and comes back goes on from what it was
+tasks stay where they are, and the group looks again later. Topics that match a pattern are divided as they are there, and
+what follows from their partitions is made before. A worker that was killed and comes back goes on from what it was
 given, unless that was for another program, other partitions, or in the middle of a hand-over.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -48,11 +50,21 @@ Ends = Callable[[Iterable[TopicPartition]], Mapping[TopicPartition, int]]
 
 
 class TaskInputs(NamedTuple):
-    """One sub-topology as the assignor sees it: its source topics and the changelogs of its stores, by full name."""
+    """One sub-topology as the assignor sees it: its source topics and the changelogs of its stores, by full name.
+
+    It also reads whatever matches one of its `patterns`.
+    """
 
     subtopology: int
     topics: tuple[str, ...]
     changelogs: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+
+    def found(self, topics: Iterable[str]) -> tuple[str, ...]:
+        """Its source topics, and those of these that match."""
+        if not self.patterns:
+            return self.topics
+        return (*self.topics, *(topic for topic in topics if any(re.fullmatch(each, topic) for each in self.patterns)))
 
 
 class TaskAssignor:
@@ -60,7 +72,8 @@ class TaskAssignor:
 
     `state` is asked on the processing thread whenever this member joins, `told` hears there what the leader says, and
     whether to join again at once, because the leader did not understand what was said. `required` are the topics that the
-    program names; those that match a pattern may go. `version` is for tests.
+    program names; those that match a pattern may go. The leader has `prepare` look at partition counts before it divides.
+    `version` is for tests.
     """
 
     name = NAME
@@ -76,6 +89,7 @@ class TaskAssignor:
         rules: PlacementRules = PlacementRules(),  # noqa: B008  never changed
         orphans: Orphans | None = None,
         required: Iterable[str] = (),
+        prepare: Callable[[Mapping[str, int]], None] = lambda _partitions: None,
         version: int = VERSION,
         oldest: int = OLDEST,
     ) -> None:
@@ -87,6 +101,7 @@ class TaskAssignor:
         self._rules = rules
         self._orphans = orphans
         self._required = tuple(required)
+        self._prepare = prepare
         self._version, self._oldest = version, oldest
         self._speaks = version
         self._program = ""
@@ -133,6 +148,7 @@ class TaskAssignor:
             )
         if self._orphans is not None and all(info.process for info in infos.values()):
             self._orphans.end({info.process for info in infos.values()})
+        self._prepare(partitions)
         tasks = tasks_of(self._inputs, partitions)
         stateful = {task for task in tasks if self._changelogs[task.subtopology]}
         lags, complete = self._lags(infos, stateful)
@@ -224,11 +240,15 @@ class TaskAssignor:
 
 def tasks_of(inputs: Iterable[TaskInputs], partitions: Mapping[str, int]) -> dict[TaskId, list[TopicPartition]]:
     """All tasks and what each reads; a topic with fewer partitions feeds the first tasks only."""
+    parts = tuple(inputs)
+    named = {topic for part in parts for topic in part.topics}
+    others = sorted(partitions.keys() - named)
     tasks: dict[TaskId, list[TopicPartition]] = {}
-    for subtopology, topics, _ in inputs:
+    for part in parts:
+        topics = part.found(others)
         count = max((partitions.get(topic, 0) for topic in topics), default=0)
         for number in range(count):
-            tasks[TaskId(subtopology, number)] = [
+            tasks[TaskId(part.subtopology, number)] = [
                 TopicPartition(topic, number) for topic in topics if number < partitions.get(topic, 0)
             ]
     return tasks

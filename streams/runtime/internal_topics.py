@@ -2,7 +2,9 @@
 
 Rules: a source topic that is missing is an error, unless the broker makes it when it is asked; an internal topic that
 exists must have the right number of partitions, for another number would send keys to the wrong stores. Every worker
-does this at its start, and it is no harm when several do.
+does this at its start, and it is no harm when several do; when topics that match a pattern have come or gone since, the
+leader of the group does it again before it divides them.
+Source: Kafka's StreamsPartitionAssignor, RepartitionTopics, ChangelogTopics and InternalTopicManager.
 """
 
 from __future__ import annotations
@@ -11,12 +13,15 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 
+from msgspec.structs import replace
+
 from streams.clients.base import Admin, NewTopic, TopicDescription
 from streams.config import StreamsConfig
 from streams.errors import ChangelogLost, TopologyError
 from streams.runtime.assignor import TaskInputs
 from streams.runtime.collector import Output
 from streams.topology.internal_topics import partition_counts
+from streams.topology.read_topics import copartitioned, matcher, with_matches
 from streams.topology.topology import InternalTopic, SubTopology, Topology
 
 log = logging.getLogger(__name__)
@@ -28,19 +33,67 @@ def ensure_topics(
     admin: Admin,
     producer: Output,
     on_disk: Callable[[str], bool] = lambda _store: False,
+    matched: Mapping[str, int] = {},
 ) -> dict[str, int]:
     """Make what is missing; the answer is the partition count of every topic that tasks read.
 
-    `on_disk(store)` tells whether state of that store lies on this machine.
+    `on_disk(store)` tells whether state of that store lies on this machine, `matched` has the topics that match patterns.
     Raises: ClientError for a missing source topic, TopologyError for an internal topic that does not fit, ChangelogLost
     for one that is gone.
     """
     known = _known(topology, admin, producer)
-    internal = partition_counts(known, topology.subtopologies, topology.repartition_topics, topology.copartition_groups)
+    return ensure_internal(topology, config, admin, {**known, **matched}, on_disk)
+
+
+def ensure_internal(
+    topology: Topology, config: StreamsConfig, admin: Admin, known: Mapping[str, int], on_disk: Callable[[str], bool]
+) -> dict[str, int]:
+    """The same when the partition counts of all source topics are `known`, those included that match patterns."""
+    parts = with_matches(topology, known)
+    repartitions = {**topology.repartition_topics, **_left_behind(topology, parts, admin)}
+    internal = partition_counts(known, parts, repartitions, copartitioned(topology, known))
     counts = {**known, **internal}
-    wanted = {**internal, **changelog_counts(topology, counts)}
-    _create(topology, config, admin, wanted, on_disk)
+    _create(topology, config, admin, {**internal, **changelog_counts(topology, parts, counts)}, on_disk)
     return counts
+
+
+def _left_behind(topology: Topology, parts: Iterable[SubTopology], admin: Admin) -> dict[str, InternalTopic]:
+    """Repartition topics that are there, though no topic matches any more that decided how large they are."""
+    unfed = {topic for part in parts if part.patterns and not part.source_topics for topic in part.sink_topics}
+    described = admin.describe(unfed & topology.repartition_topics.keys())
+    return {
+        name: replace(topology.repartition_topics[name], partitions=found.partitions)
+        for name, found in described.items()
+    }
+
+
+class MatchedTopics:
+    """Has the internal topics follow from the topics that match patterns, as these come and go; called by the leader."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        config: StreamsConfig,
+        admin: Admin,
+        counts: Mapping[str, int],
+        on_disk: Callable[[str], bool],
+    ) -> None:
+        self._topology, self._config, self._admin, self._on_disk = topology, config, admin, on_disk
+        self._matches = matcher(topology)
+        self._last = self._matching(counts)
+
+    def prepare(self, partitions: Mapping[str, int]) -> None:
+        """Before these are divided. Raises: TopologyError when an internal topic does not fit, ClientError."""
+        found = self._matching(partitions)
+        if found != self._last:
+            repartitions = self._topology.repartition_topics
+            known = {topic: count for topic, count in partitions.items() if count and topic not in repartitions}
+            ensure_internal(self._topology, self._config, self._admin, known, self._on_disk)
+            self._last = found
+
+    def _matching(self, partitions: Mapping[str, int]) -> dict[str, int]:
+        matches = self._matches
+        return {name: count for name, count in partitions.items() if count and matches is not None and matches(name)}
 
 
 def ensure_dead_letters(topics: Iterable[str], config: StreamsConfig, admin: Admin) -> None:
@@ -52,13 +105,19 @@ def ensure_dead_letters(topics: Iterable[str], config: StreamsConfig, admin: Adm
         admin.create(NewTopic(name, -1, config.replication_factor, {}) for name in missing)
 
 
-def changelog_counts(topology: Topology, counts: Mapping[str, int]) -> dict[str, int]:
-    """How many partitions each changelog needs: one per task of its sub-topology."""
+def changelog_counts(topology: Topology, parts: Iterable[SubTopology], counts: Mapping[str, int]) -> dict[str, int]:
+    """How many partitions each changelog needs: one per task of its sub-topology. Without tasks it is not needed yet."""
     found: dict[str, int] = {}
-    for part in topology.subtopologies:
+    for part in parts:
         tasks = max((counts.get(topic, 0) for topic in part.source_topics), default=0)
-        found |= {topic: tasks for topic in part.changelogs.values() if topic in topology.changelog_topics}
+        if tasks:
+            found |= {topic: tasks for topic in part.changelogs.values() if topic in topology.changelog_topics}
     return found
+
+
+def changelogs_expected(topology: Topology, counts: Mapping[str, int]) -> dict[str, int]:
+    """The same as a worker knows it from its start on, so without those where topics come and go: the leader looks."""
+    return changelog_counts(topology, [part for part in topology.subtopologies if not part.patterns], counts)
 
 
 def expect_changelogs(part: SubTopology, partition: int, changelogs: Mapping[str, int]) -> None:
@@ -85,24 +144,16 @@ def expect_state(topology: Topology, missing: Iterable[str], on_disk: Callable[[
                 raise ChangelogLost(topic, store, "does not exist, and the store lies on this disk")
 
 
-def task_inputs(topology: Topology, matched: Iterable[str]) -> list[TaskInputs]:
-    """The source topics of each sub-topology, those that match its patterns included."""
-    topics = sorted(matched)
+def task_inputs(topology: Topology) -> list[TaskInputs]:
+    """What each sub-topology reads and keeps."""
     return [
-        TaskInputs(
-            part.id,
-            (
-                *part.source_topics,
-                *(topic for topic in topics if any(re.fullmatch(pattern, topic) for pattern in part.patterns)),
-            ),
-            tuple(part.changelogs.values()),
-        )
+        TaskInputs(part.id, part.source_topics, tuple(part.changelogs.values()), part.patterns)
         for part in topology.subtopologies
     ]
 
 
 def subtopology_finder(topology: Topology, inputs: Iterable[TaskInputs]) -> Callable[[str], int]:
-    """A function that tells which sub-topology reads a topic, though a worker that started later may have seen it first.
+    """A function that tells which sub-topology reads a topic, one that has come meanwhile and matches a pattern too.
 
     It raises TopologyError for a topic that none of them reads.
     """

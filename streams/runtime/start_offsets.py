@@ -8,6 +8,7 @@ was begun. The same rule answers an offset that exists no longer, with a warning
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 
 from streams.clients.base import Clock, Consumer, OffsetAndMetadata
@@ -21,10 +22,13 @@ Reset = str | int
 
 
 class StartOffsets:
-    """Places a consumer. `resets` has the topics whose source has a rule of its own."""
+    """Places a consumer. `resets` has the topics whose source has a rule of its own, `patterns` those of patterns."""
 
-    def __init__(self, resets: Mapping[str, Reset], default: Reset, clock: Clock) -> None:
-        self._resets = resets
+    def __init__(
+        self, resets: Mapping[str, Reset], default: Reset, clock: Clock, patterns: Mapping[str, Reset] = {}
+    ) -> None:
+        self._resets = dict(resets)
+        self._patterns = patterns
         self._default = default
         self._clock = clock
 
@@ -56,11 +60,17 @@ class StartOffsets:
     def _found(self, consumer: Consumer, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         by_reset: dict[Reset, list[TopicPartition]] = {}
         for partition in partitions:
-            by_reset.setdefault(self._resets.get(partition.topic, self._default), []).append(partition)
+            by_reset.setdefault(self._reset_of(partition.topic), []).append(partition)
         offsets: dict[TopicPartition, int] = {}
         for reset, chosen in by_reset.items():
             offsets |= self._resolve(consumer, reset, chosen)
         return offsets
+
+    def _reset_of(self, topic: str) -> Reset:
+        if topic not in self._resets:
+            found = (reset for pattern, reset in self._patterns.items() if re.fullmatch(pattern, topic))
+            self._resets[topic] = next(found, self._default)
+        return self._resets[topic]
 
     def _resolve(self, consumer: Consumer, reset: Reset, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         if reset == "earliest":
@@ -83,4 +93,14 @@ def reset_rules(topology: Topology) -> dict[str, Reset]:
         for source in part.sources
         for topic in source.topics
         if source.offset_reset is not None
+    }
+
+
+def pattern_rules(topology: Topology) -> dict[str, Reset]:
+    """By pattern, the rules of those sources with a pattern that have one of their own."""
+    return {
+        source.pattern: source.offset_reset
+        for part in topology.subtopologies
+        for source in part.sources
+        if source.pattern is not None and source.offset_reset is not None
     }

@@ -17,6 +17,7 @@ from streams.metadata import KeyQueryMetadata, StreamsMetadata
 from streams.operators.sink import Partitioner, chosen_partitions
 from streams.record import Windowed
 from streams.runtime.group_view import GroupView
+from streams.runtime.member_info import task_named
 from streams.runtime.task import TaskId
 from streams.settings import nearest
 from streams.topology.nodes import SinkNode, SubTopology
@@ -42,6 +43,7 @@ class StoreLocations:
             for part in topology.subtopologies
         }
         self._counts = counts
+        self._by_pattern = {part.id for part in topology.subtopologies if part.patterns}
         self._writers = {part.id: _written_by(topology, part) for part in topology.subtopologies}
         self._group = group
         self._running = running
@@ -62,7 +64,7 @@ class StoreLocations:
     def _partition(self, spec: StoreSpec, part: int, key: Any, partitioner: Partitioner | None) -> int:
         """The partition of a key, in the topic with most of them among those that the store's task reads."""
         topic, written = self._writers[part] or (self._topics[part], None)
-        count, data = max(self._counts.get(topic, 0), 1), spec.key_serde.serialize(key)
+        count, data = self._count(part, topic), spec.key_serde.serialize(key)
         asked = partitioner or written
         if asked is None:
             return partition_for(data, count)
@@ -76,6 +78,15 @@ class StoreLocations:
         if len(set(chosen)) != 1:
             raise StreamsError(f"store {spec.name}: expected one partition of {key!r}, the partitioner gave {chosen}")
         return chosen[0]
+
+    def _count(self, part: int, topic: str) -> int:
+        """How many partitions keys are divided among; where topics come and go, it follows from the tasks there are."""
+        known = max(self._counts.get(topic, 0), 1)
+        if part not in self._by_pattern:
+            return known
+        tasks = {task for host in self._group.hosts.values() for task in host.running}
+        tasks |= set(map(task_named, self._running()))
+        return max([task.partition + 1 for task in tasks if task.subtopology == part], default=known)
 
     def of_store(self, store: str) -> list[StreamsMetadata]:
         """The workers that have some of a store, by address. Raises: StreamsError for an unknown store."""

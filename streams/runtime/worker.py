@@ -40,7 +40,13 @@ from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.giving_up import GivingUp
 from streams.runtime.group_view import GroupView
 from streams.runtime.inquiries import Inquiries
-from streams.runtime.internal_topics import changelog_counts, ensure_dead_letters, ensure_topics, task_inputs
+from streams.runtime.internal_topics import (
+    MatchedTopics,
+    changelogs_expected,
+    ensure_dead_letters,
+    ensure_topics,
+    task_inputs,
+)
 from streams.runtime.process_id import ProcessId
 from streams.runtime.purging import Purging
 from streams.runtime.restore_progress import restore_listener
@@ -74,7 +80,7 @@ from streams.runtime.worker_states import (
     wall_clock_ms,
 )
 from streams.timers import Timed, Timers
-from streams.topology.read_topics import matching_topics
+from streams.topology.read_topics import matcher, matching_topics
 from streams.topology.topology import Topology
 
 log = logging.getLogger(__name__)
@@ -293,7 +299,9 @@ class Worker:
         admin = self._clients.admin()
         made.callback(quietly, admin.close)
         on_disk = StateDirectory(Path(self._config.state_dir), self._config.application_id).holds
-        counts = ensure_topics(self._topology, self._config, admin, producer, on_disk)
+        found = matching_topics(self._topology, admin)
+        counts = ensure_topics(self._topology, self._config, admin, producer, on_disk, found)
+        matched = MatchedTopics(self._topology, self._config, admin, found, on_disk)
         ensure_dead_letters(self._handlers.dead_letter_topics, self._config, admin)
         consumer = self._consumer = self._clients.consumer(
             group=self._config.application_id,
@@ -302,8 +310,6 @@ class Worker:
         )
         made.callback(quietly, consumer.close)
         stores = TaskStores(self._config)
-        matched = matching_topics(self._topology, admin)
-        counts |= matched
         environment = environment_of(
             self._config, producer, consumer, stores, self._handlers, self._clock, self._patience
         )
@@ -313,7 +319,7 @@ class Worker:
         if global_state is not None:
             environment = replace(environment, global_stores=global_state.stores)
         made.callback(quietly, stores.close)
-        inputs = task_inputs(self._topology, matched)
+        inputs = task_inputs(self._topology)
         restorer = restorer_of(self._config, self._reader, self._told)
         committer = Committer(consumer, producer, self._after_commit_step)
         made.callback(quietly, restorer.close)
@@ -321,11 +327,11 @@ class Worker:
         self._move_to(WorkerState.REBALANCING)
         made.callback(quietly, tasks.standbys.close)
         made.callback(quietly, tasks.close_all)
-        self._subscribed = bool(topics := sorted({topic for part in inputs for topic in part.topics}))
-        if topics:
-            consumer.subscribe(
-                topics, assignor_of(self._topology, self._config, self._clients, admin, consumer, tasks, inputs), tasks
-            )
+        topics, matches = sorted(self._topology.source_topics), matcher(self._topology)
+        self._subscribed = bool(topics or matches)
+        if self._subscribed:
+            assignor = assignor_of(self._topology, self._config, self._clients, admin, consumer, tasks, inputs, matched)
+            consumer.subscribe(topics, assignor, tasks, matches)
         closings = made.pop_all()
         self._abandoning = False
         return Parts(
@@ -362,7 +368,9 @@ class Worker:
             reader=self._reader,
             group=GroupView.of(self._topology, self._config, self._process_id),
             clock=self._clock,
-            make_task=task_maker(self._topology, environment, changelog_counts(self._topology, counts), self._observer),
+            make_task=task_maker(
+                self._topology, environment, changelogs_expected(self._topology, counts), self._observer
+            ),
             inputs=inputs,
             listener=self._told,
         )

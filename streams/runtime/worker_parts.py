@@ -23,14 +23,14 @@ from streams.runtime.committer import Committer
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.global_state import GlobalState
 from streams.runtime.group_view import GroupView
-from streams.runtime.internal_topics import expect_changelogs, subtopology_finder
+from streams.runtime.internal_topics import MatchedTopics, expect_changelogs, subtopology_finder
 from streams.runtime.orphans import Orphans
 from streams.runtime.placement import PlacementRules
 from streams.runtime.process_id import ProcessId
 from streams.runtime.refused_output import RefusedOutput
 from streams.runtime.restorer import RestoreListener, Restorer
 from streams.runtime.standby_tasks import StandbyTasks, changelog_ends, logged_stores
-from streams.runtime.start_offsets import StartOffsets, reset_rules
+from streams.runtime.start_offsets import StartOffsets, pattern_rules, reset_rules
 from streams.runtime.store_locations import StoreLocations
 from streams.runtime.streams_producer import StreamsProducer
 from streams.runtime.task import Task, TaskEnvironment, TaskId
@@ -129,6 +129,7 @@ def assignor_of(
     consumer: Consumer,
     tasks: TaskManager,
     inputs: Sequence[TaskInputs],
+    matched: MatchedTopics,
 ) -> TaskAssignor:
     """What speaks for a worker in its group."""
     return TaskAssignor(
@@ -139,6 +140,7 @@ def assignor_of(
         rules=PlacementRules.of(config),
         orphans=Orphans.of(config.application_id, clients, admin) if config.exactly_once else None,
         required=topology.source_topics,
+        prepare=matched.prepare,
     )
 
 
@@ -201,7 +203,9 @@ def task_manager_of(
         stores=stores,
         standbys=StandbyTasks(reader, stores, logged_stores(topology), consumer.decided, listener),
         group=group,
-        start_offsets=StartOffsets(reset_rules(topology), config.auto_offset_reset, clock),
+        start_offsets=StartOffsets(
+            reset_rules(topology), config.auto_offset_reset, clock, patterns=pattern_rules(topology)
+        ),
         make_task=make_task,
         subtopology_of=subtopology_finder(topology, inputs),
         turns=Turns(in_step(topology), consumer.attend),

@@ -254,7 +254,8 @@ class _Compiler:
         return all(self._never_reads_values(reader) for reader in readers if node.topic in reader.topics)
 
     def _matching(self, pattern: str | None) -> tuple[str, ...]:
-        return tuple(topic for topic in self._topics if pattern and re.fullmatch(pattern, topic))
+        named = self._topology.source_topics
+        return tuple(topic for topic in self._topics if pattern and re.fullmatch(pattern, topic) and topic not in named)
 
     def operators(self) -> tuple[Operator, ...]:
         """The stateful operators made so far, in the order of the topology: parents first."""

@@ -92,7 +92,13 @@ def _feeding(
     topic: str, parts: tuple[SubTopology, ...], counts: Mapping[str, int], internal: Mapping[str, InternalTopic]
 ) -> list[int | None]:
     """The partition counts of the sources of the sub-topologies that write to a topic, None where still open."""
-    feeding = [source for part in parts if topic in part.sink_topics for source in part.source_topics]
+    writers = [part for part in parts if topic in part.sink_topics]
+    feeding = [source for part in writers for source in part.source_topics]
+    if patterns := [pattern for part in writers for pattern in part.patterns if not feeding]:
+        raise TopologyError(
+            f"the topics that match {' or '.join(map(repr, patterns))} decide how many partitions {topic} gets, and there are "
+            "none: create one before the application starts, or give the repartition `partitions`"
+        )
     missing = [source for source in feeding if source not in counts and source not in internal]
     if missing:
         raise TopologyError(f"the topic {missing[0]} does not exist: create it before the application starts")

@@ -80,9 +80,16 @@ def _global_store(number: int, store: str, assembly: Assembly, nodes: Mapping[st
 
 
 def copartition_groups(graph: Graph) -> tuple[frozenset[str], ...]:
-    """Raw names of the topics that must have equally many partitions, one group per join or cogroup."""
+    """Raw names of the topics that must have equally many partitions, one group per join or cogroup.
+
+    A pattern, which stands for several topics, is in them as `/pattern/`: no topic is called so.
+    """
     groups = (frozenset(group) for node in graph for group in _joined(graph, node))
-    return tuple(dict.fromkeys(group for group in groups if len(group) > 1))
+    return tuple(dict.fromkeys(group for group in groups if len(group) > 1 or any(map(_is_pattern, group))))
+
+
+def _is_pattern(member: str) -> bool:
+    return member.startswith("/")
 
 
 def _joined(graph: Graph, node: Node) -> Iterator[set[str]]:
@@ -100,6 +107,8 @@ def _topics_above(graph: Graph, name: str) -> set[str]:
     """The topics whose partitions decide in which task a node's records are."""
     node = graph[name]
     match node:
+        case Source(pattern=str(pattern)):
+            return {f"/{pattern}/"}
         case Source(topics=topics):
             return set(topics)
         case TableSource(topic=str(topic)):

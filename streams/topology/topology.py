@@ -65,7 +65,7 @@ class Topology(Struct, frozen=True, kw_only=True, dict=True):
     changelog_topics: Mapping[str, InternalTopic]
     """By full name."""
     copartition_groups: tuple[frozenset[str], ...] = ()
-    """Full names of source topics that must have equally many partitions."""
+    """Full names of source topics that must have equally many partitions; `/pattern/` for all that match one."""
     unnamed: tuple[str, ...] = ()
     """Stores and repartition topics whose names were generated: they change when the program does."""
     default_serdes: Serdes = field(default_factory=Serdes)

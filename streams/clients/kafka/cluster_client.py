@@ -41,7 +41,15 @@ def cluster_client(*, creates_topics: bool, connecting_ms: int = CONNECTING_MS, 
     return made
 
 
+def ask_for_all_topics(client: AIOKafkaClient) -> None:
+    """From now on have such a client know all topics that its user may see, whichever else it is asked for."""
+    assert isinstance(client, _ClusterClient), "clients are made here"
+    client.all_topics = True
+
+
 class _ClusterClient(AIOKafkaClient):
+    all_topics = False
+
     def __init__(self, *, creates_topics: bool, connecting_ms: int, **settings: Any) -> None:
         initialize: Any = super().__init__
         initialize(**settings)
@@ -90,7 +98,8 @@ class _ClusterClient(AIOKafkaClient):
         aiokafka's lets the broker make every topic that it is asked for, and so makes those anew that are deleted while
         somebody reads them, with the broker's defaults. Kafka Streams sets allow.auto.create.topics=false for consumers.
         """
-        request = MetadataRequest(list(topics) if topics else None, allow_auto_topic_creation=self._creates_topics)
+        wanted = list(topics) if topics and not self.all_topics else None
+        request = MetadataRequest(wanted, allow_auto_topic_creation=self._creates_topics)
         for node_id in self._nodes_to_ask():
             connection = await self._get_conn(node_id)
             if connection is None:

@@ -17,6 +17,7 @@ from streams.clients.base import (
     Assignor,
     Before,
     GroupMetadata,
+    Matches,
     OffsetAndMetadata,
     Pending,
     RawBatch,
@@ -72,11 +73,13 @@ class KafkaConsumer:
             return fetcher, None
         return fetcher, GroupMember(self._client, group, tell=self._arrived, fail=self._arrived)
 
-    def subscribe(self, topics: Sequence[str], assignor: Assignor, listener: RebalanceListener) -> None:
+    def subscribe(
+        self, topics: Sequence[str], assignor: Assignor, listener: RebalanceListener, matches: Matches | None = None
+    ) -> None:
         """Join the group; partitions come and go from inside `poll`."""
         member = self._group_member()
         self._listener, self._assignor = listener, assignor
-        self._network.call(member.subscribe(topics, assignor))
+        self._network.call(member.subscribe(topics, assignor, matches))
 
     def rejoin(self) -> None:
         """Leave the group and join it as a new member; the listener hears nothing of what is let go."""

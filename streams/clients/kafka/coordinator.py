@@ -42,7 +42,7 @@ class Coordinator:
     """See the module. Lives on the network loop."""
 
     def __init__(self, client: AIOKafkaClient, kind: CoordinationType, key: str) -> None:
-        self._client = client
+        self.client = client
         self._kind = kind
         self._key = key
         self._node: int | None = None
@@ -86,11 +86,11 @@ class Coordinator:
         """One request, one response, whatever is in it. Raises: KafkaError; then the coordinator is looked up again."""
         try:
             node = await self._find()
-            if not await self._client.ready(node, group=line):
+            if not await self.client.ready(node, group=line):
                 raise kafka_errors.NodeNotReadyError(f"node {node} cannot be reached")
             if timeout_s is not None:
-                self._client._conns[node, line]._request_timeout = timeout_s
-            return await self._client.send(node, request, group=line)
+                self.client._conns[node, line]._request_timeout = timeout_s
+            return await self.client.send(node, request, group=line)
         except kafka_errors.KafkaError:
             self.forget()
             raise
@@ -101,10 +101,10 @@ class Coordinator:
 
     async def _find(self) -> int:
         if self._node is None:
-            if self._client.get_random_node() is None:
+            if self.client.get_random_node() is None:
                 raise kafka_errors.NodeNotReadyError("no broker is known")
-            node = await self._client.coordinator_lookup(self._kind, self._key)
-            if self._client.cluster.broker_metadata(node) is None:
-                await self._client.force_metadata_update()
+            node = await self.client.coordinator_lookup(self._kind, self._key)
+            if self.client.cluster.broker_metadata(node) is None:
+                await self.client.force_metadata_update()
             self._node = node
         return self._node

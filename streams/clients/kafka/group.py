@@ -20,7 +20,7 @@ from typing import Any
 from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient, CoordinationType
 
-from streams.clients.base import Assignment, Assignor, GroupMetadata, OffsetAndMetadata, Subscription
+from streams.clients.base import Assignment, Assignor, GroupMetadata, Matches, OffsetAndMetadata, Subscription
 from streams.clients.handover import withhold
 from streams.clients.kafka import group_requests as requests
 from streams.clients.kafka.codes import Code, name_of
@@ -31,6 +31,7 @@ from streams.clients.kafka.group_requests import Claim
 from streams.clients.kafka.group_states import TRANSITIONS, GroupSettings, MemberState, Ownership, Rebalance
 from streams.clients.kafka.heartbeats import Heartbeats
 from streams.clients.kafka.network import Line, Outage, described, translated
+from streams.clients.kafka.subscribed_topics import SubscribedTopics
 from streams.errors import ClientError, RebalanceInProgress, StreamsError, TaskMigrated
 from streams.record import TopicPartition
 
@@ -39,8 +40,6 @@ log = logging.getLogger(__name__)
 NO_GENERATION = -1
 JOIN_MARGIN_S = 5.0
 LEAVE_S = 2.0
-TOPIC_WAIT_S = 10.0
-"""How long a leader asks again for a topic that the brokers do not know, or not yet, before it divides without it."""
 GENERATION_POLL_S = 0.005
 TAKEN_BACK, TAKEN_BACK_S = 3, 60.0
 """How often, and in which time, a member takes back a name that is its own before it believes in another of that name."""
@@ -68,12 +67,11 @@ class GroupMember:
         self._coordinator = Coordinator(client, CoordinationType.GROUP, settings.group)
         self._state = MemberState.UNJOINED
         self._ended_by: StreamsError | None = None
-        self._topics: tuple[str, ...] = ()
         self._assignor: Assignor | None = None
         self._counts: dict[str, int] = {}
         """What the leader divided; empty for the others."""
-        self._gone: frozenset[str] = frozenset()
-        """Topics that were waited for in vain."""
+        self._claimed: tuple[str, ...] = ()
+        """The topics of the last join."""
         self._owned = NOBODY
         self._returns = False
         """Whether it last joined by its name alone: it may have been given a place as it was left, without a rebalance."""
@@ -83,18 +81,17 @@ class GroupMember:
         self._needed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._outage = Outage("the group")
+        self._topics = SubscribedTopics(client, self._outage)
         self._heartbeats = Heartbeats(
             self._coordinator, settings, self._beating_as, answered=self._heartbeat_answered, silent=self._silent
         )
 
     # What the consumer asks
 
-    async def subscribe(self, topics: Iterable[str], assignor: Assignor) -> None:
+    async def subscribe(self, topics: Iterable[str], assignor: Assignor, matches: Matches | None = None) -> None:
         """Join the group."""
-        self._topics, self._assignor = tuple(sorted(topics)), assignor
-        self._client.set_topics(set(self._topics))
-        await self._client.force_metadata_update()
-        self._client.cluster.add_listener(self._metadata_changed)
+        self._assignor = assignor
+        await self._topics.subscribe(topics, matches, self._metadata_changed)
         self._begin()
 
     async def rejoin(self) -> None:
@@ -211,7 +208,9 @@ class GroupMember:
         """The response that makes this a member of the new generation; None: begin again."""
         settings, assignor = self._settings, self._assigning
         self._move(MemberState.JOINING)
-        claim = Claim(self._topics, user_data, tuple(sorted(self._owned)), self.metadata.generation)
+        await self._topics.refresh()
+        self._claimed = self._topics.now
+        claim = Claim(self._claimed, user_data, tuple(sorted(self._owned)), self.metadata.generation)
         times = (settings.session_timeout_ms, settings.max_poll_interval_ms)
         self._returns = settings.instance_id is not None and not self.metadata.member_id
         self._needed.clear()
@@ -242,7 +241,7 @@ class GroupMember:
             claims = {
                 (member_id, instance_id): Claim.decoded(data) for member_id, instance_id, data, *_ in joined.members
             }
-            self._counts = await self._count({topic for claim in claims.values() for topic in claim.topics})
+            self._counts = await self._topics.count({topic for claim in claims.values() for topic in claim.topics})
             if not getattr(joined, "skip_assignment", False):
                 assignments = await self._assign(claims)
         response = await self._ask_coordinator(requests.sync(self.metadata, assignments))
@@ -252,7 +251,8 @@ class GroupMember:
             await self._refused(response.error_code, "be synced with")
             return None
         assignment = requests.decoded_assignment(response.assignment)
-        if self._returns and not self._assigning.stands(assignment.user_data, self._counts if leads else None):
+        counts = self._counts if leads else self._topics.counts_now()
+        if self._returns and not self._assigning.stands(assignment.user_data, counts):
             log.info("the place this member had is not what it needs now: the group assigns anew")
             self._needed.set()
             return None
@@ -271,23 +271,7 @@ class GroupMember:
             self._needed.set()
         self._owned = given
         self._tell(Rebalance(Ownership.ASSIGNED, given, assignment.user_data, self.life, lambda _: None))
-
-    async def _count(self, topics: set[str]) -> dict[str, int]:
-        """The partition counts of the members' topics, as the leader.
-
-        A broker that has just started, or just heard of a topic, answers with an error, and the topic counts nothing.
-        """
-        self._client.set_topics(topics | set(self._topics))
-        deadline = self._loop.time() + TOPIC_WAIT_S
-        while True:
-            await self._client.force_metadata_update()
-            counts = self._partition_counts(topics)
-            unknown = frozenset(topic for topic in self._topics if not counts.get(topic))
-            if unknown <= self._gone or self._loop.time() >= deadline:
-                self._gone = unknown
-                return counts
-            self._outage.failed(f"no partitions are known of {', '.join(sorted(unknown))}")
-            await asyncio.sleep(RETRY_S)
+        self._metadata_changed()
 
     async def _assign(self, claims: Mapping[tuple[str, str | None], Claim]) -> Mapping[str, Assignment]:
         """Divide, as the leader."""
@@ -296,15 +280,14 @@ class GroupMember:
         assignments = await asyncio.to_thread(self._assigning.assign, self._counts, subscriptions)
         return withhold(assignments, subscriptions) if self._cooperative else assignments
 
-    def _partition_counts(self, topics: Iterable[str]) -> dict[str, int]:
-        known = self._client.cluster.partitions_for_topic
-        return {topic: len(known(topic) or ()) for topic in sorted(topics)}
-
-    def _metadata_changed(self, _cluster: Any) -> None:
-        """The leader has the group assign anew when a topic has grown."""
-        if self._counts and self._state is MemberState.STABLE and self._partition_counts(self._counts) != self._counts:
+    def _metadata_changed(self) -> None:
+        """Have the group assign anew when a topic has grown, as its leader, or when other topics match than at the join."""
+        if self._state is not MemberState.STABLE:
+            return
+        grown = bool(self._counts) and self._topics.counts(self._counts) != self._counts
+        if grown or self._topics.now != self._claimed:
             log.info("topics have changed: the group assigns anew")
-            self._counts = {}
+            self._counts, self._claimed = {}, self._topics.now
             self._needed.set()
 
     # Requests

@@ -10,6 +10,7 @@ from streams.clients.kafka import group_requests as requests
 from streams.clients.kafka.codes import Code
 from streams.clients.kafka.coordinator import PASSING, Coordinator
 from streams.clients.kafka.group_errors import refusal
+from streams.clients.kafka.topic_search import without_gone
 from streams.record import TopicPartition
 
 UNDECIDED = frozenset({Code.UNSTABLE_OFFSET_COMMIT})
@@ -22,10 +23,21 @@ async def commit_offsets(
     *,
     within_s: float,
 ) -> int:
-    """Commit as this member; the answer is the error code that decides. Raises: ClientError when there is no answer."""
-    request = requests.commit(member, offsets)
-    code, _ = await coordinator.ask(request, within_s=within_s, code_of=_worst_commit)
-    return code
+    """Commit as this member; the answer is the error code that decides. Raises: ClientError when there is no answer.
+
+    Offsets of topics that were deleted meanwhile are left out.
+    """
+    while True:
+        request = requests.commit(member, offsets)
+        code, _ = await coordinator.ask(request, within_s=within_s, code_of=_worst_commit)
+        if code != Code.UNKNOWN_TOPIC_OR_PARTITION:
+            return code
+        left = await without_gone(coordinator.client, offsets)
+        if len(left) == len(offsets):
+            return code
+        if not left:
+            return Code.NONE
+        offsets = left
 
 
 async def committed_offsets(

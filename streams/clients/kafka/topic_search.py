@@ -1,12 +1,20 @@
-"""How many partitions a topic has that a client has not heard of yet."""
+"""How many partitions a topic has that a client has not heard of yet, and which topics are there no longer."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Mapping
 
+from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.metadata import MetadataRequest
 
+from streams.clients.base import OffsetAndMetadata
 from streams.errors import BrokerUnreachable, ClientError
+from streams.record import TopicPartition
+
+log = logging.getLogger(__name__)
 
 RETRY_S = 0.1
 
@@ -36,6 +44,25 @@ async def partitions_of(client: AIOKafkaClient, topic: str, *, answer_s: float, 
                 f"(app.topic({topic!r}, partitions=1) does so at the start), or set auto.create.topics.enable on the broker"
             )
         await asyncio.sleep(RETRY_S)
+
+
+async def without_gone(
+    client: AIOKafkaClient, offsets: Mapping[TopicPartition, OffsetAndMetadata]
+) -> dict[TopicPartition, OffsetAndMetadata]:
+    """Those of topics that are there: the offsets of a topic go with it, and nobody can read from them again."""
+    node = client.get_random_node()
+    request = MetadataRequest(sorted({topic for topic, _ in offsets}), allow_auto_topic_creation=False)
+    try:
+        answer = await client.send(node, request) if node is not None and await client.ready(node) else None
+    except kafka_errors.KafkaError:
+        answer = None
+    if answer is None:
+        return dict(offsets)
+    unknown = kafka_errors.UnknownTopicOrPartitionError
+    gone = {entry[1] for entry in answer.topics if kafka_errors.for_code(entry[0]) is unknown}
+    if gone:
+        log.warning("offsets of topics that were deleted are not committed: %s", ", ".join(sorted(gone)))
+    return {partition: offset for partition, offset in offsets.items() if partition.topic not in gone}
 
 
 def unauthorized(topic: str) -> str:

@@ -21,8 +21,8 @@ from aiokafka.client import AIOKafkaClient, CoordinationType
 from streams.clients.base import GroupMetadata, OffsetAndMetadata
 from streams.clients.kafka import transaction_requests as requests
 from streams.clients.kafka.codes import Code, name_of
-from streams.clients.kafka.coordinator import PASSING, Coordinator
-from streams.clients.kafka.topic_search import not_writable
+from streams.clients.kafka.coordinator import PASSING, RETRY_S, Coordinator
+from streams.clients.kafka.topic_search import not_writable, without_gone
 from streams.errors import ClientError, ProducerFenced, StreamsError, TaskMigrated, TransactionAbortable
 from streams.record import TopicPartition
 
@@ -101,16 +101,35 @@ class Transactions:
         """Commit offsets with the transaction. Raises: TaskMigrated, ProducerFenced, TransactionAbortable, ClientError."""
         await self._joined()
         await self._join([group.group])
-        commit = requests.commit_offsets(self.transactional_id, self.producer_id, self.epoch, offsets, group)
-        code, answer = await self._group(group.group).ask(
-            commit, within_s=self._within_s, code_of=_worst_code, also=UNKNOWN_YET
-        )
+        code, answer = await self._commit_offsets(offsets, group)
         if code in NOT_A_MEMBER:
             raise TaskMigrated(
                 f"the group no longer accepts offsets of generation {group.generation} of member "
                 f"{group.member_id!r}: the broker answers {name_of(code)}"
             )
         self._check(code, f"does not take the offset of {_worst(answer).partition} for group {group.group!r}")
+
+    async def _commit_offsets(
+        self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: GroupMetadata
+    ) -> tuple[int, Any]:
+        """Code and answer that decide. Offsets of topics that were deleted meanwhile are left out."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._within_s
+        while True:
+            unknown = Code.UNKNOWN_TOPIC_OR_PARTITION
+            passing = ENDING if clock() < until else UNKNOWN_YET
+            request = requests.commit_offsets(self.transactional_id, self.producer_id, self.epoch, offsets, group)
+            code, answer = await self._group(group.group).ask(
+                request, within_s=max(until - clock(), 0), code_of=_worst_code, also=passing
+            )
+            if code != unknown:
+                return code, answer
+            left = await without_gone(self._client, offsets)
+            if not left:
+                return Code.NONE, answer
+            if len(left) == len(offsets):
+                await asyncio.sleep(RETRY_S)
+            offsets = left
 
     async def end(self, *, commit: bool) -> None:
         """Decide the transaction, if the broker has heard of it. Raises: ProducerFenced, TransactionAbortable, ClientError."""

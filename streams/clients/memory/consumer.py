@@ -13,6 +13,7 @@ from streams.clients.base import (
     Assignor,
     Before,
     GroupMetadata,
+    Matches,
     OffsetAndMetadata,
     RawBatch,
     RebalanceListener,
@@ -41,16 +42,20 @@ class MemoryConsumer:
         self._positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self._listener: RebalanceListener | None = None
+        self._named: tuple[str, ...] = ()
+        self._matches: Matches | None = None
         self._generation = -1
         self._expired: tuple[tuple[str, ...], Assignor] | None = None
         self._woken = False
 
-    def subscribe(self, topics: Sequence[str], assignor: Assignor, listener: RebalanceListener) -> None:
+    def subscribe(
+        self, topics: Sequence[str], assignor: Assignor, listener: RebalanceListener, matches: Matches | None = None
+    ) -> None:
         """Join the group; partitions come and go from inside `poll`."""
         assert self._group is not None, "a consumer without a group can only assign"
         with self._broker.changed:
-            self._listener = listener
-            self._group.members[self.member_id] = (tuple(topics), assignor)
+            self._listener, self._named, self._matches = listener, tuple(topics), matches
+            self._group.members[self.member_id] = (self._topics(), assignor)
             self._begin_rebalance(self._group)
 
     def rejoin(self) -> None:
@@ -124,6 +129,8 @@ class MemoryConsumer:
 
     def lag(self, partition: TopicPartition) -> int | None:
         """How many records the broker has beyond `position`."""
+        if self._is_gone(partition.topic):
+            return None
         return self._broker.partition(partition).end - self._positions[partition]
 
     def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
@@ -198,6 +205,8 @@ class MemoryConsumer:
         batches: list[RawBatch] = []
         gone: list[OffsetOutOfRange] = []
         for partition in self._positions.keys() - self._paused:
+            if self._is_gone(partition.topic):
+                continue
             log, position = self._broker.partition(partition), self._positions[partition]
             if not log.start <= position <= log.end:
                 gone.append(OffsetOutOfRange(partition.topic, partition.partition, position))
@@ -212,6 +221,15 @@ class MemoryConsumer:
         if gone and not batches:
             raise gone[0]
         return batches
+
+    def _topics(self) -> tuple[str, ...]:
+        """Those named, and those that match now."""
+        found = filter(self._matches, self._broker.topics()) if self._matches is not None else ()
+        return (*self._named, *sorted(set(found).difference(self._named)))
+
+    def _is_gone(self, topic: str) -> bool:
+        """Whether a topic that matched is there no longer."""
+        return self._matches is not None and topic not in {*self._named, *self._broker.topics()}
 
     def _begin_rebalance(self, group: MemoryGroup) -> None:
         group.begin_rebalance()
@@ -228,6 +246,9 @@ class MemoryConsumer:
         generation, owned = self._generation, len(self._positions)
         if self._expired is not None:
             self._come_back(group, listener)
+        if self._topics() != group.members[self.member_id][0]:
+            group.members[self.member_id] = (self._topics(), group.members[self.member_id][1])
+            self._begin_rebalance(group)
         if self._generation != group.generation and self.member_id not in group.joined and group.forming:
             self._join(group, listener)
         if self._generation != group.generation and not group.forming:
@@ -257,7 +278,7 @@ class MemoryConsumer:
         """All have joined, and the last of them divides."""
         members = list(group.joined.values())
         topics = {topic for member in members for topic in member.topics}
-        counts = {topic: len(self._broker.partitions(topic)) for topic in sorted(topics)}
+        counts = {topic: len(self._broker.partitions(topic)) for topic in sorted(topics) if not self._is_gone(topic)}
         group.assignments = withhold(assignor.assign(counts, members), members)
         group.forming = False
         self._broker.changed.notify_all()

@@ -35,12 +35,14 @@ class MemoryBroker:
             if topic.name not in self._topics:
                 self._topics[topic.name] = [MemoryPartition() for _ in range(max(topic.partitions, 1))]
                 self._configs[topic.name] = dict(topic.config)
+                self.changed.notify_all()
 
     def delete(self, topic: str) -> None:
         """Remove a topic, if it exists."""
         with self.changed:
             self._topics.pop(topic, None)
             self._configs.pop(topic, None)
+            self.changed.notify_all()
 
     def topics(self) -> list[str]:
         """The names of all topics."""

@@ -185,6 +185,19 @@ def test_a_source_topic_that_is_gone_is_an_error() -> None:
         assignor.assign({"words": 0, "matched": 1}, [subscription("a")])
 
 
+def test_topics_that_match_are_divided_as_they_are_there() -> None:
+    """What other members read as well makes tasks, but for what a part names; the leader looks at all of it before."""
+    seen: list[Mapping[str, int]] = []
+    inputs = [TaskInputs(0, ("words",), patterns=("in-.*", "w.*")), TaskInputs(1, ("where",))]
+    assignor = TaskAssignor(inputs, MemberInfo, prepare=seen.append)
+    counts = {"words": 1, "where": 1, "in-b": 2, "in-a": 1, "gone": 3, "in-c": 0}
+    given = assignor.assign(counts, [subscription("a")])["a"].partitions
+    assert given == tuple(
+        TopicPartition(*each) for each in [("in-a", 0), ("in-b", 0), ("in-b", 1), ("where", 0), ("words", 0)]
+    )
+    assert seen == [counts]
+
+
 def test_what_was_assigned_stands_for_the_same_program_only() -> None:
     """Another source, address or standby count makes another program, another partition count another division."""
 

@@ -32,6 +32,15 @@ def test_without_a_committed_offset_the_rule_decides(consumer: MemoryConsumer, r
     assert consumer.position(PART) == offset
 
 
+def test_a_pattern_has_a_rule_for_what_matches(consumer: MemoryConsumer) -> None:
+    """Whole names match, and a topic that is named goes first."""
+    rules: dict[str, str | int] = {"x": "none", "t": "latest", ".": "earliest"}
+    StartOffsets({}, "none", lambda: 0, patterns=rules).place(consumer, [PART])
+    assert consumer.position(PART) == 3
+    StartOffsets({"t": "earliest"}, "none", lambda: 0, patterns=rules).place(consumer, [PART])
+    assert consumer.position(PART) == 0
+
+
 def test_a_committed_offset_goes_first(consumer: MemoryConsumer) -> None:
     """It is returned too, for its metadata."""
     consumer.commit({PART: OffsetAndMetadata(1, "m")})

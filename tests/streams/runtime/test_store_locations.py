@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,7 +20,8 @@ from streams.metadata import StreamsMetadata
 from streams.queries import StoreView
 from streams.record import Windowed
 from streams.runtime.restorer import SilentListener
-from streams.runtime.worker import Worker
+from streams.runtime.worker import Worker, WorkerState
+from streams.topology.topology import Topology
 from tests.streams.runtime.workers import running, until, worker
 
 ONE, TWO = "one:7001", "two:7002"
@@ -67,6 +69,25 @@ def test_a_worker_without_an_address_is_not_shown(broker: MemoryBroker, tmp_path
         assert alone.locations.of_store("counts") == []
         with pytest.raises(StreamsError, match="no store 'count'; did you mean 'counts'"):
             alone.locations.of_key("count", "to")
+
+
+@pytest.mark.parametrize("address", ["", ONE])
+def test_where_topics_come_keys_follow_the_tasks(broker: MemoryBroker, tmp_path: Path, address: str) -> None:
+    """How many partitions there are is not known at the start of a worker that reads by pattern."""
+
+    def counting(config: StreamsConfig) -> Topology:
+        builder = StreamsBuilder()
+        builder.stream(re.compile("in-.*"), key=str, value=str).group_by_key().count(name="counts")
+        return builder.build(config)
+
+    alone = worker(broker, tmp_path, topology=counting, application_server=address)
+    with running(alone):
+        until(broker, lambda: alone.state is WorkerState.RUNNING)
+        broker.create(NewTopic("in-a", 5))
+        until(broker, lambda: len(alone.tasks) == 5)
+        words = ("to", "be", "or", "not")
+        partitions = [alone.locations.of_key("counts", word).partition for word in words]
+        assert partitions == partitions_for([word.encode() for word in words], 5)
 
 
 def test_a_worker_alone_holds_everything(broker: MemoryBroker, tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_tasks_that_go_are_closed_one_by_one_beside_commits(broker: MemoryBroker
 
 
 def test_a_topic_that_only_a_newer_worker_saw_at_its_start(broker: MemoryBroker, tmp_path: Path) -> None:
-    """A pattern matches it, and the newer worker leads: the older one reads it as well, when it is given it."""
+    """A pattern matches it: the older worker reads it as well, whoever of the two leads."""
     text = serde_for(str)
 
     def worker(name: str) -> Worker:
