@@ -6,6 +6,7 @@ runs under the TopologyTestDriver, on the embedded broker and on a cluster.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, NoReturn, overload
@@ -147,7 +148,7 @@ class App(Decorators):
         """A topic as this application knows it: declared, or read or written by it; without types if it is neither."""
         known = self._topics.get(name) or Topic(name)
         for node in self.build().nodes.values():
-            if isinstance(node, SourceNode) and name in node.topics and not node.internal:
+            if isinstance(node, SourceNode) and not node.internal and _reads(node, name):
                 return _completed(known, node.serdes)
             if isinstance(node, SinkNode) and node.topic == name and not node.internal:
                 return _completed(known, node.serdes)
@@ -333,6 +334,10 @@ class App(Decorators):
 
     def _known(self, topic: Any) -> Any:
         return self._topics.get(topic, topic) if isinstance(topic, str) else topic
+
+
+def _reads(node: SourceNode, topic: str) -> bool:
+    return topic in node.topics or (node.pattern is not None and re.fullmatch(node.pattern, topic) is not None)
 
 
 def _completed(topic: Topic, serdes: Serdes) -> Topic:

@@ -180,11 +180,14 @@ def _load(app: Any, inputs: list[str], keys: list[str], timestamps: list[str]) -
     if not (inputs or keys or timestamps):
         return
     from streams.connect import check, load, parse_inputs
+    from streams.topology.read_topics import with_matches
 
     given = parse_inputs(inputs, keys, timestamps)
     topology = app.build()
-    read = {name: app.topic_types(name) for name in topology.user_topics}
-    check(given, read, app.config)
+    named = with_matches(topology, [each.topic for each in given])
+    topics = [*topology.user_topics, *(topic for part in named if part.patterns for topic in part.source_topics)]
+    read = {name: app.topic_types(name) for name in topics if name not in topology.repartition_topics}
+    check(given, read, app.config, [pattern for part in named for pattern in part.patterns])
     with app.connect() as connection:
         load(connection, given, read)
 

@@ -65,14 +65,18 @@ def parse_inputs(inputs: Iterable[str], keys: Iterable[str], timestamps: Iterabl
     return [Input(topic, open_source(file), *(named.get(topic) for named in columns)) for topic, file in files.items()]
 
 
-def check(inputs: Sequence[Input], topics: Mapping[str, Topic], config: StreamsConfig) -> dict[str, int]:
-    """See that all of it can be written. `topics` are those that the application reads. Shape: rows by topic.
+def check(
+    inputs: Sequence[Input], topics: Mapping[str, Topic], config: StreamsConfig, patterns: Sequence[str] = ()
+) -> dict[str, int]:
+    """See that all of it can be written. Shape: rows by topic.
+
+    `topics` are those that the application reads, those of the inputs among them that match its `patterns`.
 
     Raises: ConfigError with file and place.
     """
     for each in inputs:
         if each.topic not in topics:
-            known = ", ".join(topics) or "none"
+            known = ", ".join([*topics, *(f"what matches {pattern!r}" for pattern in patterns)]) or "none"
             raise ConfigError(
                 f"--input {each.topic}=...: {config.application_id} does not read that topic; it reads {known}"
                 f"{nearest(each.topic, topics)}"

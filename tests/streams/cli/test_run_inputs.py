@@ -109,3 +109,27 @@ def test_nothing_is_written_unless_every_row_fits(tmp_path: Path) -> None:
         True,
     )
     assert not (tmp_path / ".streams").exists()
+
+
+MATCHING = """
+import re
+from streams import App
+
+app = App("sums", processing_guarantee="exactly_once_v2")
+shops = app.stream(re.compile("shop-.*"), key=str, value=float)
+shops.group_by(lambda _key, _value: "all", key=str).reduce(lambda a, b: a + b, name="sums").to_stream().to("sums")
+"""
+
+
+@pytest.mark.broker
+def test_topics_that_match_a_pattern_are_filled_by_files(tmp_path: Path) -> None:
+    """They are made as those with a name are, with the types of the pattern; another name is refused with the pattern."""
+    (tmp_path / "sums.py").write_text(MATCHING)
+    (tmp_path / "a.csv").write_text("key,value\nx,1.5\ny,2\n")
+    (tmp_path / "b.csv").write_text("key,value\nx,4\n")
+    refused = streams(tmp_path, "run", "sums:app", "--input", "ship-a=a.csv")
+    assert (refused.returncode, "what matches 'shop-.*'" in refused.stderr) == (2, True)
+    done = streams(tmp_path, "run", "sums:app", "--input", "shop-a=a.csv", "--input", "shop-b=b.csv")
+    assert done.returncode == 0, done.stderr
+    lines = streams(tmp_path, "consume", "sums", "--app", "sums:app").stdout.splitlines()
+    assert json.loads(lines[-1])["value"] == 7.5
