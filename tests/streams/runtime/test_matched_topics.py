@@ -216,6 +216,26 @@ def test_a_topic_of_another_size_over_a_store(scene: Scene, partitions: int) -> 
             run.catch_up(timeout_s=60)
 
 
+def test_the_largest_topic_over_a_store_goes(scene: Scene) -> None:
+    """Keys would be divided anew: the same error, as in Kafka Streams. When the last topic goes, there is no task to miss."""
+    scene.create("a", 1)
+    scene.create("b", 2)
+    with (
+        pytest.raises(TopologyError, match=r"total-changelog has 2 partition\(s\), and 1 are needed"),
+        scene.counting().running() as run,
+    ):
+        until(lambda: tasks(run) == ["0_0", "0_1"], run)
+        scene.admin.delete([f"{scene.name}.in-b"])
+        until(lambda: False, run)
+    scene.say(scene.create("c", 2), 1)
+    with scene.counting().running() as run:
+        until(lambda: scene.out() == [1], run)
+        scene.admin.delete([f"{scene.name}.in-{which}" for which in "ac"])
+        until(lambda: tasks(run) == [], run)
+        scene.say(scene.create("d", 2), 1)
+        until(lambda: scene.out() == [1, 2], run)
+
+
 def test_repartitions_follow_what_matches(scene: Scene) -> None:
     """Without a topic their size is not known; with one it stays what it was, whatever of that size comes or goes."""
 
