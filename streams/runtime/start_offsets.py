@@ -37,7 +37,8 @@ class StartOffsets:
     ) -> dict[TopicPartition, OffsetAndMetadata | None]:
         """Have the consumer read these from where they stand; the answer is what was committed, None for nothing.
 
-        Partitions that are absent are not placed: the transaction of their last owner is not decided yet.
+        Partitions that are absent are not placed: the transaction of their last owner is not decided yet, or their topic
+        matched a pattern and is gone, of which the next assignment tells.
         """
         wanted = list(partitions)
         if not wanted:
@@ -47,13 +48,16 @@ class StartOffsets:
             if entry is not None:
                 consumer.seek(partition, entry.offset)
         fresh = [partition for partition, entry in committed.items() if entry is None]
-        for partition, offset in self._found(consumer, fresh).items():
+        found = self._found(consumer, fresh)
+        for partition, offset in found.items():
             consumer.seek(partition, offset)
-        return committed
+        return {partition: entry for partition, entry in committed.items() if entry is not None or partition in found}
 
     def reset(self, consumer: Consumer, partition: TopicPartition, offset: int) -> None:
         """Go on although `offset` is gone. Raises: ClientError when the rule is none."""
-        found = self._found(consumer, [partition])[partition]
+        found = self._found(consumer, [partition]).get(partition)
+        if found is None:
+            return
         log.warning("%s has no offset %d any more: going on at %d, skipping what was between", partition, offset, found)
         consumer.seek(partition, found)
 

@@ -47,6 +47,11 @@ def ask_for_all_topics(client: AIOKafkaClient) -> None:
     client.all_topics = True
 
 
+def knows_it_is_gone(client: AIOKafkaClient, topic: str) -> bool:
+    """Whether such a client knows all topics, and this one is not among them."""
+    return getattr(client, "all_topics", False) and client.cluster.partitions_for_topic(topic) is None
+
+
 class _ClusterClient(AIOKafkaClient):
     all_topics = False
 

@@ -10,6 +10,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.offset import OffsetRequest
 
+from streams.clients.kafka.cluster_client import knows_it_is_gone
 from streams.clients.kafka.network import Line
 from streams.errors import BrokerUnreachable
 from streams.record import TopicPartition
@@ -28,6 +29,7 @@ async def list_offsets(
 ) -> dict[TopicPartition, int]:
     """The offset of each partition at a timestamp in ms, or EARLIEST or LATEST; -1 when all records are older.
 
+    Where topics come and go, those of a topic that has gone are absent.
     Raises: BrokerUnreachable when a partition stays unknown, or its leader away, for `timeout_s`.
     """
     missing = set(partitions)
@@ -39,6 +41,7 @@ async def list_offsets(
             while missing:
                 last_error = await _ask_leaders(client, missing, timestamp, read_committed, found) or last_error
                 missing.difference_update(found)
+                missing = {partition for partition in missing if not knows_it_is_gone(client, partition.topic)}
                 if missing:
                     await asyncio.sleep(RETRY_S)
     except TimeoutError:

@@ -166,7 +166,8 @@ class MemoryConsumer:
 
     def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The first offset that still exists of each."""
-        return {partition: self._broker.partition(partition).start for partition in partitions}
+        there = (partition for partition in partitions if not self._is_gone(partition.topic))
+        return {partition: self._broker.partition(partition).start for partition in there}
 
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset after the last readable record of each."""

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from streams.clients.base import NewTopic
+from streams.record import TopicPartition
+from streams.runtime.start_offsets import StartOffsets
 from tests.streams.clients.kafka.group_members import MakeClients, Member, share, until
 
 pytestmark = pytest.mark.broker
@@ -55,3 +57,14 @@ def test_a_static_member_comes_back_to_other_topics(make: MakeClients, topic: st
     admin.create([NewTopic(f"{topic}-b", 3)])
     again = Member(make, topic, b"b", group_instance_id="b", **rest)
     until(lambda: len(leader.log.owned | again.log.owned) == 6, leader, again)
+
+
+def test_a_topic_that_has_gone_has_no_offsets(make: MakeClients, topic: str) -> None:
+    """Whoever asks where to begin is told at once, and not when the time of a call is over, of those that are there."""
+    member = Member(make, topic, matches=lambda name: name.startswith(f"{topic}-"))
+    share(member)
+    wanted = [TopicPartition(topic, 0), TopicPartition(f"{topic}-gone", 0)]
+    rule = StartOffsets({}, "earliest", lambda: 0)
+    assert member.consumer.beginning_offsets(wanted) == {wanted[0]: 0}
+    assert rule.place(member.consumer, wanted) == {wanted[0]: None}
+    rule.reset(member.consumer, wanted[1], 7)
