@@ -31,7 +31,7 @@ from streams.numbers import whole_number
 from streams.queries import Newest, StoreSource, StoreView, no_store
 from streams.reading import Point, Records
 from streams.running import Application, run
-from streams.serdes.registered import RegisteredSerde
+from streams.serdes.registered import bound_to
 from streams.serdes.schema_registry import SchemaRegistry, registry_at
 from streams.topology.nodes import SinkNode, SourceNode
 from streams.topology.topology import Topology
@@ -83,7 +83,7 @@ class App(Decorators):
         A second declaration adds what the first left open. Raises: TopologyError when it says something else.
         """
         key, value = (
-            given.bound(f"{name}-{part}", self._registry) if isinstance(given, RegisteredSerde) else given
+            given if isinstance(given, type) else bound_to(given, f"{name}-{part}", self._registry)
             for given, part in ((key, "key"), (value, "value"))
         )
         topic = replace(
@@ -147,9 +147,10 @@ class App(Decorators):
     def topic_types(self, name: str) -> Topic:
         """A topic as this application knows it: declared, or read or written by it; without types if it is neither."""
         known = self._topics.get(name) or Topic(name)
-        for node in self.build().nodes.values():
+        topology = self.build()
+        for node in topology.nodes.values():
             if isinstance(node, SourceNode) and not node.internal and _reads(node, name):
-                return _completed(known, node.serdes)
+                return _completed(known, topology.subjects.of_topic(node.serdes, name))
             if isinstance(node, SinkNode) and node.topic == name and not node.internal:
                 return _completed(known, node.serdes)
         return known

@@ -223,12 +223,12 @@ class TopologyTestDriver:
             known = ", ".join(self._sources) or "none"
             raise TopologyError(f"no source of the topology reads topic {topic!r} (it reads: {known})")
         serdes = source.serdes
-        return TestInputTopic(self, topic, _serde(key, serdes.key), _serde(value, serdes.value))
+        return TestInputTopic(self, topic, *self._serdes(topic, key, serdes.key, value, serdes.value))
 
     def output(self, topic: str, key: Any = None, value: Any = None) -> TestOutputTopic:
         """A topic to read, from the first record on that was not read yet. By default with the serdes of its sink."""
-        serdes = self._written_with(topic)
-        return TestOutputTopic(self, topic, _serde(key, serdes[0]), _serde(value, serdes[1]))
+        known_key, known_value = self._written_with(topic)
+        return TestOutputTopic(self, topic, *self._serdes(topic, key, known_key, value, known_value))
 
     def advance_wall_clock(self, duration: Duration) -> None:
         """Move the wall clock on, fire the punctuators and timers that are due, and process what they set off."""
@@ -385,6 +385,13 @@ class TopologyTestDriver:
             if isinstance(node, SinkNode) and node.topic and self.topology.full_name(node.topic) == topic:
                 return node.serdes.key, node.serdes.value
         return None, None
+
+    def _serdes(
+        self, topic: str, key: Any, known_key: Any, value: Any, known_value: Any
+    ) -> tuple[Serde[Any], Serde[Any]]:
+        """The serdes of a topic in a test: those it asked for, else the topology's."""
+        subjects = self.topology.subjects
+        return subjects.key(_serde(key, known_key), topic), subjects.value(_serde(value, known_value), topic)
 
     def _process_all(self) -> None:
         """Process until nothing waits: record by record, with a commit after each."""

@@ -8,6 +8,7 @@ goes to the production handler, what a partitioner or chooser raises to the proc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, cast
 
 from state.engine import any_none
@@ -164,9 +165,10 @@ def sink(writer: RecordSink, topic: str) -> Emit:
 
 
 def choosing_sink(
-    context: OperatorContext, node: str, writer: RecordSink, chooser: Callable[[Any, Any, Any], str]
+    context: OperatorContext, node: str, writer_of: Callable[[str], RecordSink], chooser: Callable[[Any, Any, Any], str]
 ) -> Emit:
-    """A stage that asks chooser(key, value, record) for the topic of each record."""
+    """A stage that asks chooser(key, value, record) for the topic of each record, which `writer_of(topic)` writes."""
+    writer_of = cache(writer_of)
 
     def stage(batch: Batch) -> None:
         rows: dict[str, list[int]] = {}
@@ -182,6 +184,6 @@ def choosing_sink(
             rows.setdefault(topic, []).append(row)
         for topic, chosen in rows.items():
             picks = set(chosen)
-            writer.write(topic, batch.select([row in picks for row in range(len(batch))]))
+            writer_of(topic).write(topic, batch.select([row in picks for row in range(len(batch))]))
 
     return stage

@@ -2,7 +2,8 @@
 
 Bytes: 00 ‖ schema id (4, big-endian) ‖ the value (Protobuf: ‖ the message's indexes before). Rules: `app.topic` binds a serde
 to the subject `TOPIC-key` or `TOPIC-value` and to the application's registry; the schema is registered when the application
-starts, or with the first value that is written, and then known for good. What was written with another version is read by
+starts, or with the first value that is written, and then known for good. What is not bound by then, the topology binds
+(`streams.topology.subjects`). What was written with another version is read by
 the schema it names.
 """
 
@@ -11,15 +12,33 @@ from __future__ import annotations
 import copy
 import struct
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from streams.errors import TopologyError, shown
 from streams.row_values import converted
 from streams.serdes.json import type_name
 from streams.serdes.schema_registry import Schema, SchemaRegistry, registry_at
 
+S = TypeVar("S")
 _HEAD = struct.Struct(">bI")
 HEAD_BYTES = 5
+
+
+def bound_to(serde: S, subject: str | None, registry: Callable[[], SchemaRegistry]) -> S:
+    """A serde as it is, or, where it (or one inside it) has a schema, `bound` to a subject of a registry."""
+    bind = getattr(serde, "bound", None)
+    return serde if bind is None else bind(subject, registry)
+
+
+def with_inner_bound(serde: S, subject: str | None, registry: Callable[[], SchemaRegistry]) -> S:
+    """A serde around another one, its `inner`, with that one bound."""
+    inner: Any = vars(serde)["inner"]
+    bound = bound_to(inner, subject, registry)
+    if bound is inner:
+        return serde
+    other = copy.copy(serde)
+    vars(other)["inner"] = bound
+    return other
 
 
 class RegisteredSerde:
@@ -36,8 +55,10 @@ class RegisteredSerde:
             self._registry = lambda: registry_at(registry) if isinstance(registry, str) else registry
         self._head: bytes | None = None
 
-    def bound(self, subject: str, registry: Callable[[], SchemaRegistry]) -> Self:
-        """The same serde for a subject of a registry, where it was not given its own."""
+    def bound(self, subject: str | None, registry: Callable[[], SchemaRegistry]) -> Self:
+        """The same serde for a subject of a registry, where it was not given its own; who only reads needs no subject."""
+        if self.subject is not None and self._registry is not None:
+            return self
         other = copy.copy(self)
         other.subject = self.subject or subject
         other._registry = self._registry or registry

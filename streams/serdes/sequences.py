@@ -6,12 +6,15 @@ Others: 01 ‖ size (4) ‖ per entry its length (4, or -1 for null) and bytes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from struct import Struct, error
-from typing import Any
+from typing import Any, Self
 
 from state.serde import Serde
 from streams.errors import shown
 from streams.serdes.primitives import DOUBLE, FLOAT32, INT16, INT32, LONG, UUID_TEXT
+from streams.serdes.registered import with_inner_bound
+from streams.serdes.schema_registry import SchemaRegistry
 
 _INT = Struct(">i")
 _FIXED = {id(INT16): 2, id(INT32): 4, id(LONG): 8, id(FLOAT32): 4, id(DOUBLE): 8, id(UUID_TEXT): 36}
@@ -27,6 +30,10 @@ class ListSerde:
     def __init__(self, inner: Serde[Any]) -> None:
         self.inner = inner
         self._entry_bytes = _FIXED.get(id(inner))
+
+    def bound(self, subject: str | None, registry: Callable[[], SchemaRegistry]) -> Self:
+        """The same serde, with a schema inside bound to a subject of a registry."""
+        return with_inner_bound(self, subject, registry)
 
     def serialize(self, value: list[Any]) -> bytes:
         """Raises: TypeError for anything but a list or tuple, or when an entry does not fit."""

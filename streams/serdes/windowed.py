@@ -6,12 +6,15 @@ Source: Kafka's TimeWindowedSerializer and SessionWindowedSerializer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from struct import Struct
-from typing import Any
+from typing import Any, Self
 
 from state.serde import Serde
 from streams.errors import shown
 from streams.record import Windowed
+from streams.serdes.registered import with_inner_bound
+from streams.serdes.schema_registry import SchemaRegistry
 
 _START = Struct(">q")
 _END_START = Struct(">qq")
@@ -27,6 +30,10 @@ class TimeWindowedSerde:
         self.inner = inner
         self.size_ms = size_ms
         self.by_value = inner.by_value
+
+    def bound(self, subject: str | None, registry: Callable[[], SchemaRegistry]) -> Self:
+        """The same serde, with a schema inside bound to a subject of a registry."""
+        return with_inner_bound(self, subject, registry)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TimeWindowedSerde) and (other.inner, other.size_ms) == (self.inner, self.size_ms)
@@ -58,6 +65,10 @@ class SessionWindowedSerde:
     def __init__(self, inner: Serde[Any]) -> None:
         self.inner = inner
         self.by_value = inner.by_value
+
+    def bound(self, subject: str | None, registry: Callable[[], SchemaRegistry]) -> Self:
+        """The same serde, with a schema inside bound to a subject of a registry."""
+        return with_inner_bound(self, subject, registry)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SessionWindowedSerde) and other.inner == self.inner

@@ -22,12 +22,14 @@ from streams.graph.old_values import with_demands
 from streams.graph.rewrite import optimizations, optimized
 from streams.graph.versions import with_versions
 from streams.serdes import serde_for
+from streams.serdes.schema_registry import registry_at
 from streams.topology.assembly import Assembly
 from streams.topology.expand import Expansion
 from streams.topology.internal_topics import changelog_topic, repartition_topic
 from streams.topology.nodes import InternalTopic, SubTopology
 from streams.topology.split import check_fixed_partitions, copartition_groups, split
 from streams.topology.store_specs import StoreDefaults
+from streams.topology.subjects import Subjects
 from streams.topology.topology import Topology
 
 __all__ = ["build"]
@@ -56,6 +58,7 @@ def _assembled(graph: Graph, config: StreamsConfig, user_stores: Mapping[str, St
     defaults = StoreDefaults(
         serde_for(config.default_key_serde or JSON),
         serde_for(config.default_value_serde),
+        _subjects(config),
         caching=config.statestore_cache_max_bytes > 0,
         persistent=config.default_dsl_store == "rocksDB",
         headers=config.dsl_store_format == "HEADERS",
@@ -65,6 +68,10 @@ def _assembled(graph: Graph, config: StreamsConfig, user_stores: Mapping[str, St
         expansion.add_user_store(spec)
     expansion.run()
     return assembly
+
+
+def _subjects(config: StreamsConfig) -> Subjects:
+    return Subjects(config.application_id, lambda: registry_at(config.registry_url))
 
 
 def _wrapped(graph: Graph, wrapper: Callable[[str, Any], Any] | None) -> Graph:
@@ -132,6 +139,7 @@ def _finished(graph: Graph, assembly: Assembly, config: StreamsConfig) -> Topolo
         default_serdes=Serdes(serde_for(config.default_key_serde or JSON), serde_for(config.default_value_serde)),
         default_timestamp=config.default_timestamp_extractor,
         upgrade_from=config.upgrade_from,
+        subjects=_subjects(config),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, cast
 
 from msgspec import Struct
@@ -336,21 +337,25 @@ class _Compiler:
         if node.role is Role.FOREIGN_KEY_REGISTRATION_SINK or node.role is Role.FOREIGN_KEY_RESPONSE_SINK:
             assert node.topic is not None, "foreign-key joins have topics of their own"
             return make_foreign_key_sink(self._making, node, self._topology.full_name(node.topic))
+        if node.chooser is not None:
+            return choosing_sink(self._context, node.name, partial(self._writer, node), node.chooser)
+        assert node.topic is not None, "a sink has a topic or a chooser"
+        topic = self._topology.full_name(node.topic)
+        return sink(self._writer(node, topic), topic)
+
+    def _writer(self, node: SinkNode, topic: str) -> RecordSink:
         key, value = serdes_of(node)
-        writer = RecordSink(
+        subjects = self._topology.subjects
+        return RecordSink(
             self._context,
             node.name,
-            key,
-            value,
+            subjects.key(key, topic),
+            subjects.value(value, topic),
             node.partitioner,
             changes=carries_changes(node),
             as_read=self._writes_as_read(node.name),
             by_plain_key=isinstance(node.node, Sink) and node.node.by_plain_key,
         )
-        if node.chooser is not None:
-            return choosing_sink(self._context, node.name, writer, node.chooser)
-        assert node.topic is not None, "a sink has a topic or a chooser"
-        return sink(writer, self._topology.full_name(node.topic))
 
 
 def serdes_of(node: SourceNode | SinkNode) -> tuple[Serde[Any], Serde[Any]]:

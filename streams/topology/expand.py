@@ -140,7 +140,7 @@ class Expansion:
         self._assembly.add_source(
             node.name,
             node,
-            self._defaults.complete(node.serdes),
+            self._defaults.of_topic(node.serdes, node.topics[0] if len(node.topics) == 1 else None),
             topics=node.topics,
             pattern=node.pattern,
             timestamp=node.timestamp,
@@ -155,13 +155,14 @@ class Expansion:
         self._assembly.add_source(
             node.source,
             node,
-            self._defaults.complete(node.serdes),
+            self._defaults.of_topic(node.serdes, node.topic),
             topics=(node.topic,),
             timestamp=node.timestamp,
             offset_reset=node.offset_reset,
         )
         self._processor(node, Role.TABLE_SOURCE, parents=(node.source,))
-        spec = self._defaults.table(node.materialized)
+        filled_from = node.topic if node.is_global or node.reuse_source_topic else None
+        spec = self._defaults.table(node.materialized, filled_from)
         if node.is_global:
             self._assembly.add_global_store(spec, StoreUse.TABLE, node.source, node.name)
         elif node.stored:
@@ -177,21 +178,28 @@ class Expansion:
             return
         self._processor(node, Role.PROCESS)
         for spec in node.added_stores:
-            self._assembly.add_store(self._defaults.user(spec), StoreUse.USER, changelog=node.changelog_topic)
+            self._assembly.add_store(
+                self._defaults.user(spec, node.changelog_topic), StoreUse.USER, changelog=node.changelog_topic
+            )
         self._assembly.use_stores(node.name, node.stores)
         self._materialized(node.name, node.materialized)
 
     def _global_process(self, node: Process, topic: str) -> None:
         self._assembly.add_source(
-            node.global_source, node, self._defaults.complete(node.serdes), topics=(topic,), timestamp=node.timestamp
+            node.global_source,
+            node,
+            self._defaults.of_topic(node.serdes, topic),
+            topics=(topic,),
+            timestamp=node.timestamp,
         )
         self._processor(node, Role.PROCESS, parents=(node.global_source,))
         self._assembly.add_global_store(
-            self._defaults.user(node.added_stores[0]), StoreUse.USER, node.global_source, node.name
+            self._defaults.user(node.added_stores[0], topic), StoreUse.USER, node.global_source, node.name
         )
 
     def _repartition(self, node: Repartition) -> None:
-        serdes = self._defaults.complete(node.serdes)
+        full_name = f"{self._defaults.subjects.application_id}-{node.topic}"
+        serdes = self._defaults.of_topic(node.serdes, full_name)
         parents: tuple[str, ...] = tuple(dict.fromkeys(node.parents))
         self._assembly.add_internal_topic(node.topic, node.partitions)
         if node.filter is not None:
@@ -345,7 +353,7 @@ class Expansion:
             Role.SINK,
             node,
             dict.fromkeys(node.parents),
-            self._defaults.complete(node.send),
+            self._defaults.of_topic(node.send, node.topic),
             topic=node.topic,
             chooser=node.chooser,
             partitioner=node.partitioner,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from streams.graph.nodes import ForeignKeyJoin, JoinKind, StreamJoin, TableJoin
 from streams.operators import foreign_key_join as foreign
 from streams.operators.base import Emit
@@ -55,9 +57,11 @@ def pending_of(making: Making, node: StreamJoin) -> PendingJoins | None:
     """Where records without a partner wait; None in inner and eager joins."""
     if node.pending is None:
         return None
-    left, right = making.complete(node.left_serdes), making.complete(node.right_serdes)
-    key = node.left_serdes.key or node.right_serdes.key or left.key
-    return PendingJoins(node.pending.store, key, left.value, right.value)
+    topic = making.changelog(node.pending.store)
+    key = node.left_serdes.key or node.right_serdes.key
+    left = making.complete(replace(node.left_serdes, key=key), topic)
+    right = making.complete(node.right_serdes, topic)
+    return PendingJoins(node.pending.store, left.key, left.value, right.value)
 
 
 def make_self_join(making: Making, node: ProcessorNode, emit: Emit, _children: Children) -> Made:
@@ -90,7 +94,7 @@ def make_stream_table_join(making: Making, node: ProcessorNode, emit: Emit, _chi
         joiner = making.context.attempted(node.name, logical.joiner)
         return StreamTableJoin(node.name, getter, joiner, emit, left=left, mapper=mapper, with_key=logical.with_key)
     joiner = making.joiner(node, logical)
-    serdes = making.table_serdes(logical.parents[0])
+    serdes = making.table_serdes(logical.parents[0], node.name)  # as in Kafka, not the buffer's changelog
     return BufferedStreamTableJoin(
         node.name, logical.buffer.store, getter, joiner, serdes, emit, grace_ms=logical.grace_ms, left=left
     )
@@ -129,11 +133,12 @@ def make_register(making: Making, node: ProcessorNode, emit: Emit, _children: Ch
     logical = node.node
     assert isinstance(logical, ForeignKeyJoin)
     function = making.context.attempted(node.name, logical.foreign_key)
+    serdes = making.foreign_key_serdes(logical)
     return foreign.Register(
         node.name,
         function if logical.foreign_key_with_key else lambda _key, value: function(value),
-        making.complete(logical.left_serdes),
-        making.complete(logical.right_serdes).key,
+        serdes.left,
+        serdes.foreign_key,
         emit,
         left_join=logical.kind is JoinKind.LEFT,
         versioned=logical.left_versioned,
@@ -151,8 +156,8 @@ def make_answer(making: Making, node: ProcessorNode, emit: Emit, _children: Chil
     """Answers to subscriptions."""
     logical = node.node
     assert isinstance(logical, ForeignKeyJoin)
-    serdes = making.complete(logical.right_serdes)
-    return foreign.Answer(node.name, making.getter(logical.parents[1]), serdes, emit)
+    serdes = making.foreign_key_serdes(logical)
+    return foreign.Answer(node.name, making.getter(logical.parents[1]), serdes.right, emit)
 
 
 def make_answer_on_change(making: Making, node: ProcessorNode, emit: Emit, _children: Children) -> Made:
@@ -162,7 +167,7 @@ def make_answer_on_change(making: Making, node: ProcessorNode, emit: Emit, _chil
     return foreign.AnswerOnChange(
         node.name,
         logical.subscriptions.store,
-        making.complete(logical.right_serdes),
+        making.foreign_key_serdes(logical).right,
         emit,
         versioned=logical.right_versioned,
     )
@@ -172,11 +177,12 @@ def make_resolve(making: Making, node: ProcessorNode, emit: Emit, _children: Chi
     """Answers, joined with the left table's rows."""
     logical = node.node
     assert isinstance(logical, ForeignKeyJoin)
+    serdes = making.foreign_key_serdes(logical)
     return foreign.Resolve(
         node.name,
         making.getter(logical.parents[0]),
-        making.complete(logical.left_serdes),
-        making.complete(logical.right_serdes).value,
+        serdes.left,
+        serdes.right_value,
         making.joiner(node, logical),
         emit,
         left_join=logical.kind is JoinKind.LEFT,
@@ -196,7 +202,7 @@ def make_foreign_key_sink(making: Making, node: SinkNode, topic: str) -> Emit:
     logical = node.node
     assert isinstance(logical, ForeignKeyJoin)
     if node.role is Role.FOREIGN_KEY_REGISTRATION_SINK:
-        key = making.complete(logical.right_serdes).key
+        key = making.foreign_key_serdes(logical).foreign_key
         return foreign.subscription_sink(making.context, topic, key, node.partitioner)
     return foreign.response_sink(making.context, topic)
 

@@ -11,12 +11,14 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from state.serde import Serde
 from streams.graph.nodes import ForeignKeyJoin, Process, Serdes, StreamJoin, TableJoin
 from streams.operators.base import Emit, Operator, OperatorContext
 from streams.operators.foreign_key_join import TableSerdes
 from streams.operators.getters import Getter
 from streams.operators.pending_joins import JoinTime
 from streams.operators.suppress import Suppress
+from streams.topology.internal_topics import changelog_name
 from streams.topology.nodes import ProcessorNode
 from streams.topology.topology import Topology
 from streams.topology.value_getters import getter_of, joiner_of
@@ -24,6 +26,25 @@ from streams.topology.value_getters import getter_of, joiner_of
 __all__ = ["Made", "Maker", "Making"]
 
 Made = Emit | Operator
+
+
+class ForeignKeySerdes(Struct, frozen=True):
+    """What a foreign-key join writes by: both keys, the left value (for its fingerprint), and the right one."""
+
+    primary_key: Serde[Any]
+    left_value: Serde[Any]
+    foreign_key: Serde[Any]
+    right_value: Serde[Any]
+
+    @property
+    def left(self) -> TableSerdes:
+        """Those of the left table."""
+        return TableSerdes(self.primary_key, self.left_value)
+
+    @property
+    def right(self) -> TableSerdes:
+        """Those of the right table."""
+        return TableSerdes(self.foreign_key, self.right_value)
 
 
 class Making(Struct, frozen=True):
@@ -59,17 +80,31 @@ class Making(Struct, frozen=True):
         """The time that both sides of a stream join share."""
         return self.join_times.setdefault(node, JoinTime())
 
-    def table_serdes(self, node: str) -> TableSerdes:
-        """The serdes of what a logical node passes on."""
-        return self.complete(self.topology.graph[node].serdes)
+    def table_serdes(self, node: str, topic: str) -> TableSerdes:
+        """The serdes of what a logical node passes on, for who keeps it under the name of `topic`."""
+        return self.complete(self.topology.graph[node].serdes, topic)
 
-    def complete(self, serdes: Serdes) -> TableSerdes:
-        """Serdes with the default in the place of None."""
-        default = self.topology.default_serdes
+    def changelog(self, store: str) -> str:
+        """The full name of a store's changelog topic."""
+        return changelog_name(self.topology.application_id, store)
+
+    def complete(self, serdes: Serdes, topic: str) -> TableSerdes:
+        """Serdes with the default in the place of None; `topic` names the subjects of their schemas."""
+        default, subjects = self.topology.default_serdes, self.topology.subjects
         key, value = serdes.key or default.key, serdes.value or default.value
         assert key is not None, "a topology has default serdes"
         assert value is not None, "a topology has default serdes"
-        return TableSerdes(key, value)
+        return TableSerdes(subjects.key(key, topic), subjects.value(value, topic))
+
+    def foreign_key_serdes(self, join: ForeignKeyJoin) -> ForeignKeySerdes:
+        """The serdes of a foreign-key join. Source: the pseudo-topics of Kafka's subscription serdes."""
+        registration, response = map(self.topology.full_name, (join.registration_topic, join.response_topic))
+        return ForeignKeySerdes(
+            primary_key=self.complete(join.left_serdes, f"{registration}-pk").key,
+            left_value=self.complete(join.left_serdes, f"{registration}-vh").value,
+            foreign_key=self.complete(join.right_serdes, f"{registration}-fk").key,
+            right_value=self.complete(join.right_serdes, response).value,
+        )
 
 
 Maker = Callable[[Making, ProcessorNode, Emit, Mapping[str, Emit]], Made]

@@ -41,7 +41,7 @@ from streams.operators.table_aggregate import Remove, TableAggregate
 from streams.operators.transform_values import TableTransform, Transformer
 from streams.operators.window_aggregate import TimeWindowAggregate
 from streams.topology.making import Made, Maker, Making
-from streams.topology.nodes import ProcessorNode, Role
+from streams.topology.nodes import ProcessorNode, Role, SourceNode
 from streams.topology.value_getters import compute_of
 
 __all__ = ["MAKERS"]
@@ -141,7 +141,8 @@ def make_table_source(making: Making, node: ProcessorNode, emit: Emit, _children
 def reads_as_kept(making: Making, table: TableSource, store: str) -> bool:
     """Whether a topic's values are read by the very serde that a table's store writes them by."""
     kept = making.topology.stores.get(store)
-    return kept is not None and making.table_serdes(table.name).value is kept.value_serde
+    given = making.topology.nodes[table.source]
+    return kept is not None and isinstance(given, SourceNode) and given.serdes.value is kept.value_serde
 
 
 def make_process(making: Making, node: ProcessorNode, emit: Emit, children: Mapping[str, Emit]) -> Made:
@@ -277,7 +278,7 @@ def make_suppress(making: Making, node: ProcessorNode, emit: Emit, _children: Ma
     """Updates held back."""
     logical = node.node
     assert isinstance(logical, Suppress)
-    serdes = making.table_serdes(logical.parents[0])
+    serdes = making.table_serdes(logical.parents[0], making.changelog(logical.buffer.store))
     made = SuppressOperator(
         node.name,
         logical.buffer.store,

@@ -2,7 +2,7 @@
 
 Rules: stores of stream joins, versioned stores, buffers and subscriptions are never cached, nor are sliding and session
 stores that are read when windows close; with a cache of 0 bytes none is. A serde that was never declared becomes the
-configured default here, so that every spec is complete.
+configured default here, and one whose schema has no subject is bound to one, so that every spec is complete.
 Source: Kafka's materializers (WindowStoreMaterializer and its siblings).
 """
 
@@ -28,6 +28,7 @@ from streams.graph.windows import (
     retention_of,
 )
 from streams.serdes import DYNAMIC, SessionWindowedSerde, TimeWindowedSerde, serde_for
+from streams.topology.subjects import Subjects
 
 __all__ = ["StoreDefaults"]
 
@@ -39,6 +40,7 @@ class StoreDefaults(Struct, frozen=True):
 
     key_serde: Serde[Any]
     value_serde: Serde[Any]
+    subjects: Subjects
     caching: bool = True
     persistent: bool = True
     headers: bool = False
@@ -48,11 +50,24 @@ class StoreDefaults(Struct, frozen=True):
         """Serdes with the defaults in the place of None, inside windowed keys too."""
         return Serdes(_completed(serdes.key, self.key_serde), serdes.value or self.value_serde)
 
-    def table(self, stored: Materialization) -> StoreSpec:
-        """The store of a table or an unwindowed aggregate; versioned when it has a history."""
+    def of_topic(self, serdes: Serdes, topic: str | None) -> Serdes:
+        """The complete serdes of a topic by its full name; None: of several."""
+        return self.subjects.of_topic(self.complete(serdes), topic)
+
+    def table(self, stored: Materialization, filled_from: str | None = None) -> StoreSpec:
+        """The store of a table or an unwindowed aggregate; versioned when it has a history.
+
+        `filled_from` is the topic that serves as its changelog.
+        """
         versioned = stored.history_ms is not None
         kind = StoreKind.VERSIONED_KEY_VALUE if versioned else StoreKind.TIMESTAMPED_KEY_VALUE
-        spec = self._spec(stored, kind, cached=stored.cached and not versioned, retention_ms=stored.history_ms or 0)
+        spec = self._spec(
+            stored,
+            kind,
+            cached=stored.cached and not versioned,
+            retention_ms=stored.history_ms or 0,
+            filled_from=filled_from,
+        )
         return spec if versioned else self._formatted(spec)
 
     def aggregate(self, node: Aggregate) -> StoreSpec:
@@ -95,9 +110,14 @@ class StoreDefaults(Struct, frozen=True):
         spec = self._spec(stored, kind, serdes=Serdes(BYTES, BYTES))
         return replace(spec, logs_headers=kind is StoreKind.TIMESTAMPED_KEY_VALUE)  # subscriptions
 
-    def user(self, spec: StoreSpec) -> StoreSpec:
-        """A user's store, without a cache where there is none."""
-        return spec if self.caching or not spec.cached else replace(spec, cached=False)
+    def user(self, spec: StoreSpec, filled_from: str | None = None) -> StoreSpec:
+        """A user's store, without a cache where there is none; `filled_from` as for tables."""
+        given = Serdes(spec.key_serde, spec.value_serde)
+        bound = self.subjects.of_store(given, spec.name, filled_from)
+        cached = spec.cached and self.caching
+        if cached == spec.cached and bound.key is given.key and bound.value is given.value:
+            return spec
+        return replace(spec, cached=cached, key_serde=bound.key, value_serde=bound.value)
 
     def _spec(
         self,
@@ -110,8 +130,9 @@ class StoreDefaults(Struct, frozen=True):
         retain_duplicates: bool = False,
         time_ordered: bool = False,
         serdes: Serdes | None = None,
+        filled_from: str | None = None,
     ) -> StoreSpec:
-        complete = self.complete(serdes or stored.serdes)
+        complete = self.subjects.of_store(self.complete(serdes or stored.serdes), stored.store, filled_from)
         assert complete.key is not None
         assert complete.value is not None
         return StoreSpec(

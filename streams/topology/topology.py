@@ -35,6 +35,7 @@ from streams.topology.nodes import (
     SubTopology,
     TopologyNode,
 )
+from streams.topology.subjects import Subjects
 
 __all__ = [
     "GlobalStore",
@@ -68,6 +69,8 @@ class Topology(Struct, frozen=True, kw_only=True, dict=True):
     """Full names of source topics that must have equally many partitions; `/pattern/` for all that match one."""
     unnamed: tuple[str, ...] = ()
     """Stores and repartition topics whose names were generated: they change when the program does."""
+    subjects: Subjects
+    """Where serdes find their schemas that no topic or store of the program has bound."""
     default_serdes: Serdes = field(default_factory=Serdes)
     """Those of the configuration, for nodes whose serdes the program does not tell."""
     upgrade_from: str | None = None
