@@ -327,8 +327,16 @@ class TimestampedKeyValueStore(_Keyed, Protocol):
         """None deletes. `cause` travels with the update through the record cache only."""
         ...
 
+    def put_if_absent(self, key: Any, value: Any, timestamp: int) -> ValueAndTimestamp | None:
+        """Set a value if there is none; returns what was there."""
+        ...
+
     def put_all(self, entries: Iterable[tuple[Any, ValueAndTimestamp | None]]) -> None:
         """Set (key, (value, its time)) in their order; None in the place of both deletes."""
+        ...
+
+    def delete(self, key: Any, timestamp: int | None = None) -> ValueAndTimestamp | None:
+        """Remove a key; returns what it had."""
         ...
 
 

@@ -1,4 +1,10 @@
 from state.custom import StateStore as StateStore
+from state.stores import KeyValueStore as KeyValueStore
+from state.stores import SessionStore as SessionStore
+from state.stores import TimestampedKeyValueStore as TimestampedKeyValueStore
+from state.stores import ValueAndTimestamp as ValueAndTimestamp
+from state.stores import VersionedKeyValueStore as VersionedKeyValueStore
+from state.stores import WindowStore as WindowStore
 from streams.app import App as App
 from streams.background import Running as Running
 from streams.config import StreamsConfig as StreamsConfig

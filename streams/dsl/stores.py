@@ -7,10 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Self, overload
+from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
 
 from state.engine import Engine
-from state.stores import CustomStore, OpenEngine, StoreKind, StoreSpec
+from state.stores import (
+    CustomStore,
+    KeyValueStore,
+    OpenEngine,
+    SessionStore,
+    StoreKind,
+    StoreSpec,
+    TimestampedKeyValueStore,
+    VersionedKeyValueStore,
+    WindowStore,
+)
 from streams.durations import Duration
 from streams.errors import TopologyError
 from streams.graph.names import checked_name
@@ -31,14 +41,21 @@ __all__ = [
 ]
 
 
-class ProcessorStore(StoreSpec, frozen=True, kw_only=True):
-    """A store that may stand in the body of a Processor's class, whose instances find the open store in its place."""
+OpenT = TypeVar("OpenT")
+CustomT = TypeVar("CustomT", bound=CustomStore)
+
+
+class ProcessorStore(StoreSpec, Generic[OpenT], frozen=True, kw_only=True):
+    """A store that may stand in the body of a Processor's class, whose instances find the open store in its place.
+
+    `OpenT` tells type checkers the verbs of that one.
+    """
 
     @overload
     def __get__(self, processor: None, kind: type) -> Self: ...
 
     @overload
-    def __get__(self, processor: object, kind: type) -> Any: ...
+    def __get__(self, processor: object, kind: type) -> OpenT: ...
 
     def __get__(self, processor: object, kind: type) -> Any:
         """The description; `Processor.init` puts the store in front of it."""
@@ -79,7 +96,7 @@ def key_value_store(
     logged: bool = True,
     topic_config: Mapping[str, str] | None = None,
     engine: OpenEngine | None = None,
-) -> ProcessorStore:
+) -> ProcessorStore[KeyValueStore]:
     """Plain values by key. `engine` keeps their bytes in a place of your own, in all kinds of stores; see `Engine`."""
     kept = _Kept(persistent, cached, logged, topic_config, engine)
     return _spec(name, StoreKind.KEY_VALUE, key, value, kept)
@@ -93,7 +110,7 @@ def bounded_key_value_store(
     *,
     logged: bool = True,
     topic_config: Mapping[str, str] | None = None,
-) -> ProcessorStore:
+) -> ProcessorStore[KeyValueStore]:
     """Plain values by key in memory, at most `max_entries`: the one not used for longest makes room (Kafka's lruMap)."""
     max_entries = whole_number(max_entries, f"{name}: max_entries")
     kept = _Kept(persistent=False, logged=logged, topic_config=topic_config)
@@ -102,11 +119,11 @@ def bounded_key_value_store(
 
 def custom_store(
     name: str,
-    make: Callable[[], CustomStore],
+    make: Callable[[], CustomT],
     *,
     logged: bool = True,
     topic_config: Mapping[str, str] | None = None,
-) -> ProcessorStore:
+) -> ProcessorStore[CustomT]:
     """A store of your own class, for processors: `make()` gives one per task; see `StateStore`."""
     if not callable(make):
         raise TopologyError(f"{name}: expected a function that makes a StateStore, got {make!r}")
@@ -125,7 +142,7 @@ def timestamped_key_value_store(
     headers: bool = False,
     topic_config: Mapping[str, str] | None = None,
     engine: OpenEngine | None = None,
-) -> ProcessorStore:
+) -> ProcessorStore[TimestampedKeyValueStore]:
     """Values by key, with the time of the record that made them: what tables use.
 
     `headers`: with headers too; what is read is a `ValueTimestampHeaders` (Kafka's stores WithHeaders).
@@ -143,7 +160,7 @@ def versioned_store(
     logged: bool = True,
     topic_config: Mapping[str, str] | None = None,
     engine: OpenEngine | None = None,
-) -> ProcessorStore:
+) -> ProcessorStore[VersionedKeyValueStore]:
     """Values by key as they were at any time within `history`."""
     history_ms = checked(history, f"{name}: the history", 0)
     kept = _Kept(logged=logged, topic_config=topic_config, engine=engine)
@@ -165,7 +182,7 @@ def window_store(
     headers: bool = False,
     topic_config: Mapping[str, str] | None = None,
     engine: OpenEngine | None = None,
-) -> ProcessorStore:
+) -> ProcessorStore[WindowStore]:
     """Values by key and window start, kept for `retention`; `headers`: with headers beside them, as for key-value stores."""
     size_ms = checked(size, f"{name}: the window size", 0)
     retention_ms = checked(retention, f"{name}: the retention", 0)
@@ -200,14 +217,14 @@ def session_store(
     headers: bool = False,
     topic_config: Mapping[str, str] | None = None,
     engine: OpenEngine | None = None,
-) -> ProcessorStore:
+) -> ProcessorStore[SessionStore]:
     """Values by key and session, kept for `retention`; `headers`: what is read is an `AggregationWithHeaders`."""
     retention_ms = checked(retention, f"{name}: the retention", 0)
     kept = _Kept(persistent, cached, logged, topic_config, engine)
     return _spec(name, StoreKind.SESSION, key, value, kept, retention_ms=retention_ms, headers=headers)
 
 
-def _spec(name: str, kind: StoreKind, key: Any, value: Any, kept: _Kept, **bounds: Any) -> ProcessorStore:
+def _spec(name: str, kind: StoreKind, key: Any, value: Any, kept: _Kept, **bounds: Any) -> ProcessorStore[Any]:
     return ProcessorStore(
         name=checked_name(name, "the name of a store"),
         kind=kind,

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
 from state.memory import MemoryEngine
-from streams import App, Materialized, Record, StateStore, StreamsError, TopologyError, custom_store, key_value_store
+from state.stores import Store
+from streams import (
+    App,
+    KeyValueStore,
+    Materialized,
+    Record,
+    SessionStore,
+    StateStore,
+    StreamsError,
+    TimestampedKeyValueStore,
+    TopologyError,
+    VersionedKeyValueStore,
+    WindowStore,
+    bounded_key_value_store,
+    custom_store,
+    key_value_store,
+    session_store,
+    timestamped_key_value_store,
+    versioned_store,
+    window_store,
+)
+from streams.dsl.stores import ProcessorStore
 from streams.graph.windows import JoinWindows
 from streams.processor import Processor
 from streams.pytest_plugin import RunningBroker
@@ -127,3 +149,47 @@ def test_mistakes_are_told() -> None:
     app = App("wrong", broker="kafka://nowhere:9092")
     with pytest.raises(TopologyError, match="engine: expected a function"):
         app.table("rows", key=str, value=str, store=Materialized(name="rows", engine="rocks"))  # type: ignore[arg-type]
+
+
+MAKERS = {
+    key_value_store: KeyValueStore,
+    bounded_key_value_store: KeyValueStore,
+    timestamped_key_value_store: TimestampedKeyValueStore,
+    versioned_store: VersionedKeyValueStore,
+    window_store: WindowStore,
+    session_store: SessionStore,
+}
+ARGUMENTS: dict[Any, dict[str, Any]] = {
+    bounded_key_value_store: {"max_entries": 2},
+    versioned_store: {"history": 10},
+    window_store: {"size": 10, "retention": 10},
+    session_store: {"retention": 10},
+}
+
+
+def verbs(kind: type) -> set[str]:
+    """What a type of stores has for users: what is not there for the runtime."""
+    return {name for name in dir(kind) if not name.startswith("_")} - set(dir(Store))
+
+
+@pytest.mark.parametrize(("make", "kind"), MAKERS.items(), ids=lambda each: each.__name__)
+def test_a_store_has_the_type_and_the_verbs_that_it_is_said_to_have(make: Any, kind: type) -> None:
+    """Type checkers know a declared store by the type of the open one, which has all of its verbs."""
+    assert get_type_hints(make)["return"] == ProcessorStore[kind]  # type: ignore[valid-type]
+    spec = make("rows", str, int, **ARGUMENTS.get(make, {}))
+    app = App("typed", broker="kafka://nowhere:9092")
+    app.stream("in", key=str, value=int).process(Processor, stores=[spec])
+    with TopologyTestDriver(app) as driver:
+        missing = {verb for verb in verbs(kind) if not hasattr(driver.stores()["rows"], verb)}
+    assert not missing
+
+
+def test_the_page_of_the_language_names_verbs_that_are_there() -> None:
+    """Each verb in the table of stores is one of its type."""
+    page = (Path(__file__).parents[3] / "docs" / "language.md").read_text()
+    section = page.split("### The stores of processors\n")[1].split("```")[0]
+    for kind in {*MAKERS.values()}:
+        (row,) = (line for line in section.splitlines() if f"| `{kind.__name__}` |" in line)
+        named = set(re.findall(r"`(\w+)(?:\(|`)", row.split("|")[3])) - {"ValueAndTimestamp", "timestamped"}
+        assert named, f"no verb of {kind.__name__} is on the page"
+        assert named <= verbs(kind)
