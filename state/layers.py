@@ -32,7 +32,7 @@ from state.ordered import OrderedBytes
 from state.position import POSITION, packed_number
 from state.proof import Proof
 from state.queried import QueriedCache
-from state.serde import serializer
+from state.serde import by_value, serializer
 from state.stored_bytes import StoredBytes
 from state.stores import (
     Cause,
@@ -77,7 +77,7 @@ class LayeredStore(StoredBytes, FilledStore):
         """Whether changes are logged with headers: all (`spec.logs_headers`), or deletions, which have no value to keep them."""
         self.cause: Cause | None = None
         """Of updates that come without one, where it is not simply a record of the topic in process."""
-        self._by_value = spec.key_serde.by_value
+        self._by_value = by_value(spec.key_serde)
         self._write_keys = serializer(spec.key_serde) if self._by_value else list
         self._write_values = serializer(spec.value_serde)
         self._proof = Proof(spec.value_serde)

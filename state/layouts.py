@@ -22,7 +22,7 @@ from state.keys import (
     split_timestamped_many,
     split_window_key,
 )
-from state.serde import deserializer
+from state.serde import by_value, deserializer
 from state.stores import StoreKind, StoreSpec, ValueAndTimestamp
 
 TIMESTAMPED = {StoreKind.TIMESTAMPED_KEY_VALUE, StoreKind.TIMESTAMPED_WINDOW}
@@ -52,10 +52,11 @@ class Layout(Struct, frozen=True):
 def layout_of(spec: StoreSpec) -> Layout:
     """The layout of a store."""
     serde = spec.key_serde
-    identity: Callable[[Any], Any] = same if serde.by_value else serde.serialize
-    key: Callable[[Any], Any] = same if serde.by_value else serde.deserialize
-    raw_key: Callable[[Any], bytes] = serde.serialize if serde.by_value else same
-    from_raw: Callable[[bytes], Any] = serde.deserialize if serde.by_value else same
+    as_it_is = by_value(serde)
+    identity: Callable[[Any], Any] = same if as_it_is else serde.serialize
+    key: Callable[[Any], Any] = same if as_it_is else serde.deserialize
+    raw_key: Callable[[Any], bytes] = serde.serialize if as_it_is else same
+    from_raw: Callable[[bytes], Any] = serde.deserialize if as_it_is else same
     key_bytes, entry = _keys(spec, raw_key, from_raw)
     return Layout(identity, key, raw_key, key_bytes, entry, *_values(spec))
 

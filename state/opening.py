@@ -20,7 +20,7 @@ from state.layers import LayeredStore
 from state.memory import MemoryEngine
 from state.rocksdb import RocksDBEngine, RocksDBResources
 from state.rows_budget import SlowerThanRows
-from state.serde import Serde
+from state.serde import Serde, by_value
 from state.session import SegmentedSessionStore
 from state.stores import ChangelogWriter, StoreKind, StoreSpec
 from state.versioned import VersionedStore
@@ -90,7 +90,7 @@ def _gains_by_rows(spec: StoreSpec, engine: Engine) -> bool:
     key, value = spec.key_serde, spec.value_serde
     numbers = _type_of(value) in _NUMBERS and hasattr(value, "size_bytes")
     return (
-        numbers and key.by_value and (_type_of(key) in _NAMES or (_type_of(key) is int and hasattr(key, "size_bytes")))
+        numbers and by_value(key) and (_type_of(key) in _NAMES or (_type_of(key) is int and hasattr(key, "size_bytes")))
     )
 
 

@@ -2,7 +2,9 @@
 
 A serde may offer `serialize_many` and `deserialize_many`, which take a whole column, without None in it, at the speed of
 a loop in C. They answer what `serialize` and `deserialize` would, entry by entry; when an entry is wrong they raise
-anything at all, and the column is taken once more, entry by entry. It may also name a class whose objects it can all
+anything at all, and the column is taken once more, entry by entry. It may say of itself that it is `by_value`: two objects
+are equal exactly when their bytes are (str, int, bytes, uuid); caches then use the object itself as dictionary key, and
+otherwise its bytes. It may also name a class whose objects it can all
 write, `certain`: of ints only those of 64 bits are meant, and of texts only those in ASCII.
 """
 
@@ -15,13 +17,7 @@ T = TypeVar("T")
 
 
 class Serde(Protocol[T]):
-    """Turns objects into bytes and back; None never reaches it (it stays None on every edge).
-
-    `by_value` says that two objects are equal exactly when their bytes are (str, int, bytes, uuid): caches then use
-    the object itself as dictionary key; otherwise they use its bytes.
-    """
-
-    by_value: bool
+    """Turns objects into bytes and back; None never reaches it (it stays None on every edge)."""
 
     def serialize(self, value: T) -> bytes:
         """Raises: TypeError or ValueError that names the expected type."""
@@ -30,6 +26,11 @@ class Serde(Protocol[T]):
     def deserialize(self, data: bytes) -> T:
         """Raises: ValueError that says what was expected; `data` is not kept."""
         ...
+
+
+def by_value(serde: Serde[Any]) -> bool:
+    """Whether objects of this serde may stand for their bytes; one that says nothing of it: no."""
+    return bool(getattr(serde, "by_value", False))
 
 
 def serializer(serde: Serde[Any]) -> Callable[[Sequence[Any]], list[bytes]]:

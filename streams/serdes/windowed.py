@@ -10,7 +10,7 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Any, Self
 
-from state.serde import Serde
+from state.serde import Serde, by_value
 from streams.errors import shown
 from streams.record import Windowed
 from streams.serdes.registered import with_inner_bound
@@ -29,7 +29,7 @@ class TimeWindowedSerde:
     def __init__(self, inner: Serde[Any], size_ms: int = MAX_TIME_MS) -> None:
         self.inner = inner
         self.size_ms = size_ms
-        self.by_value = inner.by_value
+        self.by_value = by_value(inner)
 
     def bound(self, subject: str | None, registry: Callable[[], SchemaRegistry]) -> Self:
         """The same serde, with a schema inside bound to a subject of a registry."""
@@ -64,7 +64,7 @@ class SessionWindowedSerde:
 
     def __init__(self, inner: Serde[Any]) -> None:
         self.inner = inner
-        self.by_value = inner.by_value
+        self.by_value = by_value(inner)
 
     def bound(self, subject: str | None, registry: Callable[[], SchemaRegistry]) -> Self:
         """The same serde, with a schema inside bound to a subject of a registry."""

@@ -19,8 +19,11 @@ from streams import (
     StateStore,
     StreamsError,
     TimestampedKeyValueStore,
+    TimeWindowedSerde,
+    TimeWindows,
     TopologyError,
     VersionedKeyValueStore,
+    Windowed,
     WindowStore,
     bounded_key_value_store,
     custom_store,
@@ -34,6 +37,7 @@ from streams.dsl.stores import ProcessorStore
 from streams.graph.windows import JoinWindows
 from streams.processor import Processor
 from streams.pytest_plugin import RunningBroker
+from streams.serdes import ListSerde
 from streams.testing import MockProcessorContext, TopologyTestDriver
 
 
@@ -193,3 +197,45 @@ def test_the_page_of_the_language_names_verbs_that_are_there() -> None:
         named = set(re.findall(r"`(\w+)(?:\(|`)", row.split("|")[3])) - {"ValueAndTimestamp", "timestamped"}
         assert named, f"no verb of {kind.__name__} is on the page"
         assert named <= verbs(kind)
+
+
+class Reversed:
+    """A serde with what the docs ask for, and nothing else: text backwards."""
+
+    def serialize(self, value: str) -> bytes:
+        return value[::-1].encode()
+
+    def deserialize(self, data: bytes) -> str:
+        return data.decode()[::-1]
+
+
+class Remember(Processor):
+    """Counts in a store of its own."""
+
+    seen = key_value_store("seen", Reversed(), Reversed())
+
+    def process(self, record: Record) -> None:
+        """How often a key came, as text."""
+        count = str(int(self.seen.get(record.key) or "0") + 1)
+        self.seen.put(record.key, count)
+        self.context.forward(Record(record.key, count, record.timestamp))
+
+
+def test_a_serde_of_ones_own_needs_two_methods() -> None:
+    """Keys of stores, windows and lists too: `serialize` and `deserialize` are enough, as the docs say."""
+    app = App("own-serde", broker="kafka://nowhere:9092")
+    own = Reversed()
+    stream = app.stream("in", key=own, value=own)
+    stream.process(Remember).to("counts", key=own, value=own)
+    windows = stream.group_by_key().windowed_by(TimeWindows.of(10))
+    windows.count(name="windows").to_stream().to("windows", key=TimeWindowedSerde(Reversed(), 10), value=int)
+    stream.group_by(lambda _key, value: value, key=Reversed()).reduce(lambda one, _: one, name="firsts")
+    app.table("lists", key=own, value=ListSerde(Reversed()), name="lists")
+    with TopologyTestDriver(app) as driver:
+        for _ in range(2):
+            driver.input("in").send("ab", "cd", 5)
+        driver.input("lists").send("ab", ["ab", "cd"])
+        assert driver.output("counts").read_key_values() == [("ab", "1"), ("ab", "2")]
+        assert driver.output("windows").read_key_values()[-1] == (Windowed("ab", 0, 10), 2)
+        assert driver.store("firsts").get("cd") == "cd"
+        assert driver.store("lists").get("ab") == ["ab", "cd"]
