@@ -100,12 +100,15 @@ def run(application: Application, listener: Listener | None = None) -> None:
 
 
 def register_schemas(topology: Topology) -> None:
-    """Register the schemas of all that will be written, before anything is. Raises: SchemaError."""
+    """Register the schemas of all that will be written, before anything is. Raises: SchemaError.
+
+    Where a function chooses the topic, subjects are known with the first record, unless the program says one.
+    """
     for node in topology.nodes.values():
         if isinstance(node, SinkNode):
             for serde in (node.serdes.key, node.serdes.value):
                 prepare = getattr(serde, "prepare", None)
-                if prepare is not None:
+                if prepare is not None and (node.chooser is None or getattr(serde, "subject", None) is not None):
                     prepare()
 
 

@@ -20,6 +20,7 @@ from streams import (
     key_value_store,
     until_window_closes,
 )
+from streams.running import register_schemas
 from streams.serdes import ListSerde
 from streams.testing import TopologyTestDriver
 
@@ -160,3 +161,14 @@ def test_stores_of_processors_have_their_changelogs_subjects(tmp_path: Path) -> 
         "app-seen-changelog-key",
         "app-seen-changelog-value",
     }
+
+
+def test_a_start_registers_what_it_can_name(tmp_path: Path) -> None:
+    """Topics that a function chooses have no subject yet; all others are registered before anything is written."""
+    app = App("app", schema_registry=f"file://{tmp_path}")
+    stream = app.stream("in", key=KEY, value=VALUE)
+    stream.to(lambda key, _value, _record: key.text)
+    stream.to(lambda key, _value, _record: key.text, value=Avro(Name, subject="mine"))
+    stream.to("out")
+    register_schemas(app.build())
+    assert subjects(tmp_path) == {"out-key", "out-value", "mine"}
