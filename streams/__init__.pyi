@@ -30,6 +30,7 @@ from streams.dsl.stores import window_store as window_store
 from streams.dsl.suppressed import until_time_limit as until_time_limit
 from streams.dsl.suppressed import until_window_closes as until_window_closes
 from streams.dsl.topology_builder import TopologyBuilder as TopologyBuilder
+from streams.dsl.windows import CustomWindows as CustomWindows
 from streams.dsl.windows import EmitStrategy as EmitStrategy
 from streams.dsl.windows import JoinWindows as JoinWindows
 from streams.dsl.windows import SessionWindows as SessionWindows

@@ -18,7 +18,15 @@ from streams.dsl.program import Program
 from streams.errors import TopologyError
 from streams.graph.nodes import Aggregate, Aggregation, Aggregator, Materialization, Repartition, Serdes
 from streams.graph.repartitions import REPARTITION_SUFFIX
-from streams.graph.windows import EmitStrategy, SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows, Windows
+from streams.graph.windows import (
+    CustomWindows,
+    EmitStrategy,
+    SessionWindows,
+    SlidingWindows,
+    TimeWindows,
+    UnlimitedWindows,
+    Windows,
+)
 from streams.serdes import DYNAMIC, SessionWindowedSerde, TimeWindowedSerde, serde_for
 
 __all__ = ["LONG", "Fold", "Group", "append_aggregate", "append_cogroup", "append_table_aggregate"]
@@ -90,7 +98,7 @@ def result_serdes(stored: Materialization, windows: Windows | None) -> Serdes:
             return stored.serdes
         case SessionWindows():
             return Serdes(SessionWindowedSerde(key or DYNAMIC), stored.serdes.value)
-        case TimeWindows(size_ms=size_ms):
+        case TimeWindows(size_ms=size_ms) | CustomWindows(size_ms=size_ms):
             return Serdes(TimeWindowedSerde(key or DYNAMIC, size_ms), stored.serdes.value)
         case SlidingWindows(difference_ms=difference_ms):
             return Serdes(TimeWindowedSerde(key or DYNAMIC, difference_ms), stored.serdes.value)

@@ -16,6 +16,7 @@ from streams.dsl.options import Function, Materialized
 from streams.errors import TopologyError
 from streams.graph.nodes import Aggregation
 from streams.graph.windows import (
+    CustomWindows,
     EmitStrategy,
     SessionWindows,
     SlidingWindows,
@@ -35,9 +36,9 @@ __all__ = [
 
 def is_windows(windows: Any) -> None:
     """Raises: TopologyError for anything but windows that an aggregate can have."""
-    if not isinstance(windows, TimeWindows | SlidingWindows | SessionWindows | UnlimitedWindows):
+    if not isinstance(windows, Windows):
         raise TopologyError(
-            "windowed_by: expected TimeWindows, SlidingWindows, SessionWindows or UnlimitedWindows, "
+            "windowed_by: expected TimeWindows, SlidingWindows, SessionWindows, UnlimitedWindows or CustomWindows, "
             f"for example TimeWindows.of('10 minutes'), got {windows!r}"
         )
 
@@ -48,13 +49,18 @@ def checked_emit(emit: EmitStrategy, windows: Windows) -> EmitStrategy:
         raise TopologyError(f"emit_strategy: expected an EmitStrategy, got {emit!r}")
     if emit is EmitStrategy.ON_WINDOW_CLOSE and isinstance(windows, UnlimitedWindows):
         raise TopologyError("emit_strategy: unlimited windows never close, so nothing would come; emit on update")
+    if emit is EmitStrategy.ON_WINDOW_CLOSE and isinstance(windows, CustomWindows):
+        raise TopologyError(
+            "emit_strategy: custom windows emit on update, as in Kafka Streams: their results can be held back by "
+            "suppress(until_window_closes())"
+        )
     return emit
 
 
 class TimeWindowedKStream(StreamFolds[TableT], frozen=True, eq=False):
-    """A grouped stream in tumbling, hopping, sliding or unlimited windows."""
+    """A grouped stream in tumbling, hopping, sliding, unlimited or custom windows."""
 
-    windows: TimeWindows | SlidingWindows | UnlimitedWindows
+    windows: TimeWindows | SlidingWindows | UnlimitedWindows | CustomWindows
     emit: EmitStrategy = EmitStrategy.ON_WINDOW_UPDATE
 
     def emit_strategy(self, emit: EmitStrategy) -> TimeWindowedKStream[TableT]:
@@ -108,7 +114,7 @@ def _checked_merge(merge: Function | None) -> Function:
 class TimeWindowedCogroupedKStream(CogroupFolds[TableT], frozen=True, eq=False):
     """Several grouped streams that feed one aggregate per window. Emits on update only, as in Kafka."""
 
-    windows: TimeWindows | SlidingWindows | UnlimitedWindows
+    windows: TimeWindows | SlidingWindows | UnlimitedWindows | CustomWindows
 
     def _over(self, fold: Fold) -> Fold:
         return replace(fold, windows=self.windows)

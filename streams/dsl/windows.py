@@ -1,6 +1,7 @@
 """The windows users write; they are data of the logical graph, and described there."""
 
 from streams.graph.windows import (
+    CustomWindows,
     EmitStrategy,
     JoinWindows,
     SessionWindows,
@@ -11,6 +12,7 @@ from streams.graph.windows import (
 )
 
 __all__ = [
+    "CustomWindows",
     "EmitStrategy",
     "JoinWindows",
     "SessionWindows",

@@ -6,6 +6,7 @@ windows include their start and exclude their end; sliding, session and join win
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import Enum
 
@@ -16,6 +17,7 @@ from streams.durations import Duration, milliseconds, moment_ms
 from streams.errors import TopologyError
 
 __all__ = [
+    "CustomWindows",
     "EmitStrategy",
     "JoinWindows",
     "SessionWindows",
@@ -126,6 +128,40 @@ class UnlimitedWindows(Struct, frozen=True):
         return cls(checked(start_ms, what, 0))
 
 
+class CustomWindows(Struct, frozen=True):
+    """Windows that a function of yours chooses, such as days of a time zone: `of_time(ms)` gives their (start, end) pairs.
+
+    Stores and topics know a window by its start, so that its end is told by `size_ms` wherever it is read from there.
+    """
+
+    of_time: Callable[[int], Iterable[tuple[int, int]]]
+    size_ms: int
+    grace_ms: int
+
+    @classmethod
+    def of(
+        cls, of_time: Callable[[int], Iterable[tuple[int, int]]], *, size: Duration, grace: Duration = 0
+    ) -> CustomWindows:
+        """`of_time(timestamp)` gives (start, end) of the windows that hold a time, ascending, all in ms since 1970.
+
+        Times include the start and exclude the end, and the same time must always give the same windows. Stores keep them
+        for `size` and `grace`: what makes some longer (a day has 25 hours once a year) has to be covered by `grace`, or by
+        a store's retention. Raises: TopologyError for what is no function, and for sizes below 1 ms.
+        """
+        if not callable(of_time):
+            raise TopologyError(f"custom windows: expected a function of a time in ms, got {of_time!r}")
+        size_ms = checked(size, "the size of custom windows", 1)
+        return cls(of_time, size_ms, checked(grace, "the grace of custom windows", 0))
+
+    def holding(self, timestamp: int) -> list[tuple[int, int]]:
+        """(start, end) of the windows that hold a time. Raises: ValueError when the function does not answer so."""
+        found = [(start, end) for start, end in self.of_time(timestamp)]
+        for start, end in found:
+            if not 0 <= start <= timestamp < end:
+                raise ValueError(f"custom windows: expected windows that hold {timestamp}, got {start} to {end}")
+        return found
+
+
 class JoinWindows(Struct, frozen=True):
     """How far apart in time two records may be to be joined: the other one up to `before_ms` earlier, `after_ms` later.
 
@@ -175,7 +211,7 @@ class JoinWindows(Struct, frozen=True):
         return self.before_ms + self.after_ms
 
 
-Windows = TimeWindows | SlidingWindows | SessionWindows | UnlimitedWindows
+Windows = TimeWindows | SlidingWindows | SessionWindows | UnlimitedWindows | CustomWindows
 """What an aggregation may be windowed by."""
 
 
@@ -193,7 +229,7 @@ def grace_of(windows: Windows) -> int:
 def retention_of(windows: Windows) -> int:
     """How long a store must keep windows at least, in ms: until no record can change them."""
     match windows:
-        case TimeWindows(size_ms, _, grace_ms):
+        case TimeWindows(size_ms, _, grace_ms) | CustomWindows(_, size_ms, grace_ms):
             return size_ms + grace_ms
         case SlidingWindows(difference_ms, grace_ms):
             return 2 * difference_ms + grace_ms

@@ -22,6 +22,7 @@ from streams.graph.nodes import (
     Verb,
 )
 from streams.graph.windows import (
+    CustomWindows,
     EmitStrategy,
     SessionWindows,
     SlidingWindows,
@@ -39,7 +40,7 @@ from streams.operators.sliding_aggregate import SlidingAggregate
 from streams.operators.suppress import Suppress as SuppressOperator
 from streams.operators.table_aggregate import Remove, TableAggregate
 from streams.operators.transform_values import TableTransform, Transformer
-from streams.operators.window_aggregate import TimeWindowAggregate
+from streams.operators.window_aggregate import CustomWindowAggregate, TimeWindowAggregate
 from streams.topology.making import Made, Maker, Making
 from streams.topology.nodes import ProcessorNode, Role, SourceNode
 from streams.topology.value_getters import compute_of
@@ -222,6 +223,18 @@ def make_windowed(
                 advance_ms=advance,
                 grace_ms=grace,
                 on_close=on_close,
+                send_old_values=old,
+            )
+        case CustomWindows():
+            of_time = context.attempted(name, windows.holding)
+            return CustomWindowAggregate(
+                name,
+                store,
+                fold,
+                emit,
+                of_time=of_time,
+                size_ms=windows.size_ms,
+                grace_ms=windows.grace_ms,
                 send_old_values=old,
             )
         case UnlimitedWindows(start):

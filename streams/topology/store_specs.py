@@ -19,6 +19,7 @@ from streams.errors import TopologyError
 from streams.graph.nodes import Aggregate, Materialization, Serdes, StreamJoin
 from streams.graph.windows import (
     FOREVER_MS,
+    CustomWindows,
     EmitStrategy,
     SessionWindows,
     SlidingWindows,
@@ -166,7 +167,7 @@ def _completed(serde: Serde[Any] | None, default: Serde[Any]) -> Serde[Any]:
 
 def _window_size(windows: Windows) -> int:
     match windows:
-        case TimeWindows(size_ms=size_ms):
+        case TimeWindows(size_ms=size_ms) | CustomWindows(size_ms=size_ms):
             return size_ms
         case SlidingWindows(difference_ms=difference_ms):
             return difference_ms
