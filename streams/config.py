@@ -142,6 +142,13 @@ class StreamsConfig:
     default_dsl_store: str = setting(
         "rocksDB", "Where tables and aggregates are kept that do not say it.", choices=("rocksDB", "in_memory")
     )
+    dsl_store_engine: Any = setting(  # noqa: RUF009  makes a field
+        None,
+        "Function (store name, path or None) -> Engine that opens what keeps the bytes of the stores of tables, aggregates and "
+        "joins, in the place of RocksDB; see `Engine`. A store's own `engine` or `persistent` goes before it; versioned stores "
+        "have their own only.",
+        kind="function",
+    )
     dsl_store_format: str = setting(
         "DEFAULT",
         "The format of the stores of tables and aggregates, `HEADERS` or `DEFAULT`. As of Kafka Streams 4.3 none of them "

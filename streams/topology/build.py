@@ -61,6 +61,7 @@ def _assembled(graph: Graph, config: StreamsConfig, user_stores: Mapping[str, St
         _subjects(config),
         caching=config.statestore_cache_max_bytes > 0,
         persistent=config.default_dsl_store == "rocksDB",
+        engine=config.dsl_store_engine,
         headers=config.dsl_store_format == "HEADERS",
     )
     expansion = Expansion(graph, assembly, defaults)

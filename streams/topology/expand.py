@@ -132,7 +132,7 @@ class Expansion:
         self._assembly.add_store(self._defaults.raw(stored, kind), use, *users, generated_name=not stored.queryable)
 
     def _suppress_buffer(self, node: Suppress) -> None:
-        spec = replace(self._defaults.raw(node.buffer), changelog_headers=SUPPRESS_FORMAT)
+        spec = replace(self._defaults.raw(node.buffer), changelog_headers=SUPPRESS_FORMAT, engine=None)  # in memory
         generated = not node.buffer.queryable
         self._assembly.add_store(spec, StoreUse.SUPPRESS_BUFFER, node.name, generated_name=generated)
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from state.serde import Serde
-from state.stores import StoreKind, StoreSpec
+from state.stores import OpenEngine, StoreKind, StoreSpec
 from streams.errors import TopologyError
 from streams.graph.nodes import Aggregate, Materialization, Serdes, StreamJoin
 from streams.graph.windows import (
@@ -44,6 +44,8 @@ class StoreDefaults(Struct, frozen=True):
     subjects: Subjects
     caching: bool = True
     persistent: bool = True
+    engine: OpenEngine | None = None
+    """What keeps the bytes of stores that do not say it; versioned ones have to. Source: Kafka's dsl.store.suppliers."""
     headers: bool = False
     """Whether tables and aggregates have Kafka's format with headers; of which it writes none there (4.3)."""
 
@@ -120,6 +122,10 @@ class StoreDefaults(Struct, frozen=True):
             return spec
         return replace(spec, cached=cached, key_serde=bound.key, value_serde=bound.value)
 
+    def _common_engine(self, stored: Materialization) -> OpenEngine | None:
+        """The application's engine, for a store that says neither where its bytes are nor that it has a history."""
+        return self.engine if stored.persistent is None and stored.history_ms is None else None
+
     def _spec(
         self,
         stored: Materialization,
@@ -149,7 +155,7 @@ class StoreDefaults(Struct, frozen=True):
             retain_duplicates=retain_duplicates,
             time_ordered=time_ordered,
             topic_config=stored.topic_config,
-            engine=stored.engine,
+            engine=stored.engine or self._common_engine(stored),
         )
 
 

@@ -16,6 +16,7 @@ from streams import (
     Materialized,
     Record,
     SessionStore,
+    SessionWindows,
     StateStore,
     StreamsError,
     TimestampedKeyValueStore,
@@ -30,6 +31,7 @@ from streams import (
     key_value_store,
     session_store,
     timestamped_key_value_store,
+    until_window_closes,
     versioned_store,
     window_store,
 )
@@ -239,3 +241,39 @@ def test_a_serde_of_ones_own_needs_two_methods() -> None:
         assert driver.output("windows").read_key_values()[-1] == (Windowed("ab", 0, 10), 2)
         assert driver.store("firsts").get("cd") == "cd"
         assert driver.store("lists").get("ab") == ["ab", "cd"]
+
+
+def test_one_engine_keeps_the_bytes_of_all_tables_aggregates_and_joins() -> None:
+    """Unless a store says where its own are. Kafka: dsl.store.suppliers.class, and what goes before it."""
+    opened: dict[str, MemoryEngine] = {}
+
+    def engine(name: str, _path: Path | None) -> MemoryEngine:
+        opened[name] = MemoryEngine(name)
+        return opened[name]
+
+    app = App("elsewhere", broker="kafka://nowhere:9092", dsl_store_engine=engine, statestore_cache_max_bytes=0)
+    grouped = app.stream("in", key=str, value=str).group_by_key()
+    grouped.count(name="counts")
+    windows = grouped.windowed_by(TimeWindows.of(10)).count(name="windows")
+    windows.suppress(until_window_closes(name="held")).to_stream().to("final", key=TimeWindowedSerde(Reversed(), 10))
+    grouped.windowed_by(SessionWindows.with_inactivity_gap(10)).count(name="sessions")
+    one, other = app.stream("in", key=str, value=str), app.stream("other", key=str, value=str)
+    one.join(other, lambda a, b: a + b, within=JoinWindows.of(5), store="pairs", value=str).to("out")
+    app.table("rows", key=str, value=str, name="rows")
+    app.table("here", key=str, value=str, store=Materialized(name="here", persistent=False))
+    app.table("old", key=str, value=str, store=Materialized(name="old", history=10))
+    own: dict[str, MemoryEngine] = {}
+    app.table(
+        "own",
+        key=str,
+        value=str,
+        store=Materialized(name="own", engine=lambda name, _: own.setdefault(name, MemoryEngine(name))),
+    )
+    app.stream("in", key=str, value=str).process(Remember)  # has a store of its own
+    with TopologyTestDriver(app) as driver:
+        driver.input("in").send("a", "x", 5)
+        assert driver.store("counts").get("a") == 1
+        assert opened["counts"].get(b"a") == (5).to_bytes(8, "big") + (1).to_bytes(8, "big")
+    pairs = {"pairs-this-join-store", "pairs-other-join-store"}
+    assert opened.keys() == {"counts", "windows", "sessions", "rows", *pairs}
+    assert own.keys() == {"own"}
