@@ -263,6 +263,13 @@ class StreamsConfig:
     buffer_memory: int = setting(
         32 * 1024**2, "Output waiting to be acknowledged; beyond it processing waits.", kind="bytes", minimum=1024
     )
+    # Large enough for a broker that syncs before it answers, small enough to be decoded at once by a reader.
+    batch_size: int = setting(
+        256 * 1024,
+        "Size of a record batch: one that the next record does not fit into leaves without lingering. Kafka's default is 16 KiB.",
+        kind="bytes",
+        minimum=1,
+    )
     max_request_size: int = setting(1024**2, "Largest record batch written.", kind="bytes", minimum=1024)
     delivery_timeout_ms: int = setting(
         120_000, "How long a write is retried before it is an error.", kind="ms", minimum=1

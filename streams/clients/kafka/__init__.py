@@ -32,8 +32,6 @@ log = logging.getLogger(__name__)
 
 __all__ = ["KafkaAdmin", "KafkaClients", "KafkaConsumer", "KafkaProducer"]
 
-BATCH_BYTES = 256 * 1024
-"""Large enough for a broker that syncs before it answers, small enough to be decoded at once by a reader."""
 LINGER_SHARE = 4
 """Output that is seen when it is written lingers for a quarter of a commit interval at most."""
 TOPIC_WAIT_S = 5.0
@@ -91,7 +89,7 @@ class KafkaClients:
         """An idempotent producer (acks=all); with an id, one that writes in transactions. Raises: ClientError."""
         config = self._config
         settings = ProducerSettings(
-            batch_bytes=min(BATCH_BYTES, config.max_request_size),
+            batch_bytes=min(config.batch_size, config.max_request_size),
             record_bytes=config.max_request_size,
             buffer_bytes=config.buffer_memory,
             linger_s=self._linger_ms(transactional=transactional_id is not None) / 1000,

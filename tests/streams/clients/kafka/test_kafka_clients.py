@@ -273,6 +273,19 @@ def test_records_larger_than_max_request_size_are_left_out(make: MakeClients, to
     assert read(assigned(make, TopicPartition(topic, 0)), 2) == [(0, b"a"), (1, b"b")]
 
 
+@pytest.mark.parametrize(("size", "left"), [(1, 2), (600, 2), (1_100, 2), (64 * 1024, 0)])
+def test_a_batch_of_batch_size_leaves_without_lingering(make: MakeClients, topic: str, size: int, left: int) -> None:
+    """Kafka's batch.size: a record that does not fit any more has those before it leave; a larger one is alone."""
+    clients = make(batch_size=size, linger_ms=600_000, commit_interval_ms=2_400_000)
+    producer, part = clients.producer(), TopicPartition(topic, 0)
+    expected = [(offset, b"%d" % offset * 500) for offset in range(3)]
+    producer.send(topic, 0, [None] * 3, [value for _, value in expected], [0] * 3)
+    consumer = assigned(make, part)
+    assert read(consumer, left)[:left] == expected[:left]
+    producer.flush()
+    assert (expected[:left] + read(consumer, 3 - left))[:3] == expected
+
+
 class Refusing:
     """A client that refuses the first write, to each partition, with a code."""
 
