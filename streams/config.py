@@ -98,7 +98,8 @@ class StreamsConfig:
     schema_registry: str = setting(
         None,
         "Where schemas of Avro, JSON Schema and Protobuf values are: http://host:port of a registry with Confluent's API, or "
-        "file://DIR. Default: file://DIR/schemas with embedded://DIR, else there is none.",
+        "file://DIR; memory://NAME, of this process, is for tests. Default: file://DIR/schemas with embedded://DIR, else there "
+        "is none; in a TopologyTestDriver one of its own in memory.",
         kind=str,
     )
     on_error: OnError = setting(  # noqa: RUF009  makes a field, as those below

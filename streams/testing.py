@@ -178,6 +178,8 @@ class TopologyTestDriver:
         self._application = application_of(program, config, settings)
         self.topology = self._application.topology
         self.config = self._application.config
+        if not self.config.schema_registry:
+            self._application.topology.subjects.keep_in_memory()  # the file is that of real runs
         self.now_ms = time.time_ns() // 1_000_000 if start_ms is None else start_ms
         self._timers = Timers(self._application.timers, self.now_ms)
         self._broker = MemoryBroker(create_topics=True)

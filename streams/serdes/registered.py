@@ -51,17 +51,21 @@ class RegisteredSerde:
         self.schema = schema
         self.subject = subject
         self._registry: Callable[[], SchemaRegistry] | None = None
+        self._has_its_own = registry is not None
         if registry is not None:
             self._registry = lambda: registry_at(registry) if isinstance(registry, str) else registry
         self._head: bytes | None = None
 
     def bound(self, subject: str | None, registry: Callable[[], SchemaRegistry]) -> Self:
-        """The same serde for a subject of a registry, where it was not given its own; who only reads needs no subject."""
-        if self.subject is not None and self._registry is not None:
+        """The same serde for a subject of a registry, where it was not given its own; who only reads needs no subject.
+
+        A subject that it was bound to before stays, a registry does not.
+        """
+        if self.subject is not None and (self._has_its_own or self._registry == registry):
             return self
         other = copy.copy(self)
         other.subject = self.subject or subject
-        other._registry = self._registry or registry
+        other._registry = self._registry if self._has_its_own else registry
         other._head = None
         return other
 

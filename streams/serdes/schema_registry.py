@@ -1,7 +1,8 @@
 """Schema registries: where the schemas of typed values have their numbers, so that bytes carry four bytes instead of one.
 
 `registry_at("http://host:8081")` is a registry with Confluent's HTTP API, through Confluent's own client;
-`registry_at("file://DIR")` keeps the same in one file, for one machine: DIR/schemas.jsonl, one registration a line.
+`registry_at("file://DIR")` keeps the same in one file, for one machine: DIR/schemas.jsonl, one registration a line;
+`registry_at("memory://NAME")` for one process, as Confluent's mock://NAME, for tests.
 
 Rules: an id means one schema for ever; a subject's schemas are versions, and a new one must fit its latest by the
 registry's compatibility (Confluent's word and default: backward, new readers read old values). In the file a line counts
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any, NamedTuple, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -58,9 +60,16 @@ def registry_at(url: str) -> SchemaRegistry:
     if parts.scheme in {"http", "https"}:
         return ConfluentRegistry(url)
     if parts.scheme == "file" and (parts.netloc or parts.path):
-        given = parse_qs(parts.query).get("compatibility", ["backward"])[-1].lower()
-        return FileRegistry(Path(parts.netloc + parts.path), given)
-    raise ConfigError(f"schema_registry: expected http://host:port, https://host:port or file://DIR, got {url!r}")
+        return FileRegistry(Path(parts.netloc + parts.path), _compatibility(parts.query))
+    if parts.scheme == "memory":
+        return MemoryRegistry(_compatibility(parts.query))
+    raise ConfigError(
+        f"schema_registry: expected http://host:port, https://host:port, file://DIR or memory://NAME, got {url!r}"
+    )
+
+
+def _compatibility(query: str) -> str:
+    return parse_qs(query).get("compatibility", ["backward"])[-1].lower()
 
 
 class _Line(msgspec.Struct):
@@ -73,37 +82,87 @@ class _Line(msgspec.Struct):
     schema: str
 
 
-class FileRegistry:
-    """See the module."""
+class _Registrations:
+    """What a registry of our own decides: ids, versions, and what fits."""
 
-    def __init__(self, directory: Path, compatibility: str = "backward") -> None:
+    def __init__(self, compatibility: str) -> None:
         if compatibility not in COMPATIBILITIES:
             raise ConfigError(
                 f"schema_registry: compatibility is one of {', '.join(COMPATIBILITIES)}, got {compatibility!r}"
                 f"{nearest(compatibility, COMPATIBILITIES)}"
             )
-        self._path = directory / "schemas.jsonl"
         self._compatibility = compatibility
+
+    def _registered(self, lines: list[_Line], subject: str, schema: Schema) -> _Line:
+        """The registration of a schema: one of `lines`, or a new one. Raises: SchemaError when it does not fit."""
+        versions = [line for line in lines if line.subject == subject]
+        for line in versions:
+            if Schema(line.schema, line.type) == schema:
+                return line
+        if versions:
+            self._expect_fit(subject, versions[-1], schema)
+        same = (line.id for line in lines if Schema(line.schema, line.type) == schema)
+        found = next(same, 1 + max((line.id for line in lines), default=0))
+        return _Line(found, subject, len(versions) + 1, schema.kind, schema.text)
+
+    def _expect_fit(self, subject: str, latest: _Line, schema: Schema) -> None:
+        if latest.type != schema.kind:
+            raise SchemaError(
+                f"the schema of {subject} cannot evolve from {latest.type} to {schema.kind}: write to another topic"
+            )
+        found: list[str] = []
+        if self._compatibility in {"backward", "full"}:
+            found += problems(schema.kind, reader=schema.text, writer=latest.schema)
+        if self._compatibility in {"forward", "full"}:
+            found += problems(schema.kind, reader=latest.schema, writer=schema.text)
+        if found:
+            raise cannot_evolve(subject, latest.version, self._compatibility, "; ".join(dict.fromkeys(found)))
+
+
+class MemoryRegistry(_Registrations):
+    """See the module."""
+
+    def __init__(self, compatibility: str = "backward") -> None:
+        super().__init__(compatibility)
+        self._lines: list[_Line] = []
+        self._lock = Lock()
+
+    def register(self, subject: str, schema: Schema) -> int:
+        """See `SchemaRegistry`."""
+        with self._lock:
+            found = self._registered(self._lines, subject, schema)
+            if found not in self._lines:
+                self._lines.append(found)
+        return found.id
+
+    def schema(self, schema_id: int) -> Schema:
+        """See `SchemaRegistry`."""
+        for line in self._lines:
+            if line.id == schema_id:
+                return Schema(line.schema, line.type)
+        raise SchemaError(f"this registry in memory has no schema {schema_id}: was it written with another registry?")
+
+
+class FileRegistry(_Registrations):
+    """See the module."""
+
+    def __init__(self, directory: Path, compatibility: str = "backward") -> None:
+        super().__init__(compatibility)
+        self._path = directory / "schemas.jsonl"
         self._known: dict[int, Schema] = {}
 
     def register(self, subject: str, schema: Schema) -> int:
         """See `SchemaRegistry`."""
         with self._locked() as file:
             lines, whole = _read(file)
-            versions = [line for line in lines if line.subject == subject]
-            for line in versions:
-                if Schema(line.schema, line.type) == schema:
-                    return line.id
-            if versions:
-                self._expect_fit(subject, versions[-1], schema)
-            same = (line.id for line in lines if Schema(line.schema, line.type) == schema)
-            found = next(same, 1 + max((line.id for line in lines), default=0))
-            file.truncate(whole)
-            file.seek(whole)
-            file.write(msgspec.json.encode(_Line(found, subject, len(versions) + 1, schema.kind, schema.text)) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        return found
+            found = self._registered(lines, subject, schema)
+            if found not in lines:
+                file.truncate(whole)
+                file.seek(whole)
+                file.write(msgspec.json.encode(found) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        return found.id
 
     def schema(self, schema_id: int) -> Schema:
         """See `SchemaRegistry`."""
@@ -127,19 +186,6 @@ class FileRegistry:
                 for line in _read(file)[0]
                 if line.subject == subject
             ]
-
-    def _expect_fit(self, subject: str, latest: _Line, schema: Schema) -> None:
-        if latest.type != schema.kind:
-            raise SchemaError(
-                f"the schema of {subject} cannot evolve from {latest.type} to {schema.kind}: write to another topic"
-            )
-        found: list[str] = []
-        if self._compatibility in {"backward", "full"}:
-            found += problems(schema.kind, reader=schema.text, writer=latest.schema)
-        if self._compatibility in {"forward", "full"}:
-            found += problems(schema.kind, reader=latest.schema, writer=schema.text)
-        if found:
-            raise cannot_evolve(subject, latest.version, self._compatibility, "; ".join(dict.fromkeys(found)))
 
     @contextmanager
     def _locked(self) -> Iterator[IO[bytes]]:

@@ -47,18 +47,21 @@ def build(graph: Graph, names: Names, config: StreamsConfig, user_stores: Mappin
         check_key_types(graph)
     wrapped = _wrapped(graph, config.processor_wrapper)
     _check_suppliers(wrapped)
-    assembly = _assembled(wrapped, config, user_stores)
+    subjects = Subjects(config.application_id, lambda: registry_at(config.registry_url))
+    assembly = _assembled(wrapped, config, user_stores, subjects)
     if config.ensure_explicit_internal_resource_naming:
         _check_named(assembly)
-    return _finished(graph, assembly, config)
+    return _finished(graph, assembly, config, subjects)
 
 
-def _assembled(graph: Graph, config: StreamsConfig, user_stores: Mapping[str, StoreSpec]) -> Assembly:
+def _assembled(
+    graph: Graph, config: StreamsConfig, user_stores: Mapping[str, StoreSpec], subjects: Subjects
+) -> Assembly:
     assembly = Assembly()
     defaults = StoreDefaults(
         serde_for(config.default_key_serde or JSON),
         serde_for(config.default_value_serde),
-        _subjects(config),
+        subjects,
         caching=config.statestore_cache_max_bytes > 0,
         persistent=config.default_dsl_store == "rocksDB",
         engine=config.dsl_store_engine,
@@ -69,10 +72,6 @@ def _assembled(graph: Graph, config: StreamsConfig, user_stores: Mapping[str, St
         expansion.add_user_store(spec)
     expansion.run()
     return assembly
-
-
-def _subjects(config: StreamsConfig) -> Subjects:
-    return Subjects(config.application_id, lambda: registry_at(config.registry_url))
 
 
 def _wrapped(graph: Graph, wrapper: Callable[[str, Any], Any] | None) -> Graph:
@@ -110,7 +109,7 @@ def _check_named(assembly: Assembly) -> None:
         )
 
 
-def _finished(graph: Graph, assembly: Assembly, config: StreamsConfig) -> Topology:
+def _finished(graph: Graph, assembly: Assembly, config: StreamsConfig, subjects: Subjects) -> Topology:
     nodes = assembly.finished_nodes()
     internal = frozenset(assembly.internal_topics)
 
@@ -140,7 +139,7 @@ def _finished(graph: Graph, assembly: Assembly, config: StreamsConfig) -> Topolo
         default_serdes=Serdes(serde_for(config.default_key_serde or JSON), serde_for(config.default_value_serde)),
         default_timestamp=config.default_timestamp_extractor,
         upgrade_from=config.upgrade_from,
-        subjects=_subjects(config),
+        subjects=subjects,
     )
 
 

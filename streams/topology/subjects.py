@@ -10,14 +10,12 @@ Source: the topic that Kafka Streams hands to a serializer, and Confluent's Topi
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
-
-from msgspec import Struct
+from typing import Any, TypeVar, cast
 
 from state.serde import Serde
 from streams.graph.nodes import Serdes
 from streams.serdes.registered import bound_to
-from streams.serdes.schema_registry import SchemaRegistry
+from streams.serdes.schema_registry import MemoryRegistry, SchemaRegistry
 from streams.topology.internal_topics import changelog_name
 
 __all__ = ["Subjects"]
@@ -25,11 +23,26 @@ __all__ = ["Subjects"]
 SerdeT = TypeVar("SerdeT", bound=Serde[Any] | None)
 
 
-class Subjects(Struct, frozen=True):
-    """Binds serdes; `registry` is asked when the first schema is written or read."""
+class Subjects:
+    """Binds serdes of a topology; `registry` is asked when the first schema is written or read.
 
-    application_id: str
-    registry: Callable[[], SchemaRegistry]
+    `_bound` are those that had a subject already: one serde in two places stays one, since what is read by it need not be
+    written anew there.
+    """
+
+    def __init__(self, application_id: str, registry: Callable[[], SchemaRegistry]) -> None:
+        self.application_id = application_id
+        self._elsewhere = registry
+        self._in_memory: MemoryRegistry | None = None
+        self._bound: dict[int, tuple[Any, Any]] = {}
+
+    def registry(self) -> SchemaRegistry:
+        """Where the schemas are."""
+        return self._in_memory or self._elsewhere()
+
+    def keep_in_memory(self) -> None:
+        """Have the schemas in memory, for a topology that is only tried out; called before any is registered."""
+        self._in_memory = self._in_memory or MemoryRegistry()
 
     def of_topic(self, serdes: Serdes, topic: str | None) -> Serdes:
         """The serdes of a topic by its full name; None: of several, so that they can be read only."""
@@ -41,8 +54,14 @@ class Subjects(Struct, frozen=True):
 
     def key(self, serde: SerdeT, topic: str | None) -> SerdeT:
         """The serde of a topic's keys."""
-        return bound_to(serde, topic and f"{topic}-key", self.registry)
+        return self._bind(serde, topic and f"{topic}-key")
 
     def value(self, serde: SerdeT, topic: str | None) -> SerdeT:
         """The serde of a topic's values."""
-        return bound_to(serde, topic and f"{topic}-value", self.registry)
+        return self._bind(serde, topic and f"{topic}-value")
+
+    def _bind(self, serde: SerdeT, subject: str | None) -> SerdeT:
+        if getattr(serde, "subject", None) is None:
+            return bound_to(serde, subject, self.registry)
+        _, bound = self._bound.setdefault(id(serde), (serde, bound_to(serde, subject, self.registry)))
+        return cast("SerdeT", bound)

@@ -333,7 +333,11 @@ def test_an_application_with_schemas(tmp_path: Path) -> None:
             "the schema of Small has no registry: declare the topic",
         ),
         (lambda: Avro(Small, registry="file://x").serialize(Small(1.0)), TopologyError, "Small has no subject"),
-        (lambda: registry_at("ftp://x"), ConfigError, "expected http://host:port, https://host:port or file://DIR"),
+        (
+            lambda: registry_at("ftp://x"),
+            ConfigError,
+            "expected http://host:port, https://host:port, file://DIR or memory://NAME",
+        ),
         (lambda: registry_at("file://x?compatibility=fulll"), ConfigError, "got 'fulll'; did you mean 'full'"),
         (lambda: Avro(int), TopologyError, "expected a struct, dataclass or TypedDict, or say schema="),
         (lambda: Avro(schema='{"type": "recorde"}'), TopologyError, "the schema is none"),

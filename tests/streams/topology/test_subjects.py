@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from streams import (
     App,
@@ -20,13 +21,20 @@ from streams import (
     key_value_store,
     until_window_closes,
 )
+from streams.errors import SchemaError
 from streams.running import register_schemas
 from streams.serdes import ListSerde
+from streams.serdes.schema_registry import registry_at
 from streams.testing import TopologyTestDriver
+from streams.topology.nodes import SourceNode
 
 
 class Name(msgspec.Struct, frozen=True):
     text: str
+
+
+class Other(msgspec.Struct):
+    text: float
 
 
 KEY, VALUE = Avro(Name), Avro(Name)
@@ -172,3 +180,64 @@ def test_a_start_registers_what_it_can_name(tmp_path: Path) -> None:
     stream.to("out")
     register_schemas(app.build())
     assert subjects(tmp_path) == {"out-key", "out-value", "mine"}
+
+
+def with_a_declared_topic(**settings: Any) -> App:
+    """A table of a topic that `app.topic` declares with a schema."""
+    app = App("app", **settings)
+    topic = app.topic("rows", key=KEY, value=VALUE)
+    app.table(topic, name="store").to_stream().to("out")
+    return app
+
+
+def test_a_test_leaves_no_schemas_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where real runs have them in the default place, a driver has its own: two drafts of a type do not meet."""
+    monkeypatch.chdir(tmp_path)
+
+    class Draft(msgspec.Struct, frozen=True):
+        number: int
+
+    for kind, value in ((Name, A), (Draft, Draft(1))):
+        app = App("app")
+        app.stream(app.topic("in", key=str, value=Avro(kind))).to("out")
+        for _ in range(2):
+            with TopologyTestDriver(app) as driver:
+                driver.input("in").send("a", value)
+                assert driver.output("out").read_values() == [value]
+    topology = app.build()
+    for _ in range(2):
+        with TopologyTestDriver(topology) as driver:
+            driver.input("in").send("a", Draft(2))
+            assert driver.output("out").read_values() == [Draft(2)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_driver_may_have_another_registry(tmp_path: Path) -> None:
+    """Its setting counts for declared topics too."""
+    app = with_a_declared_topic(schema_registry=f"file://{tmp_path}/one")
+    with TopologyTestDriver(app, schema_registry=f"file://{tmp_path}/two") as driver:
+        driver.input("rows").send(A, B)
+        assert driver.output("out").read_key_values() == [(A, B)]
+    assert subjects(tmp_path / "two") == {"rows-key", "rows-value"}
+    assert not (tmp_path / "one").exists()
+
+
+def test_a_declared_serde_stays_one_in_all_places(tmp_path: Path) -> None:
+    """A table keeps the bytes it reads, since its store has the very serde of its topic."""
+    topology = with_a_declared_topic(schema_registry=f"file://{tmp_path}").build()
+    source = next(node for node in topology.nodes.values() if isinstance(node, SourceNode))
+    assert topology.stores["store"].value_serde is source.serdes.value
+
+
+def test_a_registry_in_memory_judges_as_the_file_does() -> None:
+    """Ids are one per schema, versions have to fit, and what nobody registered is not there."""
+    registry = registry_at("memory://test-a-registry-in-memory?compatibility=full")
+    one, other = Avro(Name).schema, Avro(Other).schema
+    assert registry.register("a", one) == registry.register("b", one) == registry.register("a", one) == 1
+    assert registry.schema(1) == one
+    with pytest.raises(SchemaError, match=r"the schema of a cannot evolve from version 1 \(full compatibility\)"):
+        registry.register("a", other)
+    assert registry.register("c", other) == 2
+    with pytest.raises(SchemaError, match="has no schema 3"):
+        registry.schema(3)
+    assert registry_at("memory://another").register("a", other) == 1
