@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streams import BranchedKStream, GlobalKTable, KStream, KTable, StreamsBuilder
+from streams import App, BranchedKStream, GlobalKTable, KStream, KTable, ProcessorContext, StreamsBuilder
 from streams.dsl.grouped import CogroupedKStream, KGroupedStream, KGroupedTable
 from streams.dsl.topology_builder import TopologyBuilder
 from streams.dsl.windowed import (
@@ -17,6 +17,7 @@ from streams.dsl.windowed import (
     TimeWindowedCogroupedKStream,
     TimeWindowedKStream,
 )
+from streams.testing import MockProcessorContext, TestInputTopic, TestOutputTopic, TopologyTestDriver
 
 PAGE = Path(__file__).parents[2] / "docs" / "language.md"
 TEXT = PAGE.read_text()
@@ -68,3 +69,28 @@ def test_every_verb_has_a_picture() -> None:
     ]
     assert len(sections) > 25
     assert not without
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("app", {*dir(App("example"))}),
+        ("context", {*dir(ProcessorContext), *ProcessorContext.__annotations__, *dir(MockProcessorContext)}),
+        ("driver", {*dir(TopologyTestDriver)}),
+    ],
+)
+def test_what_the_page_calls_is_there(name: str, known: set[str]) -> None:
+    """Names on objects that are called the same throughout: `app.stream`, `context.forward`, ..."""
+    ours, _, _ = TEXT.partition("\n## Faust -> Headrace")  # whose names are Faust's
+    called = set(re.findall(rf"(?<![\w.]){name}\.([a-z_]+)", ours))
+    assert called
+    assert called <= known
+
+
+def test_what_kafkas_test_topics_are_called_here_is_there() -> None:
+    """The rows for TestInputTopic and TestOutputTopic."""
+    for kafka, kind in (("pipeInput", TestInputTopic), ("readRecord", TestOutputTopic)):
+        (row,) = (line for line in TEXT.splitlines() if line.startswith(f"| `{kafka}`"))
+        named = re.findall(r"`(\w+)`", row.split("|")[2])
+        assert named
+        assert set(named) <= set(dir(kind))
