@@ -241,3 +241,34 @@ def test_a_registry_in_memory_judges_as_the_file_does() -> None:
     with pytest.raises(SchemaError, match="has no schema 3"):
         registry.schema(3)
     assert registry_at("memory://another").register("a", other) == 1
+
+
+class Pair:
+    """A serde of one's own around another one, for two values of equal length in bytes."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def bound(self, subject: str | None, registry: Any) -> Pair:
+        return Pair(self.inner.bound(subject, registry))
+
+    def serialize(self, value: tuple[Name, Name]) -> bytes:
+        return b"".join(map(self.inner.serialize, value))
+
+    def deserialize(self, data: bytes) -> tuple[Name, Name]:
+        half = len(data) // 2
+        return self.inner.deserialize(data[:half]), self.inner.deserialize(data[half:])
+
+
+def test_a_serde_of_ones_own_passes_its_schema_on(tmp_path: Path) -> None:
+    """By `bound`, as the page of values says: in a declared topic, a store and a repartition topic."""
+    app = App("app", schema_registry=f"file://{tmp_path}")
+    stream = app.stream(app.topic("in", key=str, value=Pair(Avro(Name))))
+    stream.group_by(lambda key, _: key, key=str, name="by").reduce(lambda _, value: value, name="latest")
+    stream.group_by(lambda key, _: key, key=str, value=Pair(Avro(Name)), name="anew").reduce(
+        lambda _, value: value, store=Materialized(name="anew", value=Pair(Avro(Name)))
+    )
+    with TopologyTestDriver(app) as driver:
+        driver.input("in").send("k", (A, B))
+        assert driver.store("latest").get("k") == driver.store("anew").get("k") == (A, B)
+    assert subjects(tmp_path) == {"in-value", "app-anew-repartition-value", "app-anew-changelog-value"}
