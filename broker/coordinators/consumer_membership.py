@@ -47,11 +47,6 @@ class TopicShape(Protocol):
         """Its number of partitions."""
         ...
 
-    @property
-    def internal(self) -> bool:
-        """Whether it is the broker's own, which no pattern matches."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
@@ -265,11 +260,11 @@ class ConsumerMembership:
         return named | self._matched(member.subscription.regex)
 
     def _matched(self, regex: str | None) -> frozenset[str]:
-        """Topics a pattern matches."""
+        """Topics a pattern matches, the broker's own among them, as in Kafka: only clients leave those out."""
         if regex is None:
             return frozenset()
         matches = matcher(regex)
-        return frozenset(name for name, topic in self._topics.items() if not topic.internal and matches(name))
+        return frozenset(name for name in self._topics if matches(name))
 
     def _assign(self, group: ConsumerGroup) -> None:
         subscriptions = {member_id: self._subscribed(member) for member_id, member in group.members.items()}

@@ -2,7 +2,7 @@
 
 import pytest
 
-HEARTBEAT, DESCRIBE = 68, 69
+FIND_COORDINATOR, HEARTBEAT, DESCRIBE = 10, 68, 69
 JOIN = {
     "group_id": "readers",
     "member_id": "a",
@@ -35,3 +35,10 @@ def test_partitions_to_let_go_are_described(wire) -> None:
     assert wire.call(20, 6, topics=[{"name": "topic", "topic_id": None}], timeout=5_000).responses[0].error_code == 0
     members = wire.call(DESCRIBE, 1, group_ids=["readers"]).groups[0].members
     assert not any((*item.assignment.topic_partitions, *item.target_assignment.topic_partitions) for item in members)
+
+
+def test_pattern_matches_internal_topics(wire) -> None:
+    """A pattern matches the broker's own topics too, as Kafka's does: a client that does not want them leaves them out."""
+    wire.call(FIND_COORDINATOR, 4, key_type=0, coordinator_keys=["readers"])
+    join = {**JOIN, "subscribed_topic_names": None, "subscribed_topic_regex": "__consumer_.*"}
+    assert [len(topic.partitions) for topic in wire.call(HEARTBEAT, 1, **join).assignment.topic_partitions] == [4]
