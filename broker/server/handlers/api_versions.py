@@ -22,6 +22,8 @@ FEATURES = {
     "transaction.version": 2,
 }
 """What is on for the whole cluster: the new consumer groups, and transactions whose every end gives a new epoch."""
+LOWEST = {"metadata.version": 7}
+"""Lowest levels that are not 0."""
 
 _advertised: list[dict[str, int]] = []
 
@@ -46,8 +48,13 @@ def api_versions(_: Broker, exchange: Exchange, request: Any) -> Body | None:
 
 
 def fallback(correlation_id: int) -> list[bytes]:
-    """The answer to a version from the future: error 35 in version 0, with the table so that the client can try again."""
-    body = {"error_code": ErrorCode.UNSUPPORTED_VERSION, "api_keys": _advertised}
+    """The answer to a version from the future: error 35 in version 0, with the versions of this very API and no other.
+
+    By them a client asks again. Given the whole table it might take that, and never hear of the features, which version 0
+    does not tell.
+    """
+    itself = [entry for entry in _advertised if entry["api_key"] == ApiKey.API_VERSIONS]
+    body = {"error_code": ErrorCode.UNSUPPORTED_VERSION, "api_keys": itself}
     return [encode_response(ApiKey.API_VERSIONS, 0, correlation_id, body)]
 
 
@@ -57,10 +64,11 @@ def _frame(version: int) -> bytes:
     body["finalized_features"] = [
         {"name": name, "max_version_level": level, "min_version_level": level} for name, level in FEATURES.items()
     ]
-    if version >= MINIMUM_MAY_BE_ZERO:
-        body["supported_features"] = [
-            {"name": name, "min_version": 0, "max_version": level} for name, level in FEATURES.items()
-        ]
+    body["supported_features"] = [
+        {"name": name, "min_version": LOWEST.get(name, 0), "max_version": level}
+        for name, level in FEATURES.items()
+        if name in LOWEST or version >= MINIMUM_MAY_BE_ZERO
+    ]
     return encode_response(ApiKey.API_VERSIONS, version, 0, body)
 
 

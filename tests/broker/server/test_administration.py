@@ -43,6 +43,18 @@ def test_quorum_of_one(wire) -> None:
     assert second.error_code == 3
 
 
+def test_range_of_features(wire) -> None:
+    """Each feature is given with its lowest level, but in version 3 none whose lowest is 0."""
+
+    def lowest(version: int) -> dict[str, int]:
+        answer = wire.call(18, version, client_software_name="test", client_software_version="1")
+        return {feature.name: feature.min_version for feature in answer.supported_features}
+
+    assert lowest(3) == {"metadata.version": 7}
+    names = ("eligible.leader.replicas.version", "group.version", "transaction.version")
+    assert lowest(4) == {"metadata.version": 7, **dict.fromkeys(names, 0)}
+
+
 @pytest.mark.parametrize(
     ("feature", "level", "code"), [("group.version", 1, 0), ("group.version", 0, 95), ("x", 1, 95)]
 )
