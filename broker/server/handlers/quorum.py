@@ -124,9 +124,12 @@ def _check_level(update: Any) -> None:
 
 
 def elect(broker: Broker, _: Exchange, request: Any) -> Body:
-    """No election is ever needed: each partition is led by its only replica."""
+    """No election is ever needed: each partition is led by its only replica.
+
+    Where all partitions are meant, as null says, topics are named without those that need none.
+    """
     kind = getattr(request, "election_type", PREFERRED)
-    if not request.topic_partitions:
+    if request.topic_partitions == ():
         return {"replica_election_results": ()}
     if kind not in {PREFERRED, UNCLEAN}:
         refused = BrokerError(ErrorCode.INVALID_REQUEST, f"there is no election of type {kind}")
@@ -134,9 +137,11 @@ def elect(broker: Broker, _: Exchange, request: Any) -> Body:
             "error_code": refused.code,
             "replica_election_results": [
                 {"topic": topic.topic, "partition_result": [_not_elected(index, refused) for index in topic.partitions]}
-                for topic in request.topic_partitions
+                for topic in request.topic_partitions or ()
             ],
         }
+    if request.topic_partitions is None:
+        return {"replica_election_results": [{"topic": name, "partition_result": ()} for name in broker.catalog.topics]}
     return {
         "replica_election_results": [
             {

@@ -66,12 +66,16 @@ def test_features_stay(wire, feature: str, level: int, code: int) -> None:
 
 
 def test_no_election_is_needed(wire) -> None:
-    """Each partition is led already; one that does not exist is unknown; all partitions give no results."""
+    """Each partition is led already; one that does not exist is unknown; of all partitions none is told of, as by Kafka."""
     topic = make_topic(wire, "elect")
     asked = [{"topic": topic, "partitions": [0, 1]}]
     (answer,) = wire.call(ELECT, 2, topic_partitions=asked).replica_election_results
     assert [result.error_code for result in answer.partition_result] == [84, 3]
-    assert wire.call(ELECT, 2, topic_partitions=None).replica_election_results == ()
+    everything = wire.call(ELECT, 2, topic_partitions=None)
+    assert {topic.topic: topic.partition_result for topic in everything.replica_election_results}[topic] == ()
+    assert wire.call(ELECT, 2, topic_partitions=None, election_type=7).error_code == 42
+    none = wire.call(ELECT, 2, topic_partitions=[], election_type=7)
+    assert (none.error_code, none.replica_election_results) == (0, ())
 
 
 def test_reassignments(wire) -> None:
