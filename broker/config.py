@@ -63,9 +63,11 @@ class BrokerConfig:
     num_partitions: int = _setting(1, "Partitions of a topic created without a number.", low=1, high=100_000)
     default_replication_factor: int = _setting(1, "Replication factor of a topic created without one.", low=1, high=1)
     replication_factor_clamp: bool = _setting(
-        False, "Take any replication factor and min.insync.replicas as 1 instead of refusing more than one."
+        False, "Take any replication factor as 1 instead of refusing more than one."
     )
-    min_insync_replicas: int = _setting(1, "Replicas that acks=all waits for; one node has one.", low=1, high=MAX_INT)
+    min_insync_replicas: int = _setting(
+        1, "Replicas that acks=all waits for; of more than a topic has, as many as it has: one.", low=1, high=MAX_INT
+    )
     auto_create_topics_enable: bool = _setting(True, "Create a topic when a client that allows it asks for metadata.")
     delete_topic_enable: bool = _setting(True, "Allow DeleteTopics.")
 

@@ -25,7 +25,6 @@ ZSTD_FROM = 7
 ZSTD = 4
 ATTRIBUTES_BYTE = 22
 CODEC_MASK = 7
-ALL = -1
 
 WITHOUT_START = frozenset(
     {
@@ -123,11 +122,6 @@ def _check_codec(version: int, records: bytes) -> None:
 
 def _check(broker: Broker, version: int, request: Any, log: PartitionLog, records: bytes) -> None:
     """What depends on the request rather than on the batch. Raises: BrokerError."""
-    if request.acks == ALL and log.config.min_insync_replicas > 1 and not broker.config.replication_factor_clamp:
-        raise BrokerError(
-            ErrorCode.NOT_ENOUGH_REPLICAS,
-            f"min.insync.replicas is {log.config.min_insync_replicas}, there is one broker",
-        )
     if records[ATTRIBUTES_BYTE] & TRANSACTIONAL_BIT and version < ADDS_PARTITIONS_FROM:
         _check_transaction(broker, version, request.transactional_id, log, records)
 

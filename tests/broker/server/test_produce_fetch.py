@@ -11,7 +11,7 @@ from broker.protocol.records import Record, build_batch, records_in
 
 pytestmark = pytest.mark.broker
 
-PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
+PRODUCE, FETCH, LIST_OFFSETS, METADATA, CREATE = 0, 1, 2, 3, 19
 
 
 def batch(*values: bytes, timestamp: int | None = None, **options: Any) -> bytes:
@@ -58,6 +58,14 @@ def test_what_is_produced_is_fetched(wire) -> None:
     assert values_of(fetch(wire, topic, 2)) == [b"c"]
     last = fetch(wire, topic, 3)
     assert (last.error_code, last.high_watermark, values_of(last)) == (0, 3, [])
+
+
+def test_more_replicas_in_sync_than_there_are(wire) -> None:
+    """A topic that is to have two replicas in sync takes writes with one, if that is all it has, as of Kafka."""
+    settings = [{"name": "min.insync.replicas", "value": "2"}]
+    topic = {"name": "careful", "num_partitions": 1, "replication_factor": 1, "configs": settings}
+    assert wire.call(CREATE, 7, topics=[topic]).topics[0].error_code == 0
+    assert produce(wire, "careful", batch(b"a")).error_code == 0
 
 
 def test_first_batch_may_exceed_every_limit(wire) -> None:
