@@ -61,7 +61,7 @@ def test_what_is_produced_is_fetched(wire) -> None:
 
 
 def test_more_replicas_in_sync_than_there_are(wire) -> None:
-    """A topic that is to have two replicas in sync takes writes with one, if that is all it has, as of Kafka."""
+    """A topic that is to have two replicas in sync takes writes with one, if that is all it has, as in Kafka."""
     settings = [{"name": "min.insync.replicas", "value": "2"}]
     topic = {"name": "careful", "num_partitions": 1, "replication_factor": 1, "configs": settings}
     assert wire.call(CREATE, 7, topics=[topic]).topics[0].error_code == 0
