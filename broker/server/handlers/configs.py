@@ -7,6 +7,7 @@ can be changed. Groups need not exist to have settings.
 import dataclasses
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from broker.config import DYNAMIC, GROUP_BOUNDS, GROUP_DEFAULTS, SETTINGS, TOPIC_DEFAULTS
@@ -33,6 +34,19 @@ SET, DELETE, APPEND, SUBTRACT = range(4)
 KINDS = {"bool": 1, "str": 2, "int": 3, "float": 6, "list": 7, "password": 9}
 LONG_KIND = 5
 MAX_INT = 2**31 - 1
+BUCKETS = {TOPIC: 64, BROKER: 512, GROUP: 32}
+"""How large the hash tables are out of which Kafka answers, see `_in_described_order`."""
+FIRST_OF_BUCKET = (
+    "segment.bytes",
+    "retention.ms",
+    "flush.messages",
+    "max.compaction.lag.ms",
+    "retention.bytes",
+    "socket.connection.setup.timeout.ms",
+    "log.cleaner.io.buffer.load.factor",
+    "process.roles",
+)
+"""Settings that Kafka names before others of their bucket."""
 
 UNSET_UNLESS_GIVEN = frozenset({"retention.ms", "segment.ms"})
 """Topic settings whose broker setting in ms Kafka leaves unset, taking the one in hours."""
@@ -75,13 +89,28 @@ def describe(broker: Broker, _: Exchange, request: Any) -> Body:
         try:
             result["configs"] = [
                 _shown(entry, synonyms=synonyms, documentation=documentation)
-                for entry in _entries(broker, resource)
+                for entry in _in_described_order(_entries(broker, resource), BUCKETS.get(resource.resource_type))
                 if not resource.configuration_keys or entry["name"] in resource.configuration_keys
             ]
         except BrokerError as error:
             result.update(error_code=error.code, error_message=error.message or None)
         results.append(result)
     return {"results": results}
+
+
+def _in_described_order(entries: Iterable[dict[str, Any]], buckets: int | None) -> Iterable[dict[str, Any]]:
+    """As Kafka lists them, which is in no order that means anything, but always the same: clients read by position."""
+    return sorted(entries, key=lambda entry: _place(entry["name"], buckets)) if buckets else entries
+
+
+@cache
+def _place(name: str, buckets: int) -> tuple[int, int]:
+    """Where a name stands in a hash table of Java: its bucket, and before whom in there."""
+    value = 0
+    for character in name:
+        value = (31 * value + ord(character)) % (1 << 32)
+    turn = FIRST_OF_BUCKET.index(name) if name in FIRST_OF_BUCKET else len(FIRST_OF_BUCKET)
+    return (value ^ (value >> 16)) % buckets, turn
 
 
 def _shown(entry: dict[str, Any], *, synonyms: bool, documentation: bool) -> dict[str, Any]:

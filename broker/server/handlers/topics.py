@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -111,7 +112,7 @@ def _check_replication(broker: Broker, factor: int, *, manual: bool) -> None:
 def _shown_settings(broker: Broker, settings: dict[str, str]) -> list[dict[str, Any]]:
     return [
         {"name": entry["name"], "value": entry["value"], "config_source": entry["config_source"]}
-        for entry in topic_entries(broker, settings)
+        for entry in sorted(topic_entries(broker, settings), key=itemgetter("name"))
     ]
 
 

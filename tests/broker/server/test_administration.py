@@ -10,6 +10,41 @@ CREATE, DESCRIBE_CONFIGS, REPLACE_CONFIGS, MOVE, ALTER_CONFIGS = 19, 32, 33, 34,
 ELECT, REASSIGN, LIST_REASSIGNMENTS, QUOTAS, ALTER_QUOTAS = 43, 45, 46, 48, 49
 QUORUM, FEATURES, RESOURCES, PAGES = 55, 57, 74, 75
 TOPIC, BROKER, LOGGER, GROUP = 2, 4, 8, 32
+TOPIC_SETTINGS_IN_ORDER = [
+    "compression.type",
+    "remote.log.delete.on.disable",
+    "leader.replication.throttled.replicas",
+    "remote.storage.enable",
+    "min.insync.replicas",
+    "segment.jitter.ms",
+    "remote.log.copy.disable",
+    "local.retention.ms",
+    "cleanup.policy",
+    "flush.ms",
+    "follower.replication.throttled.replicas",
+    "compression.lz4.level",
+    "segment.bytes",
+    "retention.ms",
+    "compression.gzip.level",
+    "flush.messages",
+    "compression.zstd.level",
+    "max.compaction.lag.ms",
+    "file.delete.delay.ms",
+    "max.message.bytes",
+    "min.compaction.lag.ms",
+    "message.timestamp.type",
+    "local.retention.bytes",
+    "preallocate",
+    "index.interval.bytes",
+    "min.cleanable.dirty.ratio",
+    "unclean.leader.election.enable",
+    "retention.bytes",
+    "delete.retention.ms",
+    "message.timestamp.after.max.ms",
+    "message.timestamp.before.max.ms",
+    "segment.ms",
+    "segment.index.bytes",
+]
 
 
 def make_topic(wire, name: str, partitions: int = 1) -> str:
@@ -33,6 +68,28 @@ def setting(wire, kind: int, resource: str, name: str) -> tuple[str | None, int]
     wanted = {"resource_type": kind, "resource_name": resource, "configuration_keys": [name]}
     (found,) = wire.call(DESCRIBE_CONFIGS, 4, resources=[wanted]).results[0].configs
     return found.value, found.config_source
+
+
+@pytest.mark.parametrize(
+    ("kind", "resource", "names"),
+    [
+        (
+            BROKER,
+            "0",
+            ["message.max.bytes", "node.id", "default.replication.factor", "num.partitions", "fetch.max.bytes"],
+        ),
+        (TOPIC, "ordered", TOPIC_SETTINGS_IN_ORDER),
+        (GROUP, "anyone", ["consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"]),
+    ],
+)
+def test_settings_are_described_in_kafkas_order(wire, kind: int, resource: str, names: list[str]) -> None:
+    """The order is that of Apache Kafka 4.3.1, whether some settings are asked for, in any order, or all."""
+    if kind == TOPIC:
+        make_topic(wire, resource)
+    for keys in (sorted(names), None):
+        wanted = {"resource_type": kind, "resource_name": resource, "configuration_keys": keys}
+        found = wire.call(DESCRIBE_CONFIGS, 4, resources=[wanted]).results[0].configs
+        assert [each.name for each in found if each.name in names] == names
 
 
 def test_quorum_of_one(wire) -> None:

@@ -46,6 +46,13 @@ def test_created_topic_is_described(wire) -> None:
     assert {partition.leader_id for partition in by_name.partitions} == {0}
 
 
+def test_created_topics_settings_stand_by_name(wire) -> None:
+    """A new topic's settings come in the order of their names, as Kafka answers them."""
+    names = [each.name for each in create(wire, "by-name").configs]
+    assert names == sorted(names)
+    assert names
+
+
 def test_topics_are_described_once(wire) -> None:
     """A topic asked for twice has one answer; names beside ids are passed over, and not created, as in Kafka."""
     by_id = {"name": None, "topic_id": create(wire, "once").topic_id}
