@@ -99,9 +99,11 @@ class AppendedWindowStore(SegmentedWindowStore):
         if not times:
             return
         self._check_open()
-        latest = max(times)
+        latest, before = max(times), self._segments.stream_time
         if self._segments.observe(latest) and self._uncommitted:
             self._uncommitted.discard_range(None, self._segments.expired_before())
+        if min(times) < self._segments.oldest_kept:
+            self.expired_writes += self._expired(times, before)
         self.recent.counted(len(times))
         sequences = self._next_sequences(len(times))
         suffixed = list(map(add, columns.keys, map(pack_window, times, sequences)))
@@ -117,6 +119,14 @@ class AppendedWindowStore(SegmentedWindowStore):
             self._changes.keys += suffixed
             self._changes.values += columns.values
             self._changes.timestamps += timestamps
+
+    def _expired(self, times: Sequence[int], stream_time: int) -> int:
+        """How many of these times came too late, each after those before it."""
+        expired = 0
+        for time in times:
+            stream_time = max(stream_time, time)
+            expired += time < self._segments.kept_at(stream_time)
+        return expired
 
     def _next_sequences(self, count: int) -> Sequence[int]:
         first = (self._sequence + 1) & SEQUENCE_MASK

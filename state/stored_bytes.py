@@ -36,6 +36,7 @@ class StoredBytes:
         self._position = read_number(engine, POSITION)
         self._closed = False
         self._is_view = False
+        self.expired_writes = 0
         self._guard = Lock()
         """Held while bytes move or a scan of them begins: stores beside this one scan from other threads."""
 

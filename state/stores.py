@@ -168,6 +168,8 @@ class Store(Protocol):
     """Set by who knows: those who are told of flushes look into this store then. What they must not see yet waits."""
     causes_seen: bool
     """Set by who knows: those who are told of flushes can tell what record caused an update."""
+    expired_writes: int
+    """Writes that came too late for what the store keeps, and were lost; who has counted them sets it back to 0."""
 
     @property
     def flushes(self) -> GatheredFlushes:

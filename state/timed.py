@@ -60,6 +60,7 @@ class TimedStore(LayeredStore):
             if segments.observe(entry[1]) and self._uncommitted:
                 self._uncommitted.discard_range(None, segments.expired_before())
         elif entry[1] < segments.oldest_kept:
+            self.expired_writes += 1
             self._log(entry, value, timestamp)
             return
         self._keep(entry, value, timestamp, segments.prefix(entry[1]), cause)

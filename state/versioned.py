@@ -54,7 +54,9 @@ class VersionedStore(LayeredStore):
             changes.keys.append(raw_key)
             changes.values.append(data)
             changes.timestamps.append(timestamp)
-        return self._put(entry, value, timestamp)
+        next_time = self._put(entry, value, timestamp)
+        self.expired_writes += next_time == NOT_PUT
+        return next_time
 
     def _put(self, entry: Any, value: Any, timestamp: int) -> int:
         if timestamp < self._stream_time - self.spec.retention_ms:

@@ -263,8 +263,9 @@ class TopologyTestDriver:
 
     @property
     def dropped_records(self) -> Mapping[str, int]:
-        """How many records each node dropped by Kafka's rules (null keys, late records)."""
-        return self._task.dropped_records
+        """How many records each node, or store, dropped by Kafka's rules (null keys, late records)."""
+        of_globals = self._global.dropped_records if self._global else {}
+        return {**of_globals, **self._task.dropped_records}
 
     def close(self) -> None:
         """Call the App's stop functions, and close processors and stores, also when one raises; safe to call twice."""

@@ -121,6 +121,8 @@ class Register(_RecordByRecord):
         if value is None and old is None:
             return
         before, after = self._foreign_bytes(key, old), self._foreign_bytes(key, value)
+        if after is None and value is not None and not self._left_join:
+            self._context.dropped(self._node, 1, NULL_FOREIGN_KEY)  # told too where the row had a foreign key before
         hash_ = None if value is None else fingerprint(self._left.value.serialize(value))
         primary = self._left.key.serialize(key)
         instructions = self._left_instructions if self._left_join else self._inner_instructions
@@ -143,7 +145,6 @@ class Register(_RecordByRecord):
         self, before: bytes | None, after: bytes | None
     ) -> Sequence[tuple[bytes | None, Instruction]]:
         if after is None:
-            self._context.dropped(self._node, 1, NULL_FOREIGN_KEY) if before is None else None
             return [] if before is None else [(before, Instruction.DELETE_AND_ANSWER)]
         if before is None or before == after:
             return [(after, Instruction.ANSWER_IF_PRESENT)]

@@ -59,6 +59,11 @@ class GlobalState:
         """The open stores by name."""
         return self._task.stores
 
+    @property
+    def dropped_records(self) -> Mapping[str, int]:
+        """How many rows each node dropped, for want of a key."""
+        return self._task.dropped_records
+
     def start(self, *, stall_s: float, stopping: Callable[[], bool], listener: RestoreListener) -> None:
         """Read everything there is, unless `stopping`, and tell `listener`.
 

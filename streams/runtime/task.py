@@ -42,6 +42,8 @@ __all__ = ["Compile", "Task", "TaskEnvironment", "TaskId"]
 
 Compile = Callable[[OperatorContext], TaskProgram]
 
+EXPIRED = "it is older than what the store keeps; a longer retention= or grace= keeps such records"
+
 
 class Task:
     """See the module. Implements `OperatorContext`."""
@@ -243,6 +245,10 @@ class Task:
         for callback in self._at_commit:
             callback()
         self._drain()
+        for name, store in self.stores.items():
+            if store.expired_writes:
+                self.dropped(name, store.expired_writes, EXPIRED)
+                store.expired_writes = 0
 
     def offsets(self) -> dict[TopicPartition, OffsetAndMetadata]:
         """What to commit: per input, the next record's offset and the partition's time."""

@@ -239,6 +239,7 @@ class Worker:
     def status(self) -> WorkerStatus:
         """What this worker does, from any thread."""
         tasks = self._parts.tasks if self._parts else None
+        of_globals = [self._parts.globals] if self._parts and self._parts.globals else []
         running = list(tasks.tasks.values()) if tasks else []
         return WorkerStatus(
             self.state,
@@ -247,7 +248,7 @@ class Worker:
             self.processed,
             tasks.lag if tasks else 0,
             self._handlers.skipped.total(),
-            sum(sum(task.dropped_records.values()) for task in running),
+            sum(sum(each.dropped_records.values()) for each in (*running, *of_globals)),
             self._handlers.dead_letters.total(),
         )
 

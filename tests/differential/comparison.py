@@ -56,7 +56,7 @@ def difference(kafkas: dict[str, Any], ours: dict[str, Any]) -> Difference | Non
         return None
     if counts_windows_twice(kafkas):
         return described(kafkas, ours)
-    return described(kafkas, ours) or put_out(kafkas, ours) or logged(kafkas, ours)
+    return described(kafkas, ours) or put_out(kafkas, ours) or dropped(kafkas, ours) or logged(kafkas, ours)
 
 
 def counts_windows_twice(case: dict[str, Any]) -> bool:
@@ -84,6 +84,13 @@ def put_out(kafkas: dict[str, Any], ours: dict[str, Any]) -> Difference | None:
             text = f"step {number}: {line(fed(theirs))}\n  Kafka: {line(theirs['out'])}\n  ours:  {line(own['out'])}"
             return Difference("out", text)
     return None
+
+
+def dropped(kafkas: dict[str, Any], ours: dict[str, Any]) -> Difference | None:
+    """A difference between how many records were dropped, as too late or without a key."""
+    if kafkas["dropped"] == ours["dropped"]:
+        return None
+    return Difference("dropped", f"Kafka dropped {kafkas['dropped']} records, ours {ours['dropped']}")
 
 
 def logged(kafkas: dict[str, Any], ours: dict[str, Any]) -> Difference | None:

@@ -25,6 +25,8 @@ def recorded(case: dict[str, Any]) -> str:
     if case.get("bytes"):
         topics = ",\n".join(f"  {line(topic)}: [\n{lines(records)}\n  ]" for topic, records in case["bytes"].items())
         parts.append(f' "bytes": {{\n{topics}\n }}')
+    if "dropped" in case:
+        parts.append(f' "dropped": {case["dropped"]}')
     outcome = "error" if case.get("error") else "describe"
     parts.append(f' "{outcome}": {line(case[outcome])}')
     return "{\n" + ",\n".join(parts) + "\n}\n"

@@ -96,6 +96,19 @@ def test_differences_are_told() -> None:
     ]
 
 
+def test_dropped_records_are_compared() -> None:
+    """How many there were in all; Kafka does not count those that a repartition takes for want of a key."""
+    case = small_case()
+    case["steps"] += [{"in": ["in", None, "v", 9]}, {"in": ["in", "a", None, 10]}]
+    ours = answered(case)
+    assert ours["dropped"] == 2
+    found = difference({**ours, "dropped": 1}, ours)
+    assert found is not None
+    assert found.text == "Kafka dropped 1 records, ours 2"
+    case["topology"][1:2] = [{"op": "groupBy", "id": "g", "from": "s", "fn": "value"}]
+    assert answered(case)["dropped"] == 0
+
+
 def test_a_refusal_of_ours_is_a_difference_unless_kafka_refuses_too() -> None:
     """And a failure by accident is one in any case."""
     runs = answered(small_case())
@@ -128,4 +141,4 @@ def test_a_recorded_case_reads_back() -> None:
     assert {name: read[name] for name in ("topology", "steps", "describe")} == {
         name: case[name] for name in ("topology", "steps", "describe")
     }
-    assert len(text.splitlines()) == len(case["topology"]) + len(case["steps"]) + 13
+    assert len(text.splitlines()) == len(case["topology"]) + len(case["steps"]) + 14

@@ -19,6 +19,8 @@ import java.util.Properties;
 import java.util.TreeSet;
 import java.util.function.Function;
 import java.util.regex.Pattern;
+import org.apache.kafka.common.Metric;
+import org.apache.kafka.common.MetricName;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.internals.RecordHeaders;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
@@ -78,12 +80,22 @@ public final class Recorder {
             answer.put("describe", topology.describe().toString());
             try (TopologyTestDriver driver = new TopologyTestDriver(topology, settings, Instant.ofEpochMilli(0))) {
                 feed(driver, program, (ArrayNode) answer.get("steps"));
+                answer.put("dropped", dropped(driver));
                 if (wanted.path("bytes").asBoolean()) answer.set("bytes", internalTopics(driver));
             }
         } catch (Throwable error) {
             answer.put("error", described(error));
         }
         return answer;
+    }
+
+    /** How many records the driver's tasks dropped. */
+    private static long dropped(TopologyTestDriver driver) {
+        double dropped = 0;
+        for (Map.Entry<MetricName, ? extends Metric> metric : driver.metrics().entrySet()) {
+            if (metric.getKey().name().equals("dropped-records-total")) dropped += (double) metric.getValue().metricValue();
+        }
+        return (long) dropped;
     }
 
     private static String described(Throwable error) {

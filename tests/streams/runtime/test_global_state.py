@@ -38,13 +38,13 @@ def values(broker: MemoryBroker) -> list[bytes]:
 
 
 def test_all_partitions_are_read_before_the_first_record(tmp_path: Path) -> None:
-    """Both zones lie in other partitions than the rides, and are there at once; a later change shows too."""
+    """Both zones lie in other partitions than the rides, and are there at once; a later change shows too. A row without a key counts as dropped."""
     broker = MemoryBroker()
     for name, partitions in (("zones", 2), ("rides", 1), ("out", 1)):
         broker.create(NewTopic(name, partitions))
     producer = MemoryClients(broker).producer()
     producer.send("zones", 0, [b"a"], [b"Astoria"], [0])
-    producer.send("zones", 1, [b"b"], [b"Bronx"], [0])
+    producer.send("zones", 1, [None, b"b"], [b"no key", b"Bronx"], [0, 0])
     producer.send("rides", 0, [b"1", b"2"], [b"a1", b"b2"], [1, 2])
     worker = joining(broker, tmp_path)
     thread = threading.Thread(target=worker.run)
@@ -57,9 +57,11 @@ def test_all_partitions_are_read_before_the_first_record(tmp_path: Path) -> None
     producer.send("rides", 0, [b"3"], [b"a3"], [3])
     with broker.changed:
         assert broker.changed.wait_for(lambda: len(values(broker)) == 3, timeout=20)
+    dropped = worker.status().dropped
     worker.stop()
     thread.join()
     assert values(broker) == [b'"a1 in Astoria"', b'"b2 in Bronx"', b'"a3 in Arrochar"']
+    assert dropped == 1
 
 
 class Reader(MemoryConsumer):
