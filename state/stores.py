@@ -358,7 +358,7 @@ class VersionedKeyValueStore(Store, Protocol):
         ...
 
     def delete(self, key: Any, timestamp: int) -> ValueAndTimestamp | None:
-        """Say that there is no value from `timestamp` on; returns what was valid then."""
+        """Say that there is no value from `timestamp` on; returns what was valid then, None if that is too long ago to say."""
         ...
 
     def all(self) -> Iterator[tuple[Any, ValueAndTimestamp]]:

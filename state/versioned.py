@@ -67,10 +67,9 @@ class VersionedStore(LayeredStore):
         return versions.put(value, timestamp)
 
     def delete(self, key: Any, timestamp: int) -> ValueAndTimestamp | None:
-        """Say that there is no value from `timestamp` on; returns what was valid then."""
+        """Say that there is no value from `timestamp` on; returns what was valid then, None if that is too long ago to say."""
         present = self.get(key, timestamp)
-        self.put(key, None, timestamp)
-        return present
+        return None if self.put(key, None, timestamp) == NOT_PUT else present
 
     def get(self, key: Any, as_of: int | None = None) -> ValueAndTimestamp | None:
         """The latest value, or the one valid at `as_of`, with the time it is valid from; None if there is none."""

@@ -132,6 +132,18 @@ def test_delete_answers_what_was_valid(store):
     assert store.get("k") == ValueAndTimestamp(2, 10)
 
 
+def test_a_deletion_before_the_history_answers_nothing(bench):
+    """It deletes nothing, and does not tell what is there: also when the latest version is older still, as in Kafka."""
+    store = bench.open(bench.spec(StoreKind.VERSIONED_KEY_VALUE, retention_ms=10))
+    store.put("k", 1, 5)
+    store.put("other", 2, 100)
+    assert store.delete("k", 89) is None
+    assert store.get("k") == ValueAndTimestamp(1, 5)
+    assert store.expired_writes == 1
+    assert store.delete("k", 90) == ValueAndTimestamp(1, 5)
+    assert store.get("k") is None
+
+
 def test_all_versions_within_a_time(bench):
     """Those valid at some time in it, the latest without an end; deletions leave gaps; the past ends with the history."""
     store = bench.open(bench.spec(StoreKind.VERSIONED_KEY_VALUE, retention_ms=100))
