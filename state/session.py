@@ -40,7 +40,10 @@ class SegmentedSessionStore(TimedStore):
         self, key: Any, start_ms: int, end_ms: int, cause: Cause | None = None, *, timestamp: int | None = None
     ) -> None:
         """Remove a session."""
+        expired_writes = self.expired_writes
         self.put(key, start_ms, end_ms, None, cause, timestamp=timestamp)
+        if self._cache is None:
+            self.expired_writes = expired_writes  # what was to go is gone: nothing is lost
 
     def fetch_session(self, key: Any, start_ms: int, end_ms: int) -> Any:
         """The value of one session, or None."""

@@ -108,3 +108,12 @@ def test_changelog_carries_the_records_time(bench):
     store.remove("k", 0, 10)
     store.drain()
     assert [(value is None, timestamp) for _, value, timestamp in changelog.rows] == [(False, 7), (True, 8)]
+
+
+def test_what_comes_too_late_to_be_kept_is_counted(bench):
+    """A session that is put; one that is removed is gone anyway."""
+    store = bench.open(bench.spec(StoreKind.SESSION, retention_ms=1_000))
+    store.put("a", 0, 10_000_000, 1)
+    store.put("a", 0, 10, 2)
+    store.remove("a", 0, 10)
+    assert store.expired_writes == 1
