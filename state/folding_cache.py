@@ -82,7 +82,7 @@ class FoldingCache(RecordCache):
                         continue
                 self._settle(added)
                 added = 0  # also when what follows raises
-                self._read_and_put(entry, stored, live, latest)
+                self._read_and_put(entry, stored, live, time if live is None else latest)
                 plain, room, over = self._folds_plainly(), budget.max_bytes - budget.used, False
         finally:
             self._settle(added)

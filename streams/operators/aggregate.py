@@ -1,8 +1,9 @@
 """Aggregates without windows: a stream's records of a key folded into one value.
 
 Rules: a record without key or value is dropped. The result's time is the highest of the record's and the stored one's.
-A None out of the adder deletes the entry and is passed on as a tombstone; the next record begins anew. With a record
-cache the operator only puts, and results come out of the cache's flush. Source: Kafka's KStreamAggregate.
+A None out of the adder deletes the entry and is passed on as a tombstone; the next record begins anew. A store that keeps
+no history has no time for what it deletes: on the changelog, and out of a record cache, that is the record's alone. With a
+record cache the operator only puts, and results come out of the cache's flush. Source: Kafka's KStreamAggregate.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from state.copies import IMMUTABLE, copied
 from state.engine import any_none
 from state.latest import latest_of, raise_to
-from state.stores import Cause, Flushed
+from state.stores import Cause, Flushed, StoreKind
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import causes_of, set_causes
 from streams.operators.columns import UNHANDLED, Output, Rows, report
@@ -81,6 +82,7 @@ class StreamAggregate:
         self._context = context
         self._store = context.store(self._store_name)
         self._cached = passes_on_itself(self._store, self._emit, old_values=self._send_old_values)
+        self._versioned = self._store.spec.kind is StoreKind.VERSIONED_KEY_VALUE
         self._preload: Callable[[list[Any]], None] = getattr(self._store, "preload", not_at_once)
         self._lookup: Callable[[Any], Any] = getattr(self._store, "lookup", self._store.get)
         self._holds_updates = self._cached and hasattr(self._store, "holds_updates")
@@ -136,7 +138,7 @@ class StreamAggregate:
     def _fold_rows(self, rows: Rows, causes: list[Cause] | None) -> None:
         """Fold the rows in, until they end or user code raises."""
         get, put, add, initial = self._lookup, self._store.put, self._fold.add, self._fold.initial
-        emits, output = not self._cached, self._output.add
+        emits, output, versioned = not self._cached, self._output.add, self._versioned
         if self._folds and not causes:
             counts = self._fold.repeated is not None
             while self._store.fold(rows, initial, add, counts=counts) is not None:
@@ -150,7 +152,8 @@ class StreamAggregate:
             old, before = (initial(), timestamp) if stored is None else stored
             new = add(key, value, old if old.__class__ in IMMUTABLE else copied(old))
             latest = before if before > timestamp else timestamp  # noqa: FURB136  max() is four times slower
-            code = put(key, new, latest, causes[row] if causes else None)
+            time = latest if new is not None or versioned else timestamp
+            code = put(key, new, time, causes[row] if causes else None)
             if emits and code != NOT_PUT:
                 output(row, key, new, latest, old, latest=code is None or code == LATEST)
 
@@ -246,7 +249,7 @@ class StreamAggregate:
                     continue
                 held.put(row)
                 held.first = row + 1
-                store.put(key, new, latest, causes[row] if causes else None)
+                store.put(key, new, latest if new is not None else timestamp, causes[row] if causes else None)
                 if not store.holds_updates:
                     return
             stop = row + 1

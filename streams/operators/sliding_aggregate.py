@@ -166,7 +166,8 @@ class SlidingAggregate(WindowedAggregate):
         old, before = (self._fold.initial(), record.timestamp) if stored is None else stored
         new = self._fold.add(record.key, record.value, copied(old))
         latest = record.timestamp if old is None else max(record.timestamp, before)
-        self._store.put(record.key, new, start, latest, record.cause)
+        time = record.timestamp if new is None else latest
+        self._store.put(record.key, new, start, time, record.cause)
         self._pass_window(record, start, new, latest, old)
 
     def _pass_window(self, record: Input, start: int, new: Any, timestamp: int, old: Any) -> None:

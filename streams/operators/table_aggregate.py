@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from state.copies import copied
+from state.stores import StoreKind
 from streams.operators.aggregate import LATEST, NOT_PUT, passes_on_itself
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import cause_of
@@ -42,6 +43,7 @@ class TableAggregate:
         self._context = context
         self._store = context.store(self._store_name)
         self._cached = passes_on_itself(self._store, self._emit, old_values=self._send_old_values)
+        self._versioned = self._store.spec.kind is StoreKind.VERSIONED_KEY_VALUE
 
     def process(self, batch: Batch) -> None:
         """Fold a batch of changes in."""
@@ -68,11 +70,11 @@ class TableAggregate:
         if new is not None:
             combined = combined or aggregate is not None
             aggregate = self._fold.add(key, new, self._fold.initial() if aggregate is None else aggregate)
-        if combined:
-            timestamp = max(timestamp, before_time)
-        code = self._store.put(key, aggregate, timestamp, cause_of(self._store, batch, row))
+        latest = max(timestamp, before_time) if combined else timestamp
+        time = latest if aggregate is not None or self._versioned else timestamp
+        code = self._store.put(key, aggregate, time, cause_of(self._store, batch, row))
         if not self._cached and code != NOT_PUT:
-            self._output.add(row, key, aggregate, timestamp, before, latest=code is None or code == LATEST)
+            self._output.add(row, key, aggregate, latest, before, latest=code is None or code == LATEST)
 
     def close(self) -> None:
         """Nothing is held."""

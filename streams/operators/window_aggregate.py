@@ -95,7 +95,7 @@ class TimeWindowAggregate(WindowedAggregate):
                 old, before = (initial(), timestamp) if stored is None else stored
                 new = add(key, value, old if old.__class__ in IMMUTABLE else copied(old))
                 latest = before if before > timestamp else timestamp  # noqa: FURB136  as above
-                put(key, new, start, latest, causes[row] if causes else None)
+                put(key, new, start, timestamp if new is None else latest, causes[row] if causes else None)
                 if emits:
                     output(row, Windowed(key, start, end), new, latest, old)
         finally:
@@ -164,7 +164,7 @@ class TimeWindowAggregate(WindowedAggregate):
                 held.put(row)
                 cells = held.cells_of(start)
                 held.begun = row + 1, observed, self._nulls, self._late
-                store.put(key, new, start, latest, causes[row] if causes else None)
+                store.put(key, new, start, timestamp if new is None else latest, causes[row] if causes else None)
                 if not store.holds_updates:
                     return
         except Exception:
@@ -194,14 +194,15 @@ class TimeWindowAggregate(WindowedAggregate):
     def _fold_in(self, batch: Batch, row: int, key: Any, value: Any, timestamp: int, start: int, end: int) -> None:
         stored = self._store.fetch(key, start)
         if stored is None:
-            old = self._fold.initial()
+            old, latest = self._fold.initial(), timestamp
         else:
             old, before = stored
-            timestamp = max(timestamp, before)
+            latest = max(timestamp, before)
         mine = old if old.__class__ in IMMUTABLE else copied(old)
         new = self._fold.add(key, value, mine)
-        self._store.put(key, new, start, timestamp, cause_of(self._store, batch, row))
-        self._pass_update(batch, row, Windowed(key, start, end), new, timestamp, old)
+        time = timestamp if new is None else latest
+        self._store.put(key, new, start, time, cause_of(self._store, batch, row))
+        self._pass_update(batch, row, Windowed(key, start, end), new, latest, old)
 
     def _pass_closed(self, batch: Batch, row: int, close: int) -> None:
         """Emit the windows that this record closed, in the order of (start, key).

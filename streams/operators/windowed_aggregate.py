@@ -3,7 +3,8 @@
 Rules: a record is taken in at the time this operator has observed, the highest timestamp it saw, this record's included
 (it starts anew with the task); windows that end before observed - `open_ms` are closed. Records without a key are
 dropped, and where children say so those without a value. Results pass on with every update, out of the record cache's
-flush if there is one, or once when their window closes (`on_close`). Children know what a window is: `_update` takes a
+flush if there is one, or once when their window closes (`on_close`). What an aggregate of None deletes has the record's time
+alone in the store, as in `aggregate`. Children know what a window is: `_update` takes a
 record in, `_window_of` names the window of a key of the store.
 """
 

@@ -23,6 +23,7 @@ KAFKAS_OWN_FAILURES = (
     "Found a null keyChangingChild node",  # the optimizer loses its way
     "KTable source state store must implement",  # a table join with a windowed table made by cogroup
     "Error iterating over segments",  # a cached session store, and a time less than a gap and a segment after 1970
+    'because "next.value" is null',  # sliding windows, of which a cache knows that one is deleted
     "Windowed.key()",  # a sink with windowed keys is asked to partition a null key
     "Invalid partition: -1",  # a foreign-key join of rows that a punctuator put out answers to no partition
     NO_ANSWER,  # emit on close over cached windows walks every segment since 1970

@@ -229,12 +229,12 @@ def kept(source: Handle, stored: Mapping[str, Any]) -> bool:
 
 
 def joiner(drawing: Drawing) -> str:
-    chosen: str = drawing.choice(("concat:+", "concat:-", "concat:|", "pair"))
+    chosen: str = drawing.choice(("concat:+", "concat:-", "concat:|", "pair", "concatOrNull:+"))
     return chosen
 
 
 def joined(left: Handle, **changes: Any) -> Handle:
-    return replace(left, types=Types(left.types.key, "string"), flavour="mixed", nulls=left.kind == "table", **changes)
+    return replace(left, types=Types(left.types.key, "string"), flavour="mixed", nulls=True, **changes)
 
 
 def same_keys(left: Handle, right: Handle) -> bool:

@@ -44,10 +44,11 @@ def values_mapped(drawing: Drawing) -> Handle | None:
     source = drawing.pick("stream", "table")
     if not source:
         return None
-    name = "toInt" if numeric(source) and drawing.chance(0.7) else "identity"
+    name = "toInt" if numeric(source) and drawing.chance(0.7) else drawing.choice(("identity", "orNull"))
     types = functions.VALUE_MAPPERS[name].types(source.types)
     stored = drawing.stored(0.3, 0.15, versioned=versions(source)) if source.kind == "table" else {}
-    handle = reshaped(source, types, versioned=kept(source, stored))
+    nulls = source.nulls or name == "orNull"
+    handle = reshaped(source, types, versioned=kept(source, stored), nulls=nulls)
     return drawing.append(handle, "mapValues", **{"from": source}, fn=name, **stored)
 
 

@@ -82,13 +82,15 @@ def aggregated(drawing: Drawing, source: Handle) -> Handle:
         handle = reshaped(table_handle, Types(source.types.key, "long"), "number", nulls=source.closes)
         return drawing.append(handle, "count", **{"from": source}, **stored)
     if verb == "reduce" and (source.types.value == "string" or (source.types.value in NUMBERS and not source.nulls)):
-        return drawing.append(table_handle, "reduce", **{"from": source}, **reducers(source, tables), **stored)
+        fields = reducers(drawing, source, tables)
+        return drawing.append(replace(table_handle, nulls=True), "reduce", **{"from": source}, **fields, **stored)
     return folded(drawing, source, table_handle, stored)
 
 
-def reducers(source: Handle, tables: bool) -> dict[str, str]:
+def reducers(drawing: Drawing, source: Handle, tables: bool) -> dict[str, str]:
     if source.types.value == "string":
-        return {"add": "concat:+", "remove": "concat:-"} if tables else {"fn": "concat:+"}
+        add, remove = (drawing.choice(("concat:", "concat:", "concatOrNull:")) for _ in range(2))
+        return {"add": add + "+", "remove": remove + "-"} if tables else {"fn": add + "+"}
     return {"add": "add", "remove": "subtract"} if tables else {"fn": "add"}
 
 
@@ -102,14 +104,17 @@ def folded(drawing: Drawing, source: Handle, table_handle: Handle, stored: Mappi
         fields = {"init": "", "add": "append", "remove": "removeAll"}
         if drawing.chance(0.5):
             fields = {"init": "0", "add": "concat:+", "remove": "concat:-"}
+        if drawing.chance(0.2):
+            fields = {"init": "0", "add": "concatOrNull:+", "remove": drawing.choice(("concat:-", "concatOrNull:-"))}
     elif source.kind.startswith("cogrouped"):
         fields = {"init": drawing.choice(("", "0"))}
     else:
-        fields = {"init": drawing.choice(("", "0")), "add": drawing.choice(("concat:+", "append"))}
+        fields = {"init": drawing.choice(("", "0")), "add": drawing.choice(("concat:+", "append", "concatOrNull:+"))}
     if source.kind.endswith("sessions"):
-        fields["merger"] = "concat:&"
+        fields["merger"] = drawing.choice(("concat:&", "concat:&", "concatOrNull:&"))
     types = Types(source.types.key, "int" if fields["init"] == 0 else "string")
-    handle = reshaped(table_handle, types, "mixed" if types.value == "string" else "number")
+    text = types.value == "string"
+    handle = reshaped(table_handle, types, "mixed" if text else "number", nulls=text or table_handle.nulls)
     return drawing.append(handle, "aggregate", **{"from": source}, **fields, **stored)
 
 
@@ -135,7 +140,10 @@ def cogroup(drawing: Drawing) -> Handle | None:
         group = grouped(drawing, first) if drawing.chance(0.3) else joining_group(drawing, opening)
         if group is not None and group.types.key == opening.types.key:
             groups.append(group)
-    streams = [{"from": group.id, "add": drawing.choice(("append", "concat:+", "concat:-"))} for group in groups]
+    streams = [
+        {"from": group.id, "add": drawing.choice(("append", "concat:+", "concat:-", "concatOrNull:+"))}
+        for group in groups
+    ]
     drawing.used.update(group.id for group in groups)
     handle = replace(opening, kind="cogrouped", types=Types(opening.types.key, "string"), nulls=True)
     handle = drawing.append(handle, "cogroup", streams=streams)

@@ -85,11 +85,18 @@ def remainder(value: int, divisor: int) -> int:
     return abs(value) % divisor * (1 if value >= 0 else -1)
 
 
-def joiner(name: str) -> Callable[[Any, Any], str]:
+def unless_fourth(result: str) -> str | None:
+    """The text; null in place of one whose length is a multiple of 4."""
+    return result if len(result) % 4 else None
+
+
+def joiner(name: str) -> Callable[[Any, Any], str | None]:
     """A joiner (left, right)."""
     head, separator = parted(name)
     if head == "concat":
         return lambda left, right: text(left) + separator + text(right)
+    if head == "concatOrNull":
+        return lambda left, right: unless_fourth(text(left) + separator + text(right))
     assert head == "pair", name
     return lambda left, right: f"({text(left)},{text(right)})"
 
@@ -99,6 +106,7 @@ def aggregator(name: str) -> Callable[[Any, Any, Any], Any]:
     head, separator = parted(name)
     return {
         "concat": lambda key, value, aggregate: text(aggregate) + separator + text(value),
+        "concatOrNull": lambda key, value, aggregate: unless_fourth(text(aggregate) + separator + text(value)),
         "append": lambda key, value, aggregate: text(aggregate) + text(value),
         "removeAll": lambda key, value, aggregate: text(aggregate).replace(text(value), ""),
         "sumParsed": lambda key, value, aggregate: aggregate + int(value),
@@ -110,6 +118,7 @@ def reducer(name: str) -> Callable[[Any, Any], Any]:
     head, separator = parted(name)
     return {
         "concat": lambda old, new: text(old) + separator + text(new),
+        "concatOrNull": lambda old, new: unless_fourth(text(old) + separator + text(new)),
         "add": lambda old, new: old + new,
         "subtract": lambda old, new: old - new,
     }[head]
@@ -118,6 +127,8 @@ def reducer(name: str) -> Callable[[Any, Any], Any]:
 def merger(name: str) -> Callable[[Any, Any, Any], Any]:
     """A session merger (key, one, other)."""
     head, separator = parted(name)
+    if head == "concatOrNull":
+        return lambda key, one, other: unless_fourth(text(one) + separator + text(other))
     assert head == "concat", name
     return lambda key, one, other: text(one) + separator + text(other)
 
@@ -181,6 +192,7 @@ MAPPERS: dict[str, Named] = {
 VALUE_MAPPERS: dict[str, Named] = {
     "identity": Named(lambda key, value: value, same),
     "toInt": Named(lambda key, value: int(value), lambda types: Types(types.key, "int")),
+    "orNull": Named(lambda key, value: unless_fourth("or" + text(value)), string_values),
     "lowerUpper": Named(lambda key, value: ["v" + text(value), "V" + text(value)], string_values),
     "valueAndKey": Named(lambda key, value: ["v" + text(value), "k" + text(key)], string_values),
 }

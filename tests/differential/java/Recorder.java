@@ -872,10 +872,16 @@ public final class Recorder {
             return new IllegalArgumentException("no function " + name);
         }
 
+        /** The text; null in place of one whose length is a multiple of 4. */
+        private static String unlessFourth(String result) {
+            return result.length() % 4 == 0 ? null : result;
+        }
+
         static ValueJoiner joiner(String name) {
             String separator = argument(name);
             return switch (head(name)) {
                 case "concat" -> (left, right) -> text(left) + separator + text(right);
+                case "concatOrNull" -> (left, right) -> unlessFourth(text(left) + separator + text(right));
                 case "pair" -> (left, right) -> "(" + text(left) + "," + text(right) + ")";
                 default -> throw unknown(name);
             };
@@ -885,6 +891,7 @@ public final class Recorder {
             String separator = argument(name);
             return switch (head(name)) {
                 case "concat" -> (key, value, aggregate) -> text(aggregate) + separator + text(value);
+                case "concatOrNull" -> (key, value, aggregate) -> unlessFourth(text(aggregate) + separator + text(value));
                 case "append" -> (key, value, aggregate) -> text(aggregate) + text(value);
                 case "removeAll" -> (key, value, aggregate) -> text(aggregate).replace(text(value), "");
                 case "sumParsed" -> (key, value, aggregate) -> (int) aggregate + Integer.parseInt(text(value));
@@ -896,6 +903,7 @@ public final class Recorder {
             String separator = argument(name);
             return switch (head(name)) {
                 case "concat" -> (old, added) -> text(old) + separator + text(added);
+                case "concatOrNull" -> (old, added) -> unlessFourth(text(old) + separator + text(added));
                 case "add" -> (old, added) -> arithmetic(old, added, 1);
                 case "subtract" -> (old, added) -> arithmetic(old, added, -1);
                 default -> throw unknown(name);
@@ -910,6 +918,9 @@ public final class Recorder {
 
         static Merger merger(String name) {
             String separator = argument(name);
+            if (head(name).equals("concatOrNull")) {
+                return (key, one, other) -> unlessFourth(text(one) + separator + text(other));
+            }
             if (!head(name).equals("concat")) throw unknown(name);
             return (key, one, other) -> text(one) + separator + text(other);
         }
@@ -928,6 +939,7 @@ public final class Recorder {
             return switch (name) {
                 case "identity" -> (key, value) -> value;
                 case "toInt" -> (key, value) -> toInt(value);
+                case "orNull" -> (key, value) -> unlessFourth("or" + text(value));
                 case "lowerUpper" -> (key, value) -> List.of("v" + text(value), "V" + text(value));
                 case "valueAndKey" -> (key, value) -> List.of("v" + text(value), "k" + text(key));
                 default -> throw unknown(name);

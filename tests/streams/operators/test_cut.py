@@ -116,6 +116,20 @@ def windowed(windows: Any, store: Materialized | None = UNCACHED, emit: EmitStra
     return say
 
 
+def deleted(windows: Any = None, store: Materialized | None = None) -> Say:
+    """An aggregate that is None after every third record."""
+
+    def add(key: str, value: str | None, total: str) -> str | None:
+        return f"{total}{value}" if len(total) < 2 else None
+
+    def say(builder: StreamsBuilder) -> None:
+        grouped = left(builder).filter(lambda key, value: value is not None).group_by_key()
+        grouped = grouped if windows is None else grouped.windowed_by(windows)
+        grouped.aggregate(str, add, value=str, store=store).to_stream().to("out")
+
+    return say
+
+
 def suppressed(builder: StreamsBuilder) -> None:
     counts = left(builder).group_by_key().windowed_by(TimeWindows.of(10, grace=5)).count(store=UNCACHED)
     counts.suppress(until_window_closes()).to_stream().to("out")
@@ -214,6 +228,11 @@ PROGRAMS: dict[str, Say] = {
     "sessions": windowed(SessionWindows.with_inactivity_gap(5, grace=5)),
     "sessions, cached": windowed(SessionWindows.with_inactivity_gap(5, grace=5), None),
     "sessions, on close": windowed(SessionWindows.with_inactivity_gap(5), None, CLOSE),
+    "deletions": deleted(store=UNCACHED),
+    "deletions, cached": deleted(),
+    "deletions, tumbling": deleted(TimeWindows.of(10, grace=5), UNCACHED),
+    "deletions, tumbling, cached": deleted(TimeWindows.of(10, grace=5)),
+    "deletions, sliding": deleted(SlidingWindows.of(8, grace=5), UNCACHED),
     "suppress": suppressed,
     "inner join of streams": streams_joined("join"),
     "left join of streams": streams_joined("left_join"),
