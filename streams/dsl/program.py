@@ -71,9 +71,15 @@ class Program:
         same name there are already, which a rewrite has to merge with this one.
         """
         node = repartition_node(self.names, prefix, serdes, parent=parent)
+        if not like and self._repartitions.get(owner) is None:
+            like = self._namesakes(node.name)
         if like:
             node = replace(node, name=f"{node.name} ({like + 1})", built_as=node.name)
         return self.share(owner, node, again=again)
+
+    def _namesakes(self, name: str) -> int:
+        """How many repartitions that users have named have a name."""
+        return sum(name in (node.name, node.built_as) for node in self.graph.of_type(Repartition) if node.optimizable)
 
     def share(self, owner: object, node: Repartition, *, again: bool) -> str:
         """Append a repartition, or build the one that `owner` has already behind everything that came since."""

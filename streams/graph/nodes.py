@@ -225,8 +225,8 @@ class Repartition(Node, frozen=True, kw_only=True):
 
     `topic` is the name without the application id, and with `-repartition`. `filter` None: no filter before the sink
     (tables); `keep_null_keys` is set by `graph.rewrite` when a left or outer join lies downstream. `changes`: the values are
-    Kafka's Change format (a table's repartition). `built_as` is the name that an input of a cogroup shares with another
-    one: unless a rewrite merges the two, the program cannot be built.
+    Kafka's Change format (a table's repartition). `built_as` is the name that a group, or an input of a cogroup, shares with
+    another one: unless a rewrite merges the two, the program cannot be built.
     """
 
     topic: str

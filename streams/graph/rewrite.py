@@ -86,8 +86,8 @@ def _named_apart(graph: Graph) -> Graph:
         if node.built_as is not None:
             if node.built_as in graph:
                 raise TopologyError(
-                    f"cogroup through {node.topic}: two of its inputs have changed their key, and their repartition topics "
-                    "would have the same name: name all but one of them with group_by(..., name=...)"
+                    f"{node.topic}: the repartition topics of two groups, whose streams have changed their key, would have "
+                    "the same name: name all but one of them with group_by(..., name=...), each its own way"
                 )
             graph = _renamed(graph, node.name, node.built_as)
     return graph

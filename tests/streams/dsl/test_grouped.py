@@ -110,6 +110,28 @@ def test_unnamed_rekeyed_inputs_of_a_cogroup_may_be_merged(builder, build):
         build()
 
 
+def test_groups_of_one_name_are_built_where_they_can_be_merged(builder, build):
+    """As in Kafka: the optimization has them share a repartition, which keeps the name; else one of them needs another."""
+    rekeyed = builder.stream("in", key=str, value=str).select_key(lambda key, value: value, key=str)
+    for number in range(3):
+        rekeyed.group_by_key(name="by-value").count(name=f"counts-{number}")
+    topology = build(topology_optimization="all")
+    assert list(topology.repartition_topics) == ["app-by-value-repartition"]
+    assert len(topology.changelog_topics) == 3
+    assert "    Source: by-value-repartition-source (topics: [by-value-repartition])" in topology.describe()
+    with pytest.raises(TopologyError, match=r"by-value-repartition: the repartition topics of two groups.* same name"):
+        build()
+
+
+def test_groups_of_different_streams_need_different_names(builder, build):
+    """Also with the optimization, which cannot merge what comes from two streams."""
+    for topic in ("a", "b"):
+        rekeyed = builder.stream(topic, key=str, value=str).select_key(lambda key, value: value, key=str)
+        rekeyed.group_by_key(name="by-value").count()
+    with pytest.raises(TopologyError, match="would have the same name"):
+        build(topology_optimization="all")
+
+
 def test_a_grouped_table_repartitions_changes(builder, build):
     """Old and new values travel together, so that both arrive at the aggregate."""
     builder.table("t", key=str, value=int).group_by(lambda k, v: (v, k)).count(name="n")
