@@ -239,8 +239,10 @@ class Worker:
     def status(self) -> WorkerStatus:
         """What this worker does, from any thread."""
         tasks = self._parts.tasks if self._parts else None
-        of_globals = [self._parts.globals] if self._parts and self._parts.globals else []
         running = list(tasks.tasks.values()) if tasks else []
+        dropped: list[Mapping[str, int]] = [task.dropped_records for task in running]
+        if self._parts and self._parts.globals:
+            dropped.append(self._parts.globals.dropped_records)
         return WorkerStatus(
             self.state,
             tuple(task.task_id for task in running),
@@ -248,7 +250,7 @@ class Worker:
             self.processed,
             tasks.lag if tasks else 0,
             self._handlers.skipped.total(),
-            sum(sum(each.dropped_records.values()) for each in (*running, *of_globals)),
+            sum(sum(counts.values()) for counts in dropped),
             self._handlers.dead_letters.total(),
         )
 
