@@ -10,13 +10,15 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
-from streams.compat.faust import cli, serializers
+from streams.compat.faust import cli, serializers, types
 from streams.compat.faust.agents import Agent
 from streams.compat.faust.app import App
 from streams.compat.faust.credentials import OAuthCredentials, SASLCredentials, SSLCredentials
 from streams.compat.faust.errors import FaustError, ImproperlyConfigured, NotHere, ValidationError, not_here
 from streams.compat.faust.global_tables import GlobalTable
 from streams.compat.faust.models import FieldDescriptor, Record
+from streams.compat.faust.schemas import Schema
+from streams.compat.faust.serializers import Codec
 from streams.compat.faust.streams import Skip, Stream
 from streams.compat.faust.tables import Table
 from streams.compat.faust.topics import Channel, Event, Topic
@@ -28,6 +30,7 @@ __all__ = [
     "App",
     "Channel",
     "ChannelT",
+    "Codec",
     "Event",
     "EventT",
     "FaustError",
@@ -40,6 +43,7 @@ __all__ = [
     "Record",
     "SASLCredentials",
     "SSLCredentials",
+    "Schema",
     "Skip",
     "Stream",
     "StreamT",
@@ -51,6 +55,7 @@ __all__ = [
     "cli",
     "current_event",
     "serializers",
+    "types",
     "uuid",
 ]
 

@@ -13,7 +13,8 @@ import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
+from types import GenericAlias
+from typing import Any, ClassVar
 
 from streams.compat.faust.errors import FaustError, ImproperlyConfigured, blameless, not_here
 from streams.compat.faust.replies import Replies, reply_of
@@ -259,6 +260,8 @@ class ChannelFeed:
 
 class Agent:
     """An agent, as its application sees it. Made by `@app.agent`."""
+
+    __class_getitem__: ClassVar[Any] = classmethod(GenericAlias)
 
     def __init__(
         self,

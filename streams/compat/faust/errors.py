@@ -30,7 +30,6 @@ ELSEWHERE = {
     "Monitor": "the worker logs what it does; broker and groups are shown by `streams groups` and `streams topics`",
     "monitor": "the worker logs what it does; broker and groups are shown by `streams groups` and `streams topics`",
     "stream": "streams are what agents are given: write an @app.agent(topic) in place of app.stream(topic)",
-    "Schema": "give key_type, value_type, key_serializer and value_serializer to app.topic",
     "GSSAPICredentials": "there is no login by Kerberos: use SASLCredentials, OAuthCredentials, or a client's certificate",
     "test_context": "test with streams.testing.TopologyTestDriver(app)",
     "combine": "read both topics by two agents that share a table",

@@ -184,7 +184,9 @@ class Record:
 
     def dumps(self, *, serializer: Any = None) -> bytes:
         """This Record as bytes, in the given form, else in that of its class."""
-        return serializers.codec(serializer or self._options.serializer or "json").dumps(self.to_representation())
+        return bytes(
+            serializers.codec(serializer or self._options.serializer or "json").dumps(self.to_representation())
+        )
 
     def asdict(self) -> dict[str, Any]:
         """The fields and their values."""

@@ -37,7 +37,8 @@ class FaustSerde:
     def __init__(self, form: Any, kind: Any = None, *, hashable: bool = False) -> None:
         chosen = codec(form)
         self.type: Any = kind or object
-        self._dumps, self._loads = chosen.dumps, chosen.loads
+        self._dumps: Callable[[Any], bytes] = chosen.dumps
+        self._loads: Callable[[bytes], Any] = chosen.loads
         self._wrap: Callable[[Any], Any]
         if hasattr(kind, "__is_model__"):
             self._wrap = kind.from_field

@@ -60,6 +60,7 @@ class Conf:
     ) -> None:
         for name in others:
             _accept(name)
+        processing_guarantee = getattr(processing_guarantee, "value", processing_guarantee)
         if processing_guarantee not in GUARANTEES:
             raise ImproperlyConfigured(
                 f"processing_guarantee: expected one of {', '.join(GUARANTEES)}, got {processing_guarantee!r}"

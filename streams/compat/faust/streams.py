@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Callable
-from typing import Any, NamedTuple
+from types import GenericAlias
+from typing import Any, ClassVar, NamedTuple
 
 from streams.compat.faust.errors import ImproperlyConfigured, not_here
 from streams.compat.faust.models import FieldDescriptor
@@ -190,9 +191,8 @@ class Stream:
     def __and__(self, other: Any) -> Any:
         raise not_here("stream", "combine")
 
-    def __class_getitem__(cls, _kind: Any) -> type[Stream]:
-        """For annotations: `stream: faust.Stream[Ride]`."""
-        return cls
+    __class_getitem__: ClassVar[Any] = classmethod(GenericAlias)
+    """For annotations: `stream: faust.Stream[Ride]`."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable, Generator, Iterator, MutableMapping
 from contextlib import closing
 from itertools import chain
-from typing import Any
+from types import GenericAlias
+from typing import Any, ClassVar
 
 from state.stores import StoreSpec
 from streams.compat.faust.errors import ImproperlyConfigured, blameless, not_here
+from streams.compat.faust.schemas import with_schema
 from streams.compat.faust.serdes import FaustSerde
 from streams.compat.faust.topics import CURRENT, topic_config
 from streams.compat.faust.windowed import WindowWrapper, ansi_table
@@ -66,6 +68,7 @@ class Expiry:
 class Table(MutableMapping[Any, Any]):
     """See the module. Made by `app.Table`; `tumbling` and `hopping` make it a windowed one."""
 
+    __class_getitem__: ClassVar[Any] = classmethod(GenericAlias)
     everywhere = False
     """Whether every worker has all of it, and its changelog alone fills it."""
 
@@ -75,6 +78,7 @@ class Table(MutableMapping[Any, Any]):
         *,
         name: str,
         default: Callable[[], Any] | None = None,
+        schema: Any = None,
         key_type: Any = None,
         value_type: Any = None,
         key_serializer: Any = None,
@@ -90,6 +94,10 @@ class Table(MutableMapping[Any, Any]):
     ) -> None:
         for each in others:
             raise not_here("app.Table", each)
+        key_type, value_type = with_schema(schema, key_type=key_type, value_type=value_type).values()
+        key_serializer, value_serializer = with_schema(
+            schema, key_serializer=key_serializer, value_serializer=value_serializer
+        ).values()
         self.app = app
         self.name = name
         self.default = default

@@ -10,9 +10,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from types import GenericAlias
+from typing import Any, ClassVar, NamedTuple
 
 from streams.compat.faust.errors import ImproperlyConfigured, not_here
+from streams.compat.faust.schemas import with_schema
 from streams.compat.faust.serdes import FaustSerde
 from streams.compat.faust.windows import Seconds, seconds
 from streams.record import Headers
@@ -32,12 +34,24 @@ class Outgoing(NamedTuple):
     partition: int | None
 
 
+class TP(NamedTuple):
+    """A partition of a topic."""
+
+    topic: str
+    partition: int
+
+
 class RecordMetadata(NamedTuple):
     """Where a record went. Partition and offset are -1 where the commit decides them."""
 
     topic: str
     partition: int = -1
     offset: int = -1
+
+    @property
+    def topic_partition(self) -> TP:
+        """Topic and partition."""
+        return TP(self.topic, self.partition)
 
 
 class Sent:
@@ -66,10 +80,16 @@ class Message(NamedTuple):
     key: Any
     value: Any
 
+    @property
+    def tp(self) -> TP:
+        """Topic and partition."""
+        return TP(self.topic, self.partition)
+
 
 class Event:
     """A record as agents see it with `stream.events()`."""
 
+    __class_getitem__: ClassVar[Any] = classmethod(GenericAlias)
     __slots__ = ("app", "headers", "key", "message", "value")
 
     def __init__(self, app: Any, key: Any, value: Any, message: Message) -> None:
@@ -104,10 +124,13 @@ class Event:
 class Topic:
     """A topic, with how its keys and values are written. Made by `app.topic`."""
 
+    __class_getitem__: ClassVar[Any] = classmethod(GenericAlias)
+
     def __init__(
         self,
         app: Any,
         *topics: str,
+        schema: Any = None,
         key_type: Any = None,
         value_type: Any = None,
         key_serializer: Any = None,
@@ -129,16 +152,18 @@ class Topic:
             raise not_here("app.topic", name)
         if not topics or not all(isinstance(name, str) and name for name in topics):
             raise ImproperlyConfigured(f"app.topic: expected the names of topics, got {topics!r}")
+        types = with_schema(schema, key_type=key_type, value_type=value_type)
+        forms = with_schema(schema, key_serializer=key_serializer, value_serializer=value_serializer)
         self.app = app
         self.topics = topics
-        self.key_type = key_type
-        self.value_type = value_type
+        self.key_type = types["key_type"]
+        self.value_type = types["value_type"]
         self.partitions = partitions
         self.internal = internal
-        self.key_serializer = key_serializer or _own_form(key_type) or app.conf.key_serializer
-        self.value_serializer = value_serializer or _own_form(value_type) or app.conf.value_serializer
-        self.key_serde = FaustSerde(self.key_serializer, key_type)
-        self.value_serde = FaustSerde(self.value_serializer, value_type)
+        self.key_serializer = forms["key_serializer"] or _own_form(self.key_type) or app.conf.key_serializer
+        self.value_serializer = forms["value_serializer"] or _own_form(self.value_type) or app.conf.value_serializer
+        self.key_serde = FaustSerde(self.key_serializer, self.key_type)
+        self.value_serde = FaustSerde(self.value_serializer, self.value_type)
         self.config = topic_config(retention, compacting=compacting, deleting=deleting, config=config)
 
     @property
@@ -223,10 +248,21 @@ class Topic:
 class Channel:
     """A channel in memory: what is sent to it reaches the agents and loops of this worker, and nobody else."""
 
-    def __init__(self, app: Any, *, key_type: Any = None, value_type: Any = None, maxsize: int | None = None) -> None:
+    __class_getitem__: ClassVar[Any] = classmethod(GenericAlias)
+
+    def __init__(
+        self,
+        app: Any,
+        *,
+        schema: Any = None,
+        key_type: Any = None,
+        value_type: Any = None,
+        maxsize: int | None = None,
+    ) -> None:
+        types = with_schema(schema, key_type=key_type, value_type=value_type)
         self.app = app
-        self.key_type = key_type
-        self.value_type = value_type
+        self.key_type = types["key_type"]
+        self.value_type = types["value_type"]
         self._queue: asyncio.Queue[Event] = asyncio.Queue(maxsize or 0)
 
     async def send(self, *, key: Any = None, value: Any = None, headers: Any = None, **_options: Any) -> Sent:
