@@ -295,7 +295,10 @@ class Agent:
 
     def tables(self) -> list[Table]:
         """The tables it uses, its sinks included."""
-        functions: list[Callable[..., Any]] = [self.fun, *(sink for sink in self.sinks if inspect.isfunction(sink))]
+        functions: list[Callable[..., Any]] = [
+            self.fun,
+            *(sink for sink in self.sinks if not isinstance(sink, Agent | Topic | Channel)),
+        ]
         return list({table.name: table for each in functions for table in tables_of(each)}.values())
 
     def steps(self) -> list[Step]:

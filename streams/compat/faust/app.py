@@ -33,6 +33,7 @@ from streams.compat.faust.sources import Sources
 from streams.compat.faust.streams import Skip, Step
 from streams.compat.faust.tables import Table
 from streams.compat.faust.topics import Channel, Sent, Topic
+from streams.compat.faust.uses import named
 from streams.config import StreamsConfig
 from streams.dsl.builder import StreamsBuilder
 from streams.dsl.kstream import KStream
@@ -95,7 +96,7 @@ class App:
             raise ImproperlyConfigured(f"app.agent: expected a concurrency of at least 1, got {concurrency}")
 
         def decorate(function: Callable[..., Any]) -> Agent:
-            called = name or f"{_module_of(function)}.{function.__name__}"
+            called = name or f"{_module_of(function)}.{named(function).__name__}"
             if called in self.agents:
                 raise ImproperlyConfigured(f"there are two agents of the name {called}: give one a name=")
             over = channel
@@ -117,7 +118,7 @@ class App:
                 concurrency=concurrency,
                 sink=sink,
                 on_error=on_error,
-                help_text=help or inspect.getdoc(function) or "",
+                help_text=help or inspect.getdoc(named(function)) or "",
             )
             self._built = None
             return made
@@ -439,6 +440,6 @@ def _chooser(step: Step) -> Callable[[Any, Any], Any]:
 
 def _module_of(function: Callable[..., Any]) -> str:
     """A function's module; the program itself goes by the name of its file, as `faust -A` has it."""
-    if function.__module__ != "__main__":
-        return function.__module__
+    if named(function).__module__ != "__main__":
+        return named(function).__module__
     return Path(getattr(sys.modules["__main__"], "__file__", None) or "app").stem

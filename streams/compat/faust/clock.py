@@ -17,6 +17,7 @@ from typing import Any
 
 from streams.compat.faust.errors import ImproperlyConfigured
 from streams.compat.faust.settings import zone
+from streams.compat.faust.uses import named
 from streams.compat.faust.windows import Seconds, seconds
 from streams.dsl.crontab import Crontab
 from streams.processor import Processor, ProcessorContext
@@ -108,7 +109,7 @@ class Clock:
             async def once() -> None:
                 await self._call(function, on_leader)
 
-            self._runs.append((function.__qualname__, once))
+            self._runs.append((named(function).__qualname__, once))
             return function
 
         return decorate
@@ -127,7 +128,7 @@ class Clock:
                     await self._safely(function, on_leader)
                     due = max(due + pause, time.monotonic())
 
-            self._runs.append((function.__qualname__, again_and_again))
+            self._runs.append((named(function).__qualname__, again_and_again))
             return function
 
         return decorate
@@ -147,7 +148,7 @@ class Clock:
                     await asyncio.sleep(max(0.0, (due_ms - now_ms) / 1000))
                     await self._safely(function, on_leader)
 
-            self._runs.append((function.__qualname__, by_the_clock))
+            self._runs.append((named(function).__qualname__, by_the_clock))
             return function
 
         return decorate
@@ -168,7 +169,7 @@ class Clock:
     async def _safely(self, function: Function, on_leader: bool) -> None:
         error = await self._app.loop_of_app.outcome_of(self._call(function, on_leader))
         if error is not None:
-            log.error("%s raised", function.__qualname__, exc_info=error)
+            log.error("%s raised", named(function).__qualname__, exc_info=error)
 
     async def _call(self, function: Function, on_leader: bool) -> None:
         if on_leader and not self.leading:

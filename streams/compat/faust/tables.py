@@ -202,7 +202,7 @@ class Table(MutableMapping[Any, Any]):
         except KeyError:
             raise ImproperlyConfigured(
                 f"that the agent {copy.agent.name} uses the table {self.name} cannot be seen in its code: name the table "
-                f"in the agent, as in `async def {copy.agent.fun.__name__}(stream, table={self.name})`"
+                f"in the agent, as in `async def {copy.agent.name.rpartition('.')[2]}(stream, table={self.name})`"
             ) from None
 
     def _find(self, key: Any) -> Any:

@@ -1,7 +1,7 @@
 """Which tables an agent uses, found in its code: the stores of its tasks have to be known before it runs.
 
-Followed are the names a function loads (globals, closures, attributes of what they stand for, defaults), through the
-functions and methods it calls, and into lists, dicts and tuples of tables.
+Followed are the names a function loads (globals, closures, attributes of what they stand for, defaults), what
+`functools.partial` was given, through the functions and methods it calls, and into lists, dicts and tuples of tables.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -16,6 +17,13 @@ from streams.compat.faust.tables import Table, WindowWrapper
 
 _DEEPEST = 6
 _LIBRARIES = sys.stdlib_module_names | {"streams"}
+
+
+def named(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that others know by its name: the one behind functools.partial."""
+    while isinstance(function, partial):
+        function = function.func
+    return function
 
 
 def tables_of(function: Callable[..., Any]) -> list[Table]:
@@ -48,8 +56,10 @@ def _within_reach(function: Callable[..., Any]) -> Iterator[Any]:
             continue
         seen.add(id(thing))
         yield thing
-        if (own := _function_of(thing)) is not None:
-            waiting += [(each, depth + 1) for each in _reached(own)]
+        if isinstance(thing, partial):
+            waiting += [(each, depth) for each in (thing.func, *thing.args, *thing.keywords.values())]
+        elif (own := _function_of(thing)) is not None:
+            waiting += [(each, depth + 1) for each in _reached(own, getattr(thing, "__self__", None))]
 
 
 def _function_of(thing: Any) -> FunctionType | None:
@@ -74,11 +84,13 @@ def _tables_in(thing: Any) -> Iterator[Table]:
             yield from _tables_in(each)
 
 
-def _reached(function: FunctionType) -> Iterator[Any]:
-    """What a function can get hold of by name."""
+def _reached(function: FunctionType, bound: Any) -> Iterator[Any]:
+    """What a function can get hold of by name; a method also by the object that it is bound to."""
     names = {name for code in _codes(function.__code__) for name in code.co_names}
     values = [function.__globals__[name] for name in names if name in function.__globals__]
     values += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    if bound is not None:
+        values.append(bound)
     for cell in function.__closure__ or ():
         try:
             values.append(cell.cell_contents)

@@ -1,6 +1,7 @@
 """Faust applications in the TopologyTestDriver: agents, tables, repartitions, expiry, failures, and what is not here."""
 
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -270,6 +271,32 @@ def test_tables_are_found_through_functions_and_attributes(app: faust.App) -> No
             note(word)
 
     assert {table.name for table in count.tables()} == {"first", "second", "third"}
+
+
+def test_agents_and_sinks_may_be_bound(app: faust.App) -> None:
+    """What functools.partial was given before counts as what the function names: tables are found in it."""
+    words, counts = app.topic("words", value_type=str), app.Table("counts", default=int)
+
+    async def count(table: faust.Table, stream: Any) -> AsyncIterator[str]:
+        """Count the words."""
+        async for word in stream:
+            table[word] += 1
+            yield word
+
+    class Total:
+        table = app.Table("totals", default=int)
+
+        def add(self, by: int, word: str) -> None:
+            self.table[word] += by
+
+    made = app.agent(words, name="bound", sink=[partial(Total().add, 2)])(partial(count, counts))
+    assert made.help == "Count the words."
+    app.timer(60)(partial(count, counts))
+    with TopologyTestDriver(app) as driver:
+        for word in "aba":
+            driver.input("words").send(None, word)
+        assert dict(driver.store("counts")) == {"a": 2, "b": 1}
+        assert dict(driver.store("totals")) == {"a": 4, "b": 2}
 
 
 def test_a_table_is_written_in_agents_only(app: faust.App) -> None:
