@@ -7,12 +7,13 @@ moves over goes on where it was.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from pkgutil import walk_packages
 from typing import Any, NamedTuple, NoReturn
 
 from state.stores import Store
@@ -22,6 +23,7 @@ from streams.compat.faust.agent_processor import AgentProcessor
 from streams.compat.faust.agents import Agent, ChannelFeed, Feed
 from streams.compat.faust.clock import Clock, Lead
 from streams.compat.faust.conversions import is_structured, without_none
+from streams.compat.faust.discovery import discover
 from streams.compat.faust.errors import ImproperlyConfigured, not_here
 from streams.compat.faust.global_tables import GlobalTable
 from streams.compat.faust.loop import Loop
@@ -29,24 +31,37 @@ from streams.compat.faust.models import FieldDescriptor
 from streams.compat.faust.replies import Replies
 from streams.compat.faust.sending import Sender
 from streams.compat.faust.settings import Conf
+from streams.compat.faust.signals import Signal
 from streams.compat.faust.sources import Sources
 from streams.compat.faust.streams import Skip, Step
 from streams.compat.faust.tables import Table
 from streams.compat.faust.topics import Channel, Sent, Topic
 from streams.compat.faust.uses import named
+from streams.compat.faust.windows import Seconds, seconds
 from streams.config import StreamsConfig
 from streams.dsl.builder import StreamsBuilder
 from streams.dsl.kstream import KStream
 from streams.errors import StoreNotReady
 from streams.queries import Newest, StoreSource
 from streams.running import Application, run
+from streams.runtime.worker_states import WorkerState
 
 
 class App:
     """See the module. `id` is the group, and the beginning of the names of its own topics; settings are Faust's."""
 
     def __init__(self, id: str, **settings: Any) -> None:  # noqa: A002  Faust's name
-        self.conf = Conf(id, **settings)
+        self._conf = Conf(id, **settings)
+        self._conf.streams_config()  # what is wrong with them is told here
+        self._configured = False
+        self.on_before_configured = Signal("on_before_configured")
+        self.on_configured = Signal("on_configured")
+        self.on_after_configured = Signal("on_after_configured")
+        self.on_worker_init = Signal("on_worker_init")
+        self.on_rebalance_complete = Signal("on_rebalance_complete")
+        self.on_before_shutdown = Signal("on_before_shutdown")
+        self.logger = self.log = logging.getLogger(f"{__name__}.{id}")
+        self.rebalancing = True
         self.agents: dict[str, Agent] = {}
         self.tables: dict[str, Table] = {}
         self.commands: list[tuple[Callable[..., Any], Sequence[Any]]] = []
@@ -54,11 +69,25 @@ class App:
         self.sender = Sender(self)
         self.replies = Replies(self)
         self.clock = Clock(self)
-        self.config: StreamsConfig = self.conf.streams_config()
         self._feeds: dict[str, Feed] = {}
         self._stores: Newest[StoreSource] = Newest()
         self._built: StreamsBuilder | None = None
         self._new_topics: dict[str, NewTopic] = {}
+
+    @property
+    def conf(self) -> Conf:
+        """The settings; when they are first asked for, those who wait for them are told."""
+        if not self._configured:
+            self._configured = True
+            self.on_before_configured.send(self)
+            self.on_configured.send(self, self._conf)
+            self.on_after_configured.send(self)
+        return self._conf
+
+    @property
+    def config(self) -> StreamsConfig:
+        """The settings as the runtime has them. Raises: ConfigError."""
+        return self.conf.streams_config()
 
     # What applications are made of
 
@@ -197,15 +226,8 @@ class App:
         return self.clock.leading
 
     def discover(self, *extra: str) -> None:
-        """Import the modules that `autodiscover` names, or all of the package `origin`."""
-        wanted = self.conf.autodiscover
-        names = list(extra) + (list(wanted) if isinstance(wanted, Sequence) and not isinstance(wanted, str) else [])
-        for name in names:
-            import_module(name)
-        if wanted is True and self.conf.origin is not None:
-            package = import_module(self.conf.origin)
-            for found in walk_packages(getattr(package, "__path__", []), f"{self.conf.origin}."):
-                import_module(found.name)
+        """Import the modules that `autodiscover` names, and all that is in them. Raises: FaustError."""
+        discover(self.conf.autodiscover, self.conf.origin, extra)
 
     def finalize(self) -> None:
         """Applications are complete when they run."""
@@ -222,9 +244,11 @@ class App:
     def application(self) -> Application:
         """Everything that running it needs. Raises: TopologyError, FaustError."""
         self.discover()
+        config = self.config
         return Application(
-            topology=self.builder.build(self.config),
-            config=self.config,
+            topology=self.builder.build(config),
+            config=config,
+            state_functions=[self._state_changed],
             start_functions=[self._start],
             stop_functions=[self._stop],
             new_topics=tuple(self._new_topics.values()),
@@ -244,7 +268,17 @@ class App:
         """Settings over those the application gave: those of the command line."""
         for name, value in settings.items():
             setattr(self.conf, name, value)
-        self.config = self.conf.streams_config()
+
+    # What tasks and timers ask
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the worker ends."""
+        return self.loop_of_app.stopping
+
+    async def sleep(self, duration: Seconds) -> None:
+        """Wait; what sleeps is cancelled when the worker ends."""
+        await asyncio.sleep(seconds(duration))
 
     # What agents and tables ask
 
@@ -301,6 +335,14 @@ class App:
                 for _ in range(agent.concurrency):
                     self.loop_of_app.spawn(ChannelFeed(agent, agent.channel).live(), agent.name)
         self.clock.start()
+
+    def _state_changed(self, state: WorkerState, _before: WorkerState) -> None:
+        """Called on the worker's thread."""
+        self.rebalancing = state is not WorkerState.RUNNING
+        if state is WorkerState.RUNNING:
+            self.loop_of_app.spawn(self.on_rebalance_complete.send_all(self), "on_rebalance_complete")
+        elif state is WorkerState.PENDING_SHUTDOWN:
+            self.loop_of_app.run(self.on_before_shutdown.send_all(self))
 
     def _stop(self) -> None:
         self.loop_of_app.stop()

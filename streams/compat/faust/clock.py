@@ -140,7 +140,7 @@ class Clock:
 
         def decorate(function: Function) -> Function:
             async def by_the_clock() -> None:
-                schedule = Schedule(expression, own or self._app.conf.timezone)
+                schedule = Schedule(expression, own or zone(self._app.conf.timezone))
                 due_ms = time.time_ns() // 1_000_000
                 while True:
                     now_ms = time.time_ns() // 1_000_000

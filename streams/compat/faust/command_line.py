@@ -44,6 +44,8 @@ class Commands(click.Group):
 def main(app: Any, arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and end the process."""
     try:
+        app.on_worker_init.send(app)
+        app.discover()
         command_line(app).main(arguments, standalone_mode=False)
     except click.ClickException as problem:
         problem.show()

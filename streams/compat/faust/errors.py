@@ -32,6 +32,11 @@ ELSEWHERE = {
     "stream": "streams are what agents are given: write an @app.agent(topic) in place of app.stream(topic)",
     "GSSAPICredentials": "there is no login by Kerberos: use SASLCredentials, OAuthCredentials, or a client's certificate",
     "test_context": "test with streams.testing.TopologyTestDriver(app)",
+    **dict.fromkeys(
+        ("on_partitions_assigned", "on_partitions_revoked"),
+        "which partitions a worker has is the runtime's; app.on_rebalance_complete tells when it has them",
+    ),
+    "on_produce_message": "change what is sent where it is sent, or by Topic.send(headers=...)",
     "combine": "read both topics by two agents that share a table",
     "join": "keep one side in a table and look it up in the agent of the other; or the native joins of streams.App",
 }

@@ -11,6 +11,7 @@ import json
 import logging
 import threading
 from contextlib import ExitStack
+from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
@@ -47,11 +48,15 @@ class Replies:
 
     def __init__(self, app: Any) -> None:
         self._app = app
-        self.topic = app.conf.reply_to or f"f-reply-{uuid4()}"
         self._waiting: dict[str, asyncio.Future[Any]] = {}
         self._ending = threading.Event()
         self._reader: threading.Thread | None = None
         self._reading: asyncio.Future[None] | None = None
+
+    @cached_property
+    def topic(self) -> str:
+        """Where answers go."""
+        return self._app.conf.reply_to or f"f-reply-{uuid4()}"
 
     async def ask(self, channel: Any, key: Any, value: Any, options: dict[str, Any]) -> asyncio.Future[Any]:
         """Send a question. Shape: what will be the answer."""

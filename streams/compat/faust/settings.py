@@ -58,13 +58,10 @@ class Conf:
         ssl_context: Any = None,
         **others: Any,
     ) -> None:
-        for name in others:
+        for name, value in others.items():
             _accept(name)
-        processing_guarantee = getattr(processing_guarantee, "value", processing_guarantee)
-        if processing_guarantee not in GUARANTEES:
-            raise ImproperlyConfigured(
-                f"processing_guarantee: expected one of {', '.join(GUARANTEES)}, got {processing_guarantee!r}"
-            )
+            setattr(self, name, value)
+        _guarantee(processing_guarantee)
         self.id = f"{id}-v{version}" if version > 1 else id
         self.name = id
         self.version = version
@@ -91,8 +88,8 @@ class Conf:
         """The same for the runtime. Raises: ConfigError."""
         settings: dict[str, Any] = {
             "broker": address(self.broker),
-            "processing_guarantee": GUARANTEES[self.processing_guarantee],
-            "commit_interval_ms": max(1, round(self.broker_commit_interval * 1000)),
+            "processing_guarantee": _guarantee(self.processing_guarantee),
+            "commit_interval_ms": max(1, round(seconds(self.broker_commit_interval) * 1000)),
             "replication_factor": self.topic_replication_factor,
             "auto_offset_reset": self.consumer_auto_offset_reset,
             "deserialization_on_error": "continue",
@@ -102,6 +99,16 @@ class Conf:
         if self.datadir is not None:
             settings["state_dir"] = str(Path(self.datadir))
         return StreamsConfig.of(self.id, settings)
+
+
+def _guarantee(given: Any) -> str:
+    """The runtime's word for a guarantee, from Faust's. Raises: ImproperlyConfigured."""
+    try:
+        return GUARANTEES[getattr(given, "value", given)]
+    except KeyError:
+        raise ImproperlyConfigured(
+            f"processing_guarantee: expected one of {', '.join(GUARANTEES)}, got {given!r}"
+        ) from None
 
 
 def zone(timezone: str | tzinfo) -> tzinfo:

@@ -21,7 +21,7 @@ from streams.compat.faust.schemas import with_schema
 from streams.compat.faust.serdes import FaustSerde
 from streams.compat.faust.topics import CURRENT, topic_config
 from streams.compat.faust.windowed import WindowWrapper, ansi_table
-from streams.compat.faust.windows import HoppingWindow, Seconds, TumblingWindow
+from streams.compat.faust.windows import HoppingWindow, Seconds, TumblingWindow, seconds
 from streams.dsl.stores import key_value_store
 from streams.processor import ProcessorContext, PunctuationType
 
@@ -256,7 +256,7 @@ class Table(MutableMapping[Any, Any]):
         expiry = self._expiries[context.partition] = Expiry()
         for key, _ in store.all():
             expiry.add(key)
-        interval_ms = round(self.app.conf.table_cleanup_interval * 1000)
+        interval_ms = round(seconds(self.app.conf.table_cleanup_interval) * 1000)
         context.schedule(
             interval_ms, PunctuationType.WALL_CLOCK_TIME, lambda now_ms: self._expire(store, expiry, now_ms / 1000)
         )
