@@ -137,6 +137,7 @@ class App:
                     value_type=value_type,
                     partitions=options.pop("partitions", self.conf.topic_partitions if own else None),
                     internal=own,
+                    has_prefix=own,
                     **options,
                 )
             self.agents[called] = made = Agent(
@@ -414,8 +415,10 @@ class App:
             kind = str
         if form == "raw" and is_structured(kind):
             form = "json"  # Faust cannot write these at all
+        prefix = "" if topic.has_prefix else f"{agent.name}-"
         return topic.derive(
-            f"{agent.name}-{topic.name}-{step.name}-repartition",
+            f"{prefix}{topic.name}-{step.name}-repartition",
+            has_prefix=True,
             key_type=kind,
             key_serializer=form,
             partitions=step.partitions or self.conf.topic_partitions,

@@ -145,7 +145,7 @@ class Topic:
         acks: bool = True,  # noqa: ARG002  commits follow the runtime
         allow_empty: bool = True,  # noqa: ARG002  None is a value like any
         maxsize: int | None = None,  # noqa: ARG002  the runtime bounds its own buffers
-        has_prefix: bool = False,  # noqa: ARG002  there is no prefix setting
+        has_prefix: bool = False,
         **options: Any,
     ) -> None:
         for name in options:
@@ -160,6 +160,7 @@ class Topic:
         self.value_type = types["value_type"]
         self.partitions = partitions
         self.internal = internal
+        self.has_prefix = has_prefix
         self.key_serializer = forms["key_serializer"] or _own_form(self.key_type) or app.conf.key_serializer
         self.value_serializer = forms["value_serializer"] or _own_form(self.value_type) or app.conf.value_serializer
         self.key_serde = FaustSerde(self.key_serializer, self.key_type)
@@ -229,7 +230,11 @@ class Topic:
     def derive(self, *topics: str, **options: Any) -> Topic:
         """A topic like this one under another name or with other types."""
         given = {name: getattr(self, name) for name in ("key_type", "value_type", "key_serializer", "value_serializer")}
-        return Topic(self.app, *(topics or self.topics), **{**given, "partitions": self.partitions, **options})
+        return Topic(
+            self.app,
+            *(topics or self.topics),
+            **{**given, "partitions": self.partitions, "has_prefix": self.has_prefix, **options},
+        )
 
     def stream(self, **_options: Any) -> Any:
         """Streams are what agents are given."""

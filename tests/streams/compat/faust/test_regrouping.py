@@ -1,5 +1,6 @@
 """Steps by way of other topics: the keys, values and types of `group_by` and `through` are Faust's."""
 
+import asyncio
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
@@ -143,6 +144,42 @@ def test_steps_are_found_in_functions_that_an_agent_calls(app: faust.App, loop: 
         topic = driver.output("by-rides-Ride.vendor-repartition", key=str, value=bytes)
         assert [record.key for record in topic.read()] == ["v"]
     assert seen == [("v", 7)]
+
+
+def in_faust(agent_topic: str | None, ways: list[str]) -> list[str]:
+    """The names that Faust itself gives to the topics of an agent's `group_by`s."""
+    theirs = pytest.importorskip("faust")
+    app = theirs.App("app", broker="kafka://unused:9092")
+
+    @app.agent(agent_topic and app.topic(agent_topic), name="by")
+    async def by(stream: Any) -> None:
+        raise NotImplementedError
+
+    async def derived() -> list[str]:
+        stream, names = app.stream(by.channel, prefix="by"), []
+        for way in ways:
+            stream = stream.group_by(len, name=way)
+            names.append(stream.channel.get_topic_name())
+        return names
+
+    return asyncio.run(derived())
+
+
+@pytest.mark.parametrize("topic", ["rides", None], ids=["topic", "own topic"])
+def test_the_topics_of_group_bys_have_fausts_names(app: faust.App, topic: str | None) -> None:
+    """The agent's name stands before the first one, unless the topic is the agent's own and begins with it."""
+    seen: list[Any] = []
+
+    @app.agent(topic and app.topic(topic), name="by", value_type=str)
+    async def by(stream: Any) -> None:
+        async for event in stream.group_by(len, name="length").group_by(str.upper, name="upper").events():
+            seen.append(event.key)
+
+    with TopologyTestDriver(app) as driver:
+        driver.input(by.channel.name).send(None, "v")
+        for name in in_faust(topic, ["length", "upper"]):
+            assert len(driver.output(name, key=bytes, value=bytes).read()) == 1, name
+    assert seen == ["V"]
 
 
 def test_a_step_that_was_not_found_is_an_error(app: faust.App) -> None:
