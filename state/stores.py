@@ -65,7 +65,9 @@ class StoreSpec(Struct, frozen=True, kw_only=True):
     forwarded. `retention_ms` bounds window and session stores, and is the history of versioned ones.
     `time_ordered`: a window store for emit on close, in which Kafka reads 1 ms further back than in others.
     `max_entries`: a key-value store in memory that drops what was not used for longest.
-    `persistent=False` keeps the store in memory. `logged=False` gives it no changelog; `changelog_headers` go with
+    `persistent=False` keeps the store in memory. `logged=False` gives it no changelog; `changelog_topic` is its full name
+    where it is not the one that follows from the application's and the store's (not logged: the source topic that the
+    store is kept from); `changelog_headers` go with
     its records, deletions excepted; with `logs_headers` they have those of the record that caused them. `headers`: headers are kept beside values
     (`state.headed`); `format_bytes` are those that Kafka's format of such a store has where there are none, which a record
     cache counts. `engine` opens what lies below, from the store's name and its path (None: in
@@ -85,6 +87,7 @@ class StoreSpec(Struct, frozen=True, kw_only=True):
     time_ordered: bool = False
     max_entries: int | None = None
     topic_config: Mapping[str, str] = field(default_factory=dict)
+    changelog_topic: str | None = None
     changelog_headers: Headers = ()
     logs_headers: bool = False
     headers: bool = False

@@ -208,7 +208,7 @@ def expect_fitting(found: TopicDescription, topic: InternalTopic, partitions: in
     """Look at an internal topic that exists.
 
     Raises: TopologyError for another number of partitions, or a policy that would lose state; a name and a cure are in
-    it. Other settings are the operator's to change, and only told.
+    it. Other settings are the operator's to change, and only told; so are all of a topic that the user gave.
     """
     if found.partitions != partitions:
         raise TopologyError(
@@ -222,12 +222,15 @@ def expect_fitting(found: TopicDescription, topic: InternalTopic, partitions: in
         harm = (
             "state would be deleted by its age" if "compact" in wanted else "all but a key's last record would be lost"
         )
-        raise TopologyError(
+        problem = (
             f"internal topic {found.name} has cleanup.policy={policy}, and {wanted} is needed: {harm}. Set it back "
             f"(kafka-configs --alter --topic {found.name} --add-config cleanup.policy={wanted})"
         )
+        if not topic.given:
+            raise TopologyError(problem)
+        log.warning("%s", problem)
     kept, needed = (int(config.get("retention.ms", -1)) for config in (found.config, topic.config))
-    if "delete" in wanted and kept >= 0 and (needed < 0 or kept < needed):
+    if not topic.given and "delete" in wanted and kept >= 0 and (needed < 0 or kept < needed):
         raise TopologyError(
             f"internal topic {found.name} has retention.ms={kept}, and {needed} is needed: records that still count would "
             f"be deleted. Raise it (kafka-configs --alter --topic {found.name} --add-config retention.ms={needed})"

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from state.stores import ChangelogWriter, Store
+from state.stores import ChangelogWriter, Store, StoreSpec
 from streams.clients.base import OffsetAndMetadata, RawBatch
 from streams.errors import TopologyError
 from streams.operators.base import Operator, OperatorContext, PunctuationType
@@ -95,7 +95,7 @@ class Task:
         assert self.state is TaskState.CREATED, f"task {self.task_id} is {self.state.value}: it cannot be opened again"
         try:
             for spec in self._program.stores:
-                self.stores[spec.name] = self._environment.open_store(spec, self.id, self._changelog_writer(spec.name))
+                self.stores[spec.name] = self._environment.open_store(spec, self.id, self._changelog_writer(spec))
         except Exception:
             self._close_stores()
             raise
@@ -453,10 +453,15 @@ class Task:
         if due is not None and due <= self._group.stream_time:
             self._stream_punctuators.fire(self._group.stream_time)
 
-    def _changelog_writer(self, store: str) -> ChangelogWriter | None:
-        """Where a store logs its changes; nowhere when its source topic is its changelog."""
-        topic = self._program.changelog_topics.get(store)
-        return self._collector.changelog(topic, self.partition) if topic and topic not in self._sources else None
+    def _changelog_writer(self, store: StoreSpec) -> ChangelogWriter | None:
+        """Where a store logs its changes; nowhere when its source topic is its changelog, unless it names that itself."""
+        topic = self._program.changelog_topics.get(store.name)
+        named = store.logged and topic == store.changelog_topic
+        return (
+            self._collector.changelog(topic, self.partition)
+            if topic and (named or topic not in self._sources)
+            else None
+        )
 
     def _close_stores(self, keep: KeepStore | None = None) -> None:
         """All of them, also after one that could not be closed well. Raises: the first StateError."""

@@ -150,7 +150,7 @@ def _changelogs(parts: tuple[SubTopology, ...], assembly: Assembly, config: Stre
         topic: changelog_topic(topic, assembly.stores[store].spec, config.topic_settings, additional_ms)
         for part in parts
         for store, topic in part.changelogs.items()
-        if assembly.stores[store].changelog is None
+        if assembly.stores[store].changelog is None and assembly.stores[store].spec.logged
     }
 
 

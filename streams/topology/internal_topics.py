@@ -45,7 +45,11 @@ def changelog_topic(
         config = {"cleanup.policy": "compact,delete", "retention.ms": str(kept_ms)}
     elif spec.kind is StoreKind.VERSIONED_KEY_VALUE:
         config |= {"min.compaction.lag.ms": str(spec.retention_ms + DAY_MS)}
-    return InternalTopic(name=name, config={**LIBRARY_SETTINGS, **config, **settings, **spec.topic_config})
+    return InternalTopic(
+        name=name,
+        config={**LIBRARY_SETTINGS, **config, **settings, **spec.topic_config},
+        given=spec.changelog_topic is not None,
+    )
 
 
 def partition_counts(

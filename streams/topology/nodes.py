@@ -122,12 +122,14 @@ TopologyNode = SourceNode | ProcessorNode | SinkNode
 class InternalTopic(Struct, frozen=True, kw_only=True):
     """A topic that the application makes: its full name and topic configuration.
 
-    `partitions` is what the user fixed, or None: then it follows from `internal_topics.partition_counts`.
+    `partitions` is what the user fixed, or None: then it follows from `internal_topics.partition_counts`. `given`: it is a
+    topic of the user's, whose settings are the user's to choose.
     """
 
     name: str
     config: Mapping[str, str]
     partitions: int | None = None
+    given: bool = False
 
 
 class SubTopology(Struct, frozen=True, kw_only=True):

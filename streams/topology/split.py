@@ -58,9 +58,11 @@ def _subtopology(
         repartition_topics=tuple(full_name(topic) for topic in topics if topic in assembly.internal_topics),
         stores=tuple(entry.spec for entry in entries),
         changelogs={
-            entry.spec.name: entry.changelog or changelog_name(application_id, entry.spec.name)
+            entry.spec.name: entry.changelog
+            or entry.spec.changelog_topic
+            or changelog_name(application_id, entry.spec.name)
             for entry in entries
-            if entry.changelog is not None or entry.spec.logged
+            if entry.changelog is not None or entry.spec.logged or entry.spec.changelog_topic is not None
         },
     )
 

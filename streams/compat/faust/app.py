@@ -14,12 +14,13 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
+
+from msgspec.structs import replace
 
 from state.stores import Store
 from streams.clients.base import NewTopic
 from streams.compat.faust import global_tables
-from streams.compat.faust.agent_processor import AgentProcessor
 from streams.compat.faust.agents import Agent, ChannelFeed, Feed
 from streams.compat.faust.clock import Clock, Lead
 from streams.compat.faust.conversions import is_structured, without_none
@@ -33,14 +34,14 @@ from streams.compat.faust.sending import Sender
 from streams.compat.faust.settings import Conf
 from streams.compat.faust.signals import Signal
 from streams.compat.faust.sources import Sources
-from streams.compat.faust.streams import Skip, Step
+from streams.compat.faust.streams import Step
 from streams.compat.faust.tables import Table
 from streams.compat.faust.topics import Channel, Sent, Topic
 from streams.compat.faust.uses import named
+from streams.compat.faust.ways import Way, chooser, prepared, read_back, supplier
 from streams.compat.faust.windows import Seconds, seconds
 from streams.config import StreamsConfig
 from streams.dsl.builder import StreamsBuilder
-from streams.dsl.kstream import KStream
 from streams.errors import StoreNotReady
 from streams.queries import Newest, StoreSource
 from streams.running import Application, run
@@ -352,12 +353,13 @@ class App:
 
     def _build(self) -> StreamsBuilder:
         builder = StreamsBuilder()
+        ways = [self._way(agent, agent.channel) for agent in self.agents.values() if isinstance(agent.channel, Topic)]
+        kept = read_back(ways)
         for table in self.tables.values():
             if isinstance(table, GlobalTable):
                 self._add_global(builder, table)
             else:
-                builder.add_state_store(table.spec())
-        ways = [self._way(agent, agent.channel) for agent in self.agents.values() if isinstance(agent.channel, Topic)]
+                builder.add_state_store(replace(table.spec(), logged=table.name not in kept))
         sources = Sources(builder, [topic for way in ways for topic in way.topics])
         made: set[str] = set()
         for topic in sources.topics:
@@ -366,14 +368,14 @@ class App:
         for agent, topics, steps in ways:
             stream = sources.read(topics[0])
             for step, before, after in zip(steps, topics, topics[1:], strict=False):
-                stream = _prepared(stream, step)
+                stream = prepared(stream, step)
                 if step.by is not None:
-                    stream = stream.select_key(_chooser(step))
+                    stream = stream.select_key(chooser(step))
                 stream.to(after.name, key=(after if step.by else before).key_serde, value=before.value_serde)
                 stream = sources.read(after)
             tables = agent.tables()
             own = [table.name for table in tables if not isinstance(table, GlobalTable)]
-            stream.process(_supplier(agent, tables), stores=own, name=agent.name)
+            stream.process(supplier(agent, tables), stores=own, name=agent.name)
         if self._first_reader() is None and (self.agents or not self.clock.empty):
             self._add_leader(builder)
         return builder
@@ -435,52 +437,6 @@ class App:
 
     def __repr__(self) -> str:
         return f"<App: {self.conf.id}>"
-
-
-class Way(NamedTuple):
-    """How records come to an agent: the topics, and the steps between them."""
-
-    agent: Agent
-    topics: list[Topic]
-    steps: list[Step]
-
-
-def _supplier(agent: Agent, tables: list[Table]) -> Callable[[], AgentProcessor]:
-    return lambda: AgentProcessor(agent, tables)
-
-
-def _prepared(stream: KStream, step: Step) -> KStream:
-    """The processors that stand before a step by way of another topic."""
-
-    def through(value: Any) -> list[Any]:
-        try:
-            for processor in step.before:
-                value = _at_once(processor(value))
-        except Skip:
-            return []
-        return [value]
-
-    return stream.flat_map_values(through) if step.before else stream
-
-
-def _at_once(value: Any) -> Any:
-    """The result of a function that may be async, but waits for nothing."""
-    if not inspect.iscoroutine(value):
-        return value
-    try:
-        value.send(None)
-    except StopIteration as done:
-        return done.value
-    raise ImproperlyConfigured("what stands before group_by or through must not wait: do it after, in the agent's loop")
-
-
-def _chooser(step: Step) -> Callable[[Any, Any], Any]:
-    """What gives a record its new key: (key, value) -> key."""
-    by = step.by
-    if isinstance(by, FieldDescriptor):
-        field = by.getattr
-        return lambda _key, value: field(value)
-    return lambda _key, value: _at_once(by(value))
 
 
 def _module_of(function: Callable[..., Any]) -> str:

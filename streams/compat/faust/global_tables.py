@@ -45,7 +45,7 @@ class GlobalTable(Table):
     @property
     def topic(self) -> str:
         """Its changelog."""
-        return f"{self.app.conf.id}-{self.name}-changelog"
+        return self.changelog_topic.get_topic_name()
 
     def using_window(self, *_window: Any, **_options: Any) -> Any:
         """Global tables have no windows here."""

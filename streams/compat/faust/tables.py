@@ -15,11 +15,13 @@ from itertools import chain
 from types import GenericAlias
 from typing import Any, ClassVar
 
+from msgspec.structs import replace
+
 from state.stores import StoreSpec
 from streams.compat.faust.errors import ImproperlyConfigured, blameless, not_here
 from streams.compat.faust.schemas import with_schema
 from streams.compat.faust.serdes import FaustSerde
-from streams.compat.faust.topics import CURRENT, topic_config
+from streams.compat.faust.topics import CURRENT, Topic, topic_config
 from streams.compat.faust.windowed import WindowWrapper, ansi_table
 from streams.compat.faust.windows import HoppingWindow, Seconds, TumblingWindow, seconds
 from streams.dsl.stores import key_value_store
@@ -86,6 +88,7 @@ class Table(MutableMapping[Any, Any]):
         store: str | None = None,
         partitions: int | None = None,
         window: HoppingWindow | None = None,
+        changelog_topic: Topic | None = None,
         help: str = "",  # noqa: A002  Faust's name
         on_window_close: Callable[[Any, Any], Any] | None = None,
         extra_topic_configs: dict[str, Any] | None = None,
@@ -106,10 +109,11 @@ class Table(MutableMapping[Any, Any]):
         self.window = window
         self.help = help
         self.on_window_close = on_window_close
+        self._changelog = changelog_topic
         self._topic_configs = extra_topic_configs
         self._persistent = _persistent(store or app.conf.store)
-        form = "raw" if key_type is bytes else "json"
-        self._key = FaustSerde(key_serializer or form, None if key_type in {list, tuple} else key_type, hashable=True)
+        self._forms = (key_serializer or ("raw" if key_type is bytes else "json"), value_serializer or "json")
+        self._key = FaustSerde(self._forms[0], None if key_type in {list, tuple} else key_type, hashable=True)
         own = value_type._options.serializer if hasattr(value_type, "__is_model__") else None
         self._value = FaustSerde(value_serializer or own or ("raw" if value_type is bytes else "json"), value_type)
         self._expiries: dict[int, Expiry] = {}
@@ -130,6 +134,7 @@ class Table(MutableMapping[Any, Any]):
     def using_window(self, window: HoppingWindow, *, key_index: bool = False) -> WindowWrapper:
         """A value per key and window."""
         self.window = window
+        self._changelog = None  # as in Faust, which forgets the one it was given
         self._key = FaustSerde("json", None, hashable=True)
         return WindowWrapper(self, key_index=key_index)
 
@@ -237,7 +242,17 @@ class Table(MutableMapping[Any, Any]):
         expires = None if self.window is None else self.window.expires
         windowed = self.window is not None
         config = topic_config(expires, compacting=True, deleting=windowed, config=self._topic_configs)
-        return key_value_store(self.name, self._key, self._value, persistent=self._persistent, topic_config=config)
+        config |= self.changelog_topic.config
+        store = key_value_store(self.name, self._key, self._value, persistent=self._persistent, topic_config=config)
+        return replace(store, changelog_topic=self.changelog_topic.get_topic_name())
+
+    @property
+    def changelog_topic(self) -> Topic:
+        """Where its changes are written: a topic of Faust's name, or the one that the application gave."""
+        if self._changelog is None:
+            name, (key_form, value_form) = f"{self.app.conf.id}-{self.name}-changelog", self._forms
+            self._changelog = Topic(self.app, name, key_serializer=key_form, value_serializer=value_form)
+        return self._changelog
 
     def latest_end(self) -> float | None:
         """The end of the latest window seen in the partition of the record in hand; None before the first."""

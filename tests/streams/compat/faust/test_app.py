@@ -40,6 +40,49 @@ def test_a_table_counts_and_its_changelog_is_fausts(app: faust.App) -> None:
         assert dict(driver.store("counts")) == {"1": 2, "2": 1}
 
 
+def test_a_table_may_have_a_changelog_of_the_applications_own(app: faust.App) -> None:
+    """Its changes go to that topic, in the form of the table, and another agent may read them there."""
+    stations = app.topic("stations", key_serializer="json", value_type=Ride, retention=60)
+    table = app.Table("latest", changelog_topic=stations, partitions=1)
+    everywhere = app.GlobalTable("everywhere", changelog_topic=app.topic("everywhere-rows"))
+    seen = []
+
+    @app.agent(app.topic("rides", value_type=Ride))
+    async def keep(stream: Any) -> None:
+        async for ride in stream:
+            table[ride.vendor] = ride
+            everywhere[ride.vendor] = 1
+
+    @app.agent(stations)
+    async def read(stream: Any) -> None:
+        async for key, ride in stream.items():
+            seen.append((key, ride))
+
+    assert table.changelog_topic is stations
+    with TopologyTestDriver(app) as driver:
+        driver.input("rides").send(None, Ride("1", 1.0))
+        assert driver.output("stations", key=bytes, value=bytes).read_key_values()[0][0] == b'"1"'
+        assert driver.output("everywhere-rows", key=bytes, value=bytes).read_key_values() == [(b'"1"', b"1")]
+    assert seen == [("1", Ride("1", 1.0))]
+    assert table.spec().topic_config == {"cleanup.policy": "compact", "retention.ms": "60000"}
+
+
+def test_a_windowed_table_has_a_changelog_of_its_own(app: faust.App) -> None:
+    """Faust forgets the topic that a table was given when it becomes a windowed one."""
+    table = app.Table("views", changelog_topic=app.topic("rows")).tumbling(10).table
+    assert table.spec().changelog_topic == table.changelog_topic.name == "app-views-changelog"
+
+
+def test_a_table_names_the_changelog_that_it_has(app: faust.App) -> None:
+    """`table.changelog_topic` is a topic to send to, in the form of the table."""
+    topic = app.Table("counts", default=int).changelog_topic
+    assert (topic.name, topic.key_serde.serialize("é"), topic.value_serde.serialize(1)) == (
+        "app-counts-changelog",
+        b'"\\u00e9"',
+        b"1",
+    )
+
+
 def test_a_topic_that_an_agent_has_not_written_yet_is_empty(app: faust.App) -> None:
     """Agents send anywhere, so no topic is one that the program never writes to."""
     rides, refunds = app.topic("rides", value_type=Ride), app.topic("refunds", value_type=Ride)
