@@ -21,7 +21,7 @@ from streams.compat.faust.replies import Replies, reply_of
 from streams.compat.faust.streams import Reached, Step, Stream
 from streams.compat.faust.tables import Table
 from streams.compat.faust.topics import CURRENT, Channel, Event, Message, Outgoing, Sent, Topic
-from streams.compat.faust.uses import mentions, tables_of
+from streams.compat.faust.uses import mentions, reads_stream, tables_of
 from streams.dsl.agent_results import Failure
 from streams.dsl.agents import cancelled
 from streams.record import Batch
@@ -285,6 +285,8 @@ class Agent:
         self.on_error = on_error
         self.planned = 0
         """How many steps by way of other topics have been found."""
+        self.idle = not reads_stream(function)
+        """Whether it never looks at its stream: it is called once, and its topic only sent to, as in Faust."""
         self.yields = inspect.isasyncgenfunction(function)
         if not (self.yields or inspect.iscoroutinefunction(function)):
             raise ImproperlyConfigured(f"the agent {name} is not async: write async def")
@@ -331,6 +333,16 @@ class Agent:
                 await self._reply(copy, value)
             for sink in self.sinks:
                 await self._hand_on(sink, value)
+
+    async def run_idle(self) -> None:
+        """Call the function once, for what else it does."""
+        log.warning("the agent %s never reads its stream: what is sent to %s stays there", self.name, self.channel)
+        running = self.fun(None)
+        if self.yields:
+            async for _ in running:
+                pass
+        else:
+            await running
 
     async def _reply(self, copy: Copy, value: Any) -> None:
         headers = copy.feed.batch.headers

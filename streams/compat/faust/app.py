@@ -327,13 +327,20 @@ class App:
 
     def _first_reader(self) -> Agent | None:
         """The first agent that reads a topic, so that its partitions are divided among the workers."""
-        return next((agent for agent in self.agents.values() if isinstance(agent.channel, Topic)), None)
+        return next(iter(self._readers), None)
+
+    @property
+    def _readers(self) -> list[Agent]:
+        """The agents that read topics."""
+        return [each for each in self.agents.values() if isinstance(each.channel, Topic) and not each.idle]
 
     def _start(self) -> None:
         self.loop_of_app.start()
         self._feeds.clear()
         for agent in self.agents.values():
-            if isinstance(agent.channel, Channel):
+            if agent.idle:
+                self.loop_of_app.spawn(agent.run_idle(), agent.name)
+            elif isinstance(agent.channel, Channel):
                 for _ in range(agent.concurrency):
                     self.loop_of_app.spawn(ChannelFeed(agent, agent.channel).live(), agent.name)
         self.clock.start()
@@ -353,13 +360,15 @@ class App:
 
     def _build(self) -> StreamsBuilder:
         builder = StreamsBuilder()
-        ways = [self._way(agent, agent.channel) for agent in self.agents.values() if isinstance(agent.channel, Topic)]
+        ways = [self._way(agent) for agent in self._readers]
         kept = read_back(ways)
         for table in self.tables.values():
             if isinstance(table, GlobalTable):
                 self._add_global(builder, table)
             else:
                 builder.add_state_store(replace(table.spec(), logged=table.name not in kept))
+        for topic in [each.channel for each in self.agents.values() if each.idle and isinstance(each.channel, Topic)]:
+            self._new_topics |= {name: self._new_topic(name, topic) for name in topic.topics}
         sources = Sources(builder, [topic for way in ways for topic in way.topics])
         made: set[str] = set()
         for topic in sources.topics:
@@ -380,9 +389,10 @@ class App:
             self._add_leader(builder)
         return builder
 
-    def _way(self, agent: Agent, topic: Topic) -> Way:
+    def _way(self, agent: Agent) -> Way:
         """The topics that an agent's records come by, from its own to the one it loops over."""
-        way = Way(agent, [topic], agent.steps())
+        assert isinstance(agent.channel, Topic), "channels in memory are no part of the topology"
+        way = Way(agent, [agent.channel], agent.steps())
         for step in way.steps:
             before = way.topics[-1]
             if step.by is not None:

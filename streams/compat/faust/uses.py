@@ -6,6 +6,7 @@ Followed are the names a function loads (globals, closures, attributes of what t
 
 from __future__ import annotations
 
+import dis
 import inspect
 import sys
 from collections.abc import Callable, Iterator
@@ -44,6 +45,21 @@ def mentions(function: Callable[..., Any], *names: str) -> bool:
         if any(name in code.co_names for code in _codes(own.__code__) for name in names):
             return True
     return False
+
+
+def reads_stream(function: Callable[..., Any]) -> bool:
+    """Whether a function of a stream does anything at all with it."""
+    stream = next(iter(inspect.signature(function).parameters), None)
+    own = _function_of(named(function))
+    if own is None or stream is None:
+        return True
+    used: set[Any] = set()
+    for code in _codes(own.__code__):
+        for instruction in dis.get_instructions(code):
+            if not instruction.opname.startswith(("STORE", "MAKE_CELL", "COPY_FREE")):
+                found = instruction.argval
+                used.update(found if isinstance(found, tuple) else [found] if isinstance(found, str) else [])
+    return stream in used
 
 
 def _within_reach(function: Callable[..., Any]) -> Iterator[Any]:
