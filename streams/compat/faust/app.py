@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -34,7 +34,7 @@ from streams.compat.faust.sending import Sender
 from streams.compat.faust.settings import Conf
 from streams.compat.faust.signals import Signal
 from streams.compat.faust.sources import Sources
-from streams.compat.faust.streams import Step
+from streams.compat.faust.streams import Step, Stream
 from streams.compat.faust.tables import Table
 from streams.compat.faust.topics import Channel, Sent, Topic
 from streams.compat.faust.uses import named
@@ -97,6 +97,12 @@ class App:
         if pattern is not None:
             raise not_here("app.topic", "pattern")
         return Topic(self, *topics, **options)
+
+    def stream(self, channel: Any, processors: Iterable[Callable[[Any], Any]] = (), **_options: Any) -> Stream:
+        """The stream of an agent, through more functions. Streams of anything else are not here."""
+        if not isinstance(channel, Stream):
+            raise not_here("app", "stream")
+        return channel.processed(processors)
 
     def channel(self, **options: Any) -> Channel:
         """A channel in the memory of this worker."""

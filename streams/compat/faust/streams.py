@@ -7,7 +7,7 @@ up to its loop; what stands before them becomes steps of the topology, what come
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from types import GenericAlias
 from typing import Any, ClassVar, NamedTuple
 
@@ -86,6 +86,12 @@ class Stream:
     def through(self, channel: Any) -> Stream:
         """By way of a topic: records are forwarded there as they came, and read from it."""
         return self._by_way(Step(self._processors, through=channel))
+
+    def processed(self, processors: Iterable[Callable[[Any], Any]]) -> Stream:
+        """This stream through more functions, each async or not: what `app.stream(stream, processors=[...])` gives."""
+        for processor in processors:
+            self.add_processor(processor)
+        return self
 
     def noack(self) -> Stream:
         """Commits follow the runtime; this changes nothing."""

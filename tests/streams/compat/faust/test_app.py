@@ -83,6 +83,30 @@ def test_a_table_names_the_changelog_that_it_has(app: faust.App) -> None:
     )
 
 
+def test_a_stream_may_be_put_through_functions(app: faust.App) -> None:
+    """`app.stream(stream, processors=[...])`, before or after a `group_by`; tables that they use are found."""
+    known, seen = app.Table("known", default=int), []
+
+    async def number(word: str) -> str:
+        known[word] += 1
+        return f"{word}{known[word]}"
+
+    def read(name: str, prepare: Callable[[Any], Any]) -> None:
+        @app.agent(app.topic("words", value_type=str), name=name)
+        async def agent(stream: Any) -> None:
+            async for word in prepare(stream):
+                seen.append((name, word))  # noqa: PERF401  the stream never ends
+
+    read("plain", lambda stream: app.stream(stream, processors=[str.upper, number]))
+    read("after", lambda stream: app.stream(stream.group_by(len, name="length"), [str.title]))
+    read("before", lambda stream: app.stream(stream, [str.title]).group_by(len, name="length"))
+    with TopologyTestDriver(app) as driver:
+        for word in ("no", "so", "no"):
+            driver.input("words").send(None, word)
+    words = {name: [word for each, word in seen if each == name] for name in ("plain", "after", "before")}
+    assert words == {"plain": ["NO1", "SO1", "NO2"], "after": ["No", "So", "No"], "before": ["No", "So", "No"]}
+
+
 def test_a_topic_that_an_agent_has_not_written_yet_is_empty(app: faust.App) -> None:
     """Agents send anywhere, so no topic is one that the program never writes to."""
     rides, refunds = app.topic("rides", value_type=Ride), app.topic("refunds", value_type=Ride)
