@@ -16,6 +16,8 @@ from streams.compat.faust.app import App
 
 def main(arguments: list[str]) -> NoReturn:
     """Find the application that -A (or FAUST_APP) names, and run its command line."""
+    if workdir := given(arguments, "-W", "--workdir"):
+        os.chdir(workdir)
     target = named(arguments)
     module, _, name = target.partition(":")
     sys.path.insert(0, str(Path.cwd()))
@@ -35,15 +37,22 @@ def main(arguments: list[str]) -> NoReturn:
 
 def named(arguments: list[str]) -> str:
     """The application that the arguments name, else the environment."""
-    for index, argument in enumerate(arguments):
-        option, equals, value = argument.partition("=")
-        if option in {"-A", "--app"}:
-            following = arguments[index + 1 : index + 2]
-            return value if equals else (following or [""])[0]
+    found = given(arguments, "-A", "--app")
+    if found is not None:
+        return found
     target = os.environ.get("FAUST_APP", "")
     if not target:
         sys.exit("error: which application? Say -A MODULE, as for the faust command")
     return target
+
+
+def given(arguments: list[str], *names: str) -> str | None:
+    """The value of an option, before the command line is read; None where it is not given."""
+    for index, argument in enumerate(arguments):
+        option, equals, value = argument.partition("=")
+        if option in names:
+            return value if equals else (arguments[index + 1 : index + 2] or [""])[0]
+    return None
 
 
 if __name__ == "__main__":

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import random
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from os import chdir
 from typing import Any, NoReturn
 
 import click
 import msgspec
 
 from streams.compat.faust.errors import FaustError
+from streams.compat.faust.models import REGISTRY
+from streams.compat.faust.topics import Topic
 from streams.errors import StreamsError
 
 INSTEAD = {
@@ -77,6 +81,10 @@ def command_line(app: Any) -> click.Group:
             click.Option(["--app", "-A", "application"], help="Accepted: the application is this one."),
             click.Option(["--debug/--no-debug"], default=False),
             click.Option(["--quiet/--no-quiet", "-q"], default=False),
+            click.Option(["--json", "as_json"], is_flag=True, help="Print what agents, tables and send say as JSON."),
+            click.Option(["--workdir", "-W"], help="The directory to change to first."),
+            click.Option(["--loop", "-L"], help="Accepted: there is one kind of event loop."),
+            *_accepted("--logfile", "--console-port", "--blocking-timeout"),
         ],
         no_args_is_help=True,
         help=f"{app.conf.id}, a Faust application on Headrace.",
@@ -88,8 +96,18 @@ def command_line(app: Any) -> click.Group:
     return group
 
 
-def _settings(app: Any, datadir: str | None, loglevel: str | None, **_accepted: Any) -> None:
+def _accepted(*names: str) -> list[click.Option]:
+    """Options that concern only Faust's own looks."""
+    return [click.Option([name, *({"--logfile": ["-f"]}.get(name, []))], hidden=True) for name in names]
+
+
+def _settings(
+    app: Any, datadir: str | None, loglevel: str | None, as_json: bool, workdir: str | None, **_accepted: Any
+) -> None:
+    click.get_current_context().obj = as_json
     _set_up_logging(loglevel or "warning")
+    if workdir is not None:
+        chdir(workdir)
     if datadir is not None:
         app.configure(datadir=datadir)
 
@@ -107,9 +125,7 @@ def _worker(app: Any) -> click.Command:
         click.Option(["--web-host", "-h"]),
         click.Option(["--web-bind", "-b"]),
         click.Option(["--web-transport"]),
-        click.Option(["--logfile", "-f"]),
-        click.Option(["--console-port"]),
-        click.Option(["--blocking-timeout"]),
+        *_accepted("--logfile", "--console-port", "--blocking-timeout"),
     ]
 
     def worker(loglevel: str, with_web: bool | None, **_accepted: Any) -> None:
@@ -126,16 +142,41 @@ def _worker(app: Any) -> click.Command:
 
 
 def _agents(app: Any) -> click.Command:
-    def agents() -> None:
+    def agents(local: bool | None) -> None:
+        in_memory = [agent for agent in app.agents.values() if not isinstance(agent.channel, Topic)]
+        if _as_json():  # as Faust has it
+            shown = [agent for agent in app.agents.values() if local or agent not in in_memory]
+            _say_json(
+                {
+                    "name": f"@{each.name}",
+                    "topic": getattr(each.channel, "name", "<LOCAL>"),
+                    "help": each.help or "<N/A>",
+                }
+                for each in sorted(shown, key=lambda agent: str(agent.name))
+            )
+            return
         for agent in app.agents.values():
-            topic = getattr(agent.channel, "name", "(in memory)")
-            click.echo(f"@{agent.name}  {topic}  {agent.help.partition(chr(10))[0]}".rstrip())
+            if local is not False or agent not in in_memory:
+                topic = getattr(agent.channel, "name", "(in memory)")
+                click.echo(f"@{agent.name}  {topic}  {agent.help.partition(chr(10))[0]}".rstrip())
 
-    return click.Command("agents", callback=agents, help="List the agents.")
+    local = click.Option(["--local/--no-local"], default=None, help="With those over a channel in memory.")
+    return click.Command("agents", callback=agents, params=[local], help="List the agents.")
+
+
+def _as_json() -> bool:
+    return bool(click.get_current_context().obj)
+
+
+def _say_json(value: Any) -> None:
+    click.echo(msgspec.json.encode(value if isinstance(value, dict) else list(value)).decode())
 
 
 def _tables(app: Any) -> click.Command:
     def tables() -> None:
+        if _as_json():
+            _say_json({"name": name, "help": table.help} for name, table in sorted(app.tables.items()))
+            return
         for table in app.tables.values():
             click.echo(f"{table.name}  {table.help}".rstrip())
 
@@ -143,12 +184,27 @@ def _tables(app: Any) -> click.Command:
 
 
 def _send(app: Any) -> click.Command:
-    def send(entity: str, value: str | None, key: str | None, **options: Any) -> None:
+    def send(
+        entity: str,
+        value: str | None,
+        key: str | None,
+        key_type: str | None,
+        value_type: str | None,
+        repeat: int,
+        min_latency: float,
+        max_latency: float,
+        **options: Any,
+    ) -> None:
         target = _target(app, entity)
+        options["key"] = key if key_type is None else _record(key_type, key)
+        options["value"] = _value(value) if value_type is None else _record(value_type, value)
 
         async def sending() -> None:
-            sent = await target.send(key=key, value=_value(value), **options)
-            click.echo(msgspec.json.encode(sent.result()._asdict()).decode())
+            for number in range(repeat):
+                if number and max_latency:
+                    await asyncio.sleep(random.uniform(min_latency, max_latency))  # noqa: S311  no secret
+                sent = await target.send(**options)
+                _say_json(sent.result()._asdict())
 
         run(app, sending)
 
@@ -156,7 +212,12 @@ def _send(app: Any) -> click.Command:
         click.Argument(["entity"]),
         click.Argument(["value"], required=False),
         click.Option(["--key", "-k"]),
+        click.Option(["--key-type", "-K"], help="The Record of the key, as in module.Record."),
+        click.Option(["--value-type", "-V"], help="The Record of the value."),
         click.Option(["--partition"], type=int),
+        click.Option(["--repeat", "-r"], type=int, default=1, help="How many times."),
+        click.Option(["--min-latency"], type=float, default=0.0, help="The least pause between two, in seconds."),
+        click.Option(["--max-latency"], type=float, default=0.0, help="The longest."),
         click.Option(["--key-serializer"]),
         click.Option(["--value-serializer"]),
     ]
@@ -171,6 +232,18 @@ def _target(app: Any, entity: str) -> Any:
         if name in {agent.name, agent.name.rpartition(".")[2]}:
             return agent
     raise click.UsageError(f"there is no agent {entity}; there are: {', '.join(app.agents) or 'none'}")
+
+
+def _record(name: str, text: str | None) -> Any:
+    """A Record of a name from JSON. Raises: UsageError."""
+    found = [each for namespace, each in REGISTRY.items() if f".{namespace}".endswith(f".{name}")]
+    if len(found) != 1 or text is None:
+        known = ", ".join(namespace for namespace in REGISTRY if not namespace.startswith("@"))
+        raise click.UsageError(f"expected JSON of one of the Records {known or '(there are none)'}, got {name} {text}")
+    try:
+        return found[0].loads(text.encode())
+    except (TypeError, ValueError) as problem:
+        raise click.UsageError(f"{text!r} is no {name}: {problem}") from problem
 
 
 def _value(text: str | None) -> Any:

@@ -32,6 +32,8 @@ __all__ = ["Table", "WindowWrapper"]
 log = logging.getLogger(__name__)
 
 _MISSING = object()
+WITHOUT_EFFECT = {"recovery_buffer_size", "standby_buffer_size"}
+"""Options that shape only how Faust restores."""
 
 
 class Expiry:
@@ -95,7 +97,7 @@ class Table(MutableMapping[Any, Any]):
         options: dict[str, Any] | None = None,  # noqa: ARG002  of Faust's own stores
         **others: Any,
     ) -> None:
-        for each in others:
+        for each in others.keys() - WITHOUT_EFFECT:
             raise not_here("app.Table", each)
         key_type, value_type = with_schema(schema, key_type=key_type, value_type=value_type).values()
         key_serializer, value_serializer = with_schema(

@@ -372,6 +372,14 @@ def test_a_table_is_written_in_agents_only(app: faust.App) -> None:
         app.Table("t")["a"] = 1
 
 
+def test_options_of_tables_without_effect_are_taken(app: faust.App) -> None:
+    """How much Faust reads at once when it restores; what would be missed is told."""
+    for make in (app.Table, app.GlobalTable):
+        assert make(f"t-{make.__name__}", recovery_buffer_size=1, standby_buffer_size=2, partitions=1).partitions == 1
+    with pytest.raises(faust.NotHere, match=r"app\.Table\.on_changelog_event"):
+        app.Table("t", on_changelog_event=print)
+
+
 NOT_HERE: list[tuple[Callable[[faust.App], Any], str]] = [
     (lambda app: app.web, "app.web of Faust is not in"),
     (lambda app: app.page("/"), "there is no web server"),

@@ -1,10 +1,14 @@
 """The command line of applications: theirs by `main()`, any by -A; what is not there is told."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from streams import App
+from streams.pytest_plugin import RunningBroker
 
 PROGRAM = """
 from streams.compat import faust
@@ -55,6 +59,64 @@ def test_commands(home: Path) -> None:
     assert run(home, "rides.py", "agents") == (0, "@rides.count  taxi_rides  Count them.\n")
     command = ("-m", "streams.compat.faust", "-A", "rides")
     assert run(home, *command, "greet", "you", "--loud") == (0, "hello you!\n")
+
+
+FAUSTS = """
+from streams.compat import faust
+
+
+class Point(faust.Record):
+    x: int
+
+
+app = faust.App("points", topic_partitions=1)
+points = app.Table("points", help="All of them.")
+
+
+@app.agent()
+async def mul(stream):
+    '''Foo agent help.'''
+    async for event in stream:
+        yield event
+
+
+@app.agent(app.channel())
+async def add(stream):
+    async for event in stream:
+        yield event
+"""
+
+
+def test_what_the_command_line_says_as_json_is_fausts(tmp_path: Path) -> None:
+    """Agents by name, those in memory only with --local; tables; from another directory as well."""
+    (tmp_path / "program.py").write_text(FAUSTS)
+    command = ("-m", "streams.compat.faust", "-A", "program", "--json")
+    theirs = [
+        {"name": "@program.add", "topic": "<LOCAL>", "help": "<N/A>"},
+        {"name": "@program.mul", "topic": "points-program.mul", "help": "Foo agent help."},
+    ]
+    assert json.loads(run(tmp_path, *command, "agents", "--local")[1]) == theirs
+    assert json.loads(run(tmp_path, *command, "agents")[1]) == theirs[1:]
+    assert json.loads(run(tmp_path, *command, "tables")[1]) == [{"name": "points", "help": "All of them."}]
+    assert json.loads(run(tmp_path.parent, *command, "-W", str(tmp_path), "agents")[1]) == theirs[1:]
+    assert run(tmp_path, *command[:-1], "agents", "--no-local")[1].count("\n") == 1
+    assert run(tmp_path, *command[:-1], "agents")[1].count("\n") == 2
+
+
+@pytest.mark.broker
+def test_records_are_sent_by_their_type(tmp_path: Path, streams_broker: RunningBroker) -> None:
+    """`send -V` checks that the value is one, and writes it as the program would, as often as it is told."""
+    topic = f"{tmp_path.name}-points"
+    (tmp_path / "program.py").write_text(
+        FAUSTS.replace('"points", topic', f'"points", broker="{streams_broker.url}", topic')
+    )
+    command = ("-m", "streams.compat.faust", "-A", "program", "send", topic, "-V", "program.Point", "-r", "2")
+    assert run(tmp_path, *command, '{"y": 1}')[0] == 2
+    code, output = run(tmp_path, *command, "--max-latency", "0.01", '{"x": 1}')
+    assert (code, [json.loads(line)["topic"] for line in output.splitlines()]) == (0, [topic, topic])
+    reader = App("reader", broker=streams_broker.url)
+    rows = [record.value for record in reader.read(reader.topic(topic, key=bytes, value=bytes))]
+    assert rows == [b'{"x":1,"__faust":{"ns":"program.Point"}}'] * 2
 
 
 @pytest.mark.parametrize(
