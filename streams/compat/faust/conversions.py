@@ -9,11 +9,12 @@ inside lists, sets, tuples and dicts always, as in Faust. Made once per class.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any, NamedTuple, Union, get_args, get_origin
+from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 Convert = Callable[[Any], Any]
@@ -85,7 +86,9 @@ def _of_one(kind: Any, wanted: Wanted) -> Convert | None:
         return own
     if hasattr(kind, "__is_model__"):
         return kind.from_field  # type: ignore[no-any-return]  # a class of Records
-    origin, arguments = get_origin(kind), get_args(kind)
+    if isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        return _named_tuple(kind, wanted.within())
+    origin, arguments = _made(get_origin(kind)), get_args(kind)
     if origin in {list, set, frozenset} and arguments:
         inner = converter(arguments[0], wanted.within())
         if inner is None:
@@ -100,6 +103,22 @@ def _of_one(kind: Any, wanted: Wanted) -> Convert | None:
             return None
         return lambda entries: {keys(key): values(value) for key, value in entries.items()}
     return _single(kind, wanted)
+
+
+def _made(origin: Any) -> Any:
+    """What a field of a generic type holds: dicts for all mappings, lists for all sequences, as JSON has them."""
+    if not isinstance(origin, type) or issubclass(origin, tuple | frozenset):
+        return origin
+    if issubclass(origin, Mapping):
+        return dict if not issubclass(origin, Counter) else origin
+    if issubclass(origin, Set):
+        return set
+    return list if issubclass(origin, Sequence) else origin
+
+
+def _named_tuple(kind: Any, wanted: Wanted) -> Convert:
+    each = [_part(hint, wanted) for hint in get_type_hints(kind).values()]
+    return lambda values: kind(*(convert(value) for convert, value in zip(each, values, strict=True)))
 
 
 def _coercion(kind: Any, wanted: Wanted) -> Convert | None:
