@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import types
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -111,7 +112,7 @@ def _made(origin: Any) -> Any:
         return origin
     if issubclass(origin, Mapping):
         return dict if not issubclass(origin, Counter) else origin
-    if issubclass(origin, Set):
+    if issubclass(origin, AbstractSet):
         return set
     return list if issubclass(origin, Sequence) else origin
 

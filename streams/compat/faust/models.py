@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple, Self, get_type_hints
 
 from streams.compat.faust import serializers
-from streams.compat.faust.conversions import Convert, Wanted, converter, is_optional, told_class
+from streams.compat.faust.conversions import Convert, Wanted, converter, is_optional, told_class, without_none
 from streams.compat.faust.errors import ValidationError, not_here
 
 BLESSED = "__faust"
@@ -26,13 +26,16 @@ REGISTRY: dict[str, type[Record]] = {}
 class FieldDescriptor:
     """A field as an attribute of its class: `Ride.vendor`. On an instance, the instance's own value stands before it."""
 
-    def __init__(self, model: type[Record], field: str, kind: Any, *, required: bool, default: Any) -> None:
+    def __init__(
+        self, model: type[Record], field: str, kind: Any, *, required: bool, default: Any, path: str = ""
+    ) -> None:
         self.model = model
         self.field = field
         self.type = kind
         self.required = required
         self.default = default
-        self.getattr: Callable[[Any], Any] = attrgetter(field)
+        self.path = f"{path}{field}"
+        self.getattr: Callable[[Any], Any] = attrgetter(self.path)
 
     @property
     def ident(self) -> str:
@@ -43,6 +46,15 @@ class FieldDescriptor:
         if instance is None:
             return self
         raise AttributeError(f"{self.ident} has no value")
+
+    def __getattr__(self, name: str) -> FieldDescriptor:
+        """A field of a Record within: `Ride.vendor.city`."""
+        inner: Any = without_none(self.__dict__.get("type"))
+        if name.startswith("__") or not hasattr(inner, "__is_model__") or name not in inner._shape.fields:
+            raise AttributeError(f"a field has no attribute {name!r}")
+        found = getattr(inner, name)
+        given = {"required": found.required, "default": found.default}
+        return FieldDescriptor(inner, name, found.type, path=f"{self.path}.", **given)
 
     def __repr__(self) -> str:
         return f"<FieldDescriptor: {self.ident}: {told_class(self.type)}>"
@@ -149,6 +161,9 @@ class Record:
         if self._options.validation:
             self._convert_own()
 
+    _model_init = __init__
+    """For classes with an `__init__` of their own."""
+
     def __post_init__(self) -> None:
         """For subclasses: called when all fields have their values."""
 
@@ -166,8 +181,13 @@ class Record:
             )
         metadata = data.get(BLESSED)
         made = cls if metadata is None else _meant(cls, metadata, preferred_type)
+        values = _values_of(made, data)
+        if made.__init__ is not Record.__init__:  # the application's own, which Faust calls too
+            own = made(**{name: values[name] for name in made._shape.fields})
+            own.__dict__.update({name: value for name, value in values.items() if name not in made._shape.fields})
+            return own  # type: ignore[return-value]  # Faust takes any model here
         self = made.__new__(made)
-        self.__dict__.update(_values_of(made, data))
+        self.__dict__.update(values)
         self.__post_init__()
         return self  # type: ignore[return-value]  # Faust takes any model here
 
@@ -190,16 +210,25 @@ class Record:
 
     def asdict(self) -> dict[str, Any]:
         """The fields and their values."""
+        return self._prepare_dict(self._values())
+
+    def _values(self) -> dict[str, Any]:
         own = self.__dict__
         return {name: own[name] for name in self._shape.fields}
+
+    def _prepare_dict(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """For subclasses: what `asdict` and the written form have of the fields."""
+        return payload
 
     def to_representation(self) -> dict[str, Any]:
         """What is written: the fields, and with `include_metadata` the name of the class."""
         own = self.__dict__
-        written = {name: own[name] for name in self._shape.fields}
+        written = self._prepare_dict({name: own[name] for name in self._shape.fields})
         if self._options.include_metadata:
             written[BLESSED] = {"ns": self._options.namespace}
         return written
+
+    __json__ = to_representation
 
     def derive(self, *records: Record, **fields: Any) -> Self:
         """A copy with other values: those of other records, then those given."""
@@ -218,6 +247,11 @@ class Record:
                 problems.append(_misfit(type(self), name, self.__dict__[name], problem))
         return problems
 
+    @property
+    def validation_errors(self) -> list[ValidationError]:
+        """What `validate` finds."""
+        return self.validate()
+
     def is_valid(self) -> bool:
         """Whether `validate` finds nothing."""
         return not self.validate()
@@ -228,13 +262,13 @@ class Record:
             raise problem
 
     def _convert_own(self) -> None:
-        self.__dict__.update(_values_of(type(self), self.asdict()))
+        self.__dict__.update(_values_of(type(self), self._values()))
 
     def __eq__(self, other: object) -> bool:
-        return self.asdict() == other.asdict() if type(other) is type(self) else NotImplemented
+        return self._values() == other._values() if type(other) is type(self) else NotImplemented
 
     def __lt__(self, other: Record) -> bool:
-        return tuple(self.asdict().values()) < tuple(other.asdict().values())
+        return tuple(self._values().values()) < tuple(other._values().values())
 
     def __le__(self, other: Record) -> bool:
         return self == other or self < other
@@ -246,7 +280,7 @@ class Record:
         return other <= self
 
     def __hash__(self) -> int:
-        return hash(tuple(self.asdict().values()))
+        return hash(tuple(self._values().values()))
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())
@@ -254,7 +288,14 @@ class Record:
 
 
 def _declare(cls: type[Record]) -> None:
-    """Find the fields of a class, with what converts each, and put a descriptor for each on it."""
+    """Find the fields of a class, with what converts each, and put a descriptor for each on it.
+
+    It has an `__init__` and a hash of its own, as in Faust, so that `@dataclass` puts none in their place: it would take
+    the descriptors for defaults.
+    """
+    for name in ("__init__", "__hash__"):
+        if name not in cls.__dict__:
+            setattr(cls, name, getattr(Record, name))
     try:
         hints = get_type_hints(cls, None, {cls.__name__: cls})
     except NameError as problem:

@@ -1,10 +1,14 @@
 """The options of Records, and the forms they are written in, are Faust's: both libraries, compared."""
 
 import json
-from collections.abc import Callable
+import typing
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Optional
+from types import new_class
+from typing import Any, NamedTuple, Optional
 
 import pytest
 
@@ -179,3 +183,111 @@ def test_raw_refuses_what_is_no_text() -> None:
     with pytest.raises(TypeError, match="raw cannot hold"):
         topic.value_serde.serialize(Ride("1", 1.5))
     assert topic.value_serde.serialize("é") == "é".encode()
+
+
+class Stamp(NamedTuple):
+    number: int
+    at: datetime
+
+
+WHEN = "2026-01-02T00:00:00"
+KINDS: list[tuple[Any, Any]] = [
+    (Mapping[str, datetime], {"a": WHEN}),
+    (typing.MutableMapping[str, Decimal], {"a": "1.5"}),
+    (Mapping[str, datetime] | None, {"a": WHEN}),
+    (typing.OrderedDict[str, datetime], {"a": WHEN}),
+    (Sequence[datetime], [WHEN]),
+    (Sequence[Sequence[datetime]], [[WHEN]]),
+    (deque[datetime], [WHEN]),
+    (typing.AbstractSet[datetime], [WHEN]),
+    (Stamp, [1, WHEN]),
+    (list[Stamp], [[1, WHEN]]),
+]
+
+
+@pytest.mark.parametrize(("kind", "data"), KINDS, ids=str)
+def test_abstract_kinds_and_named_tuples_are_converted(kind: Any, data: Any) -> None:
+    """What is inside a field becomes what it is in Faust, by whatever name the field calls its dict or list."""
+    theirs = pytest.importorskip("faust")
+
+    def value(library: Any) -> Any:
+        made = new_class("Holder", (library.Record,), {}, lambda names: names.update(__annotations__={"held": kind}))
+        return made.from_data({"held": data}).held
+
+    found, wanted = value(faust), value(theirs)
+    assert found == wanted
+    assert type(found) is type(wanted)
+    assert WHEN not in repr(found)
+
+
+def test_records_may_be_dataclasses_too() -> None:
+    """The decorator changes nothing: fields that are missing are an error, defaults are values, and records are hashed."""
+
+    @dataclass
+    class Station(faust.Record, include_metadata=False):
+        number: int
+        name: str
+        open: bool = True
+
+    assert Station(1, "a").asdict() == {"number": 1, "name": "a", "open": True}
+    assert Station.loads(b'{"number":1,"name":"a"}') == Station(1, name="a")
+    assert len({Station(1, "a"), Station(1, "a")}) == 1
+    assert Station.number.field == "number"
+    with pytest.raises(TypeError, match="misses a value for its field 'name'"):
+        Station(1)
+
+
+def test_a_record_may_have_an_init_of_its_own() -> None:
+    """It is called for what is loaded as well, with the fields; what else there was is kept."""
+
+    class Quote(faust.Record, include_metadata=False):
+        ask: float
+        bid: float
+
+        def __init__(self, ask: float, bid: float, **others: Any) -> None:
+            self._model_init(ask, bid, **others)
+            self.spread = ask - bid
+
+    class Later(Quote):
+        at: int = 0
+
+    loaded = Quote.loads(b'{"ask":3,"bid":1,"more":5}')
+    assert (loaded.spread, loaded.more, Quote(3, 1).spread) == (2, 5, 2)
+    assert loaded.dumps() == b'{"ask":3,"bid":1}'
+    assert Later(3, 1, 7).asdict() == {"ask": 3, "bid": 1, "at": 7}
+
+
+def test_a_record_may_say_what_of_it_is_written() -> None:
+    """`_prepare_dict` has the last word over `asdict` and the written form; comparing goes by all fields."""
+
+    class Quote(faust.Record, include_metadata=False):
+        ask: float | None = None
+        bid: float | None = None
+
+        def _prepare_dict(self, payload: dict[str, Any]) -> dict[str, Any]:
+            return {name: value for name, value in payload.items() if value is not None}
+
+    class Pair(faust.Record, include_metadata=False):
+        first: Quote
+
+    assert Quote(1.0).asdict() == Quote(1.0).__json__() == {"ask": 1.0}
+    assert Pair(Quote(bid=2.0)).dumps() == b'{"first":{"bid":2.0}}'
+    assert Quote(1.0).derive(bid=2.0) == Quote(1.0, 2.0) != Quote(1.0)
+    assert Quote(1.0).validation_errors == []
+
+
+def test_a_field_of_a_record_within_is_named() -> None:
+    """`Outer.inner.field` is the field, found in the value of the outer one."""
+
+    class Vendor(faust.Record):
+        city: str
+
+    class Trip(faust.Record):
+        vendor: Vendor | None
+        zone: int
+
+    assert Trip.vendor.city.ident == "Vendor.city"
+    assert Trip.vendor.city.getattr(Trip(Vendor("Oslo"), 1)) == "Oslo"
+    for missing in (lambda: Trip.vendor.street, lambda: Trip.zone.city):
+        with pytest.raises(AttributeError, match="a field has no attribute"):
+            missing()
