@@ -7,10 +7,12 @@ what is not is told in docs/from-faust.md; a name that is not here says so when 
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 from uuid import uuid4
 
 from streams.compat.faust import cli, serializers, types
+from streams.compat.faust.absent import Absent
 from streams.compat.faust.agents import Agent
 from streams.compat.faust.app import App
 from streams.compat.faust.credentials import OAuthCredentials, SASLCredentials, SSLCredentials
@@ -58,6 +60,9 @@ __all__ = [
     "types",
     "uuid",
 ]
+
+if not any(isinstance(finder, Absent) for finder in sys.meta_path):
+    sys.meta_path.append(Absent())
 
 ChannelT, EventT, StreamT, TopicT = Channel, Event, Stream, Topic
 """The names that annotations use."""

@@ -61,7 +61,9 @@ class NotHere(FaustError, AttributeError):  # noqa: N818  it says what is the ma
 
 def not_here(where: str, name: str) -> NotHere:
     """The error for a feature that is not here, by its name; `where` is what was asked for it."""
-    cure = ELSEWHERE.get(name, "run this application on Faust itself (`import faust`, against `streams broker`)")
+    cure = ELSEWHERE.get(name) or ELSEWHERE.get(
+        name.partition(".")[0], "run this application on Faust itself (`import faust`, against `streams broker`)"
+    )
     return NotHere(f"{where}.{name} of Faust is not in streams.compat.faust: {cure}. See docs/from-faust.md")
 
 

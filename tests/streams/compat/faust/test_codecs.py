@@ -1,5 +1,7 @@
 """Codecs of one's own, schemas, and the names that Faust's programs import from its modules."""
 
+import importlib
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -188,6 +190,22 @@ def test_names_for_annotations() -> None:
     assert sasl.mechanism == "SCRAM-SHA-256"
     with pytest.raises(faust.NotHere, match=r"faust\.types\.SensorT"):
         faust.types.SensorT  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ("livecheck", "faust.livecheck of Faust is not in .*TopologyTestDriver"),
+        ("web.views", "faust.web of Faust is not in .*serve tables from a thread"),
+        ("utils", "faust.utils of Faust is not in .*run this application on Faust itself"),
+    ],
+)
+def test_modules_that_are_not_here_say_so(module: str, message: str) -> None:
+    """They are no modules, for programs that can do without; and say what to do instead, for those that cannot."""
+    with pytest.raises(ModuleNotFoundError, match=message):
+        importlib.import_module(f"streams.compat.faust.{module}")
+    assert importlib.import_module("streams.compat.faust.exceptions").ValidationError is faust.ValidationError
+    assert importlib.util.find_spec("streams.compat.nothing") is None
 
 
 def test_a_record_says_where_it_lay() -> None:
