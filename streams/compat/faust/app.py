@@ -383,9 +383,9 @@ class App:
         for agent, topics, steps in ways:
             stream = sources.read(topics[0])
             for step, before, after in zip(steps, topics, topics[1:], strict=False):
-                stream = prepared(stream, step)
+                stream = prepared(self, stream, step)
                 if step.by is not None:
-                    stream = stream.select_key(chooser(step))
+                    stream = stream.select_key(chooser(self, step))
                 stream.to(after.name, key=(after if step.by else before).key_serde, value=before.value_serde)
                 stream = sources.read(after)
             tables = agent.tables()

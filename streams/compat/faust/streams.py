@@ -35,6 +35,20 @@ class Step(NamedTuple):
     partitions: int | None = None
 
 
+class Echo:
+    """A processor that sends what goes by to other channels too."""
+
+    def __init__(self, app: Any, channels: tuple[Any, ...]) -> None:
+        self._app = app
+        self.channels = channels
+
+    async def __call__(self, value: Any) -> Any:
+        """Send it, without a key, and hand it on."""
+        for channel in self.channels:
+            await self._app.send(channel, value=value)
+        return value
+
+
 class Stream:
     """See the module. Loop over it for values, over `items()` for (key, value), over `events()` for all there is."""
 
@@ -53,8 +67,16 @@ class Stream:
     def filter(self, predicate: Callable[[Any], Any]) -> Stream:
         """Only the values that `predicate` holds for."""
 
-        async def keep(value: Any) -> Any:
-            if not await _result(predicate(value)):
+        async def kept(found: Any, value: Any) -> Any:
+            if not await found:
+                raise Skip
+            return value
+
+        def keep(value: Any) -> Any:
+            found = predicate(value)
+            if inspect.isawaitable(found):
+                return kept(found, value)
+            if not found:
                 raise Skip
             return value
 
@@ -63,13 +85,7 @@ class Stream:
 
     def echo(self, *channels: Any) -> Stream:
         """Send each value to other channels too."""
-
-        async def forward(value: Any) -> Any:
-            for channel in channels:
-                await self._copy.agent.app.send(channel, value=value)
-            return value
-
-        self.add_processor(forward)
+        self.add_processor(Echo(self._copy.agent.app, channels))
         return self
 
     def group_by(

@@ -146,6 +146,55 @@ def test_steps_are_found_in_functions_that_an_agent_calls(app: faust.App, loop: 
     assert seen == [("v", 7)]
 
 
+def test_what_stands_before_a_step_may_wait_and_echo(app: faust.App) -> None:
+    """Async processors, keys and predicates run on the application's loop; echoes go out without keys, in their place."""
+    copies, also = app.topic("copies", value_type=str), app.topic("also", key_type=str, value_type=str)
+    seen: list[Any] = []
+
+    @app.agent(also, name="reads")
+    async def reads(stream: Any) -> None:
+        async for _ in stream:
+            pass
+
+    async def known(word: str) -> bool:
+        await asyncio.sleep(0)
+        return word != "unknown"
+
+    async def shout(word: str) -> str:
+        await asyncio.sleep(0.001)
+        return word.upper()
+
+    async def length(word: str) -> int:
+        return await asyncio.to_thread(len, word)
+
+    @app.agent(app.topic("words", value_type=str), name="by")
+    async def by(stream: Any) -> None:
+        stream = stream.filter(known).echo("plain", copies)
+        stream.add_processor(shout)
+        async for key, word in stream.echo(reads).group_by(length, name="length").items():
+            seen.append((key, word))
+
+    with TopologyTestDriver(app) as driver:
+        for word in ("so", "unknown", "yes"):
+            driver.input("words").send("k", word)
+        for topic, words in (("plain", "so yes"), ("copies", "so yes"), ("also", "SO YES")):
+            written = driver.output(topic, key=bytes, value=bytes).read_key_values()
+            assert written == [(None, f'"{word}"'.encode()) for word in words.split()]
+    assert seen == [("2", "SO"), ("3", "YES")]
+
+
+def test_an_echo_to_memory_before_a_step_is_told(app: faust.App) -> None:
+    """The topology cannot hold it."""
+
+    @app.agent(app.topic("words"), name="by")
+    async def by(stream: Any) -> None:
+        async for _ in stream.echo(app.channel()).group_by(len, name="length"):
+            pass
+
+    with pytest.raises(faust.ImproperlyConfigured, match="echo to a channel after it"):
+        app.application()
+
+
 def in_faust(agent_topic: str | None, ways: list[str]) -> list[str]:
     """The names that Faust itself gives to the topics of an agent's `group_by`s."""
     theirs = pytest.importorskip("faust")
