@@ -240,7 +240,8 @@ class ChannelFeed:
 
     async def more(self, _copy: Copy) -> None:
         """Wait for an event."""
-        event = await self.channel.get()
+        given = await self.channel.get()
+        event = given if isinstance(given, Event) else self.channel.event(given)
         headers = [tuple(event.headers.items())]
         self.batch = Batch([event.key], [event.value], [round(event.message.timestamp * 1000)], headers)
         self.values, self.position, self.length = [event.value], 0, 1

@@ -272,15 +272,19 @@ class Channel:
 
     async def send(self, *, key: Any = None, value: Any = None, headers: Any = None, **_options: Any) -> Sent:
         """Put a value in; waits while a bounded channel is full."""
-        message = Message("", 0, -1, time.time(), dict(wire_headers(headers)), key, value)
-        await self.put(Event(self.app, key, value, message))
+        await self.put(self.event(value, key, headers))
         return Sent(RecordMetadata(""))
 
+    def event(self, value: Any, key: Any = None, headers: Any = None) -> Event:
+        """A value as those who loop over events have it."""
+        message = Message("", 0, -1, time.time(), dict(wire_headers(headers)), key, value)
+        return Event(self.app, key, value, message)
+
     async def put(self, event: Any) -> None:
-        """Put an event in."""
+        """Put an event in, or a value as it is, which `get` gives back so."""
         await self._queue.put(event)
 
-    async def get(self, *, timeout: Seconds | None = None) -> Event:  # noqa: ASYNC109  Faust's signature
+    async def get(self, *, timeout: Seconds | None = None) -> Any:  # noqa: ASYNC109  Faust's signature
         """Take the next event. Raises: TimeoutError after `timeout` seconds."""
         async with asyncio.timeout(None if timeout is None else seconds(timeout)):
             return await self._queue.get()
@@ -289,14 +293,14 @@ class Channel:
         """Whether nothing waits."""
         return self._queue.empty()
 
-    async def __aiter__(self) -> AsyncIterator[Event]:
+    async def __aiter__(self) -> AsyncIterator[Any]:
         while True:
             yield await self._queue.get()
 
     async def stream(self) -> AsyncIterator[Any]:
         """The values."""
         async for event in self:
-            yield event.value
+            yield event.value if isinstance(event, Event) else event
 
 
 def _own_form(kind: Any) -> Any:

@@ -118,6 +118,37 @@ def test_an_agent_that_is_cancelled_from_within_fails_at_that_record(app: faust.
     assert [each.value for _, each in agent.begin("c").result(10)] == [b'"c"']
 
 
+def test_values_that_are_put_into_a_channel_are_read(app: faust.App) -> None:
+    """`put` takes a value as it is, as in Faust: agents and loops read it like one that was sent, and `get` gives it back."""
+    channel, other, done = app.channel(), app.channel(), threading.Event()
+    seen: list[Any] = []
+
+    @app.agent(channel)
+    async def read(stream: Any) -> None:
+        async for event in stream.events():
+            seen.append((event.key, event.value))
+            if event.value == "sent":
+                done.set()
+
+    async def fill(filled: Any) -> None:
+        await filled.put(5)
+        await filled.send(key="k", value="sent")
+
+    app.loop_of_app.spawn(ChannelFeed(read, channel).live(), "read")
+    app.loop_of_app.run(fill(channel))
+    assert done.wait(10)
+    assert seen == [(None, 5), ("k", "sent")]
+
+    async def take() -> list[Any]:
+        await fill(other)
+        values = other.stream()
+        taken = [await anext(values), await anext(values)]
+        await other.put(7)
+        return [*taken, await other.get()]
+
+    assert app.loop_of_app.run(take()) == [5, "sent", 7]
+
+
 def test_an_agent_over_a_channel_outlives_a_stray_cancellation(app: faust.App) -> None:
     """The next event is read, and `on_error` may raise as well."""
     told: list[str] = []
