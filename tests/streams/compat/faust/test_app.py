@@ -1,5 +1,6 @@
 """Faust applications in the TopologyTestDriver: agents, tables, repartitions, expiry, failures, and what is not here."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from types import SimpleNamespace
@@ -389,7 +390,13 @@ NOT_HERE: list[tuple[Callable[[faust.App], Any], str]] = [
     (lambda app: app.stream("t"), "write an @app.agent"),
     (lambda app: app.topic("t").stream(), "write an @app.agent"),
     (lambda app: app.topic(pattern="a.*"), "app.topic.pattern"),
-    (lambda app: app.agent(isolated_partitions=True), "isolated_partitions"),
+    (
+        lambda app: app.agent(isolated_partitions=True),
+        "isolated_partitions .* keep what belongs to a partition in a table",
+    ),
+    (lambda app: app.topic_route(topic=None), "no router between workers"),
+    (lambda app: app.start_client(), "needs no client to start"),
+    (lambda app: asyncio.run(app.topic("t").send(callback=print)), "await what `send` gives"),
     (lambda _app: faust.GSSAPICredentials, "no login by Kerberos"),
 ]
 
