@@ -1,7 +1,8 @@
 """Settings of Kafka that tools look for and that have no meaning here: shown with Kafka's defaults, obeyed by nobody.
 
 What Kafka lets an administrator change while it runs is kept when it is changed, so that a tool finds what it wrote. Parts of
-Kafka that are not here (controllers' quorum, tiers, Kerberos, share and streams groups) have no settings either.
+Kafka that are not here (controllers' quorum, tiers, Kerberos, share and streams groups) have no settings either, but for
+Kerberos's times, of which librdkafka's own test of AlterConfigs sets one.
 
 Rules: names, types, defaults and what can be changed are those DescribeConfigs of Apache Kafka 4.3.1 tells, but for
 replication factors, which are 1 on one node.
@@ -68,6 +69,9 @@ process.roles list fixed broker,controller
 producer.purgatory.purge.interval.requests int fixed 1000
 queued.max.request.bytes long fixed -1
 request.timeout.ms int fixed 30000
+sasl.kerberos.min.time.before.relogin long dynamic 60000
+sasl.kerberos.ticket.renew.jitter float dynamic 0.05
+sasl.kerberos.ticket.renew.window.factor float dynamic 0.8
 socket.connection.setup.timeout.max.ms long fixed 30000
 socket.connection.setup.timeout.ms long fixed 10000
 socket.listen.backlog.size int fixed 50

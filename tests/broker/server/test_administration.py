@@ -268,6 +268,19 @@ def test_settings_that_tools_look_for(wire) -> None:
     assert setting(wire, BROKER, "0", "broker.rack") == (None, 5)
 
 
+def test_times_of_kerberos(wire) -> None:
+    """They mean nothing without SASL and are kept all the same: librdkafka's own test of AlterConfigs sets one."""
+    name = "sasl.kerberos.min.time.before.relogin"
+    assert setting(wire, BROKER, "0", name) == ("60000", 5)
+    given = [{"name": name, "value": "58000"}]
+    resources = [{"resource_type": BROKER, "resource_name": "0", "configs": given}]
+    assert wire.call(REPLACE_CONFIGS, 2, resources=resources).responses[0].error_code == 0
+    assert setting(wire, BROKER, "0", name) == ("58000", 2)
+    assert alter(wire, BROKER, "0", sasl_kerberos_ticket_renew_jitter="0.1") == 0
+    assert setting(wire, BROKER, "0", "sasl.kerberos.ticket.renew.jitter") == ("0.1", 2)
+    assert setting(wire, BROKER, "0", "sasl.kerberos.ticket.renew.window.factor") == ("0.8", 5)
+
+
 def test_levels_of_loggers(wire) -> None:
     """A logger's level is shown, set in Kafka's words, and deleted; unknown loggers and levels are refused."""
 
