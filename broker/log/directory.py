@@ -50,6 +50,8 @@ LOCK = ".lock"
 CLUSTER_METADATA = "__cluster_metadata"
 CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
 _DELETED_SUFFIX = "-delete"
+_LONGEST_NAME = 255
+"""Of a file or folder, on nearly every file system; a topic's name may have 249 of it."""
 _CLEAN_TEXT = '{"version":0,"brokerEpoch":-1}'
 _SUPPORTED_META_VERSIONS = {"0", "1"}
 
@@ -223,8 +225,9 @@ class LogDirectory:
             self.on_deleted(logs)
 
     def _doomed(self, name: str) -> Path:
-        """A folder that a start removes."""
-        return self.path / f"{name}.{uuid4().hex}{_DELETED_SUFFIX}"
+        """A folder that a start removes. A topic's name may be so long that only its beginning finds room."""
+        ending = f".{uuid4().hex}{_DELETED_SUFFIX}"
+        return self.path / f"{name[: _LONGEST_NAME - len(ending)]}{ending}"
 
     def get(self, topic: str, partition: int) -> PartitionLog | None:
         """The log of a partition, if it exists."""

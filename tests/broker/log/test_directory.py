@@ -193,6 +193,19 @@ def test_a_deleted_partition_is_gone(tmp_path: Path) -> None:
     directory.close()
 
 
+def test_a_topic_with_the_longest_name(tmp_path: Path) -> None:
+    """A name of 249 characters, as Kafka allows: its partitions are made, found after a restart, and deleted."""
+    name = "n" * 249
+    directory = LogDirectory.open(tmp_path, on_message=print)
+    directory.create_many(name, [0, 99_999], TOPIC_ID, LogConfig())
+    directory.close()
+    directory = LogDirectory.open(tmp_path, on_message=print)
+    assert [log.partition for log in directory.logs()] == [0, 99_999]
+    directory.delete_many(name, [0, 99_999])
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+    directory.close()
+
+
 def test_lost_indexes_are_rebuilt(tmp_path: Path) -> None:
     """Without index files the log is the same, after a message."""
     config = LogConfig(index_interval_bytes=0, segment_bytes=300)
