@@ -84,3 +84,14 @@ def test_malformed_software_name(wire) -> None:
     """ApiVersions 3 with a software name that is none is refused with INVALID_REQUEST."""
     answer = wire.call(API_VERSIONS, 3, client_software_name="-", client_software_version="1")
     assert answer.error_code == 42
+
+
+@pytest.mark.parametrize(
+    ("version", "lowest"), [(3, {"metadata.version": 7}), (4, {"metadata.version": 7, "group.version": 0})]
+)
+def test_lowest_levels_of_features(wire, version: int, lowest: dict[str, int]) -> None:
+    """metadata.version begins at 7 (3.3), as in Kafka; what begins at 0 is told from version 4 on, which knows it for no error."""
+    answer = wire.call(API_VERSIONS, version, **ARGUMENTS[API_VERSIONS])
+    told = {feature.name: feature.min_version for feature in answer.supported_features}
+    assert lowest.items() <= told.items()
+    assert ("group.version" in told) == ("group.version" in lowest)
