@@ -218,7 +218,9 @@ TOPIC_DEFAULTS = {
 }
 """Topic setting -> broker setting that is its default."""
 
-DYNAMIC = frozenset({"log.cleaner.backoff.ms", *TOPIC_DEFAULTS.values()})
+DYNAMIC = frozenset(
+    {"log.cleaner.backoff.ms", "max.connections", "producer.id.expiration.ms", *TOPIC_DEFAULTS.values()}
+)
 """Settings that AlterConfigs may change while the broker runs."""
 
 GROUP_DEFAULTS = {

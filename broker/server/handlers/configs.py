@@ -124,6 +124,7 @@ def _shown(entry: dict[str, Any], *, synonyms: bool, documentation: bool) -> dic
 
 def _entries(broker: Broker, resource: Any) -> Iterable[dict[str, Any]]:
     if resource.resource_type == TOPIC:
+        _check_topic_name(broker, resource.resource_name)
         return topic_entries(broker, broker.catalog.get(resource.resource_name).settings)
     if resource.resource_type == BROKER:
         _check_broker_name(broker, resource.resource_name)
@@ -262,6 +263,8 @@ def _changer(broker: Broker, resource: Any, settings_of: SettingsOf) -> Callable
     name = resource.resource_name
     if resource.resource_type == TOPIC:
         _check_lists(resource)
+        if not name:
+            raise BrokerError(ErrorCode.INVALID_REQUEST, "a topic has a name: there are no settings for all topics")
         _check_topic_name(broker, name)
         known = broker.catalog.topics.get(name)
         settings = settings_of({} if known is None else known.settings, resource)
@@ -272,8 +275,7 @@ def _changer(broker: Broker, resource: Any, settings_of: SettingsOf) -> Callable
         _check_broker_name(broker, name)
         settings = settings_of(broker.dynamic.brokers.get(name, {}), resource)
         _check_settings(broker, settings, {key: key for key in DYNAMIC | KEPT_DYNAMIC}, ErrorCode.INVALID_REQUEST)
-        if not name:
-            _check_replicas_kept(resource, settings_of)
+        _check_replicas_kept(resource, settings_of)
         return lambda: broker.reconfigure(name, settings)
     if resource.resource_type in WITHOUT_LISTS:
         _check_lists(resource, {})
@@ -309,6 +311,10 @@ def _check_settings(broker: Broker, settings: Mapping[str, str], known: Mapping[
 def _check_replicas_kept(resource: Any, settings_of: SettingsOf) -> None:
     """`min.insync.replicas` is set for the whole cluster when that is made, and stays so. Raises: BrokerError."""
     named = [item for item in resource.configs if item.name == "min.insync.replicas"]
+    if resource.resource_name:
+        if named:
+            raise BrokerError(ErrorCode.INVALID_CONFIG, "min.insync.replicas is set for the whole cluster or a topic")
+        return
     deleted = any(_operation(item) == DELETE for item in named)
     if deleted or (settings_of is _given and not named):
         raise BrokerError(ErrorCode.INVALID_CONFIG, "min.insync.replicas of the cluster cannot be removed")
@@ -329,8 +335,6 @@ def _alter_group(broker: Broker, group_id: str, settings: dict[str, str]) -> Non
 
 
 def _check_topic_name(broker: Broker, name: str) -> None:
-    if not name:
-        raise BrokerError(ErrorCode.INVALID_REQUEST, "a topic has a name: there are no settings for all topics")
     error = broker.catalog.name_error(name)
     if error is not None:
         raise BrokerError(error, f"{name!r} is no name of a topic")

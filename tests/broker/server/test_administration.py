@@ -229,6 +229,32 @@ def test_dynamic_settings_of_the_broker(wire) -> None:
     assert alter(wire, BROKER, "0", log_retention_bytes="many") == 42
 
 
+def test_connections_are_limited_while_it_runs(make_broker, make_wire) -> None:
+    """max.connections can be changed without a restart, as in Kafka, and is obeyed; so can producer.id.expiration.ms."""
+    broker = make_broker()
+    wire = make_wire(broker)
+    assert alter(wire, BROKER, "0", producer_id_expiration_ms="60000", max_connections="1") == 0
+    assert setting(wire, BROKER, "0", "producer.id.expiration.ms") == ("60000", 2)
+    with pytest.raises(ConnectionError):
+        make_wire(broker).call(QUOTAS, 1)
+    assert alter(wire, BROKER, "0", max_connections=None) == 0
+    assert make_wire(broker).call(QUOTAS, 1).error_code == 0
+
+
+def test_replicas_in_sync_are_not_for_one_broker(wire) -> None:
+    """min.insync.replicas is set for the whole cluster or a topic: for a single broker it is refused, as by Kafka."""
+    assert alter(wire, BROKER, "0", min_insync_replicas="1") == 40
+    assert alter(wire, BROKER, "0", min_insync_replicas=None) == 40
+    assert alter(wire, BROKER, "", min_insync_replicas="1") == 0
+
+
+@pytest.mark.parametrize(("name", "code"), [("", 17), ("a b", 17), ("no-such-topic", 3)])
+def test_settings_of_a_topic_that_cannot_be(wire, name: str, code: int) -> None:
+    """What no topic can be called is told from a topic that is not there."""
+    wanted = {"resource_type": TOPIC, "resource_name": name, "configuration_keys": None}
+    assert wire.call(DESCRIBE_CONFIGS, 4, resources=[wanted]).results[0].error_code == code
+
+
 def test_wrong_settings_of_no_topic(wire) -> None:
     """A setting that is wrong for any topic is told so before one that there is no such topic."""
     assert alter(wire, TOPIC, "no-such-topic", retention_ms="soon") == 40
