@@ -224,6 +224,7 @@ DYNAMIC = frozenset(
 """Settings that AlterConfigs may change while the broker runs."""
 
 GROUP_DEFAULTS = {
+    "consumer.assignment.interval.ms": "group.consumer.assignment.interval.ms",
     "consumer.heartbeat.interval.ms": "group.consumer.heartbeat.interval.ms",
     "consumer.session.timeout.ms": "group.consumer.session.timeout.ms",
 }
@@ -231,6 +232,10 @@ GROUP_DEFAULTS = {
 
 
 GROUP_BOUNDS = {
+    "consumer.assignment.interval.ms": (
+        "group.consumer.min.assignment.interval.ms",
+        "group.consumer.max.assignment.interval.ms",
+    ),
     "consumer.heartbeat.interval.ms": (
         "group.consumer.min.heartbeat.interval.ms",
         "group.consumer.max.heartbeat.interval.ms",

@@ -172,14 +172,14 @@ def _default_entries(broker: Broker) -> Iterable[dict[str, Any]]:
     """Only what was set for all brokers."""
     for name, value in _for_all_brokers(broker).items():
         synonym = {"name": name, "value": value, "source": SOURCE_DYNAMIC_DEFAULT}
-        setting = SETTINGS.get(name) or KEPT_SETTINGS[name]
+        setting = _broker_setting(name)
         yield _entry(setting, value, SOURCE_DYNAMIC_DEFAULT, [synonym], read_only=False)
 
 
 def _broker_synonyms(broker: Broker, name: str) -> list[dict[str, Any]]:
     """Every value a setting was given, the one that counts first."""
-    setting = SETTINGS.get(name) or KEPT_SETTINGS[name]
-    static = broker.static_config.value(name) if name in SETTINGS else setting.default
+    setting = _broker_setting(name)
+    static = _static_value(broker, name)
     own = broker.dynamic.brokers.get(str(broker.config.node_id), {}).get(name)
     found = [(own, SOURCE_DYNAMIC_BROKER), (_for_all_brokers(broker).get(name), SOURCE_DYNAMIC_DEFAULT)]
     if static != setting.default:
@@ -187,6 +187,15 @@ def _broker_synonyms(broker: Broker, name: str) -> list[dict[str, Any]]:
     if setting.default is not None:
         found.append((setting.shown(setting.default), SOURCE_DEFAULT))
     return [{"name": name, "value": value, "source": source} for value, source in found if value is not None]
+
+
+def _broker_setting(name: str) -> TopicSetting:
+    return SETTINGS.get(name) or KEPT_SETTINGS[name]
+
+
+def _static_value(broker: Broker, name: str) -> Any:
+    """What a setting is without what was changed while the broker runs; none of those kept for tools is anything else."""
+    return broker.static_config.value(name) if name in SETTINGS else KEPT_SETTINGS[name].default
 
 
 def _for_all_brokers(broker: Broker) -> dict[str, str]:
@@ -201,7 +210,7 @@ def _group_entries(broker: Broker, group_id: str) -> Iterable[dict[str, Any]]:
     given = broker.dynamic.groups.get(group_id, {})
     for name, default in GROUP_DEFAULTS.items():
         synonyms = _broker_synonyms(broker, default)
-        setting = dataclasses.replace(SETTINGS[default], name=name)
+        setting = dataclasses.replace(_broker_setting(default), name=name)
         if name in given:
             synonyms = [{"name": name, "value": given[name], "source": SOURCE_GROUP}, *synonyms]
         yield _entry(setting, synonyms[0]["value"], synonyms[0]["source"], synonyms, read_only=False)
@@ -322,7 +331,7 @@ def _check_replicas_kept(resource: Any, settings_of: SettingsOf) -> None:
 
 def _check_bounds(broker: Broker, settings: Mapping[str, str]) -> None:
     for name, text in settings.items():
-        low, high = map(broker.config.value, GROUP_BOUNDS[name])
+        low, high = (_static_value(broker, bound) for bound in GROUP_BOUNDS[name])
         if not low <= int(text) <= high:
             raise BrokerError(ErrorCode.INVALID_CONFIG, f"{name} must lie between {low:,} and {high:,}, not {text}")
 

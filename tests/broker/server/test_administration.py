@@ -279,6 +279,11 @@ def test_settings_of_groups(wire) -> None:
     found = wire.call(RESOURCES, 1, resource_types=[GROUP]).config_resources
     assert [resource.resource_name for resource in found] == ["settled"]
     assert alter(wire, GROUP, "settled", consumer_session_timeout_ms="soon") == 40
+    interval = "consumer.assignment.interval.ms"
+    assert setting(wire, GROUP, "settled", interval) == ("1000", 5)
+    assert alter(wire, GROUP, "settled", consumer_assignment_interval_ms="500") == 0
+    assert setting(wire, GROUP, "settled", interval) == ("500", 8)
+    assert alter(wire, GROUP, "settled", consumer_assignment_interval_ms="99999") == 40
     assert wire.call(RESOURCES, 1, resource_types=[3]).error_code == 35
 
 
