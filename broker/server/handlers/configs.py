@@ -48,8 +48,8 @@ FIRST_OF_BUCKET = (
 )
 """Settings that Kafka names before others of their bucket."""
 
-UNSET_UNLESS_GIVEN = frozenset({"retention.ms", "segment.ms"})
-"""Topic settings whose broker setting in ms Kafka leaves unset, taking the one in hours."""
+UNSET_UNLESS_GIVEN = {"retention.ms": "log.retention.hours", "segment.ms": "log.roll.hours"}
+"""Topic settings whose broker setting in ms Kafka leaves unset, taking the one in hours, which it shows behind one in ms."""
 SHOWN_SYNONYMS: dict[str, list[dict[str, Any]]] = {
     name: [
         {"name": synonym, "value": TOPIC_SETTINGS[name].shown(TOPIC_SETTINGS[name].default), "source": SOURCE_DEFAULT}
@@ -151,6 +151,7 @@ def topic_entries(broker: Broker, settings: Mapping[str, str]) -> Iterable[dict[
         synonyms = SHOWN_SYNONYMS.get(name, []) if synonym is None else _broker_synonyms(broker, synonym)
         if name in UNSET_UNLESS_GIVEN:
             synonyms = [given for given in synonyms if given["source"] != SOURCE_DEFAULT]
+            synonyms += _broker_synonyms(broker, UNSET_UNLESS_GIVEN[name]) if synonyms else []
         source = synonyms[0]["source"] if synonyms else SOURCE_DEFAULT
         if name in settings:
             source = SOURCE_TOPIC

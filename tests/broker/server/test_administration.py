@@ -255,6 +255,22 @@ def test_settings_of_a_topic_that_cannot_be(wire, name: str, code: int) -> None:
     assert wire.call(DESCRIBE_CONFIGS, 4, resources=[wanted]).results[0].error_code == code
 
 
+def test_hours_behind_milliseconds(wire) -> None:
+    """Where a time in ms is set for brokers, the default in hours that it takes the place of is shown behind it, as by Kafka."""
+    topic = make_topic(wire, "hours")
+    wanted = {"resource_type": TOPIC, "resource_name": topic, "configuration_keys": ["segment.ms"]}
+
+    def synonyms() -> list[tuple[str, str, int]]:
+        answer = wire.call(DESCRIBE_CONFIGS, 4, resources=[wanted], include_synonyms=True)
+        (found,) = answer.results[0].configs
+        return [(each.name, each.value, each.source) for each in found.synonyms]
+
+    assert synonyms() == []
+    assert alter(wire, BROKER, "", log_roll_ms="7000000") == 0
+    assert synonyms() == [("log.roll.ms", "7000000", 3), ("log.roll.hours", "168", 5)]
+    assert alter(wire, BROKER, "", log_roll_ms=None) == 0
+
+
 def test_wrong_settings_of_no_topic(wire) -> None:
     """A setting that is wrong for any topic is told so before one that there is no such topic."""
     assert alter(wire, TOPIC, "no-such-topic", retention_ms="soon") == 40
