@@ -116,10 +116,11 @@ class LogReader:
                 return found if found[1] < end else None
         return None
 
-    def offset_of_max_timestamp(self) -> tuple[int, int] | None:
-        """(timestamp, offset) of the record with the largest timestamp, the first of several; None without records.
+    def offset_of_max_timestamp(self) -> tuple[int, int, int] | None:
+        """(timestamp, offset, leader epoch) of the record with the largest timestamp, the first of several.
 
-        Where no record has one, it is the first.
+        None without records; where no record has a timestamp, it is the first. The epoch is what its batch says: a record
+        before the log's start may be found, and of those the log knows no epochs any more.
         """
         newest = max(self._segments, key=lambda segment: segment.max_timestamp)
         has_none = newest.max_timestamp == NO_TIMESTAMP
@@ -127,4 +128,6 @@ class LogReader:
         if span is None:
             return None
         batch = newest.read(span.position, span.size)
-        return first_at_or_after(batch, parse_header(batch), newest.max_timestamp)
+        header = parse_header(batch)
+        found = first_at_or_after(batch, header, newest.max_timestamp)
+        return None if found is None else (*found, header.leader_epoch)

@@ -369,8 +369,8 @@ class PartitionLog:
         """(timestamp, offset) of the first committed record that is not older than `timestamp`; None without one."""
         return self._reader.offset_for_timestamp(timestamp, self.log_start_offset, self.high_watermark)
 
-    def offset_of_max_timestamp(self) -> tuple[int, int] | None:
-        """(timestamp, offset) of the record with the largest timestamp, the first of several; None in an empty log."""
+    def offset_of_max_timestamp(self) -> tuple[int, int, int] | None:
+        """(timestamp, offset, leader epoch) of the record with the largest timestamp, the first of several; None without records."""
         return self._reader.offset_of_max_timestamp()
 
     def epoch_at(self, offset: int) -> int:

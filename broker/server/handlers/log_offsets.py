@@ -16,7 +16,7 @@ SPECIAL_FROM = {MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9, EARLIEST_
 """Versions from which on the later special numbers may be asked for."""
 NEVER = 1 << 15
 READ_COMMITTED = 1
-NOTHING = (-1, -1)
+NOTHING = (-1, -1, -1)
 
 
 def check_leader_epoch(log: PartitionLog, epoch: int) -> None:
@@ -58,26 +58,26 @@ def _listed(broker: Broker, version: int, name: str, wanted: Any, *, committed: 
     try:
         log = broker.catalog.log(name, wanted.partition_index)
         check_leader_epoch(log, getattr(wanted, "current_leader_epoch", -1))
-        timestamp, offset = _find(log, wanted.timestamp, committed=committed)
+        found = _find(log, wanted.timestamp, committed=committed)
     except BrokerError as error:
         return ListedOffset(wanted.partition_index, error.code)
-    epoch = -1
-    if offset >= 0:
-        epoch = log.leader_epoch if wanted.timestamp == LATEST else log.epoch_at(offset)
-    return ListedOffset(wanted.partition_index, ErrorCode.NONE, timestamp, offset, epoch)
+    return ListedOffset(wanted.partition_index, ErrorCode.NONE, *found)
 
 
-def _find(log: PartitionLog, timestamp: int, *, committed: bool) -> tuple[int, int]:
-    """(timestamp, offset) of what a special number or a time means in a log."""
+def _find(log: PartitionLog, timestamp: int, *, committed: bool) -> tuple[int, int, int]:
+    """(timestamp, offset, leader epoch) of what a special number or a time means in a log."""
+    limit = log.last_stable_offset if committed else log.high_watermark
     if timestamp == LATEST:
-        return -1, log.last_stable_offset if committed else log.high_watermark
+        return -1, limit, log.leader_epoch
     if timestamp in {EARLIEST, EARLIEST_LOCAL}:
-        return -1, log.log_start_offset
+        return -1, log.log_start_offset, log.epoch_at(log.log_start_offset)
     if timestamp in {LATEST_TIERED, EARLIEST_PENDING_UPLOAD}:
         return NOTHING
-    found = log.offset_of_max_timestamp() if timestamp == MAX_TIMESTAMP else log.offset_for_timestamp(timestamp)
-    limit = log.last_stable_offset if committed else log.high_watermark
-    return found if found is not None and found[1] < limit else NOTHING
+    if timestamp == MAX_TIMESTAMP:
+        newest = log.offset_of_max_timestamp()
+        return newest if newest is not None and newest[1] < limit else NOTHING
+    found = log.offset_for_timestamp(timestamp)
+    return (*found, log.epoch_at(found[1])) if found is not None and found[1] < limit else NOTHING
 
 
 def for_leader_epoch(broker: Broker, _: Exchange, request: Any) -> Body:

@@ -136,7 +136,7 @@ def test_timestamp_lookup(make_log: MakeLog, codec: Codec) -> None:
     assert log.offset_for_timestamp(0) == (1000, 0)
     assert log.offset_for_timestamp(1045) == (1050, 10)
     assert log.offset_for_timestamp(1111) is None
-    assert log.offset_of_max_timestamp() == (1110, 22)
+    assert log.offset_of_max_timestamp() == (1110, 22, 0)
 
 
 def test_timestamp_lookup_of_late_records(make_log: MakeLog) -> None:
@@ -146,7 +146,7 @@ def test_timestamp_lookup_of_late_records(make_log: MakeLog) -> None:
         log.append(batch("a", timestamp=timestamp), now_ms=NOW_MS)
     assert log.offset_for_timestamp(200) == (500, 0)
     assert log.offset_for_timestamp(600) == (900, 2)
-    assert log.offset_of_max_timestamp() == (900, 2)
+    assert log.offset_of_max_timestamp() == (900, 2, 0)
 
 
 @pytest.mark.parametrize("kind", ["CreateTime", "LogAppendTime"])
@@ -165,7 +165,7 @@ def test_largest_timestamp_of_records_without_one(make_log: MakeLog) -> None:
     assert log.offset_of_max_timestamp() is None
     for _ in range(2):
         log.append(batch("a", timestamp=-1), now_ms=NOW_MS)
-    assert log.offset_of_max_timestamp() == (-1, 0)
+    assert log.offset_of_max_timestamp() == (-1, 0, 0)
 
 
 def test_log_append_time(make_log: MakeLog) -> None:

@@ -227,7 +227,7 @@ def test_zeros_behind_what_was_synced(tmp_path: Path, suffix: str) -> None:
     log = reopen(folder, [], point=log_end(folder))
     log.close()
     assert path.read_bytes() == before
-    assert log.offset_of_max_timestamp() == (NOW_MS + 5, 7)
+    assert log.offset_of_max_timestamp() == (NOW_MS + 5, 7, 0)
     assert [entry.first_offset for entry in log.aborted_transactions(0, 8)] == [1, 5]
 
 

@@ -47,10 +47,14 @@ def test_offsets_come_with_the_epoch_they_were_written_in(wire: Any) -> None:
 
 @pytest.mark.parametrize(("start", "epoch"), [(1, 0), (2, 1), (3, 1)])
 def test_the_start_of_a_log_that_moved(wire: Any, start: int, epoch: int) -> None:
-    """It has the epoch of what lies there now; at the end that is the current one."""
+    """It has the epoch of what lies there now; at the end that is the current one.
+
+    The newest record is found as long as its segment is there, with the epoch of its batch, which the log may have forgotten.
+    """
     topics = [{"name": "t", "partitions": [{"partition_index": 0, "offset": start}]}]
     assert wire.call(DELETE_RECORDS, 2, topics=topics, timeout=1_000).topics[0].partitions[0].low_watermark == start
     assert listed(wire, EARLIEST) == (start, epoch)
+    assert listed(wire, MAX_TIMESTAMP) == (1, 0)
 
 
 def fetch(wire: Any, offset: int, last_epoch: int, **session: int) -> Any:
