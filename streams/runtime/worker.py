@@ -240,9 +240,6 @@ class Worker:
         """What this worker does, from any thread."""
         tasks = self._parts.tasks if self._parts else None
         running = list(tasks.tasks.values()) if tasks else []
-        dropped: list[Mapping[str, int]] = [task.dropped_records for task in running]
-        if self._parts and self._parts.globals:
-            dropped.append(self._parts.globals.dropped_records)
         return WorkerStatus(
             self.state,
             tuple(task.task_id for task in running),
@@ -250,7 +247,7 @@ class Worker:
             self.processed,
             tasks.lag if tasks else 0,
             self._handlers.skipped.total(),
-            sum(sum(counts.values()) for counts in dropped),
+            self._parts.dropped() if self._parts else 0,
             self._handlers.dead_letters.total(),
         )
 

@@ -61,6 +61,13 @@ class Parts:
     closings: ExitStack
     globals: GlobalState | None = None
 
+    def dropped(self) -> int:
+        """How many records the tasks that there are, and the global state, have left out; from any thread."""
+        counted: list[Mapping[str, int]] = [task.dropped_records for task in list(self.tasks.tasks.values())]
+        if self.globals is not None:
+            counted.append(self.globals.dropped_records)
+        return sum(sum(counts.values()) for counts in counted)
+
 
 def started(
     start: Callable[[ExitStack], Parts], patience_s: float, patience: Patience, stopping: Callable[[], bool]

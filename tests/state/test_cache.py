@@ -362,14 +362,14 @@ ROWS = st.lists(
 
 
 def one_by_one(cache, rows, initial, add):
-    """What `fold` stands for."""
+    """What `fold` stands for; what is deleted has the time of its record alone."""
     for row in rows:
         _, entry, value, time = row
         if entry is None or value is None:
             return row
         old, before = cache.entries[entry] or (initial(), time)
         new, latest = add(entry, value, old), max(before, time)
-        cache.put(entry, None if new is None else (new, latest), latest, None)
+        cache.put(entry, None if new is None else (new, latest), time if new is None else latest, None)
     return None
 
 
