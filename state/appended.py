@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from operator import add
+from itertools import accumulate
+from operator import add, sub
 from typing import Any, NamedTuple
 
 from state.cache import RecordCacheBudget
@@ -122,11 +123,10 @@ class AppendedWindowStore(SegmentedWindowStore):
 
     def _expired(self, times: Sequence[int], stream_time: int) -> int:
         """How many of these times came too late, each after those before it."""
-        expired = 0
-        for time in times:
-            stream_time = max(stream_time, time)
-            expired += time < self._segments.kept_at(stream_time)
-        return expired
+        observed = list(accumulate(times, max, initial=stream_time))[1:]
+        if max(map(sub, observed, times)) <= self._segments.retention_ms:  # as most columns are, however long
+            return 0
+        return sum(time < self._segments.kept_at(latest) for time, latest in zip(times, observed, strict=True))
 
     def _next_sequences(self, count: int) -> Sequence[int]:
         first = (self._sequence + 1) & SEQUENCE_MASK
