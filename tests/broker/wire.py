@@ -106,7 +106,8 @@ class Wire:
         data = b""
         while len(data) < count:
             piece = self.socket.recv(count - len(data))
-            assert piece, "the broker hung up"
+            if not piece:  # or a reset, which comes as this error by itself
+                raise ConnectionResetError("the broker hung up")
             data += piece
         return data
 
