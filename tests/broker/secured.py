@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import trustme
@@ -52,3 +54,15 @@ def add_user(data_dir: Path, name: str, password: str) -> subprocess.CompletedPr
     """What the command of that name says."""
     command = [sys.executable, "-m", "broker", "add-user", str(data_dir), name]
     return subprocess.run(command, input=f"{password}\n", capture_output=True, text=True, check=False)
+
+
+@contextmanager
+def knowing_ann(folder: Path, protocol: str) -> Iterator[SecuredBroker]:
+    """A broker that runs and asks for logins; `ann` may log in with `secret`."""
+    assert add_user(folder / "data", "ann", "secret").returncode == 0
+    made = SecuredBroker(folder, protocol)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()

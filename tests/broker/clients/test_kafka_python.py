@@ -10,7 +10,7 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from tests.broker.secured import SecuredBroker, add_user
+from tests.broker.secured import knowing_ann
 
 pytestmark = [pytest.mark.broker, pytest.mark.clients]
 
@@ -138,24 +138,21 @@ def test_admin(shared_broker) -> None:
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_logins_over_tls(tmp_path: Path, mechanism: str) -> None:
     """Records are written and read by somebody who logged in."""
-    assert add_user(tmp_path / "data", "ann", "secret").returncode == 0
-    broker = SecuredBroker(tmp_path, "SASL_SSL")
-    broker.start()
-    settings = {
-        "bootstrap_servers": broker.address,
-        "security_protocol": "SASL_SSL",
-        "ssl_cafile": broker.files.ca,
-        "sasl_mechanism": mechanism,
-        "sasl_plain_username": "ann",
-        "sasl_plain_password": "secret",
-    }
-    producer = KafkaProducer(**settings)
-    for number in range(10):
-        producer.send("numbers", str(number).encode())
-    producer.flush()
-    producer.close()
-    consumer = KafkaConsumer("numbers", auto_offset_reset="earliest", consumer_timeout_ms=20_000, **settings)
-    read = [next(consumer).value for _ in range(10)]
-    consumer.close()
-    broker.stop()
+    with knowing_ann(tmp_path, "SASL_SSL") as broker:
+        settings = {
+            "bootstrap_servers": broker.address,
+            "security_protocol": "SASL_SSL",
+            "ssl_cafile": broker.files.ca,
+            "sasl_mechanism": mechanism,
+            "sasl_plain_username": "ann",
+            "sasl_plain_password": "secret",
+        }
+        producer = KafkaProducer(**settings)
+        for number in range(10):
+            producer.send("numbers", str(number).encode())
+        producer.flush()
+        producer.close()
+        consumer = KafkaConsumer("numbers", auto_offset_reset="earliest", consumer_timeout_ms=20_000, **settings)
+        read = [next(consumer).value for _ in range(10)]
+        consumer.close()
     assert read == [str(number).encode() for number in range(10)]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from broker.credentials import salted
-from tests.broker.secured import SecuredBroker, add_user
+from tests.broker.secured import SecuredBroker, knowing_ann
 from tests.broker.wire import Wire
 
 pytestmark = pytest.mark.broker
@@ -25,12 +25,8 @@ ANN = b"\0ann\0secret"
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
     """One without TLS, so that bare messages can be sent, with one user."""
-    folder = tmp_path_factory.mktemp("login")
-    assert add_user(folder / "data", "ann", "secret").returncode == 0
-    made = SecuredBroker(folder, "SASL_PLAINTEXT")
-    made.start()
-    yield made
-    made.stop()
+    with knowing_ann(tmp_path_factory.mktemp("login"), "SASL_PLAINTEXT") as made:
+        yield made
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from broker.config import BrokerConfig
 from broker.errors import ConfigError
 from broker.server.tls import server_context
 from streams import App
-from tests.broker.secured import Certificates, SecuredBroker, add_user
+from tests.broker.secured import Certificates, SecuredBroker, knowing_ann
 
 pytestmark = pytest.mark.broker
 
@@ -26,12 +26,8 @@ VALUE = b"x" * 20_000
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
     """TLS and logins."""
-    folder = tmp_path_factory.mktemp("tls")
-    assert add_user(folder / "data", "ann", "secret").returncode == 0
-    made = SecuredBroker(folder, "SASL_SSL")
-    made.start()
-    yield made
-    made.stop()
+    with knowing_ann(tmp_path_factory.mktemp("tls"), "SASL_SSL") as made:
+        yield made
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
