@@ -5,7 +5,7 @@ can be changed. Groups need not exist to have settings.
 """
 
 import dataclasses
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
@@ -250,6 +250,7 @@ def alter_incrementally(broker: Broker, _: Exchange, request: Any) -> Body:
 
 
 def _altered(broker: Broker, request: Any, settings_of: SettingsOf) -> Body:
+    named = Counter((resource.resource_type, resource.resource_name) for resource in request.resources)
     responses = []
     for resource in request.resources:
         response: dict[str, Any] = {
@@ -258,6 +259,8 @@ def _altered(broker: Broker, request: Any, settings_of: SettingsOf) -> Body:
             "resource_name": resource.resource_name,
         }
         try:
+            if named[resource.resource_type, resource.resource_name] > 1:
+                raise BrokerError(ErrorCode.INVALID_REQUEST, "a resource is named twice in one request")
             _check_changes(resource)
             apply = _changer(broker, resource, settings_of)
             if not request.validate_only:

@@ -1,7 +1,5 @@
 """ListOffsets, OffsetForLeaderEpoch, DeleteRecords: where logs begin, end, and what lies at a time or epoch."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from broker.errors import BrokerError, ErrorCode
@@ -26,30 +24,24 @@ def check_leader_epoch(log: PartitionLog, epoch: int) -> None:
     raise BrokerError(ErrorCode.FENCED_LEADER_EPOCH if epoch < log.leader_epoch else ErrorCode.UNKNOWN_LEADER_EPOCH)
 
 
-def _each_partition(topics: Any, name_of: Callable[[Any], str], one: Callable[[str, Any], Body]) -> list[Body]:
-    return [
-        {"name": name_of(topic), "partitions": [one(name_of(topic), partition) for partition in topic.partitions]}
-        for topic in topics
-    ]
-
-
 def list_offsets(broker: Broker, exchange: Exchange, request: Any) -> None:
     """For each partition the offset asked for, by timestamp or by one of the special numbers below zero."""
     committed = getattr(request, "isolation_level", 0) == READ_COMMITTED
-    named = Counter((topic.name, wanted.partition_index) for topic in request.topics for wanted in topic.partitions)
-    topics = []
+    asked: dict[str, dict[int, list[Any]]] = {}
     for topic in request.topics:
-        once = [wanted for wanted in topic.partitions if named[topic.name, wanted.partition_index] == 1]
-        listed = [_listed(broker, exchange.version, topic.name, wanted, committed=committed) for wanted in once]
-        listed += [ListedOffset(twice, ErrorCode.INVALID_REQUEST) for twice in _repeated(topic, named)]
-        topics.append(TopicPart(topic.name, listed))
+        partitions = asked.setdefault(topic.name, {})
+        for wanted in topic.partitions:
+            partitions.setdefault(wanted.partition_index, []).append(wanted)
+    topics = []
+    for name, partitions in asked.items():
+        listed = [
+            _listed(broker, exchange.version, name, wanted[0], committed=committed)
+            if len(wanted) == 1
+            else ListedOffset(index, ErrorCode.INVALID_REQUEST)  # named twice
+            for index, wanted in partitions.items()
+        ]
+        topics.append(TopicPart(name, listed))
     exchange.answer_frame((list_offsets_response(exchange.version, exchange.correlation_id, topics),))
-
-
-def _repeated(topic: Any, named: Mapping[tuple[str, int], int]) -> list[int]:
-    """Partitions of a topic that a request names more than once."""
-    indexes = dict.fromkeys(wanted.partition_index for wanted in topic.partitions)
-    return [index for index in indexes if named[topic.name, index] > 1]
 
 
 def _listed(broker: Broker, version: int, name: str, wanted: Any, *, committed: bool) -> ListedOffset:
@@ -93,8 +85,11 @@ def for_leader_epoch(broker: Broker, _: Exchange, request: Any) -> Body:
         epoch, end_offset = log.end_offset_for_epoch(wanted.leader_epoch)
         return {**body, "leader_epoch": epoch, "end_offset": end_offset}
 
-    topics = _each_partition(request.topics, lambda topic: topic.topic, one)
-    return {"topics": [{"topic": topic["name"], "partitions": topic["partitions"]} for topic in topics]}
+    topics = [
+        {"topic": topic.topic, "partitions": [one(topic.topic, wanted) for wanted in topic.partitions]}
+        for topic in request.topics
+    ]
+    return {"topics": topics}
 
 
 def delete_records(broker: Broker, _: Exchange, request: Any) -> Body:
@@ -110,6 +105,12 @@ def delete_records(broker: Broker, _: Exchange, request: Any) -> Body:
         except BrokerError as error:
             return {**body, "error_code": error.code, "low_watermark": -1}
 
-    topics = _each_partition(request.topics, lambda topic: topic.name, one)
+    named: dict[str, dict[int, Any]] = {}  # of a partition that is named twice the last counts, as in Kafka
+    for topic in request.topics:
+        named.setdefault(topic.name, {}).update((wanted.partition_index, wanted) for wanted in topic.partitions)
+    topics = [
+        {"name": name, "partitions": [one(name, wanted) for wanted in partitions.values()]}
+        for name, partitions in named.items()
+    ]
     broker.directory.save_start_offsets()
     return {"topics": topics}

@@ -50,49 +50,62 @@ class _Refused(NamedTuple):
 
 
 Partition = tuple[int, AppendResult | _Refused]
+Batches = dict[Any, dict[int, Any]]
+"""Records by topic, named or by its id, and partition."""
 
 
 def produce(broker: Broker, exchange: Exchange, request: Any) -> None:
     """Append every batch, then answer once all of them are committed."""
     pending = _Pending(broker, exchange)
-    joining = _Joining(broker, exchange.version, request, pending) if exchange.version >= ADDS_PARTITIONS_FROM else None
+    batches = _batches(request, by_id=exchange.version >= BY_ID)
+    joining = None
+    if exchange.version >= ADDS_PARTITIONS_FROM:
+        joining = _Joining(broker, exchange.version, request.transactional_id, batches, pending)
     refusal = _refusal(request)
     reached: PartitionLog | None
-    for topic in request.topic_data:
-        where = topic.topic_id if exchange.version >= BY_ID else topic.name
+    for where, partitions in batches.items():
         results: list[Partition] = []
-        for partition in topic.partition_data:
+        for index, records in partitions.items():
             reached = None
             try:
                 if refusal is not None and refusal.code is not ErrorCode.INVALID_REQUIRED_ACKS:
                     raise refusal
-                log = _log(broker, exchange.version, where, partition.index)
-                check_shape(partition.records)
-                _check_codec(exchange.version, partition.records)  # before the attempt is noted, as in Kafka
-                _attempt(log, partition.records, joins=joining is not None)
-                _check(broker, exchange.version, request, log, partition.records)
+                log = _log(broker, exchange.version, where, index)
+                check_shape(records)
+                _check_codec(exchange.version, records)  # before the attempt is noted, as in Kafka
+                _attempt(log, records, joins=joining is not None)
+                _check(broker, exchange.version, request, log, records)
                 if joining is not None:
-                    joining.join(partition.records)
+                    joining.join(records)
                 if refusal is not None:
                     raise refusal
                 if log.topic in INTERNAL_TOPICS:
                     raise BrokerError(ErrorCode.INVALID_TOPIC, f"{log.topic} is the broker's own")
                 reached = log
-                result = log.append(partition.records, now_ms=pending.now_ms)
+                result = log.append(records, now_ms=pending.now_ms)
                 pending.wait_for(log, result.last_offset + 1)
-                results.append((partition.index, result))
+                results.append((index, result))
             except BrokerError as error:
                 start = -1 if reached is None or error.code in WITHOUT_START else reached.log_start_offset
                 explained = error is refusal or error.code in EXPLAINED
-                results.append((partition.index, _Refused(error, start, explained=explained)))
+                results.append((index, _Refused(error, start, explained=explained)))
             except OSError as error:
                 refused = BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, f"the disk refused: {error.strerror}")
-                results.append((partition.index, _Refused(refused, -1)))
+                results.append((index, _Refused(refused, -1)))
         pending.results.append((where, results))
     if request.acks == 0:
         _finish_silently(exchange, pending)
     else:
         pending.begin()
+
+
+def _batches(request: Any, *, by_id: bool) -> Batches:
+    """What goes where; of a partition that is named twice the last counts, as in Kafka."""
+    batches: Batches = {}
+    for topic in request.topic_data:
+        partitions = batches.setdefault(topic.topic_id if by_id else topic.name, {})
+        partitions.update((partition.index, partition.records) for partition in topic.partition_data)
+    return batches
 
 
 def _refusal(request: Any) -> BrokerError | None:
@@ -161,12 +174,15 @@ class _Joining:
     what a power failure keeps of the data alone is aborted at the next start.
     """
 
-    __slots__ = ("_broker", "_outcome", "_pending", "_request", "_version")
+    __slots__ = ("_batches", "_broker", "_outcome", "_pending", "_transactional_id", "_version")
 
-    def __init__(self, broker: Broker, version: int, request: Any, pending: "_Pending") -> None:
+    def __init__(
+        self, broker: Broker, version: int, transactional_id: str | None, batches: Batches, pending: "_Pending"
+    ) -> None:
         self._broker = broker
         self._version = version
-        self._request = request
+        self._transactional_id = transactional_id or ""
+        self._batches = batches
         self._pending = pending
         self._outcome: BrokerError | bool | None = False
 
@@ -182,7 +198,7 @@ class _Joining:
     def _include(self, producer: ProducerEpoch) -> BrokerError | None:
         transactions = self._broker.transactions
         try:
-            log = transactions.include(self._request.transactional_id or "", producer, list(self._partitions()))
+            log = transactions.include(self._transactional_id, producer, list(self._partitions()))
         except BrokerError as error:
             return BrokerError(fenced(error.code, knows_fenced=False), error.message)
         if log is not None:
@@ -191,14 +207,12 @@ class _Joining:
 
     def _partitions(self) -> Iterator[TopicPartition]:
         """Those of the request's partitions that exist and get a batch of a transaction."""
-        for topic in self._request.topic_data:
-            where = topic.topic_id if self._version >= BY_ID else topic.name
-            for item in topic.partition_data:
-                records = item.records
+        for where, partitions in self._batches.items():
+            for index, records in partitions.items():
                 if records is None or len(records) < HEADER_BYTES or not records[ATTRIBUTES_BYTE] & TRANSACTIONAL_BIT:
                     continue
                 with suppress(BrokerError):
-                    log = _log(self._broker, self._version, where, item.index)
+                    log = _log(self._broker, self._version, where, index)
                     yield log.topic, log.partition
 
 

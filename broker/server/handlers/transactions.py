@@ -78,7 +78,7 @@ def _add_for_many(broker: Broker, exchange: Exchange, transactions: Sequence[Any
 
 
 def _add(broker: Broker, wanted: _Wanted, knows_fenced: bool, answer: Callable[[list[Body]], None]) -> None:
-    places = [(topic.name, partition) for topic in wanted.topics for partition in topic.partitions]
+    places = list(dict.fromkeys((topic.name, index) for topic in wanted.topics for index in topic.partitions))
     refused = {
         (name, index): ErrorCode.TOPIC_AUTHORIZATION_FAILED
         if name in INTERNAL_TOPICS
@@ -88,10 +88,10 @@ def _add(broker: Broker, wanted: _Wanted, knows_fenced: bool, answer: Callable[[
     }
 
     def done(error: ErrorCode) -> None:
-        answer(_added(wanted.topics, refused, error))
+        answer(_answered(wanted.topics, error))
 
     if refused:
-        done(ErrorCode.OPERATION_NOT_ATTEMPTED)
+        answer(_not_added(places, refused))
         return
     try:
         if wanted.verify_only:
@@ -111,20 +111,26 @@ def _exists(broker: Broker, where: tuple[str, int]) -> bool:
     return topic is not None and 0 <= where[1] < len(topic.partitions)
 
 
-def _added(topics: Iterable[Any], refused: Mapping[tuple[str, int], ErrorCode], error: ErrorCode) -> list[Body]:
+def _answered(topics: Iterable[Any], error: ErrorCode) -> list[Body]:
+    """The same for all, as they were named."""
     return [
         {
             "name": topic.name,
             "results_by_partition": [
-                {
-                    "partition_index": partition,
-                    "partition_error_code": refused.get((topic.name, partition), error),
-                }
-                for partition in topic.partitions
+                {"partition_index": index, "partition_error_code": error} for index in topic.partitions
             ],
         }
         for topic in topics
     ]
+
+
+def _not_added(places: Iterable[tuple[str, int]], refused: Mapping[tuple[str, int], ErrorCode]) -> list[Body]:
+    """Some are refused, so that the others are not tried: each once, as in Kafka."""
+    topics: dict[str, list[Body]] = {}
+    for name, index in places:
+        error = refused.get((name, index), ErrorCode.OPERATION_NOT_ATTEMPTED)
+        topics.setdefault(name, []).append({"partition_index": index, "partition_error_code": error})
+    return [{"name": name, "results_by_partition": results} for name, results in topics.items()]
 
 
 def add_offsets(broker: Broker, exchange: Exchange, request: Any) -> None:

@@ -74,7 +74,7 @@ GROUP_SETTINGS: tuple[tuple[str, str | None], ...] = (
 
 
 def metadata(draw: Draw) -> Request:
-    topics = [{"name": name, "topic_id": None} for name in dict.fromkeys(draw.some(draw.topic, 0, 3))]
+    topics = [{"name": name, "topic_id": None} for name in draw.each(draw.topic, 0, 3)]
     values: dict[str, Any] = {
         "topics": topics,
         "allow_auto_topic_creation": False,
@@ -82,7 +82,7 @@ def metadata(draw: Draw) -> Request:
         "include_topic_authorized_operations": draw.chance(0.3),
     }
     if draw.chance(0.3):
-        values["topics"] = [{"name": None, "topic_id": draw.by_id(draw.topic())}]
+        values["topics"] = [{"name": None, "topic_id": draw.by_id(name)} for name in draw.each(draw.topic)]
         return draw.request(ApiKey.METADATA, values, low=12)
     if not topics:
         return draw.request(ApiKey.METADATA, values, low=4)
@@ -114,11 +114,14 @@ def create_topics(draw: Draw) -> Request:
 
 
 def delete_topics(draw: Draw) -> Request:
-    names = [draw.often(f"{draw.missing}-{draw.random.randrange(30)}", "")]  # never internal ones: Kafka deletes them
+    def name() -> str:
+        return draw.often(f"{draw.missing}-{draw.random.randrange(30)}", "")  # never internal ones: Kafka deletes them
+
+    names = draw.each(name)
     by_name = [{"name": name, "topic_id": None} for name in names]
-    by_id = [{"name": None, "topic_id": draw.often(Symbol("topic", names[0]), Symbol("topic", "nothing"))}]
+    by_id = [{"name": None, "topic_id": Symbol("topic", draw.often(name, "nothing"))} for name in names]
     both = [{"name": names[0], "topic_id": Symbol("topic", "nothing")}]
-    values = {"topics": draw.one(by_name, by_id, both), "topic_names": names, "timeout": WAIT_MS}
+    values = {"topics": draw.one(by_name, by_id, by_name + by_id, both), "topic_names": names, "timeout": WAIT_MS}
     return draw.request(ApiKey.DELETE_TOPICS, values)
 
 
@@ -160,12 +163,14 @@ def _resource(draw: Draw) -> tuple[int, str]:
 
 
 def describe_configs(draw: Draw) -> Request:
-    kind, name = _resource(draw)
-    pools = {TOPIC: SETTINGS, BROKER: BROKER_SETTINGS, GROUP: GROUP_SETTINGS}
-    keys = [pair[0] for pair in pools.get(kind, SETTINGS)]
-    wanted = None if kind == TOPIC and draw.chance(0.5) else draw.some(lambda: draw.one(*keys), 0, 3)
+    def resource(one: tuple[int, str]) -> dict[str, Any]:
+        kind, name = one
+        keys = [pair[0] for pair in _settings(draw, kind)]
+        wanted = None if kind == TOPIC and draw.chance(0.5) else draw.some(lambda: draw.one(*keys), 0, 3)
+        return {"resource_type": kind, "resource_name": name, "configuration_keys": wanted}
+
     values = {
-        "resources": [{"resource_type": kind, "resource_name": name, "configuration_keys": wanted}],
+        "resources": [resource(one) for one in draw.each(lambda: _resource(draw))],
         "include_synonyms": draw.chance(0.5),
         "include_documentation": draw.chance(0.3),
     }
@@ -177,21 +182,26 @@ def _settings(draw: Draw, kind: int) -> tuple[tuple[str, str | None], ...]:
 
 
 def alter_configs(draw: Draw) -> Request:
-    kind, name = _resource(draw)
-    pairs = dict(draw.some(lambda: draw.one(*_settings(draw, kind)), 0, 2))
-    configs = [{"name": key, "value": value} for key, value in pairs.items()]
-    resources = [{"resource_type": kind, "resource_name": name, "configs": configs}]
+    def resource(one: tuple[int, str]) -> dict[str, Any]:
+        kind, name = one
+        pairs = draw.each(lambda: draw.one(*_settings(draw, kind)), 0, 2)
+        configs = [{"name": key, "value": value} for key, value in pairs]
+        return {"resource_type": kind, "resource_name": name, "configs": configs}
+
+    resources = [resource(_resource(draw))]  # if all of several are refused, Kafka does not answer
     return draw.request(ApiKey.ALTER_CONFIGS, {"resources": resources, "validate_only": draw.chance(0.6)})
 
 
 def alter_incrementally(draw: Draw) -> Request:
-    kind, name = _resource(draw)
-    pairs = draw.some(lambda: draw.one(*_settings(draw, kind)), 0, 3)
-    configs = [
-        {"name": key, "config_operation": draw.often(0, 1, 2, 3), "value": draw.often(value, None)}
-        for key, value in pairs
-    ]
-    resources = [{"resource_type": kind, "resource_name": name, "configs": configs}]
+    def resource(one: tuple[int, str]) -> dict[str, Any]:
+        kind, name = one
+        configs = [
+            {"name": key, "config_operation": draw.often(0, 1, 2, 3), "value": draw.often(value, None)}
+            for key, value in draw.some(lambda: draw.one(*_settings(draw, kind)), 0, 3)
+        ]
+        return {"resource_type": kind, "resource_name": name, "configs": configs}
+
+    resources = [resource(one) for one in draw.each(lambda: _resource(draw))]
     return draw.request(ApiKey.INCREMENTAL_ALTER_CONFIGS, {"resources": resources, "validate_only": draw.chance(0.4)})
 
 
@@ -233,7 +243,7 @@ def update_features(draw: Draw) -> Request:
 
 
 def elect_leaders(draw: Draw) -> Request:
-    topics = [{"topic": draw.topic(), "partitions": [draw.partition()]}]
+    topics = [{"topic": name, "partitions": draw.each(draw.partition)} for name in draw.each(draw.topic)]
     values = {"election_type": draw.often(draw.one(0, 1), 2, -1), "topic_partitions": draw.often(topics, [])}
     return draw.request(ApiKey.ELECT_LEADERS, {**values, "timeout": WAIT_MS})
 
@@ -247,7 +257,7 @@ def reassign(draw: Draw) -> Request:
 
 
 def list_reassignments(draw: Draw) -> Request:
-    topics = [{"name": draw.topic(), "partition_indexes": [draw.partition()]}]
+    topics = [{"name": name, "partition_indexes": draw.each(draw.partition)} for name in draw.each(draw.topic)]
     return draw.request(ApiKey.LIST_PARTITION_REASSIGNMENTS, {"timeout": WAIT_MS, "topics": draw.one(None, topics)})
 
 

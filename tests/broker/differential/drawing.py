@@ -45,6 +45,13 @@ class Draw:
     def some(self, draw: Callable[[], T], low: int = 1, high: int = 2) -> list[T]:
         return [draw() for _ in range(self.random.randint(low, high))]
 
+    def each(self, draw: Callable[[], T], low: int = 1, high: int = 2) -> list[T]:
+        """Some, each of them once; now and then one twice, as no well-behaved client has it."""
+        items = list(dict.fromkeys(self.some(draw, low, high)))
+        if items and self.chance(0.1):
+            items.append(self.random.choice(items))
+        return items
+
     def often(self, usual: T, *unusual: T) -> T:
         """The usual, four times of five."""
         return usual if self.chance(0.8) or not unusual else self.random.choice(unusual)

@@ -95,7 +95,7 @@ def commit(draw: Draw) -> Request:
     names = draw.some(draw.topic)  # of those that do not exist one, as they have no ids to tell them apart
     values = {
         "group_id": draw.often(label.partition("/")[0], "", draw.simple_group),
-        "generation_id_or_member_epoch": -1 if alone else draw.often(epoch, 0, 9, -2),
+        "generation_id_or_member_epoch": -1 if alone else draw.often(epoch, 0, 9, -2, Symbol("epoch before", label)),
         "member_id": "" if alone else draw.often(Symbol("member", label), "stranger"),
         "group_instance_id": None if alone else draw.often(None, "instance-a"),
         "retention_time": -1,
@@ -125,10 +125,9 @@ def fetch_offsets(draw: Draw) -> Request:
     def topics() -> list[dict[str, Any]] | None:
         if draw.chance(0.2):
             return None
-        names = dict.fromkeys(draw.some(draw.topic))
         return [
-            {"name": name, "topic_id": draw.by_id(name), "partition_indexes": draw.one([0], [0, 1], [7], [])}
-            for name in names
+            {"name": name, "topic_id": draw.by_id(name), "partition_indexes": draw.one([0], [0, 1], [7], [], [1, 1])}
+            for name in draw.each(draw.topic)
         ]
 
     def group() -> dict[str, Any]:
@@ -137,7 +136,9 @@ def fetch_offsets(draw: Draw) -> Request:
         return {
             "group_id": draw.often(label.partition("/")[0], "", draw.simple_group, draw.nobodys_group),
             "member_id": draw.often(Symbol("member", label), "stranger", "") if known else None,
-            "member_epoch": draw.often(Symbol("member epoch", label), 0, 9) if known else -1,
+            "member_epoch": draw.often(Symbol("member epoch", label), 0, 9, Symbol("epoch before", label))
+            if known
+            else -1,
             "topics": topics(),
         }
 
@@ -153,7 +154,10 @@ def fetch_offsets(draw: Draw) -> Request:
 
 
 def delete_offsets(draw: Draw) -> Request:
-    topics = [{"name": draw.topic(), "partitions": [{"partition_index": draw.partition()}]}]
+    topics = [
+        {"name": name, "partitions": [{"partition_index": index} for index in draw.each(draw.partition)]}
+        for name in draw.each(draw.topic)
+    ]
     return draw.request(ApiKey.OFFSET_DELETE, {"group_id": draw.group(), "topics": topics})
 
 
@@ -172,7 +176,7 @@ def consumer_heartbeat(draw: Draw) -> Request:
         if joins
         else draw.one(-1, -2)
         if leaves
-        else draw.often(Symbol("member epoch", label), 9, -3),
+        else draw.often(Symbol("member epoch", label), 9, -3, Symbol("epoch before", label)),
         "instance_id": draw.often(None, f"instance-{label[-1]}", ""),
         "rack_id": draw.often(None, "rack", "rack", ""),
         "rebalance_timeout": draw.often(60_000, -1) if joins else draw.often(-1, 60_000),
@@ -189,7 +193,7 @@ def consumer_heartbeat(draw: Draw) -> Request:
 
 
 def describe_consumer_groups(draw: Draw) -> Request:
-    ids = list(dict.fromkeys(draw.one(*draw.consumers, *draw.groups, "", draw.nobodys_group) for _ in range(2)))
+    ids = draw.each(lambda: draw.one(*draw.consumers, *draw.groups, "", draw.nobodys_group))
     values = {"group_ids": ids, "include_authorized_operations": draw.chance(0.3)}
     return draw.request(ApiKey.CONSUMER_GROUP_DESCRIBE, values)
 
@@ -198,7 +202,7 @@ def describe_consumer_groups(draw: Draw) -> Request:
 
 
 def describe_groups(draw: Draw) -> Request:
-    groups = list(dict.fromkeys(draw.some(draw.group, 0, 2)))
+    groups = draw.each(draw.group, 0, 2)
     values = {"groups": groups, "include_authorized_operations": draw.chance(0.3)}
     return draw.request(ApiKey.DESCRIBE_GROUPS, values)
 
@@ -212,7 +216,7 @@ def list_groups(draw: Draw) -> Request:
 
 
 def delete_groups(draw: Draw) -> Request:
-    return draw.request(ApiKey.DELETE_GROUPS, {"groups_names": draw.some(draw.group, 0, 2)})
+    return draw.request(ApiKey.DELETE_GROUPS, {"groups_names": draw.each(draw.group, 0, 2)})
 
 
 def find_coordinator(draw: Draw) -> Request:

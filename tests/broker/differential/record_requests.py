@@ -60,11 +60,19 @@ def odd_batch(draw: Draw) -> Any:
 
 
 def produce_values(draw: Draw, topic: str, partition: int, records: Any, **more: Any) -> dict[str, Any]:
-    where = {"name": topic, "topic_id": draw.by_id(topic)}
+    partitions = [{"index": partition, "records": records}]
+    topics = [{"name": topic, "topic_id": draw.by_id(topic), "partition_data": partitions}]
+    is_good = isinstance(records, Batch) and not (records.damage or records.tail or records.codec is Codec.ZSTD)
+    if is_good and draw.chance(0.1):  # of two batches, one unreadable, Kafka stores one and answers for the other
+        partitions.append({"index": draw.one(0, 1, 7), "records": plain_batch(draw)})
+    if is_good and draw.chance(0.1):
+        more_data = [{"index": draw.partition(), "records": plain_batch(draw)}]
+        other = draw.topic()
+        topics.append({"name": other, "topic_id": draw.by_id(other), "partition_data": more_data})
     return {
         "acks": draw.often(-1, 1, 1, 2, -2),
         "timeout": WAIT_MS,
-        "topic_data": [{**where, "partition_data": [{"index": partition, "records": records}]}],
+        "topic_data": topics,
         "transactional_id": None,
         **more,
     }
@@ -90,21 +98,23 @@ def produce_idempotently(draw: Draw) -> Request:
 
 
 def fetch(draw: Draw) -> Request:
-    def topic() -> dict[str, Any]:
-        name = draw.topic_to_read()
-        return {"topic": name, "topic_id": draw.by_id(name), "partitions": [partition()]}
+    def topic(name: str) -> dict[str, Any]:
+        partitions = [partition(index) for index in draw.each(draw.partition)]
+        return {"topic": name, "topic_id": draw.by_id(name), "partitions": partitions}
 
-    def partition() -> dict[str, Any]:
+    def partition(index: int) -> dict[str, Any]:
         return {
-            "partition": draw.partition(),
+            "partition": index,
             "current_leader_epoch": draw.often(-1, 0, 1, 9),
             "fetch_offset": draw.often(draw.one(0, 1, 2, 3), -1, 1_000, 5),
-            "last_fetched_epoch": -1,
-            "log_start_offset": -1,
+            "last_fetched_epoch": draw.often(-1, 0, 1, 5),
+            "log_start_offset": draw.often(-1, 0, 2),
             "partition_max_bytes": draw.often(1 << 20, 1, 0, 100),
         }
 
-    topics = {item["topic"]: item for item in draw.some(topic, 0, 3)}
+    def forgotten(name: str) -> dict[str, Any]:
+        return {"topic": name, "topic_id": draw.by_id(name), "partitions": draw.each(draw.partition)}
+
     label = draw.one("session-a", "session-b")
     begins = draw.chance(0.6)
     values = {
@@ -116,8 +126,8 @@ def fetch(draw: Draw) -> Request:
         "replica_id": -1,
         "session_id": 0 if begins else draw.often(Symbol("session", label), 77),
         "session_epoch": draw.one(-1, 0) if begins else draw.one(1, 2, -1, 5),
-        "topics": list(topics.values()),
-        "forgotten_topics_data": [],
+        "topics": [topic(name) for name in draw.each(draw.topic_to_read, 0, 3)],
+        "forgotten_topics_data": [forgotten(name) for name in draw.often([], draw.each(draw.topic_to_read))],
         "rack_id": "",
     }
     return draw.request(ApiKey.FETCH, values, connection="fetch", label=label)
@@ -131,7 +141,7 @@ def list_offsets(draw: Draw) -> Request:
             "timestamp": draw.one(-1, -2, -3, -4, -5, -6, -7, 0, draw.now_ms, draw.now_ms + HOUR_MS),
         }
 
-    topics = [{"name": draw.topic_to_read(), "partitions": draw.some(partition)}]
+    topics = [{"name": name, "partitions": draw.some(partition)} for name in draw.each(draw.topic_to_read)]
     values = {"replica_id": draw.often(-1, -2, 1), "isolation_level": draw.one(0, 0, 1), "topics": topics}
     return draw.request(ApiKey.LIST_OFFSETS, {**values, "timeout": WAIT_MS})
 
@@ -144,7 +154,7 @@ def for_leader_epoch(draw: Draw) -> Request:
             "leader_epoch": draw.one(-1, 0, 1, 9),
         }
 
-    topics = [{"topic": draw.topic_to_read(), "partitions": draw.some(partition)}]
+    topics = [{"topic": name, "partitions": draw.some(partition)} for name in draw.each(draw.topic_to_read)]
     return draw.request(ApiKey.OFFSET_FOR_LEADER_EPOCH, {"replica_id": draw.one(-1, -2), "topics": topics})
 
 
@@ -152,17 +162,17 @@ def delete_records(draw: Draw) -> Request:
     def partition() -> dict[str, Any]:
         return {"partition_index": draw.partition(), "offset": draw.one(-1, 0, 1, 2, 3, -2, 100_000)}
 
-    topics = [{"name": draw.topic_to_read(), "partitions": [partition()]}]
+    topics = [{"name": name, "partitions": draw.some(partition)} for name in draw.each(draw.topic_to_read)]
     return draw.request(ApiKey.DELETE_RECORDS, {"topics": topics, "timeout": WAIT_MS})
 
 
 def describe_producers(draw: Draw) -> Request:
-    topics = [{"name": draw.topic_to_read(), "partition_indexes": [draw.partition()]}]
+    topics = [{"name": name, "partition_indexes": draw.each(draw.partition)} for name in draw.each(draw.topic_to_read)]
     return draw.request(ApiKey.DESCRIBE_PRODUCERS, {"topics": topics})
 
 
 def describe_log_dirs(draw: Draw) -> Request:
-    topics = [{"topic": name, "partitions": [0, 1]} for name in {draw.one(*draw.topics), draw.missing}]
+    topics = [{"topic": name, "partitions": [0, 1]} for name in draw.each(draw.topic_to_read)]
     return draw.request(ApiKey.DESCRIBE_LOG_DIRS, {"topics": topics})
 
 

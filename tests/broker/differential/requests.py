@@ -14,7 +14,9 @@ from broker.protocol.records import Record, build_batch
 
 @dataclass(frozen=True)
 class Symbol:
-    """Something each broker hands out itself: `kind` is topic, member, generation, producer, epoch, session, node or owned."""
+    """Something each broker hands out itself: `kind` is topic, member, generation, producer, epoch, session, node,
+    owned or epoch before.
+    """
 
     kind: str
     name: str
@@ -28,6 +30,7 @@ UNKNOWN: Mapping[str, Any] = {
     "epoch": 0,
     "session": 0,
     "member epoch": 1,
+    "epoch before": 0,
     "owned": (),
 }
 """What stands for a symbol a broker has not handed out."""
@@ -136,7 +139,10 @@ def learn(request: Request, answer: dict[str, Any], known: dict[Symbol, Any]) ->
             known[Symbol("generation", request.label)] = answer["generation_id"]
     elif key == ApiKey.CONSUMER_GROUP_HEARTBEAT and answer["error_code"] == 0:
         _remember(known, Symbol("member", request.label), answer["member_id"])
-        known[Symbol("member epoch", request.label)] = answer["member_epoch"]
+        epoch = Symbol("member epoch", request.label)
+        if known.get(epoch, answer["member_epoch"]) != answer["member_epoch"]:
+            known[Symbol("epoch before", request.label)] = known[epoch]
+        known[epoch] = answer["member_epoch"]
         if answer.get("assignment") is not None:
             known[Symbol("owned", request.label)] = answer["assignment"]["topic_partitions"]
     elif (key == ApiKey.INIT_PRODUCER_ID and answer["error_code"] == 0) or (

@@ -36,7 +36,7 @@ def init(draw: Draw) -> Request:
 def add_partitions(draw: Draw) -> Request:
     name = draw.random.choice(draw.transactional)
     who = _who(draw, name)
-    topics = [{"name": topic, "partitions": [draw.partition()]} for topic in dict.fromkeys(draw.some(draw.topic))]
+    topics = [{"name": topic, "partitions": draw.each(draw.partition)} for topic in draw.each(draw.topic)]
     values = {
         "v3_and_below_transactional_id": draw.often(name, "", "nobodys"),
         "v3_and_below_producer_id": who["producer_id"],
@@ -99,7 +99,7 @@ def end(draw: Draw) -> Request:
 
 
 def describe(draw: Draw) -> Request:
-    ids = list(dict.fromkeys(draw.one(*draw.transactional, "", "nobodys") for _ in range(2)))
+    ids = draw.each(lambda: draw.one(*draw.transactional, "", "nobodys"))
     return draw.request(ApiKey.DESCRIBE_TRANSACTIONS, {"transactional_ids": ids})
 
 
