@@ -227,23 +227,25 @@ def _changes_value(node: Node) -> bool:
     return isinstance(node, Stateless) and not node.table and node.verb in VALUE_CHANGING
 
 
-def _upstream(graph: Graph, start: str, matches: Callable[[Node], bool]) -> str | None:
-    """The node itself or the first one upstream that matches, depth first."""
+def _upstream(graph: Graph, start: str, matches: Callable[[Node], bool], around: str | None = None) -> str | None:
+    """The node itself or the first one upstream that matches, depth first, on ways around one node if it is given."""
     if matches(graph[start]):
         return start
-    found = (_upstream(graph, parent, matches) for parent in graph[start].fed_by)
+    found = (_upstream(graph, parent, matches, around) for parent in graph[start].fed_by if parent != around)
     return next((name for name in found if name is not None), None)
 
 
-def _path_start(graph: Graph, start: str, top: str) -> str | None:
+def _path_start(graph: Graph, start: str, top: str, around: str | None = None) -> str | None:
     """The child of `top` on the way up from `start`, which may be `start` itself; None when there is no such way."""
-    return _upstream(graph, start, lambda node: top in node.fed_by)
+    return _upstream(graph, start, lambda node: top in node.fed_by, around)
 
 
 def _merged_below(graph: Graph, changer: str, repartitions: list[str], names: Names) -> Graph:
     """The graph with one repartition right below `changer` instead of these.
 
-    One that also depends on another change of key stays where it is; Kafka refuses such a program.
+    Kafka looks for ways up to the change of key that do not lead through the new repartition yet: behind a join, the other
+    side moves behind it too. One that also depends on another change of key stays where it is; Kafka refuses such a
+    program, and one where no other way is left.
     """
     old = [_repartition(graph, name) for name in repartitions]
     merged = repartition_node(names, old[0].topic, _first_serdes(old), parent=changer)
@@ -253,13 +255,14 @@ def _merged_below(graph: Graph, changer: str, repartitions: list[str], names: Na
         merged = replace(merged, name=f"{merged.name} (below {changer})", built_as=merged.name)
     graph = graph.insert_after(changer, merged)
     for each in old:
-        top = _path_start(graph, _gone(each.name), changer)
+        gone = _gone(each.name)
+        top = _path_start(graph, gone, changer, around=merged.name) or _path_start(graph, gone, changer)
         if top is None:
-            graph = _renamed(graph, _gone(each.name), each.name)
+            graph = _renamed(graph, gone, each.name)
             continue
         if top != merged.name:
             graph = _reparented(graph, top, changer, merged.name)
-        graph = _without(graph, _gone(each.name))
+        graph = _without(graph, gone)
     return graph
 
 

@@ -5,6 +5,14 @@ import pytest
 from streams.errors import ConfigError, TopologyError
 from streams.graph.rewrite import OPTIMIZATIONS, optimizations
 from streams.graph.windows import JoinWindows
+from streams.processor import Processor
+
+
+class Passing(Processor):
+    """Passes on what it is given."""
+
+    def process(self, record):
+        self.context.forward(record)
 
 
 def sources(topology):
@@ -68,6 +76,17 @@ def test_repartitions_behind_one_filter_are_merged_too(builder, build):
     kept.group_by_key(name="first").count(name="a")
     kept.group_by_key(name="second").count(name="b")
     assert list(build(topology_optimization="all").repartition_topics) == ["app-first-repartition"]
+
+
+def test_the_other_side_of_a_join_moves_behind_a_merged_repartition(builder, build):
+    """Kafka's way up from the second repartition is the one around the new one, through the join's other side."""
+    rekeyed = builder.stream("in").map(lambda k, v: (v, v))
+    joined = rekeyed.join(rekeyed.flat_map_values(lambda v: [v]), lambda a, b: a, within=JoinWindows.of(10))
+    processed = joined.process(Passing)
+    processed.outer_join(builder.stream("other"), lambda a, b: a, within=JoinWindows.of(10)).to("out")
+    parents = {node.name: node.parents for node in build(topology_optimization="all").graph.values()}
+    assert parents["KSTREAM-FLATMAPVALUES-0000000002"] == ("KSTREAM-MAP-0000000001-repartition-source",)
+    assert parents["KSTREAM-SOURCE-0000000008"] == ("KSTREAM-FLATMAPVALUES-0000000002",)
 
 
 def test_a_change_of_values_keeps_its_repartition(builder, build):
