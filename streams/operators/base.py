@@ -75,8 +75,11 @@ class OperatorContext(Protocol):
         """How many partitions a topic has, for a custom partitioner."""
         ...
 
-    def dropped(self, node: str, count: int, reason: str) -> None:
-        """Count records that Kafka's rules drop (null key, late); warns once in a while, never per record."""
+    def dropped(self, node: str, count: int, reason: str, *, counted: bool = True) -> None:
+        """Count records that Kafka's rules drop (null key, late); warns once in a while, never per record.
+
+        `counted=False` only tells of them.
+        """
         ...
 
     def failed(self, node: str, record: Record, error: Exception) -> None:

@@ -56,14 +56,14 @@ def pass_selected(batch: Batch, mask: Sequence[Any], emit: Emit) -> None:
 
 
 def filter_keys(context: OperatorContext, node: str, emit: Emit) -> Emit:
-    """Drops records without a key, before a repartition topic."""
+    """Drops records without a key, before a repartition topic; as in Kafka, they are not counted as dropped."""
 
     def stage(batch: Batch) -> None:
         if not any_none(batch.keys):
             emit(batch)
             return
         mask = [key is not None for key in batch.keys]
-        context.dropped(node, mask.count(False), "its key is null, and a repartition needs one")
+        context.dropped(node, mask.count(False), "its key is null, and a repartition needs one", counted=False)
         pass_selected(batch, mask, emit)
 
     return stage

@@ -365,10 +365,10 @@ class Task:
         """The number kept under `key`, also from before a restart."""
         return self._remembered.get(key)
 
-    def dropped(self, node: str, count: int, reason: str) -> None:
+    def dropped(self, node: str, count: int, reason: str, *, counted: bool = True) -> None:
         """Count records that Kafka's rules drop; the first of a node and reason is logged."""
-        total = self.dropped_records.get(node, 0)
-        self.dropped_records[node] = total + count
+        if counted:
+            self.dropped_records[node] = self.dropped_records.get(node, 0) + count
         self._handlers.dropped(self.task_id, node, count, reason)
 
     def failed(self, node: str, record: Record, error: Exception) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 from streams.config import StreamsConfig
 from streams.record import Headers, Record, Windowed
 from streams.testing import TopologyTestDriver
-from streams.topology.nodes import Role
 from streams.topology.topology import Topology
 from tests.oracle.functions import PYTHON_TYPES, Types
 from tests.oracle.internal_topics import internal_topics
@@ -62,15 +61,8 @@ def run(case: Case, topology: Topology, directory: Path | None) -> dict[str, Any
                 inputs[topic].send(key, value, timestamp, headers_of(*headers))
             out = [entry(each.topic, record) for each in outputs for record in each.read()]
             steps.append({**step, "out": out})
-        outcome: dict[str, Any] = {"steps": steps, "dropped": dropped(driver)}
+        outcome: dict[str, Any] = {"steps": steps, "dropped": sum(driver.dropped_records.values())}
         return {**outcome, "bytes": internal_topics(driver)} if case.get("bytes") else outcome
-
-
-def dropped(driver: TopologyTestDriver) -> int:
-    """How many records were dropped; what lacks a key before a repartition topic, Kafka drops without counting it."""
-    graph, counts = driver.topology.nodes, driver.dropped_records
-    filters = {name for name, node in graph.items() if getattr(node, "role", None) is Role.REPARTITION_FILTER}
-    return sum(count for name, count in counts.items() if name not in filters)
 
 
 def python_types(case: Case, topic: str) -> tuple[Any, Any]:
