@@ -32,7 +32,7 @@ FEW = 8
 """Below this many keys, looking them up at once saves nothing."""
 
 
-class _KeyValueLayers(LayeredStore):
+class KeyValueLayers(LayeredStore):
     """What both kinds share.
 
     `get` gives the value of a key, or None. `lookup` is the same for callers that put the same key next: it does not
@@ -243,7 +243,7 @@ def known_size(spec: StoreSpec, *, stored: int) -> int:
     return key + value + stored if key and value else 0
 
 
-class PlainKeyValueStore(_KeyValueLayers):
+class PlainKeyValueStore(KeyValueLayers):
     """Values by key. Writes are logged with `record_timestamp` unless one is given."""
 
     def put(self, key: Any, value: Any, timestamp: int | None = None, cause: Cause | None = None) -> None:
@@ -277,7 +277,7 @@ class PlainKeyValueStore(_KeyValueLayers):
         return keys, values
 
 
-class TimestampedStore(_KeyValueLayers):
+class TimestampedStore(KeyValueLayers):
     """Values by key, each with the time of the record that made it."""
 
     @property

@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from state.appended import AppendedWindowStore
-from state.bounded import BoundedKeyValueStore
+from state.bounded import BoundedKeyValueStore, BoundedTimestampedStore
 from state.cache import RecordCacheBudget
 from state.custom import CustomLayers, HeldStore
 from state.directory import store_path
@@ -60,7 +60,7 @@ def open_store(
     if spec.headers:
         spec = replace(spec, value_serde=HeadedSerde(spec.value_serde))
     if spec.max_entries is not None:
-        kind = BoundedKeyValueStore
+        kind = BoundedTimestampedStore if kind is TimestampedStore else BoundedKeyValueStore
     elif _is_appended(spec):
         kind = AppendedWindowStore
     engine = engine or _engine(spec, directory, resources)

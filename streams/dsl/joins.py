@@ -123,10 +123,11 @@ def _join_stores(given: Materialized, windows: JoinWindows, what: str) -> Materi
 
     Source: Kafka's KStreamImplJoin, "Window settings mismatch".
     """
-    if given.history is not None or given.key is not None or given.value is not None:
+    fields = (given.history, given.max_entries, given.key, given.value)
+    if any(field is not None for field in fields):
         raise TopologyError(
             f"{what}: its stores keep the records of its streams, with their serdes and for as long as the windows need them: "
-            "leave history=, key= and value= out of store="
+            "leave history=, max_entries=, key= and value= out of store="
         )
     needed_ms = windows.size_ms + windows.grace_ms
     if given.retention is not None and checked(given.retention, f"{what}: retention", 0) != needed_ms:

@@ -22,6 +22,7 @@ from streams.durations import Duration, milliseconds
 from streams.errors import TopologyError
 from streams.graph.names import Names, checked_name
 from streams.graph.nodes import Materialization, Serdes
+from streams.numbers import whole_number
 from streams.on_error import OnError
 from streams.record import Record
 from streams.serdes import serde_for
@@ -199,7 +200,8 @@ class Materialized(Struct, frozen=True, kw_only=True):
 
     `name` makes it queryable, and its changelog independent of other steps. `cached=False` forwards every update;
     `logged=False` keeps no changelog; `persistent=False` keeps it in memory; `retention` of windows may only be raised;
-    `history` makes a table versioned. `topic_config` are Kafka's settings for the changelog. `engine` keeps the store's
+    `history` makes a table versioned; `max_entries` keeps it in memory, with the rows that were used last (Kafka's lruMap):
+    nobody is told of those that make room. `topic_config` are Kafka's settings for the changelog. `engine` keeps the store's
     bytes in a place of your own: a function (name, path or None) -> `streams.Engine`.
     """
 
@@ -211,6 +213,7 @@ class Materialized(Struct, frozen=True, kw_only=True):
     persistent: bool | None = None
     retention: Duration | None = None
     history: Duration | None = None
+    max_entries: int | None = None
     topic_config: Mapping[str, str] = struct_field(default_factory=dict)
     engine: OpenEngine | None = None
 
@@ -242,9 +245,10 @@ class Materialized(Struct, frozen=True, kw_only=True):
     ) -> Materialization:
         """The store of a node; without a name, one is drawn with `prefix`. `serdes` fill in what is not given.
 
-        Raises: TopologyError for a retention where there are no windows.
+        Raises: TopologyError for a retention where there are no windows, and for `max_entries` where it cannot be.
         """
         kind = kind or StoreKind.TIMESTAMPED_KEY_VALUE
+        max_entries = self._bound(prefix, kind)
         if self.retention is not None and kind is StoreKind.TIMESTAMPED_KEY_VALUE:
             raise TopologyError(
                 f"{self.name or prefix}: a store without windows forgets nothing by itself, so it has no retention: leave it "
@@ -255,14 +259,32 @@ class Materialized(Struct, frozen=True, kw_only=True):
             kind=kind,
             queryable=self.name is not None,
             serdes=Serdes(serde_of(self.key) or serdes.key, serde_of(self.value) or serdes.value),
-            persistent=self.persistent,
+            persistent=self.persistent if max_entries is None else False,
             cached=self.cached,
             logged=self.logged,
+            max_entries=max_entries,
             retention_ms=None if self.retention is None else _positive(self.retention, "retention"),
             history_ms=None if self.history is None else _positive(self.history, "history"),
             topic_config=topic_settings(self.topic_config, "topic_config"),
             engine=self.engine,
         )
+
+    def _bound(self, prefix: str, kind: StoreKind) -> int | None:
+        """How many entries the store may have, if it is bounded."""
+        if self.max_entries is None:
+            return None
+        what = self.name or prefix
+        if self.name is None:
+            raise TopologyError(
+                f"{what}: a store of so many entries needs a name: Materialized(name=..., max_entries=...)"
+            )
+        if kind is not StoreKind.TIMESTAMPED_KEY_VALUE or self.history is not None:
+            raise TopologyError(f"{what}: windows and histories go by time, not by entries: leave `max_entries` out")
+        if self.persistent or self.engine is not None:
+            raise TopologyError(
+                f"{what}: a store of so many entries is kept in memory: leave persistent= and engine= out"
+            )
+        return whole_number(self.max_entries, f"{what}: max_entries")
 
 
 def _positive(duration: Duration, what: str) -> int:

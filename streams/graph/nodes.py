@@ -105,7 +105,7 @@ class Serdes(Struct, frozen=True):
 class Materialization(Struct, frozen=True, kw_only=True):
     """The store of a node. `queryable` is True when the user named it; otherwise the name was generated.
 
-    `retention_ms` None: what the windows need. `history_ms` set: a versioned store. `persistent` None: on disk, unless
+    `retention_ms` None: what the windows need. `history_ms` set: a versioned store; `max_entries`: one in memory of so many. `persistent` None: on disk, unless
     whoever opens the stores decides otherwise (the driver may). `cached` may still be overruled by the operator (versioned, emit on close).
     """
 
@@ -118,6 +118,7 @@ class Materialization(Struct, frozen=True, kw_only=True):
     logged: bool = True
     retention_ms: int | None = None
     history_ms: int | None = None
+    max_entries: int | None = None
     topic_config: Mapping[str, str] = field(default_factory=dict)
     engine: OpenEngine | None = None
 

@@ -71,6 +71,7 @@ class StoreDefaults(Struct, frozen=True):
             retention_ms=stored.history_ms or 0,
             filled_from=filled_from,
         )
+        spec = replace(spec, max_entries=stored.max_entries)
         return spec if versioned else self._formatted(spec)
 
     def aggregate(self, node: Aggregate) -> StoreSpec:

@@ -63,6 +63,8 @@ class Drawing:
     growth: int = 0
     wide: bool = False
     """Whether there may be what the case format does not have: processors, headers, a clock that moves."""
+    bounded: bool = False
+    """Whether stores may be of so many entries, for which they need names."""
     stores: list[tuple[str, Any]] = field(default_factory=list)
     """Stores of processors, with the type of their keys."""
     tables: list[tuple[str, Any]] = field(default_factory=list)
@@ -117,7 +119,7 @@ class Drawing:
         fields: dict[str, Any] = {}
         if self.chance(versioned):
             return {"store": self.name("store-"), "versionedMs": self.duration(2, 10, 100, 1000)}
-        if self.chance(named):
+        if self.chance(0.8 if self.bounded else named):
             fields["store"] = self.name("store-")
         if self.chance(uncached):
             fields["cache"] = False

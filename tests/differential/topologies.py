@@ -178,9 +178,9 @@ def optimization(random: Random) -> str:
     return ",".join(random.sample(OPTIMIZATIONS, count)) or "none"
 
 
-def draw(random: Random) -> Drawing:
+def draw(random: Random, *, bounded: bool = False) -> Drawing:
     """A random topology, from a single step to some thirty."""
-    drawing = Drawing(random, unit_ms=random.choice(TIME_UNITS), wide=random.random() < WIDE)
+    drawing = Drawing(random, unit_ms=random.choice(TIME_UNITS), wide=random.random() < WIDE, bounded=bounded)
     steps, weights = zip(*STEPS, strict=True)
     if drawing.chance(0.6):
         stream(drawing)

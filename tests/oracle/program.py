@@ -70,12 +70,14 @@ class ProgramBuilder:
         """How a result is stored, None when the case says nothing of it."""
         if not always and not ({"store", "cache", "versionedMs"} & operation.keys()):
             return None
+        max_entries = operation.get("maxEntries")
         return Materialized(
             name=operation.get("store"),
             cached=operation.get("cache", True),
             history=operation.get("versionedMs"),
             retention=operation.get("retention"),
-            persistent=self._persistent,
+            max_entries=max_entries,
+            persistent=None if max_entries else self._persistent,
             value=types.value_type,
         )
 

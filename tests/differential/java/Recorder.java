@@ -350,6 +350,8 @@ public final class Recorder {
             Materialized stored = operation.has("versionedMs")
                 ? Materialized.as(Stores.persistentVersionedKeyValueStore(
                     operation.get("store").asText(), millis(operation, "versionedMs")))
+                : operation.has("maxEntries")
+                ? Materialized.as(Stores.lruMap(operation.get("store").asText(), operation.get("maxEntries").asInt()))
                 : operation.has("store") ? Materialized.as(operation.get("store").asText())
                 : Materialized.with(types.key.serde, types.value.serde);
             stored = stored.withKeySerde(types.key.serde).withValueSerde(types.value.serde);

@@ -111,6 +111,30 @@ SAYS: dict[str, tuple[Say, str]] = {
         lambda b: grouped(b).count(store=Materialized(name="counts", retention=5)),
         "counts: a store without windows forgets nothing by itself, so it has no retention",
     ),
+    "a bound without a name": (
+        lambda b: grouped(b).count(store=Materialized(max_entries=5)),
+        "a store of so many entries needs a name",
+    ),
+    "a bound of windows": (
+        lambda b: grouped(b).windowed_by(TEN).count(store=Materialized(name="counts", max_entries=5)),
+        "counts: windows and histories go by time, not by entries: leave `max_entries` out",
+    ),
+    "a bound of a history": (
+        lambda b: table(b, store=Materialized(name="rows", history="1 s", max_entries=5)),
+        "rows: windows and histories go by time",
+    ),
+    "a bound on disk": (
+        lambda b: table(b, store=Materialized(name="rows", persistent=True, max_entries=5)),
+        "rows: a store of so many entries is kept in memory: leave persistent= and engine= out",
+    ),
+    "a bound of no entries": (
+        lambda b: table(b, store=Materialized(name="rows", max_entries=0)),
+        "rows: max_entries: expected a whole number of at least 1, got 0",
+    ),
+    "a stream join with a bound": (
+        lambda b: stream(b).join(stream(b, "two"), join, within=JoinWindows.of(5), store=Materialized(max_entries=5)),
+        "its stores keep the records of its streams, .* leave history=, max_entries=, key= and value= out",
+    ),
     "a table with a retention": (
         lambda b: table(b, store=Materialized(name="rows", retention=5)),
         "rows: a store without windows forgets nothing by itself",
@@ -123,7 +147,7 @@ SAYS: dict[str, tuple[Say, str]] = {
     ),
     "a stream join with a history": (
         lambda b: stream(b).join(stream(b, "two"), join, within=JoinWindows.of(5), store=Materialized(history=5)),
-        "its stores keep the records of its streams, .* leave history=, key= and value= out",
+        "its stores keep the records of its streams, .* leave history=, max_entries=, key= and value= out",
     ),
     "a stream join with serdes": (
         lambda b: stream(b).join(stream(b, "two"), join, within=JoinWindows.of(5), store=Materialized(value=int)),
