@@ -27,6 +27,7 @@ from streams.durations import Duration
 from streams.errors import ConfigError, StreamsError, TopologyError
 from streams.graph.nodes import Serdes
 from streams.metadata import KeyQueryMetadata, StreamsMetadata
+from streams.metrics import Metrics
 from streams.numbers import whole_number
 from streams.queries import Newest, StoreSource, StoreView, no_store
 from streams.reading import Point, Records
@@ -42,7 +43,7 @@ class App(Decorators):
 
     `name` is its application id: consumer group and prefix of its internal topics. `broker` is `embedded://DIR` (the
     bundled broker, started when needed, data in DIR) or `kafka://host:port`. Further settings are those of
-    `StreamsConfig`, by keyword.
+    `StreamsConfig`, by keyword. `metrics` are counters, gauges and timings of its own; see `streams.metrics`.
     Raises: ConfigError for an unknown or wrong setting.
     """
 
@@ -50,6 +51,7 @@ class App(Decorators):
         super().__init__()
         self.name = name
         self._settings = settings if broker is None else {"broker": broker, **settings}
+        self.metrics = Metrics()
         self._topics: dict[str, Topic] = {}
         self._new_topics: dict[str, NewTopic] = {}
         self._stores: Newest[StoreSource] = Newest()
@@ -299,6 +301,7 @@ class App(Decorators):
         return Application(
             topology=self.build(),
             config=self.config,
+            metrics=self.metrics,
             timers=self.timers,
             start_functions=self.start_functions,
             stop_functions=self.stop_functions,

@@ -69,7 +69,7 @@ class Running(Listener):
             raise self._error
 
     def status(self) -> Any:
-        """What it does: `state`, `tasks`, `restoring`, `processed`, `lag`, `skipped`, `dropped` (a WorkerStatus).
+        """What it does: `state`, `tasks`, `restoring`, `processed`, `lag`, `skipped`, `dropped`, `metrics` (a WorkerStatus).
 
         Raises: what stopped it.
         """

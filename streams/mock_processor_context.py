@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from state import StoreSpec, open_store
 from streams.durations import Duration, milliseconds
 from streams.errors import TopologyError
+from streams.metrics import Metrics
 from streams.processor import PunctuationType, RecordMetadata
 from streams.record import Record
 
@@ -52,6 +53,7 @@ class MockProcessorContext:
     application_id: str = "mock"
     task_id: str = "0_0"
     partition: int = 0
+    metrics: Metrics = field(default_factory=Metrics)
     record_metadata: RecordMetadata | None = None
     stream_ms: int = -1
     system_ms: int = 0

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from state.stores import StoreSpec
 from streams.durations import Duration, milliseconds
 from streams.errors import TopologyError
+from streams.metrics import Metrics
 from streams.record import Batch, Record
 from streams.retrying import Retrying
 
@@ -57,6 +58,8 @@ class ProcessorContext(Protocol):
     application_id: str
     task_id: str
     partition: int
+    metrics: Metrics
+    """The application's own numbers, those of `app.metrics`."""
 
     @property
     def record_metadata(self) -> RecordMetadata | None:

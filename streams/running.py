@@ -15,12 +15,13 @@ from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from streams.addresses import KAFKA
 from streams.clients.base import Clients, NewTopic
 from streams.config import StreamsConfig
+from streams.metrics import Metrics
 from streams.operators.observing import Observer
 from streams.restore_events import RestoreEvent, StandbyEvent
 from streams.runner import Runner, uncaught_of
@@ -38,7 +39,7 @@ class Application(Struct, frozen=True, kw_only=True):
     """All that running needs of an application.
 
     `new_topics` are those it may have to make; an `observer` looks at what goes from node to node. `serve_stores` and
-    `serve_locations` are told who knows of stores and where they are, and answer with a function that ends it.
+    `serve_locations` are told who knows of stores and where they are, and answer with a function that ends it. `metrics` are the application's own numbers.
     """
 
     topology: Topology
@@ -53,6 +54,7 @@ class Application(Struct, frozen=True, kw_only=True):
     standby_functions: Sequence[Callable[[StandbyEvent], Any]] = ()
     serve_stores: Callable[[Any], Callable[[], None]] = lambda _source: lambda: None
     observer: Observer | None = None
+    metrics: Metrics = field(default_factory=Metrics)
     serve_locations: Callable[[Callable[[], Any]], Callable[[], None]] = lambda _locations: lambda: None
 
 
@@ -157,6 +159,7 @@ def runner_of(application: Application) -> Runner:
             on_state=changed,
             restore_progress=RestoresTold(application.restore_functions, application.standby_functions),
             stops_all=stops_all,
+            metrics=application.metrics,
         )
 
     return Runner(

@@ -178,6 +178,8 @@ class TopologyTestDriver:
         self._application = application_of(program, config, settings)
         self.topology = self._application.topology
         self.config = self._application.config
+        self.metrics = self._application.metrics
+        self.metrics.reset()
         if not self.config.schema_registry:
             self._application.topology.subjects.keep_in_memory()  # the file is that of real runs
         self.now_ms = time.time_ns() // 1_000_000 if start_ms is None else start_ms
@@ -358,6 +360,7 @@ class TopologyTestDriver:
             emit_throttle_ms=0,
             global_stores=global_stores,
             record_cache=self._cache,
+            metrics=self.metrics,
         )
 
     def _open_store(self, spec: StoreSpec, task: TaskId, changelog: ChangelogWriter | None) -> Store:

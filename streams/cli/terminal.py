@@ -9,6 +9,7 @@ import logging
 import sys
 import threading
 import time
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -133,7 +134,7 @@ class Rate:
         self._at = 0.0
 
     def line(self, status: WorkerStatus) -> str:
-        """State, records per second, lag, records so far, tasks; and what was left out, if anything."""
+        """State, records per second, lag, records so far, tasks; what was left out, if anything; the program's own numbers."""
         now = time.monotonic()
         rate = (status.processed - self._processed) / (now - self._at) if self._at else 0.0
         self._processed, self._at = status.processed, now
@@ -150,7 +151,13 @@ class Rate:
             "dropped": status.dropped,
         }
         parts += [f"{count:,} {name}" for name, count in left_out.items() if count]
+        parts += [f"{name} {_shown(value)}" for name, value in status.metrics.items()]
         return ", ".join(parts)
+
+
+def _shown(value: Any) -> str:
+    """A number of the program's own as text."""
+    return f"{value:,.10g}" if isinstance(value, int | float) else str(value)
 
 
 def start_panel(application: Application) -> Panel:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from streams.metrics import Metrics
 from streams.processor import Cancellable, PunctuationType
 from streams.record import Batch, Headers, Record
 from streams.retrying import Retrying
@@ -28,6 +29,7 @@ class OperatorContext(Protocol):
     application_id: str
     task_id: str
     partition: int
+    metrics: Metrics
 
     @property
     def stream_time(self) -> int:

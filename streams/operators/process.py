@@ -60,6 +60,7 @@ class NodeContext:
         fixed_key: bool = False,
     ) -> None:
         self.application_id = context.application_id
+        self.metrics = context.metrics
         self.task_id = context.task_id
         self.partition = context.partition
         self.record: Record | None = None

@@ -55,6 +55,7 @@ class Task:
         self.task_id = str(task_id)
         self.partition = task_id.partition
         self.application_id = environment.application_id
+        self.metrics = environment.metrics
         self.inputs = tuple(inputs)
         self._record_cache = environment.record_cache
         self.state = TaskState.CREATED

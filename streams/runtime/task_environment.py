@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from state import RecordCacheBudget
 from state.stores import ChangelogWriter, Store, StoreSpec
 from streams.clients.base import Clock
+from streams.metrics import Metrics
 from streams.retrying import NO_TIME, Patience
 from streams.runtime.collector import Output
 from streams.runtime.error_handlers import ErrorHandlers
@@ -50,3 +51,4 @@ class TaskEnvironment(Struct, frozen=True, kw_only=True):
     global_stores: Mapping[str, Store] = field(default_factory=dict)
     record_cache: RecordCacheBudget = field(default_factory=lambda: RecordCacheBudget(0))
     wake: Callable[[], None] | None = None
+    metrics: Metrics = field(default_factory=Metrics)

@@ -30,6 +30,7 @@ from streams.errors import (
     StoreNotReady,
     StreamsError,
 )
+from streams.metrics import Metrics
 from streams.operators.observing import Observer
 from streams.record import TopicPartition
 from streams.retrying import Patience
@@ -66,6 +67,7 @@ from streams.runtime.worker_parts import (
     quietly,
     restorer_of,
     started,
+    status_of,
     task_maker,
     task_manager_of,
 )
@@ -113,6 +115,7 @@ class Worker:
         restore_progress: RestoreListener | None = None,
         after_commit_step: CommitHook = lambda _step: None,
         stops_all: Callable[[Exception], bool] = lambda _error: False,
+        metrics: Metrics | None = None,
     ) -> None:
         self.state = WorkerState.CREATED
         self.error: BaseException | None = None
@@ -126,6 +129,7 @@ class Worker:
         self._told = restore_progress or restore_listener()
         self._after_commit_step = after_commit_step
         self._stops_all = stops_all
+        self._metrics = metrics or Metrics()
         self._handlers = ErrorHandlers.of(topology, config)
         now = clock()
         self._timers = Timers(timers, now)
@@ -238,18 +242,7 @@ class Worker:
 
     def status(self) -> WorkerStatus:
         """What this worker does, from any thread."""
-        tasks = self._parts.tasks if self._parts else None
-        running = list(tasks.tasks.values()) if tasks else []
-        return WorkerStatus(
-            self.state,
-            tuple(task.task_id for task in running),
-            bool(tasks and tasks.restoring),
-            self.processed,
-            tasks.lag if tasks else 0,
-            self._handlers.skipped.total(),
-            self._parts.dropped() if self._parts else 0,
-            self._handlers.dead_letters.total(),
-        )
+        return status_of(self.state, self.processed, self._parts, self._handlers, self._metrics)
 
     def health(self) -> Health:
         """Whether this worker is well, from any thread: lagging but not progressing is unhealthy."""
@@ -311,7 +304,7 @@ class Worker:
         made.callback(quietly, consumer.close)
         stores = TaskStores(self._config)
         environment = environment_of(
-            self._config, producer, consumer, stores, self._handlers, self._clock, self._patience
+            self._config, producer, consumer, stores, self._handlers, self._clock, self._patience, self._metrics
         )
         global_state = global_state_of(
             self._topology, self._config, self._reader, counts, environment, made, self._told, lambda: self._stopping

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from streams.clients.base import Admin, Clients, Clock, Consumer
 from streams.config import StreamsConfig
 from streams.errors import BrokerUnreachable, Interrupted
+from streams.metrics import Metrics
 from streams.operators.observing import Observer
 from streams.record import TopicPartition
 from streams.retrying import Patience
@@ -37,6 +38,7 @@ from streams.runtime.task import Task, TaskEnvironment, TaskId
 from streams.runtime.task_manager import TaskManager
 from streams.runtime.task_stores import TaskStores
 from streams.runtime.turns import Turns, in_step
+from streams.runtime.worker_states import WorkerState, WorkerStatus
 from streams.topology.compile import compile_task
 from streams.topology.topology import Topology
 
@@ -112,6 +114,7 @@ def environment_of(
     handlers: ErrorHandlers,
     clock: Clock,
     patience: Patience,
+    metrics: Metrics,
 ) -> TaskEnvironment:
     """What a worker lends to its tasks."""
     return TaskEnvironment(
@@ -125,6 +128,26 @@ def environment_of(
         max_task_idle_ms=config.max_task_idle_ms,
         record_cache=stores.record_cache,
         wake=consumer.wake,
+        metrics=metrics,
+    )
+
+
+def status_of(
+    state: WorkerState, processed: int, parts: Parts | None, handlers: ErrorHandlers, metrics: Metrics
+) -> WorkerStatus:
+    """What a worker shows of itself, from any thread."""
+    tasks = parts.tasks if parts else None
+    running = list(tasks.tasks.values()) if tasks else []
+    return WorkerStatus(
+        state,
+        tuple(task.task_id for task in running),
+        bool(tasks and tasks.restoring),
+        processed,
+        tasks.lag if tasks else 0,
+        handlers.skipped.total(),
+        parts.dropped() if parts else 0,
+        handlers.dead_letters.total(),
+        metrics.values(),
     )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 STALLED_S = 60.0
 """Work that waits this long, with nothing done, is no pause any more."""
@@ -53,6 +54,7 @@ class WorkerStatus(NamedTuple):
     """What a worker shows of itself; `lag` counts records that the broker has and no task was given yet.
 
     `skipped` counts the records that `on_error` went on without, `dead_letters` those among them that lie in a topic now.
+    `metrics` are the application's own numbers (`app.metrics`).
     """
 
     state: WorkerState
@@ -63,6 +65,7 @@ class WorkerStatus(NamedTuple):
     skipped: int
     dropped: int
     dead_letters: int = 0
+    metrics: Mapping[str, Any] = MappingProxyType({})
 
 
 class Health(NamedTuple):

@@ -33,6 +33,7 @@ PAGES = [
     "docs/functions.md",
     "docs/values.md",
     "docs/developing.md",
+    "docs/operation.md",
     "docs/from-faust.md",
     "examples/small/README.md",
 ]
