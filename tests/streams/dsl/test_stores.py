@@ -103,6 +103,22 @@ def test_it_is_restored_with_its_task(streams_broker: RunningBroker, tmp_path: P
     assert [record.value for record in app.read("kept-records")] == ["abc", "abcd"]
 
 
+@pytest.mark.broker
+@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once_v2"])
+def test_a_table_of_so_many_rows_is_restored(streams_broker: RunningBroker, tmp_path: Path, guarantee: str) -> None:
+    """With those that were written last, and no more: the changelog has all of them."""
+    name = f"bounded-{guarantee.replace('_', '-')}"
+    app = App(name, broker=streams_broker.url, state_dir=str(tmp_path), processing_guarantee=guarantee)
+    words = app.topic(f"{name}-words", key=str, value=str, partitions=1)
+    counts = Materialized(name="counts", max_entries=2, cached=False)
+    app.stream(words).group_by_key().count(store=counts).to_stream().to(app.topic(f"{name}-out", partitions=1))
+    for words_sent, left in (("zabz", {"b": 1, "z": 1}), ("zc", {"z": 2, "c": 1})):
+        app.write(words, [Record(key, "") for key in words_sent])
+        with app.running() as run:
+            run.catch_up(timeout_s=30)
+            assert dict(app.store("counts").all()) == left
+
+
 def test_a_mock_context_has_it_too() -> None:
     """By its name, with its verbs."""
     context = MockProcessorContext(stores=[custom_store("longest", Longest)])
