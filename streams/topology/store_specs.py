@@ -60,7 +60,7 @@ class StoreDefaults(Struct, frozen=True):
     def table(self, stored: Materialization, filled_from: str | None = None) -> StoreSpec:
         """The store of a table or an unwindowed aggregate; versioned when it has a history.
 
-        `filled_from` is the topic that serves as its changelog.
+        Those of so many entries have no headers either, as in Kafka. `filled_from` is the topic that serves as its changelog.
         """
         versioned = stored.history_ms is not None
         kind = StoreKind.VERSIONED_KEY_VALUE if versioned else StoreKind.TIMESTAMPED_KEY_VALUE
@@ -72,7 +72,7 @@ class StoreDefaults(Struct, frozen=True):
             filled_from=filled_from,
         )
         spec = replace(spec, max_entries=stored.max_entries)
-        return spec if versioned else self._formatted(spec)
+        return spec if versioned or spec.max_entries is not None else self._formatted(spec)
 
     def aggregate(self, node: Aggregate) -> StoreSpec:
         """The store of an aggregate. Raises: TopologyError when it is told to forget windows that may still change."""
