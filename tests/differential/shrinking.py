@@ -10,7 +10,7 @@ from typing import Any
 
 Case = dict[str, Any]
 REFERENCES = ("from", "left", "right")
-OPTIONAL = ("store", "cache", "maxRecords", "maxBytes", "retention", "name", "graceMs")
+OPTIONAL = ("maxEntries", "store", "cache", "maxRecords", "maxBytes", "retention", "name", "graceMs")
 
 
 def shrunk(case: Case, fails: Callable[[Case], bool], *, attempts: int = 600) -> Case:
@@ -100,7 +100,8 @@ def without_options(case: Case) -> Iterator[Case]:
 
 def plainer(operation: Case) -> Iterator[Case]:
     for option in OPTIONAL:
-        if option in operation and "versionedMs" not in operation:
+        bound_to_its_name = option == "store" and "maxEntries" in operation
+        if option in operation and "versionedMs" not in operation and not bound_to_its_name:
             yield {name: value for name, value in operation.items() if name != option}
     for option in ("streams", "branches"):
         for index in range(len(operation.get(option, ())) if len(operation.get(option, ())) > 1 else 0):

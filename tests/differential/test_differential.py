@@ -133,6 +133,17 @@ def test_shrinking_keeps_what_makes_a_case_fail() -> None:
     assert case["config"] == {"cache_max_bytes": 0}
 
 
+def test_a_bounded_store_keeps_its_name() -> None:
+    """Of a case that fails for its bound, the name stays: Kafka has no such store without one."""
+
+    def fails(case: dict[str, Any]) -> bool:
+        return any("maxEntries" in each for each in case["topology"])
+
+    case = small_case()
+    case["topology"][2]["maxEntries"] = 2
+    assert [each["store"] for each in shrunk(case, fails)["topology"] if each["op"] == "count"] == ["counts"]
+
+
 def test_a_recorded_case_reads_back() -> None:
     """The file holds the case, with its operations and steps line by line."""
     case = answered(small_case())
