@@ -39,7 +39,8 @@ class Application(Struct, frozen=True, kw_only=True):
     """All that running needs of an application.
 
     `new_topics` are those it may have to make; an `observer` looks at what goes from node to node. `serve_stores` and
-    `serve_locations` are told who knows of stores and where they are, and answer with a function that ends it. `metrics` are the application's own numbers.
+    `serve_locations` are told who knows of stores and where they are, and answer with a function that ends it. `metrics` are the
+    application's own numbers.
     """
 
     topology: Topology
