@@ -34,7 +34,8 @@ Credential = Mapping[str, Any]
 
 _NAME = r"(?:[^\x00=,]|=2C|=3D)+"
 _NONCE = r"[\x21-\x2B\x2D-\x7E]+"
-_EXTENSIONS = r"(?:,[A-Za-z]=[^\x00,]+)*"
+_EXTENSIONS = r"(?:,[A-Za-z]+=[^\x00,]+)*"
+"""Names of several letters are Kafka's own: RFC 5802 has them of one."""
 _FIRST = re.compile(
     rf"(?P<header>n,(?:a=(?P<authorization>{_NAME}))?,)"
     rf"(?P<bare>n=(?P<user>{_NAME}),r=(?P<nonce>{_NONCE})(?P<extensions>{_EXTENSIONS}))"
@@ -121,7 +122,7 @@ class ScramServer:
         user = found["user"].replace("=2C", ",").replace("=3D", "=")
         if found["authorization"] not in {None, found["user"]}:
             raise LoginRefused("nobody may log in for another user")
-        if "tokenauth=true" in found["extensions"]:
+        if _is_for_token(found["extensions"]):
             raise LoginRefused("there are no delegation tokens")
         credential = self._find(user)
         if credential is None:
@@ -149,6 +150,12 @@ class ScramServer:
             raise LoginRefused("invalid credentials")
         verifier = hmac.digest(bytes.fromhex(self._credential["server_key"]), said, self._digest)
         return b"v=" + base64.b64encode(verifier)
+
+
+def _is_for_token(extensions: str) -> bool:
+    """Whether the name is of a delegation token and not of a user. Source: Kafka's ScramExtensions."""
+    said = dict(extension.split("=", 1) for extension in extensions.split(",")[1:])
+    return said.get("tokenauth", "").lower() == "true"
 
 
 def _read(form: re.Pattern[str], message: bytes) -> re.Match[str]:

@@ -36,8 +36,10 @@ def test_the_example_of_rfc_7677() -> None:
     [
         (b"n,,n=other,r=abc", "invalid credentials"),
         (b"n,a=other,n=user,r=abc", "for another user"),
-        (b"n,,n=user,r=abc,tokenauth=true", "cannot be read"),
-        (b"n,,n=user,r=abc,t=x,tokenauth=true", "cannot be read"),
+        (b"n,,n=user,r=abc,tokenauth=true", "no delegation tokens"),
+        (b"n,,n=user,r=abc,other=x,tokenauth=TRUE", "no delegation tokens"),
+        (b"n,,n=user,r=abc,tokenauth", "cannot be read"),
+        (b"n,,n=user,r=abc,token-auth=true", "cannot be read"),
         (b"p=tls-unique,,n=user,r=abc", "cannot be read"),
         (b"n,,m=must,n=user,r=abc", "cannot be read"),
         (b"n,,n=us=er,r=abc", "cannot be read"),
@@ -50,6 +52,12 @@ def test_first_messages_that_are_refused(first: bytes, reason: str) -> None:
     """Nobody of that name, somebody else's name, bound channels, and what is no message at all."""
     with pytest.raises(LoginRefused, match=reason):
         pencil().first(first)
+
+
+@pytest.mark.parametrize("extensions", [b",tokenauth=false", b",x=tokenauth=true", b",first=1,second==2="])
+def test_extensions_without_meaning(extensions: bytes) -> None:
+    """What a client adds is not looked at, as in Kafka, unless it says that the name is a token's."""
+    assert pencil().first(FIRST + extensions).startswith(b"r=rOprNGfwEbeRWgbNEkqO")
 
 
 @pytest.mark.parametrize(
