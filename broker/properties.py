@@ -58,11 +58,11 @@ def from_kafka(values: Mapping[str, str]) -> dict[str, str]:
             del given[older]
     for name, coarser in COARSER.items():
         _refine(given, name, coarser)
-    served = _served(given)
+    listeners = _Listeners(given)
     for name in (LISTENERS, ADVERTISED):
         if name in given:
-            given[name] = _listener(name, given, served)
-    _take_own_settings(given, served)
+            given[name] = listeners.address(name, given[name])
+    _take_own_settings(given, listeners.served)
     if "," in given.get(DIRECTORIES, ""):
         raise ConfigError(
             f"{DIRECTORIES} names several folders, {given[DIRECTORIES]}; this broker keeps its data in one"
@@ -82,28 +82,38 @@ def _refine(given: dict[str, str], name: str, coarser: tuple[tuple[str, int], ..
         given[name] = str(int(text) * unit if int(text) >= 0 else -1)
 
 
-def _served(given: Mapping[str, str]) -> str:
-    """Name of the one of several listeners that clients reach, "" for one without a name. Raises: ConfigError."""
-    controllers = _names(given.get("controller.listener.names", ""))
-    named = [_listener_name(url) for url in _names(given.get(LISTENERS, ""))]
-    for_clients = [name for name in named if name not in controllers]
-    if named and not for_clients:
-        raise ConfigError(f"{LISTENERS} has none for clients, only those of controllers: {given[LISTENERS]}")
-    plain = [name for name in for_clients if _protocol(name, given) == PROTOCOLS[0]]
-    return next(iter(plain or for_clients), "")
+class _Listeners:
+    """What a file says of listeners' names: which are controllers', and what each speaks. `served` is whom clients reach."""
 
+    def __init__(self, given: Mapping[str, str]) -> None:
+        pairs = (pair.partition(":") for pair in _names(given.get("listener.security.protocol.map", "")))
+        self._protocols = {name: protocol for name, _, protocol in pairs}
+        self._controllers = frozenset(_names(given.get("controller.listener.names", "")))
+        self.served = self._of_clients(given.get(LISTENERS, ""))
 
-def _listener(setting: str, given: Mapping[str, str], served: str) -> str:
-    """The address of a listener, with its protocol in the place of its name."""
-    urls = _names(given[setting])
-    url = next((url for url in urls if _listener_name(url) == served), None)
-    if url is None:
-        url = next((url for url in urls if not _listener_name(url)), "")
-    controllers = _names(given.get("controller.listener.names", ""))
-    if sum(_listener_name(other) not in controllers for other in urls) > 1:
-        logger.warning("of %s only %s is served: %s", setting, url, given[setting])
-    name, separator, address = url.rpartition("://")
-    return f"{_protocol(name, given)}://{address}" if separator else url
+    def _of_clients(self, listeners: str) -> str:
+        """The name of the one of several that is served, "" for one without a name. Raises: ConfigError."""
+        named = [_listener_name(url) for url in _names(listeners)]
+        for_clients = [name for name in named if name not in self._controllers]
+        if named and not for_clients:
+            raise ConfigError(f"{LISTENERS} has none for clients, only those of controllers: {listeners}")
+        plain = [name for name in for_clients if self._protocol(name) == PROTOCOLS[0]]
+        return next(iter(plain or for_clients), "")
+
+    def _protocol(self, name: str) -> str:
+        """What a listener of that name speaks: a protocol's name is one, unless the map says otherwise."""
+        return self._protocols.get(name, name or PROTOCOLS[0])
+
+    def address(self, setting: str, text: str) -> str:
+        """The address in `text` that is served, with its protocol in the place of its name."""
+        urls = _names(text)
+        url = next((url for url in urls if _listener_name(url) == self.served), None)
+        if url is None:
+            url = next((url for url in urls if not _listener_name(url)), "")
+        if sum(_listener_name(other) not in self._controllers for other in urls) > 1:
+            logger.warning("of %s only %s is served: %s", setting, url, text)
+        name, separator, address = url.rpartition("://")
+        return f"{self._protocol(name)}://{address}" if separator else url
 
 
 def _take_own_settings(given: dict[str, str], served: str) -> None:
@@ -114,12 +124,6 @@ def _take_own_settings(given: dict[str, str], served: str) -> None:
             given[setting] = given.pop(name)
         elif listener != served.lower():
             del given[name]
-
-
-def _protocol(listener: str, given: Mapping[str, str]) -> str:
-    """What a listener of that name speaks: a protocol's name is one, unless the map says otherwise."""
-    pairs = (pair.partition(":") for pair in _names(given.get("listener.security.protocol.map", "")))
-    return {name: protocol for name, _, protocol in pairs}.get(listener, listener or PROTOCOLS[0])
 
 
 def _listener_name(url: str) -> str:
