@@ -1,16 +1,18 @@
 """What administrators changed while the broker ran: settings, quotas, credentials; kept in one file.
 
-The file (`dynamic.json` in the data directory) is replaced atomically at every change. Quotas are stored and shown, not
+The file (`dynamic.json` in the data directory) is replaced atomically at every change, and its owner alone may read it:
+who has what SCRAM keeps of a password can try passwords on it, or pass for the broker. Quotas are stored and shown, not
 enforced. Must not know requests, nor what a setting does.
 """
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from broker.errors import CorruptLog
-from broker.log.checkpoints import write_atomically
+from broker.log.checkpoints import PRIVATE_MODE, write_atomically
 
 FILE_NAME = "dynamic.json"
 VERSION = 1
@@ -36,6 +38,7 @@ class Dynamic:
     def open(self) -> None:
         """Read the file, if there is one. Raises: CorruptLog."""
         try:
+            self._keep_private()
             stored = json.loads(self._path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return
@@ -49,6 +52,12 @@ class Dynamic:
         self.credentials = stored.get("credentials", {})
         self.quotas = {frozenset((kind, name) for kind, name in entry[0]): entry[1] for entry in stored["quotas"]}
 
+    def _keep_private(self) -> None:
+        """One that was written by an older version, or copied, may have been for everybody. Raises: FileNotFoundError."""
+        if self._path.stat().st_mode & ~PRIVATE_MODE & 0o777:
+            with suppress(PermissionError):  # it is somebody else's, and replaced with the first change
+                self._path.chmod(PRIVATE_MODE)
+
     def write(self) -> None:
         """Keep what was changed."""
         stored: dict[str, Any] = {
@@ -60,7 +69,7 @@ class Dynamic:
                 [sorted(entity, key=lambda pair: pair[0]), values] for entity, values in self.quotas.items() if values
             ],
         }
-        write_atomically(self._path, json.dumps(stored, indent=1))
+        write_atomically(self._path, json.dumps(stored, indent=1), private=True)
 
     def settings_of(self, node_id: int) -> dict[str, str]:
         """What counts for a broker: the settings for all, and over them its own."""

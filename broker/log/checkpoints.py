@@ -22,12 +22,16 @@ HIGH_WATERMARKS = "replication-offset-checkpoint"
 LEADER_EPOCHS = "leader-epoch-checkpoint"
 PARTITION_METADATA = "partition.metadata"
 META_PROPERTIES = "meta.properties"
+PRIVATE_MODE = 0o600
+"""Of a file with something in it that is nobody else's business."""
 
 
-def write_atomically(path: Path, text: str | bytes, *, sync: bool = True) -> None:
-    """Replace a file: after a crash it is the old or the new one."""
+def write_atomically(path: Path, text: str | bytes, *, sync: bool = True, private: bool = False) -> None:
+    """Replace a file: after a crash it is the old or the new one. One that is `private` is for its owner alone, always."""
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
+    if private:  # who has an old one open would read on in it
+        temporary.unlink(missing_ok=True)
+    with open(temporary, "wb", opener=_private if private else None) as file:
         file.write(text.encode() if isinstance(text, str) else text)
         if sync:
             file.flush()
@@ -35,6 +39,10 @@ def write_atomically(path: Path, text: str | bytes, *, sync: bool = True) -> Non
     temporary.replace(path)
     if sync:
         sync_directory(path.parent)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_EXCL, PRIVATE_MODE)
 
 
 def sync_directory(path: Path) -> None:
