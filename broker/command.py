@@ -136,10 +136,10 @@ def add_user(argv: Sequence[str]) -> int:
     parser.add_argument("data_dir", metavar="DIR", type=Path, help="a data directory; made if it does not exist")
     parser.add_argument("name", metavar="NAME")
     arguments = parser.parse_args(argv)
-    password = getpass(f"password of {arguments.name}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    password = getpass(f"password of {arguments.name}: ") if sys.stdin.isatty() else _line()
     for what, text in (("a user", arguments.name), ("a password", password)):
         if not text or "\0" in text:
-            raise ConfigError(f"{what} must be text of at least one character, without NUL, not {text!r}")
+            raise ConfigError(f"{what} must be text of at least one character, without NUL")
     with locked(arguments.data_dir):
         dynamic = Dynamic(arguments.data_dir)
         dynamic.open()
@@ -147,6 +147,14 @@ def add_user(argv: Sequence[str]) -> int:
         dynamic.write()
     print(f"{arguments.name} may log in, by PLAIN and SCRAM")  # noqa: T201  what was asked for
     return 0
+
+
+def _line() -> str:
+    """The first line of standard input, which is not shown even where it is no text. Raises: ConfigError."""
+    try:
+        return sys.stdin.buffer.readline().decode().rstrip("\n")
+    except UnicodeDecodeError:
+        raise ConfigError("a password must be text in UTF-8") from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:

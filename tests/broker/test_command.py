@@ -1,6 +1,8 @@
 """The command line of the broker."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,17 @@ def test_a_user_has_a_name_and_a_password(tmp_path: Path, name: str, password: s
     said = add_user(tmp_path / "data", name, password)
     assert said.returncode == 2
     assert "must be text of at least one character" in said.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("password", [b"hid\0den\n", b"hid\xffden\n"])
+def test_a_password_that_cannot_be_one_is_not_shown(tmp_path: Path, password: bytes) -> None:
+    """Neither as a whole nor a part of it; what is no text is told as shortly as what has a NUL."""
+    command = [sys.executable, "-m", "broker", "add-user", str(tmp_path / "data"), "ann"]
+    said = subprocess.run(command, input=password, capture_output=True, check=False)
+    assert said.returncode == 2
+    assert said.stderr.startswith(b"broker: a password must be text")
+    assert b"hid" not in said.stderr + said.stdout
     assert not (tmp_path / "data").exists()
 
 
