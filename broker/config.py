@@ -111,6 +111,9 @@ class BrokerConfig:
 
     socket_request_max_bytes: int = _setting(104_857_600, "Largest request.", low=1, high=MAX_INT)
     connections_max_idle_ms: int = _setting(600_000, "Time after which a silent connection is closed.")
+    connections_max_reauth_ms: int = _setting(
+        0, "Time after which a client that has logged in has to do so again, and is let go if it does not; 0 is never."
+    )
     max_connections: int = _setting(10_000, "Connections accepted at the same time.", low=1, high=MAX_INT)
     queued_max_requests: int = _setting(500, "Unanswered requests of one connection before it is read no more.", low=1)
     fetch_max_bytes: int = _setting(57_671_680, "Most bytes of one Fetch response.", low=1_024, high=MAX_INT)

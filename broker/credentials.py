@@ -32,6 +32,11 @@ DIGESTS = {scram.number: scram.digest for scram in SCRAMS.values()}
 Credential = Mapping[str, Any]
 """Of one user and mechanism: `iterations`, and in hex `salt`, `stored_key` and `server_key`."""
 
+_NOBODY: Mapping[str, Credential] = {
+    "1": {"iterations": MIN_ITERATIONS, "salt": os.urandom(16).hex(), "stored_key": os.urandom(32).hex()}
+}
+"""Of a user who is not known: no password has these keys."""
+
 _NAME = r"(?:[^\x00=,]|=2C|=3D)+"
 _NONCE = r"[\x21-\x2B\x2D-\x7E]+"
 _EXTENSIONS = r"(?:,[A-Za-z]+=[^\x00,]+)*"
@@ -75,8 +80,8 @@ def credentials_of(password: str) -> dict[str, dict[str, Any]]:
 
 
 def is_password(password: str, credentials: Mapping[str, Credential]) -> bool:
-    """Whether it is the password of a user, of whom there is at least one credential; takes as long as `salted`."""
-    number, credential = next(iter(credentials.items()))
+    """Whether it is the password of a user; takes as long as `salted`, also for nobody, so that time does not tell."""
+    number, credential = next(iter((credentials or _NOBODY).items()))
     salt, iterations, digest = bytes.fromhex(credential["salt"]), credential["iterations"], DIGESTS[int(number)]
     made = kept(salted(password, salt, iterations, digest), salt, iterations, digest)
     return hmac.compare_digest(made["stored_key"], credential["stored_key"])

@@ -8,18 +8,16 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from broker.config import BrokerConfig, parse_listener, protocol_of
 from broker.errors import ConfigError
 from broker.log.open_files import limit
-from broker.protocol.framing import MIN_HEADER_BYTES
 from broker.server.broker import Broker
 from broker.server.connection import Connection
 from broker.server.dispatch import dispatch
 from broker.server.exchange import Exchange
-from broker.server.login import MAX_TOKEN_BYTES, Login
+from broker.server.login import Login
 
 logger = logging.getLogger(__name__)
 
@@ -97,9 +95,7 @@ class Listener:
         encrypted = bool(self._tls_settings)
         connection = Connection(self, self._loop, most, config.queued_max_requests, encrypted=encrypted)
         if self._asks_for_login:
-            admit = partial(connection.serve_by, self.dispatch, MIN_HEADER_BYTES, most)
-            login = Login(self._broker, self.dispatch, admit, connection.finish)
-            connection.serve_by(login.dispatch, 1, MAX_TOKEN_BYTES)
+            Login(self._broker, self.dispatch, connection).begin()
         return connection
 
     # ---- what connections ask for

@@ -57,10 +57,10 @@ def add_user(data_dir: Path, name: str, password: str) -> subprocess.CompletedPr
 
 
 @contextmanager
-def knowing_ann(folder: Path, protocol: str) -> Iterator[SecuredBroker]:
+def knowing_ann(folder: Path, protocol: str, *arguments: str) -> Iterator[SecuredBroker]:
     """A broker that runs and asks for logins; `ann` may log in with `secret`."""
     assert add_user(folder / "data", "ann", "secret").returncode == 0
-    made = SecuredBroker(folder, protocol)
+    made = SecuredBroker(folder, protocol, *arguments)
     made.start()
     try:
         yield made

@@ -97,6 +97,11 @@ def test_passwords_are_not_kept() -> None:
         assert not is_password("Secret", {number: credential})
 
 
+def test_a_password_of_nobody() -> None:
+    """It is looked at like anybody's, and is never right."""
+    assert not is_password("secret", {})
+
+
 def test_plain() -> None:
     """An authorization id, which may be left out, a user and a password."""
     assert plain_login(b"\0ann\0s\xc3\xa4kret") == ("ann", "säkret")
