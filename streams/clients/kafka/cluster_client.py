@@ -13,11 +13,11 @@ from typing import Any
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.cluster import ClusterMetadata
-from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError, StaleMetadata
 from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.clients.kafka.frames import Frames
+from streams.clients.kafka.login_connection import connected
 
 CONNECTING_MS = 10_000
 """Kafka's socket.connection.setup.timeout.ms."""
@@ -106,11 +106,10 @@ class _ClusterClient(AIOKafkaClient):
         wanted = list(topics) if topics and not self.all_topics else None
         request = MetadataRequest(wanted, allow_auto_topic_creation=self._creates_topics)
         for node_id in self._nodes_to_ask():
-            connection = await self._get_conn(node_id)
-            if connection is None:
+            if await self._get_conn(node_id) is None:
                 continue
             try:
-                metadata = await connection.send(request)
+                metadata = await self.send(node_id, request)
             except (KafkaError, TimeoutError):
                 continue
             return self._learned(cluster_metadata, metadata)
@@ -194,7 +193,7 @@ class _ClusterClient(AIOKafkaClient):
 
     async def _connected(self, host: str, port: int, **settings: Any) -> Any:
         """A new connection, with TLS and a login as configured. Raises: OSError, TimeoutError, KafkaError."""
-        connection: Any = await create_conn(
+        connection: Any = await connected(
             host,
             port,
             client_id=self._client_id,

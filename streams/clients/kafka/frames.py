@@ -8,18 +8,22 @@ has nothing to do with reading. How a connection ends is as before: all that wai
 
 A request of aiokafka's passes four coroutines and sets a timer of its own. Here it is a future: answers come in the order
 of requests, so one timer per connection watches over the oldest.
+
+Where a login lasts for a time, a request that comes near its end is held back, with all behind it, until the connection has
+logged in again: answers to those before it come first, and the order of requests stays.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from typing import Any, NamedTuple
 from weakref import ref
 
 from aiokafka.conn import CloseReason
-from aiokafka.errors import RequestTimedOutError
+from aiokafka.errors import KafkaConnectionError, KafkaError, RequestTimedOutError
 
 from streams.clients.kafka.hot import Written
 
@@ -49,6 +53,10 @@ class Frames(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._sent: deque[_Sent] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._log_in_at = self._next_login(connection)
+        self._login: asyncio.Task[None] | None = None
+        """A new login that is under way; what is held back waits for it."""
+        self._held: list[tuple[Any, asyncio.Future[Any]]] = []
 
     @classmethod
     def take_over(cls, connection: Any) -> None:
@@ -68,18 +76,52 @@ class Frames(asyncio.BufferedProtocol):
         connection = self._connection()
         assert connection is not None, "somebody sends over it"
         prepared = request.prepare(connection._versions)
+        answer = self._loop.create_future()
+        now = self._loop.time()
+        if now < self._log_in_at:
+            self._send(connection, prepared, answer, now)
+        else:
+            self._held.append((prepared, answer))
+            if self._login is None:
+                self._login = asyncio.create_task(self._log_in_again(connection))
+        return answer
+
+    def _send(self, connection: Any, prepared: Any, answer: asyncio.Future[Any], now: float) -> None:
         correlation_id = connection._next_correlation_id()
         head = prepared.build_request_header(correlation_id=correlation_id, client_id=connection._client_id).encode()
         body = prepared.pieces if type(prepared) is Written else (prepared.encode(),)
         size = len(head) + sum(map(len, body))
         self._transport.writelines((size.to_bytes(_SIZE, "big"), head, *body))
-        answer = self._loop.create_future()
         connection._requests.append((correlation_id, prepared, answer))
-        deadline = self._loop.time() + connection._request_timeout
+        deadline = now + connection._request_timeout
         self._sent.append(_Sent(correlation_id, deadline, answer))
         if self._timer is None:
             self._timer = self._loop.call_at(deadline, self._look)
-        return answer
+
+    def _next_login(self, connection: Any) -> float:
+        """When to log in again, in the loop's time."""
+        after_s = getattr(connection, "renew_after_s", None)
+        return math.inf if after_s is None else self._loop.time() + after_s
+
+    async def _log_in_again(self, connection: Any) -> None:
+        """Then send what was held back; a login that fails ends the connection."""
+        failure: Exception | None = None
+        try:
+            await connection.log_in_again()
+        except (KafkaError, OSError, TimeoutError) as error:
+            failure = error
+            connection.close(reason=CloseReason.AUTH_FAILURE, exc=error)
+        held, self._held, self._login = self._held, [], None
+        self._log_in_at = self._next_login(connection)
+        for prepared, answer in held:
+            if answer.done():
+                continue
+            if failure is None and connection.connected():
+                self._send(connection, prepared, answer, self._loop.time())
+            else:
+                gone = KafkaConnectionError(f"Connection at {connection.host}:{connection.port} closed")
+                gone.__cause__ = failure
+                answer.set_exception(gone)
 
     def _look(self) -> None:
         """End the connection if the oldest request has waited for too long and somebody still waits with it."""

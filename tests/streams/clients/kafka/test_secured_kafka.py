@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import time
@@ -29,23 +30,31 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from streams import App
 from streams.clients.base import NewTopic
 from streams.clients.kafka import KafkaClients
+from streams.clients.kafka.cluster_client import cluster_client
+from streams.clients.kafka.contact import security_of
 from streams.config import StreamsConfig
 from streams.errors import BrokerUnreachable, ClientError, StreamsError
 from tests.apache_kafka.libraries import KafkaMissingError
 from tests.apache_kafka.node import ApacheKafka, Place, free_port
+from tests.streams.clients.kafka.test_login_connection import LIFETIME_MS, outlive
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
 
 LOGIN = "org.apache.kafka.common.security"
+ANN = {"sasl_username": "ann", "sasl_password": "secret"}
 SCRAM = (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)
 
 
 class Secured(NamedTuple):
-    """A node that listens in the clear, with TLS for clients with a certificate, and with TLS for those who log in."""
+    """A node that listens in the clear, with TLS for clients with a certificate, and with TLS for those who log in.
+
+    The last port is for logins as well, which end soon there.
+    """
 
     kafka: ApacheKafka
     tls_port: int
     login_port: int
+    again_port: int
     ca: str
     certificate: str
     key: str
@@ -70,26 +79,21 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     client = authority.issue_cert("ann@example.org")
     certificate.write_bytes(client.cert_chain_pems[0].bytes())
     client.private_key_pem.write_to_path(key)
-    place, tls_port, login_port = Place.of(1), free_port(), free_port()
-    addresses = f"PLAINTEXT://127.0.0.1:{place.port},TLS://127.0.0.1:{tls_port},LOGIN://127.0.0.1:{login_port}"
+    place = Place.of(1)
+    ports = {"PLAINTEXT": place.port, "TLS": free_port(), "LOGIN": free_port(), "AGAIN": free_port()}
+    addresses = ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
     settings = {
         "listeners": f"{addresses},CONTROLLER://127.0.0.1:{place.controller_port}",
         "advertised.listeners": addresses,
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,TLS:SSL,LOGIN:SASL_SSL",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,TLS:SSL,LOGIN:SASL_SSL,AGAIN:SASL_SSL",
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": str(store),
         "ssl.truststore.type": "PEM",
         "ssl.truststore.location": str(ca),
         "listener.name.tls.ssl.client.auth": "required",
-        "listener.name.login.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
-        "listener.name.login.plain.sasl.jaas.config": (
-            f'{LOGIN}.plain.PlainLoginModule required user_ann="secret" user_bob="hidden";'
-        ),
-        "listener.name.login.scram-sha-256.sasl.jaas.config": f"{LOGIN}.scram.ScramLoginModule required;",
-        "listener.name.login.scram-sha-512.sasl.jaas.config": f"{LOGIN}.scram.ScramLoginModule required;",
-        "listener.name.login.oauthbearer.sasl.jaas.config": (
-            f'{LOGIN}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="kafka";'
-        ),
+        **logins("login"),
+        **logins("again"),
+        "listener.name.again.connections.max.reauth.ms": str(LIFETIME_MS),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:ANONYMOUS",
         "allow.everyone.if.no.acl.found": "true",
@@ -104,8 +108,21 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         made = UserScramCredentialUpsertion("ann", ScramCredentialInfo(mechanism, 4096), b"secret")
         for future in admin.alter_user_scram_credentials([made]).values():
             future.result(30)
-    yield Secured(kafka, tls_port, login_port, str(ca), str(certificate), str(key))
+    yield Secured(kafka, ports["TLS"], ports["LOGIN"], ports["AGAIN"], str(ca), str(certificate), str(key))
     kafka.stop()
+
+
+def logins(listener: str) -> dict[str, str]:
+    """Settings of a listener where `ann` and `bob` may log in, each by what it says of them."""
+    modules = {
+        "plain": 'plain.PlainLoginModule required user_ann="secret" user_bob="hidden"',
+        "scram-sha-256": "scram.ScramLoginModule required",
+        "scram-sha-512": "scram.ScramLoginModule required",
+        "oauthbearer": 'oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="kafka"',
+    }
+    prefix = f"listener.name.{listener}"
+    jaas = {f"{prefix}.{name}.sasl.jaas.config": f"{LOGIN}.{module};" for name, module in modules.items()}
+    return {f"{prefix}.sasl.enabled.mechanisms": ",".join(modules).upper(), **jaas}
 
 
 def java_pem(issued: trustme.LeafCert) -> bytes:
@@ -131,10 +148,7 @@ async def token_later() -> str:
     "login",
     [
         {},
-        *(
-            {"sasl_mechanism": name, "sasl_username": "ann", "sasl_password": "secret"}
-            for name in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
-        ),
+        *({"sasl_mechanism": name, **ANN} for name in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")),
         {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": token},
         {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": token_later},
     ],
@@ -155,6 +169,26 @@ def test_an_application_runs(secured: Secured, login: dict[str, Any], tmp_path: 
             run.catch_up(timeout_s=60)
         found = {record.key: record.value for record in connection.read(counts)}
     assert found == {f"k{number}": len(range(number, 500, 7)) for number in range(7)}
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"])
+def test_logins_are_renewed(secured: Secured, mechanism: str) -> None:
+    """Where they end after a time, over the same connection, and before the broker hangs up."""
+    login = {"sasl_oauth_token_provider": token} if mechanism == "OAUTHBEARER" else ANN
+    settings = secured.settings(sasl_mechanism=mechanism, **login)
+
+    async def run() -> None:
+        security = security_of(StreamsConfig.of("renewing", settings, environment={}))
+        address = [f"127.0.0.1:{secured.again_port}"]
+        client: Any = cluster_client(creates_topics=False, bootstrap_servers=address, **security)
+        await client.bootstrap()
+        try:
+            connections = await outlive(client, 3)
+            assert connections == connections[:1] * 3
+        finally:
+            await client.close()
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(
@@ -179,7 +213,7 @@ def test_an_application_runs(secured: Secured, login: dict[str, Any], tmp_path: 
 )
 def test_who_is_refused(secured: Secured, change: dict[str, Any], expected: str) -> None:
     """What no waiting changes is told at once; what might be a broker that starts, after a while."""
-    login = {"sasl_mechanism": "PLAIN", "sasl_username": "ann", "sasl_password": "secret"}
+    login = {"sasl_mechanism": "PLAIN", **ANN}
     settings = secured.settings(**login) | change | {"connect_timeout_ms": 2_000}
     if change.get("broker") == "clear":
         settings |= {"broker": f"kafka://{secured.kafka.address}", "security_protocol": "SASL_PLAINTEXT"}
