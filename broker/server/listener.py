@@ -24,8 +24,6 @@ logger = logging.getLogger(__name__)
 SWEEP_SECONDS = 30.0
 BACKLOG = 512
 PORT_ATTEMPTS = 20
-HANDSHAKE_SECONDS = 10.0
-SHUTDOWN_SECONDS = 1.0
 SPARE_DESCRIPTORS = 64
 """Kept for what is opened for a moment: checkpoints, snapshots, indexes, compaction, and the connection that is refused."""
 
@@ -38,10 +36,12 @@ class Listener:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._tls_settings = _tls_settings(broker.config)
+        self._secured = self._tls(broker.config)
         self._asks_for_login = protocol_of(broker.config.listeners).startswith("SASL")
         self._loop = broker.loop
         self._connections: set[Connection] = set()
+        self._handshakes: set[Any] = set()
+        """Of TLS, that are under way: who is slow there takes a descriptor as well."""
         self._servers: list[asyncio.Server] = []
         self._sweeper: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -60,9 +60,7 @@ class Listener:
                 f"cannot listen on {host}:{port} ({reason}); stop what uses the port, or choose another with --listen"
             ) from error
         for bound in sockets:
-            self._servers.append(
-                await self._loop.create_server(self._accept, sock=bound, backlog=BACKLOG, **self._tls_settings)
-            )
+            self._servers.append(await self._loop.create_server(self._accept, sock=bound, backlog=BACKLOG))
         port = sockets[0].getsockname()[1]
         self._broker.advertise(host, port)
         if self._asks_for_login and not self._broker.dynamic.credentials:
@@ -87,16 +85,36 @@ class Listener:
             server.close()
         for connection in list(self._connections):
             connection.finish()
+        for handshake in list(self._handshakes):
+            handshake.abort()
         await asyncio.sleep(0)
 
-    def _accept(self) -> Connection:
+    def _accept(self) -> asyncio.BufferedProtocol:
         config = self._broker.config
         most = config.socket_request_max_bytes
-        encrypted = bool(self._tls_settings)
+        encrypted = self._secured is not None
         connection = Connection(self, self._loop, most, config.queued_max_requests, encrypted=encrypted)
         if self._asks_for_login:
             Login(self._broker, self.dispatch, connection).begin()
-        return connection
+        return connection if self._secured is None else self._secured(connection)
+
+    def _tls(self, config: BrokerConfig) -> Callable[[Connection], asyncio.BufferedProtocol] | None:
+        """What puts TLS before a connection; None without it. Raises: ConfigError."""
+        if not protocol_of(config.listeners).endswith("SSL"):
+            return None
+        from broker.server.tls import Handshake, server_context  # a listener without TLS starts without Python's ssl
+
+        context = server_context(config)
+        return lambda connection: Handshake(
+            self._loop, context, connection, self._handshake_begins, self._handshakes.discard
+        )
+
+    def _handshake_begins(self, handshake: Any) -> bool:
+        """Whether one more is welcome."""
+        if self._has_room(1):
+            self._handshakes.add(handshake)
+            return True
+        return False
 
     # ---- what connections ask for
 
@@ -112,12 +130,12 @@ class Listener:
             self._idle_timer = None
         return self._has_room()
 
-    def _has_room(self) -> bool:
+    def _has_room(self, more: int = 0) -> bool:
         """Whether so many connections may be open: as many as are allowed, and as leave the logs their descriptors."""
         allowed = self._broker.config.max_connections
         reserve = min(SPARE_DESCRIPTORS, self._files // 8)
         bearable = max(1, self._files - self._broker.directory.files.capacity - reserve)
-        if len(self._connections) <= min(allowed, bearable):
+        if len(self._connections) + len(self._handshakes) + more <= min(allowed, bearable):
             return True
         logger.warning(
             "refusing a connection: %d are open, all that %s",
@@ -147,19 +165,6 @@ class Listener:
     def _look_idle(self) -> None:
         if self._on_idle is not None and not self._connections and self._idle_timer is None:
             self._idle_timer = self._loop.call_later(self._idle_seconds, self._on_idle)
-
-
-def _tls_settings(config: BrokerConfig) -> dict[str, Any]:
-    """What asyncio has to know of TLS; nothing without it. Raises: ConfigError."""
-    if not protocol_of(config.listeners).endswith("SSL"):
-        return {}
-    from broker.server.tls import server_context  # a listener without TLS starts without Python's ssl
-
-    return {
-        "ssl": server_context(config),
-        "ssl_handshake_timeout": HANDSHAKE_SECONDS,
-        "ssl_shutdown_timeout": SHUTDOWN_SECONDS,
-    }
 
 
 def bind(host: str, port: int) -> list[socket.socket]:

@@ -1,12 +1,74 @@
-"""The TLS context of a listener, from PEM files by Kafka's names, and what has to be there for a protocol."""
+"""TLS of a listener: its context, from PEM files by Kafka's names, and the handshake before a connection begins."""
 
+import asyncio
+import logging
 import ssl
+from asyncio.sslproto import SSLProtocol
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from broker.config import BrokerConfig, protocol_of
 from broker.errors import ConfigError
 
+logger = logging.getLogger(__name__)
+
+HANDSHAKE_SECONDS = 10.0
+SHUTDOWN_SECONDS = 1.0
 _ASKS = {"none": ssl.CERT_NONE, "requested": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+
+
+class Handshake(SSLProtocol):
+    """TLS between a socket and `connection`, which hears of its client once the handshake is done.
+
+    `begins` is asked whether one more is welcome, and `ends` told when the handshake is over, either way. asyncio's own
+    drops the alert that says why a handshake failed: a client whose certificate is refused would see no more than an end,
+    and try again for ever.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        context: ssl.SSLContext,
+        connection: asyncio.BufferedProtocol,
+        begins: Callable[["Handshake"], bool],
+        ends: Callable[["Handshake"], None],
+    ) -> None:
+        times = {"ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": SHUTDOWN_SECONDS}
+        initialize: Any = super().__init__
+        initialize(loop, connection, context, None, server_side=True, **times)
+        self._begins = begins
+        self._ends = ends
+        self._socket: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there."""
+        assert isinstance(transport, asyncio.Transport)
+        self._socket = transport
+        if self._begins(self):
+            super().connection_made(transport)
+        else:
+            transport.abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The client is gone, or was let go."""
+        self._ends(self)
+        super().connection_lost(exc)
+
+    def abort(self) -> None:
+        """Hang up."""
+        if self._socket is not None:
+            self._socket.abort()
+
+    def _on_handshake_complete(self, handshake_exc: BaseException | None) -> None:
+        self._ends(self)
+        if handshake_exc is not None and self._socket is not None:
+            peer = self._socket.get_extra_info("peername")
+            reason = getattr(handshake_exc, "verify_message", None) or getattr(handshake_exc, "reason", handshake_exc)
+            logger.info("no TLS with %s: %s", peer[0] if peer else "a client", reason)
+            outgoing: Any = self
+            self._socket.write(outgoing._outgoing.read())
+        super()._on_handshake_complete(handshake_exc)
 
 
 def server_context(config: BrokerConfig) -> ssl.SSLContext:

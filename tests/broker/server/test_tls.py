@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from broker.config import BrokerConfig
 from broker.errors import ConfigError
 from broker.server.tls import server_context
 from streams import App
+from streams.errors import ClientError
 from tests.broker.secured import Certificates, SecuredBroker, knowing_ann
 
 pytestmark = pytest.mark.broker
@@ -90,6 +94,64 @@ def test_a_client_that_speaks_in_the_clear(broker: SecuredBroker) -> None:
     stranger = AdminClient({"bootstrap.servers": broker.address, "log_level": 0})
     with pytest.raises(Exception, match="transport failure|timed out"):
         stranger.list_topics(timeout=1)
+
+
+@pytest.fixture(scope="module")
+def wary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
+    """TLS for clients with a certificate, three at a time."""
+    made = SecuredBroker(tmp_path_factory.mktemp("wary"), "SSL", "--set=max.connections=3", asks=True)
+    made.start()
+    yield made
+    made.stop()
+
+
+def spoken_to(broker: SecuredBroker, certificate: Certificates | None) -> bytes:
+    """The begin of an answer to a client with such a certificate. Raises: OSError."""
+    context = ssl.create_default_context(cafile=broker.files.ca)
+    if certificate is not None:
+        context.load_cert_chain(certificate.certificate, certificate.key)
+    with (
+        socket.create_connection(("127.0.0.1", broker.port), timeout=20) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
+    ):
+        secured.sendall(struct.pack(">ihhih", 10, 18, 0, 7, 0))  # ApiVersions 0
+        return secured.recv(8)
+
+
+def test_certificates_of_clients(wary: SecuredBroker, tmp_path: Path) -> None:
+    """Who has none, or one that somebody else signed, is told so by TLS, and the broker's log says who was refused."""
+    assert len(spoken_to(wary, wary.files)) == 8
+    for wrong, said in (
+        (None, "PEER_DID_NOT_RETURN_A_CERTIFICATE"),
+        (Certificates(tmp_path), "unable to get local issuer certificate"),
+    ):
+        with pytest.raises(ssl.SSLError, match="(?i)alert"):
+            spoken_to(wary, wrong)
+        assert f"no TLS with 127.0.0.1: {said}" in wary.log
+
+
+def test_an_application_without_a_certificate(wary: SecuredBroker) -> None:
+    """It is told at once what to set, as by Apache Kafka, and does not wait for a broker that starts."""
+    app = App("unknown", broker=wary.url, security_protocol="SSL", ssl_ca_location=wary.files.ca)
+    expected = "if it asks for a certificate, set ssl_certificate_location"
+    with pytest.raises(ClientError, match=expected), app.connect() as connection:
+        connection.create([])
+
+
+def test_handshakes_that_do_not_end(wary: SecuredBroker) -> None:
+    """Who connects and says nothing counts among those that max.connections allows, and makes room when gone."""
+    silent = [socket.create_connection(("127.0.0.1", wary.port)) for _ in range(3)]
+    with pytest.raises(OSError, match="(?i)eof|reset"):
+        spoken_to(wary, wary.files)
+    assert "refusing a connection: 3 are open" in wary.log
+    for each in silent:
+        each.close()
+    while True:
+        try:
+            assert len(spoken_to(wary, wary.files)) == 8
+            break
+        except OSError:
+            continue
 
 
 @pytest.mark.parametrize(
