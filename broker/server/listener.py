@@ -102,11 +102,11 @@ class Listener:
         """What puts TLS before a connection; None without it. Raises: ConfigError."""
         if not protocol_of(config.listeners).endswith("SSL"):
             return None
-        from broker.server.tls import Handshake, server_context  # a listener without TLS starts without Python's ssl
+        from broker.server.tls import Handshake, Renewing  # a listener without TLS starts without Python's ssl
 
-        context = server_context(config)
+        renewing = Renewing(config)
         return lambda connection: Handshake(
-            self._loop, context, connection, self._handshake_begins, self._handshakes.discard
+            self._loop, renewing.context(), connection, self._handshake_begins, self._handshakes.discard
         )
 
     def _handshake_begins(self, handshake: Any) -> bool:

@@ -18,6 +18,43 @@ SHUTDOWN_SECONDS = 1.0
 _ASKS = {"none": ssl.CERT_NONE, "requested": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
 
+class Renewing:
+    """The context of the handshakes that begin now: made anew when one of its files is another than before.
+
+    What cannot be used, such as a file that is half written, leaves it as it was. Raises: ConfigError, at first.
+    """
+
+    def __init__(self, config: BrokerConfig) -> None:
+        self._config = config
+        self._paths = list(filter(None, (config.ssl_keystore_location, config.ssl_truststore_location)))
+        self._seen = self._files()
+        self._context = server_context(config)
+
+    def context(self) -> ssl.SSLContext:
+        """With the certificates of this moment."""
+        files = self._files()
+        if files != self._seen:
+            self._seen = files
+            try:
+                self._context = server_context(self._config)
+                logger.info("certificates were read anew from %s", " and ".join(self._paths))
+            except ConfigError as error:
+                logger.warning("certificates stay as they were: %s", error)
+        return self._context
+
+    def _files(self) -> list[tuple[int, ...]]:
+        return [_identity(path) for path in self._paths]
+
+
+def _identity(path: str) -> tuple[int, ...]:
+    """What tells a file from the one that was there before; nothing for one that is not there."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 class Handshake(SSLProtocol):
     """TLS between a socket and `connection`, which hears of its client once the handshake is done.
 
@@ -62,9 +99,9 @@ class Handshake(SSLProtocol):
 
     def _on_handshake_complete(self, handshake_exc: BaseException | None) -> None:
         self._ends(self)
-        if handshake_exc is not None and self._socket is not None:
+        if isinstance(handshake_exc, ssl.SSLError) and self._socket is not None:
             peer = self._socket.get_extra_info("peername")
-            reason = getattr(handshake_exc, "verify_message", None) or getattr(handshake_exc, "reason", handshake_exc)
+            reason = getattr(handshake_exc, "verify_message", None) or handshake_exc.reason
             logger.info("no TLS with %s: %s", peer[0] if peer else "a client", reason)
             outgoing: Any = self
             self._socket.write(outgoing._outgoing.read())

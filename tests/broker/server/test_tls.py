@@ -105,9 +105,9 @@ def wary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
     made.stop()
 
 
-def spoken_to(broker: SecuredBroker, certificate: Certificates | None) -> bytes:
+def spoken_to(broker: SecuredBroker, certificate: Certificates | None, ca: str | None = None) -> bytes:
     """The begin of an answer to a client with such a certificate. Raises: OSError."""
-    context = ssl.create_default_context(cafile=broker.files.ca)
+    context = ssl.create_default_context(cafile=ca or broker.files.ca)
     if certificate is not None:
         context.load_cert_chain(certificate.certificate, certificate.key)
     with (
@@ -136,6 +136,34 @@ def test_an_application_without_a_certificate(wary: SecuredBroker) -> None:
     expected = "if it asks for a certificate, set ssl_certificate_location"
     with pytest.raises(ClientError, match=expected), app.connect() as connection:
         connection.create([])
+
+
+def test_certificates_that_are_renewed(tmp_path: Path) -> None:
+    """They count for whoever connects next, without a restart; what is half written, or gone, changes nothing."""
+    (tmp_path / "new").mkdir()
+    new = Certificates(tmp_path / "new")
+    broker = SecuredBroker(tmp_path, "SSL", asks=True)
+    broker.start()
+    try:
+        store, trusted = Path(broker.files.store), Path(broker.files.ca)
+        old_ca = tmp_path / "old.pem"
+        old_ca.write_bytes(trusted.read_bytes())
+        assert len(spoken_to(broker, broker.files)) == 8
+        store.write_bytes(Path(new.store).read_bytes()[:500])
+        assert len(spoken_to(broker, broker.files)) == 8
+        store.unlink()
+        assert len(spoken_to(broker, broker.files)) == 8
+        assert broker.log.count("certificates stay as they were") == 2
+        Path(new.store).rename(store)
+        assert len(spoken_to(broker, broker.files, new.ca)) == 8
+        with pytest.raises(ssl.SSLCertVerificationError):
+            spoken_to(broker, broker.files, str(old_ca))
+        trusted.write_bytes(Path(new.ca).read_bytes())
+        assert len(spoken_to(broker, new, new.ca)) == 8
+        with pytest.raises(ssl.SSLError, match="(?i)alert"):
+            spoken_to(broker, broker.files, new.ca)
+    finally:
+        broker.stop()
 
 
 def test_handshakes_that_do_not_end(wary: SecuredBroker) -> None:
