@@ -16,7 +16,6 @@ from broker.config import BrokerConfig
 from broker.errors import ConfigError
 from broker.server.tls import server_context
 from streams import App
-from streams.errors import ClientError
 from tests.broker.secured import Certificates, SecuredBroker, knowing_ann
 
 pytestmark = pytest.mark.broker
@@ -128,14 +127,6 @@ def test_certificates_of_clients(wary: SecuredBroker, tmp_path: Path) -> None:
         with pytest.raises(ssl.SSLError, match="(?i)alert"):
             spoken_to(wary, wrong)
         assert f"no TLS with 127.0.0.1: {said}" in wary.log
-
-
-def test_an_application_without_a_certificate(wary: SecuredBroker) -> None:
-    """It is told at once what to set, as by Apache Kafka, and does not wait for a broker that starts."""
-    app = App("unknown", broker=wary.url, security_protocol="SSL", ssl_ca_location=wary.files.ca)
-    expected = "if it asks for a certificate, set ssl_certificate_location"
-    with pytest.raises(ClientError, match=expected), app.connect() as connection:
-        connection.create([])
 
 
 def test_certificates_that_are_renewed(tmp_path: Path) -> None:

@@ -105,15 +105,23 @@ def test_a_certificate_of_another_host(secured: MakeBroker) -> None:
 def test_the_wrong_protocol(secured: MakeBroker, broker_url: str) -> None:
     """TLS to a port without, a login where none is expected, and neither where TLS is expected: each is told as such."""
     told = str(refused(broker_url, security_protocol="SSL", connect_timeout_ms=300))
-    assert "closes them. security_protocol is SSL: does the broker want another one at this port" in told
+    assert (
+        "closes them. security_protocol is SSL: does the broker want another one at this port, or a certificate" in told
+    )
     login = {"sasl_mechanism": "PLAIN", "sasl_username": "ann", "sasl_password": "secret"}
     told = str(refused(broker_url, security_protocol="SASL_PLAINTEXT", **login))
     assert "expects no login, but security_protocol is SASL_PLAINTEXT: set PLAINTEXT" in told
     made = secured(asks=True)
     told = str(refused(made.url, connect_timeout_ms=300))
     assert "closes them. security_protocol is PLAINTEXT: does the broker want another one at this port?" in told
-    told = str(refused(made.url, security_protocol="SSL", ssl_ca_location=made.files.ca, connect_timeout_ms=300))
-    assert "another one at this port, or a certificate (ssl_certificate_location)?" in told
+
+
+def test_a_certificate_that_is_missing(secured: MakeBroker) -> None:
+    """The broker says so by TLS, so the attempt ends at once, as with Apache Kafka."""
+    made = secured(asks=True)
+    told = refused(made.url, security_protocol="SSL", ssl_ca_location=made.files.ca, connect_timeout_ms=60_000)
+    assert not isinstance(told, BrokerUnreachable)
+    assert "if it asks for a certificate, set ssl_certificate_location" in str(told)
 
 
 def test_something_else_there() -> None:
