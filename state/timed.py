@@ -12,7 +12,7 @@ from itertools import compress, groupby
 from operator import itemgetter
 from typing import Any, Self
 
-from state.cache import RecordCache, RecordCacheBudget
+from state.cache import OVERHEAD, RecordCache, RecordCacheBudget
 from state.engine import Engine, KeyRange
 from state.keys import pack_long
 from state.layers import LayeredStore
@@ -53,6 +53,17 @@ class TimedStore(LayeredStore):
         return list(map(_first, entries))
 
     # Writing
+
+    @property
+    def room(self) -> int:
+        """How many bytes entries that are new in the record cache may take until the store holds no updates any more."""
+        return 0 if self._budget is None else self._budget.roomy_bytes - self._budget.used
+
+    def size_of_new(self, entry: Any, value: Any) -> int:
+        """How many bytes of that an entry takes, whose updates have causes as those in process have. Raises: what the serdes do."""
+        assert self._budget is not None, "asked of a store without a record cache"
+        live = (value, 0) if self._timestamped else value
+        return self._size(entry, live) + self._budget.cause_bytes + OVERHEAD
 
     def _write(self, entry: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
         segments = self._segments

@@ -10,7 +10,8 @@ Source: Kafka's KStreamWindowAggregate, TimeWindows.windowsFor.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import islice
+from contextlib import suppress
+from itertools import chain, islice
 from types import NoneType
 from typing import Any
 
@@ -20,7 +21,7 @@ from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import cause_of, causes_of
 from streams.operators.columns import Rows, rows_of
 from streams.operators.folding import Fold, held_add
-from streams.operators.held_updates import HeldWindows, Unwritable
+from streams.operators.held_updates import UNTOUCHED, HeldWindows, Unwritable
 from streams.operators.windowed_aggregate import WindowedAggregate
 from streams.record import Batch, Windowed
 
@@ -109,19 +110,66 @@ class TimeWindowAggregate(WindowedAggregate):
         """
         held = HeldWindows(self._store, causes, (self._row + 1, self._observed, self._nulls, self._late))
         try:
-            self._hold(held, rows, causes)
+            rows = self._hold_window(held, batch.timestamps, rows, causes)
+            if self._store.holds_updates:
+                self._hold(held, rows, causes)
         except Unwritable:
             stop = self._row + 1
             first, self._observed, self._nulls, self._late = held.begun
             again = islice(rows_of(batch), first, stop)
             self._fold_to_end(batch, lambda: self._fold_tumbling(again, causes))
 
+    def _hold_window(self, held: HeldWindows, times: list[int], rows: Rows, causes: list[Cause] | None) -> Rows:
+        """As `_hold`, where all rows lie in one window that is open, as mostly: nothing has to be asked of each one's time.
+
+        The answer are the rows that are left: from the first on whose key is not known, or behind a deletion. `times` are
+        those of all rows.
+        """
+        store, begun, observed = self._store, self._row + 1, self._observed
+        first, last = min(times, default=0), max(times, default=0)
+        start = last - last % self._advance_ms
+        if first < start or start + self._advance_ms + self._open_ms <= observed:
+            return rows
+        known, add, cells = store.known, held_add(self._fold, store.copies), held.cells_of(start)
+        row, kind, copy = self._row, NoneType, copier_of(NoneType)
+        try:
+            for row, key, value, timestamp in rows:
+                cell = cells.get(key)
+                if cell is None:
+                    stored = known((key, start))
+                    if stored is None:
+                        rows = chain([(row, key, value, timestamp)], rows)
+                        row -= 1  # noqa: PLW2901  it is not done
+                        break
+                    cell = cells[key] = [*stored, (key, start), UNTOUCHED]
+                old = cell[0]
+                if old.__class__ is not kind:
+                    kind = old.__class__
+                    copy = copier_of(kind)
+                new = add(key, value, old if copy is None else copy(old))
+                if new is None:
+                    held.put(row)
+                    held.begun = row + 1, max([observed, *times[begun : row + 1]]), self._nulls, self._late
+                    store.put(key, None, start, timestamp, causes[row] if causes else None)
+                    break
+                cell[0], cell[3] = new, row
+                if timestamp > cell[1]:  # noqa: PLR1730  as above
+                    cell[1] = timestamp
+        except Exception:
+            held.put(row)
+            with suppress(TypeError):  # of what is no key
+                store.fetch(key, start)  # no put follows, so this time it was a use
+            raise
+        finally:
+            self._row, self._observed = row, max([observed, *times[begun : row + 1]])
+        return rows
+
     def _hold(self, held: HeldWindows, rows: Rows, causes: list[Cause] | None) -> None:
         """Have the rows held, until they end or user code raises. Raises: Unwritable, and `_row` is the last one then."""
         store = self._store
         size, grace, observed = self._advance_ms, self._open_ms, self._observed
         known, add, initial = store.known, held_add(self._fold, store.copies), self._fold.initial
-        row, start, end, closing, cells, entry = -1, 0, 0, 0, held.cells_of(0), None
+        row, start, end, closing, cells, entry = self._row, 0, 0, 0, held.cells_of(0), None
         kind, copy = NoneType, copier_of(NoneType)
         try:
             for row, key, value, timestamp in rows:
@@ -145,22 +193,22 @@ class TimeWindowAggregate(WindowedAggregate):
                 else:
                     entry = key, start
                     stored = known(entry)
-                    if stored is None:
-                        held.put(row)
-                        cells = held.cells_of(start)
+                    new_here = stored is None
+                    if new_here:
                         stored = store.fetch(key, start)
-                    else:
-                        cell = [None, 0, entry, row]
                     old, before = (initial(), timestamp) if stored is None else stored
                 if old.__class__ is not kind:
                     kind = old.__class__
                     copy = copier_of(kind)
                 new = add(key, value, old if copy is None else copy(old))
                 latest = before if before > timestamp else timestamp  # noqa: FURB136  as above
-                if cell is not None and new is not None:
-                    cell[0], cell[1], cell[3] = new, latest, row
-                    cells[key] = cell
-                    continue
+                if new is not None:
+                    if cell is not None:
+                        cell[0], cell[1], cell[3] = new, latest, row
+                        continue
+                    if not new_here or held.has_room_for(entry, new):
+                        cells[key] = [new, latest, entry, row]
+                        continue
                 held.put(row)
                 cells = held.cells_of(start)
                 held.begun = row + 1, observed, self._nulls, self._late

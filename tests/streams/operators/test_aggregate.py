@@ -295,13 +295,73 @@ def seen_at_all_cuts(say, warm, more):
 )  # fmt: skip
 def test_windows_whose_updates_are_held_back_are_those_of_single_puts(warm, more):
     """Whatever is late, null, failing or deleted in between, and with aggregates that user code changes in place."""
+    for size in (10, 30, 100):  # of a batch, mostly some, two, and all records in one
 
-    def say(builder: StreamsBuilder) -> None:
-        windows = grouped(builder).windowed_by(TimeWindows.of(10, grace=12))
-        windows.aggregate(list, gather, value=list[str]).to_stream().to("out")
+        def say(builder: StreamsBuilder, size: int = size) -> None:
+            windows = grouped(builder).windowed_by(TimeWindows.of(size, grace=12))
+            windows.aggregate(list, gather, value=list[str]).to_stream().to("out")
 
-    seen = seen_at_all_cuts(say, warm, more)
-    assert seen[1:] == [seen[0]] * 4
+        seen = seen_at_all_cuts(say, warm, more)
+        assert seen[1:] == [seen[0]] * 4
+
+
+LONG = st.lists(
+    st.tuples(
+        st.just("in"),
+        st.sampled_from([b"a", b"b", b"c", b"d", b"e"]),
+        st.sampled_from([b"1", b"200", b"900", b"bad", b"gone", b"odd"]),
+        st.integers(0, 40),
+    ),
+    max_size=30,
+)
+
+
+@given(warm=LONG, more=LONG)
+@example(  # behind a deletion one that cannot be written; what was before both makes another late
+    warm=[("in", b"a", b"1", 20), ("in", b"b", b"1", 20)],
+    more=[
+        ("in", b"a", b"1", 29), ("in", b"a", b"gone", 20), ("in", b"b", b"odd", 20), ("in", b"b", b"1", 21),
+        ("in", b"b", b"1", 5),
+    ],
+)  # fmt: skip
+@example(  # an entry that failed was used after one that waits, which goes first
+    warm=[("in", b"a", b"1", 1), ("in", b"b", b"1", 1)],
+    more=[
+        ("in", b"b", b"1", 2), ("in", b"a", b"bad", 3), ("in", b"c", b"1", 1), ("in", b"d", b"1", 1),
+        ("in", b"e", b"1", 1), ("in", b"d", b"1", 11), ("in", b"c", b"1", 1), ("in", b"e", b"1", 11),
+    ],
+)  # fmt: skip
+@example(  # one that is new grows until the others have no room either
+    warm=[("in", b"a", b"1", 1)],
+    more=[*(("in", b"b", b"900", at) for at in range(10)), ("in", b"a", b"200", 3), ("in", b"b", b"1", 3)],
+)
+@example(  # the third and the fourth entry have no room beside the others; those that are new grow
+    warm=[("in", b"a", b"1", 1)],
+    more=[("in", key, b"900", at) for key, at in ((b"b", 1), (b"b", 2), (b"c", 1), (b"d", 9), (b"e", 2), (b"a", 3))],
+)
+def test_new_windows_that_the_record_cache_has_no_room_for_are_put_one_by_one(warm, more):
+    """They are held back among the others only as long as nothing can be evicted for them: what goes, and when, is the same."""
+
+    def grow(_key: str, value: str, total: str) -> str | None:
+        if value == "bad":
+            raise ValueError("bad")
+        if value == "odd":
+            return total + "\ud800"  # half of a character, which cannot be written
+        return None if value == "gone" else total + "+" * int(value)
+
+    for size in (10, 100):
+
+        def say(builder: StreamsBuilder, size: int = size) -> None:
+            windows = grouped(builder).windowed_by(TimeWindows.of(size, grace=12))
+            windows.aggregate(lambda: "+" * 12_000, grow, value=str).to_stream().to("out")
+
+        seen = []
+        for at_once in (1, 4, 1_000):
+            cutter = Cutter(topology_of(say), at_once, 1 << 16, skipping())
+            cutter.feed(warm)
+            cutter.feed(more)
+            seen.append(cutter.seen())
+        assert seen[1:] == [seen[0]] * 2
 
 
 @given(warm=RECORDS, more=RECORDS)
