@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.clients.hashed_column import hashes
 from streams.clients.partitioner import (
+    MANY,
+    POSITIVE,
+    SEED,
     KeyPartitioner,
     murmur2,
     murmur2_many,
@@ -65,3 +71,16 @@ def test_the_memory_of_keys_is_bounded(form: bytes) -> None:
             part = keys[start : start + size]
             assert partitioner.partitions_for(part, 5) == [partition_for(key, 5) for key in part]
     assert partitioner.partitions_for(keys, 5) == [partition_for(key, 5) for key in keys]
+
+
+@pytest.mark.parametrize("length", [0, 1, 3, 4, 8, 11, 12, 36])
+@given(seed=st.integers(0, 2**32), count=st.sampled_from([1, 4, 6, 256, 1000]))
+@settings(deadline=None, max_examples=20)
+def test_hundreds_of_keys_of_one_length(length: int, seed: int, count: int) -> None:
+    """A column that is hashed by numpy gets the partitions that its keys get alone, short words at their ends included."""
+    some = Random(seed)
+    keys = [some.randbytes(length) for _ in range(MANY)]
+    alone = [murmur2(key) for key in keys]
+    assert hashes(keys, length, SEED).tolist() == alone
+    assert partitions_many(keys, length, count) == [(each & POSITIVE) % count for each in alone]
+    assert all(type(partition) is int for partition in partitions_many(keys, length, count))
