@@ -9,7 +9,7 @@ bytes. An engine knows neither serdes nor Kafka's layouts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import repeat
 from operator import is_
 from typing import Any, Protocol
@@ -60,6 +60,14 @@ class Engine(Protocol):
         ...
 
 
-def any_none(column: Iterable[Any]) -> bool:
-    """Whether None is among them; never asks objects whether they are equal to it."""
+def any_none(column: Collection[Any]) -> bool:
+    """Whether None is among them; never asks objects whether they are equal to it.
+
+    Whether all are true, as they mostly are, takes a third of the time to see.
+    """
+    try:
+        if all(column):
+            return False
+    except Exception:  # noqa: S110  what is neither true nor false, an array of numpy's for one, is not None all the same
+        pass
     return any(map(is_, column, repeat(None)))

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from state.engine import any_none
 from state.errors import StoreClosed
 from state.memory import MemoryEngine
 from state.rocksdb import RocksDBEngine, RocksDBResources
@@ -157,3 +158,30 @@ def test_rocksdb_keeps_what_was_written(bench):
     again = RocksDBEngine(path, bench.resources)
     assert (again.get(b"a"), again.metadata(b"m")) == (b"1", b"2")
     again.close()
+
+
+class Moody:
+    """Not equal to anything, false, and neither of both: as objects of users may be."""
+
+    def __init__(self, answer: bool | None) -> None:
+        self.answer = answer
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("nobody may ask this")
+
+    __hash__ = None
+
+    def __bool__(self) -> bool:
+        if self.answer is None:
+            raise ValueError("the truth of this is not known")
+        return self.answer
+
+
+ENTRIES = st.none() | st.sampled_from([0, 1, "", "a", (), {}, 0.0, False, *map(Moody, (True, False, None))])
+
+
+@given(st.lists(ENTRIES, max_size=6))
+def test_none_is_found_by_identity(column):
+    """Among what is false, or will not say whether it is, and never by asking for equality."""
+    assert any_none(column) == any(entry is None for entry in column)
+    assert any_none(tuple(column)) == any_none(column)
