@@ -5,7 +5,8 @@ a loop in C. They answer what `serialize` and `deserialize` would, entry by entr
 anything at all, and the column is taken once more, entry by entry. It may say of itself that it is `by_value`: two objects
 are equal exactly when their bytes are (str, int, bytes, uuid); caches then use the object itself as dictionary key, and
 otherwise its bytes. It may also name a class whose objects it can all
-write, `certain`: of ints only those of 64 bits are meant, and of texts only those in ASCII.
+write, `certain`: of ints only those of 64 bits are meant, and of texts only those in ASCII. If it is `exact`, whatever it
+reads is what it would write: bytes that were read stand for their objects.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ class Serde(Protocol[T]):
 def by_value(serde: Serde[Any]) -> bool:
     """Whether objects of this serde may stand for their bytes; one that says nothing of it: no."""
     return bool(getattr(serde, "by_value", False))
+
+
+def exact(serde: Serde[Any]) -> bool:
+    """Whether a serde would write again what it reads, byte for byte; one that says nothing of it: no."""
+    return bool(getattr(serde, "exact", False))
 
 
 def serializer(serde: Serde[Any]) -> Callable[[Sequence[Any]], list[bytes]]:

@@ -63,13 +63,15 @@ class Batch:
     Shape: `keys`, `values` and `timestamps` are lists; `headers` is a list or None when no record has any; `offsets`
     is a sequence or None for records that a task made itself (`topic` is then None and `partition` -1). `topics` is a
     list where the records are of several topics (`topic` is then None), else None.
-    `value_bytes` are what `values` were read from, kept where a topic takes them as they are (None: they are not known).
+    `key_bytes` and `value_bytes` are what `keys` and `values` were read from, kept where topics or stores take them as they
+    are (None: they are not known).
     On the edge of a table, `values` are the new values (None: deleted), `old_values` the ones before (None as a
     whole: nobody asked for them), and `latest` tells which changes are the newest of their key (None: all are).
     """
 
     __slots__ = (
         "headers",
+        "key_bytes",
         "keys",
         "latest",
         "offsets",
@@ -95,6 +97,7 @@ class Batch:
         partition: int = -1,
         old_values: list[Any] | None = None,
         latest: list[bool] | None = None,
+        key_bytes: list[Any] | None = None,
         value_bytes: list[Any] | None = None,
     ) -> None:
         self.keys = keys
@@ -107,6 +110,7 @@ class Batch:
         self.partition = partition
         self.old_values = old_values
         self.latest = latest
+        self.key_bytes = key_bytes
         self.value_bytes = value_bytes
 
     def __len__(self) -> int:
@@ -128,6 +132,7 @@ class Batch:
             partition=self.partition,
             old_values=self.old_values and self.old_values[start:stop],
             latest=self.latest and self.latest[start:stop],
+            key_bytes=self.key_bytes and self.key_bytes[start:stop],
             value_bytes=self.value_bytes and self.value_bytes[start:stop],
         )
 
@@ -145,6 +150,7 @@ class Batch:
             partition=self.partition,
             old_values=self.old_values and list(compress(self.old_values, keep)),
             latest=self.latest and list(compress(self.latest, keep)),
+            key_bytes=self.key_bytes and list(compress(self.key_bytes, keep)),
             value_bytes=self.value_bytes and list(compress(self.value_bytes, keep)),
         )
 
@@ -159,6 +165,7 @@ class Batch:
             topic=self.topic,
             topics=self.topics,
             partition=self.partition,
+            key_bytes=self.key_bytes if keys is self.keys else None,
             value_bytes=self.value_bytes if values is self.values else None,
         )
 

@@ -30,7 +30,8 @@ ColumnSerde = tuple[Serde[Any], Callable[[list[Any]], list[bytes]]]
 
 
 class RecordSink:
-    """Serializes and sends the records of one sink node to any topic.
+    """Serializes and sends the records of one sink node to any topic. Keys that are what was read go on as the bytes they
+    came in, where those are known.
 
     `as_read`: nobody reads the topic's values, only whether they are null, so those that still are what was read from a
     topic go on as the bytes they came in. `by_plain_key`: without a partitioner, windowed keys go where their key by itself
@@ -64,7 +65,7 @@ class RecordSink:
     def write(self, topic: str, batch: Batch) -> None:
         """Send a batch to `topic`."""
         failed: set[int] = set()
-        keys = self._serialized(topic, batch, batch.keys, self._key, failed)
+        keys = batch.key_bytes or self._serialized(topic, batch, batch.keys, self._key, failed)
         values = self._values(topic, batch, failed)
         if failed:
             mask = [index not in failed for index in range(len(batch))]

@@ -36,11 +36,13 @@ def source_decoder(
     extractor: TimestampExtractor | None,
     *,
     changes: bool = False,
+    keeps_keys: bool = False,
     keeps_bytes: bool = False,
 ) -> Decode:
     """A function from raw columns and partition time to records; `changes`: values are in Kafka's Change format.
 
-    With `keeps_bytes` records keep the bytes of their values, for a topic that takes them as they are.
+    With `keeps_keys` records keep the bytes of their keys, with `keeps_bytes` those of their values, for topics that take
+    them as they are.
     """
     stamp = stamper(context, node, extractor)
     read_keys, read_values = reader(context, node, key), reader(context, node, value)
@@ -55,6 +57,8 @@ def source_decoder(
         else:
             values = read_values(raw, raw.values, failed)
         batch = raw.with_columns(keys, values)
+        if keeps_keys:
+            batch.key_bytes = raw.keys
         if keeps_bytes:
             batch.value_bytes = raw.values
         if changes:

@@ -22,6 +22,7 @@ class StringSerde:
     """Text as UTF-8."""
 
     by_value = True
+    exact = True
     type: Any = str
     certain = str
 
@@ -52,6 +53,7 @@ class BytesSerde:
     """Bytes as they are."""
 
     by_value = True
+    exact = True
     type: Any = bytes
     certain = bytes
 
@@ -84,8 +86,8 @@ class NumberSerde:
         self.size_bytes = self._struct.size
         self.type = marker
         self.certain: Any = {"q": int, "d": float}.get(layout[-1])
-        # Equal floats can differ in bytes (0.0 and -0.0), and NaN does not equal itself.
-        self.by_value = layout[-1] not in "df"
+        # Equal floats can differ in bytes (0.0 and -0.0), NaN does not equal itself, and has many forms.
+        self.by_value = self.exact = layout[-1] not in "df"
 
     def serialize(self, value: Any) -> bytes:
         """Raises: TypeError for another type or a number out of range."""
@@ -116,6 +118,7 @@ class BoolSerde:
     """One byte, 1 or 0."""
 
     by_value = True
+    exact = True
     type: Any = bool
     certain = bool
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from msgspec import Struct
 
-from state.serde import Serde
+from state.serde import Serde, exact
 from state.stores import StoreSpec
 from streams.graph.nodes import Aggregate, Aggregation, Repartition, Sink
 from streams.operators.base import Emit, Operator, OperatorContext
@@ -183,6 +183,7 @@ class _Compiler:
             value,
             timestamp,
             changes=carries_changes(node),
+            keeps_keys=self._keeps_keys(node, key),
             keeps_bytes=self._keeps_bytes(node, value),
         )
         topics = tuple(topology.full_name(topic) for topic in node.topics) or self._matching(node.pattern)
@@ -228,6 +229,12 @@ class _Compiler:
             and not child.node.table
             for child in children
         )
+
+    def _keeps_keys(self, node: SourceNode, key: Serde[Any]) -> bool:
+        """Whether keys as they are read of a source are, as long as nobody changes them, what every sink would write."""
+        reached = [self._topology.nodes[name] for name in reachable(self._topology.nodes, node.name)]
+        sinks = [each for each in reached if isinstance(each, SinkNode)]
+        return exact(key) and bool(sinks) and all(each.serdes.key is key for each in sinks)
 
     def _keeps_bytes(self, node: SourceNode, value: Serde[Any]) -> bool:
         """Whether what is read of a source may be written as it is, somewhere."""
