@@ -117,12 +117,13 @@ class TaskManager:
     # The group
 
     def member_info(self) -> MemberInfo:
-        """What the leader is told of this worker."""
+        """What the leader is told of this worker: also of tasks between two owners, or it takes their state for lost."""
         running = [str(task.id) for task in self._running()]
-        positions = self._stores.on_disk() | {str(task): at for task, at in self.standbys.positions().items()}
-        restoring = [task for task in self.tasks.values() if task.state is TaskState.RESTORING]
-        for task in [*self._leaving, *restoring]:
+        positions = self._stores.positions() | {str(task): at for task, at in self.standbys.positions().items()}
+        opened = [task for task in self.tasks.values() if task.state in {TaskState.RESTORING, TaskState.SUSPENDED}]
+        for task in [*self._leaving, *opened]:
             positions[str(task.id)] = sum(store.position or 0 for store, _ in task.changelogs())
+        positions = {task: position for task, position in positions.items() if task not in running}
         log.info("joining a new generation with %d task(s) running and state of %d more", len(running), len(positions))
         return self.group.introduced(sorted(running), positions)
 

@@ -38,6 +38,7 @@ class TaskStores:
         self.record_cache = RecordCacheBudget(config.statestore_cache_max_bytes)
         self._owned: dict[TaskId, TaskDirectory] = {}
         self._parked: dict[TaskId, dict[str, Engine]] = {}
+        self._parked_at: dict[TaskId, int] = {}
         self._noted: dict[TaskId, int] = {}
 
     def open(self, spec: StoreSpec, task: TaskId, changelog: ChangelogWriter | None) -> Store:
@@ -68,6 +69,7 @@ class TaskStores:
         if spec.persistent:
             directory, resources = self._own(task).path, self._shared()
         engine = self._parked.get(task, {}).pop(spec.name, None)
+        self._parked_at.pop(task, None)  # from its first store on, who has it tells how far it is
         store = open_store(
             spec, directory=directory, changelog=changelog, cache=cache, resources=resources, engine=engine
         )
@@ -75,6 +77,7 @@ class TaskStores:
 
     def park(self, task: TaskId, store: Store) -> None:
         """Close a store, and keep its engine for the next store of that name that the task opens."""
+        self._parked_at[task] = self._parked_at.get(task, 0) + (store.position or 0)
         self._parked.setdefault(task, {})[store.name] = store.hand_over()
 
     def note(self, task: TaskId, stores: Iterable[Store], *, at_least: int = NOTE_EVERY) -> None:
@@ -92,6 +95,7 @@ class TaskStores:
         """Let other processes have a task's directory; its stores are closed."""
         for engine in self._parked.pop(task, {}).values():
             engine.close()
+        self._parked_at.pop(task, None)
         self._noted.pop(task, None)
         directory = self._owned.pop(task, None)
         if directory is not None:
@@ -101,18 +105,15 @@ class TaskStores:
         """Give a closed store that cannot be trusted another name; the answer is its new path, None for one in memory."""
         return set_aside(self._owned[task].path, store) if task in self._owned else None
 
-    def on_disk(self) -> dict[str, int]:
-        """The tasks with state here that is not open in this process, and the sum of the positions noted last."""
-        owned = {str(task) for task in self._owned}
-        return {
-            task: sum(self._directory.noted_positions(task).values())
-            for task in self._directory.tasks()
-            if task not in owned
-        }
+    def positions(self) -> dict[str, int]:
+        """The tasks with state here, and how far it has come: where engines were parked, else the sum of what was noted last."""
+        noted = {task: sum(self._directory.noted_positions(task).values()) for task in self._directory.tasks()}
+        return noted | {str(task): position for task, position in self._parked_at.items()}
 
     def clean(self, unused_ms: int) -> None:
         """Remove the state of tasks that nobody has had for that long."""
-        for task in self.on_disk():
+        owned = {str(task) for task in self._owned}
+        for task in set(self._directory.tasks()) - owned:
             idle_s = self._directory.idle_s(task)
             if idle_s * 1000 < unused_ms:
                 continue

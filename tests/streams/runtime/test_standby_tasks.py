@@ -97,7 +97,7 @@ def test_a_standby_follows_its_changelog(rig: Rig) -> None:
     )
     rig.standbys.want([])
     assert not rig.standbys.active
-    assert rig.stores.on_disk() == {"0_0": 3}
+    assert rig.stores.positions() == {"0_0": 3}
     rig.log(("a", 9))
     rig.standbys.want([TASK])
     rig.step()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,11 @@ from streams.clients.memory import MemoryBroker, MemoryClients
 from streams.config import StreamsConfig
 from streams.dsl.builder import StreamsBuilder
 from streams.processor import Processor, ProcessorContext
-from streams.record import Record
+from streams.record import Record, TopicPartition
 from streams.runtime.committer import CommitStep
+from streams.runtime.member_info import MemberInfo
 from streams.runtime.restorer import SilentListener
+from streams.runtime.task_manager import TaskManager
 from streams.runtime.worker import Worker
 from streams.runtime.worker_states import WorkerState
 from streams.serdes import serde_for
@@ -143,3 +145,58 @@ def test_a_topic_that_only_a_newer_worker_saw_at_its_start(broker: MemoryBroker,
 
             until(broker, read_both)
             assert older.error is None
+
+
+class Asked(Worker):
+    """Notes at every assignment, before anything of it is opened, which tasks it has and what it tells of their state."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.said: list[tuple[frozenset[str], MemberInfo]] = []
+
+    def _task_manager(self, *given: Any, **named: Any) -> TaskManager:
+        tasks = super()._task_manager(*given, **named)
+        assigned = tasks.assigned
+
+        def heard(partitions: frozenset[TopicPartition]) -> None:
+            assigned(partitions)
+            self.said.append((frozenset(map(str, tasks.tasks)), tasks.member_info()))
+
+        tasks.assigned = heard  # type: ignore[method-assign]
+        return tasks
+
+
+@pytest.mark.parametrize("store", ["rocksDB", "in_memory"])
+def test_what_is_taken_up_is_told_of_while_it_is_not_open(broker: MemoryBroker, tmp_path: Path, store: str) -> None:
+    """A worker that joins again between an assignment and the opening of its stores says what state it has.
+
+    Else the leader takes it for gone, and gives the tasks back to where they came from: round and round, with two workers.
+    """
+    say(broker, WORDS)
+    settings = {"num_standby_replicas": 1, "default_dsl_store": store, "commit_interval_ms": 20}
+    configs = [
+        StreamsConfig.of(GROUP, settings | {"broker": "kafka://memory:1", "state_dir": str(tmp_path / name)})
+        for name in ("first", "second")
+    ]
+    first, second = (
+        Asked(counting_app.topology(config), config, MemoryClients(broker), restore_progress=SilentListener())
+        for config in configs
+    )
+
+    def warm(*workers: Worker) -> bool:
+        tasks = [each._parts.tasks for each in workers if each._parts]
+        copies = [[each.standbys.lag(task) for task in each.standbys.tasks] for each in tasks]
+        return copies == [[0] * (PARTITIONS // 2)] * 2
+
+    def stateful(tasks: Iterable[str]) -> set[str]:
+        return {task for task in tasks if task.startswith("1_")}
+
+    with running(second):
+        with running(first):
+            until(broker, lambda: caught_up(broker) and warm(first, second))
+            before = len(second.said)
+        until(broker, lambda: len(stateful(second.tasks)) == PARTITIONS)
+    tasks, said = next((tasks, said) for tasks, said in second.said[before:] if len(stateful(tasks)) == PARTITIONS)
+    assert stateful(tasks) == stateful(said.running) | stateful(said.positions)
+    assert len(stateful(said.running)) < PARTITIONS
+    assert sum(said.positions[task] for task in stateful(said.positions)) > 0
