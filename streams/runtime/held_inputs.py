@@ -35,7 +35,7 @@ class HeldInputs:
         """Hold those of which enough waits."""
         limit = self._limit
         for partition in partitions:
-            if partition not in self._held and self._task_of[partition].buffered_bytes(partition) > limit:
+            if partition not in self._held and self._task_of[partition].queue(partition).size > limit:
                 self.hold((partition,))
 
     def let_go(self, partitions: Iterable[TopicPartition]) -> None:
@@ -52,8 +52,7 @@ class HeldInputs:
             self.let_go(
                 partition
                 for partition in list(self._held)
-                if (task := self._task_of[partition]).state is TaskState.RUNNING
-                and task.buffered_bytes(partition) < half
+                if (task := self._task_of[partition]).state is TaskState.RUNNING and task.queue(partition).size < half
             )
 
     def forget(self, partition: TopicPartition) -> None:

@@ -62,6 +62,7 @@ class PartitionQueue:
         self._cursor = 0
         self._latest = NO_TIMESTAMP
         self._after_front = 0
+        self._fetched_to = 0
         self._front_size = 0
         self._at_passing: list[tuple[int, Callable[[], None]]] = []
 
@@ -70,6 +71,7 @@ class PartitionQueue:
         if self.position is None:
             self.position = raw.first_offset
         self._raw.append(raw)
+        self._fetched_to = raw.next_offset
         self.size += raw.size
 
     @property
@@ -88,6 +90,12 @@ class PartitionQueue:
     def decoded(self) -> int:
         """How many of the records that wait are decoded."""
         return 0 if self._front is None else len(self._front) - self._cursor
+
+    @property
+    def lag(self) -> int:
+        """How many offsets the position is behind what was fetched; from any thread."""
+        position = self.position
+        return 0 if position is None else max(self._fetched_to - position, 0)
 
     def take(self, limit: int, bound: int, due: int) -> Batch:
         """The next records: at most `limit`, none later than `bound`, and none after the first at or past `due`.

@@ -154,9 +154,9 @@ class Task:
         for key, number in numbers.items():
             self._remembered[key] = max(number, self._remembered.get(key, number))
 
-    def buffered_bytes(self, partition: TopicPartition) -> int:
-        """Bytes that wait in one input queue."""
-        return self._group.queues[partition].size
+    def queue(self, partition: TopicPartition) -> PartitionQueue:
+        """What waits of one input."""
+        return self._group.queues[partition]
 
     def ready(self, now_ms: int) -> bool:
         """Whether `process` would handle a record now."""

@@ -336,11 +336,16 @@ class TaskManager:
     @property
     def waiting(self) -> bool:
         """Whether some task has records and waits for others (`max_task_idle_ms`)."""
-        return any(task.buffered_bytes(partition) for task in self._running() for partition in task.inputs)
+        return any(task.queue(partition).size for task in self._running() for partition in task.inputs)
 
     @property
     def lag(self) -> int:
-        """Records that the broker has and this worker was not given yet, as far as known."""
+        """Records that the broker has and this worker has not processed yet, as far as known; from any thread."""
+        return self.unfetched + sum(task.queue(each).lag for each, task in list(self._task_of.items()))
+
+    @property
+    def unfetched(self) -> int:
+        """Those of them that this worker was not given yet."""
         return sum(self._consumer.lag(partition) or 0 for partition in list(self._task_of))
 
     @property

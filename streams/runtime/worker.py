@@ -418,7 +418,7 @@ class Worker:
         self._commit(parts)
         self._keep_up(parts)
         self._move_to(self._phase(tasks))
-        self._progress.note(self.processed, idle=tasks.paused or not (tasks.lag or tasks.ready(self._clock())))
+        self._progress.note(self.processed, idle=tasks.paused or not (tasks.unfetched or tasks.ready(self._clock())))
 
     def _work(self, parts: Parts) -> None:
         """Restore, process, and fire what is due."""

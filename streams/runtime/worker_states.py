@@ -51,7 +51,7 @@ StateListener = Callable[[WorkerState, WorkerState], None]
 
 
 class WorkerStatus(NamedTuple):
-    """What a worker shows of itself; `lag` counts records that the broker has and no task was given yet.
+    """What a worker shows of itself; `lag` counts records that the broker has and no task has processed yet.
 
     `skipped` counts the records that `on_error` went on without, `dead_letters` those among them that lie in a topic now.
     `metrics` are the application's own numbers (`app.metrics`).

@@ -1,8 +1,11 @@
 """Lagging is no illness, lagging without progress is."""
 
+from pathlib import Path
+
 import pytest
 
 from streams.runtime.worker_states import STALLED_S, TRANSITIONS, Progress, WorkerState, WorkerStatus
+from tests.streams.runtime.workers import WORDS, caught_up, running, say, until, with_words, worker
 
 
 class Clock:
@@ -67,3 +70,16 @@ def test_no_way_leads_out_of_the_end() -> None:
     """The table of transitions covers all states."""
     assert TRANSITIONS.keys() == set(WorkerState)
     assert not TRANSITIONS[WorkerState.NOT_RUNNING] | TRANSITIONS[WorkerState.ERROR]
+
+
+def test_what_was_fetched_and_waits_is_lag(tmp_path: Path) -> None:
+    """A worker that processes nothing for now holds all that there is in its buffers, and is that far behind."""
+    broker = with_words()
+    with running(worker(broker, tmp_path)) as (only,):
+        until(broker, lambda: caught_up(broker) and only.status().lag == 0)
+        only.pause()
+        say(broker, WORDS)
+        until(broker, lambda: only._parts is not None and not only._parts.tasks.unfetched)
+        until(broker, lambda: only.status().lag == len(WORDS))
+        only.pause(paused=False)
+        until(broker, lambda: caught_up(broker) and only.status().lag == 0)
