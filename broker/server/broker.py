@@ -224,8 +224,12 @@ class Broker:
 
     def _apply_retention(self) -> None:
         for log in self.directory.logs():
-            if log.config.deletes:
-                log.apply_retention(now_ms())
+            if not log.config.deletes:
+                continue
+            before = log.log_start_offset
+            log.apply_retention(now_ms())
+            if log.log_start_offset > before:  # and not where only what was deleted already gave its room back
+                logger.info("%s: retention removed what was before offset %d", log.name, log.log_start_offset)
 
     async def stop(self) -> None:
         """Everything to disk; the directory is clean when this returns."""

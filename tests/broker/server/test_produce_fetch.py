@@ -216,3 +216,16 @@ def test_topic_ids(wire) -> None:
     assert values_of(wire.call(FETCH, 13, **request).responses[0].partitions[0]) == [b"x"]
     request["topics"][0]["topic_id"] = None
     assert wire.call(FETCH, 13, **request).responses[0].partitions[0].error_code == 100
+
+
+def test_what_retention_takes_is_told(make_broker, make_wire) -> None:
+    """Records age by their own timestamps, so old ones go as soon as they are looked at: the log says so."""
+    broker = make_broker("--set", "log.retention.check.interval.ms=100")
+    wire = make_wire(broker)
+    produce(wire, make_topic(wire, "kept"), batch(b"now"))
+    produce(wire, make_topic(wire, "old"), batch(b"1970", timestamp=0))
+    deadline = time.monotonic() + 30
+    while "old-0: retention removed what was before offset 1\n" not in broker.log:
+        assert time.monotonic() < deadline, broker.log
+        time.sleep(0.05)  # a pace, not a wait
+    assert "kept-0: retention" not in broker.log
