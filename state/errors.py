@@ -5,6 +5,8 @@ StateError
 ├── StoreLocked     another process owns the directory; names the owner
 ├── StateDiskFull   the disk takes no more; what is committed is in the changelogs
 └── CorruptStore    what is on disk cannot be trusted; the store is set aside and restored
+
+UnreadableState is a ValueError instead: like all that goes wrong with a value, it is the caller's to decide about.
 """
 
 from __future__ import annotations
@@ -34,3 +36,13 @@ class StateDiskFull(StateError):  # noqa: N818
 
 class CorruptStore(StateError):  # noqa: N818
     """What is on disk cannot be trusted."""
+
+
+class UnreadableState(ValueError):  # noqa: N818
+    """What a store holds is not of its type: the program that wrote it said another one."""
+
+    def __init__(self, store: str, reason: object) -> None:
+        super().__init__(
+            f"store {store} holds a value that cannot be read: {reason}. If its type was another one before, give the store "
+            "another name, or take the application back with `streams reset`; else go back to the type that it had"
+        )

@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from state.errors import UnreadableState
 from state.keys import (
     pack_long,
     pack_session,
@@ -106,14 +107,31 @@ def _values(
         deserializer(spec.value_serde),
     )
     if spec.kind not in TIMESTAMPED:
-        return serialize, lambda data, _timestamp: data, deserialize, read
+        return serialize, lambda data, _timestamp: data, _told(spec, deserialize), _told(spec, read)
 
     def live(data: bytes) -> ValueAndTimestamp:
         value, timestamp = split_timestamped(data)
-        return _new_tuple(ValueAndTimestamp, (deserialize(value), timestamp))
+        try:
+            return _new_tuple(ValueAndTimestamp, (deserialize(value), timestamp))
+        except Exception as error:
+            raise UnreadableState(spec.name, error) from error
 
     def live_column(column: list[bytes]) -> list[Any]:
         values, timestamps = split_timestamped_many(column)
-        return list(map(_new_tuple, repeat(ValueAndTimestamp), zip(read(values), timestamps, strict=True)))
+        return list(map(_new_tuple, repeat(ValueAndTimestamp), zip(read_told(values), timestamps, strict=True)))
+
+    read_told = _told(spec, read)
 
     return lambda value: serialize(value[0]), lambda data, timestamp: pack_long(timestamp) + data, live, live_column
+
+
+def _told(spec: StoreSpec, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The same; what it raises says which store it is that holds what cannot be read."""
+
+    def told(data: Any) -> Any:
+        try:
+            return read(data)
+        except Exception as error:
+            raise UnreadableState(spec.name, error) from error
+
+    return told

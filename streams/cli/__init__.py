@@ -13,7 +13,7 @@ import traceback
 from functools import partial
 from typing import Any, NoReturn
 
-from state.errors import StateError
+from state.errors import StateError, UnreadableState
 from streams.errors import (
     ConfigError,
     ProcessingError,
@@ -60,7 +60,7 @@ def _guarded(arguments: list[str], app: Any) -> int:
         return tell(error, WRONG_USAGE)
     except StopApplication as error:
         return tell(error, STOP_ALL)
-    except (StreamsError, StateError) as error:
+    except (StreamsError, StateError, UnreadableState) as error:
         return tell(error, FAILED)
 
 

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from state import StoreClosed, StoreKind, ValueAndTimestamp
+from state.errors import UnreadableState
 
 KEYS = st.sampled_from(["", "a", "aa", "ab", "b", "é", "z"])
 VALUES = st.integers(-5, 5)
@@ -254,3 +255,22 @@ def test_a_closed_store_says_so(bench, directory):
     for call in (lambda: store.get("a"), store.all, lambda: store.commit(1), store.flush):
         with pytest.raises(StoreClosed, match="store .*s is closed"):
             call()
+
+
+@pytest.mark.parametrize("read", [lambda store: store.get("a"), lambda store: list(store.all())])
+@pytest.mark.parametrize("kind", [StoreKind.KEY_VALUE, StoreKind.TIMESTAMPED_KEY_VALUE])
+def test_a_store_of_another_type_is_named(bench, kind, read):
+    """A program that reads text where numbers were written is told which store it is, and what to do."""
+    directory = bench.task()
+    store = bench.open(bench.spec(kind, name="totals"), directory=directory)
+    store.put("a", -1, 1)
+    store.drain()
+    store.seal()
+    store.commit(1)
+    store.close()
+    texts = bench.open(bench.spec(kind, name="totals", value_serde=bench.text), directory=directory)
+    with pytest.raises(
+        UnreadableState, match=r"store totals holds a value that cannot be read: 'utf-8'.*`streams reset`"
+    ):
+        read(texts)
+    texts.close()
