@@ -130,6 +130,10 @@ def reset(
     target: TargetArgument,
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    internal: Annotated[
+        list[str],
+        typer.Option("--internal-topic", help="Delete this one too, which an earlier program left; may be repeated."),
+    ] = [],  # noqa: B006  as below
     json: JsonOption = False,
     broker: BrokerOption = None,
     settings: SettingsOption = [],  # noqa: B006  typer's way to say: none given
@@ -143,7 +147,7 @@ def reset(
     app = app_of(target, broker, settings)
     topology = app.build()
     with connection_of(app, broker) as connection:
-        found = plan(connection, topology)
+        found = plan(connection, topology, internal)
         if not dry_run:
             execute(connection, found)
     if json:
@@ -151,3 +155,5 @@ def reset(
         return
     for line in found.lines():
         typer.echo(f"would be: {line}" if dry_run else line)
+    if found.left:
+        typer.echo(found.hint(), err=True)

@@ -260,6 +260,27 @@ def test_reset_takes_an_application_back(
 
 
 @pytest.mark.broker
+def test_a_reset_tells_of_what_earlier_programs_left(
+    command: Command, program: str, tmp_path: Path, streams_broker: RunningBroker
+) -> None:
+    """A store that was renamed leaves its changelog: it is named, goes when it is named back, and no other topic does."""
+    app = totals_of(program, tmp_path, streams_broker)
+    app.write(f"{program}-rides", [("a", {"zone": 7, "fare": 2.5})], timestamp=0)
+    run_through(app)
+    old, other = f"{program}-before-changelog", f"{program}-notes"
+    for topic in (old, other):
+        app.write(app.topic(topic, key=str, value=str), [("a", "b")])
+    done = command("reset", "taxi:app")
+    assert f"topic {old} deleted" not in done.stdout
+    assert f"{old}: of no store in this program" in done.stderr
+    assert f"--internal-topic {old}" in done.stderr
+    assert other not in done.stderr
+    assert command("reset", "taxi:app", "--internal-topic", old).stdout == f"topic {old} deleted\n"
+    refused = command("reset", "taxi:app", "--internal-topic", other)
+    assert (refused.returncode, "there is no internal topic" in refused.stderr) == (2, True)
+
+
+@pytest.mark.broker
 def test_a_running_application_is_not_reset(
     command: Command, program: str, tmp_path: Path, streams_broker: RunningBroker
 ) -> None:
@@ -278,7 +299,7 @@ def test_a_running_application_is_not_reset(
 def test_a_reset_for_programs(command: Command, program: str) -> None:
     """`--json` tells group, offsets, topics and state, of a dry run too."""
     (row,) = rows(command("reset", "taxi:app", "--dry-run", "--json"))
-    assert row == {"group": program, "done": False, "offsets": [], "topics": [], "state": None}
+    assert row == {"group": program, "done": False, "offsets": [], "topics": [], "state": None, "left": []}
 
 
 @pytest.mark.broker
