@@ -15,16 +15,30 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
+import numpy as np
 
 from state.proof import LONGEST, SHORTEST
 from streams.dsl.options import Topic
 from streams.durations import moment_ms, record_time_ms
 from streams.errors import ConfigError, ProductionError, StreamsError
 from streams.record import NO_TIMESTAMP, Record, Windowed
-from streams.row_values import converted, fields_of
+from streams.row_values import (
+    PLAIN,
+    VALUE,
+    converted,
+    day_of,
+    fields_of,
+    holds,
+    holds_days,
+    holds_whole,
+    lacks,
+    value_column,
+    whole_numbers,
+)
 from streams.serdes.windowed import MAX_TIME_MS
+from streams.settings import nearest
 
-KEY, VALUE, TIMESTAMP = "key", "value", "timestamp"
+KEY, TIMESTAMP = "key", "timestamp"
 WINDOW = ("window_start", "window_end")
 
 
@@ -41,6 +55,12 @@ def is_frame(rows: Any) -> bool:
     """Whether this is a DataFrame; never imports pandas, since without it nothing is one."""
     loaded = sys.modules.get("pandas")
     return loaded is not None and isinstance(rows, loaded.DataFrame)
+
+
+def is_series(rows: Any) -> bool:
+    """Whether this is a Series, whose entries would be taken for values."""
+    loaded = sys.modules.get("pandas")
+    return loaded is not None and isinstance(rows, loaded.Series)
 
 
 def frame_of(records: Iterable[Record], *, places: bool = False) -> Any:
@@ -162,19 +182,28 @@ def rows_of(frame: Any, topic: Topic, key: Any, timestamp: Any) -> Iterator[Reco
     """Rows of a DataFrame as records of a topic.
 
     `key` and `timestamp` are columns, which stay part of the value; without them the columns `key` and `timestamp`
-    are taken, which do not. A single column `value` is the value itself, unless the type has a field of that name.
+    are taken, which do not. A single column `value` is the value itself, unless the type has a field of that name; where
+    the type has no fields at all, it is the column `value` or the only one beside key and time.
     Raises: ConfigError for a column that is not there, ProductionError for a row that is not what the topic holds.
     """
+    _check_names(frame)
+    named = {name for name in (key, timestamp) if isinstance(name, str)}
     keys, frame = _taken(frame, key, KEY)
+    if getattr(topic.key_serde, "type", None) is date and keys is not None:
+        keys = [day_of(each) for each in keys]
     times, frame = _taken(frame, None if isinstance(timestamp, int) else timestamp, TIMESTAMP)
     given = timestamp if isinstance(timestamp, int) else NO_TIMESTAMP
+    kind: Any = getattr(topic.value_serde, "type", None)
+    if kind in PLAIN:
+        name = value_column(list(frame.columns), kind, "the DataFrame", named)
+        frame = frame[[name]].rename(columns={name: VALUE})
     try:
-        values = values_of(frame, getattr(topic.value_serde, "type", None))
+        values = values_of(frame, kind)
     except ValueError as problem:
         raise ProductionError(str(problem), node="writer", topic=topic.name) from None
     for index, value in enumerate(values):
         time_ms = given
-        if times is not None and times[index] is not None:
+        if times is not None:
             try:
                 time_ms = record_time_ms(times[index], f"column {timestamp or TIMESTAMP}")
             except ValueError as problem:
@@ -182,6 +211,20 @@ def rows_of(frame: Any, topic: Topic, key: Any, timestamp: Any) -> Iterator[Reco
                     f"row {index} of the DataFrame: {problem}", node="writer", topic=topic.name
                 ) from None
         yield Record(None if keys is None else keys[index], value, time_ms)
+
+
+def _check_names(frame: Any) -> None:
+    """See that every column has a name of its own. Raises: ConfigError."""
+    if frame.columns.nlevels > 1:
+        raise ConfigError(
+            f"the DataFrame's columns have {frame.columns.nlevels} levels, and a field has one name: flatten them, such as "
+            "frame.columns = ['_'.join(names) for names in frame.columns]"
+        )
+    if not frame.columns.is_unique:
+        twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
+        raise ConfigError(
+            f"the DataFrame has several columns {', '.join(map(repr, twice))}: rename or drop all but one"
+        )
 
 
 def _taken(frame: Any, name: Any, default: str) -> tuple[list[Any] | None, Any]:
@@ -192,18 +235,25 @@ def _taken(frame: Any, name: Any, default: str) -> tuple[list[Any] | None, Any]:
         if default not in frame.columns:
             return None, frame
         return plain_column(frame[default]), frame.drop(columns=[default])
-    if name not in frame.columns:
-        raise ConfigError(f"the DataFrame has no column {name!r}: it has {', '.join(map(str, frame.columns))}")
+    if isinstance(name, list) or name not in frame.columns:
+        raise ConfigError(_no_column(frame, name))
     return plain_column(frame[name]), frame
+
+
+def _no_column(frame: Any, name: Any) -> str:
+    if isinstance(name, list):
+        return f"a key or a time is one column of the DataFrame, got {name!r}: add a column that has all of it"
+    if name in frame.index.names:
+        return f"{name!r} is the DataFrame's index, and no column: write frame.reset_index()"
+    columns = [str(each) for each in frame.columns]
+    return f"the DataFrame has no column {name!r}: it has {', '.join(columns) or 'none'}{nearest(str(name), columns)}"
 
 
 def values_of(frame: Any, kind: Any) -> list[Any]:
     """The rows of a DataFrame as values of a type. Raises: ValueError that names the row."""
     fields = fields_of(kind) or {}
-    columns = {
-        str(name): _moments(frame[name]) if _is_ms(fields.get(str(name)), frame[name]) else plain_column(frame[name])
-        for name in frame.columns
-    }
+    _check_names(frame)
+    columns = {str(name): _entries(frame[name], fields.get(str(name))) for name in frame.columns}
     if list(columns) == [VALUE] and VALUE not in fields:
         return columns[VALUE]
     names = list(columns)
@@ -217,18 +267,24 @@ def _converted(row: dict[str, Any], number: int, kind: Any) -> Any:
     try:
         return converted(row, kind)
     except ValueError as problem:
+        for name, field in (fields_of(kind) or {}).items():
+            if field.required and name not in row:
+                raise ConfigError(lacks("the DataFrame", name, kind, list(row))) from None
         raise ValueError(f"row {number} of the DataFrame is no {getattr(kind, '__name__', kind)}: {problem}") from None
 
 
-def _is_ms(field: Any, series: Any) -> bool:
-    """Whether a column of times is to be a field of whole numbers."""
-    kind = getattr(field, "kind", None)
-    return series.dtype.kind == "M" and (kind is int or int in get_args(kind))
-
-
-def _moments(series: Any) -> list[int | None]:
-    """Times in ms since 1970; missing ones stay missing."""
-    return [None if moment is None else moment_ms(moment) for moment in plain_column(series)]
+def _entries(series: Any, field: Any) -> list[Any]:
+    """A column as its field has it: whole numbers, which pandas has as float beside nulls; days, which it has as times; and
+    times in ms where those are whole numbers.
+    """
+    plain, dtype = plain_column(series), series.dtype.kind
+    if field is None or dtype not in "Mf":
+        return plain
+    if dtype == "f":
+        return whole_numbers(plain) if holds_whole(field.kind) else plain
+    if holds(field.kind, int):
+        return [None if entry is None else moment_ms(entry) for entry in plain]
+    return [day_of(moment) for moment in plain] if holds_days(field.kind) else plain
 
 
 def ms_column(series: Any) -> list[int]:
@@ -243,7 +299,18 @@ def plain_column(series: Any) -> list[Any]:
     return [None if none else _plain(value) for value, none in zip(values, missing, strict=True)]
 
 
+_ALREADY = frozenset((str, int, float, bool, bytes, datetime, date, NoneType))
+
+
 def _plain(value: Any) -> Any:
+    if type(value) in _ALREADY:
+        return value
+    if isinstance(value, np.ndarray) or (isinstance(value, np.generic) and value.dtype.kind not in "Mm"):
+        value = value.tolist()  # lists that come from Parquet are arrays, of arrays where they are nested
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
     if hasattr(value, "to_pydatetime"):
         return value.to_pydatetime()
     return value.to_pytimedelta() if hasattr(value, "to_pytimedelta") else value

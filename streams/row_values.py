@@ -6,11 +6,19 @@ the serialized form (a renamed field has its new name), because that is what fil
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime, time
 from functools import cache
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import msgspec
+
+from streams.errors import ConfigError
+from streams.settings import nearest
+
+VALUE = "value"
+PLAIN = (str, int, float, bool, bytes)
+"""Types of values that are one cell."""
 
 
 class FieldOf(NamedTuple):
@@ -64,3 +72,49 @@ def decoded(text: str | msgspec.Raw, kind: Any) -> Any:
     if kind is None or kind in (object, Any, dict) or hasattr(kind, "from_data") or hasattr(kind, "model_validate"):
         return converted(msgspec.json.decode(text), kind)
     return msgspec.json.decode(text, type=kind)
+
+
+def holds(kind: Any, wanted: type) -> bool:
+    """Whether a field of this type may be a `wanted`."""
+    return kind is wanted or wanted in get_args(kind)
+
+
+def holds_whole(kind: Any) -> bool:
+    """Whether a field is of whole numbers, and of no others."""
+    return holds(kind, int) and not holds(kind, float)
+
+
+def whole_numbers(entries: Sequence[Any]) -> list[Any]:
+    """Floats that are whole as such numbers, for pandas has no others beside nulls; anything else as it is."""
+    return [int(each) if isinstance(each, float) and each.is_integer() else each for each in entries]
+
+
+def day_of(entry: Any) -> Any:
+    """The day that a datetime at midnight stands for, as pandas and Parquet write days; anything else as it is."""
+    return entry.date() if isinstance(entry, datetime) and entry.time() == time() else entry
+
+
+def holds_days(kind: Any) -> bool:
+    """Whether a field is of days, and of no times."""
+    return holds(kind, date) and not holds(kind, datetime)
+
+
+def value_column(columns: Sequence[str], kind: type, source: str, named: Collection[str] = ()) -> str:
+    """The column that is the whole value, where others (`named`) are key and time. Raises: ConfigError when unclear."""
+    if VALUE in columns:
+        return VALUE
+    rest = columns if len(columns) == 1 else [name for name in columns if name not in named]
+    if len(rest) != 1:
+        raise ConfigError(
+            f"{source} has the columns {', '.join(map(str, columns))}, and the topic carries {kind.__name__}: call the one "
+            "that is the value `value`, or give the topic a type with these fields"
+        )
+    return rest[0]
+
+
+def lacks(source: str, name: str, kind: Any, columns: Sequence[str]) -> str:
+    """What to say of rows without a column that their type needs."""
+    return (
+        f"{source} has no column {name!r}, which {getattr(kind, '__name__', kind)} needs; it has {', '.join(columns)}"
+        f"{nearest(name, columns)}: rename the column, or give the field a default"
+    )

@@ -66,7 +66,7 @@ class Writer:
         Raises: ProductionError for what the topic's types cannot hold, and times before 1970; ConfigError for a
         partition that is not there.
         """
-        from streams.frames import is_frame, rows_of
+        from streams.frames import is_frame, is_series, rows_of
 
         if isinstance(timestamp, int) and timestamp < 0:
             raise ConfigError(f"timestamp=: expected a time since 1970, got {timestamp}")
@@ -77,8 +77,14 @@ class Writer:
         elif is_frame(rows):
             given = rows_of(rows, topic, key, timestamp)
             key_of, time_of = None, _time_getter(topic, None)
+        elif is_series(rows):
+            raise ConfigError("a Series has no columns for key and value: write series.reset_index(), a DataFrame")
         elif isinstance(rows, Iterable) and not isinstance(rows, str | bytes):
-            given, key_of, time_of = iter(rows), None if key is None else getter(key), _time_getter(topic, timestamp)
+            given, key_of, time_of = (
+                iter(rows),
+                None if key is None else _found(key, "key"),
+                _time_getter(topic, timestamp),
+            )
         else:
             raise ConfigError(
                 f"expected values, (key, value) pairs, records, a DataFrame or a file to write, got {shown(rows)}"
@@ -143,8 +149,23 @@ def _time_getter(topic: Topic, timestamp: Field | int | None) -> Callable[[Any],
     if isinstance(timestamp, int):
         return None  # its columns have it, tombstones included
     if timestamp is not None:
-        return getter(timestamp)
+        return _found(timestamp, "timestamp")
     return topic.timestamp.of_value if isinstance(topic.timestamp, ValueTimestamp) else None
+
+
+def _found(field: Field, option: str) -> Callable[[Any], Any]:
+    """Takes a field out of a value that may be none that has it."""
+    get = getter(field)
+    if not isinstance(field, str):
+        return get
+
+    def named(value: Any) -> Any:
+        try:
+            return get(value)
+        except (AttributeError, KeyError):
+            raise ConfigError(f"{option}={field!r} names a field of the values, and {shown(value)} has none") from None
+
+    return named
 
 
 def _columns(rows: Sequence[Any], key_of: Callable[[Any], Any] | None, time_ms: int) -> _Columns:

@@ -7,22 +7,36 @@ JSON may have more fields; it may not have fewer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from types import NoneType
-from typing import Any, get_args
+from typing import Any
 
 from streams.dsl.options import Topic
 from streams.durations import moment_ms, record_time_ms
 from streams.errors import ConfigError
 from streams.record import NO_TIMESTAMP, Record
-from streams.row_values import converted, fields_of
+from streams.row_values import (
+    PLAIN,
+    VALUE,
+    converted,
+    day_of,
+    fields_of,
+    holds,
+    holds_days,
+    holds_whole,
+    lacks,
+    value_column,
+    whole_numbers,
+)
 from streams.settings import nearest
 
-KEY, VALUE, TIMESTAMP = "key", "value", "timestamp"
-_PLAIN = (str, int, float, bool, bytes)
-"""Types of values that are one cell."""
+KEY, TIMESTAMP = "key", "timestamp"
+
+_WHOLE = re.compile(r"-?\d+\.0+")
+"""A whole number as pandas writes it where its column has nulls."""
 
 Row = dict[str, Any]
 
@@ -31,8 +45,9 @@ Row = dict[str, Any]
 class RowShape:
     """See the module. `textual` says that every entry is text (CSV), so that numbers are read out of it.
 
-    `columns` are those to read, `value_columns` those of the value. Of these, times in `moments` become ms, and empty cells
-    in `blanks` null, or what the type says (`defaulted`).
+    `columns` are those to read, `value_columns` those of the value. Of these, times in `moments` become ms, floats in
+    `whole` that are whole such numbers, times at midnight in `days` days, and empty cells in `blanks` null, or what the type
+    says (`defaulted`).
     """
 
     value_kind: Any
@@ -43,6 +58,8 @@ class RowShape:
     value_columns: tuple[str, ...]
     textual: bool
     moments: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
+    days: tuple[str, ...] = ()
     blanks: tuple[str, ...] = ()
     defaulted: frozenset[str] = frozenset()
 
@@ -61,13 +78,10 @@ class RowShape:
         if fields is not None:
             for name, field in fields.items():
                 if field.required and name not in columns:
-                    raise ConfigError(
-                        f"{file} has no column {name!r}, which {kind.__name__} needs; {_listed(columns, name)}: rename "
-                        "the column, or give the field a default"
-                    )
+                    raise ConfigError(lacks(file, name, kind, columns))
             rest = tuple(name for name in rest if name in fields)
-        elif kind in _PLAIN:
-            rest = (_only_column(rest, kind, file),)
+        elif kind in PLAIN:
+            rest = (value_column(rest, kind, file, {key, timestamp} - {None}),)
         key = key or (KEY if KEY in taken else None)
         timestamp = timestamp or (TIMESTAMP if TIMESTAMP in taken else None)
         wanted = tuple(name for name in columns if name in {*rest, key, timestamp})
@@ -80,8 +94,10 @@ class RowShape:
             columns=wanted,
             value_columns=rest,
             textual=textual,
-            moments=tuple(name for name in kinds if _holds(kinds[name], int)),
-            blanks=tuple(name for name in kinds if textual and not _holds(kinds[name], str)),
+            moments=tuple(name for name in kinds if holds(kinds[name], int)),
+            whole=tuple(name for name in kinds if holds_whole(kinds[name])),
+            days=tuple(name for name in kinds if not textual and holds_days(kinds[name])),
+            blanks=tuple(name for name in kinds if textual and not holds(kinds[name], str)),
             defaulted=frozenset(name for name in kinds if fields is not None and not fields[name].required),
         )
 
@@ -95,13 +111,20 @@ class RowShape:
 
     def _value(self, row: Row) -> Any:
         names = self.value_columns
-        plain = self.value_kind in _PLAIN
+        plain = self.value_kind in PLAIN
         if plain or (names == (VALUE,) and not self.moments and not self.blanks and fields_of(self.value_kind) is None):
             return _entry(row[names[0]], self.value_kind, textual=self.textual)
         fitted = {name: row[name] for name in names}
         for name in self.moments:
             if isinstance(fitted[name], datetime) or (self.textual and _tells_a_time(fitted[name])):
                 fitted[name] = moment_ms(fitted[name], f"column {name}")
+        for name in self.whole:
+            if not self.textual:
+                (fitted[name],) = whole_numbers([fitted[name]])
+            elif isinstance(fitted[name], str) and _WHOLE.fullmatch(fitted[name]):
+                fitted[name] = fitted[name].partition(".")[0]
+        for name in self.days:
+            fitted[name] = day_of(fitted[name])
         for name in self.blanks:
             if fitted[name] == "":
                 if name in self.defaulted:
@@ -109,22 +132,6 @@ class RowShape:
                 else:
                     fitted[name] = None
         return converted(fitted, self.value_kind, strict=not self.textual)
-
-
-def _only_column(columns: Sequence[str], kind: type, file: str) -> str:
-    """The column that is the whole value. Raises: ConfigError when that is not clear."""
-    if VALUE in columns:
-        return VALUE
-    if len(columns) != 1:
-        raise ConfigError(
-            f"{file} has the columns {', '.join(columns)}, and the topic carries {kind.__name__}: call the one that is the "
-            "value `value`, or give the topic a type with these fields"
-        )
-    return columns[0]
-
-
-def _holds(kind: Any, wanted: type) -> bool:
-    return kind is wanted or wanted in get_args(kind)
 
 
 def _tells_a_time(entry: Any) -> bool:
@@ -155,7 +162,7 @@ def key_of(entry: Any, kind: Any) -> Any:
         if isinstance(entry, bytes):  # many writers of Parquet do not say that a column is text
             return entry.decode()
         return entry if isinstance(entry, str) else str(entry)
-    return converted(entry, kind, strict=False)
+    return converted(day_of(entry) if kind is date else entry, kind, strict=False)
 
 
 def _listed(columns: Sequence[str], name: str) -> str:

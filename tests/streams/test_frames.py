@@ -2,9 +2,11 @@
 
 import enum
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 import msgspec
+import numpy as np
 import pandas as pd
 import pydantic
 import pytest
@@ -35,6 +37,7 @@ RIDES = [Ride(1, 2.5, True, AT, "x"), Ride(None, 3.0)]
 def connection() -> Connection:
     app = App("taxi")
     app.topic("rides", key=str, value=Ride, partitions=1)
+    app.topic("anything", key=str, partitions=1)
     app.topic("plain", key=int, value=float, partitions=1)
     found = Connection(MemoryClients(MemoryBroker()), app.config, app._topics)
     found.create(app._new_topics.values())
@@ -222,3 +225,98 @@ def test_a_window_without_end_has_none_in_a_frame() -> None:
     assert frame["window_end"][1] == pd.Timestamp(10, unit="ms", tz="UTC")
     assert str(frame["window_end"].dtype) == str(frame["window_start"].dtype)
     assert frame["window_start"].tolist() == [pd.Timestamp(0, unit="ms", tz="UTC")] * 2
+
+
+class Booking(msgspec.Struct):
+    zone: str
+    day: date
+    seats: int | None = None
+    path: list[float] = []
+    places: list[dict[str, Any]] = []
+
+
+def booked(frame: pd.DataFrame, kind: Any = Booking, **where: Any) -> list[Record]:
+    return list(rows_of(frame, App("taxi").topic("t", key=str, value=kind), where.get("key"), where.get("timestamp")))
+
+
+def test_columns_fit_as_pandas_has_them(tmp_path: Path) -> None:
+    """Days are times at midnight, whole numbers beside nulls are floats, and lists out of Parquet are arrays."""
+    frame = pd.DataFrame(
+        {
+            "zone": ["a", "b"],
+            "day": pd.to_datetime(["2026-01-02", "2026-01-03"]),
+            "seats": [2.0, None],
+            "path": [[0.5, 1.5], []],
+            "places": [[{"id": 1}], [{"id": 2}]],
+        }
+    )
+    frame.to_parquet(tmp_path / "bookings.parquet")
+    back = pd.read_parquet(tmp_path / "bookings.parquet")
+    assert type(back["path"][0]).__name__ == "ndarray"
+    expected = [
+        Booking("a", date(2026, 1, 2), 2, [0.5, 1.5], [{"id": 1}]),
+        Booking("b", date(2026, 1, 3), None, [], [{"id": 2}]),
+    ]
+    assert [record.value for record in booked(back)] == [record.value for record in booked(frame)] == expected
+    with pytest.raises(
+        ProductionError, match=r"row 0 of the DataFrame is no Booking: Expected `int \| null`, got `float`"
+    ):
+        booked(frame.assign(seats=[0.5, None]))
+    with pytest.raises(ProductionError, match="row 1 of the DataFrame is no Booking: Expected `date`, got `datetime`"):
+        booked(frame.assign(day=frame["day"] + pd.to_timedelta([0, 1], unit="h")))
+
+
+def test_entries_of_numpy_are_pythons_own(connection: Connection) -> None:
+    """Also where no type says what they are: such as what apply leaves in a column of objects."""
+    entries = [np.int64(1), np.float32(0.5), np.array([[1], [2]]), {"at": np.array([np.array([3])], dtype=object)}]
+    frame = pd.DataFrame({"key": ["k"] * 4, "found": pd.Series(entries, dtype=object)})
+    connection.write("anything", frame)
+    assert [record.value["found"] for record in connection.read("anything")] == [1, 0.5, [[1], [2]], {"at": [[3]]}]
+
+
+def test_days_are_keys(connection: Connection) -> None:
+    """A column of times at midnight is the key of a topic that is kept by days."""
+    topic = App("taxi").topic("daily", key=date, value=float)
+    frame = pd.DataFrame({"day": pd.to_datetime(["2026-01-02"]), "total": [1.5]})
+    assert [(each.key, each.value) for each in rows_of(frame, topic, "day", None)] == [(date(2026, 1, 2), 1.5)]
+
+
+def test_the_column_of_a_plain_value() -> None:
+    """It is called value, or is the only one beside key and time; else it is asked for."""
+    frame = pd.DataFrame({"zone": ["a"], "at": [AT], "fare": [2.5]})
+    (record,) = booked(frame, float, key="zone", timestamp="at")
+    assert (record.key, record.value, record.timestamp) == ("a", 2.5, int(AT.timestamp() * 1000))
+    (record,) = booked(frame.rename(columns={"fare": "value"}), float, key="zone")
+    assert record.value == 2.5
+    with pytest.raises(ConfigError, match="the DataFrame has the columns zone, at, fare, and the topic carries float"):
+        booked(frame, float, key="zone")
+
+
+def test_a_frame_that_does_not_fit_says_what_to_do(connection: Connection) -> None:
+    """Columns that are not there, are there twice, or lie in the index; rows without a time; and what is no DataFrame."""
+    frame = pd.DataFrame({"zone": ["a"], "day": [date(2026, 1, 2)]})
+    refused: list[tuple[pd.DataFrame, dict[str, Any], str]] = [
+        (
+            frame.rename(columns={"day": "dya"}),
+            {},
+            "no column 'day', which Booking needs; it has zone, dya; did you mean 'dya'",
+        ),
+        (frame, {"key": "zoen"}, "no column 'zoen': it has zone, day; did you mean 'zone'?"),
+        (
+            frame.set_index("zone"),
+            {"key": "zone"},
+            r"'zone' is the DataFrame's index, and no column: write frame.reset_index",
+        ),
+        (frame, {"key": ["zone", "day"]}, r"a key or a time is one column of the DataFrame, got \['zone', 'day'\]"),
+        (pd.concat([frame, frame[["zone"]]], axis=1), {}, "the DataFrame has several columns 'zone'"),
+        (pd.concat({"left": frame}, axis=1), {}, "the DataFrame's columns have 2 levels"),
+    ]
+    for given, where, said in refused:
+        with pytest.raises(ConfigError, match=said):
+            booked(given, **where)
+    with pytest.raises(ProductionError, match="row 0 of the DataFrame: column at: expected a time .* got None"):
+        booked(frame.assign(at=pd.to_datetime([None])), timestamp="at")
+    with pytest.raises(ConfigError, match=r"a Series has no columns for key and value: write series.reset_index\(\)"):
+        connection.write("rides", frame["zone"], key="zone")
+    with pytest.raises(ConfigError, match="key='zone' names a field of the values, and 2.5 has none"):
+        connection.write("plain", [2.5], key="zone")

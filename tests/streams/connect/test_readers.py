@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -314,3 +315,27 @@ def test_inputs_of_a_command_line(inputs: list[str], keys: list[str], message: s
     with pytest.raises(ConfigError) as caught:
         parse_inputs(inputs, keys, [])
     assert message in str(caught.value)
+
+
+class Booking(msgspec.Struct):
+    day: date
+    seats: int | None = None
+
+
+def test_files_that_pandas_wrote(connection: Connection, tmp_path: Path) -> None:
+    """A column of days is of times at midnight there, and whole numbers beside nulls are floats, "2.0" in CSV."""
+    topic = App("taxi").topic("bookings", key=date, value=Booking)
+    frame = pd.DataFrame({"day": pd.to_datetime(["2026-01-02", "2026-01-03"]), "seats": [2.0, None]})
+    frame.to_parquet(tmp_path / "b.parquet")
+    frame.to_csv(tmp_path / "b.csv", index=False)
+    expected = [(each.day, each) for each in (Booking(date(2026, 1, 2), 2), Booking(date(2026, 1, 3), None))]
+    for source in (read_parquet(tmp_path / "b.parquet"), read_csv(tmp_path / "b.csv")):
+        assert [(each.key, each.value) for each in source.records(topic, key="day", timestamp=None)] == expected
+    for path in (saved(tmp_path / "half.csv", "day,seats\n2026-01-02,0.5\n"), tmp_path / "half.parquet"):
+        frame.assign(seats=0.5).to_parquet(tmp_path / "half.parquet")
+        source = read_csv(path) if path.suffix == ".csv" else read_parquet(path)
+        with pytest.raises(ConfigError, match="Expected `int"):
+            list(source.records(topic, key="day", timestamp=None))
+    saved(tmp_path / "n.csv", "zone,fare\n7,2.5\n")
+    assert connection.write("numbers", read_csv(tmp_path / "n.csv"), key="zone") == 1
+    assert [(each.key, each.value) for each in connection.read("numbers")] == [(7, 2.5)]
