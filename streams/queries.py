@@ -11,6 +11,7 @@ be stale answers from all that is open instead: from tasks that are being restor
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -18,6 +19,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from state.errors import StoreClosed
 from state.headed import AggregationWithHeaders, Headed, shown
 from state.stores import Store, StoreKind, ValueAndTimestamp, Version
+from streams.durations import moment_ms
 from streams.errors import StoreMoved, StreamsError
 from streams.frames import WINDOW, column, column_fields, in_time, key_columns, pandas, value_columns
 from streams.numbers import whole_number
@@ -26,6 +28,9 @@ from streams.record import Windowed
 T = TypeVar("T")
 
 LIVE, COMMITTED = "live", "committed"
+Moment = int | datetime | str
+"""A time as reads of topics take it: ms since 1970, a datetime or ISO 8601 text, without a zone UTC."""
+
 PAGE = 2_000
 """Entries read at once: a millisecond or two of the processing thread."""
 
@@ -113,17 +118,19 @@ class StoreView:
         self._timestamps = timestamps
         self._value: Callable[[Any], Any] = _whole if timestamps else _plain
 
-    def get(self, key: Any, *, as_of: int | None = None) -> Any:
-        """The value of a key, or of a `Windowed` key; None when there is none. `as_of` (ms): in a versioned store, then."""
-        return self._source.ask(lambda: self._get(key, as_of))
+    def get(self, key: Any, *, as_of: Moment | None = None) -> Any:
+        """The value of a key, or of a `Windowed` key; None when there is none. `as_of`: in a versioned store, then."""
+        then = None if as_of is None else _ms(as_of, "as_of")
+        return self._source.ask(lambda: self._get(key, then))
 
-    def versions(self, key: Any, from_ms: int = 0, to_ms: int = 2**62, *, reverse: bool = False) -> list[Version]:
+    def versions(self, key: Any, from_ms: Moment = 0, to_ms: Moment = 2**62, *, reverse: bool = False) -> list[Version]:
         """What a versioned store knows of a key within [from_ms, to_ms], ascending unless `reverse`.
 
         Shape: `Version(value, valid_from_ms, valid_to_ms)`, until None when it is still valid.
         """
+        first, last = _ms(from_ms, "from_ms"), _ms(to_ms, "to_ms")
         found = self._source.ask(
-            lambda: [version for store in self._open() for version in _versions(store, key, from_ms, to_ms)]
+            lambda: [version for store in self._open() for version in _versions(store, key, first, last)]
         )
         return found[::-1] if reverse else found
 
@@ -135,22 +142,26 @@ class StoreView:
         return self._source.ask(lambda: [question(_custom(store)) for store in self._stores()])
 
     def fetch(
-        self, key: Any, from_ms: int = 0, to_ms: int = 2**62, *, reverse: bool = False
+        self, key: Any, from_ms: Moment = 0, to_ms: Moment = 2**62, *, reverse: bool = False
     ) -> Iterator[tuple[Windowed, Any]]:
-        """One key's windows that start (sessions: that overlap) within [from_ms, to_ms], ascending unless `reverse`."""
-        value_of = self._value
-        return self._scan(lambda store: _fetch(store, key, from_ms, to_ms, value_of, reverse=reverse))
+        """One key's windows that start (sessions: that overlap) within [from_ms, to_ms], ascending unless `reverse`.
+
+        The times are ms, datetimes or ISO 8601 text (without a zone: UTC).
+        """
+        start, end, value_of = _ms(from_ms, "from_ms"), _ms(to_ms, "to_ms"), self._value
+        return self._scan(lambda store: _fetch(store, key, start, end, value_of, reverse=reverse))
 
     def fetch_keys(
-        self, first: Any, last: Any, from_ms: int = 0, to_ms: int = 2**62, *, reverse: bool = False
+        self, first: Any, last: Any, from_ms: Moment = 0, to_ms: Moment = 2**62, *, reverse: bool = False
     ) -> Iterator[tuple[Windowed, Any]]:
         """Windows of keys with first <= key <= last (None is open), in the times of `fetch`.
 
         Task by task, by segments of the store's time, and then by the keys' bytes.
         """
-        return self._scan(lambda store: _fetch_keys(store, first, last, from_ms, to_ms, self._value, reverse=reverse))
+        start, end = _ms(from_ms, "from_ms"), _ms(to_ms, "to_ms")
+        return self._scan(lambda store: _fetch_keys(store, first, last, start, end, self._value, reverse=reverse))
 
-    def fetch_all(self, from_ms: int, to_ms: int, *, reverse: bool = False) -> Iterator[tuple[Windowed, Any]]:
+    def fetch_all(self, from_ms: Moment, to_ms: Moment, *, reverse: bool = False) -> Iterator[tuple[Windowed, Any]]:
         """Windows of all keys, in the times of `fetch` and the order of `fetch_keys`."""
         return self.fetch_keys(None, None, from_ms, to_ms, reverse=reverse)
 
@@ -253,6 +264,14 @@ class Entries:
 def _any(store: Store) -> Any:
     """The verbs of a store depend on its kind, which the callers have looked at."""
     return store
+
+
+def _ms(moment: Moment, what: str) -> int:
+    """A time in ms. Raises: StreamsError for what is none."""
+    try:
+        return moment_ms(moment, what)
+    except ValueError as problem:
+        raise StreamsError(str(problem)) from None
 
 
 def _plain(value: Any) -> Any:

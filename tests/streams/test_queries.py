@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,21 @@ def test_values_may_come_with_their_times() -> None:
             driver.store("plain", timestamps=True).get("w")
 
 
+def test_windows_are_found_by_datetimes_and_text() -> None:
+    """A span of time is said as for reads of topics, without a zone in UTC; what is no time is told."""
+    app = counting("dated", broker="kafka://nowhere:9092")
+    with TopologyTestDriver(app) as driver:
+        for minute in range(3):
+            driver.input("dated-words").send("w", "x", timestamp=minute * 60_000)
+        view = driver.store("by-minute")
+        second = [(Windowed("w", 60_000, 120_000), 1)]
+        assert list(view.fetch("w", "1970-01-01 00:01", datetime(1970, 1, 1, 0, 1, 30, tzinfo=UTC))) == second
+        assert list(view.fetch_keys("a", "z", datetime(1970, 1, 1, 0, 1), 90_000)) == second
+        assert list(view.fetch_all("1970-01-01T01:01+01:00", "1970-01-01T00:01")) == second
+        with pytest.raises(StreamsError, match="to_ms: expected a time such as 2026-01-31T12:00:00 .* got 'noon'"):
+            view.fetch("w", 0, "noon")
+
+
 def test_windows_of_many_keys_are_found() -> None:
     """By keys and by time, also backward, of windows and of sessions; stores without windows say so."""
     app = counting("many", broker="kafka://nowhere:9092")
@@ -227,6 +243,8 @@ def test_a_versioned_store_knows_the_past() -> None:
         assert [prices.get("lamp", as_of=time) for time in (9, 10, 19, 20)] == [None, 5, 5, 6]
         assert driver.store("prices", timestamps=True).get("lamp", as_of=15) == (5, 10)
         assert prices.versions("lamp") == [(5, 10, 20), (6, 20, None)]
+        assert prices.get("lamp", as_of=datetime(1970, 1, 1, 0, 0, 0, 20_000)) == 6
+        assert prices.versions("lamp", 0, "1970-01-01T00:00:00.019") == [(5, 10, 20)]
         assert prices.versions("lamp", 0, 19, reverse=True) == [(5, 10, 20)]
         with pytest.raises(StreamsError, match=r"timestamped-key-value store, which has no get\(key, as_of=...\)"):
             driver.store("total").get("w", as_of=1)
