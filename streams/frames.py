@@ -8,7 +8,7 @@ rows came together. pandas is an extra: it is imported here and in no module tha
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import Enum
 from types import NoneType, UnionType
@@ -186,7 +186,7 @@ def rows_of(frame: Any, topic: Topic, key: Any, timestamp: Any) -> Iterator[Reco
     the type has no fields at all, it is the column `value` or the only one beside key and time.
     Raises: ConfigError for a column that is not there, ProductionError for a row that is not what the topic holds.
     """
-    _check_names(frame)
+    check_names(frame)
     named = {name for name in (key, timestamp) if isinstance(name, str)}
     keys, frame = _taken(frame, key, KEY)
     if getattr(topic.key_serde, "type", None) is date and keys is not None:
@@ -194,11 +194,8 @@ def rows_of(frame: Any, topic: Topic, key: Any, timestamp: Any) -> Iterator[Reco
     times, frame = _taken(frame, None if isinstance(timestamp, int) else timestamp, TIMESTAMP)
     given = timestamp if isinstance(timestamp, int) else NO_TIMESTAMP
     kind: Any = getattr(topic.value_serde, "type", None)
-    if kind in PLAIN:
-        name = value_column(list(frame.columns), kind, "the DataFrame", named)
-        frame = frame[[name]].rename(columns={name: VALUE})
     try:
-        values = values_of(frame, kind)
+        values = values_of(frame, kind, named)
     except ValueError as problem:
         raise ProductionError(str(problem), node="writer", topic=topic.name) from None
     for index, value in enumerate(values):
@@ -213,7 +210,7 @@ def rows_of(frame: Any, topic: Topic, key: Any, timestamp: Any) -> Iterator[Reco
         yield Record(None if keys is None else keys[index], value, time_ms)
 
 
-def _check_names(frame: Any) -> None:
+def check_names(frame: Any) -> None:
     """See that every column has a name of its own. Raises: ConfigError."""
     if frame.columns.nlevels > 1:
         raise ConfigError(
@@ -249,10 +246,18 @@ def _no_column(frame: Any, name: Any) -> str:
     return f"the DataFrame has no column {name!r}: it has {', '.join(columns) or 'none'}{nearest(str(name), columns)}"
 
 
-def values_of(frame: Any, kind: Any) -> list[Any]:
-    """The rows of a DataFrame as values of a type. Raises: ValueError that names the row."""
+def values_of(frame: Any, kind: Any, named: Collection[str] = ()) -> list[Any]:
+    """The rows of a DataFrame, of which key and time may be `named`, as values of a type.
+
+    Raises: ConfigError for columns that do not fit, ValueError that names the row.
+    """
+    check_names(frame)
+    if not len(frame):
+        return []
+    if kind in PLAIN:
+        name = value_column(list(frame.columns), kind, "the DataFrame", named)
+        frame = frame[[name]].rename(columns={name: VALUE})
     fields = fields_of(kind) or {}
-    _check_names(frame)
     columns = {str(name): _entries(frame[name], fields.get(str(name))) for name in frame.columns}
     if list(columns) == [VALUE] and VALUE not in fields:
         return columns[VALUE]

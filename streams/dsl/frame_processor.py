@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from streams.frames import KEY, TIMESTAMP, WINDOW, frame_of, is_frame, ms_column, plain_column, values_of
+from streams.frames import KEY, TIMESTAMP, WINDOW, check_names, frame_of, is_frame, ms_column, plain_column, values_of
 from streams.processor import ProcessorContext
 from streams.record import Batch, joined
 
@@ -57,6 +57,7 @@ class FrameProcessor:
     def _records(self, frame: Any, batch: Batch) -> Batch:
         if not is_frame(frame):
             raise TypeError(f"{self._name} has to return a DataFrame or None, got {type(frame).__name__}")
+        check_names(frame)
         rows = None if {KEY, TIMESTAMP} <= set(frame.columns) else self._rows(frame, batch)
         own = [name for name in (KEY, TIMESTAMP, *WINDOW) if name in frame.columns]
         windowed = WINDOW[0] in own

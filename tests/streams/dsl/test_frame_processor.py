@@ -58,6 +58,19 @@ def test_columns_of_its_own() -> None:
     assert read == [("all", Priced(1, 1.0), 5)] * 2
 
 
+def test_plain_values_come_from_one_column() -> None:
+    """The only one, or the one called value; an empty frame is no row, whatever columns it has."""
+
+    def fares(rides: pd.DataFrame) -> pd.DataFrame:
+        paid = rides[rides["fare"] > 1]
+        return pd.DataFrame() if paid.empty else paid[["fare"]] if paid["zone"].isna().any() else paid.assign(value=9.0)
+
+    with TopologyTestDriver(app_of(fares, float)) as driver:
+        for zone, fare in ((None, 0.0), (None, 2.0), (7, 3.0)):
+            driver.input("rides").send("x", Ride(zone, fare), 5)
+        assert driver.output("priced").read_values() == [2.0, 9.0]
+
+
 def test_a_sink_in_python() -> None:
     """Without `to` the function is the end of the stream."""
     seen: list[float] = []
@@ -79,6 +92,8 @@ def test_a_sink_in_python() -> None:
         (lambda frame: 5, "has to return a DataFrame or None, got int"),
         (lambda frame: pd.DataFrame({"zone": [1], "price": [2.0]}, index=[99]), "keep their index"),
         (lambda frame: pd.DataFrame({"zone": [1], "price": ["much"]}), "row 0 of the DataFrame is no Priced"),
+        (lambda frame: pd.concat([frame, frame], axis=1), "has several columns 'fare', 'key', 'timestamp', 'zone'"),
+        (lambda frame: frame[["zone"]], "no column 'price', which Priced needs; it has zone"),
     ],
 )
 def test_wrong_results(function: object, message: str) -> None:
