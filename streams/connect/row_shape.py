@@ -81,7 +81,7 @@ class RowShape:
                     raise ConfigError(lacks(file, name, kind, columns))
             rest = tuple(name for name in rest if name in fields)
         elif kind in PLAIN:
-            rest = (value_column(rest, kind, file, {key, timestamp} - {None}),)
+            rest = (value_column(rest, kind, file, [name for name in (key, timestamp) if name]),)
         key = key or (KEY if KEY in taken else None)
         timestamp = timestamp or (TIMESTAMP if TIMESTAMP in taken else None)
         wanted = tuple(name for name in columns if name in {*rest, key, timestamp})
