@@ -22,4 +22,5 @@ class Absent(MetaPathFinder):
         """Raises: MissingModuleError for one of Faust's."""
         if fullname.startswith(PACKAGE):
             name = fullname.removeprefix(PACKAGE)
-            raise MissingModuleError(str(not_here("faust", name)), name=fullname)
+            # By its full name Python would take it for a name that is missing, and say so without a word of what to do.
+            raise MissingModuleError(str(not_here("faust", name)), name=f"faust.{name}")

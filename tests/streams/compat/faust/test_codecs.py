@@ -204,6 +204,8 @@ def test_modules_that_are_not_here_say_so(module: str, message: str) -> None:
     """They are no modules, for programs that can do without; and say what to do instead, for those that cannot."""
     with pytest.raises(ModuleNotFoundError, match=message):
         importlib.import_module(f"streams.compat.faust.{module}")
+    with pytest.raises(ImportError, match=message.partition(" of Faust")[0].removesuffix(".views")):
+        exec(f"from streams.compat.faust import {module.partition('.')[0]}")
     assert importlib.import_module("streams.compat.faust.exceptions").ValidationError is faust.ValidationError
     assert importlib.util.find_spec("streams.compat.nothing") is None
 
