@@ -426,4 +426,6 @@ def test_settings_mean_what_they_mean_in_faust() -> None:
     app = faust.App("app", version=2, broker="kafka://a;b:9093", processing_guarantee="exactly_once", web_port=6066)
     config = app.config
     assert (config.application_id, config.broker) == ("app-v2", "kafka://a:9092,b:9093")
+    for address in ("kafka://", "aiokafka://", "kafka://:9092", ":9092"):
+        assert faust.App("app", broker=address).config.broker == "kafka://127.0.0.1:9092"
     assert (config.exactly_once, config.commit_interval_ms) == (True, 2800)
