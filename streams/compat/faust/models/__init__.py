@@ -10,54 +10,19 @@ application that has moved over should not need what it left, and a decoder made
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Mapping
-from operator import attrgetter
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, Self, get_type_hints
 
 from streams.compat.faust import serializers
 from streams.compat.faust.conversions import Convert, Wanted, converter, is_optional, told_class, without_none
 from streams.compat.faust.errors import ValidationError, not_here
+from streams.compat.faust.models.fields import TYPE_TO_FIELD, FieldDescriptor, field_for_type
+
+__all__ = ["BLESSED", "REGISTRY", "FieldDescriptor", "Options", "Record", "Shape", "reconstructed"]
 
 BLESSED = "__faust"
 REGISTRY: dict[str, type[Record]] = {}
 """Records by namespace: what a message without a declared type may name."""
-
-
-class FieldDescriptor:
-    """A field as an attribute of its class: `Ride.vendor`. On an instance, the instance's own value stands before it."""
-
-    def __init__(
-        self, model: type[Record], field: str, kind: Any, *, required: bool, default: Any, path: str = ""
-    ) -> None:
-        self.model = model
-        self.field = field
-        self.type = kind
-        self.required = required
-        self.default = default
-        self.path = f"{path}{field}"
-        self.getattr: Callable[[Any], Any] = attrgetter(self.path)
-
-    @property
-    def ident(self) -> str:
-        """Class and field."""
-        return f"{self.model.__name__}.{self.field}"
-
-    def __get__(self, instance: Any, owner: type) -> Any:
-        if instance is None:
-            return self
-        raise AttributeError(f"{self.ident} has no value")
-
-    def __getattr__(self, name: str) -> FieldDescriptor:
-        """A field of a Record within: `Ride.vendor.city`."""
-        inner: Any = without_none(self.__dict__.get("type"))
-        if name.startswith("__") or not hasattr(inner, "__is_model__") or name not in inner._shape.fields:
-            raise AttributeError(f"a field has no attribute {name!r}")
-        found = getattr(inner, name)
-        given = {"required": found.required, "default": found.default}
-        return FieldDescriptor(inner, name, found.type, path=f"{self.path}.", **given)
-
-    def __repr__(self) -> str:
-        return f"<FieldDescriptor: {self.ident}: {told_class(self.type)}>"
 
 
 class Options(NamedTuple):
@@ -82,11 +47,19 @@ class Options(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """What was found out of a class when it was first used."""
+    """What was found out of a class when it was first used.
+
+    `checks` are the converters of a strict class; `singles` those that values go through when a Record is made by its
+    author; `renamed` are names in what is read, by field, `written` those in what is written, where fields differ.
+    """
 
     fields: dict[str, Any]
     defaults: dict[str, Any]
     converters: dict[str, Convert]
+    checks: dict[str, Convert]
+    singles: dict[str, Convert]
+    renamed: dict[str, str]
+    written: dict[str, str] | None
 
 
 class Record:
@@ -119,8 +92,7 @@ class Record:
         before = cls._options
         given: dict[str, Any] = {
             "include_metadata": include_metadata,
-            "coerce": coerce,
-            "validation": validation,
+            "coerce": coerce if validation is None else True,
             "isodates": isodates,
             "decimals": decimals,
             "blessed": polymorphic_fields if allow_blessed_key is None else allow_blessed_key or polymorphic_fields,
@@ -129,6 +101,7 @@ class Record:
             "serializer": serializer or None,
         }
         own: dict[str, Any] = {"namespace": namespace or f"{cls.__module__}.{cls.__qualname__}", "abstract": abstract}
+        own["validation"] = bool(validation)  # which subclasses do not inherit in Faust, only that values are converted
         cls._options = before._replace(**own, **{name: value for name, value in given.items() if value is not None})
         REGISTRY[cls._options.namespace] = cls
         if not lazy_creation:
@@ -159,7 +132,9 @@ class Record:
             own[name] = value
         self.__post_init__()
         if self._options.validation:
-            self._convert_own()
+            own.update(_values_of(type(self), self._values()))
+        elif self._shape.singles:
+            _convert(type(self), own, self._shape.singles)
 
     _model_init = __init__
     """For classes with an `__init__` of their own."""
@@ -181,6 +156,9 @@ class Record:
             )
         metadata = data.get(BLESSED)
         made = cls if metadata is None else _meant(cls, metadata, preferred_type)
+        if renamed := made._shape.renamed:
+            data = dict(data)
+            data |= {field: data.pop(name) for field, name in renamed.items() if name in data}
         values = _values_of(made, data)
         if made.__init__ is not Record.__init__:  # the application's own, which Faust calls too
             own = made(**{name: values[name] for name in made._shape.fields})
@@ -210,7 +188,13 @@ class Record:
 
     def asdict(self) -> dict[str, Any]:
         """The fields and their values."""
-        return self._prepare_dict(self._values())
+        return self._prepare_dict(self._written())
+
+    def _written(self) -> dict[str, Any]:
+        own, names = self.__dict__, self._shape.written
+        if names is None:
+            return {name: own[name] for name in self._shape.fields}
+        return {name: own[field] for field, name in names.items()}
 
     def _values(self) -> dict[str, Any]:
         own = self.__dict__
@@ -222,8 +206,7 @@ class Record:
 
     def to_representation(self) -> dict[str, Any]:
         """What is written: the fields, and with `include_metadata` the name of the class."""
-        own = self.__dict__
-        written = self._prepare_dict({name: own[name] for name in self._shape.fields})
+        written = self._prepare_dict(self._written())
         if self._options.include_metadata:
             written[BLESSED] = {"ns": self._options.namespace}
         return written
@@ -232,20 +215,18 @@ class Record:
 
     def derive(self, *records: Record, **fields: Any) -> Self:
         """A copy with other values: those of other records, then those given."""
-        values = self.asdict()
+        values = self._given()
         for record in records:
-            values |= record.asdict()
+            values |= record._given()
         return type(self)(**{**values, **fields})
 
+    def _given(self) -> dict[str, Any]:
+        """What a Record is made of again."""
+        return self.asdict() if self._shape.written is None else self._values()
+
     def validate(self) -> list[ValidationError]:
-        """What is wrong with the values; nothing is changed."""
-        problems = []
-        for name, convert in self._shape.converters.items():
-            try:
-                convert(self.__dict__[name])
-            except (TypeError, ValueError) as problem:
-                problems.append(_misfit(type(self), name, self.__dict__[name], problem))
-        return problems
+        """What is wrong with the values, whatever the class converts; nothing is changed."""
+        return list(_problems(type(self), self.__dict__))
 
     @property
     def validation_errors(self) -> list[ValidationError]:
@@ -260,9 +241,6 @@ class Record:
         """Raises: ValidationError for the first thing that is wrong."""
         for problem in self.validate():
             raise problem
-
-    def _convert_own(self) -> None:
-        self.__dict__.update(_values_of(type(self), self._values()))
 
     def __eq__(self, other: object) -> bool:
         return self._values() == other._values() if type(other) is type(self) else NotImplemented
@@ -311,12 +289,54 @@ def _declare(cls: type[Record]) -> None:
             defaults[name] = found
         if is_optional(kind):
             defaults.setdefault(name, None)
+    described = {
+        name: _described(cls, name, kind, required=name not in defaults, default=defaults.get(name))
+        for name, kind in fields.items()
+    }
     wanted = cls._options.wanted()
-    converters = {name: made for name, kind in fields.items() if (made := converter(kind, wanted)) is not None}
-    cls._shape = Shape(fields, defaults, converters)
-    for name, kind in fields.items():
-        required = name not in defaults
-        setattr(cls, name, FieldDescriptor(cls, name, kind, required=required, default=defaults.get(name)))
+    converters = _converters(described, wanted)
+    cls._shape = Shape(
+        fields,
+        defaults,
+        converters,
+        converters if wanted.strict else _converters(described, wanted._replace(strict=True)),
+        singles=_singles(described, converters) if cls._options.coerce else {},
+        renamed={name: field.input_name for name, field in described.items() if field.input_name != name},
+        written=_written_names(described),
+    )
+    for name, field in described.items():
+        setattr(cls, name, field)
+
+
+def _described(cls: type[Record], name: str, kind: Any, *, required: bool, default: Any) -> FieldDescriptor:
+    """The field that its author gave, or one by its type."""
+    found = getattr(cls, name, None)
+    if not isinstance(found, FieldDescriptor):
+        found = field_for_type(without_none(kind))[0]()
+    return found.attached(cls, name, kind, required=required, default=default)
+
+
+def _converters(described: dict[str, FieldDescriptor], wanted: Wanted) -> dict[str, Convert]:
+    found = {}
+    for name, field in described.items():
+        parser = field.date_parser or wanted.date_parser
+        made = converter(field.type, wanted._replace(date_parser=parser))
+        if wanted.strict:
+            made = field.converted(made)
+        if made is not None:
+            found[name] = made
+    return found
+
+
+def _singles(described: dict[str, FieldDescriptor], converters: dict[str, Convert]) -> dict[str, Convert]:
+    """Those of plain values: what has parts stays as its author made it."""
+    return {name: made for name, made in converters.items() if without_none(described[name].type) in TYPE_TO_FIELD}
+
+
+def _written_names(described: dict[str, FieldDescriptor]) -> dict[str, str] | None:
+    if all(field.output_name == name and not field.exclude for name, field in described.items()):
+        return None
+    return {name: field.output_name for name, field in described.items() if not field.exclude}
 
 
 def _inner(name: str, kind: Any) -> bool:
@@ -328,7 +348,7 @@ def _values_of(cls: type[Record], data: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises: TypeError for one that is missing, ValidationError.
     """
-    fields, defaults, converters = cls._shape
+    fields, defaults = cls._shape.fields, cls._shape.defaults
     values = dict(data)
     values.pop(BLESSED, None)
     for name in fields:
@@ -338,6 +358,14 @@ def _values_of(cls: type[Record], data: Mapping[str, Any]) -> dict[str, Any]:
                 continue
             if name not in values:
                 raise TypeError(f"{cls.__name__} misses a value for its field {name!r}; got {sorted(data)}")
+    _convert(cls, values, cls._shape.converters)
+    if cls._options.validation:
+        for problem in _invalid(cls, values):
+            raise problem
+    return values
+
+
+def _convert(cls: type[Record], values: dict[str, Any], converters: dict[str, Convert]) -> None:
     for name, convert in converters.items():
         value = values[name]
         if value is not None:
@@ -345,7 +373,26 @@ def _values_of(cls: type[Record], data: Mapping[str, Any]) -> dict[str, Any]:
                 values[name] = convert(value)
             except (TypeError, ValueError) as problem:
                 raise _misfit(cls, name, value, problem) from None
-    return values
+
+
+def _problems(cls: type[Record], values: Mapping[str, Any]) -> Iterator[ValidationError]:
+    """What is wrong with the values of a Record, whatever its class converts."""
+    made = dict(values)
+    for name, convert in cls._shape.checks.items():
+        try:
+            _convert(cls, made, {name: convert})
+        except ValidationError as problem:
+            del made[name]
+            yield problem
+    yield from _invalid(cls, made)
+
+
+def _invalid(cls: type[Record], values: Mapping[str, Any]) -> Iterator[ValidationError]:
+    """What the fields' own rules say of values of their types."""
+    for name in cls._shape.fields:
+        value = values.get(name)
+        if value is not None:
+            yield from getattr(cls, name).validate(value)
 
 
 def _meant(cls: type[Record], metadata: Any, preferred: type[Record] | None) -> type[Record]:
