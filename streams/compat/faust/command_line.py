@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import random
 import sys
 import traceback
@@ -77,14 +78,14 @@ def command_line(app: Any) -> click.Group:
         callback=lambda **options: _settings(app, **options),
         params=[
             click.Option(["--datadir", "-D"], help="Where stores are kept."),
-            click.Option(["--loglevel", "-l", "loglevel"], default=None, help="debug, info, warning or error."),
+            *_logging(),
             click.Option(["--app", "-A", "application"], help="Accepted: the application is this one."),
             click.Option(["--debug/--no-debug"], default=False),
             click.Option(["--quiet/--no-quiet", "-q"], default=False),
             click.Option(["--json", "as_json"], is_flag=True, help="Print what agents, tables and send say as JSON."),
             click.Option(["--workdir", "-W"], help="The directory to change to first."),
             click.Option(["--loop", "-L"], help="Accepted: there is one kind of event loop."),
-            *_accepted("--logfile", "--console-port", "--blocking-timeout"),
+            *_accepted("--console-port", "--blocking-timeout"),
         ],
         no_args_is_help=True,
         help=f"{app.conf.id}, a Faust application on Headrace.",
@@ -96,26 +97,46 @@ def command_line(app: Any) -> click.Group:
     return group
 
 
+def _logging() -> list[click.Option]:
+    return [
+        click.Option(["--loglevel", "-l", "loglevel"], help="debug, info, warn, error or crit."),
+        click.Option(["--logfile", "-f", "logfile"], help="The file that log lines go to (default: standard error)."),
+    ]
+
+
 def _accepted(*names: str) -> list[click.Option]:
     """Options that concern only Faust's own looks."""
-    return [click.Option([name, *({"--logfile": ["-f"]}.get(name, []))], hidden=True) for name in names]
+    return [click.Option([name], hidden=True) for name in names]
 
 
 def _settings(
-    app: Any, datadir: str | None, loglevel: str | None, as_json: bool, workdir: str | None, **_accepted: Any
+    app: Any,
+    datadir: str | None,
+    loglevel: str | None,
+    logfile: str | None,
+    as_json: bool,
+    workdir: str | None,
+    **_accepted: Any,
 ) -> None:
     click.get_current_context().obj = as_json
-    _set_up_logging(loglevel or "warning")
     if workdir is not None:
         chdir(workdir)
+    _set_up_logging(loglevel or "warning", logfile)
     if datadir is not None:
         app.configure(datadir=datadir)
 
 
-def _set_up_logging(level: str) -> None:
+def _set_up_logging(level: str, file: str | None) -> None:
     from streams.cli import terminal
 
-    terminal.set_up_logging(level, terminal.stderr())
+    terminal.set_up_logging({"warn": "warning", "crit": "critical"}.get(level.lower(), level), terminal.stderr())
+    if file is not None:
+        try:
+            handler = logging.FileHandler(file)
+        except OSError as problem:
+            raise click.UsageError(f"--logfile: {file} cannot be written: {problem.strerror}") from None
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+        logging.getLogger().handlers = [handler]
 
 
 def _worker(app: Any) -> click.Command:
@@ -125,20 +146,20 @@ def _worker(app: Any) -> click.Command:
         click.Option(["--web-host", "-h"]),
         click.Option(["--web-bind", "-b"]),
         click.Option(["--web-transport"]),
-        *_accepted("--logfile", "--console-port", "--blocking-timeout"),
+        *_accepted("--console-port", "--blocking-timeout"),
     ]
 
-    def worker(loglevel: str, with_web: bool | None, **_accepted: Any) -> None:
+    def worker(loglevel: str | None, logfile: str | None, with_web: bool | None, **_accepted: Any) -> None:
         from streams import running
         from streams.cli import terminal
 
-        _set_up_logging(loglevel)
+        before = click.get_current_context().find_root().params  # either place will do
+        _set_up_logging(loglevel or before.get("loglevel") or "info", logfile or before.get("logfile"))
         if with_web:
             raise click.UsageError("there is no web server: start the worker without --with-web")
         running.run(app.application(), terminal.Screen(terminal.stderr()))
 
-    level = click.Option(["--loglevel", "-l", "loglevel"], default="info", help="debug, info, warning or error.")
-    return click.Command("worker", callback=worker, params=[level, *accepted], help="Run until Ctrl-C.")
+    return click.Command("worker", callback=worker, params=[*_logging(), *accepted], help="Run until Ctrl-C.")
 
 
 def _agents(app: Any) -> click.Command:

@@ -135,3 +135,23 @@ def test_mistakes(home: Path, arguments: tuple[str, ...], message: str) -> None:
     code, output = run(home, *arguments)
     assert code in {1, 2}
     assert message in output
+
+
+def test_levels_and_files_of_logs(home: Path, streams_broker: RunningBroker) -> None:
+    """Faust's names for levels, before the command or behind it, and the file that the log goes to."""
+    ending = (
+        "import os, signal\n\n@app.task\nasync def end():\n    os.kill(os.getpid(), signal.SIGINT)\n\n\nif __name__"
+    )
+    app = f'faust.App("logged", broker="{streams_broker.url}", topic_partitions=1)'
+    program = PROGRAM.replace('faust.App("rides")', app).replace("if __name__", ending)
+    (home / "rides.py").write_text(program)
+    for options in (("worker", "-l", "info", "-f", "w.log"), ("-l", "INFO", "--logfile", "w.log", "worker")):
+        code, said = run(home, "rides.py", *options)
+        assert (code, said) == (0, "")
+        assert " INFO streams" in (home / "w.log").read_text()
+        (home / "w.log").unlink()
+    for level in ("warn", "crit"):
+        assert run(home, "rides.py", "worker", "-l", level) == (0, "")
+    code, said = run(home, "rides.py", "worker", "-f", "none/w.log")
+    assert code == 2
+    assert "--logfile: none/w.log cannot be written: No such file or directory" in said
