@@ -164,9 +164,11 @@ class Table(MutableMapping[Any, Any]):
         return self._find(key) is not None
 
     def get(self, key: Any, default: Any = None) -> Any:
-        """The value of a key, or `default`."""
-        value = self._find(key)
-        return default if value is None else value
+        """The value of a key, or else what the table's own default makes; `default` where it has none, as in Faust."""
+        try:
+            return self[key]
+        except KeyError:
+            return default
 
     def __iter__(self) -> Iterator[Any]:
         return iter([key for key, _ in self._all()])

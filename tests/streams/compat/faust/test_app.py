@@ -41,6 +41,23 @@ def test_a_table_counts_and_its_changelog_is_fausts(app: faust.App) -> None:
         assert dict(driver.store("counts")) == {"1": 2, "2": 1}
 
 
+def test_get_goes_by_the_default_of_the_table(app: faust.App) -> None:
+    """What a table makes of a missing key stands before the default of the call, as in Faust; a table may make none."""
+    counts, bare = app.Table("counts", default=int), app.Table("bare")
+    seen: list[Any] = []
+
+    @app.agent(app.topic("words", value_type=str))
+    async def read(stream: Any) -> None:
+        async for word in stream:
+            seen.append((counts.get(word, -1), counts.get(word), bare.get(word, -1), bare.get(word), word in counts))
+            counts[word] = bare[word] = 7
+
+    with TopologyTestDriver(app) as driver:
+        for _ in range(2):
+            driver.input("words").send(None, "tide")
+    assert seen == [(0, 0, -1, None, False), (7, 7, 7, 7, True)]
+
+
 def test_a_table_may_have_a_changelog_of_the_applications_own(app: faust.App) -> None:
     """Its changes go to that topic, in the form of the table, and another agent may read them there."""
     stations = app.topic("stations", key_serializer="json", value_type=Ride, retention=60)
