@@ -17,6 +17,8 @@ from itertools import count
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from streams.errors import ConfigError
+
 _PROCESS_ID = "process-id"
 
 
@@ -24,10 +26,17 @@ class ProcessId:
     """The id of a state directory and the number of a worker in it, held until `close`."""
 
     def __init__(self, state_dir: Path, application_id: str) -> None:
+        """Raises: ConfigError for a directory that cannot be used."""
         folder = state_dir / application_id
-        folder.mkdir(parents=True, exist_ok=True)
-        self.uuid = _directory_id(folder)
-        self.number, self._lock = _first_free(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.uuid = _directory_id(folder)
+            self.number, self._lock = _first_free(folder)
+        except OSError as problem:
+            raise ConfigError(
+                f"state_dir: {state_dir} has to be a directory that can be written: {problem.strerror}; name another one "
+                "with state_dir=DIR, --set state_dir=DIR or STREAMS_STATE_DIR"
+            ) from problem
 
     def transactional_id(self, application_id: str) -> str:
         """`<application.id>-<uuid>-<n>`, as Kafka Streams names them."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from streams.errors import ConfigError
 from streams.runtime.process_id import ProcessId
 
 
@@ -34,3 +37,13 @@ def test_another_directory_has_another_id(tmp_path: Path) -> None:
     assert here.transactional_id("app") != there.transactional_id("app")
     here.close()
     there.close()
+
+
+def test_a_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    """With the setting that names another one, whatever the system has against it."""
+    (tmp_path / "file").touch()
+    for state_dir, reason in ((tmp_path / "file", "Not a directory"), (Path("/dev/null/state"), "Not a directory")):
+        with pytest.raises(
+            ConfigError, match=rf"state_dir: {state_dir} has to be a directory .*: {reason}; .* state_dir=DIR"
+        ):
+            ProcessId(state_dir, "app")
