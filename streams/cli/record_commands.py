@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -71,6 +72,7 @@ def consume(
         raise ConfigError("-e leaves at the end and --follow waits there: leave one out")
     shown = line_of if form is None else formatter(form)
     where: dict[str, Any] = {"start": start, "end": end, "last": last} | _place(place)
+    _in_utf8(sys.stdout)
     found = app_of(app, broker)
     with connection_of(found, broker) as connection, contextlib.suppress(KeyboardInterrupt):
         typed = _typed(topic, found, key, value)
@@ -121,20 +123,29 @@ def produce(
         raise ConfigError(f"there is no file {file}")
     if empty_is_null and delimiter is None:
         raise ConfigError('-Z is for lines with -K; in JSON a null value is {"key": ..., "value": null}')
+    _in_utf8(sys.stdin)
     form = LineForm(fixed_key, delimiter, _headers(headers), empty_is_null=empty_is_null)
     with (
         connection_of(found, broker) as connection,
-        contextlib.nullcontext(sys.stdin) if file is None else file.open(encoding="utf-8") as lines,
+        contextlib.nullcontext(sys.stdin)
+        if file is None
+        else file.open(encoding="utf-8", errors="surrogateescape") as lines,
     ):
         typed = _typed(topic, found, key, value, writing=True)
         if file is not None:
-            with file.open(encoding="utf-8") as first:
+            with file.open(encoding="utf-8", errors="surrogateescape") as first:
                 check_lines(connection, typed, first, form)
         written = write_lines(connection, typed, lines, form, partition)
         if json:
             typer.echo(f'{{"topic":"{topic}","written":{written}}}')
         else:
             typer.echo(f"{written:,} record{'' if written == 1 else 's'} written", err=True)
+
+
+def _in_utf8(stream: TextIO) -> None:
+    """JSON is in UTF-8, whatever the locale of a service or a container is; what is none is told with its line."""
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def _place(place: str | None) -> dict[str, Any]:

@@ -157,6 +157,7 @@ class LineForm:
 
     def record(self, line: str, number: int, topic: Topic) -> Record:
         """A line as a record of JSON's types; keys and values that are text stay text. Raises: ConfigError."""
+        _expect_utf8(line, number)
         if self.delimiter is not None:
             key, found, text = line.partition(self.delimiter)
             if not found:
@@ -267,6 +268,17 @@ def _parsed(text: str) -> Any:
         return msgspec.json.decode(text)
     except ValueError:
         return text
+
+
+def _expect_utf8(line: str, number: int) -> None:
+    """Bytes that are no UTF-8 came as lone surrogates. Raises: ConfigError."""
+    try:
+        line.encode()
+    except UnicodeEncodeError as problem:
+        raise ConfigError(
+            f"line {number}: its character {problem.start + 1} is not UTF-8: convert the lines to UTF-8, or write bytes as "
+            '{"bytes": HEX}'
+        ) from None
 
 
 def _record(line: str, number: int) -> Record:

@@ -208,6 +208,27 @@ def test_a_second_interrupt_leaves_at_once(home: Path, streams_broker: RunningBr
 
 
 @pytest.mark.broker
+def test_json_is_utf8_whatever_the_locale(home: Path, streams_broker: RunningBroker) -> None:
+    """In and out, as in a container without a locale; what is not UTF-8 is named by its line, from a file too."""
+    plain = ENVIRONMENT | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    plain["STREAMS_BROKER"] = streams_broker.url
+
+    def bytewise(*arguments: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
+        command = [sys.executable, "-m", "streams.cli", *arguments]
+        done = subprocess.run(command, cwd=home, input=stdin, capture_output=True, timeout=60, check=False, env=plain)
+        return done.returncode, done.stdout, done.stderr
+
+    line = '{"key": "ключ", "value": "tide 🌊"}\n'.encode()
+    assert bytewise("produce", "words-of-utf8", stdin=line)[0] == 0
+    code, out, _ = bytewise("consume", "words-of-utf8")
+    assert (code, json.loads(out)["key"], json.loads(out)["value"]) == (0, "ключ", "tide 🌊")
+    (home / "latin.jsonl").write_bytes(b'"x"\n"caf\xe9"\n')
+    for options in (("words-of-utf8",), ("words-of-utf8", "latin.jsonl")):
+        code, _, errors = bytewise("produce", *options, stdin=b'"x"\n"caf\xe9"\n')
+        assert (code, errors.splitlines()[-1][:45]) == (2, b"error: line 2: its character 5 is not UTF-8: ")
+
+
+@pytest.mark.broker
 def test_topics_produce_and_consume(home: Path, streams_broker: RunningBroker) -> None:
     """JSON lines go in, the same come out with their place, and the topic is listed."""
     broker = ("--broker", streams_broker.url)
