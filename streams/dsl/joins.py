@@ -183,7 +183,7 @@ def append_stream_table_join(
             with_key=with_key,
             stream=True,
             grace_ms=checked(grace, f"{own}: the grace of the join", 0) if grace is not None else None,
-            buffer=_store(Materialized(), f"{own}-Buffer", left.serdes) if waits else None,
+            buffer=_store(Materialized(name=name), f"{own}-Buffer", left.serdes) if waits else None,
         )
     )
 

@@ -42,6 +42,20 @@ def test_a_program_that_names_everything_is_accepted(builder: StreamsBuilder, bu
     assert list(topology.repartition_topics) == ["app-by-value-repartition"]
 
 
+@pytest.mark.parametrize("name", ["priced", None])
+def test_the_buffer_of_a_join_that_waits_is_named_with_it(
+    builder: StreamsBuilder, build: Build, name: str | None
+) -> None:
+    """As in Kafka Streams 4.3.1, where name= of the join names its buffer too, and nothing else does."""
+    rows = builder.table("rows", key=str, value=str, store=Materialized(name="rows", history="1 day"))
+    builder.stream("in", key=str, value=str).join(rows, lambda one, other: one + other, grace="1 hour", name=name)
+    if name is None:
+        with pytest.raises(TopologyError, match="KSTREAM-JOIN-[0-9]+-Buffer"):
+            build(ensure_explicit_internal_resource_naming=True)
+    else:
+        assert "priced-Buffer" in build(ensure_explicit_internal_resource_naming=True).stores
+
+
 def test_stores_may_be_in_memory_by_default(builder: StreamsBuilder, build: Build) -> None:
     """default_dsl_store decides for stores that do not say it."""
     count(builder, name="counts")
