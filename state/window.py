@@ -2,7 +2,7 @@
 
 Rules: retention is counted from the highest window start written (`segments`); reads by key go through the key's
 timeline, reads over keys run by segment and then by key bytes, as Kafka's RocksDB stores do. Duplicates are told
-apart by a sequence number, which is never reused while its store lives.
+apart by a sequence number, which is not used again, also where a store is made of its changelog.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from state.cache import RecordCacheBudget
 from state.engine import Engine
-from state.keys import LONG_MAX, WINDOW_SUFFIX, pack_window, time_of_window
+from state.keys import LONG_MAX, WINDOW_SUFFIX, pack_window, split_window_key, time_of_window
 from state.layouts import plain
 from state.merged_reads import beside, read_cached
 from state.position import SEQUENCE, packed_number, read_number
@@ -76,6 +76,14 @@ class SegmentedWindowStore(TimedStore):
         if self._timelines is not None:
             for entry in entries:
                 self._index(entry)
+
+    def restore(
+        self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int], position: int
+    ) -> None:
+        """Apply changelog records straight to the engine; numbers go on after those of duplicates."""
+        super().restore(keys, values, timestamps, position)
+        if keys and self._duplicates:
+            _, _, self._sequence = split_window_key(keys[-1])
 
     def fetch(self, key: Any, start_ms: int) -> Any:
         """The value of one window, or None (with duplicates: the first)."""

@@ -91,3 +91,19 @@ def test_what_has_to_make_room_is_asked_of_the_engine(bench):
         store.commit(position)
     assert [start for start, _ in store.fetch_range("b7", 1_000_000, 1_100_000)] == [1_050_007]
     assert [start for start, _ in store.fetch_range("c7", 1_000_000, 1_100_000)] == [1_061_007]
+
+
+def test_numbers_of_duplicates_go_on_after_those_that_were_restored(bench):
+    """Elsewhere a store is made of its changelog alone: what comes then takes no place of what was there."""
+    log = bench.changelog()
+    before = bench.open(spec_of(bench), changelog=log)
+    before.put("a", 1, 10_000)
+    before.drain()
+    keys, values, times = map(list, zip(*log.rows, strict=True))
+    after = bench.open(spec_of(bench))
+    after.restore(keys, values, times, 1)
+    after.put("a", 2, 10_000)
+    assert list(after.fetch_range("a", 0, 30_000)) == [(10_000, 1), (10_000, 2)]
+    after.drain()
+    after.commit(2)
+    assert [value for _, value in after.committed().fetch_range("a", 0, 30_000)] == [1, 2]
