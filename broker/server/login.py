@@ -129,10 +129,9 @@ class Login:
         return self._broker.dynamic.credentials.get(user, {})
 
     def _token(self, exchange: Exchange, token: bytes) -> None:
-        if (
-            self._admitted_as is not None and self._admitted_as[0] != self._mechanism
-        ):  # Kafka, too, lets the handshake be
-            raise MalformedRequest(f"it logged in by {self._admitted_as[0]} before, and now wants {self._mechanism}")
+        before = self._admitted_as
+        if before is not None and before[0] != self._mechanism:  # Kafka, too, lets the handshake pass
+            raise MalformedRequest(f"it logged in by {before[0]} before, and now wants {self._mechanism}")
         try:
             if self._scram is None:
                 self._check_password(exchange, *plain_login(token))

@@ -136,9 +136,8 @@ def address(broker: Any) -> str:
         scheme, separator, rest = host.rpartition("://")
         if separator and scheme not in {"kafka", "aiokafka", "confluent"}:
             raise ImproperlyConfigured(f"broker: expected kafka://host:port, got {host!r}")
-        rest = (
-            f"127.0.0.1{rest}" if not rest or rest.startswith(":") else rest
-        )  # as Faust: aiokafka:// is a whole address
+        if not rest or rest.startswith(":"):  # as for Faust, aiokafka:// is a whole address
+            rest = f"127.0.0.1{rest}"
         plain.append(rest if ":" in rest else f"{rest}:9092")
     return KAFKA + ",".join(plain)
 
