@@ -128,7 +128,7 @@ def test_a_year_with_kills(tmp_path: Path) -> None:
     """A worker, the broker and the command are killed on the way: the books are right, and there is a picture."""
     path = tmp_path / "lines.csv"
     write_rows(path, 800, seed=5)
-    run = Run(path, tmp_path / "retail", 3, ["worker", "broker", "command"], Random(5), (0.3, 1.5))
+    run = Run(path, tmp_path / "retail", 3, ["worker", "broker", "command"], Random(5), (0.1, 0.6))
     assert EQUAL in run.go(240)
     assert run.killed == ["worker", "broker", "command"]
     assert (tmp_path / "retail" / "report.png").read_bytes().startswith(b"\x89PNG")
