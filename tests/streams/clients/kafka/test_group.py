@@ -271,6 +271,11 @@ def test_older_brokers_have_a_returning_leader_lead_a_new_generation(
     """They name the leader by the id it had: it joins once more, and is told; a follower goes on in the same generation."""
     leader, follower = (Member(make, topic, name.encode(), group_instance_id=name, joins_by=5) for name in "ab")
     share(leader, follower)
+    until(
+        lambda: len({member.consumer.group_metadata().generation for member in (leader, follower)}) == 1,
+        leader,
+        follower,
+    )
     generation = leader.consumer.group_metadata().generation
     follower.consumer.close()
     follower = Member(make, topic, b"b", group_instance_id="b", joins_by=5)
