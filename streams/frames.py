@@ -15,7 +15,6 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
-import numpy as np
 
 from state.proof import LONGEST, SHORTEST
 from streams.dsl.options import Topic
@@ -310,6 +309,8 @@ _ALREADY = frozenset((str, int, float, bool, bytes, datetime, date, NoneType))
 def _plain(value: Any) -> Any:
     if type(value) in _ALREADY:
         return value
+    import numpy as np  # here, for who has a frame has numpy, and every other program starts without it
+
     if isinstance(value, np.ndarray) or (isinstance(value, np.generic) and value.dtype.kind not in "Mm"):
         value = value.tolist()  # lists that come from Parquet are arrays, of arrays where they are nested
     if isinstance(value, list):

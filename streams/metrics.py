@@ -144,7 +144,9 @@ class Metrics:
 
     def _metric(self, name: str, kind: type[MetricT]) -> MetricT:
         with self._lock:
-            metric = self._metrics.setdefault(name, kind())  # type: ignore[arg-type]  # one of the three
+            metric = self._metrics.get(name)
+            if metric is None:
+                metric = self._metrics[name] = kind()  # type: ignore[assignment]  # one of the three
         if not isinstance(metric, kind):
             raise TopologyError(
                 f"the metric {name!r} is a {type(metric).__name__}, and no {kind.__name__}: name it otherwise"

@@ -115,6 +115,11 @@ def value_column(columns: Sequence[str], kind: type, source: str, named: Collect
 def lacks(source: str, name: str, kind: Any, columns: Sequence[str]) -> str:
     """What to say of rows without a column that their type needs."""
     return (
-        f"{source} has no column {name!r}, which {getattr(kind, '__name__', kind)} needs; it has {', '.join(columns)}"
-        f"{nearest(name, columns)}: rename the column, or give the field a default"
+        f"{source} has no column {name!r}, which {getattr(kind, '__name__', kind)} needs; {listed(columns, name)}: rename "
+        "the column, or give the field a default"
     )
+
+
+def listed(columns: Sequence[str], name: str) -> str:
+    """The columns that are there, and which of them is nearest to one that is not."""
+    return f"it has {', '.join(columns)}{nearest(name, columns)}"

@@ -28,10 +28,10 @@ from streams.row_values import (
     holds_days,
     holds_whole,
     lacks,
+    listed,
     value_column,
     whole_numbers,
 )
-from streams.settings import nearest
 
 KEY, TIMESTAMP = "key", "timestamp"
 
@@ -72,7 +72,7 @@ class RowShape:
         fields = fields_of(kind)
         for option, name in (("key", key), ("timestamp", timestamp)):
             if name is not None and name not in columns:
-                raise ConfigError(f"{file} has no column {name!r} to be the {option}; {_listed(columns, name)}")
+                raise ConfigError(f"{file} has no column {name!r} to be the {option}; {listed(columns, name)}")
         taken = [name for name in (KEY, TIMESTAMP) if name in columns and name not in (fields or ())]
         rest = tuple(name for name in columns if name not in taken)
         if fields is not None:
@@ -163,10 +163,6 @@ def key_of(entry: Any, kind: Any) -> Any:
             return entry.decode()
         return entry if isinstance(entry, str) else str(entry)
     return converted(day_of(entry) if kind is date else entry, kind, strict=False)
-
-
-def _listed(columns: Sequence[str], name: str) -> str:
-    return f"it has {', '.join(columns)}{nearest(name, columns)}"
 
 
 Shape = Callable[[Sequence[str]], RowShape]

@@ -35,6 +35,7 @@ HEAVY = [
     "asyncio",
     "broker",
     "kio",
+    "numpy",
     "pandas",
     "pydantic",
     "pytest",
