@@ -41,9 +41,10 @@ from streams.topology.topology import Topology
 class App(Decorators):
     """A streams application.
 
-    `name` is its application id: consumer group and prefix of its internal topics. `broker` is `embedded://DIR` (the
-    bundled broker, started when needed, data in DIR) or `kafka://host:port`. Further settings are those of
-    `StreamsConfig`, by keyword. `metrics` are counters, gauges and timings of its own; see `streams.metrics`.
+    `name` is its application id: the name of its consumer group, and the prefix of its internal topics. `broker` is
+    `embedded://DIR` (the bundled broker, started when needed, with its data in DIR) or `kafka://host:port`. All settings
+    of `StreamsConfig` can be given by keyword. `metrics` are counters, gauges and timings of its own; see
+    `streams.metrics`.
     Raises: ConfigError for an unknown or wrong setting.
     """
 
@@ -78,11 +79,11 @@ class App(Decorators):
     ) -> Topic:
         """A topic with the types it carries.
 
-        `key` and `value` are types or serdes. `timestamp` is the field of a value, or a function of it, that tells event
-        time, in ms or as a datetime; without it the record's timestamp counts. `partitions` and `config` (Kafka's topic settings) are for the case that this application has
-        to create it. `on_error` says what becomes of records that cannot be read from it, or written to it: "fail",
-        "continue", `dead_letter(TOPIC)` or a function (error, record).
-        A second declaration adds what the first left open. Raises: TopologyError when it says something else.
+        `key` and `value` are types or serdes. `timestamp` is a field of the value, or a function of it, that gives the
+        event time in ms or as a datetime; without it, the record's timestamp counts. `partitions` and `config` (Kafka's
+        topic settings) are used if this application has to create the topic. `on_error` says what happens to records
+        that cannot be read from it, or written to it: "fail", "continue", `dead_letter(TOPIC)` or a function (error,
+        record). A second declaration adds what the first left open. Raises: TopologyError if it contradicts the first.
         """
         key, value = (
             given if isinstance(given, type) else bound_to(given, f"{name}-{part}", self._registry)
@@ -143,7 +144,7 @@ class App(Decorators):
         return own_table(topic, **options)
 
     def global_table(self, topic: Topic | str, **options: Any) -> GlobalKTable:
-        """A topic as a table that every worker holds whole; options as `StreamsBuilder.global_table` takes them."""
+        """A topic as a table that is complete on every worker; options as `StreamsBuilder.global_table` takes them."""
         return self.builder.global_table(self._known(topic), **options)
 
     def topic_types(self, name: str) -> Topic:
@@ -158,7 +159,7 @@ class App(Decorators):
         return known
 
     def build(self) -> Topology:
-        """The topology of all that was said so far. Raises: TopologyError."""
+        """The topology of everything declared so far. Raises: TopologyError."""
         return self.builder.build(self.config)
 
     def store(
@@ -179,7 +180,9 @@ class App(Decorators):
         """
         source = self._stores.one
         if source is None:
-            raise StreamsError(f"the store {name!r} can be read while the application runs; {self.name} does not")
+            raise StreamsError(
+                f"the store {name!r} can be read while the application runs, and {self.name} does not run"
+            )
         if name not in source.store_names:
             raise StreamsError(no_store(self.name, name, source.store_names))
         return StoreView(name, source, isolation, timestamps=timestamps, stale=stale, partition=partition)
@@ -191,11 +194,11 @@ class App(Decorators):
         *,
         partitioner: Callable[[str, Any, Any, int], int | Iterable[int] | None] | None = None,
     ) -> KeyQueryMetadata:
-        """Which worker of the group holds a key of a store, by the `application_server` it gave itself.
+        """Which worker of the group holds a key of a store, by the `application_server` of its settings.
 
-        `partitioner(topic, key, None, count)` tells the key's partition, where others write the store's topic by one of
-        their own; that of a `repartition` or `to` of this program counts by itself. Raises: StreamsError for an unknown
-        store, for a partitioner that cannot tell without a value, and while the application does not run.
+        `partitioner(topic, key, None, count)` gives the key's partition, in case others write the store's topic with one
+        of their own; a partitioner in a `repartition` or `to` of this program is known. Raises: StreamsError for an
+        unknown store, for a partitioner that needs a value, and while the application does not run.
         """
         found: KeyQueryMetadata = self._where().of_key(store, key, partitioner)
         return found
@@ -208,7 +211,9 @@ class App(Decorators):
     def _where(self) -> Any:
         locations = self._locations.one
         if locations is None:
-            raise StreamsError(f"who holds what is known while the application runs; {self.name} does not")
+            raise StreamsError(
+                f"which worker has what is known while the application runs, and {self.name} does not run"
+            )
         return locations()
 
     def run(self) -> None:

@@ -127,7 +127,7 @@ def remove(directory: str | Path, *, timeout_s: float = 30.0) -> bool:
     try:
         lock = os.open(home / LOCK_FILE, os.O_RDWR)
     except OSError:
-        raise ConfigError(f"{home} is no directory of an embedded broker, so it is left as it is") from None
+        raise ConfigError(f"{home} is not the directory of an embedded broker, so it is left as it is") from None
     try:
         _wait_for_lock(home, lock, time.monotonic() + timeout_s)
         shutil.rmtree(home)

@@ -274,7 +274,9 @@ def _converted(row: dict[str, Any], number: int, kind: Any) -> Any:
         for name, field in (fields_of(kind) or {}).items():
             if field.required and name not in row:
                 raise ConfigError(lacks("the DataFrame", name, kind, list(row))) from None
-        raise ValueError(f"row {number} of the DataFrame is no {getattr(kind, '__name__', kind)}: {problem}") from None
+        raise ValueError(
+            f"row {number} of the DataFrame is not a {getattr(kind, '__name__', kind)}: {problem}"
+        ) from None
 
 
 def _entries(series: Any, field: Any) -> list[Any]:

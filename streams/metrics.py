@@ -21,7 +21,7 @@ __all__ = ["Counter", "Gauge", "Metrics", "Timing", "TimingValue"]
 
 
 class TimingValue(Struct, frozen=True):
-    """How often something was timed, and how long it took: in all, and at most."""
+    """How often something was timed, and how long it took: in total, and at most."""
 
     count: int = 0
     total_ms: float = 0.0
@@ -43,7 +43,7 @@ class _Metric:
         self.reset()
 
     def reset(self) -> None:
-        """Begin at nothing."""
+        """Start again from zero."""
         raise NotImplementedError
 
 
@@ -53,11 +53,11 @@ class Counter(_Metric):
     value: float
 
     def reset(self) -> None:
-        """Begin at nothing."""
+        """Start again from zero."""
         self.value = 0
 
     def add(self, amount: float = 1) -> None:
-        """Count once more, or so much more. Raises: ValueError for less than nothing."""
+        """Add one, or `amount`. Raises: ValueError for an amount below 0."""
         if amount < 0:
             raise ValueError(f"a counter never goes down, so expected 0 or more, got {amount}: take a gauge")
         with self._lock:
@@ -65,35 +65,35 @@ class Counter(_Metric):
 
 
 class Gauge(_Metric):
-    """What something is now."""
+    """The current value of something."""
 
     value: float
 
     def reset(self) -> None:
-        """Begin at nothing."""
+        """Start again from zero."""
         self.value = 0
 
     def set(self, value: float) -> None:
-        """It is this now."""
+        """Set the value."""
         self.value = value
 
     def add(self, amount: float) -> None:
-        """It is so much more, or less."""
+        """Change the value by `amount`, which may be negative."""
         with self._lock:
             self.value += amount
 
 
 class Timing(_Metric):
-    """How long something takes: `with timing.measure(): ...`, which several may do at once."""
+    """How long something takes: `with timing.measure(): ...`, which several threads may do at once."""
 
     value: TimingValue
 
     def reset(self) -> None:
-        """Begin at nothing."""
+        """Start again from zero."""
         self.value = TimingValue()
 
     def record(self, duration_ms: float) -> None:
-        """It took so many ms once more."""
+        """Add one duration."""
         with self._lock:
             before = self.value
             longest_ms = max(before.max_ms, float(duration_ms))
@@ -101,7 +101,7 @@ class Timing(_Metric):
 
     @contextmanager
     def measure(self) -> Iterator[None]:
-        """Time what is inside, also where it raises."""
+        """Time the block, even if it raises."""
         begin = time.perf_counter()
         try:
             yield
@@ -113,31 +113,31 @@ MetricT = TypeVar("MetricT", bound=_Metric)
 
 
 class Metrics:
-    """The numbers of an application by name; the first to ask for one makes it."""
+    """The numbers of an application by name; whoever asks for one first makes it."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._metrics: dict[str, Counter | Gauge | Timing] = {}
 
     def counter(self, name: str) -> Counter:
-        """A counter. Raises: TopologyError when the name is that of something else."""
+        """The counter of this name. Raises: TopologyError when the name is that of another kind."""
         return self._metric(name, Counter)
 
     def gauge(self, name: str) -> Gauge:
-        """A gauge. Raises: TopologyError when the name is that of something else."""
+        """The gauge of this name. Raises: TopologyError when the name is that of another kind."""
         return self._metric(name, Gauge)
 
     def timing(self, name: str) -> Timing:
-        """A timing. Raises: TopologyError when the name is that of something else."""
+        """The timing of this name. Raises: TopologyError when the name is that of another kind."""
         return self._metric(name, Timing)
 
     def values(self) -> Mapping[str, Value]:
-        """What they are now, by name in the order of the alphabet; a timing's is a `TimingValue`."""
+        """The current values by name, in alphabetical order; the value of a timing is a `TimingValue`."""
         with self._lock:
             return {name: self._metrics[name].value for name in sorted(self._metrics)}
 
     def reset(self) -> None:
-        """Have all begin at nothing, as the TopologyTestDriver does at its start."""
+        """Start all again from zero, as the TopologyTestDriver does at its start."""
         with self._lock:
             for metric in self._metrics.values():
                 metric.reset()
@@ -149,6 +149,6 @@ class Metrics:
                 metric = self._metrics[name] = kind()  # type: ignore[assignment]  # one of the three
         if not isinstance(metric, kind):
             raise TopologyError(
-                f"the metric {name!r} is a {type(metric).__name__}, and no {kind.__name__}: name it otherwise"
+                f"the metric {name!r} is a {type(metric).__name__}, not a {kind.__name__}: use another name"
             )
         return metric

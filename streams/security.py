@@ -51,7 +51,7 @@ def _check_login(protocol: str, mechanism: str | None, values: Mapping[str, Any]
     if mechanism != OAUTH and values.get(_EXTENSIONS):
         extra.append(_EXTENSIONS)
     if extra:
-        raise ConfigError(f"sasl_mechanism={mechanism} has no use for {' and '.join(extra)}: take it away")
+        raise ConfigError(f"sasl_mechanism={mechanism} has no use for {' and '.join(extra)}: leave it out")
 
 
 def _check_tls(values: Mapping[str, Any]) -> None:
@@ -72,7 +72,7 @@ def _refuse(values: Mapping[str, Any], names: tuple[str, ...], wanted: str, prot
     said = [name for name in names if values.get(name) is not None]
     if said:
         raise ConfigError(
-            f"{' and '.join(said)}: only used with security_protocol={wanted}, which is {protocol}: say it, or take these away"
+            f"{' and '.join(said)}: only used with security_protocol={wanted}, which is {protocol}: set it, or leave these out"
         )
 
 

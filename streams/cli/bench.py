@@ -33,7 +33,7 @@ def bench(
 ) -> None:
     """Measure a broker from here: write records (acknowledged), read them, delete them.
 
-    The figures are of one client in one process. What a whole application does, `make bench` measures in a checkout.
+    The figures are those of one client in one process. To measure whole applications, use `make bench` in a checkout.
     """
     from streams.cli.topic_commands import show
 

@@ -60,7 +60,7 @@ def checked_module(name: str) -> str:
     """The name of the project's module. Raises: ConfigError for a name that cannot be one, or is taken."""
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"{name!r} is no name for a project: expected lower-case letters, digits and single dashes, as in page-visits"
+            f"{name!r} is not a name for a project: expected lower-case letters, digits and single dashes, as in page-visits"
         )
     module = name.replace("-", "_")
     if module in sys.stdlib_module_names or find_spec(module) is not None:

@@ -30,7 +30,7 @@ def consume(
     app: AppOption = None,
     key: KeyOption = "auto",
     value: ValueOption = "auto",
-    count: Annotated[int | None, typer.Option("--count", "-c", "-n", min=1, help="Stop after so many records.")] = None,
+    count: Annotated[int | None, typer.Option("--count", "-c", "-n", min=1, help="Stop after N records.")] = None,
     place: Annotated[
         str | None,
         typer.Option(
@@ -51,7 +51,7 @@ def consume(
             help=r"As kcat: %t topic, %p partition, %o offset, %k key, %s value, %T ms, %h headers, \n.",
         ),
     ] = None,
-    last: Annotated[int | None, typer.Option(min=1, help="Begin so many records before each partition's end.")] = None,
+    last: Annotated[int | None, typer.Option(min=1, help="Begin N records before the end of each partition.")] = None,
     start: Annotated[str, typer.Option(help="earliest, latest, or a time as in 2026-01-31T12:00 (UTC).")] = "earliest",
     end: Annotated[str, typer.Option(help="latest, or a time (without a zone: UTC).")] = "latest",
     follow: Annotated[bool, typer.Option("--follow", help="Wait for more at the end, until Ctrl-C.")] = False,
@@ -60,9 +60,9 @@ def consume(
 ) -> None:
     """Print a topic as JSON lines: topic, partition, offset, timestamp, key, value, headers.
 
-    Headers are an object, or a list of pairs where a name repeats. What is neither declared nor text is shown as
-    {"bytes": HEX}; --key and --value say what it is. What is not of its declared type is shown as {"unreadable": ...}
-    with the problem.
+    Headers are an object, or a list of pairs if a name repeats. Bytes that are neither text nor of a declared type are
+    shown as {"bytes": HEX}; --key and --value say what they are. What is not of its declared type is shown as
+    {"unreadable": ...}, with the problem.
     """
     from streams.cli.readable import formatter, line_of
 
@@ -111,10 +111,10 @@ def produce(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Write JSON lines: {"key": ..., "value": ..., "timestamp": ..., "headers": {...}}, or else the line is the value.
+    """Write JSON lines: {"key": ..., "value": ..., "timestamp": ..., "headers": {...}}; any other line is a value.
 
-    A file is checked before its first line is written; standard input is written in parts of 1,000 lines, and the part
-    with a wrong line is not.
+    A file is checked before its first line is written. Standard input is written in parts of 1,000 lines; a part with a
+    wrong line is not written.
     """
     from streams.cli.topic_tools import LineForm, check_lines, write_lines
 

@@ -55,7 +55,8 @@ class Reset:
         """What to do about topics that stay."""
         options = " ".join(f"--internal-topic {name}" for name in self.left)
         return (
-            f"{', '.join(self.left)}: of no store in this program. If an earlier one left them, they go with {options}"
+            f"{', '.join(self.left)}: no part of this program. What an earlier program of this name left behind is deleted "
+            f"with {options}"
         )
 
 

@@ -24,7 +24,10 @@ AppOption = Annotated[
 TargetArgument = Annotated[str, typer.Argument(metavar="MODULE:APP", help="Where the App is, as in taxi.pipeline:app.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 JsonLinesOption = Annotated[
-    bool, typer.Option("--json", help="Tell all on standard error as JSON lines: states, numbers, traces, log, errors.")
+    bool,
+    typer.Option(
+        "--json", help="Write everything to standard error as JSON lines: states, numbers, traces, log, errors."
+    ),
 ]
 
 THIS_APP = ":this"

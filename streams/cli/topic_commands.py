@@ -29,7 +29,7 @@ def topics(
 ) -> None:
     """List the topics of a broker with their partitions and records.
 
-    Records are counted by offsets, so ends of transactions count too, and what compaction took away.
+    Records are counted by offsets, so the ends of transactions and records that compaction removed count, too.
     """
     from streams.cli.topic_tools import topic_rows
 
@@ -99,14 +99,15 @@ def show(rows: list[dict[str, Any]], *, json: bool, nothing: str) -> None:
 def health(
     target: TargetArgument,
     *,
-    within: Annotated[str, typer.Option(help="How long a lagging application may take to commit something.")] = "",
+    within: Annotated[str, typer.Option(help="How long an application that lags may take to commit something.")] = "",
     broker: BrokerOption = None,
     json: JsonOption = False,
     settings: SettingsOption = [],  # noqa: B006  typer's way to say: none given
 ) -> None:
     """Say whether a running application is well; the exit code is 1 when it is not.
 
-    Lagging but not progressing is not well. Without --within, a lagging one is watched for a commit interval.
+    An application that lags is well as long as it makes progress. To see that, it is watched for a commit interval, or
+    for as long as --within says.
     """
     from streams.cli.health import group_health
     from streams.durations import milliseconds
@@ -132,7 +133,9 @@ def reset(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     internal: Annotated[
         list[str],
-        typer.Option("--internal-topic", help="Delete this one too, which an earlier program left; may be repeated."),
+        typer.Option(
+            "--internal-topic", help="Also delete this topic, which an earlier program left behind; may be repeated."
+        ),
     ] = [],  # noqa: B006  as below
     json: JsonOption = False,
     broker: BrokerOption = None,
@@ -140,7 +143,7 @@ def reset(
 ) -> None:
     """Take an application back to its beginning: forget its offsets, delete its internal topics and its state.
 
-    Topics that it reads and writes stay. It must not be running.
+    The topics that it reads and writes stay as they are. It must not be running.
     """
     from streams.cli.resetting import execute, plan
 

@@ -114,6 +114,6 @@ def _pairs(option: str, form: str, given: Iterable[str]) -> dict[str, str]:
         if not equals or not name.strip() or not text.strip():
             raise ConfigError(f"{option} {pair}: expected {form}, as in {option} rides=trips.parquet")
         if name in found:
-            raise ConfigError(f"{option} {pair}: {name} was given {found[name]} already; say each topic once")
+            raise ConfigError(f"{option} {pair}: {name} was given {found[name]} already; give each topic once")
         found[name.strip()] = text.strip()
     return found

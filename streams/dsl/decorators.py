@@ -40,7 +40,7 @@ from streams.errors import TopologyError
 from streams.numbers import whole_number
 from streams.serdes import declared
 from streams.serdes.inference import UNKNOWN
-from streams.serdes.registry import type_name
+from streams.serdes.registry import one_of_type, type_name
 from streams.settings import nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -392,11 +392,11 @@ class Decorators(RestoreDecorators):
 
     def _process_frames(self, source: Source, to: Topic | str | None, batch: str, user: UserFunction) -> None:
         if batch != "pandas":
-            raise TopologyError(f'{user.where}: @app.process(batch=...) knows "pandas", got {batch!r}')
+            raise TopologyError(f'{user.where}: @app.process: expected batch="pandas", got {batch!r}')
         user.expect_parameters(1, meaning="(frame)")
         if user.value_type is not UNKNOWN and type_name(user.value_type) != "DataFrame":
             raise TopologyError(
-                f"{user.where} takes a {type_name(user.value_type)}, but with batch= it is given a pandas.DataFrame: change the "
+                f"{user.where} takes {one_of_type(user.value_type)}, but with batch= it is given a pandas.DataFrame: change the "
                 "annotation, or leave batch= out"
             )
         if user.asynchronous:
@@ -488,5 +488,5 @@ def _duration(interval: Duration, decorator: str) -> int:
 def _expect_no_parameters(user: UserFunction) -> None:
     if user.types:
         raise TopologyError(
-            f"{user.where}: @app.{user.decorator} calls it without arguments, but it wants {len(user.types)}"
+            f"{user.where}: @app.{user.decorator} calls it without arguments, but it takes {len(user.types)}"
         )

@@ -276,13 +276,13 @@ class Materialized(Struct, frozen=True, kw_only=True):
         what = self.name or prefix
         if self.name is None:
             raise TopologyError(
-                f"{what}: a store of so many entries needs a name: Materialized(name=..., max_entries=...)"
+                f"{what}: a store with max_entries needs a name: Materialized(name=..., max_entries=...)"
             )
         if kind is not StoreKind.TIMESTAMPED_KEY_VALUE or self.history is not None:
             raise TopologyError(f"{what}: windows and histories go by time, not by entries: leave `max_entries` out")
         if self.persistent or self.engine is not None:
             raise TopologyError(
-                f"{what}: a store of so many entries is kept in memory: leave persistent= and engine= out"
+                f"{what}: a store with max_entries is kept in memory: leave persistent= and engine= out"
             )
         return whole_number(self.max_entries, f"{what}: max_entries")
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 from streams.dsl.agent_results import Expected
 from streams.errors import TopologyError
 from streams.serdes.inference import UNKNOWN, annotations_of
-from streams.serdes.registry import type_name
+from streams.serdes.registry import one_of_type, type_name
 
 _MANY = (Iterator, Iterable, Generator)
 _STREAM = (AsyncIterator, AsyncIterable)
@@ -110,7 +110,7 @@ class UserFunction(Struct, frozen=True):
         kind = self.value_type if annotated is None else annotated
         if _disjoint(carried, kind):
             raise TopologyError(
-                f"{self.where} takes a {type_name(kind)}, but {source} carries {type_name(carried)}: "
+                f"{self.where} takes {one_of_type(kind)}, but {source} carries {type_name(carried)}: "
                 "change the annotation, or the topic's value="
             )
 
@@ -120,7 +120,7 @@ class UserFunction(Struct, frozen=True):
             raise TopologyError(f"{self.where} is annotated to return None, so nothing would be written to {target}")
         if _disjoint(carried, self.result_type):
             raise TopologyError(
-                f"{self.where} gives a {type_name(self.result_type)}, but {target} carries {type_name(carried)}: "
+                f"{self.where} gives {one_of_type(self.result_type)}, but {target} carries {type_name(carried)}: "
                 "change the annotation, or the topic's value="
             )
 

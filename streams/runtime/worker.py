@@ -274,7 +274,9 @@ class Worker:
     def locations(self) -> StoreLocations:
         """Which worker holds what; from any thread. Raises: StreamsError before the start."""
         if self._parts is None:
-            raise StreamsError("who holds what is known when the worker has joined its group: ask again in a moment")
+            raise StreamsError(
+                "which worker has what is known when this one has joined its group: ask again in a moment"
+            )
         return self._parts.locations
 
     # Start and end

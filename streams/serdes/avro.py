@@ -47,7 +47,7 @@ class Avro(RegisteredSerde):
             named: dict[str, Any] = {}
             self._parsed = self._library.parse_schema(described, named_schemas=named)
         except Exception as problem:
-            raise TopologyError(f"Avro({type_name(kind)}): the schema is none: {problem}") from None
+            raise TopologyError(f"Avro({type_name(kind)}): this is not a schema: {problem}") from None
         text = msgspec.json.encode(described).decode()
         self._parsed = with_defaults(self._parsed)
         self._form = AvroForm(kind, named)
@@ -93,7 +93,7 @@ def _described(schema: dict[str, Any] | str | Path) -> Any:
     try:
         return msgspec.json.decode(text)
     except ValueError as problem:
-        raise TopologyError(f"the Avro schema {shown(schema)} is no JSON: {problem}") from None
+        raise TopologyError(f"the Avro schema {shown(schema)} is not JSON: {problem}") from None
 
 
 @cache

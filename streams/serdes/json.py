@@ -25,6 +25,12 @@ def type_name(kind: Any) -> str:
     return kind.__name__ if isinstance(kind, type) and not getattr(kind, "__args__", ()) else str(kind)
 
 
+def one_of_type(kind: Any) -> str:
+    """A type with its article, for messages: "an int", "a Ride"."""
+    name = type_name(kind)
+    return f"{'an' if name[:1] in 'aeioAEIO' else 'a'} {name}"
+
+
 class JsonSerde:
     """Values of one type as JSON.
 

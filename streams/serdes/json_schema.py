@@ -83,5 +83,5 @@ def _validator(schema: dict[str, Any]) -> Any:
     try:
         kind.check_schema(schema)
     except library.SchemaError as problem:
-        raise TopologyError(f"JsonSchema(schema=...): the schema is none: {problem.message}") from None
+        raise TopologyError(f"JsonSchema(schema=...): this is not a schema: {problem.message}") from None
     return kind(schema)

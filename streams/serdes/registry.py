@@ -14,7 +14,7 @@ from uuid import UUID
 from state.serde import Serde
 from streams.errors import TopologyError, shown
 from streams.serdes import primitives
-from streams.serdes.json import DYNAMIC, JsonSerde, type_name
+from streams.serdes.json import DYNAMIC, JsonSerde, one_of_type, type_name
 from streams.serdes.models import model_serde
 
 _BY_TYPE: dict[Any, Serde[Any]] = {
@@ -93,4 +93,4 @@ def declared(serde: Serde[Any] | None) -> bool:
     return serde is not None and serde is not DYNAMIC
 
 
-__all__ = ["declared", "serde_for", "type_name"]
+__all__ = ["declared", "one_of_type", "serde_for", "type_name"]

@@ -260,7 +260,7 @@ def test_an_embedded_brokers_data_can_be_removed(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
     assert not app.remove_data()
     (tmp_path / "data").mkdir()
-    with pytest.raises(ConfigError, match="is no directory of an embedded broker"):
+    with pytest.raises(ConfigError, match="is not the directory of an embedded broker"):
         app.remove_data()
     with pytest.raises(ConfigError, match="are not ours to delete"):
         App("elsewhere", broker="kafka://host:1").remove_data()

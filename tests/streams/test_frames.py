@@ -100,7 +100,7 @@ def test_nothing_is_a_frame_too() -> None:
 @pytest.mark.parametrize(
     ("frame", "options", "message"),
     [
-        (pd.DataFrame({"zone": [1], "fare": ["cheap"]}), {}, "row 0 of the DataFrame is no Ride: Expected `float`"),
+        (pd.DataFrame({"zone": [1], "fare": ["cheap"]}), {}, "row 0 of the DataFrame is not a Ride: Expected `float`"),
         (pd.DataFrame({"zone": [1], "fare": [1.0]}), {"key": "zoen"}, "no column 'zoen': it has zone, fare"),
         (pd.DataFrame({"zone": [1], "fare": [1.0]}), {"key": len}, "key= names a column of the DataFrame"),
         (
@@ -259,10 +259,12 @@ def test_columns_fit_as_pandas_has_them(tmp_path: Path) -> None:
     ]
     assert [record.value for record in booked(back)] == [record.value for record in booked(frame)] == expected
     with pytest.raises(
-        ProductionError, match=r"row 0 of the DataFrame is no Booking: Expected `int \| null`, got `float`"
+        ProductionError, match=r"row 0 of the DataFrame is not a Booking: Expected `int \| null`, got `float`"
     ):
         booked(frame.assign(seats=[0.5, None]))
-    with pytest.raises(ProductionError, match="row 1 of the DataFrame is no Booking: Expected `date`, got `datetime`"):
+    with pytest.raises(
+        ProductionError, match="row 1 of the DataFrame is not a Booking: Expected `date`, got `datetime`"
+    ):
         booked(frame.assign(day=frame["day"] + pd.to_timedelta([0, 1], unit="h")))
 
 

@@ -99,7 +99,7 @@ def test_mistakes_are_told() -> None:
     """A name is one number, and a counter never goes down."""
     metrics = Metrics()
     metrics.counter("rides")
-    with pytest.raises(TopologyError, match="the metric 'rides' is a Counter, and no Gauge: name it otherwise"):
+    with pytest.raises(TopologyError, match="the metric 'rides' is a Counter, not a Gauge: use another name"):
         metrics.gauge("rides")
     with pytest.raises(ValueError, match="a counter never goes down, so expected 0 or more, got -1: take a gauge"):
         metrics.counter("rides").add(-1)

@@ -46,7 +46,7 @@ def test_the_project_runs_and_is_tested(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Page Visits", "is no name for a project: expected lower-case letters, digits and single dashes"),
+        ("Page Visits", "is not a name for a project: expected lower-case letters, digits and single dashes"),
         ("json", "would hide the Python module json: choose another name"),
         ("streams", "would hide the Python module streams"),
         ("there", "there exists already: choose another name, or remove it"),

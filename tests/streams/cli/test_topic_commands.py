@@ -272,7 +272,7 @@ def test_a_reset_tells_of_what_earlier_programs_left(
         app.write(app.topic(topic, key=str, value=str), [("a", "b")])
     done = command("reset", "taxi:app")
     assert f"topic {old} deleted" not in done.stdout
-    assert f"{old}: of no store in this program" in done.stderr
+    assert f"{old}: no part of this program" in done.stderr
     assert f"--internal-topic {old}" in done.stderr
     assert other not in done.stderr
     assert command("reset", "taxi:app", "--internal-topic", old).stdout == f"topic {old} deleted\n"

@@ -390,6 +390,10 @@ HERE = r"\(.*test_decorators\.py:\d+\)"
             lambda app: app.process(RIDES)(gives_receipt),
             rf"gives_receipt {HERE} gives Receipt, but @app.process has no to=",
         ),
+        (
+            lambda app: app.join(RIDES, "x", to=RIDES)(pairs),
+            rf"pairs {HERE} gives an int, but topic rides carries Ride",
+        ),
         (lambda app: app.process(RIDES, to="out")(gives_nothing), rf"gives_nothing {HERE} is annotated to return None"),
         (
             lambda app: app.process(RIDES, to=RIDES)(gives_receipt),

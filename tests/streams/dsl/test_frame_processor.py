@@ -91,7 +91,7 @@ def test_a_sink_in_python() -> None:
         (lambda frame: frame["nothing"], "'nothing'"),
         (lambda frame: 5, "has to return a DataFrame or None, got int"),
         (lambda frame: pd.DataFrame({"zone": [1], "price": [2.0]}, index=[99]), "keep their index"),
-        (lambda frame: pd.DataFrame({"zone": [1], "price": ["much"]}), "row 0 of the DataFrame is no Priced"),
+        (lambda frame: pd.DataFrame({"zone": [1], "price": ["much"]}), "row 0 of the DataFrame is not a Priced"),
         (lambda frame: pd.concat([frame, frame], axis=1), "has several columns 'fare', 'key', 'timestamp', 'zone'"),
         (lambda frame: frame[["zone"]], "no column 'price', which Priced needs; it has zone"),
     ],
@@ -137,7 +137,7 @@ def test_only_the_rows_that_it_raises_for_are_set_aside(streams_broker: RunningB
 def test_wrong_declarations() -> None:
     """Another kind of batch, and async functions, are refused when they are declared."""
     app = App("frames")
-    with pytest.raises(TopologyError, match="knows \"pandas\", got 'polars'"):
+    with pytest.raises(TopologyError, match="expected batch=\"pandas\", got 'polars'"):
         app.process("rides", batch="polars")(priced)
 
     async def later(frame: pd.DataFrame) -> None: ...

@@ -113,7 +113,7 @@ SAYS: dict[str, tuple[Say, str]] = {
     ),
     "a bound without a name": (
         lambda b: grouped(b).count(store=Materialized(max_entries=5)),
-        "a store of so many entries needs a name",
+        "a store with max_entries needs a name",
     ),
     "a bound of windows": (
         lambda b: grouped(b).windowed_by(TEN).count(store=Materialized(name="counts", max_entries=5)),
@@ -125,7 +125,7 @@ SAYS: dict[str, tuple[Say, str]] = {
     ),
     "a bound on disk": (
         lambda b: table(b, store=Materialized(name="rows", persistent=True, max_entries=5)),
-        "rows: a store of so many entries is kept in memory: leave persistent= and engine= out",
+        "rows: a store with max_entries is kept in memory: leave persistent= and engine= out",
     ),
     "a bound of no entries": (
         lambda b: table(b, store=Materialized(name="rows", max_entries=0)),

@@ -340,10 +340,10 @@ def test_an_application_with_schemas(tmp_path: Path) -> None:
         ),
         (lambda: registry_at("file://x?compatibility=fulll"), ConfigError, "got 'fulll'; did you mean 'full'"),
         (lambda: Avro(int), TopologyError, "expected a struct, dataclass or TypedDict, or say schema="),
-        (lambda: Avro(schema='{"type": "recorde"}'), TopologyError, "the schema is none"),
-        (lambda: Avro(schema="{"), TopologyError, "is no JSON"),
+        (lambda: Avro(schema='{"type": "recorde"}'), TopologyError, "this is not a schema"),
+        (lambda: Avro(schema="{"), TopologyError, "is not JSON"),
         (lambda: JsonSchema(), TopologyError, "expected a type, or schema="),
-        (lambda: JsonSchema(schema={"type": "objec"}), TopologyError, "the schema is none"),
+        (lambda: JsonSchema(schema={"type": "objec"}), TopologyError, "this is not a schema"),
         (lambda: Protobuf(Small), TopologyError, "expected a message class that protoc generated"),
         (lambda: Avro(Small).deserialize(b'{"fare": 1}'), ValueError, "was it written without one?"),
         (
