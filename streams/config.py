@@ -41,169 +41,169 @@ class StreamsConfig:
     )
     security_protocol: str = setting(
         "PLAINTEXT",
-        "How to talk to a broker at kafka://: with TLS or in the clear, with a login (SASL) or without. The bundled one is "
-        "talked to as before.",
+        "How to connect to a broker at kafka://: with TLS or in the clear, with a login (SASL) or without. The bundled broker is always reached in "
+        "the clear.",
         choices=PROTOCOLS,
     )
     sasl_mechanism: str | None = setting(None, "How to log in.", kind=str, choices=MECHANISMS)
-    sasl_username: str | None = setting(None, "Who logs in, by PLAIN or SCRAM.", kind=str)
+    sasl_username: str | None = setting(None, "The user name for PLAIN and SCRAM.", kind=str)
     sasl_password: str | None = setting(
-        None, "The password for that; best in the environment: STREAMS_SASL_PASSWORD.", kind=str, secret=True
+        None, "That user's password; best in the environment, as STREAMS_SASL_PASSWORD.", kind=str, secret=True
     )
     sasl_oauth_token_provider: Any = setting(  # noqa: RUF009  makes a field
         None,
-        "Function () -> token, or a coroutine function, for OAUTHBEARER. It is asked for every connection, in a thread of its own "
-        "unless it is a coroutine function, and keeps a token for as long as it is valid.",
+        "Function () -> token, or a coroutine function, for OAUTHBEARER. It is called for every connection, in a thread of its own unless it is a "
+        "coroutine function, and should keep a token for as long as it is valid.",
         kind="function",
     )
     sasl_oauthbearer_extensions: Mapping[str, str] = setting(
-        {}, "What some clusters want beside a token, such as logicalCluster=lkc-1,identityPoolId=pool-2."
+        {}, "Extensions that some clusters want beside a token, such as logicalCluster=lkc-1,identityPoolId=pool-2."
     )
     ssl_ca_location: str | None = setting(
-        None, "File with the certificates (PEM) of whom to trust; default: those the system trusts.", kind=str
+        None, "File (PEM) of the authorities to trust; default: those that the system trusts.", kind=str
     )
     ssl_certificate_location: str | None = setting(
-        None, "File with this client's certificate (PEM), for brokers that ask for one.", kind=str
+        None, "File (PEM) with this client's certificate, for brokers that ask for one.", kind=str
     )
     ssl_key_location: str | None = setting(
-        None, "File with the key of that certificate (PEM); default: in the same file.", kind=str
+        None, "File (PEM) with the key of that certificate; default: it is in the same file.", kind=str
     )
-    ssl_key_password: str | None = setting(None, "What that key is encrypted with.", kind=str, secret=True)
+    ssl_key_password: str | None = setting(None, "The password of that key, if it is encrypted.", kind=str, secret=True)
     ssl_endpoint_identification_algorithm: str = setting(
         "https",
-        "Whether the certificate has to name the host that was connected to; `none` where it cannot.",
+        "Whether the broker's certificate must name the host that was connected to (`https`), or need not (`none`).",
         choices=("https", "none"),
     )
     ssl_context: Any = setting(  # noqa: RUF009  makes a field
-        None, "An ssl.SSLContext of your own, in place of the five above.", kind=object
+        None, "An ssl.SSLContext of your own, instead of the five settings above.", kind=object
     )
     embedded_idle_ms: int = setting(
         10_000, "How long the bundled broker stays after its last client has left.", kind="ms", minimum=500
     )
     processing_guarantee: str = setting(
-        AT_LEAST_ONCE, "How often an input may count.", choices=(AT_LEAST_ONCE, EXACTLY_ONCE)
+        AT_LEAST_ONCE,
+        "How often an input may count: at least once, or exactly once.",
+        choices=(AT_LEAST_ONCE, EXACTLY_ONCE),
     )
     isolation_level: str = setting(
         READ_UNCOMMITTED,
-        "Whether records of transactions count before those are committed, and of those that never are; under "
-        "exactly_once_v2 always read_committed.",
+        "Whether to read records of transactions that are not committed yet, or never will be. Under exactly_once_v2 it is always read_committed.",
         choices=(READ_UNCOMMITTED, READ_COMMITTED),
     )
     commit_interval_ms: int = setting(
         None, "Time between commits. Default: 30,000, and 100 under exactly_once_v2.", kind="ms", minimum=1
     )
     state_dir: str = setting(
-        None, "Where stores live. Default: DIR/state with embedded://DIR, else .streams/state.", kind=str
+        None, "The directory of the stores. Default: DIR/state with embedded://DIR, else .streams/state.", kind=str
     )
     schema_registry: str = setting(
         None,
-        "Where schemas of Avro, JSON Schema and Protobuf values are: http://host:port of a registry with Confluent's API, or "
-        "file://DIR; memory://NAME, of this process, is for tests. Default: file://DIR/schemas with embedded://DIR, else there "
-        "is none; in a TopologyTestDriver one of its own in memory.",
+        "Where the schemas of Avro, JSON Schema and Protobuf values are kept: http://host:port is a registry with Confluent's API, file://DIR a file, "
+        "and memory://NAME is for tests within one process. Default: file://DIR/schemas with embedded://DIR, else none; a TopologyTestDriver has one "
+        "of its own in memory.",
         kind=str,
     )
     on_error: OnError = setting(  # noqa: RUF009  makes a field, as those below
         "fail",
-        "What a record does that cannot be read, processed or written: `fail` stops the task, `continue` skips the "
-        "record with a warning, `dead_letter:TOPIC` writes it there. In Python also `dead_letter(TOPIC)`, "
-        "`retry(ERROR, ...)` or a function (error, record). The three settings below override it for one kind; a topic "
-        "or step with an `on_error` of its own overrides them.",
+        "What happens to a record that cannot be read, processed or written: `fail` stops the task, `continue` skips the record with a warning, "
+        "`dead_letter:TOPIC` writes it to a topic. In Python also `dead_letter(TOPIC)`, `retry(ERROR, ...)` or a function (error, record). The three "
+        "settings below override it for one kind of error; a topic or step with an `on_error` of its own overrides them all.",
         kind=on_error_of,
     )
-    deserialization_on_error: OnError = setting(None, "Records whose bytes cannot be read.", kind=on_error_of)  # noqa: RUF009
-    processing_on_error: OnError = setting(None, "Records that user code raised for.", kind=on_error_of)  # noqa: RUF009
-    production_on_error: OnError = setting(None, "Results that cannot be written.", kind=on_error_of)  # noqa: RUF009
+    deserialization_on_error: OnError = setting(None, "The same, for bytes that cannot be read.", kind=on_error_of)  # noqa: RUF009
+    processing_on_error: OnError = setting(None, "The same, for errors that user code raises.", kind=on_error_of)  # noqa: RUF009
+    production_on_error: OnError = setting(None, "The same, for results that cannot be written.", kind=on_error_of)  # noqa: RUF009
     errors_dead_letter_queue_topic_name: str | None = setting(
         None,
-        "A topic to which goes what `continue` would skip, and what a task fails for before it does; a transaction that is "
-        "open then takes its letter back, as in Kafka.",
+        "A topic that gets a dead letter for every record that `continue` would skip, and for the record that a task fails for. If a transaction is "
+        "open at such a failure, the letter is taken back with it, as in Kafka.",
         kind=str,
     )
     processing_exception_handler_global_enabled: bool = setting(
         False,
-        "Whether `processing_on_error` speaks of processors that fill global stores too. Otherwise what one raises ends the "
-        "worker; letters of them are never written.",
+        "Whether `processing_on_error` also applies to the processors that fill global stores. Otherwise an error in one of them ends the worker. No "
+        "dead letters are written for them in either case.",
     )
     uncaught: str = setting(
         "stop_worker",
-        "What follows when a worker ends with an error: `replace_worker` by another one in this process, `stop_worker`, "
-        "or `stop_application`, which stops all workers of the application, on all machines. `@app.on_uncaught` decides per error.",
+        "What happens when a worker ends with an error: `stop_worker` leaves it at that, `replace_worker` starts another one in this process, "
+        "`stop_application` stops all workers of the application, on all machines. `@app.on_uncaught` decides per error.",
         choices=("replace_worker", "stop_worker", "stop_application"),
     )
     topology_optimization: str = setting(
         "none",
-        "Rewrites of the graph: none, all, or some of reuse.ktable.source.topics, merge.repartition.topics, "
-        "single.store.self.join, separated by commas.",
+        "How the graph may be rewritten: none, all, or some of reuse.ktable.source.topics, merge.repartition.topics, single.store.self.join, "
+        "separated by commas.",
     )
     ensure_explicit_internal_resource_naming: bool = setting(
         False,
-        "Whether a store, changelog or repartition topic without a name of the program's own is an error: generated "
-        "names change when the program does.",
+        "Whether it is an error if the program does not name a store, changelog or repartition topic. Generated names change when the program does.",
     )
     default_dsl_store: str = setting(
-        "rocksDB", "Where tables and aggregates are kept that do not say it.", choices=("rocksDB", "in_memory")
+        "rocksDB", "Where tables and aggregates are kept, unless they say otherwise.", choices=("rocksDB", "in_memory")
     )
     dsl_store_engine: Any = setting(  # noqa: RUF009  makes a field
         None,
-        "Function (store name, path or None) -> Engine that opens what keeps the bytes of the stores of tables, aggregates and "
-        "joins, in the place of RocksDB; see `Engine`. A store's own `engine` or `persistent` goes before it; versioned stores "
-        "have their own only.",
+        "Function (store name, path or None) -> Engine that opens the storage of tables, aggregates and joins, instead of RocksDB; see `Engine`. A "
+        "store's own `engine` or `persistent` comes first; versioned stores only have their own.",
         kind="function",
     )
     dsl_store_format: str = setting(
         "DEFAULT",
-        "The format of the stores of tables and aggregates, `HEADERS` or `DEFAULT`. As of Kafka Streams 4.3 none of them "
-        "writes headers into either, so all that can be told is a byte per entry in the record cache, headers of logged deletions, and that results "
-        "out of cached sessions have no headers. Processors' stores say `headers=True` themselves.",
+        "The format of the stores of tables and aggregates, `HEADERS` or `DEFAULT`. As of Kafka Streams 4.3, neither has headers written into it; the "
+        "differences are a byte per entry in the record cache, the headers of logged deletions, and that results of cached sessions have no headers. "
+        "Stores of processors have `headers=True` of their own.",
         choices=("DEFAULT", "HEADERS"),
     )
     processor_wrapper: Any = setting(  # noqa: RUF009  makes a field
         None,
-        "Function (node name, supplier) -> supplier around every processor of the Processor API, when the topology is built.",
+        "Function (node name, supplier) -> supplier that is applied to every processor of the Processor API when the topology is built.",
         kind="function",
     )
     statestore_cache_max_bytes: int = setting(
         10 * 1024**2,
-        "Record caches of all stores together; 0 forwards every update of a table.",
+        "Size of the record caches of all stores together; 0 forwards every update of a table.",
         kind="bytes",
         minimum=0,
     )
     statestore_uncommitted_max_bytes: int = setting(
-        64 * 1024**2, "Changes not yet committed; reaching it brings the commit forward.", kind="bytes", minimum=1
+        64 * 1024**2, "Uncommitted changes; reaching it brings the commit forward.", kind="bytes", minimum=1
     )
     rocksdb_total_bytes: int = setting(
         64 * 1024**2,
-        "Block cache and write buffers of all stores of a process together; stores of numbers by number or name keep as much "
-        "again of what they read and wrote, at most.",
+        "Size of the block cache and write buffers of all stores of a process together. Stores of numbers by number or by name use up to as much "
+        "again for what they have read and written.",
         kind="bytes",
         minimum=1024**2,
     )
     rocksdb_config_setter: Any = setting(  # noqa: RUF009  makes a field
         None,
-        "Function (store name, options) that changes RocksDB's options of a store before it is opened; they are "
-        "rocksdict's, and already share block cache and write buffers.",
+        "Function (store name, options) that changes the RocksDB options of a store before it is opened. The options are rocksdict's; block cache and "
+        "write buffers are already shared.",
         kind="function",
     )
     state_cleanup_delay_ms: int = setting(
         600_000, "How long the state of a task that moved away is kept.", kind="ms", minimum=0
     )
-    num_standby_replicas: int = setting(0, "Warm copies of each stateful task on other workers.", minimum=0)
-    acceptable_recovery_lag: int = setting(
-        10_000, "Records a copy may be behind and still take over a task.", minimum=0
+    num_standby_replicas: int = setting(
+        0, "How many warm copies of each stateful task there are on other workers.", minimum=0
     )
-    max_warmup_replicas: int = setting(2, "Copies that may warm up at the same time.", minimum=1)
+    acceptable_recovery_lag: int = setting(
+        10_000, "How many records a copy may be behind and still take over a task.", minimum=0
+    )
+    max_warmup_replicas: int = setting(2, "How many copies may warm up at the same time.", minimum=1)
     probing_rebalance_interval_ms: int = setting(
         600_000,
-        "How long tasks wait for copies that warm up before the group looks again; it looks at once when they are warm.",
+        "How long tasks wait for copies that warm up before the group looks again. When the copies are warm, it looks at once.",
         kind="ms",
         minimum=1_000,
     )
     client_tags: Mapping[str, str] = setting({}, "Where this worker is, such as zone=eu-1a,cluster=k8s-1.")
     rack_aware_assignment_tags: str = setting(
-        "", "Client tags, separated by commas, in which a task and its standbys should differ."
+        "", "The client tags, separated by commas, in which a task and its standbys should differ."
     )
     application_server: str = setting(
-        "", "host:port at which other workers and clients reach this one; what `metadata_for_key` gives."
+        "", "host:port at which other workers and clients can reach this worker; `metadata_for_key` tells it."
     )
     max_task_idle_ms: int = setting(
         0,
@@ -211,20 +211,22 @@ class StreamsConfig:
         kind="ms",
         minimum=-1,
     )
-    max_poll_records: int = setting(1_000, "Records of a task processed between two looks at the clock.", minimum=1)
-    buffered_max_bytes: int = setting(
-        16 * 1024**2, "Fetched records waiting in a worker; fetching pauses beyond.", kind="bytes", minimum=1
+    max_poll_records: int = setting(
+        1_000, "How many records of a task are processed between two looks at the clock.", minimum=1
     )
-    poll_ms: int = setting(100, "Longest wait for records in one turn of the loop.", kind="ms", minimum=0)
+    buffered_max_bytes: int = setting(
+        16 * 1024**2, "Fetched records waiting in a worker; beyond it, fetching pauses.", kind="bytes", minimum=1
+    )
+    poll_ms: int = setting(100, "The longest wait for records in one turn of the loop.", kind="ms", minimum=0)
     auto_offset_reset: str = setting(
         "earliest",
-        "Where reading starts without a committed offset; topics between sub-topologies are read from their beginning.",
+        "Where reading starts if there is no committed offset. Topics between sub-topologies are always read from their beginning.",
         choices=("earliest", "latest", "none"),
     )
     default_key_serde: str | None = setting(
         None,
-        "Serde of keys whose type is not declared. Without it they are JSON in steps that keep nothing, and an error where "
-        "records are kept or brought together by key.",
+        "Serde of keys whose type is not declared. Without it, such keys are JSON in steps that keep nothing, and an error where records are kept or "
+        "brought together by key.",
         kind=str,
         choices=("json", "str", "bytes", "int", "float", "bool", "uuid"),
     )
@@ -240,38 +242,42 @@ class StreamsConfig:
     )
     upgrade_from: str | None = setting(
         None,
-        "Version of Kafka Streams (such as 3.4) whose instances still run in the group: formats stay readable for it.",
+        "Version of Kafka Streams (such as 3.4) of instances that still run in the group: what is written stays readable for them.",
         kind=str,
     )
-    replication_factor: int = setting(-1, "Of internal topics; -1 is the broker's default.", minimum=-1)
-    topic_settings: Mapping[str, str] = setting({}, "Kafka's topic settings for all internal topics.")
+    replication_factor: int = setting(
+        -1, "Replication factor of internal topics; -1 is the broker's default.", minimum=-1
+    )
+    topic_settings: Mapping[str, str] = setting({}, "Kafka's topic settings, for all internal topics.")
     windowstore_changelog_additional_retention_ms: int = setting(
-        86_400_000, "Added to a window's retention in its changelog topic.", kind="ms", minimum=0
+        86_400_000, "How much longer than its store a windowed changelog keeps its records.", kind="ms", minimum=0
     )
     repartition_purge_interval_ms: int = setting(
-        30_000, "Time between deletions of what was processed from repartition topics.", kind="ms", minimum=1
+        30_000, "Time between two deletions of processed records from repartition topics.", kind="ms", minimum=1
     )
     compression_type: str = setting(
-        "none", "Of what this application writes.", choices=("none", "gzip", "snappy", "lz4", "zstd")
+        "none", "Compression of what this application writes.", choices=("none", "gzip", "snappy", "lz4", "zstd")
     )
     linger_ms: int = setting(
         100,
-        "How long output waits for company; a quarter of `commit_interval_ms` at most, except in transactions; where "
-        "that is 5 ms or less, until the worker has nothing more to process.",
+        "How long output waits for more to share a batch with: at most a quarter of `commit_interval_ms`, except in transactions. Where that quarter "
+        "is 5 ms or less, it waits until the worker has nothing more to process.",
         kind="ms",
         minimum=0,
     )
     buffer_memory: int = setting(
-        32 * 1024**2, "Output waiting to be acknowledged; beyond it processing waits.", kind="bytes", minimum=1024
+        32 * 1024**2, "Output waiting to be acknowledged; beyond it, processing waits.", kind="bytes", minimum=1024
     )
     # Large enough for a broker that syncs before it answers, small enough to be decoded at once by a reader.
     batch_size: int = setting(
         256 * 1024,
-        "Size of a record batch: one that the next record does not fit into leaves without lingering. Kafka's default is 16 KiB.",
+        "Size of a record batch; one that has no room for the next record is sent without lingering. Kafka's default is 16 KiB.",
         kind="bytes",
         minimum=1,
     )
-    max_request_size: int = setting(1024**2, "Largest record batch written.", kind="bytes", minimum=1024)
+    max_request_size: int = setting(
+        1024**2, "Size of the largest record batch that is written.", kind="bytes", minimum=1024
+    )
     delivery_timeout_ms: int = setting(
         120_000, "How long a write is retried before it is an error.", kind="ms", minimum=1
     )
@@ -282,9 +288,9 @@ class StreamsConfig:
     close_timeout_ms: int = setting(
         10_000, "How long a stop waits for a broker that does not answer.", kind="ms", minimum=0
     )
-    fetch_max_bytes: int = setting(50 * 1024**2, "Most that one fetch brings.", kind="bytes", minimum=1024)
+    fetch_max_bytes: int = setting(50 * 1024**2, "The most that one fetch brings.", kind="bytes", minimum=1024)
     max_partition_fetch_bytes: int = setting(
-        1024**2, "Most that one fetch brings of one partition.", kind="bytes", minimum=1024
+        1024**2, "The most that one fetch brings from one partition.", kind="bytes", minimum=1024
     )
     transaction_timeout_ms: int = setting(
         10_000, "How long a transaction may stay open; must not be below commit_interval_ms.", kind="ms", minimum=1
@@ -293,9 +299,11 @@ class StreamsConfig:
         300_000, "How long a task is retried on timeouts before it is an error.", kind="ms", minimum=0
     )
     session_timeout_ms: int = setting(
-        45_000, "How long a worker may be silent before its tasks move.", kind="ms", minimum=1
+        45_000, "How long a worker may be silent before its tasks move to others.", kind="ms", minimum=1
     )
-    heartbeat_interval_ms: int = setting(3_000, "Time between signs of life.", kind="ms", minimum=1)
+    heartbeat_interval_ms: int = setting(
+        3_000, "Time between two heartbeats of a worker to its group.", kind="ms", minimum=1
+    )
     max_poll_interval_ms: int = setting(
         300_000,
         "How long processing may take between two polls before the worker gives its tasks away.",
@@ -303,11 +311,15 @@ class StreamsConfig:
         minimum=1,
     )
     metadata_max_age_ms: int = setting(
-        300_000, "How soon new partitions are noticed, and topics that match a pattern.", kind="ms", minimum=1
+        300_000, "How soon new partitions, and new topics that match a pattern, are noticed.", kind="ms", minimum=1
     )
-    group_instance_id: str | None = setting(None, "Name of a static member, unique per worker.", kind=str)
-    client_rack: str | None = setting(None, "Where it runs: it reads the nearest replica, if brokers tell.", kind=str)
-    client_id: str = setting(None, "Name in the broker's logs; default: the application id.", kind=str)
+    group_instance_id: str | None = setting(
+        None, "Name of a static member, which must be different for each worker.", kind=str
+    )
+    client_rack: str | None = setting(
+        None, "The rack of this worker: it reads from the nearest replica, if the brokers tell which that is.", kind=str
+    )
+    client_id: str = setting(None, "The name in the broker's logs; default: the application id.", kind=str)
 
     @classmethod
     def of(
@@ -439,15 +451,16 @@ def _derive(values: dict[str, Any]) -> None:
 INTRODUCTION = """\
 # Settings
 
-Kafka Streams' names, in snake case. A setting is looked for in four places, each over the one before:
+Settings have Kafka Streams' names, in snake case. There are four places to set one, and the later ones win:
 
 1. its default, in the table below;
 2. keyword arguments: `App("taxi", commit_interval_ms=500)`;
 3. the environment: `STREAMS_COMMIT_INTERVAL_MS=500`;
 4. the command line: `streams run taxi:app --set commit_interval_ms=500` (Kafka's dots are understood too).
 
-Durations are a number of milliseconds, a text such as `"10 s"` or `"1.5 minutes"`, or a `timedelta`. Sizes are a number
-of bytes or a text such as `"64 MiB"`. An unknown name is an error that suggests the nearest.
+A duration is a number of milliseconds, a text such as `"10 s"` or `"1.5 minutes"`, or a `timedelta`. A size is a number
+of bytes or a text such as `"64 MiB"`. An unknown name is an error that suggests the nearest one (in the environment, a
+warning). The settings of the bundled broker are on [its own page](broker.md#settings).
 
 """
 
