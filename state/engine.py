@@ -19,7 +19,10 @@ KeyRange = tuple[bytes | None, bytes | None]
 
 
 class Engine(Protocol):
-    """Ordered bytes. Every method raises StoreClosed after `close`, and CorruptStore when the data cannot be read."""
+    """Where a store keeps its bytes, in order.
+
+    Every method raises StoreClosed after `close`, and CorruptStore when the data cannot be read.
+    """
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, or None."""
@@ -52,11 +55,11 @@ class Engine(Protocol):
         ...
 
     def flush(self) -> None:
-        """Put on disk what is still in memory, as far as there is a disk."""
+        """Write what is still in memory to disk, if there is one."""
         ...
 
     def close(self) -> None:
-        """Let go of files and memory; allowed twice."""
+        """Release files and memory; calling it twice is allowed."""
         ...
 
 

@@ -28,7 +28,7 @@ AGAIN_AFTER_S = 1.0
 
 
 class Running(Listener):
-    """See the module; made by `App.running`, and a context manager that starts and stops it."""
+    """An application that runs on a thread of this process: `with app.running() as run: ...`."""
 
     def __init__(self, application: Application) -> None:
         self._started = threading.Event()
@@ -42,7 +42,7 @@ class Running(Listener):
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def __enter__(self) -> Self:
-        """Start; returns when the worker has met the broker. Raises: StreamsError for what prevents it."""
+        """Start, and return when the worker has reached the broker. Raises: StreamsError for what prevents it."""
         self._thread.start()
         self._started.wait()
         self.check()
@@ -69,7 +69,7 @@ class Running(Listener):
             raise self._error
 
     def status(self) -> Any:
-        """What it does: `state`, `tasks`, `restoring`, `processed`, `lag`, `skipped`, `dropped`, `metrics` (a WorkerStatus).
+        """What its worker does: `state`, `tasks`, `restoring`, `processed`, `lag`, ..., `metrics` (a WorkerStatus).
 
         Raises: what stopped it.
         """

@@ -22,7 +22,7 @@ from streams.writing import Writer
 
 
 class TopicInfo(NamedTuple):
-    """A topic as the broker tells of it; `records` counts offsets, so what compaction removed counts too."""
+    """A topic on the broker; `records` counts offsets, so records that compaction removed count, too."""
 
     name: str
     partitions: int
@@ -48,7 +48,7 @@ def connected(
 
 
 class Connection:
-    """See the module; made by `App.connect`."""
+    """A connection to the broker of an application, to write, read and watch topics; made by `App.connect`."""
 
     def __init__(self, clients: Clients, config: StreamsConfig, declared: Mapping[str, Topic] | None = None) -> None:
         self.clients = clients
@@ -92,7 +92,7 @@ class Connection:
         partitions: Sequence[int] | None = None,
         offset: int | None = None,
     ) -> Records:
-        """Records of topics: those between two places, the `last` of each partition, or all there ever will be.
+        """Records of topics: those between two places, the `last` of each partition or, with `follow`, without an end.
 
         `start` and `end` are "earliest", "latest", or times (without a zone: UTC). `partitions` are all unless some are
         named; `offset` begins there in each of them, instead of at `start`.
@@ -155,7 +155,7 @@ class Connection:
         ]
 
     def lag(self, group: str, topics: Iterable[str]) -> dict[TopicPartition, int] | None:
-        """Records of each partition that a group has still to process (not yet committed); None without the topics."""
+        """How many records of each partition a group has not committed yet; None if the topics do not exist."""
         names = set(topics)
         for name, found in self.admin.describe(names - self._partitions.keys()).items():
             self._partitions[name] = [TopicPartition(name, number) for number in range(found.partitions)]

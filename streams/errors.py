@@ -10,7 +10,7 @@ StreamsError
 │   └── ProductionError         a result cannot be serialized, or the broker refuses it
 ├── ClientError                 the broker answers with an error
 │   ├── BrokerUnreachable       it cannot be reached, or does not answer in time: it may come back
-│   ├── GroupOccupied          other applications, or Kafka Streams in Java, are members of the group
+│   ├── GroupOccupied           other applications, or Kafka Streams in Java, are members of the group
 │   └── OffsetOutOfRange        the next record to read exists no longer (retention), or not yet
 ├── TaskMigrated                the task now belongs to another worker: drop it and rejoin
 │   └── ProducerFenced          another producer has the transactional id, it expired, or the transaction timed out
@@ -166,7 +166,7 @@ class StoreNotReady(StreamsError):  # noqa: N818  says what is the matter
 
 
 class StoreMoved(StreamsError):  # noqa: N818  Kafka: InvalidStateStoreException, "migrated to another instance"
-    """A store left this worker while it was being read, or its partition is elsewhere: begin anew, or ask who has it."""
+    """A store left this worker while it was being read, or its partition is elsewhere: begin again, or ask there."""
 
 
 class StopApplication(StreamsError):  # noqa: N818  says what is to be done

@@ -44,7 +44,9 @@ class CapturedPunctuator:
 
 @dataclass(slots=True, kw_only=True)
 class MockProcessorContext:
-    """See the module. `stores` are descriptions, as `key_value_store(...)` gives them.
+    """A context for a test of one processor: it notes what the processor asks for, and runs nothing.
+
+    `stores` are what `key_value_store(...)` and its siblings return; they are opened in memory.
 
     What the processor did: `forwards`, `punctuators`, `commit_requested`, `failures`. `reset` forgets it.
     """
@@ -67,7 +69,7 @@ class MockProcessorContext:
         self._open = {spec.name: open_store(spec, directory=None) for spec in self.stores}
 
     def forward(self, record: Record, to: str | None = None) -> None:
-        """Write a forwarded record down."""
+        """Note a forwarded record."""
         self.forwards.append(CapturedForward(record, to))
 
     def forwarded(self, to: str | None = None) -> list[Record]:
@@ -81,7 +83,7 @@ class MockProcessorContext:
         callback: Callable[[int], None],
         start_ms: int | None = None,
     ) -> CapturedPunctuator:
-        """Write a punctuator down."""
+        """Note a punctuator."""
         interval_ms = milliseconds(interval, "the interval of a punctuator")
         self.punctuators.append(CapturedPunctuator(interval_ms, kind, callback, start_ms))
         return self.punctuators[-1]
@@ -94,7 +96,7 @@ class MockProcessorContext:
         return self._open[name].for_users
 
     def commit(self) -> None:
-        """Remember that a commit was asked for."""
+        """Note that a commit was asked for."""
         self.commit_requested = True
 
     def stream_time_ms(self) -> int:
@@ -110,7 +112,7 @@ class MockProcessorContext:
         """Nothing is tried again."""
 
     def failed(self, record: Record, error: Exception) -> None:
-        """Write an error down, as a handler that goes on."""
+        """Note an error, as a handler that goes on."""
         self.failures.append((record, error))
 
     def reset(self) -> None:

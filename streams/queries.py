@@ -96,7 +96,7 @@ class _Scan(NamedTuple):
 
 
 class StoreView:
-    """The entries of one store over all local tasks; see the module. `source` is asked anew by every call."""
+    """The entries of one store, over all tasks of this process; read only, from any thread. Made by `App.store`."""
 
     def __init__(
         self,
@@ -119,14 +119,14 @@ class StoreView:
         self._value: Callable[[Any], Any] = _whole if timestamps else _plain
 
     def get(self, key: Any, *, as_of: Moment | None = None) -> Any:
-        """The value of a key, or of a `Windowed` key; None when there is none. `as_of`: in a versioned store, then."""
+        """The value of a key, or of a `Windowed` key; None when there is none. `as_of` is a time, for a versioned store."""
         then = None if as_of is None else _ms(as_of, "as_of")
         return self._source.ask(lambda: self._get(key, then))
 
     def versions(self, key: Any, from_ms: Moment = 0, to_ms: Moment = 2**62, *, reverse: bool = False) -> list[Version]:
-        """What a versioned store knows of a key within [from_ms, to_ms], ascending unless `reverse`.
+        """The versions of a key in a versioned store that are valid within [from_ms, to_ms], ascending unless `reverse`.
 
-        Shape: `Version(value, valid_from_ms, valid_to_ms)`, until None when it is still valid.
+        Shape: `Version(value, valid_from_ms, valid_to_ms)`; the latter is None while it is still valid.
         """
         first, last = _ms(from_ms, "from_ms"), _ms(to_ms, "to_ms")
         found = self._source.ask(

@@ -23,8 +23,8 @@ R = TypeVar("R", bound=_Ordered)
 class Ranking(MutableMapping[K, R]):
     """Ranks by key, in order: a mapping that knows its `best`.
 
-    A rank is anything that can be compared, such as a number or a tuple; the higher is the better. Of equal ranks the one
-    that came to it last is first.
+    A rank is anything that can be compared, such as a number or a tuple; higher is better. Of equal ranks, the key that
+    reached it last comes first.
     """
 
     def __init__(self) -> None:

@@ -22,10 +22,12 @@ class RestoreStage(StrEnum):
 
 
 class RestoreEvent(NamedTuple):
-    """A store that is restored from `partition`: from `offset` (`start`), up to it (later), of `end`, which is not included.
+    """A store is being restored from `partition`: from `offset` (at the `start`), or as far as it (later).
 
-    `records` is how many records a `batch` had, and how many there were in all at the `end` and when it is `suspended`,
-    since its task leaves before that.
+    `end` is the offset behind the last record to restore.
+
+    `records` is how many records a `batch` had, and how many there were in all at the `end`, or when the restore is
+    `suspended` because its task leaves before that.
     """
 
     stage: RestoreStage
@@ -37,7 +39,7 @@ class RestoreEvent(NamedTuple):
 
 
 class StandbyEvent(NamedTuple):
-    """A standby's store that takes in `partition`, as far as `offset`: it begins at (`start`), or has come to (`batch`).
+    """A standby's store takes in `partition`: from `offset` (at the `start`), or as far as it (with a `batch`).
 
     `end` is the end of the changelog as far as it is known, else None. A standby is `suspended` for a `reason`: it was
     "promoted" to a task that runs here, or "migrated": this worker keeps it no longer.

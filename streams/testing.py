@@ -156,7 +156,7 @@ class TestOutputTopic:
 
 
 class TopologyTestDriver:
-    """See the module.
+    """Runs a program in this thread, record by record, with neither broker nor network; see the module.
 
     `program` is an App or a Topology. `start_ms` is where the wall clock stands (default: now). With a `directory`,
     stores are in RocksDB there, otherwise in memory. `topics` names those that sources with a pattern are to match.

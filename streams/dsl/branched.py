@@ -21,7 +21,10 @@ StreamT = TypeVar("StreamT")
 
 
 class BranchedKStream(Struct, Generic[StreamT], frozen=True, eq=False):
-    """See the module. `branches` are those made so far, by name."""
+    """A stream that is being split: each record goes to the first branch that takes it.
+
+    `branches` are the streams made so far, by name: that of the split followed by that of the branch, or by its number.
+    """
 
     program: Program
     node: str
@@ -35,9 +38,9 @@ class BranchedKStream(Struct, Generic[StreamT], frozen=True, eq=False):
         name: str | None = None,
         use: Callable[[StreamT], StreamT | None] | None = None,
     ) -> BranchedKStream[StreamT]:
-        """One more branch, of records for which `predicate(key, value)` holds and that no earlier branch took.
+        """Add a branch of records for which `predicate(key, value)` holds and that no earlier branch took.
 
-        `use(stream)` may go on with it right here; what it returns stands for the branch in the result.
+        `use(stream)` may continue it right here; what it returns is the branch in the result.
         """
         expect_arity(predicate, "key, value", "branch")
         return self._with(predicate, name, use, str(len(self._split().functions) + 1))
@@ -45,11 +48,11 @@ class BranchedKStream(Struct, Generic[StreamT], frozen=True, eq=False):
     def default_branch(
         self, *, name: str | None = None, use: Callable[[StreamT], StreamT | None] | None = None
     ) -> dict[str, StreamT]:
-        """The branch of all other records, and with it the result: streams by branch name."""
+        """Add the branch of all other records, and return all branches: streams by name."""
         return self._with(None, name, use, "0").branches
 
     def no_default_branch(self) -> dict[str, StreamT]:
-        """The result, where other records are dropped: streams by branch name."""
+        """Drop all other records, and return all branches: streams by name."""
         return self.branches
 
     def _split(self) -> Stateless:

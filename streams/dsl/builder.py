@@ -54,11 +54,11 @@ class StreamsBuilder:
         offset_reset: str | None = None,
         name: str | None = None,
     ) -> KStream:
-        """Read a topic, several of the same types, or all whose names match a compiled pattern, also later.
+        """Read a topic, several of the same types, or all whose names match a compiled pattern, now or later.
 
-        `key` and `value` are types or serdes; `timestamp`, a field or a function of the value, or an extractor
-        (record, partition_time), gives the time of a record (ms, a datetime, or ISO 8601 text); `offset_reset` ("earliest", "latest", "none", or a duration
-        back from now) says where to start without a committed offset.
+        `key` and `value` are types or serdes. `timestamp` gives the time of a record (ms, a datetime, or ISO 8601 text):
+        a field of the value, a function of it, or an extractor (record, partition_time). `offset_reset` says where to
+        start without a committed offset: "earliest", "latest", "none", or a duration back from now.
         """
         topics = [] if isinstance(topic, re.Pattern) else self._topics(topic, key, value, timestamp)
         said = said_together(topics, "stream") if topics else None
@@ -93,7 +93,7 @@ class StreamsBuilder:
         offset_reset: str | None = None,
         processor: str | None = None,
     ) -> KTable:
-        """The latest value of each key of a topic. `name` (or `store`) keeps it in a store that can be queried."""
+        """Read a topic as a table: the latest value of each key. With `name` (or `store`) its store can be queried."""
         node = self._table_source(
             Topic.of(topic, key=key, value=value, timestamp=timestamp),
             Materialized.of(store, name) or Materialized(),
@@ -114,7 +114,7 @@ class StreamsBuilder:
         timestamp: Field | Function | None = None,
         processor: str | None = None,
     ) -> GlobalKTable:
-        """A table of all partitions of a topic on every worker, filled before anything is processed."""
+        """Read all partitions of a topic as a table on every worker, which is filled before anything is processed."""
         given = Materialized.of(store, name) or Materialized()
         if given.history is not None:
             raise TopologyError(f"global table of {topic}: it cannot be versioned; leave `history` out")
@@ -180,9 +180,9 @@ class StreamsBuilder:
 
     @property
     def topology(self) -> TopologyBuilder:
-        """The low-level door to the same program: sources, processors and sinks wired by hand."""
+        """A builder for the same program by which sources, processors and sinks are wired by hand."""
         return TopologyBuilder(self.program)
 
     def build(self, config: StreamsConfig) -> Topology:
-        """The topology of all that was said so far. Raises: TopologyError, ConfigError."""
+        """The topology of everything added so far. Raises: TopologyError, ConfigError."""
         return self.program.build(config)

@@ -45,7 +45,7 @@ class CogroupedKStream(CogroupFolds[TableT], frozen=True, eq=False):
     """Several grouped streams that feed one aggregate."""
 
     def cogroup(self, grouped: KGroupedStream[TableT], aggregator: Function) -> CogroupedKStream[TableT]:
-        """One more stream, with its own `aggregator(key, value, aggregate)`."""
+        """Add a stream, with its own `aggregator(key, value, aggregate)`."""
         expect_arity(aggregator, "key, value, aggregate", "cogroup: the aggregator")
         if not isinstance(grouped, KGroupedStream):
             raise TopologyError(f"cogroup: expected a grouped stream (group_by_key or group_by), got {grouped!r}")
@@ -91,7 +91,7 @@ class KGroupedTable(GroupFolds[TableT], frozen=True, eq=False):
         store: Materialized | str | None = None,
         processor: str | None = None,
     ) -> TableT:
-        """Fold rows by `adder(key, value, aggregate)`, and undo it by `subtractor(key, value, aggregate)`."""
+        """Aggregate rows by `adder(key, value, aggregate)`, and undo it by `subtractor(key, value, aggregate)`."""
         serde = aggregate_serde(initializer, adder, value, "the adder")
         expect_arity(subtractor, "key, value, aggregate", "aggregate: the subtractor")
         functions = {"add": adder, "remove": subtractor, "initializer": initializer}

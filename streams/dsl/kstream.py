@@ -63,7 +63,7 @@ __all__ = ["KStream", "KTable"]
 
 
 class KStream(Handle, frozen=True, eq=False):
-    """A stream of records. `rekeyed`: its keys changed since it was read, so keyed steps repartition it first."""
+    """A stream of records. If `rekeyed`, its keys have changed since it was read, so keyed steps repartition it first."""
 
     rekeyed: bool = False
 
@@ -142,7 +142,7 @@ class KStream(Handle, frozen=True, eq=False):
         return KStream(self.program, node.name, serdes, rekeyed=self.rekeyed or other.rekeyed)
 
     def split(self, *, name: str | None = None) -> BranchedKStream[KStream]:
-        """Part the stream: `.branch(predicate)` for each branch, then `.default_branch()` or `.no_default_branch()`."""
+        """Split the stream: `.branch(predicate)` for each branch, then `.default_branch()` or `.no_default_branch()`."""
         node = Stateless(
             name=self.named(processor_name(name), "KSTREAM-BRANCH-"),
             parents=(self.node,),
@@ -165,8 +165,9 @@ class KStream(Handle, frozen=True, eq=False):
         key: Any = None,
         value: Any = None,
     ) -> KStream:
-        """Through a topic of its own, so that records of a key meet in one task; `partitions` fixes its size.
+        """Send the stream through a topic of its own, so that records of a key meet in one task.
 
+        `partitions` is how many the topic has, by default as many as its input;
         `partitioner(topic, key, value, count)` gives a partition, several, or None for Kafka's own choice.
         """
         if partitions is not None:
@@ -251,7 +252,8 @@ class KStream(Handle, frozen=True, eq=False):
     ) -> KStream:
         """Run a Processor: `supplier()` makes one per task.
 
-        `stores` are the names (or specs) of those it uses, beside those that its class declares, if that is the supplier.
+        `stores` are the stores it uses, by name or as they are made; those that its class declares come by themselves, if
+        the class is the supplier.
         """
         serdes = Serdes(serde_of(key), serde_of(value))
         return self._processed("KSTREAM-PROCESSOR-", supplier, stores, serdes, name, fixed_key=False)
@@ -269,7 +271,7 @@ class KStream(Handle, frozen=True, eq=False):
         return self._processed("KSTREAM-PROCESSVALUES-", supplier, stores, serdes, name, fixed_key=True)
 
     def group_by_key(self, *, key: Any = None, value: Any = None, name: str | None = None) -> KGroupedStream[KTable]:
-        """Group by the key; through a topic first (named after `name`) if the key changed."""
+        """Group by the key; if it has changed, through a topic (named after `name`) first."""
         serdes = Serdes(serde_of(key) or self.serdes.key, serde_of(value) or self.serdes.value)
         group = Group(self.program, self.node, serdes, self.rekeyed, name, self.program.new_group())
         return KGroupedStream(group, KTable)
@@ -297,9 +299,9 @@ class KStream(Handle, frozen=True, eq=False):
     ) -> KStream:
         """Records with their partners as `joiner(left, right)` or `joiner(key, left, right)`.
 
-        With a stream: `within=JoinWindows.of("10 s")`; `store` names and shapes both stores. With a table: records look
-        their key up, and with `grace` wait for a versioned table. With a global table: `on(key, value)` makes the key,
-        and the joiner may also take (key, made key, left, right).
+        With a stream: `within=JoinWindows.of("10 s")`; `store` gives both stores a name and properties. With a table:
+        records look up their key; with `grace` they wait for a versioned table. With a global table: `on(key, value)`
+        makes the key, and the joiner may also take (key, made key, left, right).
         """
         return self._joined(
             JoinKind.INNER, other, joiner, within=within, on=on, grace=grace, value=value, name=name, store=store
@@ -464,7 +466,7 @@ def expect_join_options(
 
 
 class KTable(TableVerbs, frozen=True, eq=False):
-    """A table: the latest value of each key. Its other verbs stand in `ktable`."""
+    """A table: the latest value of each key."""
 
     def to_stream(self, selector: Function | None = None, *, key: Any = None, name: str | None = None) -> KStream:
         """The table's changes as a stream, deletions as None; `selector(key, value)` gives them another key."""

@@ -34,7 +34,7 @@ __all__ = ["GlobalKTable", "TableVerbs"]
 
 
 class GlobalKTable(Handle, frozen=True, eq=False):
-    """A table that is whole on every worker: streams join it by any key they can make."""
+    """A table that is complete on every worker, so that streams can join it by any key."""
 
 
 class TableVerbs(Handle, frozen=True, eq=False):
@@ -136,7 +136,7 @@ class TableVerbs(Handle, frozen=True, eq=False):
     def group_by(
         self, selector: Function, *, key: Any = None, value: Any = None, name: str | None = None
     ) -> KGroupedTable[Self]:
-        """Group rows anew by `selector(key, value) -> (key, value)`, through a topic; None leaves a row out."""
+        """Group rows by `selector(key, value) -> (key, value)`, through a topic; None leaves a row out."""
         expect_arity(selector, "key, value", "group_by")
         serdes = pair_serdes(result_type(selector, [self.serdes.key, self.serdes.value]), key, value)
         node = Stateless(

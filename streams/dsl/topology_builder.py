@@ -41,7 +41,10 @@ Names = str | Sequence[str]
 
 
 class TopologyBuilder:
-    """See the module. `program` is that of a StreamsBuilder; by default a new one."""
+    """Sources, processors, sinks and stores that are named and wired by hand: Kafka's Topology.
+
+    `program` is that of a StreamsBuilder; by default a new one.
+    """
 
     def __init__(self, program: Program | None = None) -> None:
         self.program = Program() if program is None else program
@@ -232,7 +235,7 @@ class TopologyBuilder:
         return self
 
     def build(self, config: StreamsConfig) -> Topology:
-        """The topology of all that was said so far. Raises: TopologyError, ConfigError."""
+        """The topology of everything added so far. Raises: TopologyError, ConfigError."""
         return self.program.build(config)
 
     def _parents(self, name: str, parents: Names) -> tuple[str, ...]:

@@ -92,7 +92,7 @@ class SessionWindowedKStream(StreamFolds[TableT], frozen=True, eq=False):
         store: Materialized | str | None = None,
         processor: str | None = None,
     ) -> TableT:
-        """Fold values by `aggregator(key, value, aggregate)`; sessions that meet by `merge(key, aggregate, aggregate)`."""
+        """Aggregate by `aggregator(key, value, aggregate)`; join sessions that meet by `merge(key, aggregate, aggregate)`."""
         serde = aggregate_serde(initializer, aggregator, value)
         functions = {"add": aggregator, "initializer": initializer, "merger": _checked_merge(merge)}
         return self._table(fold_of(Aggregation.AGGREGATE, name, store, processor, value=serde, **functions))
@@ -135,7 +135,7 @@ class SessionWindowedCogroupedKStream(CogroupFolds[TableT], frozen=True, eq=Fals
         store: Materialized | str | None = None,
         processor: str | None = None,
     ) -> TableT:
-        """Fold all streams; sessions that meet by `merge(key, aggregate, aggregate)`."""
+        """Aggregate all streams; join sessions that meet by `merge(key, aggregate, aggregate)`."""
         return self._cogrouped(initializer, value, name, store, processor, merger=_checked_merge(merge))
 
     def _over(self, fold: Fold) -> Fold:

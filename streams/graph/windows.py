@@ -131,7 +131,7 @@ class UnlimitedWindows(Struct, frozen=True):
 class CustomWindows(Struct, frozen=True):
     """Windows that a function of yours chooses, such as days of a time zone: `of_time(ms)` gives their (start, end) pairs.
 
-    Stores and topics know a window by its start, so that its end is told by `size_ms` wherever it is read from there.
+    Stores and topics know a window by its start; when it is read from one, its end is taken to be `size_ms` later.
     """
 
     of_time: Callable[[int], Iterable[tuple[int, int]]]
@@ -144,9 +144,9 @@ class CustomWindows(Struct, frozen=True):
     ) -> CustomWindows:
         """`of_time(timestamp)` gives (start, end) of the windows that hold a time, ascending, all in ms since 1970.
 
-        Times include the start and exclude the end, and the same time must always give the same windows. Stores keep them
-        for `size` and `grace`: what makes some longer (a day has 25 hours once a year) has to be covered by `grace`, or by
-        a store's retention. Raises: TopologyError for what is no function, and for sizes below 1 ms.
+        A window includes its start and excludes its end, and the same time must always give the same windows. Stores keep
+        windows for `size` and `grace`; if some are longer (once a year, a day has 25 hours), `grace` or the retention of
+        the store has to cover that. Raises: TopologyError for what is not a function, and for sizes below 1 ms.
         """
         if not callable(of_time):
             raise TopologyError(f"custom windows: expected a function of a time in ms, got {of_time!r}")
@@ -175,7 +175,7 @@ class JoinWindows(Struct, frozen=True):
 
     @classmethod
     def of(cls, difference: Duration, *, grace: Duration = 0) -> JoinWindows:
-        """Records at most `difference` apart, either first. Raises: TopologyError for negative times."""
+        """Records at most `difference` apart, whichever comes first. Raises: TopologyError for negative times."""
         difference_ms = checked(difference, "the time difference of join windows", 0)
         return cls(difference_ms, difference_ms, checked(grace, "the grace of join windows", 0))
 

@@ -52,7 +52,7 @@ __all__ = [
 
 
 class Topology(Struct, frozen=True, kw_only=True, dict=True):
-    """See the module."""
+    """A program as it runs: its nodes, sub-topologies, stores and topics; see the module."""
 
     application_id: str
     nodes: Mapping[str, TopologyNode]
