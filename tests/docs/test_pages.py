@@ -31,6 +31,7 @@ PAGES = [
     "docs/from-pandas.md",
     "docs/files.md",
     "docs/functions.md",
+    "docs/commands.md",
     "docs/values.md",
     "docs/developing.md",
     "docs/operation.md",

@@ -1,4 +1,4 @@
-"""The reference: no public name is left out of it, and every page stands in the navigation."""
+"""The reference: no public name or command is left out of it, and every page stands in the navigation."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 import streams
 import streams.testing
+from streams.cli.examples import EXAMPLES
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "reference").glob("*.md"))
@@ -38,7 +39,21 @@ def test_every_public_name_is_shown(module: ModuleType, name: str) -> None:
     assert any(found is each for each in SHOWN) or getattr(found, "__module__", "") in modules
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("command", [*EXAMPLES, "broker"])
+def test_every_command_is_on_its_page(command: str) -> None:
+    """In the table of docs/commands.md."""
+    assert re.search(rf"^\| `streams {command}\b", (ROOT / "docs" / "commands.md").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "page", [page.relative_to(ROOT / "docs") for page in (*ROOT.glob("docs/*.md"), *PAGES)], ids=str
+)
 def test_every_page_is_in_the_navigation(page: Path) -> None:
     """Or nobody finds it."""
-    assert f"reference/{page.name}" in (ROOT / "mkdocs.yml").read_text()
+    assert f": {page.as_posix()}\n" in (ROOT / "mkdocs.yml").read_text()
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "decisions").glob("0*.md")), ids=lambda page: page.stem)
+def test_every_decision_is_in_the_index(page: Path) -> None:
+    """Once, by its number."""
+    assert (ROOT / "docs" / "decisions" / "README.md").read_text().count(f"]({page.name})") == 1
