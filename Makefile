@@ -12,7 +12,7 @@ ARGS ?=
 	differential cut chaos crash-broker fuzz-broker differential-broker kafka-tools clients clean help
 
 help:
-	@echo 'make taxi        set up, then run the taxi pipeline on the embedded broker'
+	@echo 'make taxi        set up, then run the taxi pipeline on the bundled broker'
 	@echo 'make taxi-clean  forget what make taxi stored'
 	@echo 'make debs        the DEBS 2015 queries over a million trips, with kills, against a recomputation (ARGS="--count 20000")'
 	@echo 'make retail      a year of the shop over many lines, with kills, and its books (ARGS="--lines FILE.csv" for real ones)'

@@ -11,16 +11,16 @@ HEAD = """# Large installations
 
 <!-- Made by `make performance` from benchmarks/results/simulation.json; changes belong in benchmarks/. -->
 
-No machine of ours holds {workers:,} workers, {tasks:,} partitions and {state} of state. This is a calculation of what they would do: rebalances are those of the
-real assignor over a group in memory, all else is what one worker and the broker cost when they were measured, times how
-many there are. It says where the design would bend, and what to do then. `make simulation` makes it again, for other
-sizes with `ARGS='--workers 20 --partitions 500 --state-gb 50'`.
+No machine of ours holds {workers:,} workers, {tasks:,} partitions and {state} of state, so this page calculates what they
+would do. Rebalances are those of the real assignor, over a group in memory. Everything else is what one worker and the
+broker cost when they were measured, multiplied. It shows where the design would reach its limits, and what to do then.
+`make simulation` calculates it again, for other sizes with `ARGS='--workers 20 --partitions 500 --state-gb 50'`.
 """
 
-TIMES = """Times are until all is balanced: each look waits for the worker that has most state to fetch, and for a heartbeat. Tasks with a warm
-copy, or that stay where they are, go on meanwhile. Stalled are tasks that nobody has a warm copy of: they wait for their
-state, after the session of the dead is over. A `~` marks changes of which the first ten looks were computed, and the others go on at
-the pace of the last.
+TIMES = """Times last until everything is balanced: each rebalance waits for the worker that has the most state to fetch, and for a
+heartbeat. Tasks with a warm copy, and tasks that stay where they are, go on meanwhile. Stalled tasks are those without a
+warm copy anywhere: they wait for their state, after the session of the dead worker is over. A `~` marks changes of which
+the first ten rebalances were computed, and the others are assumed to go on at the pace of the last.
 """
 
 
@@ -34,7 +34,7 @@ def _parts(kept: Mapping[str, Any]) -> Iterable[str]:
     gb = size["state_gb"]
     state = f"{gb / 1000:g} TB" if gb >= 1000 else f"{gb:g} GB"
     yield HEAD.format(workers=size["workers"], tasks=size["tasks"], state=state)
-    yield "## Where it bends, and what then\n"
+    yield "## Where the limits are, and what to do then\n"
     yield from (f"- {said}" for said in kept["bends"] or ["Nowhere, as far as costs are known."])
     yield from (f"- Not known and left out: measure it with `{command}`." for command in kept["missing"])
     yield ""
@@ -80,13 +80,13 @@ def _grounds(kept: Mapping[str, Any]) -> Iterable[str]:
         records = gb * 1e9 / kept["record_bytes"]
         yield (
             f"A worker restores {rate:.1f} MB of changelog a second, in records of {kept['record_bytes']:.0f} bytes as they were "
-            f"measured: so the state is {number(records / 1e9)} billion of them, the worst case. A restore is paid by the "
-            "record more than by the byte: with larger ones it takes less. State is taken to be as large as its changelog.\n"
+            f"measured. So the state is {number(records / 1e9)} billion records, the worst case: a restore costs more by the "
+            "record than by the byte, and takes less with larger ones. State is assumed to be as large as its changelog.\n"
         )
     yield (
-        "What the calculation leaves out: the network between machines, disks that are slower than these, brokers that "
-        "share their work unevenly, keys that are skewed, and workers that are busy while they restore. Between measured "
-        "points costs go on in a line."
+        "The calculation leaves out the network between machines, disks that are slower than these, brokers that share "
+        "their work unevenly, skewed keys, and workers that are busy while they restore. Between measured points, costs are "
+        "interpolated in a line."
     )
     yield ""
 
