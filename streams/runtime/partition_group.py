@@ -228,6 +228,8 @@ class PartitionGroup:
         self._max_task_idle_ms = max_task_idle_ms
         self._lag = lag
         self._idle_deadlines: dict[TopicPartition, int] = {}
+        self.idle_deadline: int | None = None
+        """When, in wall-clock ms, waiting for an empty queue ends; None when `ready` did not wait by the clock."""
 
     def add(self, raw: RawBatch) -> None:
         """Append fetched records to their partition's queue."""
@@ -241,6 +243,7 @@ class PartitionGroup:
         """
         if len(self._ordered) == 1 or self._max_task_idle_ms < 0:
             return any(not queue.empty for queue in self._ordered)
+        self.idle_deadline = None
         ready = False
         for queue in self._ordered:
             if not queue.empty:
@@ -249,11 +252,6 @@ class PartitionGroup:
             elif self._waits_for(queue.partition, now_ms):
                 return False
         return ready
-
-    @property
-    def idle_deadline(self) -> int | None:
-        """When, in wall-clock ms, waiting for an empty queue ends; None when nothing waits by the clock."""
-        return min(self._idle_deadlines.values(), default=None)
 
     def take(self, limit: int, due: int | None = None) -> tuple[PartitionQueue, Batch] | None:
         """The next batch and its queue, None when all queues are empty. `due` is the next stream-time punctuation."""
@@ -303,7 +301,11 @@ class PartitionGroup:
             return True
         if self._max_task_idle_ms == 0:
             return False
-        return now_ms < self._idle_deadlines.setdefault(partition, now_ms + self._max_task_idle_ms)
+        deadline = self._idle_deadlines.setdefault(partition, now_ms + self._max_task_idle_ms)
+        if now_ms >= deadline:
+            return False
+        self.idle_deadline = deadline
+        return True
 
     def _earliest(self) -> tuple[PartitionQueue | None, int]:
         """The queue to take from, and the latest timestamp that is not due elsewhere first."""

@@ -128,6 +128,17 @@ def test_waits_by_the_clock_when_told() -> None:
     assert group([1], [], max_task_idle_ms=-1).ready(0)
 
 
+def test_what_was_waited_for_long_enough_is_no_deadline_any_more() -> None:
+    """A worker without input sleeps: a deadline that is over would have it look again at once, for ever."""
+    made = group([], [], max_task_idle_ms=50)
+    assert not made.ready(1_000)
+    assert made.idle_deadline == 1_050
+    assert not made.ready(1_050)
+    assert made.idle_deadline == 1_100  # that of the second queue: Kafka waits for one after the other
+    assert not made.ready(1_100)
+    assert made.idle_deadline is None
+
+
 MOMENTS = st.lists(st.integers(0, 12), min_size=1, max_size=12)
 
 
