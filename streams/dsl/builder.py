@@ -26,6 +26,7 @@ from streams.dsl.options import (
     checked_reset,
     extractor,
     listed_topics,
+    pattern_of,
     said_together,
     serde_of,
 )
@@ -60,6 +61,7 @@ class StreamsBuilder:
         a field of the value, a function of it, or an extractor (record, partition_time). `offset_reset` says where to
         start without a committed offset: "earliest", "latest", "none", or a duration back from now.
         """
+        pattern = pattern_of(topic, "stream")
         topics = [] if isinstance(topic, re.Pattern) else self._topics(topic, key, value, timestamp)
         said = said_together(topics, "stream") if topics else None
         serdes = said.serdes if said else Serdes(serde_of(key), serde_of(value))
@@ -67,7 +69,7 @@ class StreamsBuilder:
             name=self.program.names.named(processor_name(name), "KSTREAM-SOURCE-"),
             serdes=serdes,
             topics=tuple(dict.fromkeys(each.name for each in topics)),
-            pattern=topic.pattern if isinstance(topic, re.Pattern) else None,
+            pattern=pattern,
             timestamp=said.timestamp if said else extractor(timestamp),
             offset_reset=checked_reset(offset_reset),
             on_error=said.on_error if said else None,

@@ -7,6 +7,7 @@ upstream, from a function's annotations, or from the configuration, in this orde
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
@@ -38,6 +39,7 @@ __all__ = [
     "checked_reset",
     "listed_topics",
     "pair_serdes",
+    "pattern_of",
     "resulting_serde",
     "said_together",
     "serde_of",
@@ -137,6 +139,25 @@ def listed_topics(topics: Any, what: str) -> list[Any]:
     if not isinstance(topics, Iterable):
         raise TopologyError(f"{what}: expected a topic, its name, a list of them or a compiled pattern, got {topics!r}")
     return list(topics)
+
+
+FLAGS = {re.ASCII: "a", re.IGNORECASE: "i", re.MULTILINE: "m", re.DOTALL: "s", re.VERBOSE: "x"}
+
+
+def pattern_of(topics: Any, what: str) -> str | None:
+    """A compiled pattern as text, with the flags that it was compiled with; None for what is none.
+
+    Raises: TopologyError for a pattern of bytes.
+    """
+    if not isinstance(topics, re.Pattern):
+        return None
+    if not isinstance(topics.pattern, str):
+        raise TopologyError(
+            f"{what}: topics have names of text, so their pattern is one of text, got {topics.pattern!r}"
+        )
+    told = re.compile(topics.pattern).flags  # those that stand in the text
+    letters = "".join(letter for flag, letter in FLAGS.items() if topics.flags & flag and not told & flag)
+    return f"(?{letters}){topics.pattern}" if letters else topics.pattern
 
 
 def said_together(topics: Sequence[Topic], what: str) -> Topic:

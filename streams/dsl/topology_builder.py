@@ -25,6 +25,7 @@ from streams.dsl.options import (
     checked_reset,
     extractor,
     listed_topics,
+    pattern_of,
     said_together,
     serde_of,
 )
@@ -63,7 +64,7 @@ class TopologyBuilder:
 
         Raises: TopologyError when one of the topics has a source already.
         """
-        pattern = topics.pattern if isinstance(topics, re.Pattern) else None
+        pattern = pattern_of(topics, name)
         listed = [] if isinstance(topics, re.Pattern) else listed_topics(topics, name)
         if pattern is None and not listed:
             raise TopologyError(f"{name}: a source reads at least one topic, got none")

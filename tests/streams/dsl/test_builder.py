@@ -185,6 +185,41 @@ def test_patterns_and_topics_must_not_overlap(builder, build):
         build()
 
 
+@pytest.mark.parametrize(
+    ("pattern", "read"),
+    [
+        (re.compile("trips-.*", re.IGNORECASE), True),
+        (re.compile("(?i)trips-.*"), True),
+        (re.compile("(?i)trips - .* # all", re.VERBOSE), True),
+        (re.compile("trips-.*"), False),
+    ],
+)
+def test_the_flags_of_a_pattern_count(builder, build, pattern, read):
+    """Those that stand in its text, and those that it was compiled with. Kafka: Pattern.CASE_INSENSITIVE and the like."""
+    builder.stream(pattern, key=str, value=str).to("out")
+    with TopologyTestDriver(build(), topics=["Trips-1"]) as driver:
+        if not read:
+            with pytest.raises(TopologyError, match="no source of the topology reads"):
+                driver.input("Trips-1")
+            return
+        driver.input("Trips-1").send("a", "v", 1)
+        assert driver.output("out").read_values() == ["v"]
+
+
+def test_patterns_of_other_flags_are_other_sources(builder, build):
+    """As in Kafka, which merges two sources only where pattern and flags are the same."""
+    for flags in (re.IGNORECASE, 0, re.IGNORECASE):
+        builder.stream(re.compile("trips-.*", flags), key=str, value=str).for_each(lambda key, value: None)
+    assert build().subtopologies[0].patterns == ("(?i)trips-.*",)
+    assert build().subtopologies[1].patterns == ("trips-.*",)
+
+
+def test_a_pattern_of_bytes_is_refused(builder):
+    """Names of topics are text."""
+    with pytest.raises(TopologyError, match="stream: topics have names of text, so their pattern is one of text"):
+        builder.stream(re.compile(b"trips-.*"))
+
+
 def test_generated_names_are_listed():
     """What will be renamed when the program changes is known, so that it can be warned about."""
     builder = StreamsBuilder()
