@@ -196,6 +196,7 @@ class TopologyBuilder:
                 global_topic=read.name,
                 global_source=checked_name(source, "the name of a source"),
                 timestamp=read.timestamp,
+                on_error=read.on_error,
             )
         )
         return self

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from streams.clients.base import NewTopic, RawBatch
 from streams.clients.memory import MemoryBroker, MemoryClients, MemoryConsumer
 from streams.config import StreamsConfig
 from streams.dsl.builder import StreamsBuilder
+from streams.dsl.options import Topic
 from streams.dsl.stores import key_value_store
 from streams.errors import BrokerUnreachable, ProcessingError
+from streams.on_error import on_error_of
 from streams.processor import Processor
 from streams.record import Record
 from streams.runtime.restorer import SilentListener
@@ -156,3 +159,18 @@ def test_the_handler_may_speak_of_global_stores_too(enabled: bool) -> None:
         with nullcontext() if enabled else pytest.raises(ProcessingError, match="raised ValueError"):
             driver.pipe("rates", b"eur", b"x", 2)
         assert driver.store("rates").get("eur") == 1
+
+
+def test_what_the_topic_of_a_global_store_says_of_errors_counts_through_both_doors() -> None:
+    """A row that cannot be read is skipped where its topic says so, though the application fails."""
+    store, topic = key_value_store("rates", str, int), Topic.of("rates", key=str, value=str)
+    topic = replace(topic, on_error=on_error_of("continue"))
+    dsl, wired = StreamsBuilder(), StreamsBuilder()
+    dsl.add_global_store(store, topic, Checked)
+    wired.topology.add_global_store(store, "source", topic, "filler", Checked)
+    for builder in (dsl, wired):
+        builder.stream("rides", key=str, value=str).to("out")
+        with TopologyTestDriver(builder.build(StreamsConfig.of("global", {}, environment={}))) as driver:
+            driver.pipe("rates", b"usd", b"\xff", 0)
+            driver.pipe("rates", b"eur", b"1", 1)
+            assert driver.store("rates").get("eur") == 1
