@@ -124,14 +124,18 @@ class RecordSink:
         count = self._context.partition_count(topic)
         rows: list[int] = []
         partitions: list[int] = []
+        dropped = 0
         for row, (key, value) in enumerate(zip(batch.keys, batch.values, strict=True)):
             try:
                 chosen = chosen_partitions(self._partitioner(topic, key, value, count), keys[row], count, topic)
             except Exception as error:
                 self._context.failed(self._node, batch.record(row), error)  # Kafka calls it where nodes process
                 continue
+            dropped += not chosen
             rows.extend([row] * len(chosen))
             partitions.extend(chosen)
+        if dropped:
+            self._context.dropped(self._node, dropped, "its partitioner chose no partition")
         if rows:
             left_out = self._context.send(
                 topic,
@@ -149,7 +153,7 @@ def chosen_partitions(choice: int | Iterable[int] | None, key: bytes | None, cou
     """A partitioner's answer as a list. Raises: ValueError for a partition that the topic does not have."""
     if choice is None:
         return [0 if key is None else partition_for(key, count)]
-    chosen = [choice] if isinstance(choice, int) else list(choice)
+    chosen = [choice] if isinstance(choice, int) else list(dict.fromkeys(choice))
     for partition in chosen:
         if not isinstance(partition, int) or not 0 <= partition < count:
             raise ValueError(f"the partitioner chose {partition!r}: {topic} has partitions 0 to {count - 1}")
