@@ -441,11 +441,11 @@ class Task:
             self._group.observe(queue.partition_time)
 
     def _run(self, source: SourceProgram, batch: Batch) -> None:
-        if not source.one_by_one or len(batch) == 1:
-            self._group.observe(batch.timestamps[0])
-            source.process(batch)
-            return
-        for index in range(len(batch)):
+        alone = source.one_by_one and len(batch) > 1
+        self._group.observe(batch.timestamps[0])
+        source.process(batch.slice(0, 1) if alone else batch)
+        for index in range(1, len(batch) if alone else 1):
+            self._punctuate_stream_time()  # what a record has scheduled is due after it
             self._group.observe(batch.timestamps[index])
             source.process(batch.slice(index, index + 1))
 

@@ -261,3 +261,31 @@ def test_a_row_that_a_punctuator_put_out_gets_its_foreign_row() -> None:
         subscriptions = next(topic for topic in driver.produced_topics() if "REGISTRATION" in topic)
         assert [record.value[-4:] for record in driver.written(subscriptions, 0)] == [bytes(4)]
         assert driver.output("out").read_key_values() == [("a", "r is here")]
+class Lazily(Processor):
+    """Schedules with the first record."""
+
+    ticks: Any = None
+
+    def process(self, record: Record) -> None:
+        self.ticks = self.ticks or self.context.schedule(10, PunctuationType.STREAM_TIME, self.tick)
+        self.context.forward(record)
+
+    def tick(self, time: int) -> None:
+        self.context.forward(Record("tick", str(time), time))
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_what_a_record_schedules_is_due_right_after_it(size: int) -> None:
+    """However many records are processed at once; then on its grid, with the time of each record that passes it."""
+
+    def say(builder: StreamsBuilder) -> None:
+        builder.stream("in", key=str, value=str).process(Lazily, key=str, value=str).to("out")
+
+    cutter = Cutter(topology_of(say), size)
+    cutter.feed(texts("in", *(("k", str(time), time) for time in (3, 4, 12, 13, 25))))
+    found = [(key, value) for key, value, _ in cutter.written("out")]
+    k, tick = b"k", b"tick"
+    first = [(k, b"3"), (tick, b"3"), (k, b"4"), (k, b"12"), (tick, b"12")]
+    assert found == [*first, (k, b"13"), (k, b"25"), (tick, b"25")]
+
+
