@@ -134,4 +134,5 @@ class BufferedStreamTableJoin:
         self._emit(batch)
 
     def close(self) -> None:
-        """Nothing is held beside the store."""
+        """Let the table go."""
+        self._getter.close()

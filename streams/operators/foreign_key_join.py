@@ -208,6 +208,10 @@ class Answer(_RecordByRecord):
         response = Response(subscription.hash, data).to_bytes()
         self._output.add(row, subscription.primary_key, Target(subscription.partition, response), timestamp)
 
+    def close(self) -> None:
+        """Let the right table go."""
+        self._right.close()
+
 
 class AnswerOnChange(_RecordByRecord):
     """Answers all subscribers of a row of the right table that changed."""
@@ -275,6 +279,10 @@ class Resolve(_RecordByRecord):
             right = None if response.value is None else self._right_value.deserialize(response.value)
             result = self._joiner(primary, found[0], right)
         self._output.add(row, primary, result, timestamp)
+
+    def close(self) -> None:
+        """Let the left table go."""
+        self._left.close()
 
 
 def expect_written(topic: str, left_out: Sequence[int]) -> None:

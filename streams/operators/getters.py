@@ -36,6 +36,9 @@ class Getter(Protocol):
         """The row as it was valid at `timestamp` (versioned tables only)."""
         ...
 
+    def close(self) -> None:
+        """Called once, when the task lets go."""
+
 
 class StoreGetter:
     """Rows of a key-value store. `versioned` is known before `init`, from the store's description."""
@@ -58,6 +61,9 @@ class StoreGetter:
         """The version valid at `timestamp`."""
         found: ValueAndTimestamp | None = self._store.get(key, timestamp)
         return found
+
+    def close(self) -> None:
+        """The store is the task's."""
 
 
 class WindowGetter(Getter):
@@ -135,6 +141,10 @@ class MappedGetter(Getter):
         value = self._compute(key, row[0])
         return None if value is None else ValueAndTimestamp(value, row[1])
 
+    def close(self) -> None:
+        """Let the parent go."""
+        self._parent.close()
+
 
 class JoinGetter(Getter):
     """Rows of a join of two tables that is not stored.
@@ -180,3 +190,8 @@ class JoinGetter(Getter):
     def get_as_of(self, key: Any, timestamp: int) -> ValueAndTimestamp | None:
         """A join's result has no versions."""
         raise AssertionError(f"the result of a join has no versions: {key} at {timestamp}")
+
+    def close(self) -> None:
+        """Let both sides go."""
+        self._left.close()
+        self._right.close()

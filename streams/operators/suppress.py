@@ -247,3 +247,7 @@ class SuppressGetter(Getter):
     def get_as_of(self, key: Any, timestamp: int) -> ValueAndTimestamp | None:
         """A suppressed table has no versions."""
         raise AssertionError(f"a suppressed table has no versions: {key} at {timestamp}")
+
+    def close(self) -> None:
+        """Let the parent go."""
+        self._parent.close()

@@ -123,7 +123,8 @@ class StreamTableJoin:
         return self._getter.get(key)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Let the table go."""
+        self._getter.close()
 
 
 class TableJoinSide:
@@ -198,7 +199,8 @@ class TableJoinSide:
         return self._join(key, mine, other)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Let the other side go."""
+        self._other.close()
 
 
 class TableJoinMerge:

@@ -139,3 +139,8 @@ class TransformGetter(Getter):
         value, timestamp = (None, -1) if row is None else row
         made = self._transformer.transform(Record(key, value, timestamp))
         return None if made is None else ValueAndTimestamp(made, timestamp)
+
+    def close(self) -> None:
+        """Let the parent go, and close the transformer."""
+        self._parent.close()
+        self._transformer.close()

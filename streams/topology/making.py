@@ -68,7 +68,8 @@ class Making(Struct, frozen=True):
 
     def getter(self, table: str) -> Getter:
         """A getter of the table of that logical node."""
-        return getter_of(self.topology.graph, self.topology.stores, self.suppresses, table, self.context.attempted)
+        topology, everywhere = self.topology, [each.store.name for each in self.topology.global_stores]
+        return getter_of(topology.graph, topology.stores, self.suppresses, table, self.context.attempted, everywhere)
 
     def joiner(
         self, node: ProcessorNode, join: StreamJoin | TableJoin | ForeignKeyJoin

@@ -5,7 +5,7 @@ Rule: one function per question, over the logical graph; getters are made anew f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from state.stores import StoreKind, StoreSpec
@@ -54,15 +54,16 @@ def getter_of(
     suppresses: Mapping[str, Suppress],
     table: str,
     attempted: Callable[[str, Callable[..., Any]], Callable[..., Any]],
+    everywhere: Collection[str] = (),
 ) -> Getter:
     """The getter of a table, by the name of its logical node; `suppresses` is filled while operators are made.
 
-    `attempted(node, function)` gives functions the retries of their node.
+    `attempted(node, function)` gives functions the retries of their node. `everywhere` are the names of global stores.
     """
     node = graph[table]
 
     def parent(index: int = 0) -> Getter:
-        return getter_of(graph, stores, suppresses, node.parents[index], attempted)
+        return getter_of(graph, stores, suppresses, node.parents[index], attempted, everywhere)
 
     match node:
         case TableSource(materialized=materialized) | ForeignKeyJoin(materialized=materialized):
@@ -86,7 +87,7 @@ def getter_of(
                 keep_right=node.kind is JoinKind.OUTER,
             )
         case Process():
-            return TransformGetter(parent(), Transformer(table, node.supplier, Stores(node.stores)))
+            return TransformGetter(parent(), Transformer(table, node.supplier, Stores(node.stores, everywhere)))
         case SuppressNode():
             return SuppressGetter(lambda: suppresses[table], parent())
         case _:

@@ -206,6 +206,35 @@ def test_a_transformer_of_a_table_sees_deletions() -> None:
         assert driver.output("out").read_values() == ["a is here", "a is gone"]
 
 
+def test_the_transformer_that_looks_rows_up_is_as_good_as_the_other() -> None:
+    """Rows that a join asks for are made anew by one of its own: it reads global stores, and is closed in the end."""
+    closed: list[str] = []
+
+    class Named:
+        def init(self, context: ProcessorContext) -> None:
+            self.names = context.store("names")
+
+        def transform(self, key: str, value: str | None) -> str | None:
+            found = self.names.get(value) if value else None
+            return found and found.value
+
+        def close(self) -> None:
+            closed.append("it")
+
+    def say(builder: StreamsBuilder) -> None:
+        builder.global_table("names", key=str, value=str, name="names")
+        named = builder.table("in", key=str, value=str).transform_values(Named, value=str)
+        asked = builder.stream("asked", key=str, value=str)
+        asked.join(named, lambda question, name: f"{question}: {name}", value=str).to("out")
+
+    with TopologyTestDriver(topology_of(say)) as driver:
+        driver.input("names").send("1", "Ann", 1)
+        driver.input("in").send("a", "1", 2)
+        driver.input("asked").send("a", "who", 3)
+        assert driver.output("out").read_values() == ["who: Ann"]
+    assert closed == ["it", "it"]
+
+
 def test_a_transformer_of_a_table_does_not_forward() -> None:
     """What it returns goes on, and nothing else went. Kafka: StreamsException, "forward() not supported"."""
 
@@ -230,6 +259,34 @@ def test_what_fills_a_global_store_does_not_schedule() -> None:
 
     with pytest.raises(TopologyError, match="mine fills a global store, .* cannot schedule callbacks"):
         TopologyTestDriver(topology_of(say))
+
+
+class Lazily(Processor):
+    """Schedules with the first record."""
+
+    ticks: Any = None
+
+    def process(self, record: Record) -> None:
+        self.ticks = self.ticks or self.context.schedule(10, PunctuationType.STREAM_TIME, self.tick)
+        self.context.forward(record)
+
+    def tick(self, time: int) -> None:
+        self.context.forward(Record("tick", str(time), time))
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_what_a_record_schedules_is_due_right_after_it(size: int) -> None:
+    """However many records are processed at once; then on its grid, with the time of each record that passes it."""
+
+    def say(builder: StreamsBuilder) -> None:
+        builder.stream("in", key=str, value=str).process(Lazily, key=str, value=str).to("out")
+
+    cutter = Cutter(topology_of(say), size)
+    cutter.feed(texts("in", *(("k", str(time), time) for time in (3, 4, 12, 13, 25))))
+    found = [(key, value) for key, value, _ in cutter.written("out")]
+    k, tick = b"k", b"tick"
+    first = [(k, b"3"), (tick, b"3"), (k, b"4"), (k, b"12"), (tick, b"12")]
+    assert found == [*first, (k, b"13"), (k, b"25"), (tick, b"25")]
 
 
 def test_a_row_that_a_punctuator_put_out_gets_its_foreign_row() -> None:
@@ -261,31 +318,3 @@ def test_a_row_that_a_punctuator_put_out_gets_its_foreign_row() -> None:
         subscriptions = next(topic for topic in driver.produced_topics() if "REGISTRATION" in topic)
         assert [record.value[-4:] for record in driver.written(subscriptions, 0)] == [bytes(4)]
         assert driver.output("out").read_key_values() == [("a", "r is here")]
-class Lazily(Processor):
-    """Schedules with the first record."""
-
-    ticks: Any = None
-
-    def process(self, record: Record) -> None:
-        self.ticks = self.ticks or self.context.schedule(10, PunctuationType.STREAM_TIME, self.tick)
-        self.context.forward(record)
-
-    def tick(self, time: int) -> None:
-        self.context.forward(Record("tick", str(time), time))
-
-
-@pytest.mark.parametrize("size", [1, 2, 100])
-def test_what_a_record_schedules_is_due_right_after_it(size: int) -> None:
-    """However many records are processed at once; then on its grid, with the time of each record that passes it."""
-
-    def say(builder: StreamsBuilder) -> None:
-        builder.stream("in", key=str, value=str).process(Lazily, key=str, value=str).to("out")
-
-    cutter = Cutter(topology_of(say), size)
-    cutter.feed(texts("in", *(("k", str(time), time) for time in (3, 4, 12, 13, 25))))
-    found = [(key, value) for key, value, _ in cutter.written("out")]
-    k, tick = b"k", b"tick"
-    first = [(k, b"3"), (tick, b"3"), (k, b"4"), (k, b"12"), (tick, b"12")]
-    assert found == [*first, (k, b"13"), (k, b"25"), (tick, b"25")]
-
-
