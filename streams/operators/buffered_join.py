@@ -20,7 +20,7 @@ from streams.operators.buffered import BufferedChange, Origin, origin_of, pack_c
 from streams.operators.causes import set_causes
 from streams.operators.columns import UNHANDLED, report, rows_of
 from streams.operators.getters import Getter
-from streams.record import Batch
+from streams.record import Batch, Record
 
 __all__ = ["BufferedStreamTableJoin"]
 
@@ -115,8 +115,18 @@ class BufferedStreamTableJoin:
                 break
             assert change.new is not None, "records without a value never wait"
             key = self._key.deserialize(stored_key[TIME.size : -SEQUENCE.size])
-            self._join(key, self._value.deserialize(change.new), change.origin)
+            self._join_waiting(key, self._value.deserialize(change.new), change.origin)
             self._store.put(stored_key, None, self._context.now_ms())
+
+    def _join_waiting(self, key: Any, value: Any, origin: Origin) -> None:
+        """Join a record that waited; if that raises it has failed, and neither the one in hand, nor those behind it."""
+        try:
+            self._join(key, value, origin)
+        except UNHANDLED:
+            raise
+        except Exception as error:
+            read = (origin.topic or None, origin.partition, origin.offset)
+            self._context.failed(self._node, Record(key, value, origin.timestamp, origin.headers, *read), error)
 
     def _join(self, key: Any, value: Any, origin: Origin) -> None:
         found = self._getter.get_as_of(key, origin.timestamp)

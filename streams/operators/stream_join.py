@@ -16,7 +16,7 @@ from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import causes_of
 from streams.operators.columns import UNHANDLED, Output, report, rows_of
 from streams.operators.pending_joins import NEVER_MS, JoinTime, PendingEntry, PendingJoins
-from streams.record import Batch
+from streams.record import Batch, Record
 
 __all__ = ["JoinWindow", "SelfJoin", "StreamJoinSide"]
 
@@ -185,9 +185,17 @@ class StreamJoinSide:
             pending.forget(entry, now)
 
     def _emit_alone(self, row: int, entry: PendingEntry) -> None:
+        """A value that the joiner raises for has failed itself: neither the record in hand, nor those that wait behind it."""
         for value in entry.values:
             left, right = (value, None) if entry.from_left else (None, value)
-            self._output.add(row, entry.key, self._joiner(entry.key, left, right), entry.timestamp)
+            try:
+                joined = self._joiner(entry.key, left, right)
+            except UNHANDLED:
+                raise
+            except Exception as error:
+                self._context.failed(self.node, Record(entry.key, value, entry.timestamp), error)
+            else:
+                self._output.add(row, entry.key, joined, entry.timestamp)
 
     def close(self) -> None:
         """Nothing is held."""
