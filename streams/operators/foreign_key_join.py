@@ -16,7 +16,7 @@ from state.serde import Serde
 from streams.errors import ProductionError
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import cause_of
-from streams.operators.columns import UNHANDLED, Output, report, rows_of
+from streams.operators.columns import UNHANDLED, Output, kept, report, rows_of
 from streams.operators.getters import Getter
 from streams.operators.murmur3 import fingerprint
 from streams.operators.sink import Partitioner, chosen_partitions
@@ -295,23 +295,49 @@ def expect_written(topic: str, left_out: Sequence[int]) -> None:
         )
 
 
-def subscription_sink(context: OperatorContext, topic: str, key: Serde[Any], partitioner: Partitioner | None) -> Emit:
+def subscription_sink(
+    context: OperatorContext, node: str, topic: str, key: Serde[Any], partitioner: Partitioner | None
+) -> Emit:
     """Writes subscriptions, by the bytes of the foreign key or as `partitioner(topic, key, value, count)` says."""
 
     def stage(batch: Batch) -> None:
         partitions = None
         if partitioner is not None:
-            count = context.partition_count(topic)
-            keys = [None if data is None else key.deserialize(data) for data in batch.keys]
-            partitions = [
-                chosen_partitions(partitioner(topic, foreign, None, count), data, count, topic)[0]
-                for foreign, data in zip(keys, batch.keys, strict=True)
-            ]
-        expect_written(
-            topic, context.send(topic, batch.keys, batch.values, batch.timestamps, batch.headers, partitions)
-        )
+            batch, partitions = placed(context, node, topic, key, partitioner, batch)
+        if batch.keys:
+            expect_written(
+                topic, context.send(topic, batch.keys, batch.values, batch.timestamps, batch.headers, partitions)
+            )
 
     return stage
+
+
+def placed(
+    context: OperatorContext, node: str, topic: str, key: Serde[Any], partitioner: Partitioner, batch: Batch
+) -> tuple[Batch, list[int]]:
+    """The subscriptions that a partitioner has one place for, and these places; what it raises is an error of processing.
+
+    Source: Kafka's KTableImpl, "The partitions returned by StreamPartitioner... should be a singleton set".
+    """
+    count = context.partition_count(topic)
+    partitions: list[int] = []
+    failed: list[int] = []
+    for row, data in enumerate(batch.keys):
+        try:
+            foreign = None if data is None else key.deserialize(data)
+            chosen = chosen_partitions(partitioner(topic, foreign, None, count), data, count, topic)
+            if len(chosen) != 1:
+                raise ValueError(
+                    f"the partitioner of a foreign-key join has to choose one partition, but chose {chosen}"
+                )
+        except UNHANDLED:
+            raise
+        except Exception as error:
+            failed.append(row)
+            report(context, node, batch, row, error)
+        else:
+            partitions += chosen
+    return kept(batch, failed), partitions
 
 
 def response_sink(context: OperatorContext, topic: str) -> Emit:

@@ -203,7 +203,7 @@ def make_foreign_key_sink(making: Making, node: SinkNode, topic: str) -> Emit:
     assert isinstance(logical, ForeignKeyJoin)
     if node.role is Role.FOREIGN_KEY_REGISTRATION_SINK:
         key = making.foreign_key_serdes(logical).foreign_key
-        return foreign.subscription_sink(making.context, topic, key, node.partitioner)
+        return foreign.subscription_sink(making.context, node.name, topic, key, node.partitioner)
     return foreign.response_sink(making.context, topic)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from streams.dsl.builder import StreamsBuilder
 from streams.dsl.options import Materialized
+from streams.errors import ProcessingError
 from streams.graph.windows import JoinWindows, SessionWindows
 from streams.on_error import on_error_of
 from streams.record import Record
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.serdes import SessionWindowedSerde, serde_for
-from tests.streams.operators.cutting import Cutter, skipping, texts, topology_of
+from tests.streams.operators.cutting import Cutter, Input, skipping, texts, topology_of
 
 
 def unless_bad(left: str, right: str | None) -> str:
@@ -93,3 +96,41 @@ def test_a_session_stays_as_it_was_when_its_next_record_fails() -> None:
     windowed = SessionWindowedSerde(serde_for(str))
     found = [(windowed.deserialize(key or b"")[1:], value) for key, value, _ in cutter.written("out")]
     assert found == [((1, 1), b"x"), ((1, 1), None), ((1, 6), b"xy")]
+
+
+PLACES: dict[str, Any] = {"x": 0, "nowhere": []}
+
+
+def foreign(builder: StreamsBuilder) -> None:
+    left, right = (builder.table(topic, key=str, value=str) for topic in ("left", "right"))
+    joined = left.join(
+        right,
+        lambda _row, name: name,
+        on=lambda row: row,
+        value=str,
+        other_partitioner=lambda _topic, key, _value, _count: PLACES[key],
+    )
+    joined.to_stream().to("out")
+
+
+LEFT: list[Input] = texts("left", ("1", "x", 2), ("2", "nowhere", 3), ("3", "unknown", 4), ("4", "x", 5))
+
+
+def test_a_row_that_a_foreign_key_joins_partitioner_fails_for_is_left_out() -> None:
+    """It raises, or does not choose one partition, which is how Kafka has it too."""
+    decisions: list[tuple[Record, str]] = []
+    cutter = Cutter(topology_of(foreign), handlers=asked(decisions))
+    cutter.feed([*texts("right", ("x", "X", 1)), *LEFT])
+    assert [key for key, *_ in cutter.written("out")] == [b"1", b"4"]
+    assert [record.key for record, _ in decisions] == [b"nowhere", b"unknown"]
+    assert [said for _, said in decisions] == [
+        "the partitioner of a foreign-key join has to choose one partition, but chose []",
+        "'unknown'",
+    ]
+
+
+def test_a_foreign_key_joins_partitioner_that_fails_stops_the_task_with_its_node() -> None:
+    """By default; Kafka names the node before the sink."""
+    cutter = Cutter(topology_of(foreign))
+    with pytest.raises(ProcessingError, match=r"raised ValueError(?s:.)*node: KTABLE-SINK-"):
+        cutter.feed([*texts("right", ("x", "X", 1)), *LEFT])
