@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from random import Random
 from typing import Any
 
 from tests.differential import inputs, topologies
 from tests.differential.drawing import Drawing
+from tests.oracle import functions
 
 BOUNDED = 0.1
 """How many cases have stores of so many entries."""
+RAISING = 0.08
+"""How many have functions that raise, and go on."""
+FUNCTIONS = ("fn", "add", "remove", "merger", "joiner", "foreignKey", "keySelector")
 
 
 def case_of(seed: int) -> dict[str, Any]:
@@ -19,6 +24,10 @@ def case_of(seed: int) -> dict[str, Any]:
     bounds = Random(f"bounds of {seed}")  # of its own: other cases stay what they were
     drawing = topologies.draw(random, bounded=bounds.random() < BOUNDED)
     bound_stores(drawing, bounds)
+    raises = Random(f"what {seed} raises")  # likewise
+    if raises.random() < RAISING:
+        config["processing_on_error"] = "continue"
+        have_raise(drawing.operations, raises)
     closing = any(
         each.get("emit") == "close" for each in drawing.operations
     )  # Kafka then reads every window since 1970
@@ -38,3 +47,26 @@ def bound_stores(drawing: Drawing, random: Random) -> None:
     for operation in drawing.operations:
         if operation.get("store") in names and operation["op"] not in ("process", "addStore") and random.random() < 0.8:
             operation["maxEntries"] = random.choice((1, 1, 2, 2, 3, 4))
+
+
+def have_raise(operations: list[dict[str, Any]], random: Random) -> None:
+    """Have some of the functions of a case raise for some of their arguments, where Kafka bears that."""
+    sessions = {each["from"] for each in operations if each.get("window", {}).get("type") == "session"}
+    sessions |= {each["id"] for each in operations if each.get("from") in sessions and each["op"] == "windowedBy"}
+    for operation in operations:
+        left_out = left_alone(operation, sessions)
+        for each in (operation, *operation.get("streams", ()), *operation.get("branches", ())):
+            for field in FUNCTIONS:
+                if field in each and field not in left_out and random.random() < 0.4:
+                    each[field] = functions.RAISING + each[field]
+
+
+def left_alone(operation: dict[str, Any], sessions: Container[str]) -> tuple[str, ...]:
+    """The functions of an operation whose errors do Kafka more harm than to lose a record: see docs/from-kafka-streams.md.
+
+    `sessions` are what is grouped, or windowed, for aggregates over sessions.
+    """
+    if "graceMs" in operation or ("window" in operation and operation["op"] in {"leftJoin", "outerJoin"}):
+        return ("joiner",)
+    in_sessions = operation.get("from") in sessions or operation.get("id") in sessions
+    return ("fn", "add") if in_sessions and operation["op"] in {"aggregate", "cogroup", "reduce"} else ()

@@ -28,7 +28,8 @@ def cut_seen(case: dict[str, Any]) -> str | None:
     records = [record_of(case, *step["in"][:4]) for step in case["steps"] if "in" in step]
     length = -(-len(records) // CHUNKS)
     chunks = [records[start : start + length] for start in range(0, len(records), length)]
-    return cut_matters(topology, chunks, config.statestore_cache_max_bytes)
+    skips = "processing_on_error" in case["config"]
+    return cut_matters(topology, chunks, config.statestore_cache_max_bytes, skips=skips)
 
 
 def record_of(case: dict[str, Any], topic: str, key: Any, value: Any, timestamp: int) -> Input:

@@ -15,6 +15,7 @@ from tests.differential.comparison import OUR_SENTENCES, compare, difference
 from tests.differential.kafka import Kafka
 from tests.differential.recording import recorded
 from tests.differential.shrinking import shrunk
+from tests.oracle import functions
 from tests.oracle.cases import answered
 
 RECORDED = sorted((Path(__file__).parent.parent / "oracle" / "cases").glob("*.json"))
@@ -107,6 +108,25 @@ def test_dropped_records_are_compared() -> None:
     assert found.text == "Kafka dropped 1 records, ours 2"
     case["topology"][1:2] = [{"op": "groupBy", "id": "g", "from": "s", "fn": "value"}]
     assert answered(case)["dropped"] == 0
+
+
+def test_functions_that_raise_cost_their_record() -> None:
+    """Where the texts of the arguments have a length that is a multiple of 5, and the handler says to go on."""
+    case = small_case(processing_on_error="continue")
+    case["topology"][1:1] = [{"op": "mapValues", "id": "m", "from": "s", "fn": "raising identity"}]
+    case["topology"][2]["from"] = "m"
+    case["steps"] += [{"in": ["in", "a", value, 9]} for value in ("four", "three")]
+    answer = answered(case)
+    assert [[row[1:3] for row in step["out"]] for step in answer["steps"][-3:]] == [[["b", 2]], [], [["a", 3]]]
+    assert "error" in answered({**case, "config": {}})
+
+
+def test_some_cases_have_them() -> None:
+    """And go on with all of them: that is drawn apart, so that the other cases stay what they were."""
+    cases = list(map(case_of, range(200)))
+    raising = [case for case in cases if functions.RAISING in str(case["topology"])]
+    assert raising
+    assert all(case["config"]["processing_on_error"] == "continue" for case in raising)
 
 
 def test_a_refusal_of_ours_is_a_difference_unless_kafka_refuses_too() -> None:

@@ -1,7 +1,8 @@
 """The named functions of the case format, and the types of what they give.
 
 Types are named as in the cases: string, int (32 bit), long (64 bit), double. A function's text after the first colon is
-its argument. Null is printed as `null`. A key behind an aggregate over windows is of a windowed type.
+its argument. Null is printed as `null`. A key behind an aggregate over windows is of a windowed type. A function whose name
+begins with `raising` is the one behind that word, which raises for some arguments.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from decimal import Decimal
+from functools import wraps
 from typing import Any, NamedTuple
 
 from streams.serdes import Int32, serde_for
@@ -80,6 +82,42 @@ def parted(name: str) -> tuple[str, str]:
     return head, argument
 
 
+RAISING = "raising "
+
+
+def may_raise(named: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A function from names to functions that knows those of them that raise."""
+
+    @wraps(named)
+    def found(name: str) -> Any:
+        plain = name.removeprefix(RAISING)
+        function = named(plain)
+        if plain == name:
+            return function
+        return function._replace(call=raising(function.call)) if isinstance(function, Named) else raising(function)
+
+    return found
+
+
+def raising(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which raises where the texts of its arguments together are of a length that is a multiple of 5."""
+
+    def of_two(one: Any, other: Any) -> Any:
+        check(one, other)
+        return function(one, other)
+
+    def of_three(one: Any, other: Any, third: Any) -> Any:
+        check(one, other, third)
+        return function(one, other, third)
+
+    return of_three if function.__code__.co_argcount == 3 else of_two
+
+
+def check(*arguments: Any) -> None:
+    if sum(len(text(each)) for each in arguments) % 5 == 0:
+        raise ValueError("raised")
+
+
 def remainder(value: int, divisor: int) -> int:
     """Java's remainder: it has the sign of the dividend."""
     return abs(value) % divisor * (1 if value >= 0 else -1)
@@ -90,6 +128,7 @@ def unless_fourth(result: str) -> str | None:
     return result if len(result) % 4 else None
 
 
+@may_raise
 def joiner(name: str) -> Callable[[Any, Any], str | None]:
     """A joiner (left, right)."""
     head, separator = parted(name)
@@ -101,6 +140,7 @@ def joiner(name: str) -> Callable[[Any, Any], str | None]:
     return lambda left, right: f"({text(left)},{text(right)})"
 
 
+@may_raise
 def aggregator(name: str) -> Callable[[Any, Any, Any], Any]:
     """An aggregator (key, value, aggregate)."""
     head, separator = parted(name)
@@ -113,6 +153,7 @@ def aggregator(name: str) -> Callable[[Any, Any, Any], Any]:
     }[head]
 
 
+@may_raise
 def reducer(name: str) -> Callable[[Any, Any], Any]:
     """A reducer (old, new)."""
     head, separator = parted(name)
@@ -124,6 +165,7 @@ def reducer(name: str) -> Callable[[Any, Any], Any]:
     }[head]
 
 
+@may_raise
 def merger(name: str) -> Callable[[Any, Any, Any], Any]:
     """A session merger (key, one, other)."""
     head, separator = parted(name)
@@ -133,6 +175,7 @@ def merger(name: str) -> Callable[[Any, Any, Any], Any]:
     return lambda key, one, other: text(one) + separator + text(other)
 
 
+@may_raise
 def predicate(name: str) -> Callable[[Any, Any], bool]:
     """A predicate (key, value)."""
     head, argument = parted(name)
@@ -199,6 +242,19 @@ VALUE_MAPPERS: dict[str, Named] = {
 """function(key, value) -> value, or list of values"""
 
 
+@may_raise
+def mapper(name: str) -> Named:
+    """A mapper to a pair, or to a list of pairs."""
+    return MAPPERS[name]
+
+
+@may_raise
+def value_mapper(name: str) -> Named:
+    """A mapper to a value, or to a list of values."""
+    return VALUE_MAPPERS[name]
+
+
+@may_raise
 def selector(name: str) -> Named:
     """A selector (key, value) of another key; the types are those of the edge with that key."""
     head, argument = parted(name)

@@ -118,13 +118,13 @@ class ProgramBuilder:
         return {} if source.kind != "table" or stored is None else {"store": stored}
 
     def _op_map_values(self, operation: Operation) -> Result:
-        source, named = self._of(operation), functions.VALUE_MAPPERS[operation["fn"]]
+        source, named = self._of(operation), functions.value_mapper(operation["fn"])
         types = named.types(source.types)
         options = self._stored_option(operation, source, types)
         return Result(source.handle.map_values(named.call, value=types.value_type, **options), types, source.kind)
 
     def _op_flat_map_values(self, operation: Operation) -> Result:
-        source, named = self._of(operation), functions.VALUE_MAPPERS[operation["fn"]]
+        source, named = self._of(operation), functions.value_mapper(operation["fn"])
         types = named.types(source.types)
         return Result(source.handle.flat_map_values(named.call, value=types.value_type), types)
 
@@ -135,7 +135,7 @@ class ProgramBuilder:
         return self._mapped(operation, "flat_map")
 
     def _mapped(self, operation: Operation, verb: str) -> Result:
-        source, named = self._of(operation), functions.MAPPERS[operation["fn"]]
+        source, named = self._of(operation), functions.mapper(operation["fn"])
         types = named.types(source.types)
         handle = getattr(source.handle, verb)(named.call, key=types.key_type, value=types.value_type)
         return Result(handle, types)
@@ -212,7 +212,7 @@ class ProgramBuilder:
     def _op_group_by(self, operation: Operation) -> Result:
         source = self._of(operation)
         if source.kind == "table":
-            named = functions.MAPPERS[operation["fn"]]
+            named = functions.mapper(operation["fn"])
             types = named.types(source.types)
             handle = source.handle.group_by(named.call, key=types.key_type, value=types.value_type)
             return Result(handle, types, "grouped-table")

@@ -32,6 +32,7 @@ import org.apache.kafka.streams.TestInputTopic;
 import org.apache.kafka.streams.TestOutputTopic;
 import org.apache.kafka.streams.Topology;
 import org.apache.kafka.streams.TopologyTestDriver;
+import org.apache.kafka.streams.errors.LogAndContinueProcessingExceptionHandler;
 import org.apache.kafka.streams.kstream.*;
 import org.apache.kafka.streams.kstream.internals.AbstractStream;
 import org.apache.kafka.streams.processor.PunctuationType;
@@ -120,6 +121,9 @@ public final class Recorder {
         }
         if (config.has("dsl_store_format")) {
             settings.put("dsl.store.format", config.get("dsl_store_format").asText());
+        }
+        if (config.has("processing_on_error")) {
+            settings.put("processing.exception.handler", LogAndContinueProcessingExceptionHandler.class);
         }
         if (config.has("upgrade_from")) settings.put("upgrade.from", config.get("upgrade_from").asText());
         return settings;
@@ -879,7 +883,38 @@ public final class Recorder {
             return result.length() % 4 == 0 ? null : result;
         }
 
+        private static final String RAISING = "raising ";
+
+        private static boolean raises(String name) {
+            return name.startsWith(RAISING);
+        }
+
+        private static String plain(String name) {
+            return raises(name) ? name.substring(RAISING.length()) : name;
+        }
+
+        /** Raises where the texts of the arguments together are of a length that is a multiple of 5. */
+        private static void check(Object... arguments) {
+            int length = 0;
+            for (Object argument : arguments) length += text(argument).length();
+            if (length % 5 == 0) throw new IllegalStateException("raised");
+        }
+
+        private static KeyValueMapper raising(KeyValueMapper mapper) {
+            return (key, value) -> {
+                check(key, value);
+                return mapper.apply(key, value);
+            };
+        }
+
         static ValueJoiner joiner(String name) {
+            if (raises(name)) {
+                ValueJoiner joiner = joiner(plain(name));
+                return (left, right) -> {
+                    check(left, right);
+                    return joiner.apply(left, right);
+                };
+            }
             String separator = argument(name);
             return switch (head(name)) {
                 case "concat" -> (left, right) -> text(left) + separator + text(right);
@@ -890,6 +925,13 @@ public final class Recorder {
         }
 
         static Aggregator aggregator(String name) {
+            if (raises(name)) {
+                Aggregator aggregator = aggregator(plain(name));
+                return (key, value, aggregate) -> {
+                    check(key, value, aggregate);
+                    return aggregator.apply(key, value, aggregate);
+                };
+            }
             String separator = argument(name);
             return switch (head(name)) {
                 case "concat" -> (key, value, aggregate) -> text(aggregate) + separator + text(value);
@@ -902,6 +944,13 @@ public final class Recorder {
         }
 
         static Reducer reducer(String name) {
+            if (raises(name)) {
+                Reducer reducer = reducer(plain(name));
+                return (old, added) -> {
+                    check(old, added);
+                    return reducer.apply(old, added);
+                };
+            }
             String separator = argument(name);
             return switch (head(name)) {
                 case "concat" -> (old, added) -> text(old) + separator + text(added);
@@ -919,6 +968,13 @@ public final class Recorder {
         }
 
         static Merger merger(String name) {
+            if (raises(name)) {
+                Merger merger = merger(plain(name));
+                return (key, one, other) -> {
+                    check(key, one, other);
+                    return merger.apply(key, one, other);
+                };
+            }
             String separator = argument(name);
             if (head(name).equals("concatOrNull")) {
                 return (key, one, other) -> unlessFourth(text(one) + separator + text(other));
@@ -928,6 +984,13 @@ public final class Recorder {
         }
 
         static Predicate predicate(String name) {
+            if (raises(name)) {
+                Predicate predicate = predicate(plain(name));
+                return (key, value) -> {
+                    check(key, value);
+                    return predicate.test(key, value);
+                };
+            }
             String argument = argument(name);
             return switch (head(name)) {
                 case "keyMultipleOf" -> (key, value) -> ((Number) key).longValue() % Long.parseLong(argument) == 0;
@@ -938,6 +1001,7 @@ public final class Recorder {
         }
 
         static KeyValueMapper valueMapper(String name) {
+            if (raises(name)) return raising(valueMapper(plain(name)));
             return switch (name) {
                 case "identity" -> (key, value) -> value;
                 case "toInt" -> (key, value) -> toInt(value);
@@ -953,7 +1017,7 @@ public final class Recorder {
         }
 
         static Types valueMapperTypes(String name, Types types) {
-            return switch (name) {
+            return switch (plain(name)) {
                 case "identity" -> types;
                 case "toInt" -> new Types(types.key, Type.INT);
                 default -> new Types(types.key, Type.STRING);
@@ -961,6 +1025,7 @@ public final class Recorder {
         }
 
         static KeyValueMapper mapper(String name) {
+            if (raises(name)) return raising(mapper(plain(name)));
             return switch (name) {
                 case "identity" -> KeyValue::pair;
                 case "swap" -> (key, value) -> KeyValue.pair(value, key);
@@ -989,7 +1054,7 @@ public final class Recorder {
         }
 
         static Types mapperTypes(String name, Types types) {
-            return switch (name) {
+            return switch (plain(name)) {
                 case "identity", "single" -> types;
                 case "swap" -> new Types(types.value, types.key);
                 case "valueAsKeyAndValue", "valueAsKeyAndValueWithNulls" -> new Types(types.value, types.value);
@@ -1001,6 +1066,7 @@ public final class Recorder {
         }
 
         static KeyValueMapper selector(String name) {
+            if (raises(name)) return raising(selector(plain(name)));
             String argument = argument(name);
             return switch (head(name)) {
                 case "key" -> (key, value) -> key;
@@ -1026,7 +1092,7 @@ public final class Recorder {
         }
 
         static Type selectorType(String name, Types types) {
-            return switch (head(name)) {
+            return switch (head(plain(name))) {
                 case "value" -> types.value;
                 case "splitSecond", "mapInt" -> Type.STRING;
                 default -> types.key;
