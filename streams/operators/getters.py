@@ -38,6 +38,7 @@ class Getter(Protocol):
 
     def close(self) -> None:
         """Called once, when the task lets go."""
+        ...
 
 
 class StoreGetter:
@@ -87,6 +88,9 @@ class WindowGetter(Getter):
         """Windowed tables have no versions."""
         raise AssertionError(f"a windowed table has no versions: {key} at {timestamp}")
 
+    def close(self) -> None:
+        """The store is the task's."""
+
 
 class SessionGetter(Getter):
     """Rows of a table of sessions, by Windowed key; a session's time is its end."""
@@ -108,6 +112,9 @@ class SessionGetter(Getter):
     def get_as_of(self, key: Any, timestamp: int) -> ValueAndTimestamp | None:
         """Sessions have no versions."""
         raise AssertionError(f"a table of sessions has no versions: {key} at {timestamp}")
+
+    def close(self) -> None:
+        """The store is the task's."""
 
 
 class MappedGetter(Getter):
