@@ -25,6 +25,7 @@ from state.session import SegmentedSessionStore
 from state.stores import ChangelogWriter, StoreKind, StoreSpec
 from state.versioned import VersionedStore
 from state.window import SegmentedWindowStore
+from state.written_as import expect_written_as
 
 _STORES: dict[StoreKind, type[LayeredStore]] = {
     StoreKind.KEY_VALUE: PlainKeyValueStore,
@@ -54,7 +55,7 @@ def open_store(
     `persistent=False`); `resources` is shared by all stores of a process, and needed with a directory.
     `engine` is one that another store of this description handed over; it is used as it is.
     `cache` is shared by the stores of a worker; without it, or with a budget of 0, there is no record cache.
-    Raises: StoreLocked, CorruptStore.
+    Raises: StoreLocked, CorruptStore; StateError for a store that another program has written in another way.
     """
     kind = _STORES[spec.kind]
     if spec.headers:
@@ -63,7 +64,26 @@ def open_store(
         kind = BoundedTimestampedStore if kind is TimestampedStore else BoundedKeyValueStore
     elif _is_appended(spec):
         kind = AppendedWindowStore
-    engine = engine or _engine(spec, directory, resources)
+    if engine is not None:
+        return _made(kind, spec, engine, changelog, cache)
+    path = store_path(directory, spec.name) if directory is not None and spec.persistent else None
+    engine = _engine(spec, path, resources)
+    try:
+        if path is not None and spec.custom is None:
+            expect_written_as(spec, engine)
+        return _made(kind, spec, engine, changelog, cache)
+    except BaseException:
+        engine.close()  # or its place could not be taken by another one
+        raise
+
+
+def _made(
+    kind: type[LayeredStore],
+    spec: StoreSpec,
+    engine: Engine,
+    changelog: ChangelogWriter | None,
+    cache: RecordCacheBudget | None,
+) -> LayeredStore:
     if kind is TimestampedStore and cache is not None and _gains_by_rows(spec, engine):
         kind = _number_store()
     return kind(spec, engine, changelog, cache)
@@ -74,10 +94,9 @@ def _is_appended(spec: StoreSpec) -> bool:
     return spec.kind is StoreKind.WINDOW and spec.retain_duplicates and not spec.cached
 
 
-def _engine(spec: StoreSpec, directory: Path | None, resources: RocksDBResources | None) -> Engine:
+def _engine(spec: StoreSpec, path: Path | None, resources: RocksDBResources | None) -> Engine:
     if spec.custom is not None:
         return HeldStore(spec.name, spec.custom())
-    path = store_path(directory, spec.name) if directory is not None and spec.persistent else None
     if spec.engine is not None:
         return spec.engine(spec.name, path)
     return MemoryEngine(spec.name) if path is None else RocksDBEngine(path, resources or RocksDBResources())

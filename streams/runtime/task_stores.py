@@ -42,7 +42,7 @@ class TaskStores:
         self._noted: dict[TaskId, int] = {}
 
     def open(self, spec: StoreSpec, task: TaskId, changelog: ChangelogWriter | None) -> Store:
-        """Open a store of a task; one that is damaged is set aside first, and a new one takes its place.
+        """Open a store of a task; one that cannot be trusted is set aside first, and a new one takes its place.
 
         Raises: StoreLocked when another process has the task.
         """
@@ -59,7 +59,7 @@ class TaskStores:
             return self._open(spec, task, changelog, cache)
         except CorruptStore as error:
             path = self.set_aside(task, spec.name)
-            log.warning("store %s of task %s is damaged, set aside as %s: %s", spec.name, task, path, error)
+            log.warning("store %s of task %s is not to be used, and set aside as %s: %s", spec.name, task, path, error)
             return self._open(spec, task, changelog, cache)
 
     def _open(
