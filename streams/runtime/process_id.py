@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -55,18 +57,25 @@ class ProcessId:
 
 
 def _directory_id(folder: Path) -> UUID:
-    """The id in the file, which is made whole or not at all."""
+    """The id in the file, which is made whole or not at all; a new one takes the place of what is none, after a power cut.
+
+    Source: Kafka's StateDirectory.initializeProcessId.
+    """
     path = folder / _PROCESS_ID
-    if not path.exists():
-        fresh = folder / f"{_PROCESS_ID}.{uuid4()}"
-        fresh.write_text(f"{uuid4()}\n")
+    while True:
         try:
-            os.link(fresh, path)
-        except FileExistsError:
-            pass  # another worker was faster, and its id counts
+            return UUID(path.read_text().strip())
+        except FileNotFoundError:
+            place: Callable[[Path, Path], None] = os.link  # if another worker is faster, its id counts
+        except ValueError:
+            place = os.replace
+        fresh = folder / f"{_PROCESS_ID}.{uuid4()}"
+        try:
+            fresh.write_text(f"{uuid4()}\n")
+            with suppress(FileExistsError):
+                place(fresh, path)
         finally:
-            fresh.unlink()
-    return UUID(path.read_text().strip())
+            fresh.unlink(missing_ok=True)
 
 
 def _first_free(folder: Path) -> tuple[int, int]:

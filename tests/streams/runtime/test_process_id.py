@@ -47,3 +47,17 @@ def test_a_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
             ConfigError, match=rf"state_dir: {state_dir} has to be a directory .*: {reason}; .* state_dir=DIR"
         ):
             ProcessId(state_dir, "app")
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 37, b"3f2a", b"\xff\xfe"])
+def test_a_power_cut_that_took_the_id(tmp_path: Path, left: bytes) -> None:
+    """A file with a name and no id in it is made anew, and the new id stays, as in Kafka; nothing else is left behind."""
+    first = ProcessId(tmp_path, "app")
+    first.close()
+    (tmp_path / "app" / "process-id").write_bytes(left)
+    second = ProcessId(tmp_path, "app")
+    second.close()
+    third = ProcessId(tmp_path, "app")
+    third.close()
+    assert (second.uuid != first.uuid, third.uuid) == (True, second.uuid)
+    assert sorted(path.name for path in (tmp_path / "app").iterdir()) == ["process-id", "worker-1.lock"]
