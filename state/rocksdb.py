@@ -12,6 +12,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from inspect import GEN_CLOSED, getgeneratorstate
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ from state.rows_budget import RowsBudget
 from state.sorting import in_order
 
 _METADATA = "metadata"
+_DAMAGED = "DAMAGED"
+"""A file that says so: RocksDB looks at a block when it is read, which may be long after its file was opened."""
 _OPEN_FILES = 512
 _INFO_LOGS = 2
 _ARENA_BYTES = 64 << 10
@@ -164,7 +167,12 @@ class RocksDBEngine:
         self._resources = resources
         self._unlogged = _unlogged()
         self.rows_budget = resources.rows_budget
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _translated(error, path) from error
+        if (path / _DAMAGED).exists():
+            raise CorruptStore(f"store {path} could not be read before: set it aside and restore it from its changelog")
         self._open(filling=False)
         self._scans: WeakSet[Generator[tuple[bytes, bytes], None, None]] = WeakSet()
         resources.serves(self)
@@ -183,11 +191,19 @@ class RocksDBEngine:
             self._metadata: Any = self._db.get_column_family(_METADATA)
             self._metadata_handle: Any = self._db.get_column_family_handle(_METADATA)
         except Exception as error:
-            raise _translated(error, self._path) from error
+            raise self._told(error) from error
         self._filling = filling
         self._unflushed: list[Any] | None = None
         """What has to be on disk before a fill is over, the next one last; None as long as it is written."""
         self._closed = False
+
+    def _told(self, error: Exception) -> StateError:
+        """RocksDB's error as ours. Damage is noted beside the files, for who opens them again would not see it at once."""
+        told = _translated(error, self._path)
+        if isinstance(told, CorruptStore):
+            with suppress(OSError):
+                (self._path / _DAMAGED).touch()
+        return told
 
     def begin_fill(self) -> None:
         """Writes go to memory as they come and to no log until `end_fill`; see `state.filling`."""
@@ -219,7 +235,7 @@ class RocksDBEngine:
         try:
             value: bytes | None = self._db.get(key)
         except Exception as error:
-            raise _translated(error, self._path) from error
+            raise self._told(error) from error
         return value
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
@@ -227,7 +243,7 @@ class RocksDBEngine:
         try:
             values: list[bytes | None] = self._db.get(keys)
         except Exception as error:
-            raise _translated(error, self._path) from error
+            raise self._told(error) from error
         return values
 
     def scan(self, start: bytes | None, end: bytes | None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
@@ -244,7 +260,7 @@ class RocksDBEngine:
             else:
                 cursor.seek(start or b"")
         except Exception as error:
-            raise _translated(error, self._path) from error
+            raise self._told(error) from error
         scan = self._entries(cursor, options, (start or b"") if reverse else None)
         next(scan)
         self._scans.add(scan)
@@ -275,7 +291,7 @@ class RocksDBEngine:
         except Exception as error:
             # The traceback holds this frame, and with it the cursor, for as long as somebody looks at the error.
             del cursor, valid, key, value, step, options
-            raise _translated(error, self._path) from error
+            raise self._told(error) from error
 
     def write(
         self,
@@ -338,7 +354,7 @@ class RocksDBEngine:
         try:
             self._db.write(batch, *options)
         except Exception as error:
-            raise _translated(error, self._path) from error
+            raise self._told(error) from error
 
     def _wait_for_buffers(self) -> None:
         """Let RocksDB catch up, without the GIL: what is not sorted yet takes memory. It never runs out of work by that."""
@@ -362,7 +378,7 @@ class RocksDBEngine:
         try:
             value: bytes | None = self._metadata.get(key)
         except Exception as error:
-            raise _translated(error, self._path) from error
+            raise self._told(error) from error
         return value
 
     def approximate_count(self) -> int:
@@ -370,7 +386,7 @@ class RocksDBEngine:
         try:
             return int(self._db.property_int_value("rocksdb.estimate-num-keys") or 0)
         except Exception as error:
-            raise _translated(error, self._path) from error
+            raise self._told(error) from error
 
     def buffered_bytes(self) -> int:
         """What the store's own write buffers take."""
@@ -387,7 +403,7 @@ class RocksDBEngine:
         try:
             family.flush(wait)
         except Exception as error:
-            raise _translated(error, self._path) from error
+            raise self._told(error) from error
 
     def close(self) -> None:
         """Close the files; scans that are still open raise StoreClosed from now on.
@@ -413,7 +429,7 @@ class RocksDBEngine:
             except Exception as error:
                 problem = problem or error
         if problem is not None:
-            raise _translated(problem, self._path) from problem
+            raise self._told(problem) from problem
 
 
 def _waiting_buffers(family: Any) -> int:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
+from state.errors import StateError
 from state.rocksdb import RocksDBEngine, RocksDBResources
 
 TOTAL = 8 << 20
@@ -47,3 +50,10 @@ def test_a_closed_store_has_no_buffers(tmp_path: Path) -> None:
     resources.relieve()
     assert (closed.buffered_bytes(), open_.get(b"k")) == (0, b"v")
     open_.close()
+
+
+def test_a_place_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    """As whatever else a disk has against a store."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StateError, match="store .*/file/s: .*Not a directory"):
+        RocksDBEngine(tmp_path / "file" / "s", RocksDBResources(total_bytes=TOTAL))

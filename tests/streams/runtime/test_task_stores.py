@@ -6,19 +6,66 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from state import CorruptStore, StoreKind, StoreSpec
+from state.directory import store_path
 from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryClients
 from streams.config import StreamsConfig
 from streams.dsl.builder import StreamsBuilder
 from streams.dsl.windows import TimeWindows
+from streams.runtime.task import TaskId
+from streams.runtime.task_stores import TaskStores
+from streams.serdes import serde_for
 from streams.topology.topology import Topology
 from tests.streams.runtime.workers import Restores, caught_up, latest, running, until, worker
 
+TASK = TaskId(0, 0)
+SPEC = StoreSpec(name="s", kind=StoreKind.KEY_VALUE, key_serde=serde_for(str), value_serde=serde_for(str))
 TODAY = 1_700_000_000_000
 WORDS = ["to", "be", "or", "not", "to", "be"]
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> Any:
+    given = {"broker": "kafka://memory:1", "state_dir": str(tmp_path)}
+    made = TaskStores(StreamsConfig.of("app", given, environment={}))
+    yield made
+    made.close()
+
+
+def test_a_store_that_was_found_damaged_is_set_aside_at_the_next_start(
+    stores: TaskStores, caplog: pytest.LogCaptureFixture
+) -> None:
+    """RocksDB sees bad blocks when it reads them, not when it opens their file: whoever met one has the next start know."""
+    store: Any = stores.open(SPEC, TASK, None)
+    for number in range(2_000):
+        store.put(f"key-{number:05}", f"value {number}")
+    store.commit(5)
+    store._engine.flush()
+    store.close()
+    stores.release(TASK)
+    folder = store_path(Path(stores._directory.path) / str(TASK), "s")
+    table = max(folder.glob("*.sst"), key=lambda path: path.stat().st_size)
+    data = bytearray(table.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 64] = bytes(64)
+    table.write_bytes(data)
+    store = stores.open(SPEC, TASK, None)
+    with pytest.raises(CorruptStore):
+        list(store.all())
+    store.close()
+    stores.release(TASK)
+    fresh: Any = stores.open(SPEC, TASK, None)
+    assert (fresh.position, list(fresh.all())) == (None, [])
+    assert "store s of task 0_0 is not to be used, and set aside" in caplog.text
+    fresh.close()
+    stores.release(TASK)
+    again = stores.open(SPEC, TASK, None)
+    assert caplog.text.count("set aside as") == 1
+    again.close()
 
 
 def counting(grace_hours: int) -> Callable[[StreamsConfig], Topology]:
