@@ -118,12 +118,12 @@ class StateDirectory:
         return any(store_path(self.path / task, store).is_dir() for task in self.tasks())
 
     def noted_positions(self, task_id: str) -> dict[str, int]:
-        """By store, the position that was noted last; owned or not."""
+        """By store, the position that was noted last; owned or not. None, where nothing is noted that can be read."""
         try:
             lines = (self.path / task_id / _POSITIONS).read_text().splitlines()
-        except FileNotFoundError:
+            return {store: int(position) for position, store in (line.split(" ", 1) for line in lines)}
+        except (OSError, ValueError):  # a power cut may leave the name of a file without what was written to it
             return {}
-        return {store: int(position) for position, store in (line.split(" ", 1) for line in lines)}
 
     def idle_s(self, task_id: str) -> float:
         """For how long nothing was written in a task's directory, in seconds."""

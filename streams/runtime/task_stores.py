@@ -89,7 +89,10 @@ class TaskStores:
         moved = sum(known.values())
         if known and moved - self._noted.get(task, -at_least) >= at_least:
             self._noted[task] = moved
-            self._owned[task].note_positions(known)
+            try:
+                self._owned[task].note_positions(known)
+            except OSError as error:  # a hint for others, which nobody stops for
+                log.warning("how far task %s has come cannot be noted: %s", task, error)
 
     def release(self, task: TaskId) -> None:
         """Let other processes have a task's directory; its stores are closed."""

@@ -91,6 +91,16 @@ def test_noted_positions_can_be_read_by_others(tasks):
     assert tasks.noted_positions("9_9") == {}
 
 
+@pytest.mark.parametrize("left", [b"\0" * 40, b"7", b"seven s\n", b"\xff\xfe 1\n"])
+def test_positions_that_cannot_be_read_are_unknown(tasks, left):
+    """They are a hint: what a power cut has left in their place stops nobody, and the next note takes it."""
+    with tasks.open_task("0_1", owner="w") as task:
+        (task.path / "positions").write_bytes(left)
+        assert tasks.noted_positions("0_1") == {}
+        task.note_positions({"s": 7})
+        assert tasks.noted_positions("0_1") == {"s": 7}
+
+
 def test_a_directory_is_idle_since_its_last_write(tasks):
     """By the files of its stores and by when it was last owned."""
     with tasks.open_task("0_1", owner="w") as task:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,26 @@ def stores(tmp_path: Path) -> Any:
     made = TaskStores(StreamsConfig.of("app", given, environment={}))
     yield made
     made.close()
+
+
+def test_a_note_that_cannot_be_written_stops_nobody(stores: TaskStores, caplog: pytest.LogCaptureFixture) -> None:
+    """How far stores have come is a hint for others: where the disk does not take it, the one before stays."""
+    store = stores.open(SPEC, TASK, None)
+    store.commit(7)
+    stores.note(TASK, [store])
+    store.commit(50_000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        stores.note(TASK, [store])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "how far task 0_0 has come cannot be noted" in caplog.text
+    assert stores.positions() == {"0_0": 7}
+    store.commit(60_000)
+    stores.note(TASK, [store])
+    assert stores.positions() == {"0_0": 60_000}
+    store.close()
 
 
 def test_a_store_that_was_found_damaged_is_set_aside_at_the_next_start(
