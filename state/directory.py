@@ -57,11 +57,13 @@ class TaskDirectory:
 
     def __init__(self, path: Path, owner: str) -> None:
         self.path = path
+        self._lock = -1
         try:
             self._lock = _locked(path)
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, f"{owner} (pid {os.getpid()})\n".encode(), 0)
         except OSError as error:
+            self.close()  # or nobody could have it before this process ends
             raise _unusable(path, error) from error
 
     def stores(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import state
 from state import StateDirectory, StateError, StoreLocked, set_aside
 from state.directory import store_path
+from state.errors import StateDiskFull
 
 OWNER = """
 import sys, pathlib
@@ -99,6 +101,18 @@ def test_positions_that_cannot_be_read_are_unknown(tasks, left):
         assert tasks.noted_positions("0_1") == {}
         task.note_positions({"s": 7})
         assert tasks.noted_positions("0_1") == {"s": 7}
+
+
+def test_a_full_disk_holds_no_lock(tasks):
+    """Whoever could not write his name into the lock does not have it: with room again the directory is free."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(StateDiskFull, match="0_1 takes no more"):
+            tasks.open_task("0_1", owner="w")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    tasks.open_task("0_1", owner="w").close()
 
 
 def test_a_directory_is_idle_since_its_last_write(tasks):
