@@ -326,6 +326,24 @@ def test_a_cache_whose_entries_are_asked_for_stays_out_of_the_rows(bench):
     store.store.close()
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_keys_that_are_looked_up_while_entries_lie_in_rows(bench, named):
+    """A batch that is nothing for columns, say for its headers: what waits is not taken for what lies below it."""
+    one, other = (Counting(bench, rows=rows, room=40, named=named) for rows in (True, False))
+    for store in (one, other):
+        store.put(20)
+        store.count([(number, number) for number in range(12)])
+        assert not store.rows or store.cache.in_rows
+        store.store.preload(list(map(store.key, range(12))))
+        for number in range(12):
+            store.delete(number)
+        store.flush(0)
+    assert one.told == other.told == [(one.key(20), 40, 20)]  # of the others nothing was below
+    assert one.within() == other.within()
+    one.store.close()
+    other.store.close()
+
+
 def test_a_key_that_marks_free_places(bench):
     """It is counted as without rows, and as long as it is in the cache there are none."""
     store = many(bench)
