@@ -4,7 +4,7 @@
 
 Rules: a read is always a merge of the layers. `seal` sets the bytes aside for the commit that begins; `commit` moves
 them and the position into the engine in one write batch; `discard` forgets what did not get there. Other threads may
-read bytes: points without a lock, since bytes appear below before they leave above, scans under the guard.
+read bytes: points without a lock, once more where bytes have moved meanwhile, scans under the guard.
 """
 
 from __future__ import annotations
@@ -97,11 +97,14 @@ class StoredBytes:
 
     def bytes_of(self, key: bytes) -> bytes | None:
         """The bytes under an engine key, uncommitted ones included; from any thread. Raises: StoreClosed."""
-        data: bytes | None = self._uncommitted.get(key, _ABSENT)
-        if data is _ABSENT:
-            self._check_open()
-            data = self._lower.get(key)
-        return data
+        while True:
+            uncommitted, lower = self._uncommitted, self._lower
+            data: bytes | None = uncommitted.get(key, _ABSENT)
+            if data is _ABSENT:
+                self._check_open()
+                data = lower.get(key)
+            if uncommitted is self._uncommitted and lower is self._lower:
+                return data  # else bytes have moved meanwhile: down, or up again by `unseal`
 
     def piece(self, start: bytes | None, end: bytes | None, *, reverse: bool, count: int) -> list[tuple[bytes, bytes]]:
         """The first `count` entries of a scan, by engine keys; from any thread. Raises: StoreClosed."""

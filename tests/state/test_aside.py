@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from state import StoreClosed, StoreKind
 from state.aside import PIECE
+from state.ordered import OrderedBytes
 
 KINDS = [
     StoreKind.KEY_VALUE,
@@ -157,4 +158,31 @@ def test_not_of_stores_that_are_more_than_their_bytes(bench, settings):
     store = bench.open(bench.spec(StoreKind.KEY_VALUE, **settings), cache_bytes=1_000)
     with pytest.raises(AssertionError, match="more than its bytes"):
         store.aside()
+    store.close()
+
+
+class Moving(OrderedBytes):
+    """Bytes that somebody moves right after they were looked at, once."""
+
+    move = staticmethod(lambda: None)
+
+    def get(self, key, default=None):
+        found, move = super().get(key, default), self.move
+        self.move = lambda: None
+        move()
+        return found
+
+
+@pytest.mark.parametrize("verb", ["unseal", "commit"])
+def test_a_point_is_read_while_bytes_move(bench, verb):
+    """A commit that ends, or is put off, in the middle of a read: what was sealed is found where it lies then."""
+    store = bench.open(bench.spec(StoreKind.KEY_VALUE), directory=bench.task())
+    store.put("k", 1)
+    store.commit(1)
+    store.put("k", 2)
+    store.seal()
+    store._live.clear()
+    store._uncommitted = moving = Moving()
+    moving.move = store.unseal if verb == "unseal" else lambda: store.commit(2)
+    assert store.aside().get("k") == 2
     store.close()
