@@ -2,7 +2,7 @@
 
 Rules: None deletes and means "there is none". Ranges are by the keys' bytes, unsigned, bounds included, and show the
 store as it was when the range was asked for; of what a record cache holds, the keys then and the values when their turn
-comes, as in Kafka.
+comes, as in Kafka, but for queries.
 """
 
 from __future__ import annotations
@@ -225,10 +225,16 @@ class KeyValueLayers(LayeredStore):
     def _cached(
         self, cache: RecordCache, start: bytes | None, end: bytes | None, *, reverse: bool
     ) -> Iterator[tuple[bytes, Any]] | None:
-        """What the record cache holds of a range: keys as of now, values as of their turn, which counts as a use."""
+        """What the record cache holds of a range: keys as of now, values as of their turn, which counts as a use.
+
+        A query's are all as of now: it comes in pages, and what is evicted between two would be in neither layer.
+        """
         keys = cache.in_order(self._layout.raw_key).entries(start, end, reverse=reverse)
         identity, held = self.spec.key_serde.deserialize if self._by_value else bytes, cache.entries
         entries = ((key, identity(key)) for key, _ in keys)
+        if not cache.counts_uses:
+            given, now = self._given, [(key, held[entry]) for key, entry in entries if entry in held]
+            return ((key, given(value)) for key, value in now) if keys else None
         get = self._giving(cache.get)
         return ((key, get(entry)) for key, entry in entries if entry in held) if keys else None
 

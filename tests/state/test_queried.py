@@ -132,3 +132,26 @@ def test_closing_windows_are_found_without_a_use(bench):
         store.put(key, 1, 0)
     assert [key for (key, _), _ in store.queried().fetch_by_start(0, 9)] == ["a", "b"]
     assert [key for key, _ in store._cache.entries] == ["b", "a"]
+
+
+@pytest.mark.parametrize("kind", [StoreKind.KEY_VALUE, StoreKind.TIMESTAMPED_KEY_VALUE])
+@pytest.mark.parametrize("long", [False, True])
+def test_a_scan_shows_what_was_there_when_it_began(bench, kind, long):
+    """It comes in pages, between which the record cache lets go of entries, and is given others in their place."""
+    value = bench.long if long else bench.number
+    spec = bench.spec(kind, cached=True, key_serde=bench.name, value_serde=value)
+    store, put = bench.open(spec, directory=bench.task(), cache_bytes=HELD), VERBS[kind][1]
+    store.set_flush_listener(lambda _flushed: None, send_old_values=False)
+    for number, key in enumerate("abcd"):
+        put(store, key, number)
+    store.commit(1)
+    put(store, "b", None)
+    put(store, "c", 9)
+    scans = [(scan, list(scan())) for scan in (store.queried().all, store.queried().reverse_all)]
+    begun = [(iter(scan()), found) for scan, found in scans]
+    first = [next(scan) for scan, _ in begun]
+    for number, key in enumerate("efghijklmabz"):
+        put(store, key, number + 20)
+    assert [[one, *scan] for one, (scan, _) in zip(first, begun, strict=True)] == [found for _, found in begun]
+    assert [key for key, _ in scans[0][1]] == ["a", "c", "d"]
+    store.close()
