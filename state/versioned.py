@@ -105,7 +105,7 @@ class VersionedStore(LayeredStore):
         return self._latest(self._scan(None, None))
 
     def _latest(self, stored: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[Any, ValueAndTimestamp]]:
-        key_of, value_of = self.spec.key_serde.deserialize, self.spec.value_serde.deserialize
+        key_of, value_of = self.spec.key_serde.deserialize, self._layout.live
         for key, data in stored:
             versions = from_bytes(data, value_of)
             if versions.latest is not None:
@@ -122,7 +122,7 @@ class VersionedStore(LayeredStore):
             return changed
         self._check_open()
         data = self.bytes_of(self._layout.raw_key(entry))
-        return None if data is None else from_bytes(data, self.spec.value_serde.deserialize)
+        return None if data is None else from_bytes(data, self._layout.live)
 
     def _settle(self) -> None:
         """Serialize what changed, so that scans and the commit find it."""
@@ -159,9 +159,9 @@ class VersionedStore(LayeredStore):
     ) -> dict[bytes, bytes | None]:
         """Apply the puts again, in their order."""
         parse = self._layout.entry
-        deserialize = self.spec.value_serde.deserialize
+        read = self._layout.live
         for key, value, timestamp in zip(keys, values, timestamps, strict=True):
-            self._put(parse(key), None if value is None else deserialize(value), timestamp)
+            self._put(parse(key), None if value is None else read(value), timestamp)
         self._settle()
         changes = dict(self._uncommitted)
         self._uncommitted.clear()

@@ -258,7 +258,7 @@ def test_a_closed_store_says_so(bench, directory):
 
 
 @pytest.mark.parametrize("read", [lambda store: store.get("a"), lambda store: list(store.all())])
-@pytest.mark.parametrize("kind", [StoreKind.KEY_VALUE, StoreKind.TIMESTAMPED_KEY_VALUE])
+@pytest.mark.parametrize("kind", [StoreKind.KEY_VALUE, StoreKind.TIMESTAMPED_KEY_VALUE, StoreKind.VERSIONED_KEY_VALUE])
 def test_a_store_of_another_type_is_named(bench, kind, read):
     """A program that reads text where numbers were written is told which store it is, and what to do."""
     directory = bench.task()
