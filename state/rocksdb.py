@@ -421,7 +421,7 @@ class RocksDBEngine:
             except Exception as error:
                 problem = error
         self._closed = True
-        for part in (self._metadata, self._db):
+        for part in (self._db, self._metadata):  # each is flushed by itself, so the position comes last here, too
             try:
                 part.close()
             except DbClosedError:

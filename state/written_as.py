@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from state.engine import Engine
 from state.errors import CorruptStore, StateError
+from state.position import POSITION
 from state.segments import Segments
 from state.stores import StoreKind, StoreSpec
 
@@ -30,10 +31,15 @@ _IN_CHANGELOG = {
 def expect_written_as(spec: StoreSpec, engine: Engine) -> None:
     """See that an engine holds what the store would write.
 
-    Raises: CorruptStore when it does not, and the changelog has it; StateError when that does not fit either.
+    Raises: CorruptStore when it does not, and the changelog has it, or when what lies beside the entries is lost; StateError
+    when the changelog does not fit either.
     """
     wanted, data = _note(spec), engine.metadata(_NOTE)
     if data is None:
+        if spec.logged and engine.metadata(POSITION) is None and next(engine.scan(None, None), None) is not None:
+            raise CorruptStore(
+                f"store {spec.name} has lost its position: set it aside and restore it from its changelog"
+            )
         engine.write({}, metadata={_NOTE: wanted.encode()})
         return
     found = data.decode(errors="replace")

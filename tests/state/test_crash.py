@@ -1,9 +1,10 @@
 """What a killed process and a damaged file leave behind."""
 
+import shutil
 import signal
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,30 @@ def test_a_damaged_store_says_so_and_can_be_set_aside(bench, pattern):
     fresh = bench.open(bench.spec(StoreKind.KEY_VALUE), directory=directory)
     assert (fresh.position, list(fresh.all())) == (None, [])
     fresh.close()
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_a_position_is_never_ahead_of_the_data(bench, flushed):
+    """Whatever is cut off the list of RocksDB's files, as by a power cut while a store is closed: all, nothing, or damage."""
+    spec, directory, copy, outcomes = bench.spec(StoreKind.KEY_VALUE), bench.task(), bench.task(), set()
+    store = bench.open(spec, directory=directory)
+    for position in (1, 2):
+        for number in range(100):
+            store.put(f"key-{number}", position)
+        store.commit(position)
+        if flushed and position == 1:
+            store._engine.flush()
+    store.close()
+    (manifest,) = store_path(directory, "s").glob("MANIFEST*")
+    data = manifest.read_bytes()
+    for cut in range(0, len(data), 9):
+        shutil.copytree(directory, copy)
+        (store_path(copy, "s") / manifest.name).write_bytes(data[:cut])
+        with suppress(CorruptStore), closing(bench.open(spec, directory=copy)) as store:
+            outcomes.add((store.position, *{value for _, value in store.all()}))
+        shutil.rmtree(copy)
+    assert outcomes <= {(None,), (2, 2)}
+    assert outcomes
 
 
 def test_a_store_is_closed_after_a_scan_that_failed(bench):
