@@ -60,12 +60,13 @@ class AppendResult(NamedTuple):
 class ReadResult(NamedTuple):
     """Whole batches from the one that holds the offset asked for; `aborted`: (producer id, first offset) to be skipped.
 
-    `records` are bytes, or FileSlices where they were asked for.
+    `records` are bytes, or FileSlices where they were asked for; `is_all` is whether there is nothing behind them yet.
     """
 
     records: list[Any]
     size: int
     aborted: list[tuple[int, int]]
+    is_all: bool = True
 
 
 class Committer(Protocol):
@@ -357,9 +358,10 @@ class PartitionLog:
             offset, limit, max_bytes, minimum_one=minimum_one, in_files_from=in_files_from
         )
         if not data:
-            return ReadResult([], 0, [])
+            return ReadResult([], 0, [], is_all=False)
         skipped = self._reader.aborted(offset, next_offset) if committed else []
-        return ReadResult([data], len(data), [(entry.producer_id, entry.first_offset) for entry in skipped])
+        aborted = [(entry.producer_id, entry.first_offset) for entry in skipped]
+        return ReadResult([data], len(data), aborted, next_offset >= limit.offset)
 
     def aborted_transactions(self, start: int, end: int) -> list[AbortedTransaction]:
         """Transactions with records in [start, end) that were taken back, by ascending marker offset."""

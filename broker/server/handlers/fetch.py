@@ -140,8 +140,8 @@ class Fetch:
         self._in_full = in_full
         self._committed = request.isolation_level == READ_COMMITTED
         self._max_wait_ms = request.max_wait
-        self._min_bytes = request.min_bytes
         self._max_bytes = min(request.max_bytes, broker.config.fetch_max_bytes)
+        self._min_bytes = min(request.min_bytes, self._max_bytes)
         self._timer = None
 
     def begin(self) -> None:
@@ -187,13 +187,17 @@ class Fetch:
         exchange.answer_frame(fetch_response(exchange.version, exchange.correlation_id, topics, session_id=session_id))
 
     def _read(self) -> tuple[int, bool, Answers]:
-        """(bytes found, whether any partition has an error or was cut, answers); the first batch may exceed every limit."""
-        size, failed = 0, False
+        """(bytes there are, whether any partition has an error or was cut, answers); the first batch may exceed every limit.
+
+        What does not fit into the answer is there as well, up to the limits: who wants so many bytes need not wait for more.
+        """
+        there, size, failed = 0, 0, False
         answers: Answers = []
         for wanted in self._wanted:
             try:
-                answer, found = self._read_one(wanted, self._max_bytes - size, minimum_one=size == 0)
+                answer, found, available = self._read_one(wanted, self._max_bytes - size, minimum_one=size == 0)
                 size += found
+                there += available
                 failed = failed or answer.diverging is not None
             except BrokerError as error:
                 aborted = () if error.code in UNKNOWN else None
@@ -204,9 +208,10 @@ class Fetch:
             if not answers or answers[-1][0] != wanted.where:
                 answers.append((wanted.where, []))
             answers[-1][1].append(answer)
-        return size, failed, answers
+        return there, failed, answers
 
-    def _read_one(self, wanted: Wanted, left: int, *, minimum_one: bool) -> tuple[FetchedPartition, int]:
+    def _read_one(self, wanted: Wanted, left: int, *, minimum_one: bool) -> tuple[FetchedPartition, int, int]:
+        """The answer, its bytes, and the bytes there are within the limits."""
         log = wanted.log
         if log is None:
             raise wanted.error or BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
@@ -215,7 +220,7 @@ class Fetch:
         check_leader_epoch(log, wanted.leader_epoch)
         if wanted.last_epoch >= 0 and (diverging := _diverging(log, wanted)) is not None:
             bounds = log.high_watermark, log.last_stable_offset, log.log_start_offset
-            return FetchedPartition(wanted.partition, ErrorCode.NONE, *bounds, diverging=diverging), 0
+            return FetchedPartition(wanted.partition, ErrorCode.NONE, *bounds, diverging=diverging), 0, 0
         max_bytes = max(min(wanted.max_bytes, left), 0)
         read = log.read(
             wanted.offset, max_bytes, committed=self._committed, minimum_one=minimum_one, in_files_from=SENT_FROM_FILES
@@ -230,4 +235,4 @@ class Fetch:
             read.aborted if self._committed and not too_large else None,  # null beside a batch held back, as Kafka's
             read.records,
         )
-        return answer, read.size
+        return answer, read.size, read.size if read.is_all else max(read.size, max_bytes)

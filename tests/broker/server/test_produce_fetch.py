@@ -229,3 +229,13 @@ def test_what_retention_takes_is_told(make_broker, make_wire) -> None:
         assert time.monotonic() < deadline, broker.log
         time.sleep(0.05)  # a pace, not a wait
     assert "kept-0: retention" not in broker.log
+
+
+@pytest.mark.parametrize(("minimum", "most"), [(45_000, 50_000), (1 << 20, 50_000), (30_000, 100)])
+def test_a_fetch_does_not_wait_for_what_is_there(wire, minimum: int, most: int) -> None:
+    """What does not fit into the answer is there as well; and nobody waits for more than may be given."""
+    topic = make_topic(wire, f"there-{minimum}-{most}")
+    for _ in range(12):
+        produce(wire, topic, batch(bytes(10_000)))
+    got = fetch(wire, topic, 0, min_bytes=minimum, max_bytes=most, max_wait=60_000)
+    assert len(got.records) == max(most // 10_075, 1) * 10_075
