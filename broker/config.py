@@ -116,6 +116,14 @@ class BrokerConfig:
     )
     max_connections: int = _setting(10_000, "Connections accepted at the same time.", low=1, high=MAX_INT)
     queued_max_requests: int = _setting(500, "Unanswered requests of one connection before it is read no more.", low=1)
+    quota_window_num: int = _setting(
+        11, "Windows over which use of client quotas is averaged, the one under way among them.", low=1, high=MAX_INT
+    )
+    quota_window_size_seconds: int = _setting(1, "Length of such a window.", low=1, high=MAX_INT)
+    controller_quota_window_num: int = _setting(
+        11, "Windows whose quota of changes to topics may be used at once.", low=1, high=MAX_INT
+    )
+    controller_quota_window_size_seconds: int = _setting(1, "Length of such a window.", low=1, high=MAX_INT)
     fetch_max_bytes: int = _setting(57_671_680, "Most bytes of one Fetch response.", low=1_024, high=MAX_INT)
 
     offsets_topic_num_partitions: int = _setting(4, "Partitions of __consumer_offsets.", low=1, high=1_000)

@@ -1,8 +1,8 @@
 """What administrators changed while the broker ran: settings, quotas, credentials; kept in one file.
 
 The file (`dynamic.json` in the data directory) is replaced atomically at every change, and its owner alone may read it:
-who has what SCRAM keeps of a password can try passwords on it, or pass for the broker. Quotas are stored and shown, not
-enforced. Must not know requests, nor what a setting does.
+who has what SCRAM keeps of a password can try passwords on it, or pass for the broker. Must not know requests, nor what a
+setting does, nor who obeys a quota.
 """
 
 import json

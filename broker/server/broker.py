@@ -28,6 +28,8 @@ from broker.protocol.records import build_marker
 from broker.server.delayed import Delayed
 from broker.server.fetch_sessions import FetchSessions
 from broker.server.housekeeping import Housekeeping
+from broker.server.meters import Windows
+from broker.server.quotas import Quotas
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +73,7 @@ class Broker:
         self.dynamic = Dynamic(data_directory)
         self.dynamic.open()
         self.config = config = config.with_values(self._dynamic_settings(config.node_id))
+        self.quotas = self._quotas()
         self.directory.on_advance = self.delayed.advanced
         self.directory.on_taken_back = self._taken_back
         self.flusher = Flusher(self.directory, loop, mode=config.log_flush, interval_ms=config.log_flush_interval_ms)
@@ -111,6 +114,15 @@ class Broker:
     def _dynamic_settings(self, node_id: int) -> dict[str, str]:
         """Those that mean something here."""
         return {name: text for name, text in self.dynamic.settings_of(node_id).items() if name in SETTINGS}
+
+    def _quotas(self) -> Quotas:
+        config = self.config
+        return Quotas(
+            self.dynamic.quotas,
+            lambda: int(self.loop.time() * 1000),
+            Windows(config.quota_window_num, config.quota_window_size_seconds * 1000),
+            Windows(config.controller_quota_window_num, config.controller_quota_window_size_seconds * 1000),
+        )
 
     def _group_coordinator(self) -> GroupCoordinator:
         topic = self.catalog.topics[OFFSETS_TOPIC]
@@ -207,6 +219,7 @@ class Broker:
             self.transactions.abort_timed_out,
         )
         every(EXPIRY_INTERVAL_MS, "expiry of producers", self._expire_producers)
+        every(EXPIRY_INTERVAL_MS, "expiry of what clients used", self.quotas.expire)
 
         if config.log_cleaner_enable:
             every(config.log_cleaner_backoff_ms, "compaction", self._compact)

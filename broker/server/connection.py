@@ -4,7 +4,8 @@ Bytes are received straight into the frame buffer; every complete request of a r
 appends happen in the order of arrival. Answers wait in a queue until all before them are ready. Of a client that sends
 without reading its answers, or more requests than `queued.max.requests`, no request is begun and nothing read until it has
 caught up, even if a hundred came in one read: each answer may take megabytes. A fetch, whose answer grows only when there
-is something to say, is begun when the answer to the one before has left. Garbage closes the connection and nothing else.
+is something to say, is begun when the answer to the one before has left. A client with quotas is served one request at a
+time, and not at all while it is throttled. Garbage closes the connection and nothing else.
 """
 
 import asyncio
@@ -76,6 +77,8 @@ class Connection(asyncio.BufferedProtocol):
         self._fetch: Exchange | None = None
         """The fetch that is under way."""
         self._is_to_go_on = False
+        self._throttle: asyncio.TimerHandle | None = None
+        """Ends the time for which the client is throttled."""
         self._transport: asyncio.Transport | None = None
         self._host = ""
         self._receiving = False
@@ -109,6 +112,8 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = None
         self._queue.clear()
         self._incoming = self._next = None
+        if self._throttle is not None:
+            self._throttle.cancel()
         if self._sender is not None:
             self._sender.close()
         self._server.disconnected(self)
@@ -149,9 +154,11 @@ class Connection(asyncio.BufferedProtocol):
         for frame in frames if held is None else chain((held,), frames):
             if (
                 self._write_paused
+                or self._throttle is not None
                 or len(queue) >= self._max_queued
                 or waiting >= WRITE_HIGH_WATER_BYTES
                 or (self._fetch is not None and frame[:2] == _FETCH)
+                or (queue and queue[-1].usage is not None)
             ):
                 self._next = frame
                 return True
@@ -214,8 +221,11 @@ class Connection(asyncio.BufferedProtocol):
         ready: list[Any] = []
         sent = True
         while sent and queue and (buffers := queue[0].buffers) is not None:
-            if queue.popleft() is self._fetch:
+            exchange = queue.popleft()
+            if exchange is self._fetch:
                 self._fetch = None
+            if exchange.usage is not None and exchange.usage.throttle_ms:
+                self._mute(exchange.usage.throttle_ms)
             ready.extend(buffers)
             if any(type(buffer) is FileSlice for buffer in buffers):
                 sent = self._send(ready)
@@ -224,6 +234,24 @@ class Connection(asyncio.BufferedProtocol):
             self._write(ready)
         self.active_at = self._loop.time()
         return len(queue) < before
+
+    def keep_waiting(self, throttle_ms: int) -> None:
+        """Serve nothing, and hang up after so long: its host made connections too fast."""
+        self._throttle = self._loop.call_later(
+            throttle_ms / 1000, self.close, "its host is over its quota of connections"
+        )
+        self._loop.call_soon(self._regulate)  # not now: the transport begins to read after it told of itself
+
+    def _mute(self, throttle_ms: int) -> None:
+        """Serve no request for so long: the client is over a quota."""
+        self._throttle = self._loop.call_later(throttle_ms / 1000, self._unmute)
+        self._regulate()
+
+    def _unmute(self) -> None:
+        self._throttle = None
+        self.active_at = self._loop.time()
+        self._go_on_soon()
+        self._regulate()
 
     def _send(self, buffers: list[Any]) -> bool:
         """Send answers of which parts lie in files; whether all has left. Who is behind, or has TLS, gets them copied."""
@@ -268,7 +296,12 @@ class Connection(asyncio.BufferedProtocol):
         """Read on, or stop reading, as the queue and the client's own reading ask for."""
         if self._receiving or self._transport is None or self._transport.is_closing():
             return
-        pause = self._write_paused or len(self._queue) >= self._max_queued or self._incoming is not None
+        pause = (
+            self._write_paused
+            or len(self._queue) >= self._max_queued
+            or self._incoming is not None
+            or self._throttle is not None
+        )
         if pause and not self._read_paused:
             self._transport.pause_reading()
         elif self._read_paused and not pause:
@@ -276,9 +309,14 @@ class Connection(asyncio.BufferedProtocol):
         self._read_paused = pause
 
     @property
+    def host(self) -> str:
+        """The client's address."""
+        return self._host
+
+    @property
     def waiting(self) -> bool:
-        """Whether the client waits for an answer, so that its silence means nothing."""
-        return bool(self._queue) and not self._write_paused
+        """Whether the client waits for an answer, or is throttled, so that its silence means nothing."""
+        return (bool(self._queue) and not self._write_paused) or self._throttle is not None
 
     def close(self, reason: str) -> None:
         """Say why and hang up; answers under way are dropped."""

@@ -37,6 +37,7 @@ from broker.server.handlers import (
     topics,
     transactions,
 )
+from broker.server.quotas import ANONYMOUS
 
 logger = logging.getLogger(__name__)
 
@@ -107,13 +108,16 @@ HANDLERS: dict[int, Handler] = {
 }
 
 
-def dispatch(broker: Broker, frame: memoryview, host: str, release: Callable[[], None]) -> Exchange:
-    """Begin to serve the request in `frame`.
+def dispatch(
+    broker: Broker, frame: memoryview, host: str, release: Callable[[], None], user: str | None = ANONYMOUS
+) -> Exchange:
+    """Begin to serve the request in `frame`; `user` is whose quotas count, None for nobody's.
 
     Raises: MalformedRequest for what cannot be read or is not served; the connection closes.
     """
     header = parse_request_header(frame)
-    exchange = Exchange(header, host, release)
+    usage = broker.quotas.usage(user, header.client_id, len(frame)) if broker.quotas.limited else None
+    exchange = Exchange(header, host, release, usage)
     handler = HANDLERS.get(header.api_key)
     if handler is None or not served(header.api_key, header.version):
         if header.api_key != ApiKey.API_VERSIONS:
@@ -132,6 +136,8 @@ def dispatch(broker: Broker, frame: memoryview, host: str, release: Callable[[],
         body = _failure(header.api_key, header.version, refused)
     if body is not None:
         exchange.answer(body)
+    if usage is not None:
+        usage.handled()
     return exchange
 
 

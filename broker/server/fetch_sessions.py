@@ -62,14 +62,21 @@ class Session:
         in the answer that is told in full, as in Kafka.
         """
         key = (where, answer.partition)
-        now = NEVER_TOLD if answer.error else (answer.high_watermark, answer.log_start_offset)
-        has_records = bool(answer.records)
-        must_tell = bool(answer.error) or answer.diverging is not None
-        if has_records and not in_full and key in self.wanted:
+        news = self.would_be_news(where, answer)
+        if answer.records and not in_full and key in self.wanted:
             self.wanted[key] = self.wanted.pop(key)
-        news = has_records or must_tell or self.told.get(key) != now
-        self.told[key] = now
+        self.told[key] = _bounds(answer)
         return news
+
+    def would_be_news(self, where: Any, answer: FetchedPartition) -> bool:
+        """As `is_news`, of an answer that may not be given."""
+        must_tell = bool(answer.error) or answer.diverging is not None
+        return bool(answer.records) or must_tell or self.told.get((where, answer.partition)) != _bounds(answer)
+
+
+def _bounds(answer: FetchedPartition) -> tuple[int, int]:
+    """What a client hears of a partition besides records."""
+    return NEVER_TOLD if answer.error else (answer.high_watermark, answer.log_start_offset)
 
 
 class FetchSessions:

@@ -18,6 +18,7 @@ from broker.server.connection import Connection
 from broker.server.dispatch import dispatch
 from broker.server.exchange import Exchange
 from broker.server.login import Login
+from broker.server.quotas import ANONYMOUS
 
 logger = logging.getLogger(__name__)
 
@@ -118,9 +119,11 @@ class Listener:
 
     # ---- what connections ask for
 
-    def dispatch(self, frame: memoryview, host: str, release: Callable[[], None]) -> Exchange:
+    def dispatch(
+        self, frame: memoryview, host: str, release: Callable[[], None], user: str | None = ANONYMOUS
+    ) -> Exchange:
         """Begin to serve a request. Raises: MalformedRequest."""
-        return dispatch(self._broker, frame, host, release)
+        return dispatch(self._broker, frame, host, release, user)
 
     def connected(self, connection: Connection) -> bool:
         """Whether one more connection is welcome."""
@@ -128,7 +131,12 @@ class Listener:
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
-        return self._has_room()
+        if not self._has_room():
+            return False
+        quotas = self._broker.quotas
+        if quotas.connection_limits and (throttle_ms := quotas.connection_throttled_ms(connection.host)):
+            connection.keep_waiting(throttle_ms)
+        return True
 
     def _has_room(self, more: int = 0) -> bool:
         """Whether so many connections may be open: as many as are allowed, and as leave the logs their descriptors."""

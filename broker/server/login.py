@@ -38,6 +38,14 @@ _HANDSHAKE = ApiKey.SASL_HANDSHAKE.to_bytes(2, "big")
 _BARE = RequestHeader(ApiKey.SASL_AUTHENTICATE, 0, 0, "", 0)
 
 
+class Serve(Protocol):
+    """Begins to serve a request for a user, or for nobody in particular."""
+
+    def __call__(self, frame: memoryview, host: str, release: Callable[[], None], user: str | None) -> Exchange:
+        """Raises: MalformedRequest."""
+        ...
+
+
 class Client(Protocol):
     """A connection, as a login needs it."""
 
@@ -53,7 +61,7 @@ class Client(Protocol):
 class Login:
     """One connection's, which it serves from `begin` on; who is admitted is served by `dispatch`."""
 
-    def __init__(self, broker: Broker, dispatch: Dispatch, client: Client) -> None:
+    def __init__(self, broker: Broker, dispatch: Serve, client: Client) -> None:
         self._broker = broker
         self._serve = dispatch
         self._client = client
@@ -87,7 +95,12 @@ class Login:
                 return self._dispatch(frame, host, release)
         elif now > self._ends_at:
             raise MalformedRequest("its login has expired, and it did not log in again")
-        return self._serve(frame, host, release)
+        return self._serve_user(frame, host, release)
+
+    def _serve_user(self, frame: memoryview, host: str, release: Callable[[], None]) -> Exchange:
+        """Serve a request of a client that has logged in. Raises: MalformedRequest."""
+        assert self._admitted_as is not None
+        return self._serve(frame, host, release, self._admitted_as[1])
 
     def _dispatch(self, frame: memoryview, host: str, release: Callable[[], None]) -> Exchange:
         """Serve a request of a client that has not logged in. Raises: MalformedRequest."""
@@ -99,7 +112,7 @@ class Login:
             return exchange
         header = parse_request_header(frame)
         if header.api_key == ApiKey.API_VERSIONS and self._mechanism is None:
-            return self._serve(frame, host, release)
+            return self._serve(frame, host, release, None)
         expected = ApiKey.SASL_HANDSHAKE if self._mechanism is None else ApiKey.SASL_AUTHENTICATE
         if header.api_key != expected or not served(header.api_key, header.version):
             raise MalformedRequest(
@@ -166,7 +179,7 @@ class Login:
         lifetime_ms = max(config.connections_max_reauth_ms, 0)
         self._admitted_as = (self._mechanism, user)
         self._ends_at = self._broker.loop.time() + lifetime_ms / 1000
-        dispatch = self._dispatch_for_a_time if lifetime_ms else self._serve
+        dispatch = self._dispatch_for_a_time if lifetime_ms else self._serve_user
         self._client.serve_by(dispatch, MIN_HEADER_BYTES, config.socket_request_max_bytes)
         self._reply(exchange, proof, lifetime_ms)
 

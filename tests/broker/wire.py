@@ -60,6 +60,7 @@ class Wire:
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
         self.correlation_id = 0
+        self.client_id: str | None = "wire"
 
     def send(self, api_key: int, version: int, **values: Any) -> Any:
         """Sends a request; the schema of its answer."""
@@ -76,7 +77,7 @@ class Wire:
             "request_api_key": api_key,
             "request_api_version": version,
             "correlation_id": self.correlation_id,
-            "client_id": "wire",
+            "client_id": self.client_id,
         }
         entity_writer(header)(out, build(header, fields))
         entity_writer(schema)(out, build(schema, values))

@@ -41,7 +41,7 @@ def metadata(broker: Broker, exchange: Exchange, request: Any) -> Body | None:
     operations = bool(getattr(request, "include_topic_authorized_operations", False))
     asked = None if everything else _asked(wanted)
     if asked and may_create:
-        _create_missing(broker, [name for name, _ in asked if name is not None])
+        _create_missing(broker, exchange, [name for name, _ in asked if name is not None])
     of_cluster = bool(getattr(request, "include_cluster_authorized_operations", False))
     key = (version, asked, operations, of_cluster)
     cache = broker.metadata_frames
@@ -67,13 +67,15 @@ def _asked(wanted: Any) -> tuple[tuple[str | None, Any], ...]:
     return tuple((name, None) for name in dict.fromkeys(topic.name for topic in wanted))
 
 
-def _create_missing(broker: Broker, names: list[str]) -> None:
+def _create_missing(broker: Broker, exchange: Exchange, names: list[str]) -> None:
     if not broker.config.auto_create_topics_enable:
         return
     for name in names:
         if name not in broker.catalog.topics and name not in INTERNAL_TOPICS:
             try:
-                broker.catalog.create(name, broker.config.num_partitions)
+                broker.catalog.check_free(name)
+                if exchange.usage is None or exchange.usage.may_create(broker.config.num_partitions):
+                    broker.catalog.create(name, broker.config.num_partitions)
             except BrokerError as error:
                 if error.code is not ErrorCode.INVALID_TOPIC:
                     raise

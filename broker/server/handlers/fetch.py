@@ -11,7 +11,8 @@ from typing import Any
 
 from broker.errors import BrokerError, ErrorCode
 from broker.log.partition_log import PartitionLog
-from broker.protocol.hot import FetchedPartition, fetch_response
+from broker.protocol.apis import ApiKey, flexible
+from broker.protocol.hot import FetchedPartition, fetch_response, total_size
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange, topic_part
 from broker.server.fetch_sessions import FIRST, LAST, NO_SESSION, Session, Wanted
@@ -23,6 +24,7 @@ BY_ID = 13
 SENT_FROM_FILES = 128 << 10
 """Bytes of a partition from which on the system sends them from the file; below, a copy costs less than the call."""
 SESSIONS_FROM = 7
+CORRELATION_ID_BYTES = 4
 UNKNOWN = frozenset({ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.UNKNOWN_TOPIC_ID, ErrorCode.INCONSISTENT_TOPIC_ID})
 """Errors beside which the list of aborted transactions is empty, not null."""
 
@@ -141,6 +143,8 @@ class Fetch:
         self._committed = request.isolation_level == READ_COMMITTED
         self._max_wait_ms = request.max_wait
         self._max_bytes = min(request.max_bytes, broker.config.fetch_max_bytes)
+        if exchange.usage is not None:  # more than that would be over the quota every time
+            self._max_bytes = int(min(self._max_bytes, exchange.usage.most_fetched))
         self._min_bytes = min(request.min_bytes, self._max_bytes)
         self._timer = None
 
@@ -173,6 +177,9 @@ class Fetch:
 
     def _answer(self, answers: Answers) -> None:
         exchange, session = self._exchange, self._session
+        if exchange.usage is not None and not exchange.usage.fetched(self._size(answers)):
+            self._answer_nothing()
+            return
         if session is not None:
             in_full = self._in_full
             news = [
@@ -185,6 +192,26 @@ class Fetch:
         topics = [topic_part(where, found, by_id=by_id) for where, found in answers]
         session_id = NO_SESSION if session is None else session.session_id
         exchange.answer_frame(fetch_response(exchange.version, exchange.correlation_id, topics, session_id=session_id))
+
+    def _size(self, answers: Answers) -> int:
+        """Bytes that an answer would take, as Kafka counts them: without the header, but with the length before it."""
+        exchange, session = self._exchange, self._session
+        if session is not None and not self._in_full:
+            news = [(where, [item for item in found if session.would_be_news(where, item)]) for where, found in answers]
+            answers = [(where, found) for where, found in news if found]
+        topics = [topic_part(where, found, by_id=exchange.version >= BY_ID) for where, found in answers]
+        size = total_size(fetch_response(exchange.version, exchange.correlation_id, topics))
+        return size - CORRELATION_ID_BYTES - flexible(ApiKey.FETCH, exchange.version)
+
+    def _answer_nothing(self) -> None:
+        """The client is over a quota: it asks again later, in the session it has; one that was to begin now does not."""
+        exchange, session_id = self._exchange, NO_SESSION
+        if self._session is not None:
+            if self._in_full:
+                self._broker.fetch_sessions.end(self._session.session_id)
+            else:
+                session_id = self._session.session_id
+        exchange.answer_frame(fetch_response(exchange.version, exchange.correlation_id, (), session_id=session_id))
 
     def _read(self) -> tuple[int, bool, Answers]:
         """(bytes there are, whether any partition has an error or was cut, answers); the first batch may exceed every limit.

@@ -1,4 +1,4 @@
-"""DescribeClientQuotas and AlterClientQuotas: limits are stored and shown; nothing is throttled yet."""
+"""DescribeClientQuotas and AlterClientQuotas: limits are kept and shown here, and obeyed by `server.quotas`."""
 
 import socket
 from collections.abc import Iterable
@@ -10,11 +10,10 @@ from broker.errors import BrokerError, ErrorCode
 from broker.protocol.bodies import Body
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange
+from broker.server.quotas import CLIENT_KEYS, CONNECTIONS, FETCH, IP_KEYS, PRODUCE
 
 ENTITY_TYPES = frozenset({"user", "client-id", "ip"})
-IP_KEYS = frozenset({"connection_creation_rate"})
-CLIENT_KEYS = frozenset({"producer_byte_rate", "consumer_byte_rate", "request_percentage", "controller_mutation_rate"})
-WHOLE_KEYS = frozenset({"producer_byte_rate", "consumer_byte_rate", "connection_creation_rate"})
+WHOLE_KEYS = frozenset({PRODUCE, FETCH, CONNECTIONS})
 EXACT, DEFAULT, ANY = range(3)
 
 
@@ -109,6 +108,7 @@ def _altered(broker: Broker, request: Any, unknown_hosts: frozenset[str]) -> Bod
         entries.append(result)
     if changed:
         broker.dynamic.write()
+        broker.quotas.changed()
     return {"entries": entries}
 
 

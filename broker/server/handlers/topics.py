@@ -8,12 +8,21 @@ from uuid import UUID, uuid4
 
 from broker.errors import BrokerError, ErrorCode
 from broker.metadata import Topic, check_growth
+from broker.protocol.apis import ApiKey
 from broker.protocol.bodies import Body
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange
 from broker.server.handlers.configs import topic_entries
 
 DEFAULT = -1
+STRICT_FROM: dict[int, int] = {ApiKey.CREATE_TOPICS: 6, ApiKey.DELETE_TOPICS: 5, ApiKey.CREATE_PARTITIONS: 3}
+"""Versions from which on a client understands that a change is refused because its quota is used up."""
+
+
+def _use_quota(exchange: Exchange, partitions: int) -> None:
+    """Count partitions that come or go by the client's quota. Raises: BrokerError."""
+    if exchange.usage is not None:
+        exchange.usage.change(partitions, strict=exchange.version >= STRICT_FROM[exchange.api_key])
 
 
 def _each(names: Sequence[Any], what: Callable[[Any], Any]) -> list[Any]:
@@ -26,7 +35,7 @@ def _failed(error: BrokerError) -> dict[str, Any]:
     return {"error_code": error.code, "error_message": error.message or None}
 
 
-def create(broker: Broker, _: Exchange, request: Any) -> Body:
+def create(broker: Broker, exchange: Exchange, request: Any) -> Body:
     """Create topics, or only check that they could be created."""
     twice = _each(request.topics, lambda topic: topic.name)
     once = [topic for topic in request.topics if topic.name not in twice]
@@ -37,14 +46,14 @@ def create(broker: Broker, _: Exchange, request: Any) -> Body:
             check_growth(partitions)
             if wanted.name in twice:
                 raise BrokerError(ErrorCode.INVALID_REQUEST, "the topic is named twice in one request")
-            results.append(_create_one(broker, wanted, validate_only=request.validate_only))
+            results.append(_create_one(broker, exchange, wanted, validate_only=request.validate_only))
         except BrokerError as error:
             failed = {"name": wanted.name, "num_partitions": -1, "replication_factor": -1, "configs": ()}
             results.append({**failed, **_failed(error)})
     return {"topics": results}
 
 
-def _create_one(broker: Broker, wanted: Any, *, validate_only: bool) -> dict[str, Any]:
+def _create_one(broker: Broker, exchange: Exchange, wanted: Any, *, validate_only: bool) -> dict[str, Any]:
     broker.catalog.check_free(wanted.name)
     settings = _settings(broker, wanted)
     if not wanted.assignments and wanted.replication_factor != DEFAULT and wanted.replication_factor < 1:
@@ -54,9 +63,9 @@ def _create_one(broker: Broker, wanted: Any, *, validate_only: bool) -> dict[str
     count = _partition_count(broker, wanted)
     _check_replication(broker, wanted.replication_factor, manual=bool(wanted.assignments))
     topic = None
-    if validate_only:
-        broker.catalog.check_new(wanted.name, count, settings)
-    else:
+    broker.catalog.check_new(wanted.name, count, settings)
+    _use_quota(exchange, count)
+    if not validate_only:
         topic = broker.catalog.create(wanted.name, count, settings)
     return {
         "name": wanted.name,
@@ -134,6 +143,7 @@ def delete(broker: Broker, exchange: Exchange, request: Any) -> Body:
             answer = {"name": topic.name, "topic_id": topic.topic_id}
             if topic.topic_id in by_both:
                 raise BrokerError(ErrorCode.INVALID_REQUEST, "the topic is named by its id as well")
+            _use_quota(exchange, len(topic.partitions))
             broker.catalog.delete(topic.name)
             results.append(answer)
         except BrokerError as error:
@@ -171,7 +181,7 @@ def _to_delete(broker: Broker, name: str | None, topic_id: Any, *, twice: bool) 
     return topic
 
 
-def create_partitions(broker: Broker, _: Exchange, request: Any) -> Body:
+def create_partitions(broker: Broker, exchange: Exchange, request: Any) -> Body:
     """Give topics more partitions."""
     twice = _each(request.topics, lambda topic: topic.name)
     results = []
@@ -180,15 +190,15 @@ def create_partitions(broker: Broker, _: Exchange, request: Any) -> Body:
         try:
             if wanted.name in twice:
                 raise BrokerError(ErrorCode.INVALID_REQUEST, "the topic is named twice in one request")
-            _grow(broker, wanted, validate_only=request.validate_only)
+            _grow(broker, exchange, wanted, validate_only=request.validate_only)
         except BrokerError as error:
             unknown = error.code is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-            result.update(error_code=error.code, error_message=None if unknown else error.message)
+            result.update(error_code=error.code, error_message=None if unknown else error.message or None)
         results.append(result)
     return {"results": results}
 
 
-def _grow(broker: Broker, wanted: Any, *, validate_only: bool) -> None:
+def _grow(broker: Broker, exchange: Exchange, wanted: Any, *, validate_only: bool) -> None:
     topic = broker.catalog.get(wanted.name)
     now = len(topic.partitions)
     if wanted.count <= now:
@@ -199,5 +209,6 @@ def _grow(broker: Broker, wanted: Any, *, validate_only: bool) -> None:
         if len(wanted.assignments) != wanted.count - now:
             raise BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, "one assignment for each new partition is needed")
         _check_assignments(broker, [item.broker_ids for item in wanted.assignments])
+    _use_quota(exchange, wanted.count - now)
     if not validate_only:
         broker.catalog.add_partitions(wanted.name, wanted.count)
