@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -45,7 +45,7 @@ class Inquiries:
         self._waiting.append((future, question))
         self._wake()
         if not self._answering():
-            self.close()  # it ended between the look and the question
+            self._refuse()  # it ended between the look and the question
         try:
             return future.result(ANSWER_S)
         except TimeoutError:
@@ -57,10 +57,7 @@ class Inquiries:
 
     def answer(self) -> None:
         """Answer all that wait."""
-        while self._waiting:
-            future, question = self._waiting.popleft()
-            if not future.set_running_or_notify_cancel():
-                continue
+        for future, question in self._taken():
             try:
                 future.set_result(question())
             except Exception as error:
@@ -70,10 +67,22 @@ class Inquiries:
         """Answer no more."""
         answer_with(None)
         self._thread = None
-        while self._waiting:
-            future, _ = self._waiting.popleft()
+        self._refuse()
+
+    def _refuse(self) -> None:
+        """Tell all that wait that nobody answers. Also on their own threads, so it leaves alone who answers by now."""
+        for future, _ in self._taken():
+            future.set_exception(StoreNotReady("the worker has ended: its stores are closed"))
+
+    def _taken(self) -> Iterator[tuple[Future[Any], Callable[[], Any]]]:
+        """Those that wait, one by one, each for one thread alone; without those that have given up."""
+        while True:
+            try:
+                future, question = self._waiting.popleft()
+            except IndexError:
+                return
             if future.set_running_or_notify_cancel():
-                future.set_exception(StoreNotReady("the worker has ended: its stores are closed"))
+                yield future, question
 
     @property
     def waiting(self) -> bool:

@@ -1,11 +1,14 @@
 """Questions of other threads, answered by one."""
 
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 
 import pytest
 
 from streams.errors import StoreNotReady
 from streams.runtime.inquiries import Inquiries
+from streams.waiting import answer_with, result_of
 
 
 def test_the_answer_comes_from_the_thread_that_answers() -> None:
@@ -59,3 +62,35 @@ def test_whoever_waits_at_the_end_is_told() -> None:
     inquiries.close()
     asker.join()
     assert "the worker has ended" in str(errors[0])
+
+
+def test_who_asks_another_worker_that_ends_still_answers() -> None:
+    """Two applications in one process: a processing thread that is refused an answer goes on giving its own."""
+    ending = Inquiries(lambda: on_a_thread(ending.close))
+    on_a_thread(ending.open)
+    going_on = Inquiries(lambda: None)
+    going_on.open()
+    try:
+        with pytest.raises(StoreNotReady, match="the worker has ended"):
+            ending.ask(lambda: 7)
+        answered: Future[int] = Future()
+
+        def ask() -> None:
+            try:
+                answered.set_result(going_on.ask(lambda: 8))
+            except StoreNotReady as error:
+                answered.set_exception(error)
+
+        asker = threading.Thread(target=ask)
+        asker.start()
+        assert result_of(answered) == 8
+        asker.join()
+    finally:
+        answer_with(None)
+
+
+def on_a_thread(function: Callable[[], None]) -> None:
+    """Call it there, to its end."""
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
