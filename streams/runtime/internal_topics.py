@@ -2,8 +2,8 @@
 
 Rules: a source topic that is missing is an error, unless the broker makes it when it is asked; an internal topic that
 exists must have the right number of partitions, for another number would send keys to the wrong stores. Every worker
-does this at its start, and it is no harm when several do; when topics that match a pattern have come or gone since, the
-leader of the group does it again before it divides them.
+does this at its start, and it is no harm when several do; when topics have come, gone or grown since, the leader of the
+group does it again before it divides them.
 Source: Kafka's StreamsPartitionAssignor, RepartitionTopics, ChangelogTopics and InternalTopicManager.
 """
 
@@ -67,8 +67,11 @@ def _left_behind(topology: Topology, parts: Iterable[SubTopology], admin: Admin)
     }
 
 
-class MatchedTopics:
-    """Has the internal topics follow from the topics that match patterns, as these come and go; called by the leader."""
+class ReadTopics:
+    """Has the internal topics fit the topics that are read, as these come, go and grow; called by the leader.
+
+    `counts` and `matched` have the partitions at its start: of the topics that the program names, and of those that match.
+    """
 
     def __init__(
         self,
@@ -76,24 +79,34 @@ class MatchedTopics:
         config: StreamsConfig,
         admin: Admin,
         counts: Mapping[str, int],
+        matched: Mapping[str, int],
         on_disk: Callable[[str], bool],
     ) -> None:
         self._topology, self._config, self._admin, self._on_disk = topology, config, admin, on_disk
-        self._matches = matcher(topology)
-        self._last = self._matching(counts)
+        self._matches = matcher(topology) or (lambda _topic: False)
+        self._changelogs = changelogs_expected(topology, counts)
+        self._last = self._read({**counts, **matched})
 
     def prepare(self, partitions: Mapping[str, int]) -> None:
-        """Before these are divided. Raises: TopologyError when an internal topic does not fit, ClientError."""
-        found = self._matching(partitions)
-        if found != self._last:
-            repartitions = self._topology.repartition_topics
-            known = {topic: count for topic, count in partitions.items() if count and topic not in repartitions}
-            ensure_internal(self._topology, self._config, self._admin, known, self._on_disk)
-            self._last = found
+        """Before these are divided. Raises: TopologyError when an internal topic, or one that is joined, does not fit; ClientError."""
+        found = self._read(partitions)
+        if found == self._last:
+            return
+        for part in self._topology.subtopologies:
+            expect_changelogs(
+                part, max((found.get(topic, 0) for topic in part.source_topics), default=0) - 1, self._changelogs
+            )
+        repartitions = self._topology.repartition_topics
+        known = {topic: count for topic, count in found.items() if topic not in repartitions}
+        ensure_internal(self._topology, self._config, self._admin, known, self._on_disk)
+        self._last = found
 
-    def _matching(self, partitions: Mapping[str, int]) -> dict[str, int]:
-        matches = self._matches
-        return {name: count for name, count in partitions.items() if count and matches is not None and matches(name)}
+    def _read(self, partitions: Mapping[str, int]) -> dict[str, int]:
+        """Those that tasks of this program read; in a rolling upgrade there are others."""
+        named = set(self._topology.source_topics)
+        return {
+            topic: count for topic, count in partitions.items() if count and (topic in named or self._matches(topic))
+        }
 
 
 def ensure_dead_letters(topics: Iterable[str], config: StreamsConfig, admin: Admin) -> None:

@@ -42,7 +42,7 @@ from streams.runtime.giving_up import GivingUp
 from streams.runtime.group_view import GroupView
 from streams.runtime.inquiries import Inquiries
 from streams.runtime.internal_topics import (
-    MatchedTopics,
+    ReadTopics,
     changelogs_expected,
     ensure_dead_letters,
     ensure_topics,
@@ -296,7 +296,7 @@ class Worker:
         on_disk = StateDirectory(Path(self._config.state_dir), self._config.application_id).holds
         found = matching_topics(self._topology, admin)
         counts = ensure_topics(self._topology, self._config, admin, producer, on_disk, found)
-        matched = MatchedTopics(self._topology, self._config, admin, found, on_disk)
+        read_topics = ReadTopics(self._topology, self._config, admin, counts, found, on_disk)
         ensure_dead_letters(self._handlers.dead_letter_topics, self._config, admin)
         consumer = self._consumer = self._clients.consumer(
             group=self._config.application_id,
@@ -325,7 +325,9 @@ class Worker:
         topics, matches = sorted(self._topology.source_topics), matcher(self._topology)
         self._subscribed = bool(topics or matches)
         if self._subscribed:
-            assignor = assignor_of(self._topology, self._config, self._clients, admin, consumer, tasks, inputs, matched)
+            assignor = assignor_of(
+                self._topology, self._config, self._clients, admin, consumer, tasks, inputs, read_topics
+            )
             consumer.subscribe(topics, assignor, tasks, matches)
         closings = made.pop_all()
         self._abandoning = False

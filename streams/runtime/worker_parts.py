@@ -24,7 +24,7 @@ from streams.runtime.committer import Committer
 from streams.runtime.error_handlers import ErrorHandlers
 from streams.runtime.global_state import GlobalState
 from streams.runtime.group_view import GroupView
-from streams.runtime.internal_topics import MatchedTopics, expect_changelogs, subtopology_finder
+from streams.runtime.internal_topics import ReadTopics, expect_changelogs, subtopology_finder
 from streams.runtime.orphans import Orphans
 from streams.runtime.placement import PlacementRules
 from streams.runtime.process_id import ProcessId
@@ -159,7 +159,7 @@ def assignor_of(
     consumer: Consumer,
     tasks: TaskManager,
     inputs: Sequence[TaskInputs],
-    matched: MatchedTopics,
+    read_topics: ReadTopics,
 ) -> TaskAssignor:
     """What speaks for a worker in its group."""
     return TaskAssignor(
@@ -170,7 +170,7 @@ def assignor_of(
         rules=PlacementRules.of(config),
         orphans=Orphans.of(config.application_id, clients, admin) if config.exactly_once else None,
         required=topology.source_topics,
-        prepare=matched.prepare,
+        prepare=read_topics.prepare,
     )
 
 

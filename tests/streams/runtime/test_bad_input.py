@@ -177,6 +177,83 @@ def test_a_source_topic_that_grew_under_nothing(
     assert len(list(app.read(copied))) == 21
 
 
+def test_a_topic_that_grew_beside_what_it_is_joined_with(
+    counting: Callable[..., Counting], streams_broker: RunningBroker, tmp_path: Path
+) -> None:
+    """Records of the new partition would meet no rows, in silence: an error at once, until both have one size again."""
+    each = counting("grower")
+
+    def joining() -> App:
+        quick = {"commit_interval_ms": 50, "metadata_max_age_ms": 200, "topology_optimization": "all"}
+        app = App("grown-join", broker=streams_broker.url, state_dir=str(tmp_path), **quick)
+        prices = app.table(app.topic("grown-prices", key=str, value=int, partitions=2))
+        orders = app.stream(app.topic("grown-orders", key=str, value=int, partitions=2))
+        orders.join(prices, lambda order, price: order * price).to(
+            app.topic("grown-paid", key=str, value=int, partitions=1)
+        )
+        return app
+
+    app, sizes = joining(), r"same number of partitions, but they have: grown-orders 3, grown-prices 2"
+    with pytest.raises(TopologyError, match=sizes), app.running() as run:
+        app.write("grown-prices", [("tea", 2)])
+        run.catch_up(timeout_s=60)
+        each.grow("grown-orders", 3)
+        until_stopped(run)
+    with pytest.raises(TopologyError, match=sizes), joining().running() as run:
+        until_stopped(run)
+    each.grow("grown-prices", 3)
+    app = joining()
+    with app.running() as run:
+        keys = [f"k{number}" for number in range(20)]
+        app.write("grown-prices", [(key, 2) for key in keys])
+        run.catch_up(timeout_s=60)
+        app.write("grown-orders", [(key, 5) for key in keys])
+        run.catch_up(timeout_s=60)
+    assert {record.key: record.value for record in app.read("grown-paid")} == dict.fromkeys(keys, 10)
+
+
+@pytest.mark.parametrize("partitions", [None, 2])
+def test_a_source_topic_that_grew_before_a_repartition(
+    counting: Callable[..., Counting], streams_broker: RunningBroker, tmp_path: Path, partitions: int | None
+) -> None:
+    """A repartition topic that takes its size from it does not fit any more, as in Kafka Streams; one with its own does."""
+    each, name = counting("grower"), f"grown-before-{partitions}"
+    quick = {"commit_interval_ms": 50, "metadata_max_age_ms": 200}
+    app = App(name, broker=streams_broker.url, state_dir=str(tmp_path), **quick)
+    source = app.topic(f"{name}-in", key=str, value=str, partitions=2)
+    out = app.topic(f"{name}-out", key=str, value=str, partitions=1)
+    app.stream(source).repartition(name="again", partitions=partitions).to(out)
+
+    def grow(run: Any) -> None:
+        app.write(source, [("a", "x")])
+        run.catch_up(timeout_s=60)
+        each.grow(source.name, 3)
+        until_stopped(run, lambda: "0_2" in run.status().tasks)
+
+    if partitions is None:
+        unfit = rf"{name}-again-repartition has 2 partition\(s\), and 3 are needed"
+        with pytest.raises(TopologyError, match=unfit), app.running() as run:
+            grow(run)
+        return
+    with app.running() as run:
+        grow(run)
+        app.write(source, [(f"k{number}", "x") for number in range(20)])
+        run.catch_up(timeout_s=60)
+    assert len(list(app.read(out))) == 21
+
+
+def test_a_source_topic_made_anew_with_fewer_partitions(counting: Callable[..., Counting]) -> None:
+    """Keys of the partitions that are gone would go to tasks without their state: an error while it runs, too."""
+    each = counting("shrunk", metadata_max_age_ms=200)
+    each.say(WORDS)
+    unfit = r"shrunk-total-changelog has 2 partition\(s\), and 1 are needed"
+    with pytest.raises(TopologyError, match=unfit), each.app.running() as run:
+        run.catch_up(timeout_s=60)
+        each.admin.delete([each.words])
+        each.admin.create([NewTopic(each.words, 1)])
+        until_stopped(run)
+
+
 def test_offsets_out_of_range_follow_the_rule_and_are_told(
     counting: Callable[..., Counting], caplog: pytest.LogCaptureFixture
 ) -> None:
