@@ -25,7 +25,10 @@ from streams.topology.topology import Topology
 
 
 class StoreLocations:
-    """See the module. `counts` has the partitions of every topic that tasks read, `running` the tasks of this worker."""
+    """See the module.
+
+    `counts` has the partitions of every topic that tasks read, at the start; `running` the tasks of this worker.
+    """
 
     def __init__(
         self,
@@ -80,13 +83,14 @@ class StoreLocations:
         return chosen[0]
 
     def _count(self, part: int, topic: str) -> int:
-        """How many partitions keys are divided among; where topics come and go, it follows from the tasks there are."""
+        """How many partitions keys are divided among; where topics come, go and grow, it follows from the tasks there are."""
         known = max(self._counts.get(topic, 0), 1)
-        if part not in self._by_pattern:
-            return known
+        if part not in self._by_pattern and known < self._counts.get(self._topics[part], 0):
+            return known  # another topic of the part is larger, and has tasks of its own
         tasks = {task for host in self._group.hosts.values() for task in host.running}
         tasks |= set(map(task_named, self._running()))
-        return max([task.partition + 1 for task in tasks if task.subtopology == part], default=known)
+        found = max([task.partition + 1 for task in tasks if task.subtopology == part], default=known)
+        return found if part in self._by_pattern else max(found, known)
 
     def of_store(self, store: str) -> list[StreamsMetadata]:
         """The workers that have some of a store, by address. Raises: StreamsError for an unknown store."""

@@ -12,9 +12,11 @@ import pytest
 
 from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryClients
+from streams.clients.memory.partition import MemoryPartition
 from streams.clients.partitioner import partitions_for
 from streams.config import StreamsConfig
 from streams.dsl.builder import StreamsBuilder
+from streams.dsl.options import Materialized
 from streams.errors import StoreNotReady, StreamsError
 from streams.metadata import StreamsMetadata
 from streams.queries import StoreView
@@ -88,6 +90,31 @@ def test_where_topics_come_keys_follow_the_tasks(broker: MemoryBroker, tmp_path:
         words = ("to", "be", "or", "not")
         partitions = [alone.locations.of_key("counts", word).partition for word in words]
         assert partitions == partitions_for([word.encode() for word in words], 5)
+
+
+def test_where_a_topic_grows_keys_follow_the_tasks(broker: MemoryBroker, tmp_path: Path) -> None:
+    """A worker that has run for longer answers as one that has come since: producers divide keys among all partitions."""
+
+    def counting(config: StreamsConfig) -> Topology:
+        builder = StreamsBuilder()
+        kept = Materialized(name="counts", logged=False)
+        builder.stream("words", key=str, value=str).group_by_key().count(store=kept)
+        return builder.build(config)
+
+    both = [
+        worker(broker, tmp_path / name, topology=counting, application_server=address, poll_ms=5)
+        for name, address in (("1", ONE), ("2", TWO))
+    ]
+    with running(both[0]) as (first,):
+        until(broker, lambda: len(first.tasks) == 2)
+        with broker.changed:
+            broker.partitions("words").extend(MemoryPartition() for _ in range(3))
+        with running(both[1]) as (second,):
+            until(broker, lambda: len(first.tasks) + len(second.tasks) == 5 and bool(second.tasks))
+            words = [f"word{number}" for number in range(20)]
+            found = [[each.locations.of_key("counts", word) for word in words] for each in (first, second)]
+            assert [at.partition for at in found[0]] == partitions_for([word.encode() for word in words], 5)
+            assert [at[:3] for at in found[0]] == [at[:3] for at in found[1]]
 
 
 def test_a_worker_alone_holds_everything(broker: MemoryBroker, tmp_path: Path) -> None:
