@@ -17,7 +17,7 @@ StreamsError
 ├── TransactionAbortable        this transaction cannot be committed: abort it and go on with the next
 ├── RebalanceInProgress         nothing was committed, since the group is between two generations: commit later
 ├── StoreNotReady               a store cannot be read now: its task is restored, or the worker has not started
-├── StoreMoved                  a store left this worker while it was being read
+├── StoreMoved                  a store left this worker while it was being read, or none of it is there
 ├── StopApplication             all workers of the application are to stop, since one of them ended with an error
 ├── Interrupted                 the worker was asked to stop while user code was being tried again
 └── ChangelogLost               a changelog was deleted or made anew, and state would begin empty
@@ -166,7 +166,7 @@ class StoreNotReady(StreamsError):  # noqa: N818  says what is the matter
 
 
 class StoreMoved(StreamsError):  # noqa: N818  Kafka: InvalidStateStoreException, "migrated to another instance"
-    """A store left this worker while it was being read, or its partition is elsewhere: begin again, or ask there."""
+    """A store left this worker while it was being read, or it is elsewhere: begin again, or ask who has it."""
 
 
 class StopApplication(StreamsError):  # noqa: N818  says what is to be done

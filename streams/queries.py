@@ -4,8 +4,8 @@ A view joins the stores of that name of all tasks in this process. It reads live
 with `isolation="committed"` what the last commit left, which is what another reader of the outputs may know. Rules:
 read only, and no use of a record cache, so that nothing is let go for the sake of a query; values come without their timestamps, as Kafka's read-only stores give them, or with `timestamps=True` as
 ValueAndTimestamp; windowed keys come as `Windowed`; a scan shows all tasks as they were when it began, and comes in pages, so that it stops nobody for long.
-A task that is still being restored makes the view StoreNotReady, one that leaves during a scan StoreMoved. A view that may
-be stale answers from all that is open instead: from tasks that are being restored, and from standbys, which lag behind.
+A task that is still being restored makes the view StoreNotReady, one that leaves during a scan StoreMoved; so does a worker
+that has no task with the store, for others have. A view that may be stale answers from all that is open instead: from tasks that are being restored, and from standbys, which lag behind.
 """
 
 from __future__ import annotations

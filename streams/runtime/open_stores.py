@@ -1,8 +1,8 @@
 """The stores that a query may read: those of tasks that run, or all that are open.
 
 Rules: an answer from a part of the store is none, so a task that does not run yet makes it StoreNotReady; whoever asks for
-one partition waits for its task alone, and whoever takes stale answers for none. Source: Kafka's
-StreamThreadStateStoreProvider.
+one partition waits for its task alone, and whoever takes stale answers for none. Where there is nothing of the store, it is
+not empty, but elsewhere. Source: Kafka's StreamThreadStateStoreProvider and WrappingStoreProvider.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def open_stores(
 ) -> list[Store]:
     """The open stores of a name among the tasks', or the one of a partition, and `copies` of it, which are stale ones.
 
-    `settled`: the group has assigned its tasks. Raises: StoreNotReady; StoreMoved when the partition is not here.
+    `settled`: the group has assigned its tasks. Raises: StoreNotReady; StoreMoved when nothing of it is here.
     """
     having = [task for task in tasks if task.has_store(name) and partition in {None, task.id.partition}]
     found = [*(task.stores[name] for task in having if name in task.stores), *copies]
@@ -30,8 +30,7 @@ def open_stores(
     if waiting or not settled:
         reason = f"task {', '.join(waiting)} is being restored" if waiting else "the group is assigning its tasks"
         raise StoreNotReady(f"store {name} cannot be read yet: {reason}; ask again")
-    if partition is not None and not found:
-        raise StoreMoved(
-            f"store {name} has no partition {partition} on this worker: metadata_for_store({name!r}) says who has it"
-        )
+    if not found:
+        which = "partition" if partition is None else f"partition {partition}"
+        raise StoreMoved(f"store {name} has no {which} on this worker: metadata_for_store({name!r}) says who has it")
     return found

@@ -42,7 +42,7 @@ from streams.compat.faust.ways import Way, chooser, prepared, read_back, supplie
 from streams.compat.faust.windows import Seconds, seconds
 from streams.config import StreamsConfig
 from streams.dsl.builder import StreamsBuilder
-from streams.errors import StoreNotReady
+from streams.errors import StoreMoved, StoreNotReady
 from streams.queries import Newest, StoreSource
 from streams.running import Application, run
 from streams.runtime.worker_states import WorkerState
@@ -301,7 +301,7 @@ class App:
             source = self._stores.one
             try:
                 return source.stores(table) if source is not None else []
-            except StoreNotReady:
+            except (StoreNotReady, StoreMoved):
                 return []
 
         return open_stores

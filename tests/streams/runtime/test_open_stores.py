@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,13 +12,17 @@ import pytest
 
 from state import StateDirectory
 from state.stores import Store
+from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker
 from streams.clients.partitioner import partitions_for
+from streams.config import StreamsConfig
+from streams.dsl.builder import StreamsBuilder
 from streams.errors import StoreMoved, StoreNotReady, StreamsError
 from streams.queries import StoreView
 from streams.record import TopicPartition
 from streams.runtime.restorer import SilentListener
-from streams.runtime.worker import Worker
+from streams.runtime.worker import Worker, WorkerState
+from streams.topology.topology import Topology
 from tests.streams.runtime.workers import GROUP, WORDS, caught_up, running, until, with_words, worker
 
 T = TypeVar("T")
@@ -135,6 +139,32 @@ def is_running(each: Worker) -> bool:
     except StoreNotReady:
         return False
     return True
+
+
+def test_a_worker_without_a_task_says_that_the_store_is_elsewhere(tmp_path: Path) -> None:
+    """It is not empty, as Kafka Streams has it: "may have migrated to another instance"."""
+
+    def counting(config: StreamsConfig) -> Topology:
+        builder = StreamsBuilder()
+        builder.stream("solo", key=str, value=str).group_by_key().count(name="counts")
+        return builder.build(config)
+
+    broker = MemoryBroker()
+    broker.create(NewTopic("solo", 1))
+    both = [worker(broker, tmp_path / name, topology=counting, poll_ms=5) for name in "12"]
+    with running(*both):
+        until(broker, lambda: [len(each.tasks) for each in both] in ([0, 1], [1, 0]) and not settling(both))
+        (idle,) = [each for each in both if not each.tasks]
+        for wanted in ({}, {"stale": True}):
+            with pytest.raises(StoreMoved, match="counts has no partition on this worker: metadata_for_store"):
+                counts(idle, **wanted)
+        (busy,) = [each for each in both if each.tasks]
+        assert counts(busy) == {}
+
+
+def settling(workers: Iterable[Worker]) -> bool:
+    """Whether some of them do not run yet."""
+    return any(each.state is not WorkerState.RUNNING for each in workers)
 
 
 def test_a_partition_is_a_number() -> None:

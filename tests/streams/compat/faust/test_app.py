@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from streams.compat import faust
+from streams.errors import StoreMoved
 from streams.testing import TopologyTestDriver
 
 
@@ -39,6 +40,25 @@ def test_a_table_counts_and_its_changelog_is_fausts(app: faust.App) -> None:
         changes = driver.output("app-counts-changelog", key=bytes, value=bytes).read_key_values()
         assert changes == [(b'"1"', b"1"), (b'"2"', b"1"), (b'"1"', b"2")]
         assert dict(driver.store("counts")) == {"1": 2, "2": 1}
+
+
+class Elsewhere:
+    """The stores of a worker that has no task with any."""
+
+    store_names = ("counts",)
+
+    def stores(self, name: str) -> Any:
+        raise StoreMoved(f"store {name} has no partition on this worker")
+
+    def ask(self, question: Callable[[], Any]) -> Any:
+        return question()
+
+
+def test_a_table_whose_tasks_are_elsewhere_is_empty(app: faust.App) -> None:
+    """A worker shows the part of a table that it has, as in Faust, if that is nothing."""
+    counts = app.Table("counts", default=int)
+    app._stores.serve(Elsewhere())
+    assert (list(counts.items()), counts["1"], counts.get("1")) == ([], 0, 0)
 
 
 def test_get_goes_by_the_default_of_the_table(app: faust.App) -> None:
