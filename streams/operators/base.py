@@ -11,6 +11,7 @@ A null key or value is legal on a stream's edge. Operators know stores and time,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from logging import WARNING
 from typing import Any, Protocol, runtime_checkable
 
 from streams.metrics import Metrics
@@ -77,10 +78,10 @@ class OperatorContext(Protocol):
         """How many partitions a topic has, for a custom partitioner."""
         ...
 
-    def dropped(self, node: str, count: int, reason: str, *, counted: bool = True) -> None:
-        """Count records that Kafka's rules drop (null key, late); warns once in a while, never per record.
+    def dropped(self, node: str, count: int, reason: str, *, counted: bool = True, level: int = WARNING) -> None:
+        """Count records that Kafka's rules drop (null key, late); logs once in a while, never per record.
 
-        `counted=False` only tells of them.
+        `counted=False` only tells of them. `level` is that of the log: lower for what is ordinary and nobody's fault.
         """
         ...
 

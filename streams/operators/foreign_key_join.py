@@ -10,6 +10,7 @@ Source: Kafka's kstream.internals.foreignkeyjoin.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from logging import DEBUG, INFO
 from typing import Any, NamedTuple
 
 from state.serde import Serde
@@ -44,6 +45,8 @@ __all__ = [
 
 NULL_FOREIGN_KEY = "its foreign key is null"
 NOT_LATEST = "a later version of its row was joined already"
+OVERTAKEN = "its row on the left has changed since it asked"
+"""Told to who debugs alone: every join whose left rows change has such answers, and the next one is on its way."""
 
 
 class TableSerdes(NamedTuple):
@@ -116,7 +119,7 @@ class Register(_RecordByRecord):
 
     def _handle(self, row: int, key: Any, value: Any, old: Any, timestamp: int, *, latest: bool) -> None:
         if self._versioned and not latest:
-            self._context.dropped(self._node, 1, NOT_LATEST)
+            self._context.dropped(self._node, 1, NOT_LATEST, level=INFO)
             return
         if value is None and old is None:
             return
@@ -229,8 +232,11 @@ class AnswerOnChange(_RecordByRecord):
 
     def _handle(self, row: int, key: Any, value: Any, old: Any, timestamp: int, *, latest: bool) -> None:
         del old
-        if key is None or (self._versioned and not latest):
-            self._context.dropped(self._node, 1, NOT_LATEST if key is not None else "its key is null")
+        if key is None:
+            self._context.dropped(self._node, 1, "its key is null")
+            return
+        if self._versioned and not latest:
+            self._context.dropped(self._node, 1, NOT_LATEST, level=INFO)
             return
         data = None if value is None else self._serdes.value.serialize(value)
         for combined, (stored, _) in self._store.prefix_scan(combined_prefix(self._serdes.key.serialize(key))):
@@ -272,7 +278,7 @@ class Resolve(_RecordByRecord):
         found = self._left.get(primary)
         current = None if found is None else fingerprint(self._left_serdes.value.serialize(found[0]))
         if current != response.hash:
-            self._context.dropped(self._node, 1, "its row on the left has changed since it asked")
+            self._context.dropped(self._node, 1, OVERTAKEN, level=DEBUG)
             return
         result = None
         if found is not None and (response.value is not None or self._left_join):

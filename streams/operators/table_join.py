@@ -9,6 +9,7 @@ other side has a row. Joiners here take (key, left, right). Source: Kafka's KStr
 from __future__ import annotations
 
 from collections.abc import Callable
+from logging import INFO
 from typing import Any
 
 from state.engine import any_none
@@ -167,10 +168,11 @@ class TableJoinSide:
         olds = batch.old_values or [None] * len(batch)
         for row, key, new, timestamp in rows_of(batch):
             latest = batch.latest is None or batch.latest[row]
-            if key is None or (self._versioned and not latest):
-                self._context.dropped(
-                    self._node, 1, "its key is null, or a later version of its row was joined already"
-                )
+            if key is None:
+                self._context.dropped(self._node, 1, "its key is null")
+                continue
+            if self._versioned and not latest:
+                self._context.dropped(self._node, 1, "a later version of its row was joined already", level=INFO)
                 continue
             try:
                 self._change(row, key, new, olds[row], timestamp, latest=latest)

@@ -131,9 +131,9 @@ class ErrorHandlers:
 
         return Retrying(retry, patience, tell)
 
-    def dropped(self, task: str, node: str, count: int, reason: str) -> None:
+    def dropped(self, task: str, node: str, count: int, reason: str, level: int) -> None:
         """Say once in a while that Kafka's rules drop records."""
-        self._warn(node, reason, "task %s: %s drops %d record(s): %s", task, node, count, reason)
+        self._tell(level, node, reason, "task %s: %s drops %d record(s): %s", task, node, count, reason)
 
     def _decide(self, default: OnError, error: RecordError, record: Record, cause: Exception) -> DeadLetter | None:
         error.__cause__ = cause
@@ -154,11 +154,15 @@ class ErrorHandlers:
         return DeadLetter(policy.topic, error, fails)
 
     def _warn(self, node: str, kind: str, message: str, *values: object) -> None:
+        self._tell(logging.WARNING, node, kind, message, *values)
+
+    def _tell(self, level: int, node: str, kind: str, message: str, *values: object) -> None:
+        """Log something of a node and a kind, unless that was done a moment ago."""
         now = time.monotonic()
         last = self._warned.get((node, kind))
         if last is None or now - last >= WARN_EVERY_S:
             self._warned[node, kind] = now
-            log.warning(message, *values)
+            log.log(level, message, *values)
 
 
 def _asked(handler: Callable[[RecordError, Record], Any], error: RecordError, record: Record) -> OnError:

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from logging import WARNING
 from typing import Any
 
 from state.stores import ChangelogWriter, Store, StoreSpec
@@ -366,11 +367,11 @@ class Task:
         """The number kept under `key`, also from before a restart."""
         return self._remembered.get(key)
 
-    def dropped(self, node: str, count: int, reason: str, *, counted: bool = True) -> None:
+    def dropped(self, node: str, count: int, reason: str, *, counted: bool = True, level: int = WARNING) -> None:
         """Count records that Kafka's rules drop; the first of a node and reason is logged."""
         if counted:
             self.dropped_records[node] = self.dropped_records.get(node, 0) + count
-        self._handlers.dropped(self.task_id, node, count, reason)
+        self._handlers.dropped(self.task_id, node, count, reason, level)
 
     def failed(self, node: str, record: Record, error: Exception) -> None:
         """User code raised; returns to go on without the record. Raises: ProcessingError."""

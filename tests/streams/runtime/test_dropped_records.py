@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from streams.dsl.builder import StreamsBuilder
 from streams.dsl.options import Materialized
 from streams.graph.windows import JoinWindows
+from streams.operators.murmur3 import fingerprint
+from streams.operators.subscriptions import Response
 from streams.testing import TopologyTestDriver
 from tests.streams.operators.cutting import Cutter, topology_of
 
@@ -66,6 +69,43 @@ def test_rows_without_a_foreign_key_are_counted(verb: str) -> None:
     rows = ["fk", "", "fk", "", None]
     counts = dropped(tables, [("in", "a", value, 0) for value in rows])
     assert sum(counts.values()) == (2 if verb == "join" else 0)
+
+
+def test_an_answer_that_was_overtaken_is_counted_and_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """A row on the left that changes twice in a moment has one: Kafka counts it, and tells it at its lowest level."""
+    caplog.set_level(logging.DEBUG)
+
+    def tables(builder: StreamsBuilder) -> None:
+        left, right = (builder.table(topic, key=str, value=str) for topic in ("in", "right"))
+        left.join(right, lambda one, other: one + other, on=lambda value: value, value=str).to_stream().to("out")
+
+    topology = topology_of(tables)
+    (answers,) = (topic for topic in topology.source_topics if "SUBSCRIPTION-RESPONSE" in topic)
+    with TopologyTestDriver(topology) as driver:
+        driver.input("right").send("fk", "r", 0)
+        driver.input("in").send("a", "fk", 0)
+        driver.pipe(answers, b"a", Response(fingerprint(b"before"), b"r").to_bytes(), 1)
+        assert sum(driver.dropped_records.values()) == 1
+    (said,) = (each for each in caplog.records if "its row on the left has changed" in each.getMessage())
+    assert said.levelno == logging.DEBUG
+
+
+@pytest.mark.parametrize("on", [None, lambda value: value])
+def test_a_version_that_comes_late_is_no_warning(
+    on: Callable[[str], str] | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A versioned table has it, and joins the latest alone: as in Kafka, information."""
+    caplog.set_level(logging.INFO)
+
+    def tables(builder: StreamsBuilder) -> None:
+        left = builder.table("in", key=str, value=str, store=Materialized(name="rows", history="1 min"))
+        right = builder.table("right", key=str, value=str)
+        how = {} if on is None else {"on": on}
+        left.join(right, lambda one, other: one + other, value=str, **how).to_stream().to("out")
+
+    assert sum(dropped(tables, [("in", "a", "v", 9), ("in", "a", "older", 8)]).values()) == 1
+    (said,) = (each for each in caplog.records if "a later version of its row was joined" in each.getMessage())
+    assert said.levelno == logging.INFO
 
 
 def test_what_a_global_table_drops_is_counted() -> None:
