@@ -1,9 +1,9 @@
 """What becomes of a value on its way from the wire into a field, by the field's type.
 
 Rules: Records are made of dicts wherever the type names them, inside Optional, lists, sets, tuples and dicts too, and so
-is what the class has `coercions` for. Other single values are converted only in strict classes; there, what cannot be
-converted is an error. Dates and decimals are also converted where the class asks for them (`isodates`, `decimals`), and
-inside lists, sets, tuples and dicts always, as in Faust. Made once per class.
+is what the class has `coercions` for. Other values of single fields are converted only in strict classes; there, what cannot
+be converted is an error. Dates and decimals are also converted where the class asks for them (`isodates`, `decimals`), and
+inside lists, sets, tuples and dicts always, nothing else there, as in Faust. Made once per class.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Wanted(NamedTuple):
 
     def within(self) -> Wanted:
         """The same inside lists, sets, tuples and dicts."""
-        return self._replace(isodates=True, decimals=True)
+        return self._replace(strict=False, isodates=True, decimals=True)
 
 
 def is_optional(kind: Any) -> bool:
@@ -62,7 +62,7 @@ def of_text(kind: Any) -> Convert | None:
     """What makes a value of its text, for the types that have one."""
     if isinstance(kind, type) and issubclass(kind, Enum):
         return {str(member.value): member for member in kind}.__getitem__
-    return _SINGLE.get(kind)
+    return _bool_of_text if kind is bool else _SINGLE.get(kind)
 
 
 def converter(kind: Any, wanted: Wanted) -> Convert | None:
@@ -186,15 +186,14 @@ def _date(value: Any) -> date:
     return value if isinstance(value, date) else datetime.fromisoformat(value).date()  # JSON has them with a time
 
 
-def _bool(value: Any) -> bool:
-    if isinstance(value, str):
-        lowered = value.lower()
-        if lowered in {"true", "1", "yes", "on"}:
-            return True
-        if lowered in {"false", "0", "no", "off", ""}:
-            return False
-        raise ValueError("neither true nor false")
-    return bool(value)
+def _bool_of_text(value: str) -> bool:
+    """What a key was written as; a field is what Python takes its value for, as in Faust, "no" included."""
+    lowered = value.lower()
+    if lowered in {"true", "1", "yes", "on"}:
+        return True
+    if lowered in {"false", "0", "no", "off", ""}:
+        return False
+    raise ValueError("neither true nor false")
 
 
 def _decimal(value: Any) -> Decimal:
@@ -209,7 +208,7 @@ _SINGLE: dict[Any, Convert] = {
     bytes: _bytes,
     int: int,
     float: float,
-    bool: _bool,
+    bool: bool,
     Decimal: _decimal,
     datetime: _datetime,
     date: _date,

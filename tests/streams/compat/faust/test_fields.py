@@ -39,6 +39,12 @@ def models(library: Any, fields: Any) -> SimpleNamespace:
         seen: datetime = fields.DatetimeField(date_parser=lambda text: datetime(int(text), 1, 1))
         count: int = 0
 
+    class Flags(library.Record, coerce=True, include_metadata=False, namespace="Flags"):
+        open: bool
+        often: list[bool] = []  # noqa: RUF012  as applications write it
+        named: dict[str, int] = {}  # noqa: RUF012
+        maybe: bool | None = None
+
     class ZipField(fields.StringField):  # type: ignore[misc]  # of one library or the other
         def validate(self, value: str) -> Any:
             if len(value) != self.options["digits"]:
@@ -54,6 +60,13 @@ def models(library: Any, fields: Any) -> SimpleNamespace:
 
 
 USES: list[Callable[[SimpleNamespace], Any]] = [
+    *(
+        lambda known, value=value: known.Flags.from_data(
+            {"open": value, "often": [value], "maybe": value, "named": {"a": value}}
+        ).asdict()
+        for value in ("no", "false", "", "maybe", 0, 2, True, [])
+    ),
+    lambda known: known.Flags("no", maybe=None).asdict(),
     lambda known: known.Account("abc").asdict(),
     lambda known: known.Account("abc", "5", "  x ", "1.25", "é").asdict(),
     lambda known: known.Account("abc", None).seats,
