@@ -60,7 +60,6 @@ from streams.runtime.task_stores import TaskStores
 from streams.runtime.turns import ROUND_S
 from streams.runtime.worker_parts import (
     Parts,
-    assignor_of,
     environment_of,
     global_state_of,
     producer_of,
@@ -68,6 +67,7 @@ from streams.runtime.worker_parts import (
     restorer_of,
     started,
     status_of,
+    subscribe,
     task_maker,
     task_manager_of,
 )
@@ -82,7 +82,7 @@ from streams.runtime.worker_states import (
     wall_clock_ms,
 )
 from streams.timers import Timed, Timers
-from streams.topology.read_topics import matcher, matching_topics
+from streams.topology.read_topics import matching_topics
 from streams.topology.topology import Topology
 
 log = logging.getLogger(__name__)
@@ -322,13 +322,9 @@ class Worker:
         self._move_to(WorkerState.REBALANCING)
         made.callback(quietly, tasks.standbys.close)
         made.callback(quietly, tasks.close_all)
-        topics, matches = sorted(self._topology.source_topics), matcher(self._topology)
-        self._subscribed = bool(topics or matches)
-        if self._subscribed:
-            assignor = assignor_of(
-                self._topology, self._config, self._clients, admin, consumer, tasks, inputs, read_topics
-            )
-            consumer.subscribe(topics, assignor, tasks, matches)
+        self._subscribed = subscribe(
+            self._topology, self._config, self._clients, admin, consumer, tasks, inputs, read_topics
+        )
         closings = made.pop_all()
         self._abandoning = False
         return Parts(

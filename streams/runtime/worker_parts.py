@@ -40,6 +40,7 @@ from streams.runtime.task_stores import TaskStores
 from streams.runtime.turns import Turns, in_step
 from streams.runtime.worker_states import WorkerState, WorkerStatus
 from streams.topology.compile import compile_task
+from streams.topology.read_topics import matcher
 from streams.topology.topology import Topology
 
 log = logging.getLogger(__name__)
@@ -151,7 +152,7 @@ def status_of(
     )
 
 
-def assignor_of(
+def subscribe(
     topology: Topology,
     config: StreamsConfig,
     clients: Clients,
@@ -160,9 +161,12 @@ def assignor_of(
     tasks: TaskManager,
     inputs: Sequence[TaskInputs],
     read_topics: ReadTopics,
-) -> TaskAssignor:
-    """What speaks for a worker in its group."""
-    return TaskAssignor(
+) -> bool:
+    """Have a worker join its group for the topics that it reads; whether there are any."""
+    topics, matches = sorted(topology.source_topics), matcher(topology)
+    if not topics and not matches:
+        return False
+    assignor = TaskAssignor(
         inputs,
         tasks.member_info,
         told=tasks.group.told,
@@ -172,6 +176,8 @@ def assignor_of(
         required=topology.source_topics,
         prepare=read_topics.prepare,
     )
+    consumer.subscribe(topics, assignor, tasks, matches)
+    return True
 
 
 def global_state_of(
