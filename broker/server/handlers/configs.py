@@ -45,6 +45,10 @@ FIRST_OF_BUCKET = (
     "socket.connection.setup.timeout.ms",
     "log.cleaner.io.buffer.load.factor",
     "process.roles",
+    "group.consumer.max.session.timeout.ms",
+    "num.recovery.threads.per.data.dir",
+    "offset.metadata.max.bytes",
+    "group.coordinator.append.linger.ms",
 )
 """Settings that Kafka names before others of their bucket."""
 
