@@ -104,7 +104,7 @@ class Connection(asyncio.BufferedProtocol):
         peer = transport.get_extra_info("peername")
         self._host = peer[0] if peer else ""
         if not self._server.connected(self):
-            self.close("too many connections")
+            transport.abort()  # the server says why, and not each time
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone; answers still to come have nowhere to go."""

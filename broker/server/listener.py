@@ -6,6 +6,7 @@ Stops in the order a client would wish: no new connections, answers that are rea
 import asyncio
 import errno
 import logging
+import math
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,7 +25,13 @@ logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 30.0
 BACKLOG = 512
+"""Connections that may wait to be accepted."""
+ACCEPTED_AT_ONCE = 8
+"""Less than the spare descriptors: only when they are accepted, they are counted, and refused if they are too many."""
+WARN_SECONDS = 10.0
+"""Between two warnings of the same kind: connections that are too many come in bursts."""
 PORT_ATTEMPTS = 20
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 SPARE_DESCRIPTORS = 64
 """Kept for what is opened for a moment: checkpoints, snapshots, indexes, compaction, and the connection that is refused."""
 
@@ -49,6 +56,7 @@ class Listener:
         self._idle_seconds = 0.0
         self._on_idle: Callable[[], None] | None = None
         self._files = limit()
+        self._warned_at: dict[str, float] = {}
 
     async def start(self) -> tuple[str, int]:
         """Listen; (host, port) that clients should connect to. Raises: ConfigError, if that cannot be."""
@@ -61,7 +69,11 @@ class Listener:
                 f"cannot listen on {host}:{port} ({reason}); stop what uses the port, or choose another with --listen"
             ) from error
         for bound in sockets:
-            self._servers.append(await self._loop.create_server(self._accept, sock=bound, backlog=BACKLOG))
+            self._servers.append(await self._loop.create_server(self._accept, sock=bound, backlog=ACCEPTED_AT_ONCE))
+            bound.listen(
+                BACKLOG
+            )  # asyncio has one number for how many wait, and how many of them it accepts in one turn
+        self._loop.set_exception_handler(self._failed)
         port = sockets[0].getsockname()[1]
         self._broker.advertise(host, port)
         if self._asks_for_login and not self._broker.dynamic.credentials:
@@ -145,14 +157,34 @@ class Listener:
         bearable = max(1, self._files - self._broker.directory.files.capacity - reserve)
         if len(self._connections) + len(self._handshakes) + more <= min(allowed, bearable):
             return True
-        logger.warning(
-            "refusing a connection: %d are open, all that %s",
+        self._warn(
+            "refusing connections: %d are open, all that %s",
             min(allowed, bearable),
             "max.connections allows"
             if allowed <= bearable
             else f"a limit of {self._files:,} open files (ulimit -n) leaves beside those of the logs",
         )
         return False
+
+    def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Nobody else may hear of it; a connection that could not be accepted waits, and asyncio tries again in a second."""
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in OUT_OF_RESOURCES and "socket" in context:
+            self._warn(
+                "connections wait, for the system gives no more (%s): allow this process more than %d open files (ulimit -n), or "
+                "set max.connections lower",
+                error.strerror,
+                self._files,
+            )
+        else:
+            loop.default_exception_handler(context)
+
+    def _warn(self, message: str, *values: Any) -> None:
+        """Log it, but not again and again."""
+        now = self._loop.time()
+        if now - self._warned_at.get(message, -math.inf) >= WARN_SECONDS:
+            self._warned_at[message] = now
+            logger.warning(message, *values)
 
     def disconnected(self, connection: Connection) -> None:
         """A connection is gone."""

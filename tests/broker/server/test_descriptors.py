@@ -1,7 +1,9 @@
 """How many files a broker may open: as many as the system allows, and clients leave the logs their part."""
 
 import resource
+import socket
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -45,4 +47,46 @@ def test_connections_leave_descriptors_to_the_logs(tmp_path: Path) -> None:
         for wire in wires:
             wire.socket.close()
         broker.stop()
-    assert "refusing a connection: 48 are open, all that a limit of 128 open files (ulimit -n) leaves" in broker.log
+    assert "refusing connections: 48 are open, all that a limit of 128 open files (ulimit -n) leaves" in broker.log
+
+
+def test_a_burst_of_connections(tmp_path: Path) -> None:
+    """Hundreds at once are refused with a line or two, no more, and who comes when they are gone is served."""
+    broker = limited(tmp_path, "ulimit -n 128")
+    try:
+        for _ in range(3):
+            with ExitStack() as burst:
+                for _ in range(300):
+                    client = burst.enter_context(socket.socket())
+                    client.setblocking(False)
+                    client.connect_ex(("127.0.0.1", broker.port))
+                last = Wire(broker.port)
+                burst.callback(last.socket.close)
+                with pytest.raises(ConnectionError):  # it is behind all of them, so that they were looked at
+                    last.call(API_VERSIONS, 0)
+        wire = Wire(broker.port)
+        wire.call(API_VERSIONS, 0)
+        wire.socket.close()
+    finally:
+        broker.stop()
+    assert "Traceback" not in broker.log
+    assert 1 <= broker.log.count("\n") < 20
+    assert "ulimit -n" in broker.log
+
+
+def test_connections_wait_for_descriptors(broker: BrokerProcess) -> None:
+    """When the system gives none, that is told once, with what to do; who waited is served when there are some again."""
+    assert broker.process is not None
+    pid = broker.process.pid
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    taken = max(int(name.name) for name in Path(f"/proc/{pid}/fd").iterdir()) + 1
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (taken, limits[1]))
+    waiting = Wire(broker.port)
+    schema = waiting.send(API_VERSIONS, 0)
+    while "Too many open files" not in broker.log:  # whoever says it
+        assert broker.process.poll() is None
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    assert waiting.receive(schema).error_code == 0
+    waiting.socket.close()
+    assert "Traceback" not in broker.log
+    assert broker.log.count("(ulimit -n)") == 1
