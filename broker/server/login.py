@@ -2,7 +2,8 @@
 
 A client may ask for the API versions, then names a mechanism (SaslHandshake), and then sends tokens until it is admitted:
 in SaslAuthenticate requests or, after a handshake of version 0, as they are, with nothing but their length before them.
-Anything else closes the connection, and so does a login that fails, a moment after it was told.
+Anything else closes the connection, and so does a login that fails, a moment after it was told. A request that comes in the
+place of a token is told so first.
 
 With `connections.max.reauth.ms` the client is told how long it is admitted (KIP-368). It logs in again before that, over the
 same connection, by the same mechanism and as the same user; the first request after it that is no new login closes the
@@ -20,7 +21,7 @@ from broker.credentials import PLAIN, SCRAMS, Credential, LoginRefused, ScramSer
 from broker.errors import ErrorCode, MalformedRequest
 from broker.protocol.apis import ApiKey, served
 from broker.protocol.framing import MIN_HEADER_BYTES, RequestHeader, parse_request_header
-from broker.protocol.messages import decode_request
+from broker.protocol.messages import decode_request, has_error_code, has_error_message
 from broker.server.broker import Broker
 from broker.server.connection import Dispatch
 from broker.server.exchange import Exchange
@@ -114,12 +115,15 @@ class Login:
         if header.api_key == ApiKey.API_VERSIONS and self._mechanism is None:
             return self._serve(frame, host, release, None)
         expected = ApiKey.SASL_HANDSHAKE if self._mechanism is None else ApiKey.SASL_AUTHENTICATE
-        if header.api_key != expected or not served(header.api_key, header.version):
-            raise MalformedRequest(
-                f"API key {header.api_key} version {header.version} came where a login needs {expected.name}"
-            )
+        foreign = header.api_key != expected
+        reason = f"API key {header.api_key} version {header.version} came where a login needs {expected.name}"
+        if not served(header.api_key, header.version) or (foreign and self._mechanism is None):
+            raise MalformedRequest(reason)
         request = decode_request(header.api_key, header.version, frame, header.body_offset)
         exchange = Exchange(header, host, release)
+        if foreign:
+            self._refuse_foreign(exchange, reason)
+            return exchange
         if expected is ApiKey.SASL_HANDSHAKE:
             self._handshake(exchange, request.mechanism)
         else:
@@ -196,6 +200,19 @@ class Login:
             message = f"Authentication by {self._mechanism} failed: {reason}"
             body: dict[str, Any] = {"error_message": message, "auth_bytes": b""}
             exchange.answer({"error_code": ErrorCode.SASL_AUTHENTICATION_FAILED, **body})
+
+    def _refuse_foreign(self, exchange: Exchange, reason: str) -> None:
+        """A request that comes in the place of a token is told so, where its answer can say it as a whole.
+
+        Raises: MalformedRequest.
+        """
+        if not has_error_code(exchange.api_key, exchange.version):
+            raise MalformedRequest(reason)
+        self._end(exchange, reason)
+        body: dict[str, Any] = {"error_code": ErrorCode.ILLEGAL_SASL_STATE}
+        if has_error_message(exchange.api_key, exchange.version):
+            body["error_message"] = reason
+        exchange.answer(body)
 
     def _end(self, exchange: Exchange, reason: str) -> None:
         logger.warning("refusing a login from %s: %s", exchange.host, reason)

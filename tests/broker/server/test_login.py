@@ -117,6 +117,25 @@ def test_nothing_is_served_before_a_login(wire: Wire, said_before: tuple[tuple[i
     assert hung_up(wire)
 
 
+@pytest.mark.parametrize(
+    ("api_key", "version", "values"),
+    [
+        (METADATA, 13, {"topics": None}),
+        (API_VERSIONS, 3, {"client_software_name": "x", "client_software_version": "1"}),
+        (API_VERSIONS, 0, {}),
+        (HANDSHAKE, 1, {"mechanism": "PLAIN"}),
+        (1, 11, {"topics": []}),
+        (12, 4, {"group_id": "g"}),
+        (60, 1, {}),
+    ],
+)
+def test_a_request_in_the_place_of_a_token(wire: Wire, api_key: int, version: int, values: dict[str, Any]) -> None:
+    """Is told so (34), as by Apache Kafka 4.3.1, by the connection that then ends."""
+    assert wire.call(HANDSHAKE, 1, mechanism="PLAIN").error_code == 0
+    assert wire.call(api_key, version, **values).error_code == 34
+    assert hung_up(wire)
+
+
 def test_a_token_without_a_handshake(wire: Wire) -> None:
     """It is not known by which mechanism it is meant."""
     wire.send(AUTHENTICATE, 2, auth_bytes=ANN)
