@@ -44,7 +44,9 @@ Copier = Callable[[Any], Any] | None
 
 def copies_of(serde: Serde[Any]) -> Copies | None:
     """What copies the values of a store; None where its serde says that they never change."""
-    return None if _never_changes(getattr(serde, "type", object)) else Copies(serde)
+    kind = getattr(serde, "type", object)
+    plain = getattr(kind, "__supertype__", kind)  # that of numbers of few bits
+    return None if _never_changes(plain) else Copies(serde)
 
 
 class Copiers(dict[type, Copier]):

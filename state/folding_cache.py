@@ -98,6 +98,9 @@ class FoldingCache(RecordCache):
 
     def _read_and_put(self, entry: Any, stored: Any, live: Any, timestamp: int) -> None:
         """What is not the plain case, as it would be one by one."""
+        proof = self._proof
+        if live is not None and proof is not None and proof.plain not in {None, live[0].__class__}:
+            live = _new_tuple(ValueAndTimestamp, (proof.settled(live[0]), live[1]))
         if not self.entries and self._folds_plainly():
             budget, before = self._budget, self._bytes
             if budget.used + self._size(entry, live) + self._cause_bytes + OVERHEAD > budget.max_bytes:

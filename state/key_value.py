@@ -255,6 +255,8 @@ class PlainKeyValueStore(KeyValueLayers):
     def put(self, key: Any, value: Any, timestamp: int | None = None, cause: Cause | None = None) -> None:
         """Set a value; None deletes."""
         entry = self._identity(key)
+        if self._plain_class is not None and value.__class__ is not self._plain_class and value is not None:
+            value = self._proof.settled(value)
         time = self.record_timestamp if timestamp is None else timestamp
         self._accept(entry, value, time, cause)
 
@@ -300,6 +302,8 @@ class TimestampedStore(KeyValueLayers):
     def put(self, key: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
         """Set a value and its time in ms; a value of None deletes."""
         entry = key if self._by_value else self._identity(key)
+        if self._plain_class is not None and value.__class__ is not self._plain_class and value is not None:
+            value = self._proof.settled(value)
         live = None if value is None else _new_tuple(ValueAndTimestamp, (value, timestamp))
         self._accept(entry, live, timestamp, cause)
 

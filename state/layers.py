@@ -83,6 +83,8 @@ class LayeredStore(StoredBytes, FilledStore):
         self._proof = Proof(spec.value_serde)
         self.copies = copies_of(spec.value_serde)
         """What is put is copied, and what is given out; None where values never change."""
+        self.rounds = self._proof.rounds
+        self._plain_class = self._proof.plain if self.copies is None else None
         self._given = self._giving(same)
         self._value_overhead = len(self._layout.stored(b"", 0)) + spec.format_bytes
         self._changes = (
@@ -195,7 +197,7 @@ class LayeredStore(StoredBytes, FilledStore):
     def kept(self, values: list[Any]) -> list[Any]:
         """Values as the store keeps them: such as can be written, copied where they may change. Raises: what the serde does."""
         written = self._proof.written(values)
-        return values if self.copies is None else self.copies.of_written(values, written)
+        return self._proof.settled_all(values) if self.copies is None else self.copies.of_written(values, written)
 
     def vouch(self, values: Sequence[Any] | None) -> None:
         """What is put from now on are these values: seen to at once, where each put would write its own. None ends that."""

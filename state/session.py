@@ -30,6 +30,8 @@ class SegmentedSessionStore(TimedStore):
         timestamp: int | None = None,
     ) -> None:
         """Set the value of a session; None removes it. `timestamp` is what is logged, else `record_timestamp`."""
+        if self._plain_class is not None and value.__class__ is not self._plain_class and value is not None:
+            value = self._proof.settled(value)
         entry = self._identity(key), end_ms, start_ms
         time = self.record_timestamp if timestamp is None else timestamp
         self._accept(entry, value, time, cause)

@@ -48,6 +48,8 @@ class VersionedStore(LayeredStore):
         entry = self._layout.identity(key)
         if (copies := self.copies) is not None:
             value = copies.of(value)
+        elif self._plain_class is not None and value.__class__ is not self._plain_class and value is not None:
+            value = self._proof.settled(value)
         layout, changes = self._layout, self._changes
         if changes is not None:
             raw_key, data = layout.raw_key(entry), None if value is None else layout.value_bytes(value)  # may raise

@@ -45,6 +45,8 @@ class SegmentedWindowStore(TimedStore):
         if value is None and self._duplicates:
             self._log_nothing(key, start_ms, timestamp, cause)
             return
+        if self._plain_class is not None and value.__class__ is not self._plain_class and value is not None:
+            value = self._proof.settled(value)
         identity = key if self._by_value else self._identity(key)
         time = timestamp if timestamp >= 0 else start_ms if self._timestamped else self.record_timestamp
         live = _new_tuple(ValueAndTimestamp, (value, time)) if self._timestamped and value is not None else value

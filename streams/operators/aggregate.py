@@ -223,7 +223,7 @@ class StreamAggregate:
     def _hold(self, held: HeldKeys, keys: list[Any], rows: Rows, causes: list[Cause] | None) -> None:
         """Have the rows held, until they end or something else needs to. Raises: Unwritable, and `_row` is the last one then."""
         store, updates, get = self._store, held.updates, held.updates.get
-        known, add, initial, pure = store.known, held_add(self._fold, store.copies), self._fold.initial, self._fold.pure
+        known, add, initial, pure = store.known, held_add(self._fold, store), self._fold.initial, self._fold.pure
         row, stop = self._row, held.first
         preloaded = False
         try:

@@ -12,8 +12,6 @@ from typing import Any
 
 from msgspec import Struct
 
-from state.copies import Copies
-
 __all__ = ["Fold", "count_fold", "held_add", "reduce_fold"]
 
 
@@ -30,15 +28,15 @@ class Fold(Struct, frozen=True):
     repeated: Callable[[Any, int], Any] | None = None
 
 
-def held_add(fold: Fold, copies: Copies | None) -> Callable[[Any, Any, Any], Any]:
+def held_add(fold: Fold, store: Any) -> Callable[[Any, Any, Any], Any]:
     """`fold.add` where what it makes is folded into again before the store was given it: each is what that would give back.
 
-    Else it would matter how many records come together. `copies` are those of the store.
+    Else it would matter how many records come together.
     """
-    add = fold.add
-    if copies is None or fold.pure or not copies.settles:
+    add, copies = fold.add, store.copies
+    settled = store.rounds if copies is None else copies.settled if copies.settles else None
+    if settled is None or fold.pure:
         return add
-    settled = copies.settled
     return lambda key, value, aggregate: settled(add(key, value, aggregate))
 
 

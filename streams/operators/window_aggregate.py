@@ -130,7 +130,7 @@ class TimeWindowAggregate(WindowedAggregate):
         start = last - last % self._advance_ms
         if first < start or start + self._advance_ms + self._open_ms <= observed:
             return rows
-        known, add, cells = store.known, held_add(self._fold, store.copies), held.cells_of(start)
+        known, add, cells = store.known, held_add(self._fold, store), held.cells_of(start)
         row, kind, copy = self._row, NoneType, copier_of(NoneType)
         try:
             for row, key, value, timestamp in rows:
@@ -168,7 +168,7 @@ class TimeWindowAggregate(WindowedAggregate):
         """Have the rows held, until they end or user code raises. Raises: Unwritable, and `_row` is the last one then."""
         store = self._store
         size, grace, observed = self._advance_ms, self._open_ms, self._observed
-        known, add, initial = store.known, held_add(self._fold, store.copies), self._fold.initial
+        known, add, initial = store.known, held_add(self._fold, store), self._fold.initial
         row, start, end, closing, cells, entry = self._row, 0, 0, 0, held.cells_of(0), None
         kind, copy = NoneType, copier_of(NoneType)
         try:

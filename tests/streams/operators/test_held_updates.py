@@ -17,6 +17,7 @@ from streams.dsl.options import Materialized
 from streams.graph.windows import SessionWindows, SlidingWindows, TimeWindows
 from streams.on_error import dead_letter
 from streams.runtime.error_handlers import ErrorHandlers
+from streams.serdes import serde_for
 from streams.serdes.primitives import Float32, Int32
 from tests.streams.operators.cutting import ALL, Cutter, Input, texts, topology_of
 
@@ -206,3 +207,19 @@ def test_a_full_cache_of_numbers_stays_whole_when_a_record_fails() -> None:
         sums: Any = cutter.task.stores["sums"]
         seen.append((sorted(sums.all()), cutter.written("letters")))
     assert seen[1] == seen[0]
+
+
+@pytest.mark.parametrize("say", [plain, tumbling])
+def test_numbers_that_are_rounded_where_they_are_kept(say: Any) -> None:
+    """A sum of floats of 32 bits goes on from what a store gives back, in every cut, as if it had been closed in between."""
+    fifth = serde_for(Float32).deserialize(serde_for(Float32).serialize(0.2))
+    made = topology_of(lambda builder: say(builder, Float32, lambda: 0.0, lambda _key, _value, total: total + fifth))
+    expected = 0.0
+    for _ in range(42):
+        expected = serde_for(Float32).deserialize(serde_for(Float32).serialize(expected + fifth))
+    for cut in CUTS:
+        cutter = Cutter(made, *cut)
+        cutter.feed(texts("in", ("a", "x", 0), ("b", "x", 0)))
+        cutter.feed(texts("in", *[("a", "x", 0)] * 41))
+        (total, _), _ = (row for _, row in cutter.task.stores["sums"].all())
+        assert total == expected
