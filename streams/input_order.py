@@ -1,8 +1,10 @@
-"""Which input queue comes next when several begin with the same time: Kafka's answer, for the TopologyTestDriver.
+"""Which input queue comes next, and whether it waits for the others: Kafka's answer, for the TopologyTestDriver.
 
 Kafka keeps its queues that hold records in a java.util.PriorityQueue by the time of their first record; among equals
 the shape of that heap decides. In production the order of equal times depends on fetches and means nothing; in a test
-it is always the same, and outputs recorded from Kafka show it. Source: Kafka's PartitionGroup, java.util.PriorityQueue.
+it is always the same, and outputs recorded from Kafka show it. With max_task_idle_ms, records wait for empty queues: one
+after the other, in the order of a HashMap, and only while there are records that wait.
+Source: Kafka's PartitionGroup and TopologyTestDriver, java.util.PriorityQueue.
 """
 
 from __future__ import annotations
@@ -11,16 +13,26 @@ from collections import deque
 from collections.abc import Iterable
 
 from streams.java_queue import JavaQueue
+from streams.topology.java_order import hash_ordered
 
 __all__ = ["InputOrder"]
 
+FIRST_PARTITION = 31 * 31
+"""What the hash code of a TopicPartition of number 0 has before that of its topic."""
+
 
 class InputOrder:
-    """Topics whose records wait, each with the times of those records."""
+    """Topics whose records wait, each with the times of those records.
 
-    def __init__(self) -> None:
+    `topics` are all that may have some, and `max_idle_ms` is how long records wait for each of them that has none.
+    """
+
+    def __init__(self, topics: Iterable[str] = (), max_idle_ms: int = 0) -> None:
         self._times: dict[str, deque[int]] = {}
         self._queue = JavaQueue(self._head)
+        self._topics = hash_ordered(hash_ordered(topics), FIRST_PARTITION)  # the driver finds them by name
+        self._max_idle_ms = max_idle_ms
+        self._deadlines: dict[str, int] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._times.values()))
@@ -33,15 +45,24 @@ class InputOrder:
         if was_empty and waiting:
             self._queue.offer(topic)
 
-    def take(self) -> str | None:
-        """The topic whose first record is next; that record no longer waits. None when nothing does."""
-        if self._queue.first is None:
+    def take(self, now_ms: int = 0) -> str | None:
+        """The topic whose first record is next; that record no longer waits. None when nothing does, or has to wait on."""
+        if self._queue.first is None or self._waits_for_others(now_ms):
             return None
         topic = self._queue.poll()
         self._times[topic].popleft()
         if self._times[topic]:
             self._queue.offer(topic)
         return topic
+
+    def _waits_for_others(self, now_ms: int) -> bool:
+        """Whether some topic without a record has not been waited for long enough."""
+        for topic in self._topics if self._max_idle_ms > 0 else ():
+            if self._times.get(topic):
+                self._deadlines.pop(topic, None)
+            elif now_ms < self._deadlines.setdefault(topic, now_ms + self._max_idle_ms):
+                return True
+        return False
 
     def _head(self, topic: str) -> int:
         return self._times[topic][0]

@@ -192,7 +192,8 @@ class TopologyTestDriver:
         self._global_topics = frozenset(each.topic for each in self.topology.global_stores)
         self._sources = self._source_topics()
         self._writes = written_topics(self.topology, self.config)
-        self._waiting = InputOrder()
+        inputs = (topic for topic in self._sources if topic not in self._global_topics)
+        self._waiting = InputOrder(inputs, self.config.max_task_idle_ms)
         self._written: list[str] = []
         self._read_up_to: dict[str, int] = {}
         self._read_counts: Counter[str] = Counter()
@@ -356,7 +357,7 @@ class TopologyTestDriver:
             clock=lambda: self.now_ms,
             open_store=self._open_store,
             handlers=ErrorHandlers.of(self.topology, config),
-            max_task_idle_ms=config.max_task_idle_ms,
+            max_task_idle_ms=-1,
             emit_throttle_ms=0,
             global_stores=global_stores,
             record_cache=self._cache,
@@ -371,9 +372,10 @@ class TopologyTestDriver:
         return store
 
     def _source_topics(self) -> list[str]:
-        """Full names of all topics that are read."""
-        matched = [topic for topic in self._topics if self._source(topic) is not None]
-        return list(dict.fromkeys([*self.topology.source_topics, *sorted(self._global_topics), *matched]))
+        """Full names of all topics that are read, in the order in which their sources were added."""
+        topology, matched = self.topology, [topic for topic in self._topics if self._source(topic) is not None]
+        sources = (node for node in topology.nodes.values() if isinstance(node, SourceNode))
+        return list(dict.fromkeys([*(topology.full_name(each) for node in sources for each in node.topics), *matched]))
 
     def _source(self, topic: str) -> SourceNode | None:
         for node in self.topology.nodes.values():
@@ -410,7 +412,7 @@ class TopologyTestDriver:
         """Hand the task the record that is next, and process it; False when nothing could be."""
         if self._global and self._global.process(self.now_ms, ALL):
             return True
-        topic = self._waiting.take()
+        topic = self._waiting.take(self.now_ms)
         if topic is None:
             return self._task.process(self.now_ms, 1) > 0
         self._hand_over(topic, 1)

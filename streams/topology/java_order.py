@@ -17,13 +17,16 @@ __all__ = ["TreeOrder", "hash_ordered"]
 SMALLEST_TABLE = 16
 
 
-def hash_ordered(names: Iterable[str]) -> tuple[str, ...]:
-    """Distinct names in a HashSet's order; `names` in the order in which they were put in."""
+def hash_ordered(names: Iterable[str], begun: int = 0) -> tuple[str, ...]:
+    """Distinct names in a HashSet's order; `names` in the order in which they were put in.
+
+    `begun` is the hash code of what stands before each name, in objects that have more than a name.
+    """
     distinct = tuple(dict.fromkeys(names))
     buckets = SMALLEST_TABLE
     while len(distinct) * 4 > buckets * 3:
         buckets *= 2
-    return tuple(sorted(distinct, key=lambda name: spread(java_hash(name)) & (buckets - 1)))
+    return tuple(sorted(distinct, key=lambda name: spread(begun + java_hash(name) & 0xFFFFFFFF) & (buckets - 1)))
 
 
 def java_hash(text: str) -> int:

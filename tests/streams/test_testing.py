@@ -363,3 +363,35 @@ def test_a_start_function_that_raises_leaves_nothing_open(tmp_path: Path) -> Non
     fails.append(False)
     with TopologyTestDriver(app, directory=tmp_path) as driver:
         assert list(driver.store("zones")) == []
+
+
+def test_records_wait_for_an_empty_topic_as_long_as_the_task_idles() -> None:
+    """Kafka's TopologyTestDriverTest, shouldRespectTaskIdling; and what its driver does next: it waits anew."""
+    app = App("idling", broker="kafka://nowhere:1", max_task_idle_ms=1_000)
+    left, right = (app.stream(topic, key=str, value=str) for topic in ("input1", "input2"))
+    left.merge(right).to("out")
+    with TopologyTestDriver(app, start_ms=0) as driver:
+        out = driver.output("out")
+        driver.input("input1").send("A", "alpha")
+        driver.advance_wall_clock(1)
+        assert out.read_values() == []
+        driver.input("input2").send("B", "beta")
+        assert out.read_values() == ["alpha"]
+        driver.advance_wall_clock("1 s")
+        assert out.read_values() == ["beta"]
+        driver.advance_wall_clock("1 min")
+        driver.input("input1").send("C", "gamma")
+        assert out.read_values() == []
+        driver.advance_wall_clock("1 s")
+        assert out.read_values() == ["gamma"]
+
+
+def test_equal_times_come_in_kafkas_order_after_idling_too() -> None:
+    """The topic that had a record first is the first, however the program names them."""
+    app = App("idling", broker="kafka://nowhere:1", max_task_idle_ms=100)
+    for topic in ("topic-1", "topic-3"):
+        app.stream(topic, key=str, value=str).to("out")
+    with TopologyTestDriver(app, start_ms=0) as driver:
+        driver.input("topic-3").send("k", "three", 7)
+        driver.input("topic-1").send("k", "one", 7)
+        assert driver.output("out").read_values() == ["three"]
