@@ -14,6 +14,8 @@ BOUNDED = 0.1
 """How many cases have stores of so many entries."""
 RAISING = 0.08
 """How many have functions that raise, and go on."""
+WAITING = 0.06
+"""How many wait for topics without records."""
 FUNCTIONS = ("fn", "add", "remove", "merger", "joiner", "foreignKey", "keySelector")
 
 
@@ -31,7 +33,7 @@ def case_of(seed: int) -> dict[str, Any]:
     closing = any(
         each.get("emit") == "close" for each in drawing.operations
     )  # Kafka then reads every window since 1970
-    return {
+    case = {
         "id": f"seed-{seed}",
         "config": config,
         "types": {name: list(topic.types) for name, topic in drawing.topics.items()},
@@ -39,6 +41,17 @@ def case_of(seed: int) -> dict[str, Any]:
         "bytes": True,
         "steps": inputs.steps(random, drawing.topics, drawing.unit_ms, today=not closing, wide=drawing.wide),
     }
+    waits = Random(f"how {seed} waits")  # likewise
+    return waiting(case, waits) if waits.random() < WAITING else case
+
+
+def waiting(case: dict[str, Any], random: Random) -> dict[str, Any]:
+    """The case with a task that idles, and a clock that moves between the records, and in the end for all of them."""
+    steps = []
+    for step in case["steps"]:
+        steps += [step, {"clock": random.choice((1, 3, 5, 20, 50, 150))}] if random.random() < 0.4 else [step]
+    config = {**case["config"], "max_task_idle_ms": random.choice((5, 20, 100))}
+    return {**case, "config": config, "steps": [*steps, *[{"clock": 1_000}] * 4]}
 
 
 def bound_stores(drawing: Drawing, random: Random) -> None:

@@ -129,6 +129,13 @@ def test_some_cases_have_them() -> None:
     assert all(case["config"]["processing_on_error"] == "continue" for case in raising)
 
 
+def test_some_cases_wait() -> None:
+    """For topics without records, by a clock that moves."""
+    cases = [case for case in map(case_of, range(200)) if "max_task_idle_ms" in case["config"]]
+    assert cases
+    assert all(case["steps"][-1] == {"clock": 1_000} for case in cases)
+
+
 def test_a_refusal_of_ours_is_a_difference_unless_kafka_refuses_too() -> None:
     """And a failure by accident is one in any case."""
     runs = answered(small_case())

@@ -125,6 +125,7 @@ public final class Recorder {
         if (config.has("processing_on_error")) {
             settings.put("processing.exception.handler", LogAndContinueProcessingExceptionHandler.class);
         }
+        if (config.has("max_task_idle_ms")) settings.put("max.task.idle.ms", config.get("max_task_idle_ms").asText());
         if (config.has("upgrade_from")) settings.put("upgrade.from", config.get("upgrade_from").asText());
         return settings;
     }
