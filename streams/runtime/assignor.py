@@ -156,8 +156,9 @@ class TaskAssignor:
         _say(made, len(tasks), len(members), complete=complete)
         messages = self._messages(made, tasks, members, infos, partitions, probes=not (made.settled and complete))
         given: dict[str, list[TopicPartition]] = {member.member_id: [] for member in members}
+        owned_by = {partition: member.member_id for member in members for partition in member.owned}
         for task, owner in made.owners.items():
-            given[owner] += tasks[task]
+            given[owner] += _at_once(tasks[task], owner, owned_by)
         return {name: Assignment(tuple(sorted(inputs)), messages[name]) for name, inputs in given.items()}
 
     # Within
@@ -257,6 +258,16 @@ def tasks_of(inputs: Iterable[TaskInputs], partitions: Mapping[str, int]) -> dic
 def _view(name: str, info: MemberInfo, lags: Mapping[TaskId, int]) -> WorkerView:
     running = frozenset(map(task_named, info.running))
     return WorkerView(name, info.host or name, running, lags, tuple(sorted(info.tags.items())))
+
+
+def _at_once(
+    inputs: Sequence[TopicPartition], owner: str, owned_by: Mapping[TopicPartition, str]
+) -> Sequence[TopicPartition]:
+    """Of a task's inputs those to name: while others own some, these alone, which the group withholds.
+
+    So a task comes whole, also one that gets a further input while it moves: else two would run it for a while.
+    """
+    return [each for each in inputs if owned_by.get(each, owner) != owner] or inputs
 
 
 def _withheld(

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from streams.clients.base import Assignment, Subscription
+from streams.clients.handover import withhold
 from streams.errors import ClientError
 from streams.record import TopicPartition
 from streams.runtime.assignor import TaskAssignor, TaskInputs
@@ -196,6 +197,22 @@ def test_topics_that_match_are_divided_as_they_are_there() -> None:
         TopicPartition(*each) for each in [("in-a", 0), ("in-b", 0), ("in-b", 1), ("where", 0), ("words", 0)]
     )
     assert seen == [counts]
+
+
+def test_a_task_that_moves_as_it_gets_another_input_comes_whole() -> None:
+    """A topic grows, or comes under a pattern, as a member joins: the new owner waits for what the old one has."""
+    rides, zones = ([TopicPartition(topic, number) for number in range(2)] for topic in ("rides", "zones"))
+    assignor = TaskAssignor([TaskInputs(0, ("rides", "zones"))], MemberInfo)
+    topics, said = ("rides", "zones"), encode(MemberInfo(host="old", running=["0_0", "0_1"]))
+    joined = Subscription("new", topics, assignor.user_data())
+    members = [Subscription("old", topics, said, tuple(rides)), joined]
+    given = withhold(assignor.assign({"rides": 2, "zones": 2}, members), members)
+    kept = given["old"].partitions
+    assert (len(kept), given["new"].partitions) == (2, ()), "old runs one task with both inputs, nobody the other"
+    members = [Subscription("old", topics, encode(MemberInfo(host="old", running=[f"0_{kept[0][1]}"])), kept), joined]
+    given = withhold(assignor.assign({"rides": 2, "zones": 2}, members), members)
+    assert given["old"].partitions == kept
+    assert set(given["new"].partitions) == {*rides, *zones} - {*kept}
 
 
 def test_what_was_assigned_stands_for_the_same_program_only() -> None:
