@@ -10,9 +10,10 @@ given, unless that was for another program, other partitions, or in the middle o
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -109,7 +110,7 @@ class TaskAssignor:
     def user_data(self) -> bytes:
         """What this member tells the leader about itself."""
         info = self._state()
-        self._program = fingerprint(self._inputs, self._rules, info.host, info.address, sorted(info.tags.items()))
+        self._program = self._program_of(info)
         oldest = min(self._oldest, self._speaks)
         return encode(replace(info, version=self._speaks, oldest=oldest, program=self._program))
 
@@ -150,9 +151,11 @@ class TaskAssignor:
             self._orphans.end({info.process for info in infos.values()})
         self._prepare(partitions)
         tasks = tasks_of(self._inputs, partitions)
+        infos = {member.member_id: self._understood(infos[member.member_id], member.owned, tasks) for member in members}
         stateful = {task for task in tasks if self._changelogs[task.subtopology]}
         lags, complete = self._lags(infos, stateful)
         made = plan(tasks, stateful, [_view(name, infos[name], lags[name]) for name in infos], self._rules)
+        made = _to_readers(made, self._inputs, members)
         _say(made, len(tasks), len(members), complete=complete)
         messages = self._messages(made, tasks, members, infos, partitions, probes=not (made.settled and complete))
         given: dict[str, list[TopicPartition]] = {member.member_id: [] for member in members}
@@ -162,6 +165,26 @@ class TaskAssignor:
         return {name: Assignment(tuple(sorted(inputs)), messages[name]) for name, inputs in given.items()}
 
     # Within
+
+    def _program_of(self, info: MemberInfo) -> str:
+        """The fingerprint of a member that runs this program."""
+        return fingerprint(self._inputs, self._rules, info.host, info.address, sorted(info.tags.items()))
+
+    def _understood(
+        self, info: MemberInfo, owned: Sequence[TopicPartition], tasks: Mapping[TaskId, Sequence[TopicPartition]]
+    ) -> MemberInfo:
+        """What a member says of itself, by the numbers that this program gives its tasks.
+
+        In a rolling upgrade sub-topologies may have other numbers there: then it runs what it owns, and where the rest of
+        its state lies is not known. Taken at its word, it would be given other partitions with every rebalance.
+        Source: Kafka Streams' ClientState.initializePrevTasks.
+        """
+        held = set(owned)
+        claimed = [tasks.get(task_named(name), ()) for name in info.running]
+        if not held or info.program == self._program_of(info) or not any(map(held.isdisjoint, claimed)):
+            return info
+        running = [str(task) for task, inputs in tasks.items() if not held.isdisjoint(inputs)]
+        return replace(info, running=running, positions={})
 
     def _lags(
         self, infos: Mapping[str, MemberInfo], stateful: Iterable[TaskId]
@@ -268,6 +291,29 @@ def _at_once(
     So a task comes whole, also one that gets a further input while it moves: else two would run it for a while.
     """
     return [each for each in inputs if owned_by.get(each, owner) != owner] or inputs
+
+
+def _to_readers(made: Plan, inputs: Iterable[TaskInputs], members: Sequence[Subscription]) -> Plan:
+    """The plan, but that no member gets a task whose topics it does not read, if another does.
+
+    In a rolling upgrade some run a program with more topics, or with fewer; to them a topic they do not know is an error.
+    Topics that match a pattern do not count, for a member may have joined before it has seen one.
+    """
+    reads = {member.member_id: frozenset(member.topics) for member in members}
+    if len(set(reads.values())) == 1:
+        return made
+    topics_of = {part.subtopology: part.topics for part in inputs}
+    able_of = {part: [name for name in reads if reads[name].issuperset(topics)] for part, topics in topics_of.items()}
+    owned_by = {partition: member.member_id for member in members for partition in member.owned}
+    owners, loads = dict(made.owners), Counter(made.owners.values())
+    for task, owner in made.owners.items():
+        able = able_of[task.subtopology]
+        if able and owner not in able:
+            has = {owned_by.get(TopicPartition(topic, task.partition)) for topic in topics_of[task.subtopology]}
+            owners[task] = min(able, key=lambda name: (name not in has, loads[name], name))
+            loads[owners[task]] += 1
+            loads[owner] -= 1
+    return dataclasses.replace(made, owners=owners)
 
 
 def _withheld(

@@ -37,18 +37,22 @@ Decided = Callable[[Iterable[TopicPartition]], Mapping[TopicPartition, OffsetAnd
 
 
 class Logged(NamedTuple):
-    """A store and its changelog; `source` says that the topic is an input of the task as well."""
+    """A store and its changelog; `source` says that the topic is an input of the task as well.
+
+    It has `partitions`; None where that is not known, or not for good.
+    """
 
     spec: StoreSpec
     topic: str
     source: bool = False
+    partitions: int | None = None
 
 
-def logged_stores(topology: Topology) -> dict[int, list[Logged]]:
-    """The stores of each sub-topology that have changelogs."""
+def logged_stores(topology: Topology, changelogs: Mapping[str, int]) -> dict[int, list[Logged]]:
+    """The stores of each sub-topology that have changelogs; `changelogs` are their partition counts."""
     return {
         part.id: [
-            Logged(spec, topic, source=topic in part.source_topics)
+            Logged(spec, topic, source=topic in part.source_topics, partitions=changelogs.get(topic))
             for spec in part.stores
             if (topic := part.changelogs.get(spec.name)) is not None
         ]
@@ -119,11 +123,18 @@ class StandbyTasks:
         return bool(self._wanted)
 
     def want(self, tasks: Iterable[TaskId]) -> None:
-        """Have exactly these; tasks without logged stores need no copy."""
-        self._wanted = {task for task in tasks if self._logged.get(task.subtopology)}
+        """Have exactly these; tasks without logged stores need no copy.
+
+        Nor do those that are none of this program's: in a rolling upgrade the leader may run another one.
+        """
+        self._wanted = {task for task in tasks if self._has(task)}
         for task in self.tasks - self._wanted:
             self._close(task)
         self._open_due = 0.0
+
+    def _has(self, task: TaskId) -> bool:
+        logged = self._logged.get(task.subtopology, ())
+        return bool(logged) and all(each.partitions is None or task.partition < each.partitions for each in logged)
 
     def hand_over(self, task: TaskId) -> None:
         """Let go of a standby whose task is about to run here: its engines stay open, and its directory ours."""
@@ -208,9 +219,9 @@ class StandbyTasks:
     def _opened(self, task: TaskId) -> dict[TopicPartition, _Copy]:
         opened: dict[TopicPartition, _Copy] = {}
         try:
-            for spec, topic, _ in self._logged[task.subtopology]:
-                store = self._stores.open_standby(spec, task)
-                opened[TopicPartition(topic, task.partition)] = _Copy(task, spec, store)
+            for each in self._logged[task.subtopology]:
+                store = self._stores.open_standby(each.spec, task)
+                opened[TopicPartition(each.topic, task.partition)] = _Copy(task, each.spec, store)
         except Exception:
             for copy in opened.values():
                 copy.store.close()

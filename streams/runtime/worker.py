@@ -273,11 +273,12 @@ class Worker:
     @property
     def locations(self) -> StoreLocations:
         """Which worker holds what; from any thread. Raises: StreamsError before the start."""
-        if self._parts is None:
+        parts = self._parts  # which may be gone with the next look: this is any thread
+        if parts is None:
             raise StreamsError(
                 "which worker has what is known when this one has joined its group: ask again in a moment"
             )
-        return self._parts.locations
+        return parts.locations
 
     # Start and end
 
@@ -351,6 +352,7 @@ class Worker:
         counts: Mapping[str, int],
     ) -> TaskManager:
         assert self._process_id is not None, "made at the start"
+        changelogs = changelogs_expected(self._topology, counts)
         return task_manager_of(
             self._topology,
             self._config,
@@ -361,10 +363,9 @@ class Worker:
             reader=self._reader,
             group=GroupView.of(self._topology, self._config, self._process_id),
             clock=self._clock,
-            make_task=task_maker(
-                self._topology, environment, changelogs_expected(self._topology, counts), self._observer
-            ),
+            make_task=task_maker(self._topology, environment, changelogs, self._observer),
             inputs=inputs,
+            changelogs=changelogs,
             listener=self._told,
         )
 

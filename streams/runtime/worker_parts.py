@@ -229,15 +229,19 @@ def task_manager_of(
     clock: Clock,
     make_task: Callable[[TaskId, Sequence[TopicPartition]], Task],
     inputs: Sequence[TaskInputs],
+    changelogs: Mapping[str, int],
     listener: RestoreListener,
 ) -> TaskManager:
-    """What has the tasks of a worker, and copies of those of others that `reader`'s consumers keep up to date."""
+    """What has the tasks of a worker, and copies of those of others that `reader`'s consumers keep up to date.
+
+    `changelogs` are partition counts, as far as they are known for good.
+    """
     return TaskManager(
         consumer=consumer,
         committer=committer,
         restorer=restorer,
         stores=stores,
-        standbys=StandbyTasks(reader, stores, logged_stores(topology), consumer.decided, listener),
+        standbys=StandbyTasks(reader, stores, logged_stores(topology, changelogs), consumer.decided, listener),
         group=group,
         start_offsets=StartOffsets(
             reset_rules(topology), config.auto_offset_reset, clock, patterns=pattern_rules(topology)

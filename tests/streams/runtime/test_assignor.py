@@ -199,6 +199,21 @@ def test_topics_that_match_are_divided_as_they_are_there() -> None:
     assert seen == [counts]
 
 
+def test_a_program_that_numbers_its_parts_otherwise_keeps_what_it_owns() -> None:
+    """A rolling upgrade to a program with one part more in front: what each runs is told by its partitions."""
+    parts = [TaskInputs(0, ("rides",)), TaskInputs(1, ("words",), ("app-counts-changelog",)), TaskInputs(2, ("zones",))]
+    counts = {"rides": 1, "words": 1, "zones": 1, "added": 1}
+    rides, words, zones = (TopicPartition(topic, 0) for topic in ("rides", "words", "zones"))
+    for mine, others in ((rides, [words, zones]), (words, [rides, zones]), (zones, [rides, words])):
+        number = (rides, words, zones).index(mine)
+        leads = TaskAssignor(parts, MemberInfo, ends=lambda asked: dict.fromkeys(asked, 50_000))
+        old = subscription("old", others, running=[f"{(rides, words, zones).index(each)}_0" for each in others])
+        new = subscription("new", [mine], running=[f"{number + 1}_0"], positions={"0_0": 3}, program="other")
+        given = leads.assign(counts, [old, new])
+        assert {name: set(each.partitions) for name, each in given.items()} == {"old": set(others), "new": {mine}}
+        assert [info(each).warmups for each in given.values()] == [[], []]
+
+
 def test_a_task_that_moves_as_it_gets_another_input_comes_whole() -> None:
     """A topic grows, or comes under a pattern, as a member joins: the new owner waits for what the old one has."""
     rides, zones = ([TopicPartition(topic, number) for number in range(2)] for topic in ("rides", "zones"))
@@ -213,6 +228,22 @@ def test_a_task_that_moves_as_it_gets_another_input_comes_whole() -> None:
     given = withhold(assignor.assign({"rides": 2, "zones": 2}, members), members)
     assert given["old"].partitions == kept
     assert set(given["new"].partitions) == {*rides, *zones} - {*kept}
+
+
+def test_a_topic_goes_to_those_that_read_it() -> None:
+    """A rolling upgrade adds a topic, or takes one away: who does not know it gets none of it, and nothing moves twice."""
+    assignor = TaskAssignor([TaskInputs(0, ("words",)), TaskInputs(1, ("added",))], MemberInfo)
+    counts = {"words": 3, "added": 3}
+    reads = {"knows": ("words", "added"), "knows too": ("words", "added"), "is old": ("words",)}
+    owned: dict[str, tuple[TopicPartition, ...]] = dict.fromkeys(reads, ())
+    seen = []
+    for _ in range(3):
+        members = [Subscription(name, topics, assignor.user_data(), owned[name]) for name, topics in reads.items()]
+        owned = {name: each.partitions for name, each in assignor.assign(counts, members).items()}
+        seen.append(owned)
+        assert {partition.topic for partition in owned["is old"]} == {"words"}
+        assert sum(map(len, owned.values())) == 6
+    assert seen[1] == seen[2]
 
 
 def test_what_was_assigned_stands_for_the_same_program_only() -> None:

@@ -53,7 +53,7 @@ class Rig:
         self.standbys = StandbyTasks(
             lambda: MemoryConsumer(self.broker, None, max_records=2),
             self.stores,
-            {0: [Logged(SPEC, LOG.topic, source)]},
+            {0: [Logged(SPEC, LOG.topic, source, partitions=1)]},
             lambda asked: {partition: self.committed.get(partition) for partition in asked},
             self.told,
         )
@@ -102,6 +102,15 @@ def test_a_standby_follows_its_changelog(rig: Rig) -> None:
     rig.standbys.want([TASK])
     rig.step()
     assert rig.content[0] == ("a", 9)
+
+
+def test_a_task_that_this_program_does_not_have_gets_no_copy(rig: Rig) -> None:
+    """In a rolling upgrade a leader of the other program names tasks by its own numbers; what is known is kept warm."""
+    rig.log(("a", 1))
+    rig.standbys.want([TASK, TaskId(0, 1), TaskId(7, 0)])
+    rig.step()
+    assert rig.standbys.tasks == {TASK}
+    assert rig.content == [("a", 1)]
 
 
 def test_a_standby_of_a_source_topic_stops_at_what_is_committed(tmp_path: Path) -> None:

@@ -1,0 +1,96 @@
+"""Workers of two versions of a program side by side, while one after the other is replaced, on the real broker."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams import App
+from streams.background import Running
+from streams.pytest_plugin import RunningBroker
+from streams.runtime.worker_states import WorkerState
+
+pytestmark = pytest.mark.broker
+
+QUICK = {"commit_interval_ms": 50, "metadata_max_age_ms": 200}
+KEYS = [f"k{number}" for number in range(40)]
+
+
+class Versions:
+    """Two versions of a program that counts words; the newer one reads a topic more in front, and another one no longer."""
+
+    def __init__(self, name: str, broker: RunningBroker, home: Path, **settings: Any) -> None:
+        self._name = name
+        self._broker, self._home, self._settings = broker, home, {**QUICK, **settings}
+
+    def app(self, worker: str) -> App:
+        return App(self._name, broker=self._broker.url, state_dir=str(self._home / worker), **self._settings)
+
+    def old(self, worker: str) -> App:
+        app = self.app(worker)
+        self._counting(app)
+        app.stream(self._topic(app, "dropped")).to(self._topic(app, "dropped-out"))
+        return app
+
+    def new(self, worker: str) -> App:
+        app = self.app(worker)
+        app.stream(self._topic(app, "added", 1)).group_by_key().count(name="added-total")
+        self._counting(app)
+        return app
+
+    def _counting(self, app: App) -> None:
+        counted = app.stream(self._topic(app, "words")).group_by_key().count(name="total")
+        counted.to_stream().to(app.topic(f"{self._name}-counts", key=str, value=int, partitions=4))
+
+    def _topic(self, app: App, name: str, partitions: int = 4) -> Any:
+        return app.topic(f"{self._name}-{name}", key=str, value=str, partitions=partitions)
+
+    def say(self, name: str) -> None:
+        app = self.app("writer")
+        app.write(self._topic(app, name), [(key, "x") for key in KEYS])
+
+    def counts(self) -> Counter[str]:
+        app = self.app("reader")
+        return Counter(
+            {record.key: record.value for record in app.read(app.topic(f"{self._name}-counts", key=str, value=int))}
+        )
+
+
+def until(holds: Callable[[], object], *runs: Running) -> None:
+    """Wait until something holds. Raises: what stopped one of the workers."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        for run in runs:
+            run.check()
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("standbys", [0, 1])
+def test_workers_are_replaced_one_by_one(streams_broker: RunningBroker, tmp_path: Path, standbys: int) -> None:
+    """Parts have other numbers in the newer program, and other topics: nobody ends, and each word counts once."""
+    versions = Versions(f"rolling-{standbys}", streams_broker, tmp_path, num_standby_replicas=standbys)
+    versions.say("dropped")
+    versions.say("words")
+    said = 1
+    with versions.old("1").running() as first:
+        until(lambda: versions.counts() == Counter(KEYS), first)
+        with versions.new("2").running() as second:
+            both = (first, second)
+            until(lambda: second.status().state is WorkerState.RUNNING, *both)
+            for name in ("dropped", "words", "added"):
+                versions.say(name)
+            said += 1
+            until(lambda: versions.counts() == Counter(KEYS * said), *both)
+            with versions.new("3").running() as third:
+                until(lambda: third.status().state is WorkerState.RUNNING, *both, third)
+                first._stop()
+                versions.say("words")
+                said += 1
+                until(lambda: versions.counts() == Counter(KEYS * said), second, third)
+                until(lambda: len(second.status().tasks) + len(third.status().tasks) == 5, second, third)
