@@ -28,11 +28,13 @@ from streams.runtime.member_info import (
     GroupInfo,
     HostTasks,
     MemberInfo,
+    Renumbering,
     decode_group,
     decode_member,
     encode,
     fingerprint,
     packed_hosts,
+    part_number,
     task_named,
 )
 from streams.runtime.orphans import Orphans
@@ -45,6 +47,9 @@ NAME = "headrace"
 UNKNOWN_LAG = 1 << 60
 HOSTS_BYTES = 640 << 10
 """Most of what a broker takes as one record (message.max.bytes, 1 MiB), in which it keeps a group with all members."""
+
+PARTS_TOLD = 20_000
+"""Sub-topologies times members of which all are told; more would take too much of the same record."""
 
 Ends = Callable[[Iterable[TopicPartition]], Mapping[TopicPartition, int]]
 """End offsets; called beside the processing thread."""
@@ -95,6 +100,7 @@ class TaskAssignor:
         oldest: int = OLDEST,
     ) -> None:
         self._inputs = tuple(inputs)
+        self._parts = {part.subtopology: part_number(part.topics, part.patterns) for part in inputs}
         self._changelogs = {part.subtopology: part.changelogs for part in inputs}
         self._state = state
         self._told = told
@@ -112,7 +118,8 @@ class TaskAssignor:
         info = self._state()
         self._program = self._program_of(info)
         oldest = min(self._oldest, self._speaks)
-        return encode(replace(info, version=self._speaks, oldest=oldest, program=self._program))
+        said = replace(info, version=self._speaks, oldest=oldest, program=self._program, parts=self._parts)
+        return encode(said)
 
     def stands(self, user_data: bytes, partitions: Mapping[str, int] | None) -> bool:
         """Whether what was said before this worker came back was said to its program, and of these partitions."""
@@ -127,6 +134,8 @@ class TaskAssignor:
         if not understood:
             log.info("the leader speaks version %d, not %d: joining again", info.leader, self._speaks)
         self._speaks = min(self._version, info.leader)
+        if info.parts and info.parts != self._parts:
+            info = Renumbering(info.parts, self._parts).group(info)
         self._told(info, not understood)
 
     def assign(self, partitions: Mapping[str, int], members: Sequence[Subscription]) -> Mapping[str, Assignment]:
@@ -175,10 +184,12 @@ class TaskAssignor:
     ) -> MemberInfo:
         """What a member says of itself, by the numbers that this program gives its tasks.
 
-        In a rolling upgrade sub-topologies may have other numbers there: then it runs what it owns, and where the rest of
-        its state lies is not known. Taken at its word, it would be given other partitions with every rebalance.
-        Source: Kafka Streams' ClientState.initializePrevTasks.
+        In a rolling upgrade sub-topologies may have other numbers there. Who does not say which (before version 4) runs what
+        it owns, and where the rest of its state lies is not known: taken at its word, it would be given other partitions
+        with every rebalance. Source: Kafka Streams' ClientState.initializePrevTasks.
         """
+        if info.parts:
+            return info if info.parts == self._parts else Renumbering(info.parts, self._parts).member(info)
         held = set(owned)
         claimed = [tasks.get(task_named(name), ()) for name in info.running]
         if not held or info.program == self._program_of(info) or not any(map(held.isdisjoint, claimed)):
@@ -259,7 +270,8 @@ class TaskAssignor:
         """What all are told, in a version that all can read."""
         version = min([self._version, *(info.version for info in infos.values())])
         oldest = min(self._oldest, version)
-        return GroupInfo(version=version, oldest=oldest, leader=self._version, hosts=hosts, stops=stops)
+        parts = self._parts if len(self._parts) * len(infos) <= PARTS_TOLD else {}
+        return GroupInfo(version=version, oldest=oldest, leader=self._version, hosts=hosts, stops=stops, parts=parts)
 
 
 def tasks_of(inputs: Iterable[TaskInputs], partitions: Mapping[str, int]) -> dict[TaskId, list[TopicPartition]]:

@@ -14,12 +14,13 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from streams.errors import ClientError
 from streams.runtime.task import TaskId
 
-VERSION = 3
-"""2 added `stops` and `process`, 3 `program` and `divided`."""
+VERSION = 4
+"""2 added `stops` and `process`, 3 `program` and `divided`, 4 `parts`."""
 OLDEST = 1
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ class MemberInfo(msgspec.Struct, frozen=True, array_like=True):
     `positions` how far its other state has come: the sum of the changelog offsets of a task's stores. `round` makes it
     another message when nothing else changed, so that the group assigns anew. `stops` asks for the end of all.
     `process` is the worker's name, see `process_id`. `program` is the `fingerprint` of what bears on assignments and stays
-    the same while the worker runs.
+    the same while the worker runs. `parts` are what `part_number` makes of its sub-topologies.
     """
 
     version: int = VERSION
@@ -53,6 +54,7 @@ class MemberInfo(msgspec.Struct, frozen=True, array_like=True):
     stops: bool = False
     process: str = ""
     program: str = ""
+    parts: dict[int, int] = {}
 
 
 class GroupInfo(msgspec.Struct, frozen=True, array_like=True):
@@ -61,7 +63,7 @@ class GroupInfo(msgspec.Struct, frozen=True, array_like=True):
     `leader` is the leader's version. `probe` asks this worker to have the group assign anew after a while: some tasks
     wait for warm-ups. `hosts` is for `unpacked_hosts`. `stops`: all workers are to stop. `program` is the member's own, as
     the leader read it, and empty if a member that returns cannot go on from this; `divided` is the `fingerprint` of the
-    partition counts.
+    partition counts. `parts` are those of the leader, by whose numbers it names tasks.
     """
 
     version: int = VERSION
@@ -74,6 +76,7 @@ class GroupInfo(msgspec.Struct, frozen=True, array_like=True):
     stops: bool = False
     program: str = ""
     divided: str = ""
+    parts: dict[int, int] = {}
 
 
 class HostTasks(NamedTuple):
@@ -109,6 +112,42 @@ def decode_group(data: bytes, version: int = VERSION) -> GroupInfo:
 def fingerprint(*parts: object) -> str:
     """A short name of what msgpack can write, the same in every process."""
     return hashlib.blake2b(msgspec.msgpack.encode(parts), digest_size=8).hexdigest()
+
+
+def part_number(topics: Iterable[str], patterns: Iterable[str]) -> int:
+    """A number for what a sub-topology reads, by which another program knows it, whichever number it has there."""
+    return int(fingerprint(sorted(topics), sorted(patterns))[:8], 16)
+
+
+class Renumbering:
+    """Tasks that a program of `theirs` names, by the numbers of one of `ours`; those of parts it does not have are left out."""
+
+    def __init__(self, theirs: Mapping[int, int], ours: Mapping[int, int]) -> None:
+        at = {part: number for number, part in ours.items()}
+        self._numbers = {number: at[part] for number, part in theirs.items() if part in at}
+
+    def tasks(self, tasks: Iterable[TaskId]) -> list[TaskId]:
+        """The tasks as they are called here."""
+        numbers = self._numbers
+        return [TaskId(numbers[task.subtopology], task.partition) for task in tasks if task.subtopology in numbers]
+
+    def names(self, names: Iterable[str]) -> list[str]:
+        """The same of names such as 0_3."""
+        return list(map(str, self.tasks(map(task_named, names))))
+
+    def member(self, info: MemberInfo) -> MemberInfo:
+        """What a worker says of itself."""
+        positions = {new: at for name, at in info.positions.items() for new in self.names([name])}
+        return replace(info, running=self.names(info.running), positions=positions)
+
+    def group(self, info: GroupInfo) -> GroupInfo:
+        """What the leader tells."""
+        hosts = {
+            address: HostTasks(frozenset(self.tasks(host.running)), frozenset(self.tasks(host.standbys)))
+            for address, host in unpacked_hosts(info.hosts).items()
+        }
+        standbys, warmups = self.names(info.standbys), self.names(info.warmups)
+        return replace(info, standbys=standbys, warmups=warmups, hosts=packed_hosts(hosts))
 
 
 def packed_hosts(hosts: Mapping[str, HostTasks]) -> bytes:

@@ -150,7 +150,7 @@ def test_a_newer_member_that_cannot_be_read_is_told_the_version() -> None:
     """It takes part as a worker without state, and speaks the leader's version when it joins again, at once."""
     heard: list[tuple[int, bool]] = []
     newer = TaskAssignor(
-        [COUNTS], MemberInfo, told=lambda said, again: heard.append((said.leader, again)), version=4, oldest=4
+        [COUNTS], MemberInfo, told=lambda said, again: heard.append((said.leader, again)), version=5, oldest=5
     )
     first = newer.user_data()
     given = assigned(
@@ -166,14 +166,14 @@ def test_a_newer_member_that_cannot_be_read_is_told_the_version() -> None:
 
 def test_versions_rise_again_with_the_leader() -> None:
     """A member that speaks an older version learns from the next leader that it need not."""
-    member = TaskAssignor([COUNTS], MemberInfo, version=4, oldest=2)
+    member = TaskAssignor([COUNTS], MemberInfo, version=5, oldest=2)
     member.on_assignment(encode(GroupInfo(leader=1)))
     assert msgspec.msgpack.decode(member.user_data())[:2] == [1, 1]
-    leader = TaskAssignor([COUNTS], MemberInfo, version=4, oldest=2)
+    leader = TaskAssignor([COUNTS], MemberInfo, version=5, oldest=2)
     told = leader.assign({"words": 1}, [Subscription("m", ("words",), member.user_data())])["m"].user_data
-    assert msgspec.msgpack.decode(told)[:3] == [1, 1, 4]
+    assert msgspec.msgpack.decode(told)[:3] == [1, 1, 5]
     member.on_assignment(told)
-    assert msgspec.msgpack.decode(member.user_data())[:2] == [4, 2]
+    assert msgspec.msgpack.decode(member.user_data())[:2] == [5, 2]
 
 
 def test_a_source_topic_that_is_gone_is_an_error() -> None:
@@ -212,6 +212,36 @@ def test_a_program_that_numbers_its_parts_otherwise_keeps_what_it_owns() -> None
         given = leads.assign(counts, [old, new])
         assert {name: set(each.partitions) for name, each in given.items()} == {"old": set(others), "new": {mine}}
         assert [info(each).warmups for each in given.values()] == [[], []]
+
+
+def test_tasks_are_named_by_the_numbers_of_each_program() -> None:
+    """In a rolling upgrade, what a worker has, is to copy, and hears of the others is the same part on both sides."""
+    counts = TaskInputs(1, ("words",), ("app-counts-changelog",))
+    newer = [TaskInputs(0, ("added",)), counts]
+
+    def ends(asked: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(asked, 50_000)
+
+    heard: list[GroupInfo] = []
+    said = {"running": [], "positions": {"1_0": 49_000, "0_0": 7}}
+    member = TaskAssignor(
+        newer, lambda: MemberInfo(host="new", address="n:1", **said), told=lambda told, _: heard.append(told)
+    )
+    leader = TaskAssignor(
+        [COUNTS], lambda: MemberInfo(host="old", address="o:1", running=["0_0", "0_1", "0_2"]), ends=ends
+    )
+    members = [
+        Subscription("old", ("words",), leader.user_data(), words(0, 1, 2)),
+        Subscription("new", ("added", "words"), member.user_data()),
+    ]
+    given = leader.assign({"words": 3, "added": 1}, members)
+    assert {name: each.partitions for name, each in given.items()} == {"old": words(1, 2), "new": words(0)}
+    member.on_assignment(given["new"].user_data)
+    assert heard[0].standbys == ["1_0"]
+    assert {address: sorted(map(str, host.running)) for address, host in unpacked_hosts(heard[0].hosts).items()} == {
+        "o:1": ["1_1", "1_2"],
+        "n:1": ["1_0"],
+    }
 
 
 def test_a_task_that_moves_as_it_gets_another_input_comes_whole() -> None:

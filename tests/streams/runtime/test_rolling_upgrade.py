@@ -29,7 +29,13 @@ class Versions:
         self._broker, self._home, self._settings = broker, home, {**QUICK, **settings}
 
     def app(self, worker: str) -> App:
-        return App(self._name, broker=self._broker.url, state_dir=str(self._home / worker), **self._settings)
+        return App(
+            self._name,
+            broker=self._broker.url,
+            state_dir=str(self._home / worker),
+            application_server=f"{worker}:1",
+            **self._settings,
+        )
 
     def old(self, worker: str) -> App:
         app = self.app(worker)
@@ -71,6 +77,15 @@ def until(holds: Callable[[], object], *runs: Running) -> None:
         time.sleep(0.02)
 
 
+def known(key: str, *apps: App) -> bool:
+    """Whether all workers say alike where a key is, and it is there."""
+    found = [app.metadata_for_key("total", key) for app in apps]
+    there = [at.local for at in found]
+    return len({at[:3] for at in found}) == 1 and there == [
+        at.active == app.config.application_server for at, app in zip(found, apps, strict=True)
+    ]
+
+
 @pytest.mark.parametrize("standbys", [0, 1])
 def test_workers_are_replaced_one_by_one(streams_broker: RunningBroker, tmp_path: Path, standbys: int) -> None:
     """Parts have other numbers in the newer program, and other topics: nobody ends, and each word counts once."""
@@ -78,11 +93,13 @@ def test_workers_are_replaced_one_by_one(streams_broker: RunningBroker, tmp_path
     versions.say("dropped")
     versions.say("words")
     said = 1
-    with versions.old("1").running() as first:
+    one, two = versions.old("1"), versions.new("2")
+    with one.running() as first:
         until(lambda: versions.counts() == Counter(KEYS), first)
-        with versions.new("2").running() as second:
+        with two.running() as second:
             both = (first, second)
-            until(lambda: second.status().state is WorkerState.RUNNING, *both)
+            until(lambda: second.status().tasks and second.status().state is WorkerState.RUNNING, *both)
+            until(lambda: all(known(key, one, two) for key in KEYS), *both)
             for name in ("dropped", "words", "added"):
                 versions.say(name)
             said += 1
