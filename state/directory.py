@@ -82,8 +82,10 @@ class TaskDirectory:
         shutil.rmtree(self.path / _STORES, ignore_errors=True)
 
     def close(self) -> None:
-        """Let others have it."""
+        """Let others have it; `idle_s` counts from now."""
         if self._lock >= 0:
+            with suppress(OSError):
+                os.utime(self._lock)
             os.close(self._lock)
             self._lock = -1
 
@@ -128,7 +130,7 @@ class StateDirectory:
             return {}
 
     def idle_s(self, task_id: str) -> float:
-        """For how long nothing was written in a task's directory, in seconds."""
+        """For how long nobody has written in a task's directory, or owned it and let it go, in seconds."""
         return time.time() - max(_written_s(self.path / task_id), default=0.0)
 
     def open_task(self, task_id: str, *, owner: str) -> TaskDirectory:

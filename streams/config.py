@@ -185,6 +185,13 @@ class StreamsConfig:
     state_cleanup_delay_ms: int = setting(
         600_000, "How long the state of a task that moved away is kept.", kind="ms", minimum=0
     )
+    state_cleanup_dir_max_age_ms: int = setting(
+        -1,
+        "At a start, state that nobody has used for so long is removed, because changelogs may have forgotten deletions that "
+        "it missed (`delete.retention.ms`); -1 keeps it.",
+        kind="ms",
+        minimum=-1,
+    )
     num_standby_replicas: int = setting(
         0, "How many warm copies of each stateful task there are on other workers.", minimum=0
     )

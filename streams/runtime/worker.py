@@ -294,6 +294,8 @@ class Worker:
         made.callback(quietly, lambda: producer.close(abandon=self._abandoning))
         admin = self._clients.admin()
         made.callback(quietly, admin.close)
+        if (old_ms := self._config.state_cleanup_dir_max_age_ms) >= 0 and self.state is WorkerState.CREATED:
+            TaskStores(self._config).clean(old_ms)
         on_disk = StateDirectory(Path(self._config.state_dir), self._config.application_id).holds
         found = matching_topics(self._topology, admin)
         counts = ensure_topics(self._topology, self._config, admin, producer, on_disk, found)

@@ -127,6 +127,14 @@ def test_a_directory_is_idle_since_its_last_write(tasks):
     assert tasks.idle_s("0_1") < 1_000
 
 
+def test_a_directory_that_is_let_go_was_used_until_then(tasks):
+    """However long ago something was written there."""
+    with tasks.open_task("0_1", owner="w") as task:
+        os.utime(task.path / ".lock", (1_000, 1_000))
+        assert tasks.idle_s("0_1") > 1_000_000
+    assert tasks.idle_s("0_1") < 1_000
+
+
 def test_workers_that_share_a_folder_clean_it_at_once(tasks):
     """They look at and remove the same directories: each goes once, and nobody trips over what another has taken."""
     names, cleaners = [f"0_{number}" for number in range(4)], 4

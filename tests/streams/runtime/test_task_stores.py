@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import resource
 from collections import Counter
 from collections.abc import Callable
@@ -22,8 +23,10 @@ from streams.runtime.task import TaskId
 from streams.runtime.task_stores import TaskStores
 from streams.serdes import serde_for
 from streams.topology.topology import Topology
-from tests.streams.runtime.workers import Restores, caught_up, latest, running, until, worker
+from tests.streams.runtime.workers import WORDS, Restores, caught_up, latest, running, say, until, with_words, worker
 
+WEEK_MS = 7 * 24 * 3_600_000
+LONG_AGO_S = 1_000_000_000
 TASK = TaskId(0, 0)
 SPEC = StoreSpec(name="s", kind=StoreKind.KEY_VALUE, key_serde=serde_for(str), value_serde=serde_for(str))
 TODAY = 1_700_000_000_000
@@ -128,3 +131,20 @@ def test_windows_that_are_kept_for_another_time_than_before_go_on(
             until(broker, lambda: caught_up(broker))
     assert latest(broker) == Counter(WORDS * 2)
     assert (restored.records > 0, "segments of" in caplog.text) == (restores, restores)
+
+
+@pytest.mark.parametrize(("age_ms", "restored"), [(WEEK_MS, True), (-1, False)])
+def test_state_that_nobody_has_used_for_too_long_is_removed_at_a_start(
+    tmp_path: Path, age_ms: int, *, restored: bool
+) -> None:
+    """And restored from its changelog, which by then may have forgotten what was deleted; -1, the default, keeps it."""
+    broker, restores = with_words(), Restores()
+    with running(worker(broker, tmp_path)):
+        until(broker, lambda: caught_up(broker))
+    for path in tmp_path.rglob("*"):
+        os.utime(path, (LONG_AGO_S, LONG_AGO_S))
+    say(broker, WORDS)
+    with running(worker(broker, tmp_path, restores, state_cleanup_dir_max_age_ms=age_ms)):
+        until(broker, lambda: caught_up(broker))
+    assert bool(restores.records) == restored
+    assert latest(broker) == Counter(WORDS * 2)
