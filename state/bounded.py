@@ -2,21 +2,87 @@
 
 Rules: reads and writes that reach the store are uses; what a record cache in front answers is none. A processor's store
 logs what makes room as a deletion; a table's does not, as in Kafka, and nobody is told. A restored store holds what was
-logged last. After an aborted transaction, and in a store that takes over another one's entries, the order of use begins
-anew, by the bytes of the keys.
+logged last. After an aborted transaction entries and their order of use are those of the last commit, so that what is
+processed again comes out as if nothing had happened. In a store that takes over another one's entries the order of use
+begins anew, by the bytes of the keys.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from state.cache import RecordCache, RecordCacheBudget, Updates
 from state.engine import Engine
 from state.key_value import KeyValueLayers, PlainKeyValueStore, TimestampedStore
 from state.layers import LayeredStore
+from state.ordered import OrderedBytes
 from state.stores import Cause, ChangelogWriter, StoreSpec
+
+
+class _Uses:
+    """The order in which entries were used, the last one at the end; and what it was at the last commit.
+
+    Each use has a number. Of entries that were used since the commit the number then is kept, None for those that were not
+    there: so much is undone, and nobody has to copy an order. A commit under way has those of its own.
+    """
+
+    def __init__(self, entries: Iterable[Any]) -> None:
+        self._numbers: OrderedDict[Any, int] = OrderedDict((entry, at) for at, entry in enumerate(entries))
+        self._count = len(self._numbers)
+        self._before: dict[Any, int | None] = {}
+        self._sealed: dict[Any, int | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def use(self, entry: Any) -> None:
+        """An entry is read or written."""
+        if entry not in self._before:
+            self._before[entry] = self._numbers.get(entry)
+        self._count += 1
+        self._numbers[entry] = self._count
+        self._numbers.move_to_end(entry)
+
+    def remove(self, entry: Any) -> None:
+        """An entry goes, if it is there."""
+        number = self._numbers.pop(entry, None)
+        if self._before.setdefault(entry, number) is None:
+            del self._before[entry]  # it came and went between two commits
+
+    def eldest(self) -> Any:
+        """The entry that was not used for longest."""
+        return next(iter(self._numbers))
+
+    def seal(self) -> None:
+        """A commit begins."""
+        self._sealed, self._before = self._before, {}
+
+    def unseal(self) -> None:
+        """It is put off."""
+        self._before, self._sealed = {**self._before, **self._sealed}, {}
+
+    def committed(self) -> None:
+        """It is done."""
+        self._sealed = {}
+
+    def restored(self) -> None:
+        """What there is, is committed."""
+        self._before, self._sealed = {}, {}
+
+    def discard(self) -> None:
+        """As at the last commit."""
+        self.unseal()
+        for entry, number in self._before.items():
+            if number is None:
+                self._numbers.pop(entry, None)
+            else:
+                self._numbers[entry] = number
+        if self._before:
+            self._numbers = OrderedDict(sorted(self._numbers.items(), key=itemgetter(1)))
+            self._before = {}
 
 
 class _Bounded(KeyValueLayers):
@@ -26,7 +92,7 @@ class _Bounded(KeyValueLayers):
         self, spec: StoreSpec, engine: Engine, changelog: ChangelogWriter | None, cache: RecordCacheBudget | None
     ) -> None:
         super().__init__(spec, engine, changelog, cache)
-        self._uses: OrderedDict[Any, None] | None = None
+        self._uses: _Uses | None = None
         if self._cache is None:
             self.get = self._by_key(self._giving(self._below))
             self.lookup = self._by_key(self._below)
@@ -53,13 +119,13 @@ class _Bounded(KeyValueLayers):
         """The live value under the record cache; that is a use."""
         value = self._live[entry]
         if value is not None and not self._is_view:
-            self._order().move_to_end(entry)
+            self._order().use(entry)
         return value
 
-    def _order(self) -> OrderedDict[Any, None]:
-        """The entries below the record cache, the one used last at the end."""
+    def _order(self) -> _Uses:
+        """The uses of the entries below the record cache."""
         if self._uses is None:
-            self._uses = OrderedDict((self._layout.entry(key), None) for key, _ in self._scan(None, None))
+            self._uses = _Uses(self._layout.entry(key) for key, _ in self._scan(None, None))
         return self._uses
 
     def _write(self, entry: Any, value: Any, timestamp: int, cause: Cause | None = None) -> None:
@@ -69,14 +135,17 @@ class _Bounded(KeyValueLayers):
         for eldest in self._used(uses, entry, gone=value is None):
             self._make_room(eldest, self._layout.key_bytes(eldest))
 
-    def _used(self, uses: OrderedDict[Any, None], entry: Any, *, gone: bool) -> list[Any]:
+    def _used(self, uses: _Uses, entry: Any, *, gone: bool) -> list[Any]:
         """Note a write; the answer is what has to go for it, if anything."""
         if gone:
-            uses.pop(entry, None)
+            uses.remove(entry)
             return []
-        uses[entry] = None
-        uses.move_to_end(entry)
-        return [uses.popitem(last=False)[0]] if len(uses) > (self.spec.max_entries or 0) else []
+        uses.use(entry)
+        if len(uses) <= (self.spec.max_entries or 0):
+            return []
+        eldest = uses.eldest()
+        uses.remove(eldest)
+        return [eldest]
 
     def _make_room(self, eldest: Any, key: bytes) -> None:
         """Delete an entry."""
@@ -88,9 +157,28 @@ class _Bounded(KeyValueLayers):
         return LayeredStore._write_updates(self, updates)
 
     def discard(self) -> None:
-        """Forget what changed since the last commit."""
+        """Forget what changed since the last commit, and what was used."""
         super().discard()
-        self._uses = None
+        if self._uses is not None:
+            self._uses.discard()
+
+    def seal(self) -> None:
+        """As for all stores; uses from now on belong to the next commit."""
+        super().seal()
+        if self._uses is not None:
+            self._uses.seal()
+
+    def unseal(self) -> None:
+        """As for all stores."""
+        if self._sealed is not None and self._uses is not None:
+            self._uses.unseal()
+        super().unseal()
+
+    def _written(self, changes: OrderedBytes) -> None:
+        """The commit is done."""
+        super()._written(changes)
+        if self._uses is not None:
+            self._uses.committed()
 
     def restore(
         self, keys: Sequence[bytes], values: Sequence[bytes | None], timestamps: Sequence[int], position: int
@@ -104,6 +192,7 @@ class _Bounded(KeyValueLayers):
         super().restore(
             list(rows), [value for value, _ in rows.values()], [time for _, time in rows.values()], position
         )
+        uses.restored()
 
 
 class BoundedKeyValueStore(_Bounded, PlainKeyValueStore):

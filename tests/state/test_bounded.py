@@ -1,6 +1,7 @@
 """Tests for state.bounded: a store of so many entries."""
 
 import pytest
+from msgspec.structs import replace
 
 from state import StoreKind
 
@@ -71,6 +72,51 @@ def test_an_abort_and_a_restore_keep_the_bound(bench, spec):
     other.restore(*changelog.columns(), 4)
     other.put("e", 3)
     assert [key for key, _ in other.all()] == ["c", "e"]
+
+
+@pytest.mark.parametrize("committing", [False, True])
+def test_an_abort_takes_uses_back(bench, spec, *, committing):
+    """What makes room after it is what would have, had nothing happened: also where a commit was under way."""
+    store = bench.open(replace(spec, max_entries=3))
+    for key in "bca":
+        store.put(key, 1)
+    assert store.get("b") == 1
+    store.drain()
+    store.commit(3)
+    assert store.get("c") == 1
+    store.put("d", 2)
+    store.put("a", None)
+    if committing:
+        store.drain()
+        store.seal()
+        store.put("e", 3)
+        assert store.get("c") == 1
+        store.put("f", 4)
+    store.discard()
+    assert [key for key, _ in store.all()] == ["a", "b", "c"]
+    for key, left in (("x", "abx"), ("y", "bxy"), ("z", "xyz")):
+        store.put(key, 5)
+        assert "".join(each for each, _ in store.all()) == left
+
+
+def test_a_commit_keeps_uses_of_what_came_while_it_was_under_way(bench, spec):
+    """They are taken back alone, when what came then is aborted; those of the commit stay."""
+    store = bench.open(spec)
+    store.put("a", 1)
+    store.put("b", 2)
+    store.commit(2)
+    assert store.get("a") == 1
+    store.seal()
+    assert store.get("b") == 2
+    store.commit(2)
+    store.discard()
+    store.put("c", 3)
+    assert [key for key, _ in store.all()] == ["a", "c"]
+    store.seal()
+    store.unseal()
+    store.discard()
+    store.put("d", 4)
+    assert [key for key, _ in store.all()] == ["a", "d"]
 
 
 def test_a_restore_goes_by_the_order_of_the_log(bench, spec):
