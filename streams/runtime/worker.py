@@ -287,9 +287,9 @@ class Worker:
 
         What was made is closed with `made` if this fails; else it is the parts' to close.
         """
-        self._prepare()
         self._process_id = ProcessId(Path(self._config.state_dir), self._config.application_id)
         made.callback(self._close_process_id)
+        self._prepare()
         producer = producer_of(self._topology, self._config, self._clients, self._process_id, self._handlers)
         made.callback(quietly, lambda: producer.close(abandon=self._abandoning))
         admin = self._clients.admin()

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from streams.clients.memory import MemoryAdmin, MemoryBroker, MemoryClients
+from streams.config import StreamsConfig
 from streams.errors import ConfigError
 from streams.runtime.process_id import ProcessId
+from streams.runtime.worker import Worker
+from tests.streams.runtime.workers import counting_app
 
 
 def test_a_worker_comes_back_under_its_name(tmp_path: Path) -> None:
@@ -61,3 +65,22 @@ def test_a_power_cut_that_took_the_id(tmp_path: Path, left: bytes) -> None:
     third.close()
     assert (second.uuid != first.uuid, third.uuid) == (True, second.uuid)
     assert sorted(path.name for path in (tmp_path / "app").iterdir()) == ["process-id", "worker-1.lock"]
+
+
+def test_a_directory_that_cannot_be_used_is_told_before_anything_starts(tmp_path: Path) -> None:
+    """No topic is made, and no broker asked."""
+    (tmp_path / "file").touch()
+    begun: list[str] = []
+
+    class Watched(MemoryClients):
+        def admin(self) -> MemoryAdmin:
+            begun.append("admin")
+            return super().admin()
+
+    config = StreamsConfig.of(
+        "app", {"broker": "kafka://memory:1", "state_dir": str(tmp_path / "file")}, environment={}
+    )
+    clients, topology = Watched(MemoryBroker()), counting_app.topology(config)
+    with pytest.raises(ConfigError, match="state_dir: .* has to be a directory"):
+        Worker(topology, config, clients, prepare=lambda: begun.append("topics")).run()
+    assert not begun

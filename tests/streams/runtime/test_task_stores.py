@@ -23,7 +23,8 @@ from streams.runtime.task import TaskId
 from streams.runtime.task_stores import TaskStores
 from streams.serdes import serde_for
 from streams.topology.topology import Topology
-from tests.streams.runtime.workers import WORDS, Restores, caught_up, latest, running, say, until, with_words, worker
+from tests.streams.runtime.workers import WORDS as SAID
+from tests.streams.runtime.workers import Restores, caught_up, latest, running, say, until, with_words, worker
 
 WEEK_MS = 7 * 24 * 3_600_000
 LONG_AGO_S = 1_000_000_000
@@ -143,8 +144,8 @@ def test_state_that_nobody_has_used_for_too_long_is_removed_at_a_start(
         until(broker, lambda: caught_up(broker))
     for path in tmp_path.rglob("*"):
         os.utime(path, (LONG_AGO_S, LONG_AGO_S))
-    say(broker, WORDS)
+    say(broker, SAID)
     with running(worker(broker, tmp_path, restores, state_cleanup_dir_max_age_ms=age_ms)):
         until(broker, lambda: caught_up(broker))
     assert bool(restores.records) == restored
-    assert latest(broker) == Counter(WORDS * 2)
+    assert latest(broker) == Counter(SAID * 2)
