@@ -85,7 +85,7 @@ class Lease:
     def _renew(self) -> None:
         try:
             address, connection = self._find()
-        except ClientError as problem:
+        except (ClientError, ConfigError) as problem:
             log.error("%s", problem)
             time.sleep(1)
             return
@@ -147,7 +147,7 @@ def _wait_for_lock(home: Path, lock: int, deadline: float) -> None:
 
 
 def _found(home: Path, settings: Mapping[str, str], idle_seconds: float, timeout_s: float) -> Found:
-    """Find the broker or start it, and greet it. Raises: ClientError."""
+    """Find the broker or start it, and greet it. Raises: ClientError; ConfigError for a directory that cannot be used."""
     deadline = time.monotonic() + timeout_s
     child = None
     while True:
@@ -168,11 +168,15 @@ def _home(directory: Path) -> Path:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
-        raise ConfigError(
-            f"embedded://{directory} needs a directory that can be written: {problem.strerror}; name another one with "
-            "broker=embedded://DIR"
-        ) from None
+        raise _unusable(directory, problem) from None
     return directory
+
+
+def _unusable(home: Path, problem: OSError) -> ConfigError:
+    return ConfigError(
+        f"embedded://{home} needs a directory that can be written: {problem.strerror}; name another one with "
+        "broker=embedded://DIR"
+    )
 
 
 def _start_if_absent(home: Path, settings: Mapping[str, str], idle_seconds: float) -> int | None:
@@ -180,7 +184,7 @@ def _start_if_absent(home: Path, settings: Mapping[str, str], idle_seconds: floa
     try:
         lock = os.open(home / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     except OSError as problem:
-        raise ClientError(f"{home / LOCK_FILE} cannot be written: {problem.strerror}") from None
+        raise _unusable(home, problem) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         listen = _last_address(home)
@@ -188,6 +192,8 @@ def _start_if_absent(home: Path, settings: Mapping[str, str], idle_seconds: floa
         return _spawn(home, lock, _command(home, listen, settings, idle_seconds))
     except BlockingIOError:
         return None
+    except OSError as problem:
+        raise _unusable(home, problem) from None
     finally:
         # Closing is not unlocking: the broker holds the same open file as its standard output.
         os.close(lock)
@@ -222,7 +228,9 @@ def _spawn(home: Path, lock: int, command: list[str]) -> int:
     nothing = os.open(os.devnull, os.O_RDONLY)
     actions = [(os.POSIX_SPAWN_DUP2, source, target) for source, target in ((nothing, 0), (lock, 1), (log_file, 2))]
     try:
-        return os.posix_spawn(sys.executable, command, os.environ, file_actions=actions, setsid=True)
+        child = os.posix_spawn(sys.executable, command, os.environ, file_actions=actions, setsid=True)
+        threading.Thread(target=_await_end, args=(child,), name="embedded-broker-end", daemon=True).start()
+        return child
     finally:
         os.close(log_file)
         os.close(nothing)
@@ -267,6 +275,12 @@ def _ended(child: int) -> bool:
         return os.waitpid(child, os.WNOHANG)[0] != 0
     except ChildProcessError:
         return True
+
+
+def _await_end(child: int) -> None:
+    """Take note of its end, or it is a zombie for as long as we live."""
+    with suppress(ChildProcessError):
+        os.waitpid(child, 0)
 
 
 def _log_tail(home: Path, lines: int = 12) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.embedded import LOCK_FILE, Lease, lease
+from streams.embedded import LOCK_FILE, LOG_FILE, Lease, lease
 from streams.errors import ClientError, ConfigError
 
 pytestmark = pytest.mark.broker
@@ -41,6 +41,14 @@ def broker_pid(directory: Path) -> int:
         except OSError:
             continue
     raise LookupError(f"no process has {directory / LOCK_FILE} as its standard output")
+
+
+def await_no(process: int) -> None:
+    """Wait for a process to be gone, also as a zombie."""
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{process}").exists():
+        assert time.monotonic() < deadline, "nobody has asked for its end"
+        time.sleep(0.02)
 
 
 def await_free(directory: Path) -> None:
@@ -112,13 +120,14 @@ def test_it_goes_when_the_last_client_has_left(home: Path) -> None:
 
 @pytest.mark.crash
 def test_a_killed_broker_comes_back_where_it_was(home: Path) -> None:
-    """Whoever holds a lease brings a broker that was killed back, on the same port."""
+    """Whoever holds a lease brings a broker that was killed back, on the same port, and leaves no zombie of it."""
     with lease(home, idle_seconds=IDLE_S) as found:
         killed = broker_pid(home)
         os.kill(killed, signal.SIGKILL)
         with lease(home, idle_seconds=IDLE_S) as other:
             assert other.address == found.address
             assert broker_pid(home) != killed
+            await_no(killed)
 
 
 def test_a_stale_lock_file_misleads_nobody(home: Path) -> None:
@@ -141,3 +150,12 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="needs a directory that can be written: .*broker=embedded://DIR"):
         lease(tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize("name", [LOCK_FILE, LOG_FILE])
+def test_a_directory_that_cannot_be_written(home: Path, name: str) -> None:
+    """One that is there, but not for the files of a broker, as on a file system that is read only: the same is said."""
+    (home / name).mkdir()
+    with pytest.raises(ConfigError, match="needs a directory that can be written: Is a directory; .*embedded://DIR"):
+        lease(home)
+    (home / name).rmdir()
