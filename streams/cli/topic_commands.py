@@ -71,7 +71,7 @@ def groups(
     An application's group has its name. A group with members is not moved: stop them first.
     """
     from streams.cli.group_offsets import move
-    from streams.cli.topic_tools import group_rows, groups_of, lag_rows, unread_rows
+    from streams.cli.topic_tools import DEAD, group_rows, groups_of, lag_rows, unread_rows
 
     if group is None and (to is not None or topic):
         raise ConfigError("--to and --topic are for one group: streams groups NAME --to earliest")
@@ -83,6 +83,8 @@ def groups(
             rows = [row for row in rows if not topic or row["topic"] in topic]
         else:
             rows = move(connection, group, to, topic, dry_run=dry_run)
+        if group is not None and not rows and groups_of(connection).describe(group).state == DEAD:
+            raise ConfigError(f"there is no group {group!r} on this broker; `streams groups` lists them")
         nothing = "there are no groups yet" if group is None else f"the group {group} has committed nothing"
         show(rows, json=json, nothing=nothing)
 

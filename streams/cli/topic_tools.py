@@ -26,6 +26,8 @@ from streams.serdes import Float32, Int16, Int32
 from streams.serdes.registered import RegisteredSerde
 
 CHUNK = 1000
+DEAD = "Dead"
+"""The state of a group that there is not, as Kafka tells it."""
 
 Row = dict[str, Any]
 

@@ -236,7 +236,10 @@ def test_groups_and_their_lag(command: Command, program: str, tmp_path: Path, st
         assert (row["topic"], row["committed"], row["lag"]) == (f"{program}-new", None, 2)
         assert command("groups", f"{program}-waiting").stdout.split()[-4:] == ["0", "-", "2", "2"]
         answered.set()
-    assert command("groups", "nobody").stdout == "the group nobody has committed nothing\n"
+    for options in ((), ("--json",), ("--to", "earliest")):
+        none = command("groups", "nobody", *options)
+        assert (none.returncode, none.stdout) == (2, "")
+        assert "there is no group 'nobody' on this broker; `streams groups` lists them" in none.stderr
 
 
 @pytest.mark.broker
