@@ -321,7 +321,10 @@ class StreamsConfig:
         300_000, "How soon new partitions, and new topics that match a pattern, are noticed.", kind="ms", minimum=1
     )
     group_instance_id: str | None = setting(
-        None, "Name of a static member, which must be different for each worker.", kind=str
+        None,
+        "Name of a static member, which must be different for each worker. With `--workers N`, each adds a number to it, as "
+        "threads do in Kafka Streams.",
+        kind=str,
     )
     client_rack: str | None = setting(
         None, "The rack of this worker: it reads from the nearest replica, if the brokers tell which that is.", kind=str

@@ -153,7 +153,8 @@ def run(
     if workers > 1:
         flags = ["--to-end"] * to_end + ["--counts"] * counts + ["--json"] * json
         flags += ["--trace", trace] if trace is not None else []
-        raise typer.Exit(_supervise(target, workers, broker, settings, flags, log_level))
+        member = app.config.group_instance_id
+        raise typer.Exit(_supervise(target, workers, broker, settings, flags, log_level, member))
     _run(app, trace, console, counts=counts, to_end=to_end)
 
 
@@ -193,7 +194,13 @@ def _load(app: Any, inputs: list[str], keys: list[str], timestamps: list[str]) -
 
 
 def _supervise(
-    target: str, workers: int, broker: str | None, settings: list[str], flags: list[str], log_level: str
+    target: str,
+    workers: int,
+    broker: str | None,
+    settings: list[str],
+    flags: list[str],
+    log_level: str,
+    member: str | None,
 ) -> int:
     from streams.cli.supervisor import supervise, this_program
 
@@ -201,7 +208,9 @@ def _supervise(
     options = [*(["--broker", broker] if broker else []), *(part for each in settings for part in ("--set", each))]
     arguments = ["run", *named, *flags, *options, "--log-level", log_level]
     command = this_program(arguments) if target == THIS_APP else [sys.executable, "-m", "streams.cli", *arguments]
-    return supervise(command, workers)
+    names = [["--set", f"group_instance_id={member}-{number + 1}"] if member else [] for number in range(workers)]
+    return supervise([[*command, *name] for name in names])
+    """Run workers as processes. A static member's name is that of one of them: each gets a number behind it."""
 
 
 def broker(context: typer.Context) -> None:

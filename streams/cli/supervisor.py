@@ -124,9 +124,9 @@ def _reason(line: str) -> str | None:
     return None
 
 
-def supervise(command: Sequence[str], workers: int) -> int:
-    """Run `workers` processes of `command` until a signal comes. Shape: the exit code for this process."""
-    crew = [Supervised(number, command) for number in range(workers)]
+def supervise(commands: Sequence[Sequence[str]]) -> int:
+    """Run a process of each command until a signal comes. Shape: the exit code for this process."""
+    crew = [Supervised(number, command) for number, command in enumerate(commands)]
     stopping = threading.Event()
     _stop_on_signals(stopping)
     for worker in crew:

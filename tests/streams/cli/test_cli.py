@@ -262,15 +262,20 @@ def test_wrong_lines(
 
 
 @pytest.mark.broker
-def test_two_workers_share_the_work(broker_url: str, start: Start) -> None:
-    """`--workers 2` runs two processes in one group, and a signal ends both."""
-    running = start(*RUN, "taxi:app", "--workers", "2", "--broker", broker_url)
+@pytest.mark.parametrize("settings", [(), ("--set", "group_instance_id=here")])
+def test_two_workers_share_the_work(home: Path, broker_url: str, start: Start, settings: tuple[str, ...]) -> None:
+    """`--workers 2` runs two processes in one group, and a signal ends both; a static name is not that of both."""
+    running = start(*RUN, "taxi:app", "--workers", "2", "--broker", broker_url, *settings)
     assert running.process.stderr is not None
     ready = 0
     while ready < 2:
         line = running.process.stderr.readline()
         assert line, "the supervisor ended"
         ready += "worker is running" in line
+    listed = [
+        json.loads(line) for line in streams(home, "groups", "--broker", broker_url, "--json").stdout.splitlines()
+    ]
+    assert [group["members"] for group in listed if group["group"] == "taxi"] == [2]
     code, out, _ = running.end(signal.SIGTERM)
     assert (code, out.count("bye")) == (0, 2)
 
