@@ -2,20 +2,20 @@
 
 Sources, each over the one before: defaults, keyword arguments of `App`, the environment (`STREAMS_<NAME>`), the command
 line (`--set name=value`). Rules: a StreamsConfig is complete, checked and frozen; nothing else reads the environment.
-The table is the dataclass itself; documentation is generated from it (`python -m streams.config`).
+The table is the dataclass itself; documentation is generated from it (`python -m streams.settings_page`).
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from streams.addresses import EMBEDDED, KAFKA, broker_address, check_application_id, check_place
 from streams.errors import ConfigError
+from streams.kafka_names import instead_of
 from streams.on_error import FAIL, OnError, on_error_of
 from streams.security import MECHANISMS, PROTOCOLS, check_security
 from streams.settings import Setting, described, nearest, parse, setting
@@ -28,6 +28,7 @@ READ_UNCOMMITTED, READ_COMMITTED = "read_uncommitted", "read_committed"
 DEFAULT_BROKER = "embedded://.streams"
 ENVIRONMENT_PREFIX = "STREAMS_"
 ERROR_KINDS = ("deserialization", "processing", "production")
+_told: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,6 +331,8 @@ class StreamsConfig:
         None, "The rack of this worker: it reads from the nearest replica, if the brokers tell which that is.", kind=str
     )
     client_id: str = setting(None, "The name in the broker's logs; default: the application id.", kind=str)
+    notices: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """What is to be told of where they came from, when they are used: a log may be set up by then."""
 
     @classmethod
     def of(
@@ -345,10 +348,10 @@ class StreamsConfig:
         Raises: ConfigError for an unknown name, a wrong type or a value out of range.
         """
         check_application_id(application_id)
-        environment = os.environ if environment is None else environment
+        variables, notices = _from_environment(os.environ if environment is None else environment)
         sources = (
             ("", settings or {}),
-            (ENVIRONMENT_PREFIX, _from_environment(environment)),
+            (ENVIRONMENT_PREFIX, variables),
             ("--set ", command_line or {}),
         )
         values: dict[str, Any] = {}
@@ -356,8 +359,8 @@ class StreamsConfig:
             for name, value in source.items():
                 values[name] = _parsed(prefix, name, value)
         values.setdefault("client_id", application_id)
-        _derive(values)
-        return cls(application_id=application_id, **values)
+        notices += _derive(values)
+        return cls(application_id=application_id, **values, notices=tuple(notices))
 
     def changed(self, settings: Mapping[str, Any]) -> StreamsConfig:
         """The same with other settings, as `of` takes them. Raises: ConfigError."""
@@ -365,6 +368,13 @@ class StreamsConfig:
         if "on_error" in values:
             values = {f"{kind}_on_error": values["on_error"] for kind in ERROR_KINDS} | values
         return replace(self, **values)
+
+    def tell(self) -> None:
+        """Warn of what is to be told, once per process."""
+        for notice in self.notices:
+            if notice not in _told:
+                _told.add(notice)
+                log.warning("%s", notice)
 
     @property
     def exactly_once(self) -> bool:
@@ -409,29 +419,35 @@ SETTINGS: Mapping[str, Setting] = {
 }
 
 
+def meant(name: str) -> str:
+    """The end of a sentence that says what to do instead of a name that is no setting; empty when nobody can tell."""
+    instead = instead_of(name, SETTINGS)
+    return nearest(name, SETTINGS) if instead is None else f": {instead}"
+
+
 def _parsed(prefix: str, name: str, value: Any) -> Any:
     if name not in SETTINGS:
-        raise ConfigError(f"there is no setting {prefix}{name}{nearest(name, SETTINGS)}")
+        raise ConfigError(f"there is no setting {prefix}{name}{meant(name)}")
     label = name.upper() if prefix == ENVIRONMENT_PREFIX else name
     return parse(f"{prefix}{label}", value, SETTINGS[name])
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Variables that begin with STREAMS_, by setting name; others may use the prefix too, so unknown ones only warn."""
+def _from_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Variables that begin with STREAMS_, by setting name; others may use the prefix too, so unknown ones are only told of."""
     found: dict[str, str] = {}
+    notices = []
     for variable, value in environment.items():
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
-        if not variable.startswith(ENVIRONMENT_PREFIX):
-            continue
-        if name in SETTINGS:
+        if variable.startswith(ENVIRONMENT_PREFIX) and name in SETTINGS:
             found[name] = value
-        else:
-            log.warning("the environment variable %s is no setting%s", variable, nearest(name, SETTINGS))
-    return found
+        elif variable.startswith(ENVIRONMENT_PREFIX):
+            notices.append(f"the environment variable {variable} is no setting{meant(name)}")
+    return found, notices
 
 
-def _derive(values: dict[str, Any]) -> None:
-    """Fill in what depends on other settings, and check what must agree."""
+def _derive(values: dict[str, Any]) -> list[str]:
+    """Fill in what depends on other settings, and check what must agree. Shape: what is to be told."""
+    notices = []
     broker = values["broker"] = broker_address(values.get("broker") or DEFAULT_BROKER)
     if values.get("state_dir") is None:
         values["state_dir"] = f"{broker.removeprefix(EMBEDDED) if broker.startswith(EMBEDDED) else '.streams'}/state"
@@ -440,7 +456,7 @@ def _derive(values: dict[str, Any]) -> None:
         values["commit_interval_ms"] = 100 if exactly_once else 30_000
     if exactly_once:
         if values.get("isolation_level") == READ_UNCOMMITTED:
-            log.warning("isolation_level=read_uncommitted is ignored: exactly_once_v2 reads what is committed only")
+            notices.append("isolation_level=read_uncommitted is ignored: exactly_once_v2 reads what is committed only")
         values["isolation_level"] = READ_COMMITTED
     letters = values.get("errors_dead_letter_queue_topic_name")
     values.setdefault("on_error", FAIL)
@@ -456,48 +472,4 @@ def _derive(values: dict[str, Any]) -> None:
             f"transaction_timeout_ms ({timeout_ms:,}) must not be below commit_interval_ms "
             f"({values['commit_interval_ms']:,}): a transaction would end before it is committed; raise the first or lower the second"
         )
-
-
-INTRODUCTION = """\
-# Settings
-
-Settings have Kafka Streams' names, in snake case. There are four places to set one, and the later ones win:
-
-1. its default, in the table below;
-2. keyword arguments: `App("taxi", commit_interval_ms=500)`;
-3. the environment: `STREAMS_COMMIT_INTERVAL_MS=500`;
-4. the command line: `streams run taxi:app --set commit_interval_ms=500` (Kafka's dots are understood too).
-
-A duration is a number of milliseconds, a text such as `"10 s"` or `"1.5 minutes"`, or a `timedelta`. A size is a number
-of bytes or a text such as `"64 MiB"`. An unknown name is an error that suggests the nearest one (in the environment, a
-warning). The settings of the bundled broker are on [its own page](broker.md#settings).
-
-"""
-
-
-def markdown() -> str:
-    """The page of the documentation about settings: `python -m streams.config > docs/configuration.md`."""
-    lines = [INTRODUCTION + "| Setting | Default | Meaning |", "|---|---|---|"]
-    for entry in fields(StreamsConfig):
-        described_as = SETTINGS.get(entry.name)
-        if described_as:
-            default = {} if entry.default is MISSING else entry.default
-            lines.append(f"| `{entry.name}` | {_shown_default(default, described_as)} | {_meaning(described_as)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _shown_default(value: Any, wanted: Setting) -> str:
-    if value is None or value == {}:
-        return ""
-    if wanted.kind == "bytes" and value >= 1024**2:
-        return f"{value // 1024**2} MiB"
-    return f"{value:,} ms" if wanted.kind == "ms" else f"`{value}`"
-
-
-def _meaning(wanted: Setting) -> str:
-    choices = f" One of {', '.join(f'`{choice}`' for choice in wanted.choices)}." if wanted.choices else ""
-    return wanted.doc + choices
-
-
-if __name__ == "__main__":
-    sys.stdout.write(markdown())
+    return notices

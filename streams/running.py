@@ -136,6 +136,8 @@ def with_broker(config: StreamsConfig, stack: ExitStack) -> StreamsConfig:
     held = stack.enter_context(lease(directory, idle_seconds=config.embedded_idle_ms / 1000))
     return config.changed({"broker": f"{KAFKA}{held.address}", "security_protocol": "PLAINTEXT"})
 
+    config.tell()
+
 
 def runner_of(application: Application) -> Runner:
     """What runs the application's worker, and the next one."""

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from streams.config import SETTINGS, StreamsConfig, markdown
+from streams.config import SETTINGS, StreamsConfig
 from streams.errors import ConfigError
+from streams.kafka_names import INSTEAD, instead_of
 from streams.on_error import CONTINUE, FAIL
 from streams.settings import assignments
+from streams.settings_page import markdown
 
 
 def config(environment: dict[str, str] | None = None, command_line: dict[str, str] | None = None, **settings: object):
@@ -32,15 +34,16 @@ def test_exactly_once_commits_often() -> None:
     assert config(processing_guarantee="exactly_once_v2", commit_interval_ms=7).commit_interval_ms == 7
 
 
-def test_exactly_once_reads_what_is_committed(caplog: pytest.LogCaptureFixture) -> None:
+def test_exactly_once_reads_what_is_committed() -> None:
     """Kafka Streams ignores another isolation level then, with a warning; at least once, it is the user's to say."""
     assert not config().read_committed
     assert config(isolation_level="read_committed").read_committed
     assert config(processing_guarantee="exactly_once_v2").isolation_level == "read_committed"
     assert config(processing_guarantee="exactly_once_v2", isolation_level="read_committed").read_committed
-    assert not caplog.records
-    assert config(processing_guarantee="exactly_once_v2", isolation_level="read_uncommitted").read_committed
-    assert "isolation_level=read_uncommitted is ignored" in caplog.text
+    assert not config(processing_guarantee="exactly_once_v2", isolation_level="read_committed").notices
+    made = config(processing_guarantee="exactly_once_v2", isolation_level="read_uncommitted")
+    assert made.read_committed
+    assert made.notices[0].startswith("isolation_level=read_uncommitted is ignored")
 
 
 def test_sources_in_order() -> None:
@@ -139,9 +142,17 @@ def test_command_line_is_named_in_errors() -> None:
 
 
 def test_unknown_environment_variable_only_warns(caplog: pytest.LogCaptureFixture) -> None:
-    """Other programs may use the prefix: an unknown variable is logged, with what it may have meant."""
-    config({"STREAMS_LINGERMS": "5"})
-    assert "STREAMS_LINGERMS is no setting; did you mean 'linger_ms'?" in caplog.text
+    """Other programs may use the prefix: an unknown variable is logged, with what it may have meant.
+
+    Once, when the settings are used, however often they were made: a log of the program's own is set up by then.
+    """
+    made = [config({"STREAMS_LINGERMS": "5"}, command_line=given) for given in (None, {"poll_ms": "5"})]
+    assert not caplog.records
+    for each in (*made, made[0].changed({"poll_ms": 6})):
+        each.tell()
+    assert [each.getMessage() for each in caplog.records] == [
+        "the environment variable STREAMS_LINGERMS is no setting; did you mean 'linger_ms'?"
+    ]
 
 
 @pytest.mark.parametrize("name", ["", "a b", "käse", "x" * 201])
@@ -164,6 +175,74 @@ def test_every_setting_is_documented() -> None:
 
 
 def test_the_documentation_is_up_to_date() -> None:
-    """docs/configuration.md is what `python -m streams.config` prints."""
+    """docs/configuration.md is what `python -m streams.settings_page` prints."""
     page = Path(__file__).parents[2] / "docs" / "configuration.md"
-    assert page.read_text() == markdown(), "run: python -m streams.config > docs/configuration.md"
+    assert page.read_text() == markdown(), "run: python -m streams.settings_page > docs/configuration.md"
+
+
+OF_KAFKA_STREAMS = """
+acceptable.recovery.lag allow.os.group.write.access application.id application.server bootstrap.servers
+buffered.records.per.partition built.in.metrics.version cache.max.bytes.buffering client.id commit.interval.ms
+connections.max.idle.ms default.client.supplier default.deserialization.exception.handler deserialization.exception.handler
+default.production.exception.handler production.exception.handler default.dsl.store dsl.store.suppliers.class
+dsl.store.format default.key.serde default.value.serde default.timestamp.extractor enable.metrics.push
+ensure.explicit.internal.resource.naming group.protocol errors.dead.letter.queue.topic.name log.summary.interval.ms
+max.task.idle.ms max.warmup.replicas metadata.max.age.ms metrics.num.samples metrics.recording.level metric.reporters
+metrics.sample.window.ms num.standby.replicas num.stream.threads poll.ms probing.rebalance.interval.ms
+processing.exception.handler processing.guarantee processor.wrapper.class repartition.purge.interval.ms
+receive.buffer.bytes rack.aware.assignment.non_overlap_cost rack.aware.assignment.strategy rack.aware.assignment.tags
+rack.aware.assignment.traffic_cost reconnect.backoff.ms reconnect.backoff.max.ms replication.factor request.timeout.ms
+retry.backoff.ms rocksdb.config.setter security.protocol send.buffer.bytes state.cleanup.delay.ms
+state.cleanup.dir.max.age.ms state.dir statestore.cache.max.bytes task.assignor.class task.timeout.ms upgrade.from
+topology.optimization windowed.inner.class.serde window.size.ms windowstore.changelog.additional.retention.ms
+processing.exception.handler.global.enabled
+"""
+"""All names of StreamsConfig in Apache Kafka 4.3.1."""
+
+
+@pytest.mark.parametrize("name", OF_KAFKA_STREAMS.split())
+def test_every_name_of_kafka_streams_is_a_setting_or_told(name: str) -> None:
+    """One or the other: what is here has its name, and what has none stands in the table of what to do instead."""
+    here = name.replace(".", "_")
+    assert (here in SETTINGS) != (name in INSTEAD)
+    if here not in SETTINGS:
+        assert instead_of(name, SETTINGS) == instead_of(here, SETTINGS) == INSTEAD[name]
+
+
+def test_what_to_do_instead_names_settings_there_are() -> None:
+    """Names in backticks that look like settings are some; no setting is told of as if it were none."""
+    told = {part for each in INSTEAD.values() for part in each.split("`")[1::2] if "_" in part and part.isidentifier()}
+    assert told - {"exactly_once_v2"} <= SETTINGS.keys()
+    assert not {name.replace(".", "_") for name in INSTEAD} & SETTINGS.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("commit.interval.ms", "there is no setting commit.interval.ms: it is `commit_interval_ms` here"),
+        ("num_stream_threads", "there is no setting num_stream_threads: workers are processes: `--workers N`"),
+        ("num.stream.threads", "there is no setting num.stream.threads: workers are processes: `--workers N`"),
+        ("producer.acks", "every write waits for all replicas in sync, and comes once [(]all clients"),
+        (
+            "main.consumer.max.poll.records",
+            "it is `max_poll_records` here [(]all clients of an application have the same",
+        ),
+        ("consumer_fetch_min_bytes", "a fetch is answered as soon as there is a record"),
+        ("topic.cleanup.policy", "it is part of `topic_settings` here: topic_settings=cleanup.policy=..."),
+        ("client.tag.zone", "it is part of `client_tags` here: client_tags=zone=..."),
+        ("ssl.truststore.location", "`ssl_ca_location`, a file in PEM"),
+        ("rack.aware.assignment.traffic_cost", "without regard to the racks of brokers"),
+        ("topic_setings", "there is no setting topic_setings; did you mean 'topic_settings'"),
+        ("producer.nonsense", "there is no setting producer.nonsense$"),
+    ],
+)
+def test_kafkas_names_say_what_to_do_instead(name: str, says: str) -> None:
+    """With dots or underscores, with the prefix of a client or without; a name that is near to one is that."""
+    with pytest.raises(ConfigError, match=says):
+        config(**{name: "1"})
+
+
+def test_kafkas_names_in_the_environment_say_it_too() -> None:
+    """As is told of every variable that is no setting."""
+    (notice,) = config({"STREAMS_BOOTSTRAP_SERVERS": "host:9092"}).notices
+    assert notice.startswith("the environment variable STREAMS_BOOTSTRAP_SERVERS is no setting: `broker=kafka://host:")
