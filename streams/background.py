@@ -16,15 +16,17 @@ from typing import Any, Self
 from msgspec.structs import replace
 
 from streams.connection import Connection, connected
-from streams.errors import BrokerUnreachable, StreamsError
+from streams.errors import BrokerUnreachable, Interrupted, StreamsError
 from streams.running import Application, Listener, run
 from streams.topology.read_topics import topics_read
+from streams.topology.topology import Topology
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.1
 AGAIN_AFTER_S = 1.0
 """Between two connections to a broker that is away."""
+LAST_LOOK_MS = 2_000
 
 
 class Running(Listener):
@@ -153,7 +155,7 @@ class ToEnd(Listener):
     """Stops a run when everything that its topics hold is committed; passes on to another listener.
 
     An outage of the broker is waited for as long as the worker does. Anything else that hides the end stops the run, and is
-    raised by it: a run that stopped somewhere must not look like one that came to its end.
+    raised by it, and so is a signal that came before: a run that stopped somewhere must not look like one that came to its end.
     """
 
     def __init__(self, listener: Listener) -> None:
@@ -162,6 +164,7 @@ class ToEnd(Listener):
         self._application: Application | None = None
         self._connection: Connection | None = None
         self._error: Exception | None = None
+        self._reached = False
         self._thread: threading.Thread | None = None
 
     def starting(self, application: Application) -> None:
@@ -186,9 +189,11 @@ class ToEnd(Listener):
         self._listener.stopping()
 
     def ended(self) -> None:
-        """Called by the run itself, when it has ended without an error. Raises: what hid the end from view."""
+        """Called by the run itself, when it has ended without an error. Raises: what hid the end from view, or came before."""
         if self._error is not None:
             raise self._error
+        if not (self._reached or self._is_there()):
+            raise Interrupted("stopped before the end: run it again, it goes on from what is committed")
         self._listener.ended()
 
     def _watch(self, worker: Any) -> None:
@@ -206,14 +211,14 @@ class ToEnd(Listener):
         from streams.runtime.worker_states import WorkerState  # who imports an App runs nothing yet
 
         assert self._application is not None, "a run starts before it has a worker"
-        config, topology = self._application.config, self._application.topology
+        topology = self._application.topology
         try:
-            with connected(config) as self._connection:
+            with connected(self._application.config) as self._connection:
                 while not self._over.wait(LOOK_EVERY_S):
                     if topology.global_stores and worker.status().state is WorkerState.CREATED:
                         continue  # global tables are read before anything else, and committed by nobody
-                    lag = self._connection.lag(config.application_id, topics_read(topology, self._connection.admin))
-                    if lag is not None and not any(lag.values()):
+                    if _all_is_done(self._connection, topology):
+                        self._reached = True
                         break
         except BrokerUnreachable as error:
             if not self._over.is_set():
@@ -222,3 +227,21 @@ class ToEnd(Listener):
         finally:
             self._connection = None
         return True
+
+    def _is_there(self) -> bool:
+        """Whether the end was there when a signal came; workers that another one has brought to the end get one."""
+        if self._application is None:
+            return False
+        config = self._application.config.changed({"connect_timeout_ms": LAST_LOOK_MS})
+        try:
+            with connected(config) as connection:
+                return _all_is_done(connection, self._application.topology)
+        except StreamsError as error:
+            log.warning("whether the end is there cannot be seen: %s", error)
+            return False
+
+
+def _all_is_done(connection: Connection, topology: Topology) -> bool:
+    """Whether everything that the topics of an application hold is committed."""
+    lag = connection.lag(connection.config.application_id, topics_read(topology, connection.admin))
+    return lag is not None and not any(lag.values())

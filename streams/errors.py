@@ -174,7 +174,7 @@ class StopApplication(StreamsError):  # noqa: N818  says what is to be done
 
 
 class Interrupted(StreamsError):  # noqa: N818  no error of anybody's
-    """The worker was asked to stop while a record was tried again: nothing is committed, it is done anew later."""
+    """The worker was asked to stop while a record was tried again, or before the end it was to come to: the rest is done later."""
 
 
 class ChangelogLost(StreamsError):  # noqa: N818  says what is the matter

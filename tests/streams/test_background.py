@@ -188,6 +188,25 @@ def test_an_end_that_cannot_be_seen_is_no_end(streams_broker: RunningBroker, tmp
         run(replace(app.application(), state_functions=(misled.look,)), misled)
 
 
+class Stopping(Listener):
+    """Stops the worker before it has begun, as a signal would."""
+
+    def running(self, worker: Any) -> None:
+        worker.stop()
+
+
+@pytest.mark.broker
+def test_a_run_that_is_stopped_before_the_end_says_so(streams_broker: RunningBroker, tmp_path: Path) -> None:
+    """It goes on from there when it is run again; one that is stopped where nothing is left to do has come to its end."""
+    app = doubling("stopped", streams_broker, tmp_path)
+    app.write("stopped-numbers", [("x", 1)])
+    with pytest.raises(StreamsError, match="stopped before the end: run it again"):
+        run(app.application(), ToEnd(Stopping()))
+    run(app.application(), ToEnd(Listener()))
+    run(app.application(), ToEnd(Stopping()))
+    assert [record.value for record in app.read("stopped-doubled")] == [2]
+
+
 class Impatient(ToEnd):
     """Waits for the broker less than the worker does, and has it die before both have met it."""
 
