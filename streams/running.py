@@ -1,7 +1,8 @@
 """Running an application in this process: finds the broker, makes topics and clients, runs the worker, and ends well.
 
-Rules: the worker runs in the calling thread. The first SIGINT or SIGTERM asks it to stop, a second SIGINT ends the
-process at once. Whatever was opened is closed in reverse order, also after an error. Knows nothing of App or terminal.
+Rules: the worker runs in the calling thread. The first SIGINT or SIGTERM asks it to stop, or ends the run while there is
+none yet; a second SIGINT ends the process at once. Whatever was opened is closed in reverse order, also after an error.
+Knows nothing of App or terminal.
 """
 
 from __future__ import annotations
@@ -80,7 +81,16 @@ def run(application: Application, listener: Listener | None = None) -> None:
 
     Raises: StreamsError for what stopped it.
     """
-    listener = listener or Listener()
+    with _signals() as signals:
+        listener = listener or Listener()
+        try:
+            _run(application, listener, signals)
+        except _Asked:
+            log.info("stopped before there was anything to stop")
+    listener.ended()
+
+
+def _run(application: Application, listener: Listener, signals: _Signals) -> None:
     with ExitStack() as stack:
         config = with_broker(application.config, stack)
         application = replace(application, config=config)
@@ -91,7 +101,7 @@ def run(application: Application, listener: Listener | None = None) -> None:
         stack.callback(runner.close)
         stack.callback(application.serve_stores(runner))
         stack.callback(application.serve_locations(lambda: runner.locations))
-        stack.enter_context(_signals(runner.stop))
+        signals.stop = runner.stop
         listener.running(runner)
         stack.callback(listener.stopping)
         for function in application.start_functions:
@@ -99,7 +109,6 @@ def run(application: Application, listener: Listener | None = None) -> None:
         stack.enter_context(tuned(config.commit_interval_ms))
         with then_call(application.stop_functions):
             runner.run()
-    listener.ended()
 
 
 def register_schemas(topology: Topology) -> None:
@@ -128,6 +137,7 @@ def warn_of_generated_names(topology: Topology) -> None:
 
 def with_broker(config: StreamsConfig, stack: ExitStack) -> StreamsConfig:
     """The configuration with the broker's address; an embedded one is found or started, and held on to."""
+    config.tell()
     directory = config.embedded_dir
     if directory is None:
         return config
@@ -135,8 +145,6 @@ def with_broker(config: StreamsConfig, stack: ExitStack) -> StreamsConfig:
 
     held = stack.enter_context(lease(directory, idle_seconds=config.embedded_idle_ms / 1000))
     return config.changed({"broker": f"{KAFKA}{held.address}", "security_protocol": "PLAINTEXT"})
-
-    config.tell()
 
 
 def runner_of(application: Application) -> Runner:
@@ -187,24 +195,40 @@ def create_topics(application: Application, clients: Clients) -> None:
         admin.close()
 
 
-@contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """While inside, signals stop the worker; elsewhere than in the main thread they are left alone."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    interrupts = 0
+class _Asked(BaseException):
+    """A signal came while there was no worker to stop. Not an Exception, so that nobody takes it for a failure."""
 
-    def handle(number: int, _frame: FrameType | None) -> None:
-        nonlocal interrupts
-        interrupts += number == signal.SIGINT
-        if interrupts > 1:
+
+class _Signals:
+    """What signals do while an application runs; `stop` is called once it is there."""
+
+    def __init__(self) -> None:
+        self.stop: Callable[[], None] | None = None
+        self._interrupts = 0
+        self._asked = False
+
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """Called by Python, in the main thread."""
+        self._interrupts += number == signal.SIGINT
+        if self._interrupts > 1:
             os._exit(INTERRUPTED)
-        stop()
+        if self.stop is not None:
+            self.stop()
+        elif not self._asked:  # else it is under way already
+            self._asked = True
+            raise _Asked
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+
+@contextmanager
+def _signals() -> Iterator[_Signals]:
+    """While inside, signals end the run; elsewhere than in the main thread they are left alone."""
+    signals = _Signals()
+    if threading.current_thread() is not threading.main_thread():
+        yield signals
+        return
+    before = {number: signal.signal(number, signals.handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -8,6 +8,7 @@ are in `streams.cli.commands`.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from functools import partial
@@ -34,6 +35,8 @@ def main(arguments: list[str] | None = None, app: Any = None) -> NoReturn:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["broker"]:
         become_broker(arguments[1:])
+    if os.getpid() == 1:  # as in a container: the kernel keeps from it every signal that it has no handler for
+        signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     sys.exit(_guarded(arguments, app))
 
 

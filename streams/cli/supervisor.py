@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import TextIO
 
@@ -133,11 +134,20 @@ def supervise(commands: Sequence[Sequence[str]]) -> int:
         worker.start()
     verdict = None
     while verdict is None and not stopping.wait(0.2):
+        if os.getpid() == 1:
+            _reap_orphans({worker.process.pid for worker in crew if worker.process is not None})
         verdict = next((code for worker in crew if (code := worker.look()) is not None), None)
     for worker in crew:
         worker.stop()
     codes = [worker.wait() for worker in crew]
     return verdict if verdict is not None else max(codes, default=0)
+
+
+def _reap_orphans(own: set[int]) -> None:
+    """As the first process of a container, take leave of those whose parents have gone: the broker of a worker that died."""
+    with suppress(ChildProcessError):
+        while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid not in own:
+            os.waitpid(ended.si_pid, 0)
 
 
 def _stop_on_signals(stopping: threading.Event) -> None:
