@@ -60,10 +60,17 @@ def command_line(arguments: list[str], app: Any = None) -> int:
     if app is not None:
         _without_target(command_group)
     try:
-        command_group(arguments, prog_name="streams" if app is None else None)
+        # With --json, wrong usage is an error like any other; typer's class of it changes with its version.
+        code = command_group(
+            arguments, prog_name="streams" if app is None else None, standalone_mode="--json" not in arguments
+        )
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
-    return 0
+        code = end.code
+    except Exception as problem:
+        if not hasattr(problem, "format_message"):
+            raise
+        raise ConfigError(problem.format_message()) from None
+    return code if isinstance(code, int) else 0
 
 
 def _without_target(group: Any) -> None:
@@ -202,6 +209,7 @@ def _supervise(
     log_level: str,
     member: str | None,
 ) -> int:
+    """Run workers as processes. A static member's name is that of one of them: each gets a number behind it."""
     from streams.cli.supervisor import supervise, this_program
 
     named = [] if target == THIS_APP else [target]
@@ -210,7 +218,6 @@ def _supervise(
     command = this_program(arguments) if target == THIS_APP else [sys.executable, "-m", "streams.cli", *arguments]
     names = [["--set", f"group_instance_id={member}-{number + 1}"] if member else [] for number in range(workers)]
     return supervise([[*command, *name] for name in names])
-    """Run workers as processes. A static member's name is that of one of them: each gets a number behind it."""
 
 
 def broker(context: typer.Context) -> None:

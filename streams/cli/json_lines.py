@@ -6,12 +6,14 @@ start, state, status, counts, trace, log and error. Nothing here can stop a run.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -32,7 +34,13 @@ LOOK_EVERY_S = 1.0
 def write(event: str, **fields: Any) -> None:
     """Write one line at once, so that lines of several threads and processes do not mix."""
     line = {"event": event, "time": time.time_ns() // 1_000_000, "process": os.getpid(), **fields}
-    sys.stderr.write(msgspec.json.encode(line, enc_hook=str).decode() + "\n")
+    try:
+        text = msgspec.json.encode(line, enc_hook=str).decode()
+    except ValueError:  # text that is no UTF-8, as names of files may be
+        text = json.dumps(line, default=str)
+    if not text.isascii() and (sys.stderr.encoding or "").lower() not in {"utf-8", "utf8"}:
+        text = json.dumps(json.loads(text))
+    sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
 
@@ -50,9 +58,14 @@ class JsonHandler(logging.Handler):
     """Log records as lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one; what it raised stands beside its message."""
+        """Write one; what it raised stands beside its message. Whoever logs goes on, whatever he logs."""
         raised = record.exc_info and {"traceback": logging.Formatter().formatException(record.exc_info)}
-        write("log", level=record.levelname.lower(), logger=record.name, message=record.getMessage(), **(raised or {}))
+        try:
+            message = record.getMessage()
+        except Exception as problem:
+            message = f"{record.msg} {record.args!r} ({type(problem).__name__}: {problem})"
+        with suppress(OSError, ValueError):  # nobody reads any more
+            write("log", level=record.levelname.lower(), logger=record.name, message=message, **(raised or {}))
 
 
 class JsonScreen(Listener):

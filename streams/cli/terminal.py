@@ -45,6 +45,7 @@ def set_up_logging(level: str, console: Console | None) -> None:
         )
     if console is None:
         handler: logging.Handler = JsonHandler()
+        logging.captureWarnings(True)
     elif console.is_terminal:
         handler = RichHandler(console=console, show_path=False, rich_tracebacks=False)
         handler.setFormatter(logging.Formatter("%(message)s", datefmt="%H:%M:%S"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from streams.cli.json_lines import JsonHandler
 
 APP = """
 from streams import App
@@ -89,9 +92,50 @@ def test_a_run_tells_its_states_numbers_and_traces(home: Path) -> None:
 
 def test_any_error_is_an_object(home: Path) -> None:
     """Also of a command that never came to run."""
-    for arguments in (("run", "taxi:ap"), ("topology", "nowhere:app"), ("run", "taxi", "--set", "linger=1")):
+    for arguments in (
+        ("run", "taxi:ap"),
+        ("topology", "nowhere:app"),
+        ("run", "taxi", "--set", "linger=1"),
+        ("run",),
+        ("topics", "--nothing"),
+    ):
         code, out, (error,) = streams(home, *arguments)
         assert (code, out, error["event"], error["error"]) == (2, "", "error", "ConfigError")
+
+
+@pytest.mark.broker
+def test_a_run_tells_of_variables_once(home: Path) -> None:
+    """Of those that are no setting, as it tells everything: not before its log is there, also as a program of its own."""
+    (home / "program.py").write_text(f"{APP}\nif __name__ == '__main__':\n    app.main()\n")
+    environment = ENVIRONMENT | {"STREAMS_NUM_STREAM_THREADS": "3"}
+    for command in ([*COMMAND, "run", "taxi"], [sys.executable, "program.py", "run"]):
+        done = subprocess.run(
+            [*command, "--to-end", "--json"], cwd=home, env=environment, capture_output=True, timeout=60, check=False
+        )
+        events = [json.loads(line) for line in done.stderr.splitlines()]
+        (told,) = (each["message"] for each in of(events, "log") if "STREAMS_NUM_STREAM_THREADS" in each["message"])
+        assert "is no setting: workers are processes: `--workers N`" in told
+        assert done.returncode == 0
+
+
+def test_what_cannot_be_logged_stops_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    """A message that does not fit its values, and text that is no UTF-8, are told all the same."""
+    log = logging.getLogger("test of what cannot be logged")
+    log.propagate = False
+    log.addHandler(JsonHandler())
+    log.warning("%d zones", "seven")
+    log.warning("the file %s", b"caf\xe9".decode(errors="surrogateescape"))
+    lines = [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()]
+    assert lines[0].startswith("%d zones ('seven',) (TypeError: ")
+    assert lines[1] == "the file caf\udce9"
+
+
+def test_events_are_json_whatever_the_locale() -> None:
+    """A standard error that speaks no UTF-8 gets ASCII."""
+    program = "from streams.cli.json_lines import write; write('log', message='ключ 🌊')"
+    plain = ENVIRONMENT | {"PYTHONIOENCODING": "ascii:backslashreplace"}
+    done = subprocess.run([sys.executable, "-c", program], env=plain, capture_output=True, timeout=60, check=True)
+    assert json.loads(done.stderr)["message"] == "ключ 🌊"
 
 
 @pytest.mark.broker
