@@ -25,7 +25,7 @@ from streams.compat.faust.agents import Agent, ChannelFeed, Feed
 from streams.compat.faust.clock import Clock, Lead
 from streams.compat.faust.conversions import is_structured, without_none
 from streams.compat.faust.discovery import discover
-from streams.compat.faust.errors import ImproperlyConfigured, not_here
+from streams.compat.faust.errors import HOOKS, ImproperlyConfigured, not_here
 from streams.compat.faust.global_tables import GlobalTable
 from streams.compat.faust.loop import Loop
 from streams.compat.faust.models import FieldDescriptor
@@ -74,6 +74,12 @@ class App:
         self._stores: Newest[StoreSource] = Newest()
         self._built: StreamsBuilder | None = None
         self._new_topics: dict[str, NewTopic] = {}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in HOOKS:
+            if name in vars(cls):
+                raise not_here("app", name)
 
     @property
     def conf(self) -> Conf:

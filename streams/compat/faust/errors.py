@@ -11,6 +11,26 @@ from __future__ import annotations
 from streams.errors import RecordError, StreamsError
 from streams.operators.columns import UNHANDLED
 
+HOOKS = (
+    *(
+        "on_init",
+        "on_init_dependencies",
+        "on_init_extra_service",
+        "on_first_start",
+        "on_start",
+        "on_started",
+        "on_stop",
+    ),
+    *(
+        "on_started_init_extra_tasks",
+        "on_started_init_extra_services",
+        "on_started_init_web_server",
+        "on_webserver_init",
+    ),
+    *("on_shutdown", "on_restart", "on_rebalance_start", "on_rebalance_return", "on_rebalance_end"),
+)
+"""Methods of Faust's services that applications override."""
+
 ELSEWHERE = {
     "web": "serve tables from a thread of your own beside `app.main()`, or read them as topics with streams.App.read",
     "page": "there is no web server: serve from a thread of your own, or read tables as topics with streams.App.read",
@@ -41,6 +61,12 @@ ELSEWHERE = {
         "which partitions a worker has is the runtime's; app.on_rebalance_complete tells when it has them",
     ),
     "on_produce_message": "change what is sent where it is sent, or by Topic.send(headers=...)",
+    **dict.fromkeys(
+        HOOKS,
+        "nobody calls it: write an @app.task for what begins with a worker, app.on_rebalance_complete for what follows its "
+        "assignment, app.on_before_shutdown for its end",
+    ),
+    "config_from_object": "read the object yourself: faust.App(id, **settings), or app.conf.broker = ...",
     "combine": "read both topics by two agents that share a table",
     "join": "keep one side in a table and look it up in the agent of the other; or the native joins of streams.App",
 }

@@ -59,6 +59,12 @@ class GlobalTable(Table):
             raise KeyError(key)
         self._write(key, None)
 
+    def clear(self) -> None:
+        """Delete all of it."""
+        self._mine("modify")
+        for key in self:
+            del self[key]
+
     def _write(self, key: Any, value: Any) -> None:
         self._mine("modify")
         copy = CURRENT.get()

@@ -145,9 +145,7 @@ class Stream:
     async def events(self) -> AsyncIterator[Event]:
         """Each record whole."""
         async for value in self:
-            event = self._copy.event()
-            event.value = value
-            yield event
+            yield self._event(value)
 
     async def enumerate(self, start: int = 0) -> AsyncIterator[tuple[int, Any]]:
         """(number, value), counted from `start`."""
@@ -161,17 +159,49 @@ class Stream:
         A list never waits for more (`within` is not needed), for a record held back would have to be held out of the
         commit too.
         """
+        async for values in self._taken(max_, lambda value: value):
+            yield values
+
+    noack_take = take
+
+    async def take_events(self, max_: int, within: Seconds | None = None) -> AsyncIterator[list[Event]]:  # noqa: ARG002
+        """As `take`, each record whole."""
+        async for events in self._taken(max_, self._event):
+            yield events
+
+    async def take_with_timestamp(
+        self,
+        max_: int,
+        within: Seconds | None,  # noqa: ARG002  as `take` has it
+        timestamp_field_name: str,
+    ) -> AsyncIterator[list[Any]]:
+        """As `take`; values that are dicts get a field with the time of their record, in seconds."""
+
+        def timed(value: Any) -> Any:
+            if isinstance(value, dict) and timestamp_field_name:
+                value[timestamp_field_name] = self._copy.event().message.timestamp
+            return value
+
+        async for values in self._taken(max_, timed):
+            yield values
+
+    async def _taken(self, max_: int, made: Callable[[Any], Any]) -> AsyncIterator[list[Any]]:
+        """What is made of each value while its record is in hand, several at a time."""
         self._copy.feed.least = max(self._copy.feed.least, max_)
         async for value in self:
-            held = [value]
+            held = [made(value)]
             while len(held) < max_ and self._copy.feed.ready:
                 try:
-                    held.append(await self._through_processors(self._copy.step()))
+                    held.append(made(await self._through_processors(self._copy.step())))
                 except Skip:
                     continue
             yield held
 
-    noack_take = take
+    def _event(self, value: Any) -> Event:
+        """The record in hand, with what the processors made of its value."""
+        event: Event = self._copy.event()
+        event.value = value
+        return event
 
     async def _plain(self) -> AsyncIterator[Any]:
         copy = self._copy

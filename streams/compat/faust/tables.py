@@ -184,6 +184,15 @@ class Table(MutableMapping[Any, Any]):
         """The values of all that this worker has, as it is now."""
         return [value for _, value in self._all()]
 
+    def copy(self) -> dict[Any, Any]:
+        """All that this worker has, as it is now: a dict."""
+        return dict(self.items())
+
+    def clear(self) -> None:
+        """Delete what it has of the partition of the record in hand."""
+        for key in [key for key, _ in self._mine("modify").all()]:
+            del self[key]
+
     def as_ansitable(self, title: str = "{table.name}", **options: Any) -> str:
         """The table as text."""
         return ansi_table(self.items(), title.format(table=self), **options)
@@ -191,6 +200,11 @@ class Table(MutableMapping[Any, Any]):
     def on_recover(self, _function: Any) -> Any:
         """Called after a restore in Faust."""
         raise not_here("table", "on_recover")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise not_here("table", name)
 
     def __hash__(self) -> int:
         return id(self)

@@ -121,6 +121,52 @@ def test_a_table_names_the_changelog_that_it_has(app: faust.App) -> None:
     )
 
 
+def test_a_table_is_copied_and_cleared(app: faust.App) -> None:
+    """A copy is a dict, as in Faust; what is cleared is deleted, in the changelog too."""
+    rows, everywhere, seen = app.Table("rows", default=int), app.GlobalTable("everywhere"), []
+
+    @app.agent(app.topic("words", value_type=str))
+    async def count(stream: Any) -> None:
+        async for word in stream:
+            if word == "clear":
+                for table in (rows, everywhere):
+                    seen.append(table.copy())
+                    table.clear()
+                    seen.append(table.copy())
+            else:
+                rows[word] += 1
+                everywhere[word] = rows[word]
+
+    with TopologyTestDriver(app) as driver:
+        for word in ("a", "b", "a", "clear", "b"):
+            driver.input("words").send(None, word)
+        assert dict(driver.store("rows")) == dict(driver.store("everywhere")) == {"b": 1}
+        changelog = driver.output("app-rows-changelog", key=bytes, value=bytes).read_key_values()
+    assert seen == [{"a": 2, "b": 1}, {}] * 2
+    assert changelog[-3:] == [(b'"a"', None), (b'"b"', None), (b'"b"', b"1")]
+
+
+def test_several_records_at_once_are_events_or_have_their_times(app: faust.App) -> None:
+    """`take_events` and `take_with_timestamp`: those that have arrived, each with what belongs to it."""
+    words, seen = app.topic("words", value_type=str), []
+
+    @app.agent(words, name="whole")
+    async def whole(stream: Any) -> None:
+        stream.add_processor(str.upper)
+        async for events in stream.take_events(3, within=1):
+            seen.append([(event.key, event.value, event.message.timestamp) for event in events])  # noqa: PERF401  as below
+
+    @app.agent(app.topic("rows"), name="timed")
+    async def timed(stream: Any) -> None:
+        async for rows in stream.take_with_timestamp(3, 1, "at"):
+            seen.append(rows)  # noqa: PERF401  the stream never ends
+
+    with TopologyTestDriver(app) as driver:
+        driver.input("words").send("k", "a", 2_000)
+        driver.input("rows").send(None, {"n": 1}, 3_000)
+    assert seen == [[(b"k", "A", 2.0)], [{"n": 1, "at": 3.0}]]
+
+
 def test_a_stream_may_be_put_through_functions(app: faust.App) -> None:
     """`app.stream(stream, processors=[...])`, before or after a `group_by`; tables that they use are found."""
     known, seen = app.Table("known", default=int), []
@@ -435,6 +481,12 @@ NOT_HERE: list[tuple[Callable[[faust.App], Any], str]] = [
     (lambda app: app.start_client(), "needs no client to start"),
     (lambda app: asyncio.run(app.topic("t").send(callback=print)), "await what `send` gives"),
     (lambda _app: faust.GSSAPICredentials, "no login by Kerberos"),
+    (
+        lambda app: type("Own", (type(app),), {"on_started": None}),
+        "app.on_started of .* nobody calls it: write an @app.task",
+    ),
+    (lambda app: app.config_from_object("settings"), r"faust\.App\(id, \*\*settings\)"),
+    (lambda app: app.Table("t").on_key_set, "table.on_key_set of Faust is not in"),
 ]
 
 
