@@ -174,6 +174,8 @@ class Worker:
 
     def _serve(self) -> None:
         """Start, turn and turn, and commit in the end; after an outage everything is taken up anew."""
+        if (old_ms := self._config.state_cleanup_dir_max_age_ms) >= 0:
+            TaskStores(self._config).clean(old_ms)
         patience_ms = self._config.connect_timeout_ms
         occupied_until = time.monotonic() + self._config.session_timeout_ms / 1000 + OCCUPIED_MARGIN_S
         while True:
@@ -294,8 +296,6 @@ class Worker:
         made.callback(quietly, lambda: producer.close(abandon=self._abandoning))
         admin = self._clients.admin()
         made.callback(quietly, admin.close)
-        if (old_ms := self._config.state_cleanup_dir_max_age_ms) >= 0 and self.state is WorkerState.CREATED:
-            TaskStores(self._config).clean(old_ms)
         on_disk = StateDirectory(Path(self._config.state_dir), self._config.application_id).holds
         found = matching_topics(self._topology, admin)
         counts = ensure_topics(self._topology, self._config, admin, producer, on_disk, found)
