@@ -104,6 +104,39 @@ def test_a_scan_goes_on_as_it_began(bench):
     assert [key for key, _ in scan] == ["b", "c"]
 
 
+def test_a_scan_that_has_begun_misses_nothing(bench):
+    """What a query has not come to yet may be put again, deleted or lose its place: it is found as it was at first."""
+    store = bench.open(bench.spec(cached=True), cache_bytes=HELD)
+    store.set_flush_listener(lambda _flushed: None, send_old_values=False)
+    for number, key in enumerate("abcd"):
+        store.put(key, number, 0)
+    scans = store.queried().all(), store.queried().reverse_all(), store.queried().range("b", None)
+    assert [next(scan)[0] for scan in scans] == ["a", "d", "b"]
+    store.put("c", 9, 1)
+    store.put("d", None, 1)
+    for key in "efghij":  # there is room for five
+        store.put(key, 9, 1)
+    assert not any(key in store._cache.entries for key in "abcd")
+    assert [[(key, value.value) for key, value in scan] for scan in scans] == [
+        [("b", 1), ("c", 2), ("d", 3)],
+        [("c", 2), ("b", 1), ("a", 0)],
+        [("c", 2), ("d", 3)],
+    ]
+
+
+def test_a_scan_of_few_among_many_is_of_one_moment_too(bench):
+    """It looks at no more than it asks for."""
+    store = bench.open(bench.spec(cached=True), cache_bytes=1 << 20)
+    store.set_flush_listener(lambda _flushed: None, send_old_values=False)
+    for number in range(100):
+        store.put(f"{number:03}", number, 0)
+    scan = store.queried().range("040", "043")
+    assert next(scan) == ("040", ValueAndTimestamp(40, 0))
+    for key in ("041", "042"):
+        store.put(key, None if key == "042" else 9, 1)
+    assert [(key, value.value) for key, value in scan] == [("041", 41), ("042", 42), ("043", 43)]
+
+
 def test_entries_in_rows_are_found_there(bench):
     """A number is read from its row, or from below, and the others stay where they are."""
     spec = bench.spec(key_serde=bench.long, value_serde=bench.long, cached=True)
