@@ -1,12 +1,15 @@
 """Aiokafka's client, as the clients here need it: what it knows of the cluster, and its connections.
 
 Rules: connections to nodes of the cluster are read by `Frames`, and made each by itself, in a time of their own; who only
-reads makes no topic by asking for it; when no node that is known answers, the addresses of the settings are tried again.
+reads makes no topic by asking for it; what any node can answer is asked of one that does answer, for a node that has gone
+silently, as a machine does that loses its power, would have it wait for as long as a request may take; when no node that
+is known answers, the addresses of the settings are tried again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -18,9 +21,14 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.clients.kafka.frames import Frames
 from streams.clients.kafka.login_connection import connected
+from streams.clients.kafka.network import Line
 
 CONNECTING_MS = 10_000
 """Kafka's socket.connection.setup.timeout.ms."""
+SILENT_S = 2.0
+"""For how long a node may owe an answer, or a connection, before others are asked; a fetch waits for half a second at most."""
+UNREACHED_S = 5.0
+"""For how long others are asked in place of a node that could not be reached."""
 
 
 class Unmet(Exception):  # noqa: N818  the name says what happened
@@ -62,6 +70,10 @@ class _ClusterClient(AIOKafkaClient):
         self._connecting_ms = min(connecting_ms, self._request_timeout_ms)
         self._connecting: dict[tuple[Any, ConnectionGroup], asyncio.Task[Any]] = {}
         """Who wants a connection that is being made waits for it."""
+        self._begun: dict[tuple[Any, ConnectionGroup], float] = {}
+        """Since when those are being made."""
+        self._unreached: dict[Any, float] = {}
+        """When connecting to a node failed, if it has not worked since."""
 
     async def bootstrap(self) -> None:
         """Meet the cluster by the addresses of the settings. Raises: Unmet.
@@ -139,11 +151,28 @@ class _ClusterClient(AIOKafkaClient):
                 failures.append((f"{host}:{port}", error))
         raise Unmet(failures)
 
-    def _nodes_to_ask(self) -> list[Any]:
-        """Those that there is a connection to first, so that nobody waits for one that is gone while others answer."""
+    def get_random_node(self) -> Any:
+        """A node for what any can answer, None while none is known; see the module."""
         nodes = [broker.nodeId for broker in self.cluster.brokers()]
         random.shuffle(nodes)
-        return sorted(nodes, key=lambda node: not self._is_connected(node))
+        return min(nodes, key=self._is_silent, default=None)
+
+    def _nodes_to_ask(self) -> list[Any]:
+        """Those that answer first, and of them those that there is a connection to, so that nobody waits in vain."""
+        nodes = [broker.nodeId for broker in self.cluster.brokers()]
+        random.shuffle(nodes)
+        return sorted(nodes, key=lambda node: (self._is_silent(node), not self._is_connected(node)))
+
+    def _is_silent(self, node_id: Any) -> bool:
+        """Whether a node owes an answer for long, or could not be reached a moment ago. A join may wait for others."""
+        now = self._loop.time()
+        if now - self._unreached.get(node_id, -math.inf) < UNREACHED_S:
+            return True
+        if any(node == node_id and now - begun >= SILENT_S for (node, _), begun in self._begun.items()):
+            return True
+        lines: Any = (Line.FETCHING, Line.FETCHING_BESIDE, Line.REQUESTS)
+        of_node = (self._frames(node_id, line) for line in lines)
+        return any(frames is not None and frames.owed_s >= SILENT_S for frames in of_node)
 
     def _is_connected(self, node_id: Any) -> bool:
         connection: Any = self._conns.get((node_id, ConnectionGroup.DEFAULT))
@@ -179,14 +208,19 @@ class _ClusterClient(AIOKafkaClient):
 
     async def _connect(self, node_id: Any, group: ConnectionGroup) -> Any:
         broker = self.cluster.broker_metadata(node_id)
+        self._begun[node_id, group] = self._loop.time()
         try:
             if broker is None:
                 raise StaleMetadata(f"node {node_id} is not known")
             connection = await self._connected(broker.host, broker.port, on_close=self._on_connection_closed)
         except (OSError, TimeoutError, KafkaError):
+            self._unreached[node_id] = self._loop.time()
             renew: Any = self.force_metadata_update
             renew()
             return None
+        finally:
+            del self._begun[node_id, group]
+        self._unreached.pop(node_id, None)
         Frames.take_over(connection)
         self._conns[node_id, group] = connection
         return connection

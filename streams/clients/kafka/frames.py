@@ -34,9 +34,10 @@ _SIZE = 4
 
 
 class _Sent(NamedTuple):
-    """A request that is to be answered by a time of the loop's clock."""
+    """A request that is to be answered by a time of the loop's clock, and when it was sent."""
 
     correlation_id: int
+    at: float
     deadline: float
     answer: asyncio.Future[Any]
 
@@ -86,6 +87,11 @@ class Frames(asyncio.BufferedProtocol):
                 self._login = asyncio.create_task(self._log_in_again(connection))
         return answer
 
+    @property
+    def owed_s(self) -> float:
+        """For how long the broker has owed an answer, though nobody may wait for it any more; 0: it owes none."""
+        return self._loop.time() - self._sent[0].at if self._sent else 0.0
+
     def _send(self, connection: Any, prepared: Any, answer: asyncio.Future[Any], now: float) -> None:
         correlation_id = connection._next_correlation_id()
         head = prepared.build_request_header(correlation_id=correlation_id, client_id=connection._client_id).encode()
@@ -94,7 +100,7 @@ class Frames(asyncio.BufferedProtocol):
         self._transport.writelines((size.to_bytes(_SIZE, "big"), head, *body))
         connection._requests.append((correlation_id, prepared, answer))
         deadline = now + connection._request_timeout
-        self._sent.append(_Sent(correlation_id, deadline, answer))
+        self._sent.append(_Sent(correlation_id, now, deadline, answer))
         if self._timer is None:
             self._timer = self._loop.call_at(deadline, self._look)
 
@@ -130,7 +136,7 @@ class Frames(asyncio.BufferedProtocol):
             self._sent.popleft()
         if not self._sent:
             return
-        _, deadline, answer = self._sent[0]
+        _, _, deadline, answer = self._sent[0]
         if self._loop.time() < deadline:
             self._timer = self._loop.call_at(deadline, self._look)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.client import CoordinationType
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.structs import BrokerMetadata
 
 from streams.clients.base import NewTopic
@@ -32,7 +35,7 @@ async def beside_a_silent_node(broker_url: str, **settings: Any) -> AsyncIterato
     """A client of a broker and of a node that takes connections and says nothing, which is node SILENT."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = broker_url.removeprefix("kafka://")
-        settings |= {"bootstrap_servers": [address], "request_timeout_ms": 8_000}
+        settings = {"request_timeout_ms": 8_000, **settings, "bootstrap_servers": [address]}
         client: Any = cluster_client(creates_topics=False, **settings)
         await client.bootstrap()
         client.cluster._brokers[SILENT] = BrokerMetadata(SILENT, "127.0.0.1", silent.getsockname()[1], None)
@@ -62,6 +65,54 @@ def test_a_node_that_is_gone_keeps_nobody_from_the_others(broker_url: str) -> No
                 assert await client.force_metadata_update()
             assert not waiting.done()
             waiting.cancel()
+
+    asyncio.run(run())
+
+
+def test_what_any_node_can_answer_is_asked_of_one_that_answers(broker_url: str) -> None:
+    """Not of one that cannot be connected to, nor of one that has owed an answer for long; of that where there is no other."""
+
+    async def run() -> None:
+        async with beside_a_silent_node(broker_url, connecting_ms=300) as client:
+            node = real_node(client)
+            assert await client.ready(node)
+            assert {client.get_random_node() for _ in range(50)} == {node, SILENT}
+            assert not await client.ready(SILENT)
+            assert {client.get_random_node() for _ in range(50)} == {node}
+            assert client._nodes_to_ask() == [node, SILENT]
+            client.cluster._brokers.pop(node)
+            assert client.get_random_node() == SILENT
+
+    asyncio.run(run())
+
+
+def test_a_frozen_node_is_asked_for_nothing_that_others_know(tmp_path: Path, broker_url: str) -> None:
+    """It was connected, and owes an answer: the metadata comes from another, and so does who coordinates."""
+
+    async def run() -> None:
+        frozen = BrokerProcess(tmp_path / "data").start()
+        async with beside_a_silent_node(broker_url, request_timeout_ms=600_000) as client:
+            host, port = frozen.address.split(":")
+            client.cluster._brokers[SILENT] = BrokerMetadata(SILENT, host, int(port), None)
+            node = real_node(client)
+            assert await client.ready(node)
+            assert await client.ready(SILENT)
+            frozen.process.send_signal(signal.SIGSTOP)
+            try:
+                asked = asyncio.create_task(client.send(SILENT, MetadataRequest([])))
+                while {client.get_random_node() for _ in range(50)} != {node}:  # noqa: ASYNC110  a pace, not a wait
+                    await asyncio.sleep(0.1)
+                async with asyncio.timeout(30):
+                    for _ in range(5):
+                        assert await client.coordinator_lookup(CoordinationType.GROUP, "g") == node
+                assert client._nodes_to_ask() == [node, SILENT]
+                assert not asked.done()
+                frozen.process.send_signal(signal.SIGCONT)
+                await asked
+                assert {client.get_random_node() for _ in range(50)} == {node, SILENT}
+            finally:
+                frozen.process.send_signal(signal.SIGCONT)
+                frozen.stop()
 
     asyncio.run(run())
 
