@@ -94,8 +94,11 @@ class StandbyTasks:
         logged: Mapping[int, Sequence[Logged]],
         decided: Decided,
         listener: RestoreListener,
+        *,
+        transactional: bool = False,
     ) -> None:
         self._make_consumer = consumer
+        self._markers = int(transactional)
         self._made: Consumer | None = None
         self._stores = stores
         self._logged = logged
@@ -332,8 +335,11 @@ class StandbyTasks:
         copy = self._copies.get(partition)
         if copy is None:
             return
+        position = copy.store.position or 0
         first = self._consumer().beginning_offsets([partition])[partition]
-        if (copy.store.position or 0) > first:
+        if position > first and self._is_ahead_by_marker(partition, position):
+            return
+        if position > first:
             log.warning("standby of %s in task %s starts over: %s", copy.spec.name, copy.task, error)
             copy.store.close()
             if copy.spec.persistent:
@@ -341,6 +347,17 @@ class StandbyTasks:
             store = self._stores.open_standby(copy.spec, copy.task)
             self._copies[partition] = copy._replace(store=store)
         self._consumer().seek(partition, first)
+
+    def _is_ahead_by_marker(self, partition: TopicPartition, position: int) -> bool:
+        """Whether a copy only lacks the marker of the last transaction, which is on its way; then it is read from there on.
+
+        The task that ran here has counted it: a transaction is committed before its markers are written.
+        """
+        end = self._consumer().high_watermarks([partition])[partition]
+        if not end or not end <= position <= end + self._markers:
+            return False
+        self._consumer().seek(partition, end)
+        return True
 
     def _lag(self, partition: TopicPartition, store: Store) -> int | None:
         if partition in self._limits:

@@ -241,7 +241,14 @@ def task_manager_of(
         committer=committer,
         restorer=restorer,
         stores=stores,
-        standbys=StandbyTasks(reader, stores, logged_stores(topology, changelogs), consumer.decided, listener),
+        standbys=StandbyTasks(
+            reader,
+            stores,
+            logged_stores(topology, changelogs),
+            consumer.decided,
+            listener,
+            transactional=config.exactly_once,
+        ),
         group=group,
         start_offsets=StartOffsets(
             reset_rules(topology), config.auto_offset_reset, clock, patterns=pattern_rules(topology)

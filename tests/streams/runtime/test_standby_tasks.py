@@ -41,7 +41,7 @@ class Told(SilentListener):
 class Rig:
     """Standbys of one store, over a changelog in memory."""
 
-    def __init__(self, tmp_path: Path, *, source: bool = False) -> None:
+    def __init__(self, tmp_path: Path, *, source: bool = False, transactional: bool = False) -> None:
         self.broker = MemoryBroker()
         self.broker.create(NewTopic(LOG.topic, 1))
         self.config = StreamsConfig.of(
@@ -56,6 +56,7 @@ class Rig:
             {0: [Logged(SPEC, LOG.topic, source, partitions=1)]},
             lambda asked: {partition: self.committed.get(partition) for partition in asked},
             self.told,
+            transactional=transactional,
         )
 
     def log(self, *entries: tuple[str, int]) -> None:
@@ -164,6 +165,30 @@ def test_a_changelog_made_anew_is_followed_from_its_beginning(
     assert rig.content == [("z", 1)]
     assert "standby of s in task 0_0 starts over" in caplog.text
     assert list(tmp_path.glob("app/0_0/rocksdb/s.corrupt-1"))
+
+
+@pytest.mark.parametrize("transactional", [True, False])
+def test_a_copy_that_is_ahead_by_a_marker_is_kept(tmp_path: Path, transactional: bool) -> None:
+    """The task that ran here counted the marker of its last transaction, which is written when the copy is open already.
+
+    Without transactions there are no markers, and it cannot be trusted.
+    """
+    rig = Rig(tmp_path, transactional=transactional)
+    rig.log(("a", 1), ("b", 2))
+    rig.standbys.want([TASK])
+    rig.step()
+    (store,) = rig.standbys.stores("s")
+    store.restore([], [], [], 3)
+    rig.standbys.want([])
+    rig.standbys.want([TASK])
+    rig.step()
+    assert not transactional or rig.standbys.positions() == {TASK: 3}
+    for entry in (("marker", 3), ("c", 4)):
+        rig.log(entry)
+        rig.step()
+    assert rig.content == [("a", 1), ("b", 2), ("c", 4), *([] if transactional else [("marker", 3)])]
+    assert bool(list(tmp_path.glob("app/0_0/rocksdb/s.corrupt-1"))) is not transactional
+    rig.close()
 
 
 def test_a_directory_of_another_is_waited_for(rig: Rig, tmp_path: Path) -> None:
