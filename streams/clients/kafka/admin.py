@@ -24,6 +24,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.clients.base import NewTopic, TopicDescription
 from streams.clients.kafka.codes import Code
+from streams.clients.kafka.coordinator import PASSING
 from streams.clients.kafka.network_loop import NetworkLoop
 from streams.clients.kafka.topic_search import unauthorized
 from streams.clients.kafka.transaction_requests import list_open
@@ -33,6 +34,8 @@ from streams.record import TopicPartition
 T = TypeVar("T")
 
 RETRY_S = 0.1
+LIST_S = 5.0
+"""How long one broker may take to list its transactions: whoever asks wants those of the others soon."""
 
 
 class KafkaAdmin:
@@ -187,12 +190,27 @@ class KafkaAdmin:
 
     async def _open_transactions(self) -> list[str]:
         await self._client.force_metadata_update()
-        found: set[str] = set()
-        for broker in self._client.cluster.brokers():
-            answer: Any = await self._client.send(broker.nodeId, list_open())
-            _check(answer.error_code, None, "the list of transactions")
-            found.update(entry[0] for entry in answer.transactions)
-        return sorted(found)
+        return await self._opened([broker.nodeId for broker in self._client.cluster.brokers()])
+
+    async def _opened(self, nodes: Iterable[int]) -> list[str]:
+        """The same of these, as far as they answer in time: what one that is away has begun, others coordinate soon."""
+        answers = await asyncio.gather(*(self._opened_on(node) for node in nodes), return_exceptions=True)
+        failures = [answer for answer in answers if isinstance(answer, BaseException)]
+        for failure in failures:
+            if len(failures) == len(answers) or not isinstance(failure, kafka_errors.KafkaError | TimeoutError):
+                raise failure
+        return sorted({name for answer in answers if not isinstance(answer, BaseException) for name in answer})
+
+    async def _opened_on(self, node: int) -> list[str]:
+        """Those of one broker, once it has read which they are."""
+        async with asyncio.timeout(min(LIST_S, self._timeout_s)):
+            while True:
+                answer: Any = await self._client.send(node, list_open())
+                if answer.error_code not in PASSING:
+                    break
+                await asyncio.sleep(RETRY_S)
+        _check(answer.error_code, None, "the list of transactions")
+        return [entry[0] for entry in answer.transactions]
 
     @property
     def _timeout_ms(self) -> int:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from aiokafka.structs import BrokerMetadata
 
 from streams.clients.base import Before, GroupMetadata, OffsetAndMetadata
 from streams.clients.kafka import KafkaClients, KafkaProducer
 from streams.clients.kafka.transactions import refusal
-from streams.errors import ClientError, ProducerFenced, ProductionError, TaskMigrated, TransactionAbortable
+from streams.errors import (
+    BrokerUnreachable,
+    ClientError,
+    ProducerFenced,
+    ProductionError,
+    TaskMigrated,
+    TransactionAbortable,
+)
 from streams.record import TopicPartition
 
 pytestmark = pytest.mark.broker
@@ -298,6 +307,23 @@ def test_open_transactions_are_listed(make: MakeClients, producer: KafkaProducer
         assert topic in admin.open_transactions()
         end()
         assert topic not in admin.open_transactions()
+
+
+def test_a_broker_that_is_away_hides_no_open_transaction_of_the_others(
+    make: MakeClients, producer: KafkaProducer, topic: str
+) -> None:
+    """When a broker and a worker die together, the transactions that others coordinate can be ended at once."""
+    admin, away = make().admin(), 99
+    producer.begin()
+    send(producer, topic, b"a")
+    producer.flush()
+    (node,) = [broker.nodeId for broker in admin._client.cluster.brokers()]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    admin._client.cluster._brokers[away] = BrokerMetadata(away, "127.0.0.1", port, None)
+    assert topic in admin._call(admin._opened([away, node]))
+    with pytest.raises(BrokerUnreachable):
+        admin._call(admin._opened([away]))
 
 
 def test_the_next_transaction_waits_for_the_one_that_ends(producer: KafkaProducer, topic: str, values: Values) -> None:
