@@ -287,7 +287,11 @@ class StreamsConfig:
         1024**2, "Size of the largest record batch that is written.", kind="bytes", minimum=1024
     )
     delivery_timeout_ms: int = setting(
-        120_000, "How long a write is retried before it is an error.", kind="ms", minimum=1
+        120_000,
+        "How long a write is retried before it is an error; Kafka Streams sets no limit under exactly_once_v2, where the broker ends "
+        "transactions that stay open.",
+        kind="ms",
+        minimum=1,
     )
     request_timeout_ms: int = setting(40_000, "How long one request may take.", kind="ms", minimum=1)
     connect_timeout_ms: int = setting(
