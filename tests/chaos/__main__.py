@@ -26,7 +26,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all processes end with this one
     folder = Path(tempfile.mkdtemp(prefix=f"chaos-{options.seed}-"))
     chosen = tuple(fault for fault in FAULTS if not options.fault or fault.__name__ in options.fault)
-    plan = Plan(options.seed, options.rounds, options.guarantee, options.orders, faults=chosen, seconds=options.seconds)
+    settings = dict(pair.split("=", 1) for pair in options.set)
+    plan = Plan(options.seed, options.rounds, options.guarantee, options.orders, settings, chosen, options.seconds)
     print(f"seed {options.seed}, {options.rounds} rounds, {options.guarantee}, in {folder}", flush=True)
     try:
         rounds = Run(plan, broker_of(options, folder), folder, lambda line: print(line, flush=True)).run()
@@ -59,6 +60,7 @@ def arguments() -> argparse.Namespace:
         help="which broker; kafka: from KAFKA_LIBS or by Maven",
     )
     parser.add_argument("--nodes", type=int, default=3, help="of Apache Kafka (default 3)")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the workers")
     names = sorted({fault.__name__ for fault in FAULTS})
     parser.add_argument("--fault", action="append", choices=names, help="only these faults (may be repeated)")
     return parser.parse_args()

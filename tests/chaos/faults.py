@@ -10,6 +10,8 @@ from typing import NamedTuple
 from tests.chaos.processes import SESSION_TIMEOUT_MS, BrokerProcess, WorkerProcess
 
 ZOMBIE_S = SESSION_TIMEOUT_MS / 1000 + 1.0
+FROZEN_S = 8.0
+"""At most: some nodes of a cluster wake before it has noticed (it does after 3 s), others after."""
 
 
 class Victims(NamedTuple):
@@ -70,6 +72,18 @@ def kill_broker_and_worker(victims: Victims) -> None:
     worker.start()
 
 
+def roll_the_broker(victims: Victims) -> None:
+    """As for an upgrade: what a node leads and coordinates moves away before it ends, and back again."""
+    victims.broker.roll()
+
+
+def freeze_the_broker(victims: Victims) -> None:
+    """A node that wakes up among others who lead and coordinate in its place, and takes itself for what it was."""
+    victims.broker.freeze()
+    victims.pause(FROZEN_S)
+    victims.broker.thaw()
+
+
 def zombie(victims: Victims) -> None:
     """Stopped for longer than the session lasts, a worker wakes up among others who have its tasks."""
     worker = victims.one()
@@ -104,6 +118,8 @@ FAULTS: Sequence[Callable[[Victims], None]] = (
     kill_and_wipe,
     kill_the_broker,
     kill_broker_and_worker,
+    roll_the_broker,
+    freeze_the_broker,
     zombie,
     zombie,
     short_stop,

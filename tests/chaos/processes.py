@@ -36,6 +36,18 @@ class BrokerProcess(Protocol):
         """SIGKILL, to a part of it where it has parts."""
         ...
 
+    def roll(self) -> None:
+        """SIGTERM and a new start, one part after the other; returns when all of it serves."""
+        ...
+
+    def freeze(self) -> None:
+        """SIGSTOP, to a part of it where it has parts: alive, its connections too, and it answers nobody."""
+        ...
+
+    def thaw(self) -> None:
+        """SIGCONT, to what is frozen."""
+        ...
+
     def close(self) -> None:
         """SIGKILL, to all of it, for good."""
         ...
@@ -66,6 +78,23 @@ class BundledBroker:
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
+
+    def roll(self) -> None:
+        """SIGTERM, and a new start."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.communicate()
+        self.start()
+
+    def freeze(self) -> None:
+        """SIGSTOP."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         """SIGKILL."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -13,7 +14,14 @@ from streams.clients.memory import MemoryBroker, MemoryClients
 from streams.serdes import serde_for
 from tests.apache_kafka.libraries import KafkaMissingError, libraries
 from tests.chaos.application import COUNTS, ENRICHED, ORDERS, OUTPUTS, SHIPPED, SUMS
-from tests.chaos.faults import kill_a_worker, kill_and_wipe, kill_the_broker
+from tests.chaos.faults import (
+    Victims,
+    freeze_the_broker,
+    kill_a_worker,
+    kill_and_wipe,
+    kill_the_broker,
+    roll_the_broker,
+)
 from tests.chaos.inputs import Inputs, Totals
 from tests.chaos.kafka import KafkaBroker
 from tests.chaos.outputs import Outputs
@@ -39,14 +47,15 @@ def test_every_input_counts_once_whatever_is_killed(tmp_path: Path) -> None:
 @pytest.mark.tools
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_every_input_counts_once_on_three_nodes(tmp_path: Path) -> None:
-    """The same on Apache Kafka, whose nodes fall one or two at a time."""
+@pytest.mark.parametrize("faults", [(kill_a_worker, kill_the_broker), (freeze_the_broker, roll_the_broker)])
+def test_every_input_counts_once_on_three_nodes(tmp_path: Path, faults: tuple[Callable[[Victims], None], ...]) -> None:
+    """The same on Apache Kafka, whose nodes fall one or two at a time; or one is frozen, and all are restarted in turn."""
     try:
         libraries()
     except KafkaMissingError as missing:
         pytest.skip(str(missing))
     broker = KafkaBroker(tmp_path, nodes=3, random=Random(6))
-    plan = Plan(seed=6, rounds=3, orders_per_round=500, faults=(kill_a_worker, kill_the_broker))
+    plan = Plan(seed=6, rounds=3, orders_per_round=500, faults=faults)
     said: list[str] = []
     Run(plan, broker, tmp_path, said.append).run()
     assert said[-1].startswith("changelogs are right")
