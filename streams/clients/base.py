@@ -445,8 +445,8 @@ class Admin(Protocol):
         """Delete the topics; missing ones are no error."""
         ...
 
-    def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
-        """Drop the records below these offsets (repartition topics, after a commit)."""
+    def begin_delete_records(self, before: Mapping[TopicPartition, int]) -> Pending[None]:
+        """Begin to drop the records below these offsets (repartition topics, after a commit)."""
         ...
 
     def open_transactions(self) -> list[str]:

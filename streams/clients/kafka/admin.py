@@ -25,7 +25,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from streams.clients.base import NewTopic, TopicDescription
 from streams.clients.kafka.codes import Code
 from streams.clients.kafka.coordinator import PASSING
-from streams.clients.kafka.network_loop import NetworkLoop
+from streams.clients.kafka.network_loop import Call, NetworkLoop
 from streams.clients.kafka.topic_search import unauthorized
 from streams.clients.kafka.transaction_requests import list_open
 from streams.errors import ClientError
@@ -71,10 +71,14 @@ class KafkaAdmin:
         if names:
             self._call(self._delete(names))
 
-    def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
-        """Drop the records below these offsets."""
-        if before:
-            self._call(self._delete_records(before))
+    def begin_delete_records(self, before: Mapping[TopicPartition, int]) -> Call[None]:
+        """Begin to drop the records below these offsets."""
+
+        async def delete() -> None:
+            async with asyncio.timeout(self._timeout_s):
+                await self._delete_records(before)
+
+        return self._network.begin(delete())
 
     def open_transactions(self) -> list[str]:
         """The ids whose transaction has begun and is not about to end, of all brokers. Raises: ClientError."""

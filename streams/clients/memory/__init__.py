@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from streams.clients.base import NewTopic, TopicDescription
 from streams.clients.memory.consumer import MemoryConsumer
+from streams.clients.memory.done import Done
 from streams.clients.memory.groups import MemoryGroup
 from streams.clients.memory.partition import MemoryBatch, MemoryPartition
 from streams.clients.memory.producer import TRANSACTION_TIMEOUT_MS, MemoryProducer
@@ -53,8 +54,11 @@ class MemoryAdmin:
         for topic in topics:
             self._broker.delete(topic)
 
-    def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
-        """Drop the records below these offsets."""
+    def begin_delete_records(self, before: Mapping[TopicPartition, int]) -> Done:
+        """Begin to drop the records below these offsets."""
+        return Done(lambda: self._delete_records(before))
+
+    def _delete_records(self, before: Mapping[TopicPartition, int]) -> None:
         with self._broker.changed:
             for partition, offset in before.items():
                 self._broker.partition(partition).delete_before(offset)

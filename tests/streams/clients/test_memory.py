@@ -110,7 +110,7 @@ def test_offsets_by_time(broker: MemoryBroker) -> None:
 def test_deleted_records_are_gone(broker: MemoryBroker) -> None:
     """After delete_records reading begins behind them."""
     send(broker, FIRST, b"a", b"b")
-    MemoryClients(broker).admin().delete_records({FIRST: 1})
+    MemoryClients(broker).admin().begin_delete_records({FIRST: 1}).result()
     consumer = MemoryClients(broker).consumer(group=None)
     assert consumer.beginning_offsets([FIRST]) == {FIRST: 1}
     consumer.assign([FIRST])
@@ -122,7 +122,7 @@ def test_a_position_outside_of_the_log_is_an_error_until_it_is_moved(broker: Mem
     send(broker, FIRST, b"a", b"b")
     consumer = MemoryClients(broker).consumer(group=None)
     consumer.assign([FIRST])
-    MemoryClients(broker).admin().delete_records({FIRST: 1})
+    MemoryClients(broker).admin().begin_delete_records({FIRST: 1}).result()
     for outside in (0, 3):
         consumer.seek(FIRST, outside)
         for _ in range(2):

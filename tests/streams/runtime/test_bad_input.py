@@ -264,7 +264,7 @@ def test_offsets_out_of_range_follow_the_rule_and_are_told(
     each.run()
     each.say(["lost"] * 50)
     partitions = [TopicPartition(each.words, number) for number in range(2)]
-    each.admin.delete_records(each._clients.consumer(group=None).end_offsets(partitions))
+    each.admin.begin_delete_records(each._clients.consumer(group=None).end_offsets(partitions)).result()
     each.say(["kept", "lost"])  # one to each partition, so that there is something to read behind what is gone
     with pytest.raises(ClientError, match="gone-words-. .*auto_offset_reset is 'none'"):
         each.run(each.program(auto_offset_reset="none"))

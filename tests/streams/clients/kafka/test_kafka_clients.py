@@ -249,7 +249,7 @@ def test_deleted_records_are_gone(make: MakeClients, topic: str) -> None:
     producer, part = make().producer(), TopicPartition(topic, 0)
     producer.send(topic, 0, [None] * 3, [b"a", b"b", b"c"], [0] * 3)
     producer.flush()
-    make().admin().delete_records({part: 2})
+    make().admin().begin_delete_records({part: 2}).result()
     assert read(assigned(make, part), 1) == [(2, b"c")]
 
 
