@@ -1,8 +1,10 @@
 """Tells the group that a member lives, and watches that its processing thread does.
 
 Lives on the network loop, so heartbeats go on whatever user code does. Rules: an answer counts only for who still is
-the one that asked; a processing thread that neither waits in `poll` nor has been there for `max_poll_interval_ms` is
-silent, and then there are no more heartbeats until it comes back.
+the one that asked; a coordinator that has not answered for as long as a session lasts is looked up again, for it may be
+gone without a word, and the group elsewhere; a processing thread that neither waits in `poll` nor has been there for
+`max_poll_interval_ms` is silent, and then there are no more heartbeats until it comes back.
+Source: Kafka's AbstractCoordinator.HeartbeatThread.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ class Heartbeats:
     ) -> None:
         self._coordinator = coordinator
         self._interval_s = settings.heartbeat_interval_ms / 1000
+        self._session_s = settings.session_timeout_ms / 1000
         self._longest_silence_s = settings.max_poll_interval_ms / 1000
         self._member = member
         self._answered = answered
@@ -67,7 +70,12 @@ class Heartbeats:
             await self._silent()
             return
         try:
-            response = await self._coordinator.ask_once(requests.heartbeat(member))
+            async with asyncio.timeout(self._session_s):
+                response = await self._coordinator.ask_once(requests.heartbeat(member))
+        except TimeoutError:
+            log.warning("the group's coordinator does not answer: looking for another")
+            self._coordinator.forget()
+            return
         except kafka_errors.KafkaError as error:
             log.debug("heartbeat failed: %s", described(error))
             return

@@ -185,6 +185,25 @@ def test_a_member_outlives_its_broker(broker: MortalBroker, clients: KafkaClient
     assert consumer.committed([PART]) == {PART: OffsetAndMetadata(1)}
 
 
+def test_a_coordinator_that_says_nothing_is_looked_up_again(broker: MortalBroker, clients: KafkaClients) -> None:
+    """When a session would be over, though a request might wait for longer: the group may be elsewhere by then."""
+    with closing(broker.clients(session_timeout_ms=6_000, request_timeout_ms=600_000)) as patient:
+        consumer, log = patient.consumer(group=GROUP), Log()
+        consumer.subscribe(["t"], RoundRobin(), log)
+        while not log.owned:
+            consumer.poll(0.05)
+        assert consumer.position(PART) == 0
+        member = consumer._member
+        assert member is not None
+        assert member._coordinator._node is not None
+        broker.stop()
+        while member._coordinator._node is not None:
+            consumer.poll(0.05)
+        broker.go_on()
+        while member._coordinator._node is None or not log.owned:
+            consumer.poll(0.05)
+
+
 def test_a_transactional_id_that_the_broker_has_forgotten(
     broker: MortalBroker, clients: KafkaClients, tmp_path: Path
 ) -> None:
