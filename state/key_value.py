@@ -236,12 +236,14 @@ class KeyValueLayers(LayeredStore):
         identity, held = self.spec.key_serde.deserialize if self._by_value else bytes, cache.entries
         entries = ((key, identity(key)) for key, _ in keys)
         if not cache.counts_uses:
-            if _FEW_OF * len(keys) < len(held):
-                now = {entry: held[entry] for entry in (identity(key) for key, _ in keys) if entry in held}
-            else:
-                now = dict(dict.items(held))  # past the order of uses: half the price of a copy that goes by it
+            now: Iterable[tuple[bytes, Any]]
             given = self._given
-            return ((key, given(now[entry])) for key, entry in entries if entry in now) if keys else None
+            if _FEW_OF * len(keys) < len(held):
+                now = [(key, held[entry]) for key, entry in entries if entry in held]
+            else:
+                every = dict(dict.items(held))  # past the order of uses: half the price of a copy that goes by it
+                now = ((key, every[entry]) for key, entry in entries if entry in every)
+            return ((key, given(value)) for key, value in now) if keys else None
         get = self._giving(cache.get)
         return ((key, get(entry)) for key, entry in entries if entry in held) if keys else None
 
