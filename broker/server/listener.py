@@ -70,9 +70,8 @@ class Listener:
             ) from error
         for bound in sockets:
             self._servers.append(await self._loop.create_server(self._accept, sock=bound, backlog=ACCEPTED_AT_ONCE))
-            bound.listen(
-                BACKLOG
-            )  # asyncio has one number for how many wait, and how many of them it accepts in one turn
+            # asyncio has one number for how many wait, and how many of them it accepts in one turn
+            bound.listen(BACKLOG)
         self._loop.set_exception_handler(self._failed)
         port = sockets[0].getsockname()[1]
         self._broker.advertise(host, port)

@@ -207,9 +207,8 @@ class Usage:
         over_ms = meter.counter.over_ms(meter.limit, now_ms)
         if over_ms:
             self._throttle(over_ms)
-            raise BrokerError(
-                ErrorCode.THROTTLING_QUOTA_EXCEEDED
-            )  # without words, as Kafka's; the answer says how long
+            # without words, as Kafka's; the answer says how long
+            raise BrokerError(ErrorCode.THROTTLING_QUOTA_EXCEEDED)
         meter.counter.record(partitions, meter.limit, now_ms)
 
     def may_create(self, partitions: int) -> bool:
