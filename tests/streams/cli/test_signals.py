@@ -77,6 +77,14 @@ def silent() -> Iterator[socket.socket]:
         yield server
 
 
+def ended_while_it_asks(server: socket.socket, home: Path, command: list[str], number: int) -> tuple[int, str]:
+    """Send a signal to a command that waits for an answer of this server. Shape: as of `ended`."""
+    with begun(home, command) as process:
+        connection, _ = server.accept()
+        with connection:
+            return ended(process, number)
+
+
 @SIGNALS
 def test_while_it_waits_for_the_embedded_broker(home: Path, number: int) -> None:
     """Nothing runs yet that could be stopped: the run ends, and nothing went wrong."""
@@ -86,10 +94,7 @@ def test_while_it_waits_for_the_embedded_broker(home: Path, number: int) -> None
         fcntl.flock(lock, fcntl.LOCK_EX)  # as a broker would that has just come up
         lock.write(f"ready on 127.0.0.1:{server.getsockname()[1]}\n")
         lock.flush()
-        with begun(home, RUN) as process:
-            connection, _ = server.accept()
-            code, errors = ended(process, number)
-            connection.close()
+        code, errors = ended_while_it_asks(server, home, RUN, number)
     assert code == 0, errors
     assert "stopped before there was anything to stop" in errors
     assert "Traceback" not in errors
@@ -100,10 +105,7 @@ def test_while_it_waits_for_a_broker_elsewhere(home: Path, number: int) -> None:
     """As long as nobody answers there: it says so, and ends."""
     with silent() as server:
         address = f"kafka://127.0.0.1:{server.getsockname()[1]}"
-        with begun(home, [*RUN, "--broker", address]) as process:
-            connection, _ = server.accept()
-            code, errors = ended(process, number)
-            connection.close()
+        code, errors = ended_while_it_asks(server, home, [*RUN, "--broker", address], number)
     assert code == 0, errors
     assert "the worker stops before it had started" in errors
     assert "Traceback" not in errors

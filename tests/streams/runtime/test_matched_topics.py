@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from streams.clients.kafka import KafkaClients
 from streams.pytest_plugin import RunningBroker
 from tests.apache_kafka.libraries import KafkaMissingError
 from tests.apache_kafka.node import ApacheKafka
+from tests.streams.runtime.running_programs import until
 
 pytestmark = pytest.mark.broker
 
@@ -88,16 +88,6 @@ def scene(streams_broker: RunningBroker, tmp_path: Path, request: pytest.Fixture
     made = Scene(re.sub(r"\W+", "-", request.node.name.removeprefix("test_"))[:60].strip("-"), streams_broker, tmp_path)
     yield made
     made.close()
-
-
-def until(holds: Callable[[], object], *runs: Running) -> None:
-    """Wait until something holds. Raises: what stopped one of the programs."""
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        for run in runs:
-            run.check()
-        time.sleep(0.02)
 
 
 def tasks(*runs: Running) -> list[str]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from streams import App
-from streams.background import Running
 from streams.pytest_plugin import RunningBroker
 from streams.runtime.worker_states import WorkerState
+from tests.streams.runtime.running_programs import until
 
 pytestmark = pytest.mark.broker
 
@@ -65,16 +63,6 @@ class Versions:
         return Counter(
             {record.key: record.value for record in app.read(app.topic(f"{self._name}-counts", key=str, value=int))}
         )
-
-
-def until(holds: Callable[[], object], *runs: Running) -> None:
-    """Wait until something holds. Raises: what stopped one of the workers."""
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        for run in runs:
-            run.check()
-        time.sleep(0.02)
 
 
 def known(key: str, *apps: App) -> bool:
