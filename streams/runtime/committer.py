@@ -126,6 +126,13 @@ class Committer:
             self.go_on(wait=True)
         self._producer.abort()
 
+    def begin_flush(self) -> Pending[None] | None:
+        """Wait until what no abort undoes, since there is no transaction around it, is written or has failed; None: nothing is."""
+        if self.transactional:
+            return None
+        self._producer.seal()
+        return self._producer.begin_flush()
+
     def take_committed(self) -> dict[TopicPartition, OffsetAndMetadata]:
         """What was committed since the last call."""
         committed, self._committed = self._committed, {}

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from state.errors import StoreLocked
 from state.stores import Store
-from streams.clients.base import Consumer, OffsetAndMetadata, RawBatch
+from streams.clients.base import Consumer, OffsetAndMetadata, Pending, RawBatch
 from streams.errors import (
     ClientError,
     ProducerFenced,
@@ -108,6 +108,8 @@ class TaskManager:
         self._unopened: dict[TaskId, _Waiting] = {}
         self._leaving: deque[Task] = deque()
         """What the assignment took away, and is still to be closed."""
+        self._left_behind: Pending[None] | None = None
+        """What tasks that were lost have written, on its way until this is over. Stores have to be restored beyond it."""
         self._rests = Rests()
         self.between_assignments = False
         """Partitions were given back, and none assigned since."""
@@ -147,6 +149,7 @@ class TaskManager:
         self.between_assignments = True
         self._committer.abort()
         self.close_all()
+        self._left_behind = self._committer.begin_flush()
 
     def assigned(self, partitions: frozenset[TopicPartition]) -> None:
         """Have exactly the tasks of these partitions; at the end of the application those that are there already."""
@@ -209,6 +212,8 @@ class TaskManager:
     def opening_due_s(self) -> float:
         """In how many seconds to look again at what waits to be opened, LOCK_RETRY_S at most."""
         now = time.monotonic()
+        if self._writes_left_behind:
+            return LOCK_RETRY_S
         due = min((waiting.retry_at for waiting in self._unopened.values()), default=now + LOCK_RETRY_S)
         return min(max(due, self._rested_at) - now, LOCK_RETRY_S)
 
@@ -216,10 +221,14 @@ class TaskManager:
     def _rested_at(self) -> float:
         return self._rests.over_at if self._committer.under_way else 0.0
 
+    @property
+    def _writes_left_behind(self) -> bool:
+        return self._left_behind is not None and not self._left_behind.done()
+
     def _open_waiting(self, hurried: Callable[[], bool]) -> None:
         """Place and open the tasks that wait for it, as far as that is possible now, and begin to restore them."""
         now = time.monotonic()
-        if now < self._rested_at:
+        if now < self._rested_at or self._writes_left_behind:
             return
         due = {task_id: waiting for task_id, waiting in self._unopened.items() if now >= waiting.retry_at}
         self._place([self.tasks[task_id] for task_id, waiting in due.items() if not waiting.placed])
