@@ -1,7 +1,8 @@
 """Memory in pages of 2 MiB, where Linux can (6.1 and later): what a process has long had is moved there now and then.
 
 State is reached at random, and a processor remembers where a few thousand pages lie: of 4 KiB each that is a few MB. Every
-touch elsewhere is looked up in tables in memory first, and on a virtual machine those tables in others.
+touch elsewhere is looked up in tables in memory first, and on a virtual machine those tables in others. What passes
+through buffers is reached in order, so a process without much state is left as it is: moving would cost it, and bring nothing.
 
 Rules: only the process's own memory, and only where nearly all of a huge page is there already, so that a process grows by
 an eighth of what is moved at most. Where the administrator has switched huge pages off they stay off. What the kernel
@@ -25,8 +26,10 @@ MOSTLY = HUGE // PAGE * 7 // 8
 FIRST_LOOK_S, SELDOM_S = 4.0, 60.0
 """A process grows most at first, so each look comes after twice the time of the one before, up to the latter; but not while
 it restores, which fills memory once and leaves it."""
+STATE_BYTES = 128 * 1024**2
+"""What it has to have grown by since its start to be moved at all. Buffers are half of that, in any worker."""
 GROWN_BYTES = 8 * 1024**2
-"""What it has to have grown by for another look."""
+"""What it has to have grown by since it was moved last."""
 REST_S = 0.01
 """Between two pages: while one is moved, for a millisecond or so, the other threads wait if they touch memory that is new."""
 
@@ -42,7 +45,7 @@ def huge_pages() -> Iterator[None]:
         yield
         return
     ended = threading.Event()
-    thread = threading.Thread(target=_look_again, args=(ended,), name="huge-pages", daemon=True)
+    thread = threading.Thread(target=look_again, args=(ended.wait,), name="huge-pages", daemon=True)
     thread.start()
     try:
         yield
@@ -56,6 +59,16 @@ def available() -> bool:
     return (
         sys.platform == "linux" and mmap.PAGESIZE == PAGE and _SWITCH.exists() and "[never]" not in _SWITCH.read_text()
     )
+
+
+def look_again(wait: Callable[[float], object]) -> None:
+    """Look now and then whether there is enough to be moved, until `wait`, given seconds, returns something true."""
+    pause_s, enough = FIRST_LOOK_S, _resident_bytes() + STATE_BYTES
+    while not wait(pause_s):
+        pause_s = min(2 * pause_s, SELDOM_S)
+        if (size := _resident_bytes()) >= enough:
+            move_to_huge_pages(wait)
+            enough = size + GROWN_BYTES
 
 
 def move_to_huge_pages(rest: Callable[[float], object] = time.sleep) -> int:
@@ -74,15 +87,6 @@ def move_to_huge_pages(rest: Callable[[float], object] = time.sleep) -> int:
                 if rest(REST_S):
                     return moved
     return moved
-
-
-def _look_again(ended: threading.Event) -> None:
-    pause_s, looked_at = FIRST_LOOK_S, 0
-    while not ended.wait(pause_s):
-        pause_s = min(2 * pause_s, SELDOM_S)
-        if (size := _resident_bytes()) >= looked_at + GROWN_BYTES:
-            move_to_huge_pages(ended.wait)
-            looked_at = size
 
 
 def _resident_bytes() -> int:

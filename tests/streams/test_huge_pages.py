@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.huge_pages import HUGE, REST_S, available, huge_pages, move_to_huge_pages
+from streams.huge_pages import HUGE, REST_S, STATE_BYTES, available, huge_pages, look_again, move_to_huge_pages
 
 pytestmark = pytest.mark.skipif(not available(), reason="this system has no huge pages, or is told to leave them")
 
@@ -63,6 +63,29 @@ def test_who_ends_it_is_not_kept_waiting() -> None:
     memory[first : first + PIECES * HUGE] = bytes(PIECES * HUGE)
     assert move_to_huge_pages(rest) <= 1
     assert rests == [REST_S]
+
+
+@pytest.mark.parametrize("grown, moved", [(STATE_BYTES // 4, False), (STATE_BYTES + 4 * HUGE, True)])
+def test_a_process_without_much_state_is_left_as_it_is(grown: int, moved: bool) -> None:
+    """Buffers alone are not moved, whatever else the process has; once it has grown by enough, it is."""
+    if not move_to_huge_pages():  # what else there is
+        pytest.skip("this kernel moves nothing on demand")
+    memory = mmap.mmap(-1, grown, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_NOHUGEPAGE)
+    before = _rolled_up("AnonHugePages")
+    looks: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        if seconds == REST_S:
+            return False
+        looks.append(seconds)
+        if len(looks) == 1:
+            memory[:] = bytes(grown)
+            memory.madvise(mmap.MADV_HUGEPAGE)
+        return len(looks) == 2
+
+    look_again(wait)
+    assert (_rolled_up("AnonHugePages") >= before + grown // 2) is moved
 
 
 def test_the_thread_ends_with_its_block() -> None:
