@@ -25,7 +25,7 @@ RELEASED_AT_ONCE = 4_096  # columns that fit a processor's cache
 _LARGE_BYTES = 64 * 1024
 _SEVERAL = -1  # lengths of topics' names
 _UNMEASURED = 4_096
-_UNPLACED = 65_536
+_TIDY, _UNPLACED = 4_096, 65_536
 _GROWTH_BYTES = 1_024
 _time = itemgetter(1)
 OVERHEAD = 24 + 21  # Kafka: three references of a list node; dirty flag 1, timestamp 8, offset 8, partition 4
@@ -134,6 +134,7 @@ class RecordCache:
 
         They get their places in both orders when somebody asks. Their values carry their times.
         """
+        self._tidy_at = _TIDY
         self._causes: dict[Any, Cause | None] = {}
         self._sizes: dict[Any, int] = {}
         self._alike = 0
@@ -350,7 +351,18 @@ class RecordCache:
             self._skipped += count or len(touched)
             if self._skipped >= self._may_skip:
                 self._evict_excess()
-        if len(self._unplaced) >= _UNPLACED:
+        if len(self._unplaced) >= self._tidy_at:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Keep of each entry that waits for its places the last update alone; where entries are many, give them places.
+
+        A few that come again and again stay few that way: tens of thousands of their updates, each with an entry key of its
+        own, would take more room than a core's cache has, and be met again when they are in none any more.
+        """
+        self._unplaced = by_last(self._unplaced)
+        self._tidy_at = max(_TIDY, 4 * len(self._unplaced))
+        if self._tidy_at > _UNPLACED:
             self._place_known()
 
     def _place_known(self) -> None:
@@ -360,6 +372,7 @@ class RecordCache:
         dirty.update(zip(order, map(_time, map(entries.__getitem__, order)), strict=True))
         each(map(entries.move_to_end, order))
         self._unplaced.clear()
+        self._tidy_at = _TIDY
 
     def _place(self, entry: Any, value: Any, size: int) -> None:
         """Put an entry of `size` bytes in front, and evict what is too much."""

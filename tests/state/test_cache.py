@@ -1,5 +1,7 @@
 """Kafka's record cache: what is let go, when, and in which order."""
 
+import random
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -267,6 +269,28 @@ def test_many_known_entries_are_put_as_if_one_by_one(warm, flushed, updates, cau
     assert [caches[0]._causes.get(entry) for entry, _ in dirty[0]] == [
         caches[1]._causes.get(entry) for entry, _ in dirty[1]
     ]
+
+
+@pytest.mark.parametrize("several", [3, 5_000, 20_000])
+def test_updates_that_wait_for_their_places_are_as_many_as_their_entries(several: int) -> None:
+    """A hundred thousand updates by `put_known`, of few entries or many: both orders are those of single puts."""
+    budget = RecordCacheBudget(1 << 24)
+    cache = RecordCache(budget, below={}.get, release=len, size=lambda *_: 1, keep_reads=True, fixed_size=True)
+    for entry in range(several):
+        cache.put((entry, 0), (0, 0), 0, None)
+    numbers = random.Random(several)
+    order = {(entry, 0): 0 for entry in range(several)}
+    longest = 0
+    for time in range(1, 101):
+        touched = [(numbers.randrange(several), 0) for _ in range(1_000)]
+        cache.put_known(touched, dict.fromkeys(touched, (time, time)), None)
+        for entry in touched:
+            del order[entry]
+            order[entry] = time
+        longest = max(longest, len(cache._unplaced))
+    assert longest < max(5_000, 4 * several)
+    assert list(cache.dirty.items()) == list(order.items())
+    assert list(cache.entries) == list(order)
 
 
 def test_entries_that_get_other_values_keep_their_places() -> None:
