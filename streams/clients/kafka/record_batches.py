@@ -21,7 +21,8 @@ from streams.clients.base import Part, records_of_part
 from streams.errors import ClientError
 from streams.record import Batch, Headers, TopicPartition
 
-CHUNK_BYTES = 128 * 1024
+CHUNK_BYTES = 1024**2
+"""Several parts of a `PartitionGroup`, since what is left behind the last one makes a small batch."""
 PREFIX_BYTES = 12
 CRC_START = 21
 TRANSACTIONAL, CONTROL = 0x10, 0x20
