@@ -15,13 +15,14 @@ from itertools import chain, islice
 from types import NoneType
 from typing import Any
 
-from state.copies import IMMUTABLE, copied, copier_of
+from state.copies import IMMUTABLE, copied
 from state.stores import Cause
 from streams.operators.base import Emit, OperatorContext
 from streams.operators.causes import cause_of, causes_of
 from streams.operators.columns import Rows, rows_of
 from streams.operators.folding import Fold, held_add
 from streams.operators.held_updates import UNTOUCHED, HeldWindows, Unwritable
+from streams.operators.reading import copier_for
 from streams.operators.windowed_aggregate import WindowedAggregate
 from streams.record import Batch, Windowed
 
@@ -57,6 +58,7 @@ class TimeWindowAggregate(WindowedAggregate):
         self._size_ms = size_ms
         self._advance_ms = advance_ms
         self._start_ms = start_ms
+        self._copier = copier_for(fold.add)
 
     def init(self, context: OperatorContext) -> None:
         """Take the store, and have its cache pass results on."""
@@ -131,7 +133,7 @@ class TimeWindowAggregate(WindowedAggregate):
         if first < start or start + self._advance_ms + self._open_ms <= observed:
             return rows
         known, add, cells = store.known, held_add(self._fold, store), held.cells_of(start)
-        row, kind, copy = self._row, NoneType, copier_of(NoneType)
+        row, kind, copier, copy = self._row, NoneType, self._copier, None
         try:
             for row, key, value, timestamp in rows:
                 cell = cells.get(key)
@@ -145,7 +147,7 @@ class TimeWindowAggregate(WindowedAggregate):
                 old = cell[0]
                 if old.__class__ is not kind:
                     kind = old.__class__
-                    copy = copier_of(kind)
+                    copy = copier(kind)
                 new = add(key, value, old if copy is None else copy(old))
                 if new is None:
                     held.put(row)
@@ -170,7 +172,7 @@ class TimeWindowAggregate(WindowedAggregate):
         size, grace, observed = self._advance_ms, self._open_ms, self._observed
         known, add, initial = store.known, held_add(self._fold, store), self._fold.initial
         row, start, end, closing, cells, entry = self._row, 0, 0, 0, held.cells_of(0), None
-        kind, copy = NoneType, copier_of(NoneType)
+        kind, copier, copy = NoneType, self._copier, None
         try:
             for row, key, value, timestamp in rows:
                 entry = None
@@ -199,7 +201,7 @@ class TimeWindowAggregate(WindowedAggregate):
                     old, before = (initial(), timestamp) if stored is None else stored
                 if old.__class__ is not kind:
                     kind = old.__class__
-                    copy = copier_of(kind)
+                    copy = copier(kind)
                 new = add(key, value, old if copy is None else copy(old))
                 latest = before if before > timestamp else timestamp  # noqa: FURB136  as above
                 if new is not None:
