@@ -14,6 +14,8 @@ BOUNDED = 0.1
 """How many cases have stores of so many entries."""
 RAISING = 0.08
 """How many have functions that raise, and go on."""
+TRANSFORMING = 0.15
+"""How many have transformers and processors in place of some functions that map values."""
 WAITING = 0.06
 """How many wait for topics without records."""
 FUNCTIONS = ("fn", "add", "remove", "merger", "joiner", "foreignKey", "keySelector")
@@ -30,6 +32,9 @@ def case_of(seed: int) -> dict[str, Any]:
     if raises.random() < RAISING:
         config["processing_on_error"] = "continue"
         have_raise(drawing.operations, raises)
+    transforms = Random(f"what {seed} transforms")  # likewise
+    if transforms.random() < TRANSFORMING:
+        have_transform(drawing.operations, transforms)
     closing = any(
         each.get("emit") == "close" for each in drawing.operations
     )  # Kafka then reads every window since 1970
@@ -72,6 +77,13 @@ def have_raise(operations: list[dict[str, Any]], random: Random) -> None:
             for field in FUNCTIONS:
                 if field in each and field not in left_out and random.random() < 0.4:
                     each[field] = functions.RAISING + each[field]
+
+
+def have_transform(operations: list[dict[str, Any]], random: Random) -> None:
+    """Have transformers of tables, and processors of streams, map values in place of functions."""
+    for operation in operations:
+        if operation["op"] == "mapValues" and random.random() < 0.7:
+            operation["op"] = "transformValues"
 
 
 def left_alone(operation: dict[str, Any], sessions: Container[str]) -> tuple[str, ...]:

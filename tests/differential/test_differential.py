@@ -129,6 +129,19 @@ def test_some_cases_have_them() -> None:
     assert all(case["config"]["processing_on_error"] == "continue" for case in raising)
 
 
+def test_some_cases_transform() -> None:
+    """Values, by transformers and processors that give what the functions would have given."""
+    cases = [case for case in map(case_of, range(200)) if "transformValues" in str(case["topology"])]
+    assert cases
+    case = small_case()
+    case["topology"][1:1] = [{"op": "transformValues", "id": "m", "from": "s", "fn": "identity"}]
+    case["topology"][2]["from"] = "m"
+    case["topology"][4:4] = [{"op": "transformValues", "id": "t", "from": "c", "fn": "identity"}]
+    case["topology"][5]["from"] = "t"
+    outputs = [step["out"] for step in answered(case)["steps"]]
+    assert outputs == [step["out"] for step in answered(small_case())["steps"]]
+
+
 def test_some_cases_wait() -> None:
     """For topics without records, by a clock that moves."""
     cases = [case for case in map(case_of, range(200)) if "max_task_idle_ms" in case["config"]]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from state.headed import ValueTimestampHeaders
 from state.stores import ValueAndTimestamp
-from streams.processor import Processor, ProcessorContext, PunctuationType
+from streams.processor import FixedKeyProcessor, Processor, ProcessorContext, PunctuationType
 from streams.record import Record
 from tests.oracle.functions import text
 
@@ -117,6 +117,28 @@ class Doing(Processor):
     def _forward_all(self, entries: Iterable[tuple[Any, Any]], record: Record) -> None:
         for key, value in islice(entries, self._most):
             self.context.forward(replace(record, key=key, value=row(value)))
+
+
+class Transforming:
+    """A transformer of a table's values that maps them, and leaves deletions alone."""
+
+    def __init__(self, mapper: Callable[[Any, Any], Any]) -> None:
+        self._mapper = mapper
+
+    def transform(self, key: Any, value: Any) -> Any:
+        """The value, mapped."""
+        return None if value is None else self._mapper(key, value)
+
+
+class Processing(FixedKeyProcessor):
+    """A processor of a stream's values that maps them."""
+
+    def __init__(self, mapper: Callable[[Any, Any], Any]) -> None:
+        self._mapper = mapper
+
+    def process(self, record: Record) -> None:
+        """Forward the value, mapped."""
+        self.context.forward(replace(record, value=self._mapper(record.key, record.value)))
 
 
 def row(value: Any) -> str:

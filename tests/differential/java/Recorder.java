@@ -36,6 +36,9 @@ import org.apache.kafka.streams.errors.LogAndContinueProcessingExceptionHandler;
 import org.apache.kafka.streams.kstream.*;
 import org.apache.kafka.streams.kstream.internals.AbstractStream;
 import org.apache.kafka.streams.processor.PunctuationType;
+import org.apache.kafka.streams.processor.api.ContextualFixedKeyProcessor;
+import org.apache.kafka.streams.processor.api.FixedKeyProcessorSupplier;
+import org.apache.kafka.streams.processor.api.FixedKeyRecord;
 import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
 import org.apache.kafka.streams.processor.api.Record;
@@ -293,6 +296,7 @@ public final class Recorder {
                 case "globalTable" -> globalTable(operation);
                 case "filter", "filterNot" -> filtered(operation);
                 case "mapValues" -> mappedValues(operation);
+                case "transformValues" -> transformedValues(operation);
                 case "map", "flatMap", "selectKey", "flatMapValues" -> mapped(operation);
                 case "merge" -> merged(operation);
                 case "split" -> split(operation);
@@ -397,6 +401,23 @@ public final class Recorder {
             Materialized stored = stored(operation, types, false);
             KTable table = (KTable) source.handle;
             return new Result(stored == null ? table.mapValues(mapper) : table.mapValues(mapper, stored),
+                types.key, types.value);
+        }
+
+        /** What mapValues gives, by a transformer or, of a stream, by a processor. */
+        private Result transformedValues(JsonNode operation) {
+            Result source = of(operation, "from");
+            String name = operation.get("fn").asText();
+            ValueMapperWithKey mapper = Functions.valueMapper(name)::apply;
+            Types types = Functions.valueMapperTypes(name, source.types());
+            if (!source.isTable()) {
+                FixedKeyProcessorSupplier supplier = () -> new Processing(mapper);
+                return new Result(((KStream) source.handle).processValues(supplier), types.key, types.value);
+            }
+            ValueTransformerWithKeySupplier supplier = () -> new Transforming(mapper);
+            Materialized stored = stored(operation, types, false);
+            KTable table = (KTable) source.handle;
+            return new Result(stored == null ? table.transformValues(supplier) : table.transformValues(supplier, stored),
                 types.key, types.value);
         }
 
@@ -1098,6 +1119,42 @@ public final class Recorder {
                 case "splitSecond", "mapInt" -> Type.STRING;
                 default -> types.key;
             };
+        }
+    }
+
+    /** A transformer that maps, and leaves deletions alone. */
+    private static final class Transforming implements ValueTransformerWithKey {
+        private final ValueMapperWithKey mapper;
+
+        Transforming(ValueMapperWithKey mapper) {
+            this.mapper = mapper;
+        }
+
+        @Override
+        public void init(org.apache.kafka.streams.processor.ProcessorContext context) {
+        }
+
+        @Override
+        public Object transform(Object key, Object value) {
+            return value == null ? null : mapper.apply(key, value);
+        }
+
+        @Override
+        public void close() {
+        }
+    }
+
+    /** A processor that maps. */
+    private static final class Processing extends ContextualFixedKeyProcessor {
+        private final ValueMapperWithKey mapper;
+
+        Processing(ValueMapperWithKey mapper) {
+            this.mapper = mapper;
+        }
+
+        @Override
+        public void process(FixedKeyRecord record) {
+            context().forward(record.withValue(mapper.apply(record.key(), record.value())));
         }
     }
 }
