@@ -18,6 +18,7 @@ from streams.serdes.inference import UNKNOWN, returned_type
 def grouped_by(stream: KStream, by: Callable[..., Any], key: Any) -> Any:
     """The stream grouped by `by`, in whichever arity it has; the key's type follows from it unless it is given."""
     chooser = UserFunction.of(by, "aggregate(by=...)")
+    chooser.expect_plain()
     chooser.expect_parameters(1, 2, meaning="(value) or (key, value)")
     if chooser.with_key:
         return stream.group_by(by, key=key)
@@ -32,6 +33,7 @@ def grouped_rows(table: KTable, by: Callable[..., Any] | None, key: Any) -> Any:
     if by is None:
         return table.group_by(lambda row, entry: (row, entry), key=key or table.serdes.key, value=value)
     chooser = UserFunction.of(by, "aggregate(by=...)")
+    chooser.expect_plain()
     chooser.expect_parameters(1, 2, meaning="(value) or (key, value)")
     if chooser.with_key:
         return table.group_by(lambda row, entry: (by(row, entry), entry), key=key, value=value)
@@ -84,7 +86,8 @@ def constructor(total: Any, user: UserFunction) -> Callable[[], Any]:
 
 
 def aggregator(user: UserFunction) -> Callable[[Any, Any, Any], Any]:
-    """The function in Kafka's arity (key, value, aggregate)."""
+    """The function in Kafka's arity (key, value, aggregate). Raises: TopologyError when it is async."""
+    user.expect_plain()
     function = user.function
     if len(user.types) == 2:
         return lambda _key, value, total: function(total, value)

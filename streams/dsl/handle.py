@@ -108,6 +108,7 @@ def expect_initializer(initializer: Any) -> None:
     what = "aggregate: the initializer"
     if not callable(initializer):
         raise TopologyError(f"{what}: expected a function, got {initializer!r}; write lambda: {initializer!r}")
+    callable_or_error(initializer, what)
     if wanted := arity(initializer, 0):
         raise TopologyError(
             f"{what}: expected a function without arguments, but {_name(initializer)} takes {wanted} "

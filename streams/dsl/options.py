@@ -35,6 +35,7 @@ __all__ = [
     "Topic",
     "ValueTimestamp",
     "arity",
+    "asynchronous",
     "callable_or_error",
     "checked_reset",
     "listed_topics",
@@ -363,9 +364,22 @@ def element_type(kind: Any) -> Any:
 
 
 def callable_or_error(function: Any, what: str) -> None:
-    """Raises: TopologyError when a verb was given something else than a function."""
+    """Raises: TopologyError when a verb was given something else than a function, or an async one.
+
+    A verb would take the coroutine for the result; as the answer of a filter, that is true.
+    """
     if not callable(function):
         raise TopologyError(f"{what}: expected a function, got {function!r}")
+    if asynchronous(function):
+        raise TopologyError(
+            f"{what}: expected a plain function, but {getattr(function, '__qualname__', repr(function))} is async and nobody "
+            "would await it: write def, or have @app.agent run it"
+        )
+
+
+def asynchronous(function: Any) -> bool:
+    """Whether it is `async def`, with or without `yield`."""
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
 def arity(function: Function, otherwise: int) -> int:

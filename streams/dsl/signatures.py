@@ -16,6 +16,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from msgspec import Struct
 
 from streams.dsl.agent_results import Expected
+from streams.dsl.options import asynchronous
 from streams.errors import TopologyError
 from streams.serdes.inference import UNKNOWN, annotations_of
 from streams.serdes.registry import one_of_type, type_name
@@ -66,7 +67,7 @@ class UserFunction(Struct, frozen=True):
     @property
     def asynchronous(self) -> bool:
         """Whether it is `async def`."""
-        return inspect.iscoroutinefunction(self.function) or inspect.isasyncgenfunction(self.function)
+        return asynchronous(self.function)
 
     @property
     def reads_stream(self) -> bool:
@@ -94,6 +95,14 @@ class UserFunction(Struct, frozen=True):
         if not isinstance(carried, type) or get_origin(carried) is not None or carried in {object, dict, list}:
             return []
         return [] if hasattr(carried, "__total__") else [Expected(carried, target, self.where)]
+
+    def expect_plain(self) -> None:
+        """Raises: TopologyError when it is `async def` where its result is wanted at once."""
+        if self.asynchronous:
+            raise TopologyError(
+                f"{self.where} is async, but @app.{self.decorator} would not await it: write def, and have @app.agent do what "
+                "must be awaited"
+            )
 
     def expect_parameters(self, *counts: int, meaning: str) -> None:
         """Raises: TopologyError unless it takes one of these numbers of parameters."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -41,6 +41,14 @@ def grouped(builder: StreamsBuilder) -> Any:
 
 def join(left: Any, right: Any) -> str:
     return left + right
+
+
+async def asks(key: str, value: str) -> bool:
+    return key == value
+
+
+async def yields(key: str, value: str) -> AsyncIterator[tuple[str, str]]:
+    yield key, value
 
 
 HISTORY = Materialized(name="rows", history="1 s")
@@ -249,6 +257,18 @@ SAYS: dict[str, tuple[Say, str]] = {
     "an unknown start": (lambda b: stream(b, offset_reset="middle"), "offset_reset: expected earliest, latest, none"),
     "a type that is none": (lambda b: b.stream("in", key=3), "no serde is known for 3: .*\\n.*give a type"),
     "stores that are no list": (lambda b: stream(b).process(Processor, stores="counts"), "stores: expected a list"),
+    "an async filter": (
+        lambda b: stream(b).filter(asks),
+        "filter: expected a plain function, but asks is async .* write def, or have @app.agent run it",
+    ),
+    "an async table's filter": (lambda b: table(b).filter_not(asks), "filter_not: expected a plain function"),
+    "an async mapper": (lambda b: stream(b).map_values(asks), "map_values: expected a plain function"),
+    "an async generator": (lambda b: stream(b).flat_map(yields), "flat_map: expected a plain function"),
+    "an async joiner": (lambda b: stream(b).join(table(b), asks), "expected a plain function, but asks is async"),
+    "an async first value": (
+        lambda b: grouped(b).aggregate(asks, lambda k, v, t: t),
+        "aggregate: the initializer: expected a plain function",
+    ),
     "a processor that is none": (lambda b: stream(b).process(Processor()), "process: expected a function, got"),
 }
 

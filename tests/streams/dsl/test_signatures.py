@@ -1,10 +1,11 @@
 """What decorators read from functions."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
+from streams.app import App
 from streams.dsl.signatures import UserFunction
 from streams.errors import TopologyError
 from streams.serdes.inference import UNKNOWN
@@ -85,3 +86,31 @@ def test_errors_point_to_the_function() -> None:
         UserFunction.of(wants_more, "process")
     with pytest.raises(TopologyError, match="decorates a function, got 5"):
         UserFunction.of(5, "process")  # type: ignore[arg-type]
+
+
+async def later(value: str) -> str:
+    return value
+
+
+async def add_later(total: int, value: str) -> int:
+    return total + len(value)
+
+
+def add(total: int, value: str) -> int:
+    return total + len(value)
+
+
+@pytest.mark.parametrize(
+    ("options", "function", "named"),
+    [
+        ({}, add_later, r"add_later .*:\d+\) is async, but @app\.aggregate would not await it"),
+        ({"by": later}, add, r"later .*:\d+\) is async, but @app\.aggregate\(by=\.\.\.\) would not await it"),
+    ],
+)
+def test_async_functions_of_an_aggregate_are_refused(
+    options: dict[str, Any], function: Callable[..., Any], named: str
+) -> None:
+    """A total that is a coroutine could only fail with the first record; the message names the function and its place."""
+    app = App("app")
+    with pytest.raises(TopologyError, match=named):
+        app.aggregate(app.topic("in", key=str, value=str), **options)(function)
