@@ -17,6 +17,14 @@ from streams.serdes.set_order import encoders
 
 _encode = msgspec.json.Encoder().encode
 _UNTYPED = (str, int, float, bool, list, dict)
+_PLAIN_FORMS = {  # of what comes out of arrays and DataFrames, by the beginning of its type's name
+    "numpy.ndarray": "array.tolist()",
+    "numpy.": "number.item()",
+    "Timestamp": "time.to_pydatetime()",
+    "Timedelta": "duration.to_pytimedelta()",
+    "NAType": "None for pandas' NA",
+    "NaTType": "None for pandas' NaT",
+}
 _HEAD_BYTES = 5  # of a value whose schema is in a registry: 0, and the schema's id
 
 
@@ -55,7 +63,9 @@ class JsonSerde:
         try:
             data = self._encode(value)
         except (TypeError, ValueError, OverflowError) as problem:
-            raise TypeError(f"expected {self._name} that JSON can hold, got {shown(value)}: {problem}") from None
+            raise TypeError(
+                f"expected {self._name} that JSON can hold, got {shown(value)}: {problem}{remedy(problem)}"
+            ) from None
         if self._finite is not None and data.partition(NULL)[1] and not self._finite.in_one(value):
             raise not_finite(self._name, value)
         return data
@@ -81,6 +91,12 @@ class JsonSerde:
     def deserialize_many(self, column: Sequence[bytes]) -> list[Any]:
         """As `deserialize`, for a column at once; an error does not say which."""
         return list(map(self._decode, column))
+
+
+def remedy(problem: Exception) -> str:
+    """What to write instead of a value of numpy or pandas, which the message of an encoder ends in the type of."""
+    told = str(problem)
+    return next((f": write {plain}" for kind, plain in _PLAIN_FORMS.items() if f"objects of type {kind}" in told), "")
 
 
 def hint(data: bytes) -> str:
@@ -121,7 +137,9 @@ class DynamicSerde:
         try:
             data = _encode(value)
         except (TypeError, ValueError, OverflowError) as problem:
-            raise TypeError(f"expected a value that JSON can hold, got {shown(value)}: {problem}") from None
+            raise TypeError(
+                f"expected a value that JSON can hold, got {shown(value)}: {problem}{remedy(problem)}"
+            ) from None
         if type(value) is not str and data.partition(NULL)[1] and not all_finite((value,)):
             raise not_finite("a value", value)
         return data
