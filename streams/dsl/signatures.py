@@ -39,7 +39,7 @@ class UserFunction(Struct, frozen=True):
     def of(cls, function: Callable[..., Any], decorator: str) -> UserFunction:
         """Raises: TopologyError when it is no function, or cannot be called with positional arguments alone."""
         if not callable(function):
-            raise TopologyError(f"@app.{decorator} decorates a function, got {function!r}")
+            raise TopologyError(f"@app.{decorator}: expected a function, got {function!r}")
         hints = _hints(function, decorator)
         types = tuple(hints.get(each.name, UNKNOWN) for each in _positional(function, decorator))
         return cls(function, decorator, types, hints.get("return", UNKNOWN))

@@ -84,7 +84,7 @@ def test_errors_point_to_the_function() -> None:
     line = wants_more.__code__.co_firstlineno
     with pytest.raises(TopologyError, match=rf"wants_more \(.*test_signatures\.py:{line}\): nobody gives .* rate"):
         UserFunction.of(wants_more, "process")
-    with pytest.raises(TopologyError, match="decorates a function, got 5"):
+    with pytest.raises(TopologyError, match="@app.process: expected a function, got 5"):
         UserFunction.of(5, "process")  # type: ignore[arg-type]
 
 
@@ -114,3 +114,10 @@ def test_async_functions_of_an_aggregate_are_refused(
     app = App("app")
     with pytest.raises(TopologyError, match=named):
         app.aggregate(app.topic("in", key=str, value=str), **options)(function)
+
+
+def test_a_fields_name_in_place_of_the_function_that_reads_it() -> None:
+    """As DataFrames are grouped: the message says which argument it is about."""
+    app = App("app")
+    with pytest.raises(TopologyError, match=r"@app\.aggregate\(by=\.\.\.\): expected a function, got 'zone'"):
+        app.aggregate(app.topic("in", key=str, value=str), by="zone")(add)  # type: ignore[arg-type]
