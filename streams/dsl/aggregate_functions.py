@@ -17,10 +17,7 @@ from streams.serdes.inference import UNKNOWN, returned_type
 
 def grouped_by(stream: KStream, by: Callable[..., Any], key: Any) -> Any:
     """The stream grouped by `by`, in whichever arity it has; the key's type follows from it unless it is given."""
-    chooser = UserFunction.of(by, "aggregate(by=...)")
-    chooser.expect_plain()
-    chooser.expect_parameters(1, 2, meaning="(value) or (key, value)")
-    if chooser.with_key:
+    if _chooser(by).with_key:
         return stream.group_by(by, key=key)
     kind = returned_type(by, [getattr(stream.serdes.value, "type", UNKNOWN)]) if key is None else key
     return stream.group_by(lambda _key, value: by(value), key=None if kind is UNKNOWN else kind)
@@ -32,10 +29,7 @@ def grouped_rows(table: KTable, by: Callable[..., Any] | None, key: Any) -> Any:
     value = None if kind is UNKNOWN else table.serdes.value
     if by is None:
         return table.group_by(lambda row, entry: (row, entry), key=key or table.serdes.key, value=value)
-    chooser = UserFunction.of(by, "aggregate(by=...)")
-    chooser.expect_plain()
-    chooser.expect_parameters(1, 2, meaning="(value) or (key, value)")
-    if chooser.with_key:
+    if _chooser(by).with_key:
         return table.group_by(lambda row, entry: (by(row, entry), entry), key=key, value=value)
     found = returned_type(by, [kind]) if key is None else key
     return table.group_by(lambda _row, entry: (by(entry), entry), key=None if found is UNKNOWN else found, value=value)
@@ -69,6 +63,14 @@ def total_type(user: UserFunction) -> Any:
     """The annotated type of the total, UNKNOWN without one."""
     annotated = user.types[-2]
     return user.result_type if annotated is UNKNOWN else annotated
+
+
+def _chooser(by: Callable[..., Any]) -> UserFunction:
+    """What `by=` was given. Raises: TopologyError when it is async, or takes other arguments."""
+    chooser = UserFunction.of(by, "aggregate(by=...)")
+    chooser.expect_plain()
+    chooser.expect_parameters(1, 2, meaning="(value) or (key, value)")
+    return chooser
 
 
 def constructor(total: Any, user: UserFunction) -> Callable[[], Any]:
