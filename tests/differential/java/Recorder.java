@@ -295,8 +295,8 @@ public final class Recorder {
                 case "table" -> table(operation);
                 case "globalTable" -> globalTable(operation);
                 case "filter", "filterNot" -> filtered(operation);
-                case "mapValues" -> mappedValues(operation);
-                case "transformValues" -> transformedValues(operation);
+                case "mapValues" -> mappedValues(operation, false);
+                case "transformValues" -> mappedValues(operation, true);
                 case "map", "flatMap", "selectKey", "flatMapValues" -> mapped(operation);
                 case "merge" -> merged(operation);
                 case "split" -> split(operation);
@@ -390,35 +390,25 @@ public final class Recorder {
             return new Result(handle, source.key, source.value);
         }
 
-        private Result mappedValues(JsonNode operation) {
+        /** By functions or, if it transforms, by transformers of tables and processors of streams that call them. */
+        private Result mappedValues(JsonNode operation, boolean transforms) {
             Result source = of(operation, "from");
             String name = operation.get("fn").asText();
             ValueMapperWithKey mapper = Functions.valueMapper(name)::apply;
             Types types = Functions.valueMapperTypes(name, source.types());
             if (!source.isTable()) {
-                return new Result(((KStream) source.handle).mapValues(mapper), types.key, types.value);
+                KStream stream = (KStream) source.handle;
+                FixedKeyProcessorSupplier processor = () -> new Processing(mapper);
+                return new Result(transforms ? stream.processValues(processor) : stream.mapValues(mapper),
+                    types.key, types.value);
             }
-            Materialized stored = stored(operation, types, false);
             KTable table = (KTable) source.handle;
-            return new Result(stored == null ? table.mapValues(mapper) : table.mapValues(mapper, stored),
-                types.key, types.value);
-        }
-
-        /** What mapValues gives, by a transformer or, of a stream, by a processor. */
-        private Result transformedValues(JsonNode operation) {
-            Result source = of(operation, "from");
-            String name = operation.get("fn").asText();
-            ValueMapperWithKey mapper = Functions.valueMapper(name)::apply;
-            Types types = Functions.valueMapperTypes(name, source.types());
-            if (!source.isTable()) {
-                FixedKeyProcessorSupplier supplier = () -> new Processing(mapper);
-                return new Result(((KStream) source.handle).processValues(supplier), types.key, types.value);
-            }
-            ValueTransformerWithKeySupplier supplier = () -> new Transforming(mapper);
             Materialized stored = stored(operation, types, false);
-            KTable table = (KTable) source.handle;
-            return new Result(stored == null ? table.transformValues(supplier) : table.transformValues(supplier, stored),
-                types.key, types.value);
+            ValueTransformerWithKeySupplier transformer = () -> new Transforming(mapper);
+            KTable handle = stored == null
+                ? (transforms ? table.transformValues(transformer) : table.mapValues(mapper))
+                : (transforms ? table.transformValues(transformer, stored) : table.mapValues(mapper, stored));
+            return new Result(handle, types.key, types.value);
         }
 
         private Result mapped(JsonNode operation) {
