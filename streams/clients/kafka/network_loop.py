@@ -16,6 +16,7 @@ import contextlib
 import selectors
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError, Future
 from typing import Any, Generic, TypeVar
@@ -31,6 +32,9 @@ STAND_IN_S = 0.02
 MOST_ROUNDS = 50
 """How often the loop goes round at most when it is attended to. From an answer that has come to the next request takes five;
 an answer of several MB is read in pieces."""
+
+ROUNDS_TO_CUT = 10
+"""How often the loop goes round until what was cut is closed: once for a connection, some more for one that was being made."""
 
 
 class AtOnceSelector(selectors.DefaultSelector):
@@ -53,6 +57,21 @@ class AtOnceSelector(selectors.DefaultSelector):
             self._rounds = 0
             self.nothing_left()
         return found
+
+
+class ConnectingLoop(asyncio.SelectorEventLoop):
+    """Knows the connections that were made on it, as long as they last."""
+
+    def __init__(self, selector: selectors.BaseSelector) -> None:
+        super().__init__(selector)
+        self.connections: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+
+    async def create_connection(self, *what: Any, **settings: Any) -> Any:
+        """Connect; see asyncio's."""
+        connect: Any = super().create_connection
+        transport, protocol = await connect(*what, **settings)
+        self.connections.add(transport)
+        return transport, protocol
 
 
 class Call(Generic[T]):
@@ -110,7 +129,7 @@ class NetworkLoop:
 
     def __init__(self, name: str, attended_every_s: float) -> None:
         self._selector = AtOnceSelector()
-        self.loop = asyncio.SelectorEventLoop(self._selector)
+        self.loop = ConnectingLoop(self._selector)
         self._selector.nothing_left = self.loop.stop
         self._attended_every_s = attended_every_s
         self._attend_at = 0.0
@@ -191,7 +210,7 @@ class NetworkLoop:
             self._let_go()
 
     def close(self) -> None:
-        """Cancel what still runs there, and end the thread."""
+        """Cancel what still runs there, cut what is still connected, and end the thread."""
         if self.loop.is_closed():
             return
         self._closing.set()
@@ -287,7 +306,15 @@ class NetworkLoop:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await self._cut_all()
         self.loop.stop()
+
+    async def _cut_all(self) -> None:
+        """Cut every connection: one over TLS that was closed waits for the other side's goodbye."""
+        for transport in tuple(self.loop.connections):
+            transport.abort()
+        for _ in range(ROUNDS_TO_CUT):
+            await asyncio.sleep(0)
 
     def _rest(self) -> None:
         """Sleep for as long as a caller waits and runs the loop."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+import trustme
 
 from streams.clients.kafka.network_loop import STAND_IN_S, NetworkLoop
 from streams.errors import BrokerUnreachable
@@ -216,3 +220,34 @@ def test_closing_ends_a_thread_whose_stop_was_somebody_elses() -> None:
     closing.join(PATIENCE_S)
     assert not closing.is_alive()
     assert network.loop.is_closed()
+
+
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("closed_before", [False, True], ids=["left-open", "closed"])
+def test_connections_end_with_the_loop(secured: bool, closed_before: bool) -> None:
+    """At once, whatever their other side does: one over TLS that was closed would wait for its goodbye."""
+    authority, server, client = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+    over = threading.Event()
+
+    def accept(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with server.wrap_socket(connection, server_side=True) if secured else connection:
+            over.wait(PATIENCE_S)
+
+    async def connect(port: int) -> tuple[Any, asyncio.StreamWriter]:
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client if secured else None)
+        connection = writer.get_extra_info("socket")
+        if closed_before:
+            writer.close()
+        return connection, writer
+
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as silent:
+        accepted = silent.submit(accept, listening)
+        network = NetworkLoop("test", attended_every_s=0.0)
+        connection, _kept = network.call(connect(listening.getsockname()[1]), PATIENCE_S)
+        network.close()
+        over.set()
+        accepted.result()
+        assert connection.fileno() == -1
