@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import time
@@ -32,6 +31,7 @@ from streams.clients.base import NewTopic
 from streams.clients.kafka import KafkaClients
 from streams.clients.kafka.cluster_client import cluster_client
 from streams.clients.kafka.contact import security_of
+from streams.clients.kafka.network_loop import NetworkLoop
 from streams.config import StreamsConfig
 from streams.errors import BrokerUnreachable, ClientError, StreamsError
 from tests.apache_kafka.libraries import KafkaMissingError
@@ -188,7 +188,8 @@ def test_logins_are_renewed(secured: Secured, mechanism: str) -> None:
         finally:
             await client.close()
 
-    asyncio.run(run())
+    with closing(NetworkLoop("renewing", attended_every_s=0.0)) as network:  # asyncio.run would leave sockets behind
+        network.call(run())
 
 
 @pytest.mark.parametrize(
