@@ -27,8 +27,16 @@ class ClassicMembers:
 
     # ---- join
 
-    def join(self, group: ConsumerGroup, request: JoinRequest) -> JoinResult:
-        """A join, answered at once; the group notes what changed. Raises: BrokerError."""
+    def replaces_last_of_new_protocol(self, group: ConsumerGroup, request: JoinRequest) -> bool:
+        """Whether the join is a static member's that spoke the new protocol before, and nobody else speaks it."""
+        current = group.static_members.get(request.instance_id or "")
+        return group.speakers_of_new_protocol == {current}
+
+    def join(self, group: ConsumerGroup, request: JoinRequest, *, ends: bool = False) -> JoinResult:
+        """A join, answered at once; the group notes what changed. Raises: BrokerError.
+
+        `ends`: with it the group becomes a classic one, and no target is made any more: if one is due, that one rebalances.
+        """
         member_id = request.member_id or uuid_text(uuid4())
         self._membership.check_room(group, member_id)
         _check_protocols(group, request)
@@ -55,6 +63,7 @@ class ClassicMembers:
                 owned=places_of(said.owned, self._topics),
             ),
             before,
+            assigns=not ends,
         )
         self._membership.await_member(group, member, anew=True)
         return JoinResult(

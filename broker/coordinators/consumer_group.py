@@ -262,7 +262,12 @@ class ConsumerGroup:
     @property
     def is_all_classic(self) -> bool:
         """Whether it has members, and none of the new protocol."""
-        return bool(self.members) and all(member.classic is not None for member in self.members.values())
+        return bool(self.members) and not self.speakers_of_new_protocol
+
+    @property
+    def speakers_of_new_protocol(self) -> set[str]:
+        """Members that have not joined by the classic protocol."""
+        return {member_id for member_id, member in self.members.items() if member.classic is None}
 
     # ---- loading
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from broker.coordinators.classic_members import ClassicMembers
 from broker.coordinators.consumer_group import ConsumerGroup, ConsumerMember, Kind
 from broker.coordinators.consumer_group_records import parse_consumer_key, records_of, replay, tombstones
-from broker.coordinators.consumer_membership import Beat, ConsumerMembership, Heartbeat, TopicShape
+from broker.coordinators.consumer_membership import LEAVES, Beat, ConsumerMembership, Heartbeat, TopicShape
 from broker.coordinators.group import JoinReply, JoinResult, SyncResult
 from broker.coordinators.membership import JoinRequest, SyncRequest, Timers
 from broker.coordinators.offsets import TopicPartition
@@ -33,14 +33,14 @@ class ConsumerGroups:
         topics: Mapping[str, TopicShape],
         timeouts: Callable[[str], tuple[int, int]],
         max_size: int,
-        become_classic: Callable[[ConsumerGroup], None],
+        become_classic: Callable[[ConsumerGroup, int, bool], None],
     ) -> None:
-        """`become_classic` takes over a group whose members all speak the classic protocol."""
+        """`become_classic(group, generation, rebalance)` takes over a group whose members all speak the classic protocol."""
         self._runtime = runtime
         self._become_classic = become_classic
         self._topics = topics
         self._groups: dict[str, ConsumerGroup] = {}
-        self._membership = ConsumerMembership(timers, topics, timeouts, max_size, self._write_silently)
+        self._membership = ConsumerMembership(timers, topics, timeouts, max_size, self._write_silently_after_leaving)
         self._classic = ClassicMembers(self._membership, topics)
 
     def replay(self, record: StateRecord, living: frozenset[str] = frozenset()) -> bool:
@@ -81,7 +81,8 @@ class ConsumerGroups:
             self._membership.know_topics(converted)
         beat = self._membership.heartbeat(group, request)
         self._groups[group_id] = group
-        self._write(group, lambda error: reply(_coordinator_failed(error) if error else beat))
+        write = self._write_after_leaving if request.epoch == LEAVES else self._write
+        write(group, lambda error: reply(_coordinator_failed(error) if error else beat))
 
     def watch(self, group: ConsumerGroup) -> None:
         """Start the sessions of a group that was converted."""
@@ -89,9 +90,17 @@ class ConsumerGroups:
 
     def join_classic(self, group: ConsumerGroup, request: JoinRequest, reply: JoinReply) -> None:
         """A join by the classic protocol. Raises: BrokerError."""
-        result = self._classic.join(group, request)
+        before, ends = group.epoch, self._classic.replaces_last_of_new_protocol(group, request)
+        result = self._classic.join(group, request, ends=ends)
         failed = JoinResult(ErrorCode.COORDINATOR_NOT_AVAILABLE)
-        self._write(group, lambda error: reply(failed if error else result))
+
+        def done(error: ErrorCode) -> None:
+            reply(failed if error else result)
+
+        if ends:
+            self._dissolve(group, before, rebalance=group.epoch > group.assignment_epoch, done=done)
+        else:
+            self._write(group, done)
 
     def sync_classic(self, group: ConsumerGroup, request: SyncRequest) -> SyncResult:
         """A sync by the classic protocol. Raises: BrokerError."""
@@ -105,13 +114,20 @@ class ConsumerGroups:
         """Members leave by the classic protocol, (member id, instance id); each has its answer."""
         answers = self._classic.leave(group, leavers)
         if ErrorCode.NONE in answers:
-            self._write_silently(group)
+            self._write_silently_after_leaving(group)
         return answers
 
-    def _write(self, group: ConsumerGroup, done: Done) -> None:
+    def _write_after_leaving(self, group: ConsumerGroup, done: Done) -> None:
+        """Members are gone, which raised the epoch by one; those who stay may all speak the classic protocol.
+
+        A join leaves the group what it is, even where nobody is left who speaks the new protocol: so Kafka.
+        """
         if group.is_all_classic:
-            self._dissolve(group, done)
-            return
+            self._dissolve(group, group.epoch - 1, rebalance=True, done=done)
+        else:
+            self._write(group, done)
+
+    def _write(self, group: ConsumerGroup, done: Done) -> None:
         changes, group.changed = group.changed, {}
 
         def written(error: ErrorCode) -> None:
@@ -121,10 +137,10 @@ class ConsumerGroups:
 
         self._runtime.write(group.group_id, records_of(group, changes), written, replay=False)
 
-    def _dissolve(self, group: ConsumerGroup, done: Done) -> None:
+    def _dissolve(self, group: ConsumerGroup, generation: int, *, rebalance: bool, done: Done) -> None:
         """The last member of the new protocol is gone, and those who stay go on as a classic group."""
         logger.info("group %s: becomes a classic group", group.group_id)
-        self._become_classic(group)
+        self._become_classic(group, generation, rebalance)
         for member_id in list(group.members):
             self._membership.forget(group, member_id)
             group.remove(member_id)
@@ -132,8 +148,8 @@ class ConsumerGroups:
         records = [*records_of(group, group.changed), *tombstones(group)]
         self._runtime.write(group.group_id, records, done, replay=False)
 
-    def _write_silently(self, group: ConsumerGroup) -> None:
-        self._write(group, lambda _: None)
+    def _write_silently_after_leaving(self, group: ConsumerGroup) -> None:
+        self._write_after_leaving(group, lambda _: None)
 
     # ---- offsets
 

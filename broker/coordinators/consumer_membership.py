@@ -125,14 +125,21 @@ class ConsumerMembership:
         assignment = member.assigned if tell else None
         return Beat(member_id=member.member_id, epoch=member.epoch, interval_ms=interval_ms, assignment=assignment)
 
-    def take_in(self, group: ConsumerGroup, member: ConsumerMember, request: Heartbeat, epoch: int) -> None:
-        """What a member says, and a step nearer to what it shall hold; `epoch` is the group's before all this."""
+    def take_in(
+        self, group: ConsumerGroup, member: ConsumerMember, request: Heartbeat, epoch: int, *, assigns: bool = True
+    ) -> None:
+        """What a member says, and a step nearer to what it shall hold; `epoch` is the group's before all this.
+
+        With `assigns` false there is no new target, and no step where one is due.
+        """
         changed = self._subscribe(group, member, request)
         self._look_at_topics(group, bumped=group.epoch > epoch)
-        if group.epoch > group.assignment_epoch:
+        is_due = group.epoch > group.assignment_epoch
+        if is_due and assigns:
             self._assign(group)
-        reads = frozenset(self._topics[name].topic_id for name in self._subscribed(member)) if changed else None
-        group.reconcile(member, request.owned, reads)
+        if assigns or not is_due:
+            reads = frozenset(self._topics[name].topic_id for name in self._subscribed(member)) if changed else None
+            group.reconcile(member, request.owned, reads)
         self.touch(group, member)
 
     def check_room(self, group: ConsumerGroup, member_id: str) -> None:

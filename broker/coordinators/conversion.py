@@ -75,11 +75,11 @@ def _take_over(made: ConsumerGroup, member: Member, protocol: str, topics: Mappi
     made.note(Kind.TARGET, member.member_id)
 
 
-def to_classic(group: ConsumerGroup, topics: Mapping[str, TopicShape], now_ms: int) -> Group:
+def to_classic(group: ConsumerGroup, topics: Mapping[str, TopicShape], generation: int, now_ms: int) -> Group:
     """The classic group, Stable, of a consumer group's members, all of whom speak the classic protocol."""
     made = Group(group.group_id, now_ms)
     made.protocol_type = PROTOCOL_TYPE
-    made.generation = group.assignment_epoch  # the epoch its members have; the last one's going has raised the group's
+    made.generation = generation
     for member in group.members.values():
         assert member.classic is not None
         said = member.subscription

@@ -239,13 +239,14 @@ class GroupCoordinator:
             logger.info("group %s: becomes a consumer group", group_id)
             self._consumers.watch(converted)
 
-    def _become_classic(self, consumer: ConsumerGroup) -> None:
-        """Take over a group whose last member of the new protocol is gone; its members are to join again."""
-        group = to_classic(consumer, self._topics, self._clock_ms())
+    def _become_classic(self, consumer: ConsumerGroup, generation: int, rebalance: bool) -> None:
+        """Take over a group whose last member of the new protocol is gone; whether its members are to join again."""
+        group = to_classic(consumer, self._topics, generation, self._clock_ms())
         self._groups[group.group_id] = group
         self._write_group(group, {m.member_id: m.assignment for m in group.members.values()}, lambda _: None)
         self._membership.watch(group)
-        self._membership.rebalance(group)
+        if rebalance:
+            self._membership.rebalance(group)
 
     def _make_classic(self, group_id: str) -> None:
         """A consumer group may become a classic one if it has no members. Raises: BrokerError."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -9,7 +10,7 @@ from broker.coordinators.consumer_protocol import assignment, parse_assignment, 
 from broker.coordinators.fields import FieldWriter
 from broker.coordinators.group import GroupState, JoinResult
 from broker.errors import ErrorCode
-from tests.broker.coordinators.test_consumer_groups import Consumers
+from tests.broker.coordinators.test_consumer_groups import Consumers, Shape
 
 EVERYTHING = {("topic", index) for index in range(4)}
 
@@ -126,6 +127,62 @@ def test_back_to_the_classic_protocol(mixed: Mixed) -> None:
     mixed.reopen()
     assert mixed.coordinator.consumer_group("group") is None
     assert mixed.groups.beat(leader) is ErrorCode.NONE
+
+
+def test_the_last_of_the_new_protocol_joins_by_the_classic_one(mixed: Mixed) -> None:
+    """Its group stays a consumer group, as in Kafka, until a member leaves it; the member goes on where it stands."""
+    new = mixed.join("new")
+    (joined,) = mixed.classic("new")
+    assert (joined.error, joined.generation) == (ErrorCode.NONE, new.epoch)
+    assert mixed.sync(joined) == EVERYTHING
+    mixed.reopen()
+    assert mixed.coordinator.consumer_group("group") is not None
+    assert mixed.groups.beat(joined) is ErrorCode.NONE
+    (other,) = mixed.classic("other")
+    assert mixed.coordinator.leave("group", "new", None) is ErrorCode.NONE
+    assert mixed.coordinator.consumer_group("group") is None
+    assert mixed.groups.beat(other) is ErrorCode.REBALANCE_IN_PROGRESS
+
+
+@pytest.mark.parametrize("member_id", ["new", ""])
+def test_the_last_static_one_of_the_new_protocol_joins_by_the_classic_one(mixed: Mixed, member_id: str) -> None:
+    """It takes its group with it, which is Stable with what everybody has, and does not rebalance."""
+    new = mixed.join("new", instance_id="i")
+    (joined,) = mixed.classic(member_id, instance_id="i")
+    assert (joined.error, joined.generation) == (ErrorCode.NONE, new.epoch)
+    group = mixed.coordinator.describe("group")
+    assert group is not None
+    assert (group.state, group.generation) == (GroupState.STABLE, new.epoch)
+    assert mixed.sync(joined) == EVERYTHING
+    mixed.reopen()
+    assert mixed.groups.beat(joined) is ErrorCode.NONE
+
+
+def test_a_group_whose_target_is_old_rebalances_as_a_classic_one(mixed: Mixed) -> None:
+    """A static member that reads another topic now gets no target from the broker, but a rebalance."""
+    mixed.topics["other"] = Shape(uuid4(), 1)
+    new = mixed.join("new", instance_id="i")
+    (joined,) = mixed.groups.join("new", instance_id="i", protocols={"range": subscription(topic="other")})
+    assert (joined.error, joined.generation) == (ErrorCode.NONE, new.epoch)
+    group = mixed.coordinator.describe("group")
+    assert group is not None
+    assert (group.state, group.generation) == (GroupState.PREPARING_REBALANCE, new.epoch)
+    assert parse_assignment(group.members["new"].assignment) == EVERYTHING
+    (again,) = mixed.groups.join("new", instance_id="i", protocols={"range": subscription(topic="other")})
+    assert (again.generation, again.leader) == (new.epoch + 1, "new")
+
+
+def test_generation_of_a_group_that_turns_classic_again(mixed: Mixed) -> None:
+    """It follows the group's epoch, which two who left one after the other have raised above their members'."""
+    mixed.join("new")
+    (joined,) = mixed.classic("classic")
+    mixed.sync(joined)
+    last = mixed.join("last")
+    for member in ("new", "last"):
+        mixed.beat(member, -1)
+    group = mixed.coordinator.describe("group")
+    assert group is not None
+    assert group.generation == last.epoch + 1
 
 
 def test_joining_a_consumer_group(mixed: Mixed) -> None:
