@@ -12,7 +12,8 @@ from tests.broker.wire import Wire, plain
 
 pytestmark = pytest.mark.broker
 
-PRODUCE, LIST_OFFSETS, METADATA, DELETE_RECORDS, ADD_PARTITIONS, ALTER = 0, 2, 3, 21, 24, 44
+PRODUCE, LIST_OFFSETS, METADATA, OFFSET_COMMIT, DELETE_RECORDS, ADD_PARTITIONS, ALTER = 0, 2, 3, 8, 21, 24, 44
+OFFSET_DELETE = 47
 TOPIC = 2
 
 
@@ -99,3 +100,33 @@ def test_settings_of_a_resource_named_twice_are_not_changed(wire: Wire, topic: s
     described = wire.call(32, 4, resources=[{"resource_type": TOPIC, "resource_name": topic}])
     settings = {item.name: item.value for item in described.results[0].configs}
     assert settings["retention.ms"] != "5000"
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        ([[0], [0]], [[(0, 0)], [(0, 0)]]),
+        ([[0, 7], [0]], [[(7, 3), (0, 0), (0, 0)]]),
+        ([[], [0]], [[(0, 0)]]),
+        ([[]], []),
+    ],
+)
+def test_deleted_offsets_are_one_topic_if_a_partition_is_missing(
+    wire: Wire, topic: str, asked: list[list[int]], answered: list[list[tuple[int, int]]]
+) -> None:
+    """A topic that is named twice is answered twice, but once, what is missing first, where a partition is not there."""
+    committed = [{"partition_index": 0, "committed_offset": 1}]
+    wire.call(OFFSET_COMMIT, 8, group_id="deletes", topics=[{"name": topic, "partitions": committed}])
+    topics = [{"name": topic, "partitions": [{"partition_index": index} for index in indexes]} for indexes in asked]
+    answer = wire.call(OFFSET_DELETE, 0, group_id="deletes", topics=topics)
+    found = [[(item.partition_index, item.error_code) for item in each.partitions] for each in answer.topics]
+    assert (answer.error_code, found) == (0, answered)
+
+
+def test_deleted_offsets_name_a_topic_that_is_missing(wire: Wire, topic: str) -> None:
+    """Without partitions too, of which a topic that is there would be left out."""
+    committed = [{"partition_index": 0, "committed_offset": 1}]
+    wire.call(OFFSET_COMMIT, 8, group_id="deletes", topics=[{"name": topic, "partitions": committed}])
+    topics = [{"name": name, "partitions": []} for name in (topic, "no-such-topic")]
+    answer = wire.call(OFFSET_DELETE, 0, group_id="deletes", topics=topics)
+    assert [(each.name, list(each.partitions)) for each in answer.topics] == [("no-such-topic", [])]
