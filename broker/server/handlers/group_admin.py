@@ -53,7 +53,7 @@ def _described(version: int, group_id: str, group: Group | None) -> dict[str, An
                 "client_id": member.client_id,
                 "client_host": member.client_host,
                 "member_metadata": member.protocols.get(protocol, b"") if settled else b"",
-                "member_assignment": member.assignment if settled else b"",
+                "member_assignment": member.assignment,
             }
             for member in group.members.values()
         ],
