@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from state.serde import Serde
-from streams.clients.base import Clients, RawBatch
+from streams.clients.base import Clients
+from streams.clients.raw_batch import RawBatch
 from streams.dsl.options import Topic
 from streams.durations import moment_ms
 from streams.errors import ConfigError, DeserializationError, StreamsError

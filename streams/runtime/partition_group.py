@@ -15,7 +15,7 @@ from itertools import accumulate
 from operator import itemgetter
 from typing import NamedTuple
 
-from streams.clients.base import Part, RawBatch
+from streams.clients.raw_batch import Part, RawBatch
 from streams.record import NO_TIMESTAMP, Batch, Record, TopicPartition, joined
 
 Deserialize = Callable[[Batch, int], Batch]

@@ -18,7 +18,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
-from streams.clients.base import Consumer, RawBatch
+from streams.clients.base import Consumer
+from streams.clients.raw_batch import RawBatch
 from streams.errors import ChangelogLost, ClientError, OffsetOutOfRange
 from streams.record import TopicPartition, joined
 from streams.restore_events import StandbyEvent

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from state.errors import StoreLocked
 from state.stores import Store, StoreSpec
-from streams.clients.base import Consumer, OffsetAndMetadata, RawBatch
+from streams.clients.base import Consumer, OffsetAndMetadata
+from streams.clients.raw_batch import RawBatch
 from streams.errors import OffsetOutOfRange
 from streams.record import TopicPartition
 from streams.restore_events import MIGRATED, PROMOTED, RestoreStage, StandbyEvent

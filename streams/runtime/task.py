@@ -18,7 +18,8 @@ from logging import WARNING
 from typing import Any
 
 from state.stores import ChangelogWriter, Store, StoreSpec
-from streams.clients.base import OffsetAndMetadata, RawBatch
+from streams.clients.base import OffsetAndMetadata
+from streams.clients.raw_batch import RawBatch
 from streams.errors import TopologyError
 from streams.operators.base import Operator, OperatorContext, PunctuationType
 from streams.operators.interleaved_join import InterleavedJoin
@@ -459,11 +460,9 @@ class Task:
         """Where a store logs its changes; nowhere when its source topic is its changelog, unless it names that itself."""
         topic = self._program.changelog_topics.get(store.name)
         named = store.logged and topic == store.changelog_topic
-        return (
-            self._collector.changelog(topic, self.partition)
-            if topic and (named or topic not in self._sources)
-            else None
-        )
+        if not topic or (topic in self._sources and not named):
+            return None
+        return self._collector.changelog(topic, self.partition)
 
     def _close_stores(self, keep: KeepStore | None = None) -> None:
         """All of them, also after one that could not be closed well. Raises: the first StateError."""

@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 from state.errors import StoreLocked
 from state.stores import Store
-from streams.clients.base import Consumer, OffsetAndMetadata, Pending, RawBatch
+from streams.clients.base import Consumer, OffsetAndMetadata, Pending
+from streams.clients.raw_batch import RawBatch
 from streams.errors import (
     ClientError,
     ProducerFenced,

@@ -6,7 +6,8 @@ import json
 from collections import Counter
 from typing import Any
 
-from streams.clients.base import Consumer, RawBatch
+from streams.clients.base import Consumer
+from streams.clients.raw_batch import RawBatch
 from streams.record import TopicPartition
 from streams.serdes import serde_for
 from tests.chaos.application import COUNTS, ENRICHED, OUTPUTS, SHIPPED, SUMS

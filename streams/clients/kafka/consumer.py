@@ -13,21 +13,13 @@ from typing import NamedTuple
 
 from aiokafka.client import AIOKafkaClient
 
-from streams.clients.base import (
-    Assignor,
-    Before,
-    GroupMetadata,
-    Matches,
-    OffsetAndMetadata,
-    Pending,
-    RawBatch,
-    RebalanceListener,
-)
+from streams.clients.base import Assignor, Before, GroupMetadata, Matches, OffsetAndMetadata, Pending, RebalanceListener
 from streams.clients.kafka.fetcher import Delivery, Failure, Fetcher, FetchSettings
 from streams.clients.kafka.group import GroupMember
 from streams.clients.kafka.group_states import GroupSettings, Ownership, Rebalance
 from streams.clients.kafka.network_loop import NetworkLoop, passed
 from streams.clients.kafka.offsets import EARLIEST, LATEST, list_offsets
+from streams.clients.raw_batch import RawBatch
 from streams.errors import StreamsError
 from streams.record import TopicPartition
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from aiokafka.record.default_records import DefaultRecordBatch
 from crc32c import crc32c
 
-from streams.clients.base import Part, records_of_part
+from streams.clients.raw_batch import Part, records_of_part
 from streams.errors import ClientError
 from streams.record import Batch, Headers, TopicPartition
 

@@ -15,7 +15,6 @@ from streams.clients.base import (
     GroupMetadata,
     Matches,
     OffsetAndMetadata,
-    RawBatch,
     RebalanceListener,
     Subscription,
 )
@@ -23,6 +22,7 @@ from streams.clients.handover import withhold
 from streams.clients.memory.done import Done, passed
 from streams.clients.memory.groups import MemoryGroup
 from streams.clients.memory.topics import MemoryBroker
+from streams.clients.raw_batch import RawBatch
 from streams.errors import OffsetOutOfRange, TaskMigrated
 from streams.record import TopicPartition
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from streams.clients.base import Part, records_of_part
+from streams.clients.raw_batch import Part, records_of_part
 from streams.record import Batch, Headers, TopicPartition
 
 

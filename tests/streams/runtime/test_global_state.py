@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from streams.clients.base import NewTopic, RawBatch
+from streams.clients.base import NewTopic
 from streams.clients.memory import MemoryBroker, MemoryClients, MemoryConsumer
+from streams.clients.raw_batch import RawBatch
 from streams.config import StreamsConfig
 from streams.dsl.builder import StreamsBuilder
 from streams.dsl.options import Topic
