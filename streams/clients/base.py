@@ -304,6 +304,10 @@ class Producer(Protocol):
         """Wait until all that was sent is acknowledged. Raises what went wrong with any of it."""
         ...
 
+    def withdraw(self) -> None:
+        """Forget what was sent to `exclusive` topics and has not left, without waiting for the broker."""
+        ...
+
     def release(self) -> None:
         """Nothing follows for the moment: what would wait only briefly for company leaves now.
 
@@ -434,9 +438,12 @@ class Clients(Protocol):
         transactional_id: str | None = None,
         transaction_timeout_ms: int | None = None,
         refused: OnRefused | None = None,
+        exclusive: frozenset[str] = frozenset(),
     ) -> Producer:
         """An idempotent producer (acks=all); with an id, one that writes in transactions.
 
+        `exclusive` topics are written by one member of the group at a time: what is still to be sent there when the group
+        may have gone on without this one waits until that is known, and is forgotten if it has.
         `refused` is asked about records that the broker does not take; without it, such a record ends the producer.
         The timeout is the configured one unless given: the broker aborts a transaction that stays open for longer.
         """

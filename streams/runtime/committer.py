@@ -126,10 +126,14 @@ class Committer:
             self.go_on(wait=True)
         self._producer.abort()
 
-    def begin_flush(self) -> Pending[None] | None:
-        """Wait until what no abort undoes, since there is no transaction around it, is written or has failed; None: nothing is."""
+    def leave_behind(self) -> Pending[None] | None:
+        """Tasks were lost, and closed: wait until what no abort undoes, since there is no transaction around it, is over.
+
+        Changes that had not left for a changelog do not leave any more; the rest is written, or has failed. None: nothing is.
+        """
         if self.transactional:
             return None
+        self._producer.withdraw()
         self._producer.seal()
         return self._producer.begin_flush()
 

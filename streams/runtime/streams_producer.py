@@ -111,6 +111,10 @@ class StreamsProducer:
             # still a member: the group went on while the offsets were on their way
             yield begin(newer)
 
+    def withdraw(self) -> None:
+        """Have nothing more written to changelogs of what was sent so far: others may have the tasks."""
+        self._producer.withdraw()
+
     def abort(self) -> None:
         """Undo what was sent since the last commit. A producer that cannot is replaced, which undoes it as well.
 

@@ -150,7 +150,7 @@ class TaskManager:
         self.between_assignments = True
         self._committer.abort()
         self.close_all()
-        self._left_behind = self._committer.begin_flush()
+        self._left_behind = self._committer.leave_behind()
 
     def assigned(self, partitions: frozenset[TopicPartition]) -> None:
         """Have exactly the tasks of these partitions; at the end of the application those that are there already."""

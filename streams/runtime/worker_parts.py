@@ -96,8 +96,12 @@ def producer_of(
     """The one producer of a worker; under exactly-once its id is that of the worker's place in its state directory."""
     name = process.transactional_id(config.application_id) if config.exactly_once else None
     refused = RefusedOutput(topology, handlers)
+    changelogs = topology.changelog_topics.keys() - {*topology.source_topics, *topology.sink_topics}
+    # A transaction is fenced as a whole, so nothing of it needs to be held back.
+    exclusive = frozenset[str]() if config.exactly_once else frozenset(changelogs)
     return StreamsProducer(
-        lambda: clients.producer(transactional_id=name, refused=refused), transactional=config.exactly_once
+        lambda: clients.producer(transactional_id=name, refused=refused, exclusive=exclusive),
+        transactional=config.exactly_once,
     )
 
 

@@ -20,9 +20,10 @@ from streams.clients.kafka.consumer import KafkaConsumer
 from streams.clients.kafka.contact import connect, security_of
 from streams.clients.kafka.fetcher import FetchSettings
 from streams.clients.kafka.group_states import GroupSettings
+from streams.clients.kafka.lease import Lease
 from streams.clients.kafka.network_loop import NetworkLoop
-from streams.clients.kafka.producer import KafkaProducer, ProducerSettings
-from streams.clients.kafka.sender import SendSettings
+from streams.clients.kafka.producer import KafkaProducer
+from streams.clients.kafka.producer_settings import ProducerSettings, SendSettings
 from streams.clients.refused import OnRefused
 from streams.config import StreamsConfig
 from streams.errors import StreamsError
@@ -37,6 +38,8 @@ LINGER_SHARE = 4
 TOPIC_WAIT_S = 5.0
 MARGIN_S = 20.0
 CLOSE_S = 5.0
+DOUBT_S = 1.0
+"""How much longer than two heartbeats take a worker waits to hear whether it still is a member of its group."""
 
 
 class KafkaClients:
@@ -50,6 +53,9 @@ class KafkaClients:
         self._config = config
         self._security = security_of(config)
         self._network = NetworkLoop(config.client_id, attended_every_s=turn_s(config.commit_interval_ms))
+        self._lease = Lease(
+            config.session_timeout_ms / 1000, patience_s=2 * config.heartbeat_interval_ms / 1000 + DOUBT_S
+        )
         self._given_up = False
         self._made: list[KafkaConsumer | KafkaProducer | KafkaAdmin] = []
 
@@ -74,6 +80,7 @@ class KafkaClients:
             self._connect(),
             fetching,
             self._group(group, returns_as) if group else None,
+            self._lease,
             timeout_s=self._timeout_s,
         )
         self._keep(consumer)
@@ -85,6 +92,7 @@ class KafkaClients:
         transactional_id: str | None = None,
         transaction_timeout_ms: int | None = None,
         refused: OnRefused | None = None,
+        exclusive: frozenset[str] = frozenset(),
     ) -> KafkaProducer:
         """An idempotent producer (acks=all); with an id, one that writes in transactions. Raises: ClientError."""
         config = self._config
@@ -94,7 +102,14 @@ class KafkaClients:
             buffer_bytes=config.buffer_memory,
             linger_s=self._linger_ms(transactional=transactional_id is not None) / 1000,
             compression=config.compression_type,
-            sending=SendSettings(config.request_timeout_ms, config.delivery_timeout_ms / 1000, TOPIC_WAIT_S, refused),
+            sending=SendSettings(
+                config.request_timeout_ms,
+                config.delivery_timeout_ms / 1000,
+                TOPIC_WAIT_S,
+                refused,
+                exclusive,
+                self._lease,
+            ),
             transactional_id=transactional_id,
             transaction_timeout_ms=transaction_timeout_ms or config.transaction_timeout_ms,
         )

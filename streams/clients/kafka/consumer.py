@@ -17,6 +17,7 @@ from streams.clients.base import Assignor, Before, GroupMetadata, Matches, Offse
 from streams.clients.kafka.fetcher import Delivery, Failure, Fetcher, FetchSettings
 from streams.clients.kafka.group import GroupMember
 from streams.clients.kafka.group_states import GroupSettings, Ownership, Rebalance
+from streams.clients.kafka.lease import Lease
 from streams.clients.kafka.network_loop import NetworkLoop, passed
 from streams.clients.kafka.offsets import EARLIEST, LATEST, list_offsets
 from streams.clients.raw_batch import RawBatch
@@ -40,6 +41,7 @@ class KafkaConsumer:
         client: AIOKafkaClient,
         fetching: FetchSettings,
         group: GroupSettings | None,
+        lease: Lease,
         *,
         timeout_s: float,
     ) -> None:
@@ -57,13 +59,15 @@ class KafkaConsumer:
         self._paused: set[TopicPartition] = set()
         self._listener: RebalanceListener | None = None
         self._assignor: Assignor | None = None
-        self._fetcher, self._member = network.call(self._parts(fetching, group))
+        self._fetcher, self._member = network.call(self._parts(fetching, group, lease))
 
-    async def _parts(self, fetching: FetchSettings, group: GroupSettings | None) -> tuple[Fetcher, GroupMember | None]:
+    async def _parts(
+        self, fetching: FetchSettings, group: GroupSettings | None, lease: Lease
+    ) -> tuple[Fetcher, GroupMember | None]:
         fetcher = Fetcher(self._client, fetching, deliver=self._arrived, fail=self._arrived)
         if group is None:
             return fetcher, None
-        return fetcher, GroupMember(self._client, group, tell=self._arrived, fail=self._arrived)
+        return fetcher, GroupMember(self._client, group, lease, tell=self._arrived, fail=self._arrived)
 
     def subscribe(
         self, topics: Sequence[str], assignor: Assignor, listener: RebalanceListener, matches: Matches | None = None

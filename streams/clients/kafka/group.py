@@ -30,6 +30,7 @@ from streams.clients.kafka.group_offsets import commit_offsets, committed_offset
 from streams.clients.kafka.group_requests import Claim
 from streams.clients.kafka.group_states import TRANSITIONS, GroupSettings, MemberState, Ownership, Rebalance
 from streams.clients.kafka.heartbeats import Heartbeats
+from streams.clients.kafka.lease import Lease
 from streams.clients.kafka.network import Line, Outage, described, translated
 from streams.clients.kafka.subscribed_topics import SubscribedTopics
 from streams.errors import ClientError, RebalanceInProgress, StreamsError, TaskMigrated
@@ -53,6 +54,7 @@ class GroupMember:
         self,
         client: AIOKafkaClient,
         settings: GroupSettings,
+        lease: Lease,
         *,
         tell: Callable[[Rebalance], None],
         fail: Callable[[StreamsError], None],
@@ -61,6 +63,7 @@ class GroupMember:
         self.life = 0
         self._client = client
         self._settings = settings
+        self._lease = lease
         self._tell = tell
         self._fail = fail
         self._loop = asyncio.get_running_loop()
@@ -83,7 +86,7 @@ class GroupMember:
         self._outage = Outage("the group")
         self._topics = SubscribedTopics(client, self._outage)
         self._heartbeats = Heartbeats(
-            self._coordinator, settings, self._beating_as, answered=self._heartbeat_answered, silent=self._silent
+            self._coordinator, settings, lease, self._beating_as, answered=self._heartbeat_answered, silent=self._silent
         )
 
     # What the consumer asks
@@ -114,6 +117,9 @@ class GroupMember:
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], *, within_s: float) -> None:
         """Commit as this member. Raises: TaskMigrated, RebalanceInProgress, ClientError."""
         member = self.metadata
+        if self._assignor is not None and (self.lost or member.generation == NO_GENERATION):
+            # Asked as nobody, the broker would take offsets while the group is empty.
+            raise TaskMigrated("the group went on without this member")
         code = await commit_offsets(self._coordinator, member, offsets, within_s=within_s)
         if code == Code.NONE:
             return
@@ -261,6 +267,8 @@ class GroupMember:
     async def _take(self, assignment: Assignment) -> None:
         """Own what was assigned, after having let go of what was not; then the others may have that."""
         self._move(MemberState.STABLE)
+        if not self.lost:
+            self._lease.begin(self._loop.time())
         given = frozenset(assignment.partitions)
         gone = self._owned - given
         if gone:
@@ -350,6 +358,7 @@ class GroupMember:
         """Say goodbye once, and do not insist; a static member that stays does not."""
         member = self.metadata
         if member.member_id and not self._settings.stays:
+            self._lease.end()
             with contextlib.suppress(kafka_errors.KafkaError, TimeoutError):
                 async with asyncio.timeout(LEAVE_S):
                     await self._coordinator.ask_once(requests.leave(member))
@@ -386,6 +395,7 @@ class GroupMember:
             return
         log.warning("dropped out of the group: %s", name_of(code))
         self.lost = True
+        self._lease.end()
         self._become(NO_GENERATION, member.member_id if code == Code.ILLEGAL_GENERATION else "")
         self._needed.set()
 

@@ -17,11 +17,16 @@ from aiokafka import errors as kafka_errors
 
 from streams.clients.base import GroupMetadata
 from streams.clients.kafka import group_requests as requests
+from streams.clients.kafka.codes import Code
 from streams.clients.kafka.coordinator import Coordinator
 from streams.clients.kafka.group_states import GroupSettings
+from streams.clients.kafka.lease import Lease
 from streams.clients.kafka.network import described
 
 log = logging.getLogger(__name__)
+
+KNOWN = (Code.NONE, Code.REBALANCE_IN_PROGRESS)
+"""What a group answers its members."""
 
 
 class Heartbeats:
@@ -31,12 +36,14 @@ class Heartbeats:
         self,
         coordinator: Coordinator,
         settings: GroupSettings,
+        lease: Lease,
         member: Callable[[], GroupMetadata | None],
         *,
         answered: Callable[[GroupMetadata, int], None],
         silent: Callable[[], Awaitable[None]],
     ) -> None:
         self._coordinator = coordinator
+        self._lease = lease
         self._interval_s = settings.heartbeat_interval_ms / 1000
         self._session_s = settings.session_timeout_ms / 1000
         self._longest_silence_s = settings.max_poll_interval_ms / 1000
@@ -54,10 +61,13 @@ class Heartbeats:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
+            rested_at = self._loop.time()
             await asyncio.sleep(self._interval_s)
             member = self._member()
             if member is not None:
                 await self._beat(member)
+            elif (now := self._loop.time()) < rested_at + self._session_s:  # else the process was stopped meanwhile
+                self._lease.renew(now)  # a group waits for those who join
 
     async def _beat(self, member: GroupMetadata) -> None:
         polled_at = self._polled_at
@@ -69,6 +79,7 @@ class Heartbeats:
             )
             await self._silent()
             return
+        asked_at = self._loop.time()
         try:
             async with asyncio.timeout(self._session_s):
                 response = await self._coordinator.ask_once(requests.heartbeat(member))
@@ -80,4 +91,6 @@ class Heartbeats:
             log.debug("heartbeat failed: %s", described(error))
             return
         if member == self._member():
+            if response.error_code in KNOWN:
+                self._lease.renew(asked_at)
             self._answered(member, response.error_code)

@@ -16,7 +16,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiokafka.client import AIOKafkaClient
 
@@ -24,32 +24,19 @@ from streams.clients.base import Before, GroupMetadata, OffsetAndMetadata, Pendi
 from streams.clients.kafka.closed_batch import Batch
 from streams.clients.kafka.network_loop import Call, NetworkLoop, Over, passed
 from streams.clients.kafka.open_batch import OpenBatch, size_alone
-from streams.clients.kafka.sender import Sender, SendSettings
+from streams.clients.kafka.producer_settings import CODECS, ProducerSettings
+from streams.clients.kafka.sender import Sender
 from streams.clients.kafka.topic_search import partitions_of
 from streams.clients.kafka.transactions import Transactions
 from streams.errors import BrokerUnreachable, ProducerFenced, StreamsError
 from streams.record import Headers, TopicPartition
 
-CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 ANNOUNCE_AFTER_S = 0.005
 """How long after its first record a transaction is told which partitions it touches: mostly all of them are known then."""
 BRIEFLY_S = 0.005
 """Who lingers for no longer than this is in a hurry, and is told by `release` when to leave instead of by a clock."""
 SLOWLY_S = 0.02
 """When such output leaves by the clock, where what follows it takes that long."""
-
-
-class ProducerSettings(NamedTuple):
-    """Sizes in bytes, times in seconds unless they say otherwise; `compression` is a name of CODECS."""
-
-    batch_bytes: int
-    record_bytes: int
-    buffer_bytes: int
-    linger_s: float
-    compression: str
-    sending: SendSettings
-    transactional_id: str | None = None
-    transaction_timeout_ms: int = 0
 
 
 class KafkaProducer:
@@ -167,6 +154,13 @@ class KafkaProducer:
         self._wait_until(lambda: not self._unacknowledged_bytes)
         with self._lock:
             self._sealed_ends = dict(self._ends)
+
+    def withdraw(self) -> None:
+        """Forget what was sent to exclusive topics and has not left; the broker is not waited for."""
+        exclusive = self._settings.sending.exclusive
+        with self._lock:
+            self._open = {target: batch for target, batch in self._open.items() if target.topic not in exclusive}
+        self._network.call(self._withdraw())
 
     def release(self) -> None:
         """Nothing follows for the moment: what would linger for a few ms only leaves as soon as it can."""
@@ -428,6 +422,10 @@ class KafkaProducer:
                 batches.append(self._closed.popleft())
         if batches:
             self._sender.add(batches)
+
+    async def _withdraw(self) -> None:
+        self._give_to_sender()
+        self._sender.withdraw()
 
     def _announce_soon(self) -> None:
         self._network.loop.call_later(ANNOUNCE_AFTER_S, self._announce)

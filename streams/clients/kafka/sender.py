@@ -18,7 +18,7 @@ import asyncio
 import logging
 from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
@@ -29,10 +29,11 @@ from streams.clients.kafka.codes import Code, name_of
 from streams.clients.kafka.hot import Produce
 from streams.clients.kafka.network import Outage, changed_within, described, translated
 from streams.clients.kafka.open_batch import batch_like, records_in, renumbered
+from streams.clients.kafka.producer_settings import SendSettings
 from streams.clients.kafka.topic_search import not_writable, partitions_of
 from streams.clients.kafka.transactions import FENCED, NOBODY, Transactions, refusal
 from streams.clients.partitioner import partition_for
-from streams.clients.refused import Instead, OnRefused
+from streams.clients.refused import Instead
 from streams.errors import (
     BrokerUnreachable,
     ClientError,
@@ -69,15 +70,7 @@ MAYBE_WRITTEN = (kafka_errors.RequestTimedOutError, kafka_errors.NotEnoughReplic
 SMALLEST_BATCH = 1024
 SEQUENCES = 0x7FFFFFFF
 NOWHERE = -1
-
-
-class SendSettings(NamedTuple):
-    """How long one request may take at the broker, how long a batch is tried, and who is asked about refused records."""
-
-    request_timeout_ms: int
-    delivery_timeout_s: float
-    topic_wait_s: float
-    refused: OnRefused | None = None
+NOTHING: frozenset[str] = frozenset()
 
 
 class Sender:
@@ -157,6 +150,19 @@ class Sender:
         self._expected.clear()
         return self._unresolved > 0
 
+    def withdraw(self) -> None:
+        """Forget what is queued for exclusive topics, but for what is under way.
+
+        Of what was sent before, nobody knows whether it was written. It may leave a gap in the sequence numbers, and the
+        partition begins anew: numbers given twice would hide what follows.
+        """
+        exclusive = self._settings.exclusive
+        for partition in [each for each in self._queues if each.topic in exclusive]:
+            for batch in self._queues.pop(partition):
+                self._unresolved -= batch.data is not None
+                self._tell_acknowledged(batch, NOWHERE)
+        self._tell_ready()
+
     def go_on(self) -> None:
         """Send again, as the identity that the transactions have now."""
         self._halted = False
@@ -217,10 +223,11 @@ class Sender:
         if self._halted:
             return None
         by_node: dict[int, list[Batch]] = defaultdict(list)
-        retry_s = None
+        withheld = self._withheld() if self._settings.exclusive else NOTHING
+        retry_s = RETRY_S if withheld else None
         self._cover()
         for partition, queue in list(self._queues.items()):
-            if partition in self._in_flight or not self._covered(partition):
+            if partition in self._in_flight or partition.topic in withheld or not self._covered(partition):
                 continue
             node = self._client.cluster.leader_for_partition(partition)
             if node is None or node == -1:
@@ -235,6 +242,13 @@ class Sender:
             self._in_flight.update(batch.partition for batch in batches)
             self._start(self._send(node, batches))
         return retry_s
+
+    def _withheld(self) -> frozenset[str]:
+        """The topics that are not to be written to now, since it is not known whether the group has gone on."""
+        if self._settings.lease.over:
+            self.withdraw()
+            return NOTHING
+        return self._settings.exclusive if self._settings.lease.doubtful(self._loop.time()) else NOTHING
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
@@ -348,7 +362,7 @@ class Sender:
         for batch, code in refused:
             await self._ask(batch, code)
         if anew:
-            log.warning("%s has lost records that it acknowledged", ", ".join(str(batch.partition) for batch in anew))
+            log.warning("%s misses records that came before", ", ".join(str(batch.partition) for batch in anew))
             await self._begin_anew(anew)
         return again + anew + list(waiting.values()), reason
 

@@ -91,9 +91,10 @@ class MemoryClients:
         transactional_id: str | None = None,
         transaction_timeout_ms: int | None = None,
         refused: OnRefused | None = None,
+        exclusive: frozenset[str] = frozenset(),
     ) -> MemoryProducer:
-        """A producer; with an id, one that writes in transactions. Nothing is refused here."""
-        del refused
+        """A producer; with an id, one that writes in transactions. Nothing is refused here, and nothing waits."""
+        del refused, exclusive
         return MemoryProducer(self.broker, transactional_id, transaction_timeout_ms or TRANSACTION_TIMEOUT_MS)
 
     def admin(self) -> MemoryAdmin:

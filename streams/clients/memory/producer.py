@@ -55,6 +55,9 @@ class MemoryProducer:
     def flush(self) -> None:
         """Nothing waits."""
 
+    def withdraw(self) -> None:
+        """Nothing waits."""
+
     def release(self) -> None:
         """Nothing waits."""
 

@@ -48,6 +48,8 @@ class SlowProducer(MemoryProducer):
         super().__init__(*given)
         self.on_its_way: list[tuple[Any, ...]] = []
         self.landed = threading.Event()
+        self.has_left = True
+        """Whether what is on its way can be withdrawn no more."""
         self.asked = 0
         """How often somebody wanted to know whether all has landed."""
 
@@ -56,6 +58,10 @@ class SlowProducer(MemoryProducer):
             self.on_its_way.append((topic, *columns))
             return ()
         return super().send(topic, *columns)
+
+    def withdraw(self) -> None:
+        if not self.has_left:
+            self.on_its_way.clear()
 
     def begin_flush(self) -> Any:
         return _Landed(self)
@@ -100,21 +106,28 @@ def found(work: Worker) -> list[str]:
     return [key for store in work.stores("seen") for key, _ in store.all()]
 
 
-@pytest.mark.parametrize("store", ["rocksDB", "in_memory"])
-def test_a_store_has_what_was_on_its_way_when_its_task_was_lost(tmp_path: Path, store: str) -> None:
-    """Restored up to an end before it, the store would lack what its changelog has, for as long as it lives."""
-    broker = MemoryBroker()
+def counting_attempts(
+    broker: MemoryBroker, clients: SlowClients, folder: Path, attempts: list[int], store: str
+) -> Worker:
+    """A worker that has one word to remember, and commits when it is asked to."""
     broker.create(NewTopic("words", 1))
     MemoryClients(broker).producer().send("words", 0, [None], [b"to"], [1_000])
-    clients, attempts = SlowClients(broker), list[int]()
-    work = worker(
+    return worker(
         broker,
-        tmp_path,
+        folder,
         clients=clients,
         topology=remembering(attempts),
         commit_interval_ms=600_000,
         default_dsl_store=store,
     )
+
+
+@pytest.mark.parametrize("store", ["rocksDB", "in_memory"])
+def test_a_store_has_what_was_on_its_way_when_its_task_was_lost(tmp_path: Path, store: str) -> None:
+    """Restored up to an end before it, the store would lack what its changelog has, for as long as it lives."""
+    broker, attempts = MemoryBroker(), list[int]()
+    clients = SlowClients(broker)
+    work = counting_attempts(broker, clients, tmp_path, attempts, store)
     with running(work):
         until(broker, lambda: work.processed == 1)
         work._consumer.expire()
@@ -127,3 +140,18 @@ def test_a_store_has_what_was_on_its_way_when_its_task_was_lost(tmp_path: Path, 
         written = [record.key.decode() for record in broker.records(CHANGELOG)]
         assert written == ["to 1", "to 2"]
         assert sorted(found(work)) == written
+
+
+def test_what_had_not_left_is_not_written_once_its_task_is_lost(tmp_path: Path) -> None:
+    """Another worker may have the task: its changelog would get what its store never had."""
+    broker, attempts = MemoryBroker(), list[int]()
+    clients = SlowClients(broker)
+    work = counting_attempts(broker, clients, tmp_path, attempts, "in_memory")
+    with running(work):
+        until(broker, lambda: work.processed == 1)
+        clients.made.has_left = False
+        work._consumer.expire()
+        until(broker, lambda: work.processed == 2)
+        clients.made.land()
+        assert [record.key for record in broker.records(CHANGELOG)] == [b"to 2"]
+        assert found(work) == ["to 2"]
