@@ -5,6 +5,7 @@ Rules: nothing is called; what cannot work is a TopologyError that names the fun
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,7 @@ def grouped_by(stream: KStream, by: Callable[..., Any], key: Any) -> Any:
     if _chooser(by).with_key:
         return stream.group_by(by, key=key)
     kind = returned_type(by, [getattr(stream.serdes.value, "type", UNKNOWN)]) if key is None else key
-    return stream.group_by(lambda _key, value: by(value), key=None if kind is UNKNOWN else kind)
+    return stream.group_by(_for(by, lambda _key, value: by(value)), key=None if kind is UNKNOWN else kind)
 
 
 def grouped_rows(table: KTable, by: Callable[..., Any] | None, key: Any) -> Any:
@@ -30,9 +31,10 @@ def grouped_rows(table: KTable, by: Callable[..., Any] | None, key: Any) -> Any:
     if by is None:
         return table.group_by(lambda row, entry: (row, entry), key=key or table.serdes.key, value=value)
     if _chooser(by).with_key:
-        return table.group_by(lambda row, entry: (by(row, entry), entry), key=key, value=value)
+        return table.group_by(_for(by, lambda row, entry: (by(row, entry), entry)), key=key, value=value)
     found = returned_type(by, [kind]) if key is None else key
-    return table.group_by(lambda _row, entry: (by(entry), entry), key=None if found is UNKNOWN else found, value=value)
+    known = None if found is UNKNOWN else found
+    return table.group_by(_for(by, lambda _row, entry: (by(entry), entry)), key=known, value=value)
 
 
 def expect_rows(user: UserFunction, window: Any, retract: Any) -> None:
@@ -71,6 +73,12 @@ def _chooser(by: Callable[..., Any]) -> UserFunction:
     chooser.expect_plain()
     chooser.expect_parameters(1, 2, meaning="(value) or (key, value)")
     return chooser
+
+
+def _for(function: Callable[..., Any], calling: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """What calls the user's function, with that function's place in messages and its own parameters."""
+    vars(calling).update(__signature__=inspect.signature(calling), __wrapped__=function)
+    return calling
 
 
 def constructor(total: Any, user: UserFunction) -> Callable[[], Any]:

@@ -7,6 +7,8 @@ starts; here it is said when the program is built. Values have no such need, nor
 
 from __future__ import annotations
 
+import inspect
+
 from state.serde import Serde
 from streams.errors import TopologyError
 from streams.graph.graph import Graph
@@ -97,5 +99,5 @@ def _remedy(origin: Node) -> str:
 def _place(origin: Node) -> str:
     """The file and line of a node's function, which is more than its name says to whoever has only written a verb."""
     function = origin.functions[0] if isinstance(origin, Stateless) and origin.functions else None
-    code = getattr(function, "__code__", None)
+    code = getattr(inspect.unwrap(function), "__code__", None) if function else None
     return f" (the verb with the function in {code.co_filename}:{code.co_firstlineno})" if code else ""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from streams import JoinWindows, TimeWindows, TopologyError
+from streams import App, JoinWindows, TimeWindows, TopologyError
 from streams.config import StreamsConfig
 from streams.dsl.builder import StreamsBuilder
 
@@ -80,3 +82,34 @@ def lowered(key: object, value: str) -> str:
 def test_what_is_known_or_not_needed_builds(say: Callable[[Any, Any], Any]) -> None:
     """Annotations, declared types, JSON that was asked for, and steps that keep nothing."""
     built(say)
+
+
+def logged(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        return function(*arguments)
+
+    return call
+
+
+CHOOSERS: dict[str, Callable[..., Any]] = {
+    "a value": lambda v: v.lower(),
+    "a key and a value": lambda k, v: v.lower(),
+    "a function that others wrap": logged(lambda v: v.lower()),
+}
+
+
+@pytest.mark.parametrize("of_table", [False, True])
+@pytest.mark.parametrize("case", CHOOSERS)
+def test_by_of_an_aggregate_is_named_by_its_own_line(case: str, of_table: bool) -> None:
+    """Not by that of the function which calls it in Kafka's arity: nobody wrote that one."""
+    app, by = App("app"), CHOOSERS[case]
+    retract = (lambda total, value: total - 1) if of_table else None
+
+    @app.aggregate(app.table("in", key=str) if of_table else app.topic("in", key=str), by=by, retract=retract)
+    def total(total: int, value: str) -> int:
+        return total + 1
+
+    line = inspect.unwrap(by).__code__.co_firstlineno
+    with pytest.raises(TopologyError, match=rf"the verb with the function in .*test_key_types\.py:{line}\)"):
+        app.build()
