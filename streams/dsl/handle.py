@@ -6,12 +6,16 @@ from typing import Any, Self
 
 from msgspec import Struct
 
-from streams.dsl.options import Function, Topic, arity, callable_or_error
+from streams.dsl.options import Function, Topic, arity, callable_or_error, serde_of
 from streams.dsl.program import Program
 from streams.errors import TopologyError
 from streams.graph.names import checked_name
 from streams.graph.nodes import Serdes
 from streams.on_error import OnError, on_error_of
+from streams.record import Windowed
+from streams.serdes.json import DynamicSerde
+from streams.serdes.primitives import PrimitiveSerde
+from streams.serdes.registry import type_name
 
 __all__ = [
     "Handle",
@@ -47,6 +51,20 @@ class Handle(Struct, frozen=True, eq=False):
     def named(self, name: str | None, prefix: str) -> str:
         """The name of a new node: the user's, or one drawn with `prefix`."""
         return self.program.names.named(name, prefix)
+
+    def retyped(self, key: Any, value: Any, what: str) -> Serdes:
+        """The serdes that this handle's records go on with: those of the types given, else its own.
+
+        Raises: TopologyError when its keys are windowed, and the type given for them is for others.
+        """
+        own, given = self.serdes, serde_of(key)
+        if getattr(own.key, "type", None) is Windowed and isinstance(given, PrimitiveSerde | DynamicSerde):
+            raise TopologyError(
+                f"{what}: the keys of {self.node} are windowed, Windowed(key, start_ms, end_ms), and the type given for "
+                f"them is {type_name(given.type)}: leave key= out, or give them such keys before, by "
+                "select_key(lambda windowed, value: windowed.key)"
+            )
+        return Serdes(given or own.key, serde_of(value) or own.value)
 
     def expect_same_program(self, other: Handle, what: str) -> None:
         """Raises: TopologyError when `other` was made by another App."""

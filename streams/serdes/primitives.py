@@ -175,6 +175,9 @@ class VoidSerde:
         raise ValueError(f"expected nothing, because the type given for it is None; got {len(data)} bytes")
 
 
+PrimitiveSerde = StringSerde | BytesSerde | NumberSerde | BoolSerde | UuidSerde | VoidSerde
+"""A serde of single values, which windowed keys are not."""
+
 STRING = StringSerde()
 BYTES = BytesSerde()
 BOOL = BoolSerde()

@@ -39,6 +39,10 @@ def grouped(builder: StreamsBuilder) -> Any:
     return stream(builder).group_by_key()
 
 
+def windowed(builder: StreamsBuilder) -> Any:
+    return grouped(builder).windowed_by(TEN).count().to_stream()
+
+
 def join(left: Any, right: Any) -> str:
     return left + right
 
@@ -70,6 +74,14 @@ BUILDS: dict[str, tuple[Say, str]] = {
         lambda b: (stream(b, offset_reset="earliest"), stream(b, offset_reset="latest")),
         "start at different offsets",
     ),
+    "windowed keys as text": (
+        lambda b: windowed(b).to("out", key=str),
+        r"to out: the keys of KTABLE-TOSTREAM.* are windowed, .* given for them is str: leave key= out, or .*select_key",
+    ),
+    "windowed keys as JSON": (lambda b: windowed(b).to("out", key=object), "given for them is object: leave key= out"),
+    "windowed keys as a table": (lambda b: windowed(b).to_table(key=int), "to_table: .* given for them is int"),
+    "windowed keys grouped": (lambda b: windowed(b).group_by_key(key=str), "group_by_key: .* given for them is str"),
+    "windowed keys repartitioned": (lambda b: windowed(b).repartition(key=bytes), "repartition: .* them is bytes"),
     "an unknown store": (
         lambda b: stream(b).process(Processor, stores=["nothing"]),
         "there is no store 'nothing' .known: none.: add it with add_state_store",
