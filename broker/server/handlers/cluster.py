@@ -183,17 +183,16 @@ def describe_log_dirs(broker: Broker, _: Exchange, request: Any) -> Body:
     """The one data directory, the size of each partition in it, and the room on its disk."""
     catalog = broker.catalog
     if request.topics is None:
-        wanted = {name: range(len(topic.partitions)) for name, topic in catalog.topics.items()}
+        places = [(name, index) for name, topic in catalog.topics.items() for index in range(len(topic.partitions))]
     else:
-        wanted = {item.topic: item.partitions for item in request.topics if item.topic in catalog.topics}
+        named = ((item.topic, index) for item in request.topics for index in item.partitions)
+        places = [place for place in dict.fromkeys(named) if broker.directory.get(*place) is not None]
     disk = shutil.disk_usage(broker.directory.path)
-    topics = []
-    for name, partitions in wanted.items():
-        logs = catalog.topics[name].partitions
-        sizes = [(index, logs[index].size) for index in partitions if 0 <= index < len(logs)]
-        topics.append(
-            {"name": name, "partitions": [{"partition_index": index, "partition_size": size} for index, size in sizes]}
-        )
+    sizes: dict[str, list[Body]] = {}
+    for name, index in places:
+        size = catalog.topics[name].partitions[index].size
+        sizes.setdefault(name, []).append({"partition_index": index, "partition_size": size})
+    topics = [{"name": name, "partitions": partitions} for name, partitions in sizes.items()]
     log_dir = {"log_dir": str(broker.directory.path), "topics": topics}
     return {"results": [{**log_dir, "total_bytes": disk.total, "usable_bytes": disk.free}]}
 

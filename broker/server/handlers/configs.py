@@ -456,8 +456,8 @@ def list_resources(broker: Broker, exchange: Exchange, request: Any) -> Body:
         CLIENT_METRICS: (),
         GROUP: broker.dynamic.groups,
     }
-    kinds = request.resource_types or tuple(names)
-    if not set(kinds) <= names.keys():
+    kinds = dict.fromkeys(request.resource_types) or names
+    if not kinds.keys() <= names.keys():
         return {"error_code": ErrorCode.UNSUPPORTED_VERSION}
     return {
         "config_resources": [

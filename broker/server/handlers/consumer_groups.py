@@ -17,6 +17,7 @@ IDS_FROM_CLIENTS = 1
 CLASSIC_MEMBER, CONSUMER_MEMBER = 0, 1
 STATIC_LEAVE = -2
 JOINS = 0
+BLANKS = "".join(map(chr, range(ord(" ") + 1)))
 
 
 def heartbeat(broker: Broker, exchange: Exchange, request: Any) -> None:
@@ -35,10 +36,13 @@ def _check(version: int, request: Any) -> None:
     by_client = version >= IDS_FROM_CLIENTS
     regex = getattr(request, "subscribed_topic_regex", None)
     problems = (
-        (not request.group_id.strip(), "GroupId can't be empty."),
-        (not request.member_id and (by_client or epoch not in {JOINS, STATIC_LEAVE}), "MemberId can't be empty."),
-        (request.instance_id is not None and not request.instance_id.strip(), "InstanceId can't be empty."),
-        (request.rack_id is not None and not request.rack_id.strip(), "RackId can't be empty."),
+        (_is_blank(request.group_id), "GroupId can't be empty."),
+        (
+            _is_blank(request.member_id) and (by_client or epoch not in {JOINS, STATIC_LEAVE}),
+            "MemberId can't be empty.",
+        ),
+        (_is_blank(request.instance_id), "InstanceId can't be empty."),
+        (_is_blank(request.rack_id), "RackId can't be empty."),
         (epoch < STATIC_LEAVE, f"MemberEpoch is {epoch}, but must be greater than or equal to -2."),
         (epoch == STATIC_LEAVE and request.instance_id is None, "InstanceId can't be null."),
         (joins and request.rebalance_timeout < 0, "RebalanceTimeoutMs must be provided in first request."),
@@ -54,6 +58,11 @@ def _check(version: int, request: Any) -> None:
     for is_wrong, message in problems:
         if is_wrong:
             raise BrokerError(ErrorCode.INVALID_REQUEST, message)
+
+
+def _is_blank(text: str | None) -> bool:
+    """Whether a text that was given says nothing; Java's blanks are the space and all characters before it."""
+    return text is not None and not text.strip(BLANKS)
 
 
 def _heartbeat(exchange: Exchange, request: Any) -> Heartbeat:

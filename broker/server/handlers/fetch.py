@@ -244,7 +244,7 @@ class Fetch:
             raise wanted.error or BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         if log.deleted:
             raise BrokerError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-        check_leader_epoch(log, wanted.leader_epoch)
+        check_leader_epoch(log, max(wanted.leader_epoch, -1))  # any below zero is no idea, here alone
         if wanted.last_epoch >= 0 and (diverging := _diverging(log, wanted)) is not None:
             bounds = log.high_watermark, log.last_stable_offset, log.log_start_offset
             return FetchedPartition(wanted.partition, ErrorCode.NONE, *bounds, diverging=diverging), 0, 0

@@ -8,6 +8,7 @@ from broker.errors import BrokerError, ErrorCode
 from broker.protocol.bodies import Body
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange
+from broker.server.topic_answers import by_topic, joined
 
 OPERATIONS_NOT_ASKED = -(2**31)
 GROUP_OPERATIONS = sum(1 << code for code in (3, 6, 8, 10, 11))
@@ -104,44 +105,22 @@ def _collector(exchange: Exchange, group_id: str, results: list[Body], count: in
 
 def delete_offsets(broker: Broker, exchange: Exchange, request: Any) -> None:
     """Forget a group's offsets of topics it does not read. Raises: BrokerError."""
-    there: list[tuple[str, list[int]]] = []
-    missing: list[tuple[str, list[int]]] = []
-    for topic in request.topics:
-        indexes = [item.partition_index for item in topic.partitions]
-        known = [index for index in indexes if broker.directory.get(topic.name, index) is not None]
-        unknown = [index for index in indexes if index not in known]
-        if known:
-            there.append((topic.name, known))
-        if unknown or topic.name not in broker.catalog.topics:
-            missing.append((topic.name, unknown))
-    where = [(name, index) for name, indexes in there for index in indexes]
-    try:
-        broker.groups.delete_offsets(
-            request.group_id, where, lambda errors: exchange.answer(_deleted(there, missing, errors))
+    places = [(topic.name, item.partition_index) for topic in request.topics for item in topic.partitions]
+    missing = {place: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION for place in places if broker.directory.get(*place) is None}
+
+    def done(errors: Mapping[tuple[str, int], ErrorCode]) -> None:
+        found = {**errors, **missing}
+        topics = (
+            (
+                topic.name,
+                topic.name in broker.catalog.topics,
+                [(item.partition_index, found[topic.name, item.partition_index]) for item in topic.partitions],
+            )
+            for topic in request.topics
         )
+        exchange.answer(by_topic(joined(topics)))
+
+    try:
+        broker.groups.delete_offsets(request.group_id, places, done)
     except BrokerError as error:
         exchange.answer({"error_code": error.code})
-
-
-def _deleted(
-    there: list[tuple[str, list[int]]],
-    missing: list[tuple[str, list[int]]],
-    errors: Mapping[tuple[str, int], ErrorCode],
-) -> Body:
-    """Topics as they were named; beside any that is missing, each topic once, with what is missing of it first: so Kafka."""
-    unknown = [
-        (name, [(index, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION) for index in indexes]) for name, indexes in missing
-    ]
-    known = [(name, [(index, errors[name, index]) for index in indexes]) for name, indexes in there]
-    answered = known
-    if unknown:
-        merged: dict[str, list[tuple[int, ErrorCode]]] = {}
-        for name, partitions in (*unknown, *known):
-            merged.setdefault(name, []).extend(partitions)
-        answered = list(merged.items())
-    return {
-        "topics": [
-            {"name": name, "partitions": [{"partition_index": index, "error_code": code} for index, code in partitions]}
-            for name, partitions in answered
-        ]
-    }

@@ -34,6 +34,8 @@ def list_offsets(broker: Broker, exchange: Exchange, request: Any) -> None:
             partitions.setdefault(wanted.partition_index, []).append(wanted)
     topics = []
     for name, partitions in asked.items():
+        if not partitions:
+            continue  # not answered
         listed = [
             _listed(broker, exchange.version, name, wanted[0], committed=committed)
             if len(wanted) == 1
@@ -111,6 +113,7 @@ def delete_records(broker: Broker, _: Exchange, request: Any) -> Body:
     topics = [
         {"name": name, "partitions": [one(name, wanted) for wanted in partitions.values()]}
         for name, partitions in named.items()
+        if partitions
     ]
     broker.directory.save_start_offsets()
     return {"topics": topics}

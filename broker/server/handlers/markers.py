@@ -72,21 +72,21 @@ def _write_one(broker: Broker, item: Any, where: TopicPartition, done: Callable[
 
 
 def _answer(request: Any, results: list[dict[TopicPartition, ErrorCode]]) -> dict[str, Any]:
+    """Each producer and each topic once, whatever it was named for, and nobody who was named for nothing: so Kafka."""
+    producers: dict[int, dict[TopicPartition, ErrorCode]] = {}
+    for item, found in zip(request.markers, results, strict=True):
+        named = {(topic.name, index): None for topic in item.topics for index in topic.partition_indexes}
+        if named:
+            producers.setdefault(item.producer_id, {}).update((where, found[where]) for where in named)
     return {
         "markers": [
-            {
-                "producer_id": item.producer_id,
-                "topics": [
-                    {
-                        "name": topic.name,
-                        "partitions": [
-                            {"partition_index": index, "error_code": found[topic.name, index]}
-                            for index in topic.partition_indexes
-                        ],
-                    }
-                    for topic in item.topics
-                ],
-            }
-            for item, found in zip(request.markers, results, strict=True)
+            {"producer_id": producer_id, "topics": _by_topic(found)} for producer_id, found in producers.items()
         ]
     }
+
+
+def _by_topic(found: dict[TopicPartition, ErrorCode]) -> list[dict[str, Any]]:
+    topics: dict[str, list[dict[str, Any]]] = {}
+    for (name, index), error in found.items():
+        topics.setdefault(name, []).append({"partition_index": index, "error_code": error})
+    return [{"name": name, "partitions": partitions} for name, partitions in topics.items()]

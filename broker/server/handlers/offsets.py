@@ -9,9 +9,10 @@ from broker.coordinators.group_records import CommittedOffset
 from broker.coordinators.offsets import TopicPartition
 from broker.errors import BrokerError, ErrorCode
 from broker.metadata import Topic
-from broker.protocol.hot import TopicPart, offset_commit_response
+from broker.protocol.hot import offset_commit_response
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange, topic_part
+from broker.server.topic_answers import Partition, joined
 
 BY_ID = 10
 KNOWS_MISSING_GROUPS = 9
@@ -19,7 +20,8 @@ KNOWS_MEMBER_EPOCHS = 9
 GROUPS_IN_BATCHES = 8
 NOTHING_COMMITTED = CommittedOffset(-1, -1, "", -1)
 
-Errors = dict[tuple[str, int], ErrorCode]
+Named = list[tuple[Any, bool, list[tuple[int, ErrorCode | None]]]]
+"""Topics as a commit names them, whether there are such, and each partition with what keeps it out."""
 
 
 # ---- commit
@@ -27,12 +29,18 @@ Errors = dict[tuple[str, int], ErrorCode]
 
 def commit(broker: Broker, exchange: Exchange, request: Any) -> None:
     """Answer when the offsets are stored; a partition that does not exist fails alone."""
-    topics = [(item, _commit_topic(broker, exchange.version, item)) for item in request.topics]
-    retention_ms = getattr(request, "retention_time", -1)
-    accepted, errors = sort_offsets(broker, topics, retention_ms)
+    by_id = exchange.version >= BY_ID
+    unknown = ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    accepted, named = sort_offsets(
+        broker,
+        [(item.topic_id if by_id else item.name, item.partitions) for item in request.topics],
+        broker.catalog.by_id if by_id else broker.catalog.topics,
+        unknown=unknown,
+        retention_ms=getattr(request, "retention_time", -1),
+    )
 
     def done(error: ErrorCode) -> None:
-        parts = _committed(exchange.version, topics, errors, error)
+        parts = [topic_part(where, partitions, by_id=by_id) for where, partitions in committed(named, error)]
         exchange.answer_frame((offset_commit_response(exchange.version, exchange.correlation_id, parts),))
 
     who = Committer(
@@ -52,52 +60,46 @@ def commit(broker: Broker, exchange: Exchange, request: Any) -> None:
         done(error.code)
 
 
-def _commit_topic(broker: Broker, version: int, item: Any) -> Topic | None:
-    return broker.catalog.by_id.get(item.topic_id) if version >= BY_ID else broker.catalog.topics.get(item.name)
-
-
 def sort_offsets(
-    broker: Broker, topics: Iterable[tuple[Any, Topic | None]], retention_ms: int = -1
-) -> tuple[list[OffsetCommit], Errors]:
-    """What can be committed, and what cannot with the reason."""
+    broker: Broker,
+    topics: Iterable[tuple[Any, Iterable[Any]]],
+    known: Mapping[Any, Topic],
+    *,
+    unknown: ErrorCode = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    retention_ms: int = -1,
+) -> tuple[list[OffsetCommit], Named]:
+    """What can be committed, and everything as it was named; of topics that are not `known` nothing can."""
     accepted: list[OffsetCommit] = []
-    errors: Errors = {}
+    named: Named = []
     limit = broker.config.offset_metadata_max_bytes
-    for item, topic in topics:
-        if topic is None:
-            continue
-        count = len(topic.partitions)
-        for partition in item.partitions:
-            index, metadata = partition.partition_index, partition.committed_metadata or ""
-            if not 0 <= index < count:
-                errors[topic.name, index] = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    for where, offsets in topics:
+        topic = known.get(where)
+        partitions: list[tuple[int, ErrorCode | None]] = []
+        named.append((where, topic is not None, partitions))
+        for offset in offsets:
+            index, metadata = offset.partition_index, offset.committed_metadata or ""
+            if topic is None:
+                partitions.append((index, unknown))
+            elif not 0 <= index < len(topic.partitions):
+                partitions.append((index, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION))
             elif len(metadata) > limit:
-                errors[topic.name, index] = ErrorCode.OFFSET_METADATA_TOO_LARGE
+                partitions.append((index, ErrorCode.OFFSET_METADATA_TOO_LARGE))
             else:
-                epoch = getattr(partition, "committed_leader_epoch", -1)
-                accepted.append(
-                    OffsetCommit(topic.name, index, partition.committed_offset, epoch, metadata, retention_ms)
-                )
-    return accepted, errors
+                partitions.append((index, None))
+                epoch = getattr(offset, "committed_leader_epoch", -1)
+                accepted.append(OffsetCommit(topic.name, index, offset.committed_offset, epoch, metadata, retention_ms))
+    return accepted, named
 
 
-def _committed(
-    version: int, topics: Iterable[tuple[Any, Topic | None]], errors: Errors, error: ErrorCode
-) -> list[TopicPart]:
-    by_id = version >= BY_ID
-    unknown = ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-    parts = []
-    for item, topic in topics:
-        indexes = [partition.partition_index for partition in item.partitions]
-        if topic is None:
-            partitions = [(index, unknown) for index in indexes]
-        else:
-            partitions = [(index, outcome(errors.get((topic.name, index)), error)) for index in indexes]
-        parts.append(topic_part(item.topic_id if by_id else item.name, partitions, by_id=by_id))
-    return parts
+def committed(named: Named, error: ErrorCode) -> list[tuple[Any, list[Partition]]]:
+    """What became of a commit's partitions, in the order of the answer; `error` is the coordinator's."""
+    return joined(
+        (where, exists, [(index, _outcome(own, error)) for index, own in partitions])
+        for where, exists, partitions in named
+    )
 
 
-def outcome(own: ErrorCode | None, error: ErrorCode) -> ErrorCode:
+def _outcome(own: ErrorCode | None, error: ErrorCode) -> ErrorCode:
     """What became of one partition: the coordinator's refusal comes before what it would have found in the offset."""
     if own is ErrorCode.OFFSET_METADATA_TOO_LARGE and error:
         return error

@@ -103,8 +103,9 @@ def _batches(request: Any, *, by_id: bool) -> Batches:
     """What goes where; of a partition that is named twice the last counts, as in Kafka."""
     batches: Batches = {}
     for topic in request.topic_data:
-        partitions = batches.setdefault(topic.topic_id if by_id else topic.name, {})
-        partitions.update((partition.index, partition.records) for partition in topic.partition_data)
+        if topic.partition_data:  # a topic without any is not answered
+            partitions = batches.setdefault(topic.topic_id if by_id else topic.name, {})
+            partitions.update((partition.index, partition.records) for partition in topic.partition_data)
     return batches
 
 

@@ -21,6 +21,8 @@ def describe(broker: Broker, _: Exchange, request: Any) -> Body:
     """Quotas of the entities that match every component; `strict` allows no other components."""
     wanted: dict[str, Any] = {}
     for component in request.components:
+        if not component.entity_type:
+            return _refused("an entity type is empty")
         if component.entity_type not in ENTITY_TYPES:
             return _refused(f"{component.entity_type!r} is no entity type", ErrorCode.UNSUPPORTED_VERSION)
         if component.entity_type in wanted:
@@ -91,12 +93,16 @@ def _is_known(host: str) -> bool:
 
 
 def _altered(broker: Broker, request: Any, unknown_hosts: frozenset[str]) -> Body:
-    entries, changed = [], False
+    entries: dict[tuple[tuple[str, str | None], ...], Body] = {}
+    changed = False
     for entry in request.entries:
         names = {item.entity_type: item.entity_name for item in entry.entity}  # the last of each type counts
         named = [{"entity_type": kind, "entity_name": name} for kind, name in names.items()]
         result: dict[str, Any] = {"error_message": None, "entity": named}
+        key = tuple(sorted(names.items()))
         try:
+            if key in entries:  # answered once, refused, though what came first is done: so Kafka
+                raise BrokerError(ErrorCode.INVALID_REQUEST, "an entity that was named before is not changed again")
             entity = _entity(names, unknown_hosts)
             _check(entity, entry.ops)
             if not request.validate_only:
@@ -105,11 +111,11 @@ def _altered(broker: Broker, request: Any, unknown_hosts: frozenset[str]) -> Bod
                 changed = True
         except BrokerError as error:
             result.update(error_code=error.code, error_message=error.message)
-        entries.append(result)
+        entries[key] = result
     if changed:
         broker.dynamic.write()
         broker.quotas.changed()
-    return {"entries": entries}
+    return {"entries": list(entries.values())}
 
 
 def _entity(names: dict[str, str | None], unknown_hosts: frozenset[str]) -> Entity:

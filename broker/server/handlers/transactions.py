@@ -12,7 +12,8 @@ from broker.metadata import INTERNAL_TOPICS, OFFSETS_TOPIC
 from broker.protocol.bodies import Body
 from broker.server.broker import Broker, now_ms
 from broker.server.exchange import Exchange
-from broker.server.handlers.offsets import outcome, sort_offsets
+from broker.server.handlers.offsets import committed, sort_offsets
+from broker.server.topic_answers import MISSING, by_topic
 
 FENCED_FROM = 2
 BATCHED_FROM = 4
@@ -148,36 +149,13 @@ def add_offsets(broker: Broker, exchange: Exchange, request: Any) -> None:
 
 def commit_offsets(broker: Broker, exchange: Exchange, request: Any) -> None:
     """Offsets that count when the transaction commits; from version 3 the group's generation is checked."""
-    topics = [(item, broker.catalog.topics.get(item.name)) for item in request.topics]
-    accepted, errors = sort_offsets(broker, topics)
+    topics = [(item.name, item.partitions) for item in request.topics]
+    accepted, named = sort_offsets(broker, topics, broker.catalog.topics)
 
     def answer(error: ErrorCode) -> None:
-        exchange.answer(
-            {
-                "topics": [
-                    {
-                        "name": item.name,
-                        "partitions": [
-                            {
-                                "partition_index": partition.partition_index,
-                                "error_code": ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-                                if topic is None
-                                else outcome(errors.get((item.name, partition.partition_index)), error),
-                            }
-                            for partition in item.partitions
-                        ],
-                    }
-                    for item, topic in topics
-                ]
-            }
-        )
+        exchange.answer(by_topic(committed(named, error)))
 
-    unknown = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-    if all(
-        topic is None or errors.get((item.name, partition.partition_index)) is unknown
-        for item, topic in topics
-        for partition in item.partitions
-    ):
+    if all(own in MISSING for _, _, partitions in named for _, own in partitions):
         answer(ErrorCode.NONE)  # the coordinator never hears of it
         return
     who = Committer(
@@ -279,7 +257,7 @@ def list_transactions(broker: Broker, _: Exchange, request: Any) -> Body:
         assert transaction is not None
         if _is_wanted(transaction, request):
             found.append(_summary(transaction))
-    unknown = [state for state in request.state_filters if state not in STATES]
+    unknown = [state for state in dict.fromkeys(request.state_filters) if state not in STATES]
     return {"transaction_states": found, "unknown_state_filters": unknown}
 
 
