@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from typing import Any, NoReturn, overload
 
 from msgspec.structs import replace
@@ -240,7 +241,12 @@ class App(Decorators):
             yield connection
 
     def write(
-        self, topic: Topic | str, rows: Any, *, key: Field | None = None, timestamp: Field | int | None = None
+        self,
+        topic: Topic | str,
+        rows: Any,
+        *,
+        key: Field | None = None,
+        timestamp: Field | datetime | int | None = None,
     ) -> int:
         """Write Records, (key, value) pairs, values with `key=`, or a DataFrame to a topic, and wait until they are safe.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from streams.asking import Question
@@ -66,13 +67,14 @@ class Connection:
         rows: Any,
         *,
         key: Field | None = None,
-        timestamp: Field | int | None = None,
+        timestamp: Field | datetime | int | None = None,
         partition: int | None = None,
     ) -> int:
         """Write to a topic: `Record`s, (key, value) pairs, values with `key=`, a DataFrame, or a file (`read_csv`).
 
-        `key` and `timestamp` are a field of the value, or a function of it. Without `timestamp`, a record's own counts,
-        then the topic's `timestamp=`, then now. All go to `partition` if one is named, else where their keys say.
+        `key` and `timestamp` are a field of the value, or a function of it; a datetime or ms is the time of all that have
+        none of their own. Without `timestamp`, a record's own counts, then the topic's `timestamp=`, then now. All go to
+        `partition` if one is named, else where their keys say.
         Shape: how many were written; they are acknowledged after `flush`.
         Raises: ProductionError for what the topic's types cannot hold.
         """

@@ -1,13 +1,16 @@
 """Durations and times as people write them: "10 s", a timedelta, a datetime, or a number of milliseconds.
 
-Rule: inside the library both are ints of milliseconds in names that end in `_ms`; this is the door.
+Rule: inside the library both are ints of milliseconds in names that end in `_ms`; this is the door. numpy's and pandas'
+are known by what they can do: neither need be installed.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+
+from streams.numbers import counted
 
 __all__ = ["Duration", "milliseconds", "moment_ms", "record_time_ms"]
 
@@ -30,6 +33,7 @@ UNITS_MS = {
     "w": 604_800_000,
     "week": 604_800_000,
 }
+_LENGTHS = re.compile(r"(W|D|h|m|s)\]$")  # numpy's units but years, months and none
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PATTERN = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*([a-z]+)\s*", re.IGNORECASE)
 
@@ -39,14 +43,13 @@ def milliseconds(duration: Duration, what: str = "duration") -> int:
 
     Raises: ValueError, TypeError that say what was expected.
     """
-    if isinstance(duration, bool):
-        raise TypeError(f"{what}: expected a duration such as '10 s', got {duration!r}")
-    if isinstance(duration, int):
-        return duration
-    if isinstance(duration, timedelta):
-        return round(duration / timedelta(milliseconds=1))
     if isinstance(duration, str):
         return parsed(duration, what)
+    given = _of_numpy(duration, "m")
+    if isinstance(given, timedelta):
+        return round(given / timedelta(milliseconds=1))
+    if (number := counted(given)) is not None:
+        return number
     raise TypeError(f"{what}: expected a duration such as '10 s', a timedelta or milliseconds, got {duration!r}")
 
 
@@ -61,24 +64,40 @@ def parsed(text: str, what: str) -> int:
 
 
 def moment_ms(moment: Any, what: str = "timestamp=") -> int:
-    """A record's time in ms since 1970, out of that, a datetime (without a zone: UTC), or ISO 8601 text; `what` gave it.
+    """A record's time in ms since 1970, out of that, a datetime (without a zone: UTC), a date, or ISO 8601 text; `what` gave it.
 
     Raises: ValueError that says what was expected.
     """
-    if isinstance(moment, int):
+    if type(moment) is int:
         return moment
-    if isinstance(moment, str):
+    given = moment
+    if isinstance(given, str):
         try:
-            moment = int(moment) if moment.lstrip("-").isdigit() else datetime.fromisoformat(moment)
+            given = int(given) if given.lstrip("-").isdigit() else datetime.fromisoformat(given)
         except ValueError:
             raise ValueError(
                 f"{what}: expected a time such as 2026-01-31T12:00:00 or ms since 1970, got {moment!r}"
             ) from None
-    if isinstance(moment, datetime):
-        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // timedelta(milliseconds=1)
-    if isinstance(moment, int | float) and moment == moment // 1:
-        return int(moment)
+    given = _of_numpy(given, "M")
+    if isinstance(given, datetime):
+        found = ((given if given.tzinfo else given.replace(tzinfo=UTC)) - EPOCH) // timedelta(milliseconds=1)
+        if isinstance(found, int):  # not for pandas' NaT, which is a datetime, too
+            return found
+    elif isinstance(given, date):
+        return moment_ms(datetime.combine(given, time()))
+    elif isinstance(given, float) and given == given // 1:
+        return int(given)
+    elif (number := counted(given)) is not None:
+        return number
     raise ValueError(f"{what}: expected a time in ms since 1970, a datetime or ISO 8601 text, got {moment!r}")
+
+
+def _of_numpy(given: Any, kind: str) -> Any:
+    """Numpy's datetime64 ("M") or timedelta64 ("m") as Python has it: None for NaT, and for months, which have no length."""
+    dtype: Any = getattr(given, "dtype", None)
+    if getattr(dtype, "kind", None) != kind or (kind == "m" and not _LENGTHS.search(dtype.str)):
+        return given
+    return given.astype(f"{kind}8[us]").item()
 
 
 def record_time_ms(moment: Any, what: str = "timestamp=") -> int:

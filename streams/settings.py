@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, field
 from difflib import get_close_matches
+from numbers import Real
 from types import FunctionType
 from typing import Any
 
@@ -16,6 +17,7 @@ from msgspec import Struct
 
 from streams.durations import milliseconds
 from streams.errors import ConfigError, shown
+from streams.numbers import counted
 
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
@@ -117,8 +119,8 @@ def _text(value: Any) -> str:
 
 
 def _integer(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
+    if (number := counted(value)) is not None:
+        return number
     if isinstance(value, str):
         try:
             return int(value.replace("_", "").replace(",", ""))
@@ -128,7 +130,7 @@ def _integer(value: Any) -> int:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if not isinstance(value, bool) and isinstance(value, Real):
         return float(value)
     if isinstance(value, str):
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -58,7 +59,7 @@ class Writer:
         rows: Iterable[Any],
         *,
         key: Field | None,
-        timestamp: Field | int | None,
+        timestamp: Field | datetime | int | None,
         partition: int | None = None,
     ) -> int:
         """Write rows, to one partition if it is named. Shape: how many.
@@ -68,8 +69,7 @@ class Writer:
         """
         from streams.frames import is_frame, is_series, rows_of
 
-        if isinstance(timestamp, int) and timestamp < 0:
-            raise ConfigError(f"timestamp=: expected a time since 1970, got {timestamp}")
+        timestamp = _field_or_ms(timestamp)
         if isinstance(rows, CheckedSource):
             rows.check(topic, self._default, key=key, timestamp=timestamp)
             given: Iterator[Any] = rows.records(topic, key=key, timestamp=timestamp)
@@ -142,6 +142,16 @@ class Writer:
             partition = self._next_unkeyed % count if key is None else next(keyed)
             places.setdefault(partition, []).append(index)
         return places
+
+
+def _field_or_ms(timestamp: Field | datetime | int | None) -> Field | int | None:
+    """One time for all rows in ms; what finds each row's own as it is. Raises: ConfigError for what is neither."""
+    if timestamp is None or isinstance(timestamp, str) or callable(timestamp):
+        return timestamp
+    try:
+        return record_time_ms(timestamp)
+    except ValueError as problem:
+        raise ConfigError(str(problem)) from None
 
 
 def _time_getter(topic: Topic, timestamp: Field | int | None) -> Callable[[Any], int] | None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from streams.errors import shown
+from streams.numbers import counted
 from streams.operators.columns import UNHANDLED
 from streams.processor import ProcessorContext
 from streams.record import Batch
@@ -49,7 +50,7 @@ class Expected(NamedTuple):
 
     def problem(self, value: Any) -> TypeError | None:
         """The error for a value of another type, None for one that fits."""
-        if isinstance(value, self.kind) or (self.kind is float and isinstance(value, int)):
+        if isinstance(value, self.kind) or (self.kind in (int, float) and counted(value) is not None):
             return None
         return TypeError(
             f"{self.where} gave {shown(value)}, but {self.target} carries {type_name(self.kind)}: give that, or change the "

@@ -7,6 +7,7 @@ goes to the production handler, what a partitioner or chooser raises to the proc
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, cast
@@ -153,11 +154,14 @@ def chosen_partitions(choice: int | Iterable[int] | None, key: bytes | None, cou
     """A partitioner's answer as a list. Raises: ValueError for a partition that the topic does not have."""
     if choice is None:
         return [0 if key is None else partition_for(key, count)]
-    chosen = [choice] if isinstance(choice, int) else list(dict.fromkeys(choice))
-    for partition in chosen:
-        if not isinstance(partition, int) or not 0 <= partition < count:
-            raise ValueError(f"the partitioner chose {partition!r}: {topic} has partitions 0 to {count - 1}")
-    return chosen
+    chosen = dict.fromkeys(choice) if isinstance(choice, Iterable) else [choice]
+    try:
+        partitions = [operator.index(partition) for partition in chosen]  # numpy's numbers too
+    except TypeError:
+        partitions = [-1]
+    if any(not 0 <= partition < count for partition in partitions):
+        raise ValueError(f"the partitioner chose {choice!r}: {topic} has partitions 0 to {count - 1}")
+    return partitions
 
 
 def sink(writer: RecordSink, topic: str) -> Emit:

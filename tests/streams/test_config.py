@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from streams.config import SETTINGS, StreamsConfig
@@ -102,6 +103,14 @@ def test_an_application_has_a_name(name: object) -> None:
     """Text that may be part of a topic's name."""
     with pytest.raises(ConfigError, match="the name of an application"):
         StreamsConfig.of(name, environment={})  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    """Of every kind of setting that has one."""
+    made = config(
+        max_poll_records=np.int64(7), commit_interval_ms=np.timedelta64(2, "s"), statestore_cache_max_bytes=np.int32(9)
+    )
+    assert (made.max_poll_records, made.commit_interval_ms, made.statestore_cache_max_bytes) == (7, 2_000, 9)
 
 
 def test_one_handler_for_all_kinds() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
+import numpy as np
 import pytest
 
 from streams import App, ConfigError, Connection, Record, StreamsError
@@ -63,13 +64,18 @@ def test_values_with_a_key(connection: Connection, key: str | Callable[[Ride], i
 
 
 def test_a_time_that_is_given_counts_for_tombstones_too(connection: Connection) -> None:
-    """And for records without a time; one that is found in the value leaves tombstones at the present."""
+    """And for records without a time; one that is found in the value leaves tombstones at the present.
+
+    It may be any time that can be written.
+    """
     before_ms = time.time_ns() // 1_000_000
     connection.write("words", [("a", "x"), ("b", None), Record("c", None), Record("d", None, 7)], timestamp=5)
+    for moment in (datetime(1970, 1, 1, 0, 0, 5), np.datetime64(5, "s"), np.int64(5_000)):
+        connection.write("words", [("later", "x")], timestamp=moment)
     connection.write("words", [("e", None)], timestamp=lambda _: 9)
     connection.flush()
     *given, (last_key, last_ms) = [(each.key, each.timestamp) for each in connection.read("words")]
-    assert given == [("a", 5), ("b", 5), ("c", 5), ("d", 7)]
+    assert given == [("a", 5), ("b", 5), ("c", 5), ("d", 7), *[("later", 5_000)] * 3]
     assert last_key == "e" and last_ms >= before_ms
 
 

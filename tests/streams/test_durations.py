@@ -1,7 +1,9 @@
 """Durations and times as people write them."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from streams.durations import milliseconds, moment_ms, record_time_ms
@@ -18,6 +20,11 @@ from streams.durations import milliseconds, moment_ms, record_time_ms
         ("1 day", 86_400_000),
         (timedelta(seconds=3), 3_000),
         (42, 42),
+        (np.int64(42), 42),
+        (np.timedelta64(3, "s"), 3_000),
+        (np.timedelta64(2, "W"), 1_209_600_000),
+        (np.timedelta64(5_000_000, "ns"), 5),
+        (pd.Timedelta("3s"), 3_000),
     ],
 )
 def test_durations_in_milliseconds(duration, expected):
@@ -32,9 +39,12 @@ def test_a_text_that_is_no_duration_names_what_it_was_for(duration):
         milliseconds(duration, "the gap")
 
 
-@pytest.mark.parametrize("duration", [True, None, 1.5, [1]])
+NOT_ONES = [True, np.True_, None, 1.5, np.float64(5), [1], pd.NaT, np.timedelta64("NaT"), pd.offsets.MonthEnd()]
+
+
+@pytest.mark.parametrize("duration", [*NOT_ONES, np.timedelta64(1, "M"), np.timedelta64(5)])
 def test_other_types_are_refused(duration):
-    """A float or None is more likely a mistake than a duration."""
+    """A float or None is more likely a mistake than a duration; numpy's months have no length, its bare numbers no unit."""
     with pytest.raises(TypeError, match="the gap: expected a duration"):
         milliseconds(duration, "the gap")
 
@@ -50,6 +60,11 @@ def test_other_types_are_refused(duration):
         (datetime(1970, 1, 1, 1, tzinfo=timezone(timedelta(hours=1))), 0),
         ("1970-01-01T00:00:07Z", 7_000),
         ("1970-01-02", 86_400_000),
+        (date(1970, 1, 2), 86_400_000),
+        (np.int64(7), 7),
+        (np.datetime64("1970-01-02"), 86_400_000),
+        (np.datetime64("1970-01-01T00:00:00.007999999"), 7),
+        (pd.Timestamp("1970-01-01T01:00", tz="Europe/Berlin"), 0),
     ],
 )
 def test_times_in_milliseconds(moment, expected):
@@ -57,7 +72,7 @@ def test_times_in_milliseconds(moment, expected):
     assert moment_ms(moment) == expected
 
 
-@pytest.mark.parametrize("moment", ["soon", "", None, 1.5, float("nan"), [1]])
+@pytest.mark.parametrize("moment", ["soon", "", None, True, 1.5, float("nan"), [1], pd.NaT, np.datetime64("NaT")])
 def test_what_is_no_time_names_where_it_came_from(moment):
     """The error says what was expected."""
     with pytest.raises(ValueError, match=r"column at: expected a time"):

@@ -3,6 +3,7 @@
 from enum import IntEnum
 from typing import Any
 
+import numpy as np
 import pytest
 
 from streams.errors import ConfigError, TopologyError
@@ -13,13 +14,13 @@ class Size(IntEnum):
     LARGE = 3
 
 
-@pytest.mark.parametrize("given", [3, Size.LARGE])
+@pytest.mark.parametrize("given", [3, Size.LARGE, np.int64(3)])
 def test_whole_numbers_of_any_class(given: Any) -> None:
     """Whatever Python counts by."""
     assert whole_number(given, "partitions") == 3
 
 
-@pytest.mark.parametrize("given", [0, -5, True, 2.0, "x", None])
+@pytest.mark.parametrize("given", [0, -5, True, np.True_, 2.0, "x", None])
 def test_what_is_none_is_refused_by_its_name(given: Any) -> None:
     """With what was expected and what came, in the error that is wanted."""
     with pytest.raises(ConfigError, match=f"partitions: expected a whole number of at least 1, got {given!r}$"):

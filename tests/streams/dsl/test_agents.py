@@ -8,8 +8,10 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pytest
 
+from streams import App
 from streams.dsl.agent_results import Pace
 from streams.dsl.agents import AGENT_LOOP, RecordAgent, StreamAgent
 from streams.dsl.blocking import ThreadedFunction
@@ -17,6 +19,7 @@ from streams.errors import ProcessingError
 from streams.on_error import Retry
 from streams.record import Batch, Record
 from streams.retrying import NO_TIME, Retrying
+from streams.testing import TopologyTestDriver
 
 
 class Collecting:
@@ -444,3 +447,17 @@ def test_what_an_agent_does_without_a_record_ends_the_worker(fault: str) -> None
         with pytest.raises((ValueError, ProcessingError), match="cannot flush|yielded 7 with no record in hand"):
             process(2)
     assert context.failures == []
+
+
+@pytest.mark.parametrize("kind", [int, float])
+def test_a_result_may_be_a_number_of_numpy(kind: type) -> None:
+    """As that of a plain function may: it is written as the number that it is."""
+    app = App("app")
+
+    @app.agent(app.topic("in", key=str, value=int), to=app.topic("out", key=str, value=kind))
+    async def total(value):
+        return np.int64(value)
+
+    with TopologyTestDriver(app) as driver:
+        driver.input("in").send("k", 7)
+        assert driver.output("out").read_values() == [7]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pytest
 
 from streams.clients.base import NewTopic
@@ -146,14 +147,21 @@ def partitions(cutter: Cutter, topic: str) -> list[tuple[bytes | None, int]]:
 def test_a_partitioner_may_choose_several_partitions_or_none() -> None:
     """None as its answer leaves the choice to Kafka's partitioner; a partition that is named twice is one of Kafka's Set.
 
-    What goes nowhere counts as dropped. Kafka: RecordCollectorImpl, "Skipping record as partitioner returned no partitions".
+    numpy's numbers count, too. What goes nowhere counts as dropped. Kafka: RecordCollectorImpl, "Skipping record as partitioner returned no partitions".
     """
-    choices = {"one": 2, "all": [0, 1, 2, 1], "none": [], "kafka": None}
+    choices = {"one": 2, "numpy": np.int64(1), "all": [0, 1, 2, 1], "none": [], "kafka": None}
     say = lambda builder: numbers(builder).to("out", partitioner=lambda topic, key, value, count: choices[key])  # noqa: E731
     cutter = Cutter(topology_of(say))
     cutter.broker.create(NewTopic("out", 3))
     cutter.feed(texts("in", *((key, "{}", 1) for key in choices)))
-    expected = [(b"one", 2), (b"all", 0), (b"all", 1), (b"all", 2), (b"kafka", partition_for(b"kafka", 3))]
+    expected = [
+        (b"one", 2),
+        (b"numpy", 1),
+        (b"all", 0),
+        (b"all", 1),
+        (b"all", 2),
+        (b"kafka", partition_for(b"kafka", 3)),
+    ]
     assert sorted(partitions(cutter, "out")) == sorted(expected)
     assert cutter.task.dropped_records == {"KSTREAM-SINK-0000000001": 1}
 
