@@ -15,13 +15,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from state.serde import Serde
-from streams.clients.base import Clients
+from streams.clients.base import Admin, Clients, TopicDescription
 from streams.clients.raw_batch import RawBatch
 from streams.dsl.options import Topic
 from streams.durations import moment_ms
 from streams.errors import ConfigError, DeserializationError, StreamsError
 from streams.numbers import whole_number
 from streams.record import Batch, Record, TopicPartition
+from streams.settings import nearest
 
 POLL_S = 0.5
 
@@ -190,15 +191,23 @@ def _reader(serde: Serde[Any]) -> Callable[[bytes | None], Any]:
     return lambda data: None if data is None else deserialize(data)
 
 
+def described(admin: Admin, topics: Sequence[str]) -> dict[str, TopicDescription]:
+    """Topics that have to be there. Raises: ConfigError for one that is not."""
+    found = admin.describe(topics)
+    for name in topics:
+        if name not in found:
+            near = nearest(name, admin.topics())
+            raise ConfigError(f"there is no topic {name!r} on this broker; `streams topics` lists them{near}")
+    return found
+
+
 def _partitions_of(clients: Clients, topics: Sequence[str], chosen: Sequence[int] | None) -> list[TopicPartition]:
     admin = clients.admin()
     try:
-        found = admin.describe(topics)
+        found = described(admin, topics)
     finally:
         admin.close()
     for name in topics:
-        if name not in found:
-            raise ConfigError(f"there is no topic {name!r} on this broker; `streams topics` lists them")
         for number in chosen or ():
             if number not in range(found[name].partitions):
                 raise ConfigError(

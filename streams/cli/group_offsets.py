@@ -12,7 +12,7 @@ from streams.cli.topic_tools import Row, groups_of
 from streams.clients.base import Consumer, OffsetAndMetadata
 from streams.connection import Connection
 from streams.errors import ConfigError, StreamsError
-from streams.reading import time_ms
+from streams.reading import described, time_ms
 from streams.record import TopicPartition
 
 Offsets = Mapping[TopicPartition, int]
@@ -28,10 +28,8 @@ def move(connection: Connection, group: str, place: str, topics: Sequence[str], 
         raise StreamsError(f"the group {group} has members ({', '.join(members)}): stop them, then move it")
     consumer = connection.clients.consumer(group=group)
     try:
-        every = connection.admin.describe(topics or connection.admin.topics())
-        for topic in topics:
-            if topic not in every:
-                raise ConfigError(f"there is no topic {topic!r} on this broker; `streams topics` lists them")
+        admin = connection.admin
+        every = described(admin, topics) if topics else admin.describe(admin.topics())
         partitions = [TopicPartition(name, number) for name in every for number in range(every[name].partitions)]
         committed = {each: found.offset for each, found in consumer.committed(partitions).items()}
         wanted = [each for each in partitions if topics or each in committed]

@@ -116,7 +116,7 @@ def produce(
     A file is checked before its first line is written. Standard input is written in parts of 1,000 lines; a part with a
     wrong line is not written.
     """
-    from streams.cli.topic_tools import LineForm, check_lines, write_lines
+    from streams.cli.topic_tools import LineForm, check_lines, told_if_new, write_lines
 
     found = app_of(app, broker)
     if file is not None and not file.is_file():
@@ -135,11 +135,12 @@ def produce(
         if file is not None:
             with file.open(encoding="utf-8", errors="surrogateescape") as first:
                 check_lines(connection, typed, first, form)
+        told = told_if_new(connection, topic, found.build() if found else None)
         written = write_lines(connection, typed, lines, form, partition)
         if json:
             typer.echo(f'{{"topic":"{topic}","written":{written}}}')
         else:
-            typer.echo(f"{written:,} record{'' if written == 1 else 's'} written", err=True)
+            typer.echo(f"{written:,} record{'' if written == 1 else 's'} written{told if written else ''}", err=True)
 
 
 def _in_utf8(stream: TextIO) -> None:

@@ -72,6 +72,7 @@ def groups(
     """
     from streams.cli.group_offsets import move
     from streams.cli.topic_tools import DEAD, group_rows, groups_of, lag_rows, unread_rows
+    from streams.settings import nearest
 
     if group is None and (to is not None or topic):
         raise ConfigError("--to and --topic are for one group: streams groups NAME --to earliest")
@@ -84,7 +85,8 @@ def groups(
         else:
             rows = move(connection, group, to, topic, dry_run=dry_run)
         if group is not None and not rows and groups_of(connection).describe(group).state == DEAD:
-            raise ConfigError(f"there is no group {group!r} on this broker; `streams groups` lists them")
+            near = nearest(group, groups_of(connection).names())
+            raise ConfigError(f"there is no group {group!r} on this broker; `streams groups` lists them{near}")
         nothing = "there are no groups yet" if group is None else f"the group {group} has committed nothing"
         show(rows, json=json, nothing=nothing)
 

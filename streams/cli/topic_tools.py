@@ -21,9 +21,12 @@ from streams.connect.record_lines import bytes_of, headers_of
 from streams.connection import Connection
 from streams.dsl.options import Topic
 from streams.errors import ConfigError, ProductionError, shown
+from streams.reading import described
 from streams.record import NO_TIMESTAMP, Headers, Record, TopicPartition, Windowed
 from streams.serdes import Float32, Int16, Int32
 from streams.serdes.registered import RegisteredSerde
+from streams.settings import nearest
+from streams.topology.topology import Topology
 
 CHUNK = 1000
 DEAD = "Dead"
@@ -49,9 +52,7 @@ def topic_rows(connection: Connection) -> list[Row]:
 
 def partition_rows(connection: Connection, topic: str) -> list[Row]:
     """The partitions of a topic with their first and last offsets. Raises: ConfigError when there is none."""
-    found = connection.admin.describe([topic]).get(topic)
-    if found is None:
-        raise ConfigError(f"there is no topic {topic!r} on this broker; `streams topics` lists them")
+    found = described(connection.admin, [topic])[topic]
     partitions = [TopicPartition(topic, number) for number in range(found.partitions)]
     consumer = connection.clients.consumer(group=None)
     begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
@@ -174,6 +175,14 @@ class LineForm:
 
 
 JSON_LINES = LineForm()
+
+
+def told_if_new(connection: Connection, topic: str, program: Topology | None) -> str:
+    """The end of a sentence about a topic that the broker makes with its first record, and the program does not know."""
+    of_app = (*program.user_topics, *program.sink_topics) if program else ()
+    if topic in of_app or topic in connection.admin.describe([topic]):
+        return ""
+    return f"; {topic} is a new topic{nearest(topic, {*of_app, *connection.admin.topics()})}"
 
 
 def write_lines(

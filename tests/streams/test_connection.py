@@ -170,8 +170,10 @@ def test_wrong_rows(connection: Connection, rows: object, options: dict[str, obj
 
 def test_wrong_reads(connection: Connection) -> None:
     """A missing topic, a time that is none, and bytes of another type each are a sentence."""
-    with pytest.raises(ConfigError, match="there is no topic 'nowhere' on this broker"):
+    with pytest.raises(ConfigError, match="there is no topic 'nowhere' on this broker; `streams topics` lists them$"):
         connection.read("nowhere")
+    with pytest.raises(ConfigError, match="there is no topic 'wrods' on this broker.*; did you mean 'words'"):
+        connection.read("wrods")
     with pytest.raises(ConfigError, match="expected 'earliest', 'latest', a time such as"):
         connection.read("words", start="yesterday")
     with pytest.raises(ConfigError, match="at least 1, got 0"):

@@ -234,7 +234,7 @@ def test_topics_produce_and_consume(home: Path, streams_broker: RunningBroker) -
     broker = ("--broker", streams_broker.url)
     lines = '{"key": "a", "value": {"x": 1}, "timestamp": 5}\n"plain"\n'
     done = streams(home, "produce", "lines", *broker, stdin=lines)
-    assert (done.returncode, done.stderr.strip().splitlines()[-1]) == (0, "2 records written")
+    assert (done.returncode, done.stderr.strip().splitlines()[-1]) == (0, "2 records written; lines is a new topic")
     read = [json.loads(line) for line in streams(home, "consume", "lines", *broker).stdout.splitlines()]
     assert [(each["key"], each["value"], each["offset"]) for each in read] == [("a", {"x": 1}, 0), (None, "plain", 1)]
     assert read[0]["timestamp"] == 5

@@ -167,7 +167,7 @@ def test_what_consume_prints_produce_takes(command: Command) -> None:
         "produce", "original", lines='{"key": "a", "value": [1, null], "timestamp": 5}\n{"key": "b", "value": null}\n'
     )
     printed = command("consume", "original")
-    assert command("produce", "copied", lines=printed.stdout).stderr == "2 records written\n"
+    assert command("produce", "copied", lines=printed.stdout).stderr == "2 records written; copied is a new topic\n"
     copied = rows(command("consume", "copied"))
     assert [(row["key"], row["value"]) for row in copied] == [("a", [1, None]), ("b", None)]
     assert copied[0]["timestamp"] == 5
@@ -202,11 +202,29 @@ def test_topics_and_describe(command: Command) -> None:
     assert header.split() == ["name", "partitions", "records"]
     assert rows(command("describe", "listed", "--json")) == [{"partition": 0, "begin": 0, "end": 1}]
     assert command("describe", "listed").stdout == "partition  begin  end\n        0      0    1\n"
-    missing = command("describe", "unlisted")
+    missing = command("describe", "lsited")
     assert (missing.returncode, missing.stderr) == (
         2,
-        "error: there is no topic 'unlisted' on this broker; `streams topics` lists them\n",
+        "error: there is no topic 'lsited' on this broker; `streams topics` lists them; did you mean 'listed'?\n",
     )
+
+
+@pytest.mark.broker
+def test_a_topic_that_lines_make_is_told(command: Command, program: str) -> None:
+    """With the one that was meant, perhaps: the broker makes it whatever its name. Nothing is told where none is made,
+    and of a topic that the App reads or writes.
+    """
+    assert command("produce", "chosen", lines="1\n").stderr == "1 record written; chosen is a new topic\n"
+    assert command("produce", "chosen", lines="1\n2\n").stderr == "2 records written\n"
+    assert command("produce", "chsoen", lines="").stderr == "0 records written\n"
+    mistyped = command("produce", "chsoen", lines="1\n")
+    assert mistyped.stderr == "1 record written; chsoen is a new topic; did you mean 'chosen'?\n"
+    assert "lists them; did you mean" in command("consume", "choosen").stderr
+    app = ("--app", "taxi:app")
+    assert command("produce", f"{program}-rdies", *app, lines=RIDES).stderr.endswith(
+        f"did you mean '{program}-rides'?\n"
+    )
+    assert command("produce", f"{program}-rides", *app, lines=RIDES).stderr == "1 record written\n"
 
 
 @pytest.mark.broker
@@ -237,9 +255,9 @@ def test_groups_and_their_lag(command: Command, program: str, tmp_path: Path, st
         assert command("groups", f"{program}-waiting").stdout.split()[-4:] == ["0", "-", "2", "2"]
         answered.set()
     for options in ((), ("--json",), ("--to", "earliest")):
-        none = command("groups", "nobody", *options)
+        none = command("groups", f"{program}-wiating", *options)
         assert (none.returncode, none.stdout) == (2, "")
-        assert "there is no group 'nobody' on this broker; `streams groups` lists them" in none.stderr
+        assert f"on this broker; `streams groups` lists them; did you mean '{program}-waiting'?" in none.stderr
 
 
 @pytest.mark.broker
@@ -331,7 +349,7 @@ def test_kcats_letters_of_produce(command: Command) -> None:
 def test_blanks_of_lines_with_a_delimiter(command: Command) -> None:
     """Only the end of the line is none of its value: blanks may be key, delimiter and value, or parts of them."""
     tabs = command("produce", "blanks", "-K", "\t", "-Z", "--value", "str", lines="\ufeffann\t\n\tx\nann\t x \n\n")
-    assert tabs.stderr == "3 records written\n"
+    assert tabs.stderr == "3 records written; blanks is a new topic\n"
     assert [(row["key"], row["value"]) for row in rows(command("consume", "blanks", "--value", "str"))] == [
         ("ann", None),
         ("", "x"),
