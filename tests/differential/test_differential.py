@@ -11,7 +11,7 @@ import pytest
 
 from tests.apache_kafka.libraries import KafkaMissingError
 from tests.differential.cases import case_of
-from tests.differential.comparison import OUR_SENTENCES, compare, difference
+from tests.differential.comparison import KAFKAS_OWN_FAILURES, OUR_SENTENCES, compare, difference
 from tests.differential.kafka import Kafka
 from tests.differential.recording import recorded
 from tests.differential.shrinking import shrunk
@@ -158,6 +158,15 @@ def test_a_refusal_of_ours_is_a_difference_unless_kafka_refuses_too() -> None:
     accident = difference({**runs, "error": "TopologyException: no"}, {**runs, "error": "KeyError: 'x'"})
     assert accident is not None
     assert accident.kind == "accident KeyError"
+
+
+def test_what_kafka_loses_by_a_failure_of_its_own_is_no_difference() -> None:
+    """Whether that ends the program, or costs a record because the handler of errors says to go on."""
+    ours = answered(small_case())
+    theirs = json.loads(json.dumps(ours))
+    theirs["steps"][3]["out"] = []
+    for failure, excused in ((KAFKAS_OWN_FAILURES[0], True), ("NullPointerException: of another kind", False)):
+        assert (difference({**theirs, "continued_after": [f"Error: {failure}"]}, ours) is None) is excused
 
 
 def test_shrinking_keeps_what_makes_a_case_fail() -> None:

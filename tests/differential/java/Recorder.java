@@ -16,6 +16,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Function;
 import java.util.regex.Pattern;
@@ -32,6 +33,7 @@ import org.apache.kafka.streams.TestInputTopic;
 import org.apache.kafka.streams.TestOutputTopic;
 import org.apache.kafka.streams.Topology;
 import org.apache.kafka.streams.TopologyTestDriver;
+import org.apache.kafka.streams.errors.ErrorHandlerContext;
 import org.apache.kafka.streams.errors.LogAndContinueProcessingExceptionHandler;
 import org.apache.kafka.streams.kstream.*;
 import org.apache.kafka.streams.kstream.internals.AbstractStream;
@@ -77,6 +79,7 @@ public final class Recorder {
     /** The case with Kafka's outputs and description, or with its error. */
     private static ObjectNode answered(ObjectNode wanted, String stateDirectory) {
         ObjectNode answer = wanted.deepCopy();
+        Continuing.AFTER.clear();
         try {
             Program program = new Program(wanted);
             Properties settings = settingsOf(wanted, stateDirectory);
@@ -90,7 +93,20 @@ public final class Recorder {
         } catch (Throwable error) {
             answer.put("error", described(error));
         }
+        if (!Continuing.AFTER.isEmpty()) Continuing.AFTER.forEach(answer.putArray("continued_after")::add);
         return answer;
+    }
+
+    /** Goes on after errors, and keeps what those say that no function of a case raised: they are of Kafka itself. */
+    public static final class Continuing extends LogAndContinueProcessingExceptionHandler {
+        static final Set<String> AFTER = new TreeSet<>();
+
+        @Override
+        public Response handleError(
+            ErrorHandlerContext context, org.apache.kafka.streams.processor.api.Record<?, ?> record, Exception error) {
+            if (!Functions.RAISED.equals(error.getMessage())) AFTER.add(described(error));
+            return super.handleError(context, record, error);
+        }
     }
 
     /** How many records the driver's tasks dropped. */
@@ -126,7 +142,7 @@ public final class Recorder {
             settings.put("dsl.store.format", config.get("dsl_store_format").asText());
         }
         if (config.has("processing_on_error")) {
-            settings.put("processing.exception.handler", LogAndContinueProcessingExceptionHandler.class);
+            settings.put("processing.exception.handler", Continuing.class);
         }
         if (config.has("max_task_idle_ms")) settings.put("max.task.idle.ms", config.get("max_task_idle_ms").asText());
         if (config.has("upgrade_from")) settings.put("upgrade.from", config.get("upgrade_from").asText());
@@ -895,6 +911,7 @@ public final class Recorder {
             return result.length() % 4 == 0 ? null : result;
         }
 
+        static final String RAISED = "raised";
         private static final String RAISING = "raising ";
 
         private static boolean raises(String name) {
@@ -909,7 +926,7 @@ public final class Recorder {
         private static void check(Object... arguments) {
             int length = 0;
             for (Object argument : arguments) length += text(argument).length();
-            if (length % 5 == 0) throw new IllegalStateException("raised");
+            if (length % 5 == 0) throw new IllegalStateException(RAISED);
         }
 
         private static KeyValueMapper raising(KeyValueMapper mapper) {
