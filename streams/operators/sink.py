@@ -154,6 +154,8 @@ def chosen_partitions(choice: int | Iterable[int] | None, key: bytes | None, cou
     """A partitioner's answer as a list. Raises: ValueError for a partition that the topic does not have."""
     if choice is None:
         return [0 if key is None else partition_for(key, count)]
+    if type(choice) is int and 0 <= choice < count:
+        return [choice]
     chosen = dict.fromkeys(choice) if isinstance(choice, Iterable) else [choice]
     try:
         partitions = [operator.index(partition) for partition in chosen]  # numpy's numbers too
