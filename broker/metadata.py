@@ -290,12 +290,17 @@ class Catalog:
         self.version += 1
 
     def _internal_settings(self, name: str) -> dict[str, str]:
+        """What Kafka gives the topics of its coordinators."""
         if name not in INTERNAL_TOPICS:
             return {}
+        settings = {"cleanup.policy": "compact", "segment.bytes": str(self.config.offsets_topic_segment_bytes)}
+        if name == OFFSETS_TOPIC:
+            return {**settings, "compression.type": "producer"}
         return {
-            "cleanup.policy": "compact",
-            "compression.type": "producer",
-            "segment.bytes": str(self.config.offsets_topic_segment_bytes),
+            **settings,
+            "compression.type": "uncompressed",
+            "min.insync.replicas": "1",
+            "unclean.leader.election.enable": "false",
         }
 
     # ---- producer ids

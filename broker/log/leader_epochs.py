@@ -52,7 +52,7 @@ class LeaderEpochs:
 
         Source: Kafka's LeaderEpochFileCache.endOffsetFor.
         """
-        if not self._entries or epoch > self.latest or epoch < 0:
+        if not self._entries or epoch > self.latest or epoch == UNDEFINED_EPOCH:
             return UNDEFINED_EPOCH, UNDEFINED_OFFSET
         if epoch == self.latest:
             return epoch, log_end_offset

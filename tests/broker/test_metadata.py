@@ -55,6 +55,20 @@ def test_internal_topics_are_made_once(open_catalog: Callable[[], Catalog]) -> N
     assert {log.config.cleanup_policy for name in counts for log in again.get(name).partitions} == {("compact",)}
 
 
+def test_settings_of_internal_topics(open_catalog: Callable[[], Catalog]) -> None:
+    """They are those that Kafka gives them."""
+    catalog = open_catalog()
+    catalog.create_internal({"__consumer_offsets": 1, "__transaction_state": 1})
+    settings = {"cleanup.policy": "compact", "segment.bytes": "104857600"}
+    assert catalog.get("__consumer_offsets").settings == {**settings, "compression.type": "producer"}
+    assert catalog.get("__transaction_state").settings == {
+        **settings,
+        "compression.type": "uncompressed",
+        "min.insync.replicas": "1",
+        "unclean.leader.election.enable": "false",
+    }
+
+
 def test_crash_between_file_and_partitions(open_catalog: Callable[[], Catalog], tmp_path: Path) -> None:
     """A topic that was written down gets the partitions a crash prevented."""
     catalog = open_catalog()

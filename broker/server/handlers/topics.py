@@ -147,7 +147,8 @@ def delete(broker: Broker, exchange: Exchange, request: Any) -> Body:
             broker.catalog.delete(topic.name)
             results.append(answer)
         except BrokerError as error:
-            results.append({**answer, **_failed(error)})
+            refused = [{**answer, **_failed(error)}]
+            results += refused if (name is None) != (topic_id is None) else refused * times[name, topic_id]
     return {"responses": results}
 
 

@@ -67,3 +67,18 @@ def test_epochs_that_were_cut_off(tmp_path: Path) -> None:
     assert (again.entries, again.highest_seen) == ([(0, 0), (4, 2)], 4)
     again.assign(5, 2)
     assert again.entries == [(0, 0), (5, 2)]
+
+
+def test_end_of_epochs_before_all_that_are_known(tmp_path: Path) -> None:
+    """It is where the first known one begins, also for numbers below -1, which alone stands for none, as in Kafka."""
+    epochs = LeaderEpochs(tmp_path)
+    epochs.assign(3, 5)
+    epochs.assign(4, 10)
+    assert [epochs.end_offset(epoch, 12) for epoch in (-2, -1, 0, 3, 4, 5)] == [
+        (-2, 5),
+        (-1, -1),
+        (0, 5),
+        (3, 10),
+        (4, 12),
+        (-1, -1),
+    ]

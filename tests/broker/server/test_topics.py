@@ -144,10 +144,12 @@ def test_topics_named_twice_are_not_deleted(wire) -> None:
 
 
 def test_topics_to_delete_need_a_name_or_an_id(wire) -> None:
-    """Neither is refused (42), and so are both at once."""
+    """Neither is refused (42), and so are both at once, as often as they are named, as in Kafka."""
     created = create(wire, "named")
-    assert deleted(wire, {"name": None}) == [(None, None, 42)]
-    assert deleted(wire, {"name": "named", "topic_id": created.topic_id}) == [("named", created.topic_id, 42)]
+    for times in (1, 2):
+        assert deleted(wire, *[{"name": None}] * times) == [(None, None, 42)] * times
+        both = {"name": "named", "topic_id": created.topic_id}
+        assert deleted(wire, *[both] * times) == [("named", created.topic_id, 42)] * times
     assert exists(wire, "named")
 
 
