@@ -44,15 +44,20 @@ def seldom_collected() -> Iterator[None]:
     """While inside, the cycle collector looks at what a batch left behind, not at each batch while it is being made.
 
     A batch is thousands of objects that live for a moment and die by their count, and with Python's own threshold of 700
-    the collector walks through them several times: half of the time a record takes. Cycles are freed later, no less.
+    the collector walks through them several times: half of the time a record takes. Cycles are freed later, no less:
+    what was frozen meanwhile is looked at again afterwards, unless the program had frozen something itself.
     """
-    before = gc.get_threshold()
+    before, frozen = gc.get_threshold(), gc.get_freeze_count() > 0
+    if frozen:
+        gc.collect()  # a run before this one is a cycle, and would be frozen for good
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, *before[1:])
     try:
         yield
     finally:
         gc.set_threshold(*before)
+        if not frozen:
+            gc.unfreeze()
 
 
 def turn_s(commit_interval_ms: int) -> float:

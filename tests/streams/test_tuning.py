@@ -7,6 +7,7 @@ import platform
 import resource
 import subprocess
 import sys
+import weakref
 
 import pytest
 
@@ -19,6 +20,29 @@ def test_the_collector_is_left_as_it_was_found() -> None:
     with seldom_collected():
         assert gc.get_threshold() == (YOUNG_OBJECTS, *before[1:])
     assert gc.get_threshold() == before
+
+
+class Link:
+    """What holds itself, as the parts of a worker hold each other."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_what_a_run_has_left_is_freed(frozen: bool) -> None:
+    """A run that is over lies in cycles when the next one begins: each would stay for good, also in a program that froze."""
+    if frozen:
+        gc.freeze()
+    try:
+        left = weakref.ref(Link())
+        with seldom_collected():
+            pass
+        gc.collect()
+        assert left() is None
+        assert (gc.get_freeze_count() > 0) == frozen
+    finally:
+        gc.unfreeze()
 
 
 BLOCKS = """
