@@ -126,7 +126,7 @@ def produce(
     _in_utf8(sys.stdin)
     form = LineForm(fixed_key, delimiter, _headers(headers), empty_is_null=empty_is_null)
     with (
-        connection_of(found, broker) as connection,
+        connection_of(None, broker) if found is None else found.connect() as connection,  # which makes declared topics
         contextlib.nullcontext(sys.stdin)
         if file is None
         else file.open(encoding="utf-8", errors="surrogateescape") as lines,

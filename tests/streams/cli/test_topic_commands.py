@@ -228,6 +228,13 @@ def test_a_topic_that_lines_make_is_told(command: Command, program: str) -> None
 
 
 @pytest.mark.broker
+def test_lines_make_a_topic_as_it_is_declared(command: Command, program: str) -> None:
+    """As the application itself does: with its partitions, not with the broker's default number of them."""
+    assert command("produce", f"{program}-rides", "--app", "taxi:app", lines=RIDES * 3).returncode == 0
+    assert len(rows(command("describe", f"{program}-rides", "--json"))) == 2
+
+
+@pytest.mark.broker
 def test_groups_and_their_lag(command: Command, program: str, tmp_path: Path, streams_broker: RunningBroker) -> None:
     """A group's lag is what came after its last commit, or all that is there before the first one."""
     app = totals_of(program, tmp_path, streams_broker)
