@@ -91,12 +91,12 @@ def _evaluate(function: FunctionType, argument_types: Sequence[Any]) -> Any:
             stack.extend(known.get(each, UNKNOWN) for each in names)
         elif name in {"LOAD_GLOBAL", "LOAD_DEREF"}:
             stack.append(_Named(_variable(function, argument)))
-        elif name == "LOAD_CONST":
+        elif name in {"LOAD_CONST", "LOAD_SMALL_INT"}:
             stack.append(UNKNOWN)
         elif name == "LOAD_ATTR":
             stack.append(field_type(stack.pop(), argument))
-        elif name == "CALL":
-            del stack[len(stack) - argument :]
+        elif name in {"CALL", "CALL_KW"}:  # the latter from Python 3.13 on, with its keywords' names on the stack
+            del stack[len(stack) - argument - (name == "CALL_KW") :]
             stack.append(_called_type(stack.pop()))
         elif name == "BUILD_TUPLE":
             members = stack[len(stack) - argument :]
