@@ -15,8 +15,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from msgspec import Struct, field
 
 from streams.clients.raw_batch import RawBatch
-from streams.clients.refused import OnRefused
-from streams.record import Headers, TopicPartition
+from streams.record import Headers, Record, TopicPartition
 
 T_co = TypeVar("T_co", covariant=True)
 Matches = Callable[[str], bool]
@@ -42,6 +41,22 @@ class Before(NamedTuple):
 
     pending: Pending[None]
     reached: Callable[[], None]
+
+
+class Instead(NamedTuple):
+    """What is written in place of a record that is refused: keys, values and headers in bytes; by the key, as ever."""
+
+    topic: str
+    record: Record
+
+
+OnRefused = Callable[[str, Record, Exception], Instead | None]
+"""What a producer asks when the broker does not take a record: (topic, record in bytes, what the broker says).
+
+It is asked long after `send`, beside the processing thread, and before what was sent with the record counts as written: so
+what is written instead is in the same flush, and in the same transaction. None goes on without it. Raises: StreamsError to
+end the producer. Source: Kafka's ProductionExceptionHandler, which the producer's callback asks.
+"""
 
 
 class OffsetAndMetadata(NamedTuple):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from streams.clients.refused import Instead
+from streams.clients.base import Instead
 from streams.errors import ProductionError
 from streams.record import Record
 from streams.runtime.dead_letters import letter

@@ -15,6 +15,7 @@ import logging
 
 from aiokafka.client import AIOKafkaClient
 
+from streams.clients.base import OnRefused
 from streams.clients.kafka.admin import KafkaAdmin
 from streams.clients.kafka.consumer import KafkaConsumer
 from streams.clients.kafka.contact import connect, security_of
@@ -24,7 +25,6 @@ from streams.clients.kafka.lease import Lease
 from streams.clients.kafka.network_loop import NetworkLoop
 from streams.clients.kafka.producer import KafkaProducer
 from streams.clients.kafka.producer_settings import ProducerSettings, SendSettings
-from streams.clients.refused import OnRefused
 from streams.config import StreamsConfig
 from streams.errors import StreamsError
 from streams.tuning import turn_s

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from streams.clients.base import OnRefused
 from streams.clients.kafka.lease import Lease
-from streams.clients.refused import OnRefused
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 

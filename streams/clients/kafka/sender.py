@@ -24,6 +24,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
+from streams.clients.base import Instead
 from streams.clients.kafka.closed_batch import Batch
 from streams.clients.kafka.codes import Code, name_of
 from streams.clients.kafka.hot import Produce
@@ -33,7 +34,6 @@ from streams.clients.kafka.producer_settings import SendSettings
 from streams.clients.kafka.topic_search import not_writable, partitions_of
 from streams.clients.kafka.transactions import FENCED, NOBODY, Transactions, refusal
 from streams.clients.partitioner import partition_for
-from streams.clients.refused import Instead
 from streams.errors import (
     BrokerUnreachable,
     ClientError,

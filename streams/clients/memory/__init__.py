@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from streams.clients.base import NewTopic, TopicDescription
+from streams.clients.base import NewTopic, OnRefused, TopicDescription
 from streams.clients.memory.consumer import MemoryConsumer
 from streams.clients.memory.done import Done
 from streams.clients.memory.groups import MemoryGroup
 from streams.clients.memory.partition import MemoryBatch, MemoryPartition
 from streams.clients.memory.producer import TRANSACTION_TIMEOUT_MS, MemoryProducer
 from streams.clients.memory.topics import MemoryBroker
-from streams.clients.refused import OnRefused
 from streams.record import TopicPartition
 
 __all__ = [

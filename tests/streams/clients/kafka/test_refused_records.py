@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from streams.clients.base import NewTopic
+from streams.clients.base import Instead, NewTopic
 from streams.clients.kafka import KafkaClients, KafkaProducer
-from streams.clients.refused import Instead
 from streams.errors import ClientError, ProductionError
 from streams.record import Record, TopicPartition
 
