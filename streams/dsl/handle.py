@@ -24,6 +24,7 @@ __all__ = [
     "expect_arity",
     "expect_initializer",
     "processor_name",
+    "retyped",
     "takes_key",
     "topic_or_chooser",
 ]
@@ -52,24 +53,25 @@ class Handle(Struct, frozen=True, eq=False):
         """The name of a new node: the user's, or one drawn with `prefix`."""
         return self.program.names.named(name, prefix)
 
-    def retyped(self, key: Any, value: Any, what: str) -> Serdes:
-        """The serdes that this handle's records go on with: those of the types given, else its own.
-
-        Raises: TopologyError when its keys are windowed, and the type given for them is for others.
-        """
-        own, given = self.serdes, serde_of(key)
-        if getattr(own.key, "type", None) is Windowed and isinstance(given, PrimitiveSerde | DynamicSerde):
-            raise TopologyError(
-                f"{what}: the keys of {self.node} are windowed, Windowed(key, start_ms, end_ms), and the type given for "
-                f"them is {type_name(given.type)}: leave key= out, or give them such keys before, by "
-                "select_key(lambda windowed, value: windowed.key)"
-            )
-        return Serdes(given or own.key, serde_of(value) or own.value)
-
     def expect_same_program(self, other: Handle, what: str) -> None:
         """Raises: TopologyError when `other` was made by another App."""
         if other.program is not self.program:
             raise TopologyError(f"{self.node}: cannot {what} {other.node}, which belongs to another App")
+
+
+def retyped(handle: Handle, key: Any, value: Any, what: str) -> Serdes:
+    """The serdes that a handle's records go on with: those of the types given, else its own.
+
+    Raises: TopologyError when its keys are windowed, and the type given for them is for others.
+    """
+    own, given = handle.serdes, serde_of(key)
+    if getattr(own.key, "type", None) is Windowed and isinstance(given, PrimitiveSerde | DynamicSerde):
+        raise TopologyError(
+            f"{what}: the keys of {handle.node} are windowed, Windowed(key, start_ms, end_ms), and the type given for them "
+            f"is {type_name(given.type)}: leave key= out, or give them such keys before, by "
+            "select_key(lambda windowed, value: windowed.key)"
+        )
+    return Serdes(given or own.key, serde_of(value) or own.value)
 
 
 def checked_on_error(policy: Any, where: str) -> OnError | None:

@@ -24,6 +24,7 @@ from streams.dsl.handle import (
     checked_partitioner,
     expect_arity,
     processor_name,
+    retyped,
     takes_key,
     topic_or_chooser,
 )
@@ -175,7 +176,7 @@ class KStream(Handle, frozen=True, eq=False):
         checked_partitioner(partitioner, "repartition")
         given = processor_name(name)
         prefix = self.program.names.processor("KSTREAM-REPARTITION-") if given is None else given
-        serdes = self.retyped(key, value, "repartition")
+        serdes = retyped(self, key, value, "repartition")
         node = repartition_node(
             self.program.names,
             prefix,
@@ -212,7 +213,7 @@ class KStream(Handle, frozen=True, eq=False):
                 chooser=chooser,
                 partitioner=partitioner,
                 by_plain_key=True,
-                send=self.retyped(given.key, given.value, f"to {target.name}" if target else "to"),
+                send=retyped(self, given.key, given.value, f"to {target.name}" if target else "to"),
                 on_error=target.on_error if target else None,
             )
         )
@@ -229,7 +230,7 @@ class KStream(Handle, frozen=True, eq=False):
         """The latest value of each key; null keys are dropped, null values delete."""
         own = self.named(processor_name(processor), "KSTREAM-TOTABLE-")
         given = Materialized.of(store, name) or Materialized()
-        wanted = self.retyped(key, value, "to_table")
+        wanted = retyped(self, key, value, "to_table")
         stored = given.materialization(self.program.names, "KSTREAM-TOTABLE-", wanted)
         parent = self.node
         if self.rekeyed:
@@ -272,7 +273,7 @@ class KStream(Handle, frozen=True, eq=False):
 
     def group_by_key(self, *, key: Any = None, value: Any = None, name: str | None = None) -> KGroupedStream[KTable]:
         """Group by the key; if it has changed, through a topic (named after `name`) first."""
-        serdes = self.retyped(key, value, "group_by_key")
+        serdes = retyped(self, key, value, "group_by_key")
         group = Group(self.program, self.node, serdes, self.rekeyed, name, self.program.new_group())
         return KGroupedStream(group, KTable)
 
