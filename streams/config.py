@@ -235,12 +235,13 @@ class StreamsConfig:
         None,
         "Serde of keys whose type is not declared. Without it, such keys are JSON in steps that keep nothing, and an error where records are kept or "
         "brought together by key.",
-        kind=str,
+        kind="type",
         choices=("json", "str", "bytes", "int", "float", "bool", "uuid"),
     )
     default_value_serde: str = setting(
         "json",
         "Serde of values whose type is not declared.",
+        kind="type",
         choices=("json", "str", "bytes", "int", "float", "bool", "uuid"),
     )
     default_timestamp_extractor: Any = setting(  # noqa: RUF009  makes a field

@@ -26,7 +26,7 @@ _FALSE = {"false", "no", "off", "0"}
 class Setting(Struct, frozen=True):
     """What a setting means and what it accepts.
 
-    `kind` is str, int, float, bool, "ms" (a duration), "bytes" (a size), dict (names and values of their own), object
+    `kind` is str, int, float, bool, "ms" (a duration), "bytes" (a size), "type" (by name or itself), dict (names and values of their own), object
     (anything, given in Python only), "function" (likewise) or a function of its own from what was given to the value. `empty` says that None is a value too;
     a `secret` is never shown.
     """
@@ -189,6 +189,13 @@ def _function(value: Any) -> Any:
     return value
 
 
+def _type(value: Any) -> str:
+    """The name of a type, which may be given itself."""
+    if isinstance(value, type):
+        return "json" if value is object else value.__name__.lower()
+    return _text(value)
+
+
 _PARSERS: dict[Any, Callable[[Any], Any]] = {
     str: _text,
     int: _integer,
@@ -196,6 +203,7 @@ _PARSERS: dict[Any, Callable[[Any], Any]] = {
     bool: _truth,
     dict: _mapping,
     "function": _function,
+    "type": _type,
     "ms": _duration,
     "bytes": _size,
 }

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from struct import Struct, error
 from typing import Any, Self
 
-from state.serde import Serde
 from streams.errors import shown
 from streams.serdes.primitives import DOUBLE, FLOAT32, INT16, INT32, LONG, UUID_TEXT
 from streams.serdes.registered import with_inner_bound
+from streams.serdes.registry import serde_for
 from streams.serdes.schema_registry import SchemaRegistry
 
 _INT = Struct(">i")
@@ -22,14 +22,14 @@ _NULL = -1
 
 
 class ListSerde:
-    """Lists whose entries `inner` writes; entries may be None."""
+    """Lists whose entries are of the type `inner`, or written by this serde; entries may be None."""
 
     by_value = False
     type: Any = list
 
-    def __init__(self, inner: Serde[Any]) -> None:
-        self.inner = inner
-        self._entry_bytes = _FIXED.get(id(inner))
+    def __init__(self, inner: Any) -> None:
+        self.inner = serde_for(inner)
+        self._entry_bytes = _FIXED.get(id(self.inner))
 
     def bound(self, subject: str | None, registry: Callable[[], SchemaRegistry]) -> Self:
         """The same serde, with a schema inside bound to a subject of a registry."""

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Any, Self
 
-from state.serde import Serde, by_value
-from streams.errors import shown
+from state.serde import by_value
+from streams.durations import Duration, milliseconds
+from streams.errors import TopologyError, shown
 from streams.record import Windowed
 from streams.serdes.registered import with_inner_bound
+from streams.serdes.registry import serde_for
 from streams.serdes.schema_registry import SchemaRegistry
 
 _START = Struct(">q")
@@ -22,14 +24,14 @@ MAX_TIME_MS = 2**63 - 1
 
 
 class TimeWindowedSerde:
-    """`Windowed` keys of time windows that are `size_ms` long; `inner` is the serde of the key itself."""
+    """`Windowed` keys of time windows of a `size`; `inner` is the type, or the serde, of the key itself."""
 
     type: Any = Windowed
 
-    def __init__(self, inner: Serde[Any], size_ms: int = MAX_TIME_MS) -> None:
-        self.inner = inner
-        self.size_ms = size_ms
-        self.by_value = by_value(inner)
+    def __init__(self, inner: Any, size: Duration = MAX_TIME_MS) -> None:
+        self.inner = serde_for(inner)
+        self.size_ms = _size_ms(size)
+        self.by_value = by_value(self.inner)
 
     def bound(self, subject: str | None, registry: Callable[[], SchemaRegistry]) -> Self:
         """The same serde, with a schema inside bound to a subject of a registry."""
@@ -58,13 +60,13 @@ class TimeWindowedSerde:
 
 
 class SessionWindowedSerde:
-    """`Windowed` keys of sessions, both ends inclusive; `inner` is the serde of the key itself."""
+    """`Windowed` keys of sessions, both ends inclusive; `inner` is the type, or the serde, of the key itself."""
 
     type: Any = Windowed
 
-    def __init__(self, inner: Serde[Any]) -> None:
-        self.inner = inner
-        self.by_value = by_value(inner)
+    def __init__(self, inner: Any) -> None:
+        self.inner = serde_for(inner)
+        self.by_value = by_value(self.inner)
 
     def bound(self, subject: str | None, registry: Callable[[], SchemaRegistry]) -> Self:
         """The same serde, with a schema inside bound to a subject of a registry."""
@@ -90,3 +92,11 @@ class SessionWindowedSerde:
             raise ValueError(f"expected a key and a session's end and start of 16 bytes, got {len(data)} bytes")
         end_ms, start_ms = _END_START.unpack_from(data, len(data) - 16)
         return Windowed(self.inner.deserialize(data[:-16]), start_ms, end_ms)
+
+
+def _size_ms(size: Duration) -> int:
+    """The length of windows in ms. Raises: TopologyError for what is none."""
+    try:
+        return milliseconds(size, "the size of windows")
+    except (TypeError, ValueError) as problem:
+        raise TopologyError(str(problem)) from None

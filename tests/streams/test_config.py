@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -111,6 +112,14 @@ def test_numbers_of_numpy_are_numbers() -> None:
         max_poll_records=np.int64(7), commit_interval_ms=np.timedelta64(2, "s"), statestore_cache_max_bytes=np.int32(9)
     )
     assert (made.max_poll_records, made.commit_interval_ms, made.statestore_cache_max_bytes) == (7, 2_000, 9)
+
+
+@pytest.mark.parametrize(("given", "named"), [(str, "str"), (UUID, "uuid"), (object, "json"), ("int", "int")])
+def test_a_default_type_by_name_or_itself(given: object, named: str) -> None:
+    """As `key=` takes it; one that is none of those with names is refused."""
+    assert config(default_key_serde=given, default_value_serde=given).default_key_serde == named
+    with pytest.raises(ConfigError, match="default_key_serde: expected one of json, str, bytes, .*, got 'path'"):
+        config(default_key_serde=Path)
 
 
 def test_one_handler_for_all_kinds() -> None:

@@ -22,6 +22,11 @@ def test_variable_length_layout() -> None:
     assert TEXTS.serialize(["ab", None, ""]).hex() == "0100000003000000026162ffffffff00000000"
 
 
+def test_the_type_of_entries_will_do() -> None:
+    """Numbers of a fixed length are told by it, too."""
+    assert ListSerde(Int32).serialize([1, None, 2]) == INTS.serialize([1, None, 2])
+
+
 @given(st.lists(st.none() | st.integers(-(2**31), 2**31 - 1)))
 def test_numbers_round_trip(values: list[Any]) -> None:
     """A list of numbers comes back, nulls in their places."""

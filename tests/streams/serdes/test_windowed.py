@@ -1,12 +1,14 @@
 """Windowed keys in Kafka's layouts."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.errors import TopologyError
 from streams.record import Windowed
 from streams.serdes import SessionWindowedSerde, TimeWindowedSerde, serde_for
 
@@ -36,6 +38,17 @@ def test_round_trip(key: str, start_ms: int, length_ms: int) -> None:
     windowed = Windowed(key, start_ms, start_ms + length_ms)
     for serde in (TimeWindowedSerde(STRING, length_ms), SessionWindowedSerde(STRING)):
         assert serde.deserialize(serde.serialize(windowed)) == windowed
+
+
+def test_a_type_and_a_duration_will_do() -> None:
+    """As everywhere else; what is none of them is refused at once, not with the first key."""
+    assert TimeWindowedSerde(str, "10 s") == TimeWindowedSerde(STRING, timedelta(seconds=10))
+    assert TimeWindowedSerde(str, "10 s").size_ms == 10_000
+    assert SessionWindowedSerde(str) == SessionWindowedSerde(STRING)
+    with pytest.raises(TopologyError, match="the size of windows: expected a number and a unit"):
+        TimeWindowedSerde(str, "10")
+    with pytest.raises(TopologyError, match="no serde is known for 5"):
+        SessionWindowedSerde(5)
 
 
 def test_unlimited_windows_do_not_overflow() -> None:
