@@ -38,9 +38,9 @@ from streams.driven_program import (
     time_of,
     written_topics,
 )
+from streams.driver_inputs import DriverInputs
 from streams.durations import Duration, milliseconds
 from streams.errors import TopologyError
-from streams.input_order import InputOrder
 from streams.mock_processor_context import MockProcessorContext
 from streams.queries import StoreView, no_store
 from streams.record import NO_TIMESTAMP, Batch, Headers, Record, TopicPartition
@@ -192,14 +192,10 @@ class TopologyTestDriver:
         self._global_topics = frozenset(each.topic for each in self.topology.global_stores)
         self._sources = self._source_topics()
         self._writes = written_topics(self.topology, self.config)
-        inputs = (topic for topic in self._sources if topic not in self._global_topics)
-        self._waiting = InputOrder(inputs, self.config.max_task_idle_ms)
-        self._written: list[str] = []
+        self._inputs = DriverInputs(self._broker, self._sources, self._global_topics, self.config.max_task_idle_ms)
         self._read_up_to: dict[str, int] = {}
         self._read_counts: Counter[str] = Counter()
         self._sent: set[tuple[str | None, int]] = set()
-        self._known: dict[str, int] = {}
-        self._handed_over: dict[str, int] = {}
         with ExitStack() as undone:
             self._global = self._global_task(undone)
             self._task = self._main_task(self._global.stores if self._global else {}, undone)
@@ -287,7 +283,7 @@ class TopologyTestDriver:
         """Write a record as bytes, and process it and all that it sets off."""
         end = self._broker.append(TopicPartition(topic, 0), Batch([key], [value], [timestamp], [headers]))
         self._sent.add((topic, end - 1))
-        self._written.append(topic)
+        self._inputs.wrote(topic)
         self._process_all()
 
     def read(self, topic: str, limit: int | None = None) -> list[Record]:
@@ -342,7 +338,7 @@ class TopologyTestDriver:
             TaskId(0, 0),
             lambda context: compile_task(topology, topology.subtopologies, context, topics=topics),
             inputs,
-            self._environment(global_stores),
+            replace(self._environment(global_stores), next_input=lambda: self._inputs.next),
         )
         undone.callback(task.close)
         task.open()
@@ -353,7 +349,7 @@ class TopologyTestDriver:
         config = self.config
         return TaskEnvironment(
             application_id=self.topology.application_id,
-            producer=_Producer(self._broker, self._note_written),
+            producer=_Producer(self._broker, self._inputs.wrote),
             clock=lambda: self.now_ms,
             open_store=self._open_store,
             handlers=ErrorHandlers.of(self.topology, config),
@@ -403,21 +399,8 @@ class TopologyTestDriver:
 
     def _process_all(self) -> None:
         """Process until nothing waits: record by record, with a commit after each."""
-        self._enqueue()
-        while self._process_one():
+        while self._inputs.process_next(self._task, self._global, self.now_ms):
             self._commit()
-            self._enqueue()
-
-    def _process_one(self) -> bool:
-        """Hand the task the record that is next, and process it; False when nothing could be."""
-        if self._global and self._global.process(self.now_ms, ALL):
-            return True
-        topic = self._waiting.take(self.now_ms)
-        if topic is None:
-            return self._task.process(self.now_ms, 1) > 0
-        self._hand_over(topic, 1)
-        self._task.process(self.now_ms, 1)
-        return True
 
     def _commit(self) -> None:
         for task in self._tasks():
@@ -428,30 +411,6 @@ class TopologyTestDriver:
         yield self._task
         if self._global:
             yield self._global
-
-    def _note_written(self, topic: str) -> None:
-        self._written.append(topic)
-
-    def _enqueue(self) -> None:
-        """Have records wait that were written to source topics, in the order in which they were first written to."""
-        written, self._written = dict.fromkeys(self._written), []
-        for topic in written:
-            if topic not in self._sources:
-                continue
-            if topic in self._global_topics:
-                self._hand_over(topic, ALL)
-                continue
-            records = self.written(topic, self._known.get(topic, 0))
-            self._known[topic] = self._known.get(topic, 0) + len(records)
-            self._waiting.add(topic, [record.timestamp for record in records])
-
-    def _hand_over(self, topic: str, limit: int) -> None:
-        """Give the next records of a topic to the task that reads it."""
-        batch = self._broker.read(TopicPartition(topic, 0), self._handed_over.get(topic, 0), limit)
-        if batch is not None:
-            self._handed_over[topic] = batch.next_offset
-            reader = self._global if self._global and topic in self._global_topics else self._task
-            reader.add(batch)
 
 
 class _Stores:

@@ -222,12 +222,20 @@ class Interleaved(NamedTuple):
 class PartitionGroup:
     """All input queues of a task, and its stream time."""
 
-    def __init__(self, queues: Iterable[PartitionQueue], *, max_task_idle_ms: int = 0, lag: Lag = no_lag) -> None:
+    def __init__(
+        self,
+        queues: Iterable[PartitionQueue],
+        *,
+        max_task_idle_ms: int = 0,
+        lag: Lag = no_lag,
+        choose: Callable[[], TopicPartition | None] | None = None,
+    ) -> None:
         self.queues = {queue.partition: queue for queue in queues}
         self.stream_time = NO_TIMESTAMP
         self._ordered = list(self.queues.values())
         self._max_task_idle_ms = max_task_idle_ms
         self._lag = lag
+        self._choose = choose
         self._idle_deadlines: dict[TopicPartition, int] = {}
         self.idle_deadline: int | None = None
         """When, in wall-clock ms, waiting for an empty queue ends; None when `ready` did not wait by the clock."""
@@ -310,6 +318,9 @@ class PartitionGroup:
 
     def _earliest(self) -> tuple[PartitionQueue | None, int]:
         """The queue to take from, and the latest timestamp that is not due elsewhere first."""
+        if self._choose is not None:
+            chosen = self._choose()
+            return None if chosen is None or self.queues[chosen].empty else self.queues[chosen], ALL
         if len(self._ordered) == 1:
             only = self._ordered[0]
             return (None if only.empty else only), ALL

@@ -86,6 +86,7 @@ class Task:
             [PartitionQueue(partition, self._sources[partition.topic].deserialize) for partition in self.inputs],
             max_task_idle_ms=environment.max_task_idle_ms,
             lag=environment.lag,
+            choose=environment.next_input,
         )
 
     def __repr__(self) -> str:

@@ -11,6 +11,7 @@ from state import RecordCacheBudget
 from state.stores import ChangelogWriter, Store, StoreSpec
 from streams.clients.base import Clock
 from streams.metrics import Metrics
+from streams.record import TopicPartition
 from streams.retrying import NO_TIME, Patience
 from streams.runtime.collector import Output
 from streams.runtime.error_handlers import ErrorHandlers
@@ -46,6 +47,8 @@ class TaskEnvironment(Struct, frozen=True, kw_only=True):
     handlers: ErrorHandlers
     lag: Lag = no_lag
     patience: Patience = NO_TIME
+    next_input: Callable[[], TopicPartition | None] | None = None
+    """Which input a record is taken from, None: from none; unless given, from the one whose first record is earliest."""
     max_task_idle_ms: int = 0
     emit_throttle_ms: int = 1000
     global_stores: Mapping[str, Store] = field(default_factory=dict)

@@ -14,6 +14,8 @@ BOUNDED = 0.1
 """How many cases have stores of so many entries."""
 RAISING = 0.08
 """How many have functions that raise, and go on."""
+EXTRACTING = 0.1
+"""How many have sources that find their times in their records."""
 TRANSFORMING = 0.15
 """How many have transformers and processors in place of some functions that map values."""
 WAITING = 0.06
@@ -35,6 +37,9 @@ def case_of(seed: int) -> dict[str, Any]:
     transforms = Random(f"what {seed} transforms")  # likewise
     if transforms.random() < TRANSFORMING:
         have_transform(drawing.operations, transforms)
+    extracts = Random(f"what {seed} extracts")  # likewise
+    if extracts.random() < EXTRACTING:
+        have_extract(drawing.operations, extracts, drawing.unit_ms)
     closing = any(
         each.get("emit") == "close" for each in drawing.operations
     )  # Kafka then reads every window since 1970
@@ -84,6 +89,17 @@ def have_transform(operations: list[dict[str, Any]], random: Random) -> None:
     for operation in operations:
         if operation["op"] == "mapValues" and random.random() < 0.7:
             operation["op"] = "transformValues"
+
+
+def have_extract(operations: list[dict[str, Any]], random: Random, unit_ms: int) -> None:
+    """Have sources take their times from extractors: other ones, some of them negative, and those of their partition.
+
+    Global tables are left alone: Kafka does not ask theirs, see docs/from-kafka-streams.md.
+    """
+    for operation in operations:
+        if operation["op"] in ("stream", "table") and random.random() < 0.6:
+            multiple = random.choice((1, 3, 10, -1, -3, -10))
+            operation["extractor"] = f"{random.choice(('plus', 'length', 'partition'))}:{multiple * unit_ms}"
 
 
 def left_alone(operation: dict[str, Any], sessions: Container[str]) -> tuple[str, ...]:

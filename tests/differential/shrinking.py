@@ -10,7 +10,7 @@ from typing import Any
 
 Case = dict[str, Any]
 REFERENCES = ("from", "left", "right")
-OPTIONAL = ("maxEntries", "store", "cache", "maxRecords", "maxBytes", "retention", "name", "graceMs")
+OPTIONAL = ("extractor", "maxEntries", "store", "cache", "maxRecords", "maxBytes", "retention", "name", "graceMs")
 
 
 def shrunk(case: Case, fails: Callable[[Case], bool], *, attempts: int = 600) -> Case:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from functools import wraps
 from typing import Any, NamedTuple
 
+from streams.record import Record
 from streams.serdes import Int32, serde_for
 from streams.serdes.windowed import SessionWindowedSerde, TimeWindowedSerde
 
@@ -80,6 +81,19 @@ def parted(name: str) -> tuple[str, str]:
     """A function's name and its argument."""
     head, _, argument = name.partition(":")
     return head, argument
+
+
+def extractor(name: str) -> Callable[[Record, int], int]:
+    """A timestamp extractor; negative times, as of a partition that had no record yet, have a record left out."""
+    head, argument = parted(name)
+    number = int(argument)
+    if head == "plus":
+        return lambda record, _time: record.timestamp + number
+    if head == "length":
+        return lambda record, _time: record.timestamp + number * len(text(record.value))
+    if head == "partition":
+        return lambda record, time: time if record.value is None else record.timestamp + number
+    raise KeyError(f"unknown extractor {name!r}")
 
 
 RAISING = "raising "

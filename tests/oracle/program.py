@@ -85,18 +85,18 @@ class ProgramBuilder:
 
     def _op_stream(self, operation: Operation) -> Result:
         types = self.types_of(operation["topic"])
-        handle = self.builder.stream(operation["topic"], key=types.key_type, value=types.value_type)
+        handle = self.builder.stream(operation["topic"], **read_as(operation, types))
         return Result(handle, types)
 
     def _op_table(self, operation: Operation) -> Result:
         types = self.types_of(operation["topic"])
         stored = self._store(operation, types, always=self._persistent is not None)
-        handle = self.builder.table(operation["topic"], key=types.key_type, value=types.value_type, store=stored)
+        handle = self.builder.table(operation["topic"], **read_as(operation, types), store=stored)
         return Result(handle, types, "table")
 
     def _op_global_table(self, operation: Operation) -> Result:
         types = self.types_of(operation["topic"])
-        handle = self.builder.global_table(operation["topic"], key=types.key_type, value=types.value_type)
+        handle = self.builder.global_table(operation["topic"], **read_as(operation, types))
         return Result(handle, types, "global")
 
     # Stateless steps
@@ -320,6 +320,14 @@ class ProgramBuilder:
     def _op_to(self, operation: Operation) -> None:
         source = self._of(operation)
         source.handle.to(operation["topic"])
+
+
+def read_as(operation: Operation, types: Types) -> dict[str, Any]:
+    """How a source reads its topic."""
+    options: dict[str, Any] = {"key": types.key_type, "value": types.value_type}
+    if "extractor" in operation:
+        options["timestamp"] = functions.extractor(operation["extractor"])
+    return options
 
 
 def snake_case(name: str) -> str:

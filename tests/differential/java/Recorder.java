@@ -38,6 +38,7 @@ import org.apache.kafka.streams.errors.LogAndContinueProcessingExceptionHandler;
 import org.apache.kafka.streams.kstream.*;
 import org.apache.kafka.streams.kstream.internals.AbstractStream;
 import org.apache.kafka.streams.processor.PunctuationType;
+import org.apache.kafka.streams.processor.TimestampExtractor;
 import org.apache.kafka.streams.processor.api.ContextualFixedKeyProcessor;
 import org.apache.kafka.streams.processor.api.FixedKeyProcessorSupplier;
 import org.apache.kafka.streams.processor.api.FixedKeyRecord;
@@ -339,14 +340,14 @@ public final class Recorder {
         private Result stream(JsonNode operation) {
             String topic = operation.get("topic").asText();
             Types types = typesOf(topic);
-            KStream handle = builder.stream(topic, Consumed.with(types.key.serde, types.value.serde));
+            KStream handle = builder.stream(topic, consumed(operation, types));
             return new Result(handle, types.key, types.value);
         }
 
         private Result table(JsonNode operation) {
             String topic = operation.get("topic").asText();
             Types types = typesOf(topic);
-            Consumed consumed = Consumed.with(types.key.serde, types.value.serde);
+            Consumed consumed = consumed(operation, types);
             Materialized stored = stored(operation, types, false);
             KTable handle = stored == null ? builder.table(topic, consumed) : builder.table(topic, consumed, stored);
             return new Result(handle, types.key, types.value);
@@ -355,8 +356,14 @@ public final class Recorder {
         private Result globalTable(JsonNode operation) {
             String topic = operation.get("topic").asText();
             Types types = typesOf(topic);
-            Object handle = builder.globalTable(topic, Consumed.with(types.key.serde, types.value.serde));
+            Object handle = builder.globalTable(topic, consumed(operation, types));
             return new Result(handle, types.key, types.value);
+        }
+
+        private static Consumed consumed(JsonNode operation, Types types) {
+            Consumed consumed = Consumed.with(types.key.serde, types.value.serde);
+            if (!operation.has("extractor")) return consumed;
+            return consumed.withTimestampExtractor(Functions.extractor(operation.get("extractor").asText()));
         }
 
         private Result to(JsonNode operation) {
@@ -933,6 +940,17 @@ public final class Recorder {
             return (key, value) -> {
                 check(key, value);
                 return mapper.apply(key, value);
+            };
+        }
+
+        static TimestampExtractor extractor(String name) {
+            long number = Long.parseLong(argument(name));
+            return switch (head(name)) {
+                case "plus" -> (record, partitionTime) -> record.timestamp() + number;
+                case "length" -> (record, partitionTime) -> record.timestamp() + number * text(record.value()).length();
+                case "partition" -> (record, partitionTime) ->
+                    record.value() == null ? partitionTime : record.timestamp() + number;
+                default -> throw unknown(name);
             };
         }
 

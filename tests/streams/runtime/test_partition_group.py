@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,7 +32,7 @@ def raw(partition: TopicPartition, first: int, timestamps: list[int]) -> MemoryB
     return MemoryBatch(partition, first, columns)
 
 
-def group(left: list[int], right: list[int], **settings: int) -> PartitionGroup:
+def group(left: list[int], right: list[int], **settings: Any) -> PartitionGroup:
     made = PartitionGroup([PartitionQueue(LEFT, as_it_is), PartitionQueue(RIGHT, as_it_is)], **settings)
     for partition, timestamps in ((LEFT, left), (RIGHT, right)):
         if timestamps:
@@ -53,6 +55,12 @@ def test_a_batch_ends_where_the_other_partition_is_due() -> None:
 def test_ties_go_to_the_queue_named_first() -> None:
     """Equal timestamps: left before right, however the batches fell."""
     assert drained(group([5, 5], [5])) == [[b"left0", b"left1"], [b"right0"]]
+
+
+def test_whoever_chooses_overrules_times() -> None:
+    """The TopologyTestDriver does, whose inputs come in the order of Kafka's heap; None: from nowhere for now."""
+    choices = iter([LEFT, RIGHT, RIGHT, None])
+    assert drained(group([9], [3, 4], choose=lambda: next(choices)), limit=1) == [[b"left0"], [b"right0"], [b"right1"]]
 
 
 def test_a_head_out_of_order_holds_back_what_is_behind_it() -> None:
