@@ -27,6 +27,7 @@ compression.zstd.level int dynamic 3
 controlled.shutdown.enable bool fixed true
 delete.records.purgatory.purge.interval.requests int fixed 1
 fetch.purgatory.purge.interval.requests int fixed 1000
+follower.replication.throttled.rate long dynamic
 group.consumer.assignment.interval.ms int dynamic 1000
 group.consumer.assignors list fixed uniform,range
 group.consumer.max.assignment.interval.ms int fixed 15000
@@ -37,6 +38,7 @@ group.coordinator.cached.buffer.max.bytes int dynamic 1048588
 group.coordinator.threads int fixed 4
 kafka.metrics.polling.interval.secs int fixed 10
 kafka.metrics.reporters list fixed ""
+leader.replication.throttled.rate long dynamic
 log.cleaner.dedupe.buffer.size long dynamic 134217728
 log.cleaner.io.buffer.load.factor float dynamic 0.9
 log.cleaner.io.buffer.size int dynamic 524288
@@ -68,6 +70,7 @@ offsets.topic.replication.factor int fixed 1
 process.roles list fixed broker,controller
 producer.purgatory.purge.interval.requests int fixed 1000
 queued.max.request.bytes long fixed -1
+replica.alter.log.dirs.io.max.bytes.per.second long dynamic
 request.timeout.ms int fixed 30000
 sasl.kerberos.min.time.before.relogin long dynamic 60000
 sasl.kerberos.ticket.renew.jitter float dynamic 0.05
@@ -87,6 +90,15 @@ transaction.two.phase.commit.enable bool fixed false
 unclean.leader.election.enable bool dynamic false
 """
 
+SHOWN_WHEN_SET = frozenset(
+    (
+        "follower.replication.throttled.rate",
+        "leader.replication.throttled.rate",
+        "replica.alter.log.dirs.io.max.bytes.per.second",
+    )
+)
+"""Limits that a tool sets for as long as it moves replicas; nobody has them otherwise."""
+
 
 def _setting(line: str) -> TopicSetting:
     name, kind, _, *default = line.split(" ")
@@ -96,7 +108,7 @@ def _setting(line: str) -> TopicSetting:
         "int" if kind == "long" else kind,
         None,
         DOC,
-        low=1 if name.endswith("threads") else -1,
+        low=1 if name.endswith("threads") else 0 if name in SHOWN_WHEN_SET else -1,
         high=high,
         choices=(),
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from broker.config import DYNAMIC, GROUP_BOUNDS, GROUP_DEFAULTS, SETTINGS, TOPIC_DEFAULTS
 from broker.errors import BrokerError, ConfigError, ErrorCode
-from broker.kept_settings import KEPT_DYNAMIC, KEPT_SETTINGS
+from broker.kept_settings import KEPT_DYNAMIC, KEPT_SETTINGS, SHOWN_WHEN_SET
 from broker.log.config import TOPIC_SETTINGS, TopicSetting, unknown_setting
 from broker.protocol.bodies import Body
 from broker.server.broker import Broker
@@ -169,6 +169,8 @@ def _broker_entries(broker: Broker) -> Iterable[dict[str, Any]]:
         yield _entry(setting, synonyms[0]["value"], synonyms[0]["source"], synonyms, read_only=name not in DYNAMIC)
     for name, setting in KEPT_SETTINGS.items():
         synonyms = _broker_synonyms(broker, name)
+        if not synonyms and name in SHOWN_WHEN_SET:
+            continue
         first: dict[str, Any] = synonyms[0] if synonyms else {"value": None, "source": SOURCE_DEFAULT}
         yield _entry(setting, first["value"], first["source"], synonyms, read_only=name not in KEPT_DYNAMIC)
 

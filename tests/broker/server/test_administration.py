@@ -237,6 +237,23 @@ def test_dynamic_settings_of_the_broker(wire) -> None:
     assert alter(wire, BROKER, "0", log_retention_bytes="many") == 42
 
 
+def test_limits_of_moving_replicas_are_there_while_they_are_set(wire) -> None:
+    """`kafka-reassign-partitions --throttle` sets them and takes them away; 0 is one, and -1 none."""
+    name = "leader.replication.throttled.rate"
+    resources = [{"resource_type": BROKER, "resource_name": "0", "configuration_keys": [name]}]
+
+    def shown() -> list[tuple[str, str]]:
+        (result,) = wire.call(DESCRIBE_CONFIGS, 4, resources=resources).results
+        return [(item.name, item.value) for item in result.configs]
+
+    assert shown() == []
+    assert alter(wire, BROKER, "0", leader_replication_throttled_rate="-1") == 42
+    assert alter(wire, BROKER, "0", leader_replication_throttled_rate="0") == 0
+    assert shown() == [(name, "0")]
+    assert alter(wire, BROKER, "0", leader_replication_throttled_rate=None) == 0
+    assert shown() == []
+
+
 def test_connections_are_limited_while_it_runs(make_broker, make_wire) -> None:
     """max.connections can be changed without a restart, as in Kafka, and is obeyed; so can producer.id.expiration.ms."""
     broker = make_broker()
