@@ -17,7 +17,7 @@ from typing import Any
 from state.engine import Engine, KeyRange
 from state.errors import StoreClosed
 from state.ordered import OrderedBytes, overlay
-from state.position import POSITION, packed_number, read_number
+from state.position import CHANGELOG, POSITION, packed_number, read_number
 from state.sealed import Sealed
 
 _ABSENT: Any = object()
@@ -46,6 +46,14 @@ class StoredBytes:
     def position(self) -> int | None:
         """The changelog offset up to which the engine is complete (the next to restore); None when it is new."""
         return self._position
+
+    def counts_in(self, changelog: bytes) -> bool:
+        """Whether the position is one of the topic with this id. A store that has noted none takes it for its own."""
+        noted = self._engine.metadata(CHANGELOG)
+        if noted is None or self._position is None:
+            self._engine.write({}, metadata={CHANGELOG: changelog})
+            return True
+        return noted == changelog
 
     @property
     def uncommitted_bytes(self) -> int:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 from msgspec import Struct, field
 
 from state.engine import Engine
+from state.position import Positioned
 from state.serde import Serde
 
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -157,7 +158,7 @@ class GatheredFlushes(Protocol):
         ...
 
 
-class Store(Protocol):
+class Store(Positioned, Protocol):
     """What a task does with any store; the order of the calls at a commit is `flush`, `drain`, `seal`, `commit`."""
 
     name: str
@@ -177,11 +178,6 @@ class Store(Protocol):
     @property
     def flushes(self) -> GatheredFlushes:
         """On their way to the flush listener."""
-        ...
-
-    @property
-    def position(self) -> int | None:
-        """The changelog offset up to which the engine is complete (the next to restore); None when it is new."""
         ...
 
     @property

@@ -184,10 +184,7 @@ class Consumer(Protocol):
         ...
 
     def group_metadata(self, *, beyond: int | None = None) -> GroupMetadata:
-        """Who this member is now, for `Producer.send_offsets`.
-
-        A member on its way from generation `beyond` to the next is waited for: the group may have gone on already.
-        """
+        """Who this member is now, for `Producer.send_offsets`; on its way to a generation after `beyond` it is waited for."""
         ...
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
@@ -230,10 +227,7 @@ class Consumer(Protocol):
         ...
 
     def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
-        """The group's committed offsets; partitions without one are absent.
-
-        Waits for transactions that hold offsets of these partitions, until they are decided.
-        """
+        """The group's committed offsets, once no transaction holds some; partitions without one are absent."""
         ...
 
     def decided(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata | None]:
@@ -275,6 +269,10 @@ class Consumer(Protocol):
 
     def offsets_at(self, partitions: Iterable[TopicPartition], timestamp: int) -> dict[TopicPartition, int]:
         """The first offset of each whose record is not older than `timestamp` in ms, else the end offset."""
+        ...
+
+    def topic_ids(self, topics: Iterable[str]) -> dict[str, bytes]:
+        """The ids of topics, by which one that was made anew is another; absent where the broker does not say."""
         ...
 
     def close(self) -> None:

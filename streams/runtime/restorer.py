@@ -5,7 +5,8 @@ are not held up. Rules: a store is done
 when the *position* has reached the end offset that was asked for at the start, not when the last record was seen, for
 transaction markers and compacted gaps count; under exactly-once that end is the high watermark, beyond transactions
 whose outcome is still to be written. A store that is ahead of its changelog cannot be trusted
-(but for the marker of a transaction just committed, which may still be on its way); no progress for `stall_s` is an error, never a hang.
+(but for the marker of a transaction just committed, which may still be on its way), nor one whose position counts in a
+topic that has been deleted since, and made anew; no progress for `stall_s` is an error, never a hang.
 Stores that `fill` are read a few at a time, in the order they came: so their buffers take little memory, and the first
 tasks run while the last ones wait. Where nothing arrives, all are read, for one broker that is away must not hold up the others.
 """
@@ -131,14 +132,18 @@ class Restorer:
             return []
         found = self._consumer().high_watermarks(changelogs.keys() - ends.keys())
         first = self._consumer().beginning_offsets(changelogs)
+        ids = self._consumer().topic_ids({partition.topic for partition in changelogs})
         corrupt: list[Corruption] = []
         for partition, changelog in changelogs.items():
             end = ends.get(partition, found.get(partition, 0))
             position = changelog.store.position
             if position and partition in found and not found[partition]:
                 raise _lost(changelog, position)
+            topic_id = ids.get(partition.topic)
             if position is not None and position > found.get(partition, position) + self._markers:
                 corrupt.append(_ahead(task.id, changelog, position, end))
+            elif topic_id is not None and not changelog.store.counts_in(topic_id):
+                corrupt.append(_of_another(task.id, changelog))
             elif (start := max(position or 0, first[partition])) < end:
                 self._begin(_Restore(task.id, changelog, start, end, is_source=partition in ends))
             elif position is None:
@@ -343,4 +348,12 @@ def _ahead(task: TaskId, changelog: Changelog, position: int, end: int) -> Corru
         changelog.store.name,
         f"it has taken in {changelog.partition} up to offset {position:,}, but that topic ends at {end:,}: "
         "the topic was made anew, or the broker lost records",
+    )
+
+
+def _of_another(task: TaskId, changelog: Changelog) -> Corruption:
+    return Corruption(
+        task,
+        changelog.store.name,
+        f"it was filled from another topic of the name {changelog.partition.topic}, which was deleted and made anew since",
     )

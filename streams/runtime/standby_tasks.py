@@ -226,6 +226,11 @@ class StandbyTasks:
             for each in self._logged[task.subtopology]:
                 store = self._stores.open_standby(each.spec, task)
                 opened[TopicPartition(each.topic, task.partition)] = _Copy(task, each.spec, store)
+            ids = self._consumer().topic_ids({each.topic for each in self._logged[task.subtopology]})
+            for partition, copy in opened.items():
+                if partition.topic in ids and not copy.store.counts_in(ids[partition.topic]):
+                    why = f"{partition.topic} was deleted and made anew since it was filled"
+                    opened[partition] = self._anew(copy, why)
         except Exception:
             for copy in opened.values():
                 copy.store.close()
@@ -341,13 +346,16 @@ class StandbyTasks:
         if position > first and self._is_ahead_by_marker(partition, position):
             return
         if position > first:
-            log.warning("standby of %s in task %s starts over: %s", copy.spec.name, copy.task, error)
-            copy.store.close()
-            if copy.spec.persistent:
-                self._stores.set_aside(copy.task, copy.spec.name)
-            store = self._stores.open_standby(copy.spec, copy.task)
-            self._copies[partition] = copy._replace(store=store)
+            self._copies[partition] = self._anew(copy, error)
         self._consumer().seek(partition, first)
+
+    def _anew(self, copy: _Copy, why: object) -> _Copy:
+        """An empty copy in the place of one that is worth nothing."""
+        log.warning("standby of %s in task %s starts over: %s", copy.spec.name, copy.task, why)
+        copy.store.close()
+        if copy.spec.persistent:
+            self._stores.set_aside(copy.task, copy.spec.name)
+        return copy._replace(store=self._stores.open_standby(copy.spec, copy.task))
 
     def _is_ahead_by_marker(self, partition: TopicPartition, position: int) -> bool:
         """Whether a copy only lacks the marker of the last transaction, which is on its way; then it is read from there on.

@@ -20,6 +20,7 @@ from streams.clients.kafka.group_states import GroupSettings, Ownership, Rebalan
 from streams.clients.kafka.lease import Lease
 from streams.clients.kafka.network_loop import NetworkLoop, passed
 from streams.clients.kafka.offsets import EARLIEST, LATEST, list_offsets
+from streams.clients.kafka.topic_ids import topic_ids
 from streams.clients.raw_batch import RawBatch
 from streams.errors import StreamsError
 from streams.record import TopicPartition
@@ -201,6 +202,10 @@ class KafkaConsumer:
         found = self._list_offsets(partitions, timestamp)
         late = [partition for partition, offset in found.items() if offset < 0]
         return found | self.end_offsets(late)
+
+    def topic_ids(self, topics: Iterable[str]) -> dict[str, bytes]:
+        """The ids of those topics whose id a broker says, which Apache Kafka does since 2.8."""
+        return self._network.call(topic_ids(self._client, sorted(topics)), self._timeout_s)
 
     def close(self) -> None:
         """Leave the group and disconnect."""

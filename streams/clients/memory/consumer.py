@@ -188,6 +188,10 @@ class MemoryConsumer:
             found[partition] = log.start + next(later, len(log.timestamps))
         return found
 
+    def topic_ids(self, topics: Iterable[str]) -> dict[str, bytes]:
+        """The ids of those topics that exist."""
+        return {topic: self._broker.ids[topic] for topic in topics if topic in self._broker.ids}
+
     def close(self) -> None:
         """Leave the group."""
         if self._group is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Mapping
+from uuid import uuid4
 
 from streams.clients.base import NewTopic, TopicDescription
 from streams.clients.memory.groups import MemoryGroup
@@ -28,6 +29,7 @@ class MemoryBroker:
         self._create_topics = create_topics
         self._topics: dict[str, list[MemoryPartition]] = {}
         self._configs: dict[str, Mapping[str, str]] = {}
+        self.ids: dict[str, bytes] = {}
 
     def create(self, topic: NewTopic) -> None:
         """Make a topic; one that exists stays as it is."""
@@ -35,6 +37,7 @@ class MemoryBroker:
             if topic.name not in self._topics:
                 self._topics[topic.name] = [MemoryPartition() for _ in range(max(topic.partitions, 1))]
                 self._configs[topic.name] = dict(topic.config)
+                self.ids[topic.name] = uuid4().bytes
                 self.changed.notify_all()
 
     def delete(self, topic: str) -> None:
@@ -42,6 +45,7 @@ class MemoryBroker:
         with self.changed:
             self._topics.pop(topic, None)
             self._configs.pop(topic, None)
+            self.ids.pop(topic, None)
             self.changed.notify_all()
 
     def topics(self) -> list[str]:

@@ -373,6 +373,38 @@ def test_a_store_ahead_of_its_changelog_is_corrupt() -> None:
     assert "up to offset 9" in corruption.reason
 
 
+@pytest.mark.parametrize("is_source", [False, True])
+def test_a_store_of_a_changelog_that_was_made_anew_is_corrupt(is_source: bool) -> None:
+    """Its position is one of the topic before, also where the new one has grown past it, or is the task's input."""
+    broker, task = logged(("a", 1), ("b", 2)), OneStore()
+    work = restorer(broker, SilentListener())
+    assert work.add(task, {LOG: 2} if is_source else {}) == []
+    assert work.step(0) == [TASK]
+    broker.delete(LOG.topic)
+    broker.create(NewTopic(LOG.topic, 1))
+    for number in range(5):
+        broker.append(LOG, Batch([b"z"], [serde_for(int).serialize(number)], [0]))
+    (corruption,) = work.add(task, {LOG: 5} if is_source else {})
+    assert (corruption.store, corruption.task) == ("s", TASK)
+    assert f"another topic of the name {LOG.topic}" in corruption.reason
+    assert not work.active
+
+
+def test_a_store_that_knows_no_changelog_takes_this_one_for_its_own() -> None:
+    """An earlier release has noted none: what is there counts, and from now on it is held against the topic."""
+    broker, task = logged(("a", 1), ("b", 2)), OneStore()
+    task.store.restore([b"a"], [serde_for(int).serialize(1)], [0], 1)
+    work = restorer(broker, SilentListener())
+    assert work.add(task, {}) == []
+    assert work.step(0) == [TASK]
+    assert list(task.store.all()) == [("a", 1), ("b", 2)]
+    broker.delete(LOG.topic)
+    broker.create(NewTopic(LOG.topic, 1))
+    for _ in range(3):
+        broker.append(LOG, Batch([b"z"], [None], [0]))
+    assert work.add(task, {})
+
+
 def test_standing_still_is_an_error() -> None:
     """When nothing arrives for too long it says where it stands."""
     broker, task, now = logged(("a", 1)), OneStore(), [0.0]

@@ -167,6 +167,25 @@ def test_a_changelog_made_anew_is_followed_from_its_beginning(
     assert list(tmp_path.glob("app/0_0/rocksdb/s.corrupt-1"))
 
 
+def test_a_changelog_that_was_made_anew_and_has_grown_past_a_copy_is_followed_from_its_beginning(
+    rig: Rig, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """A copy that is opened again tells the topics apart by their ids, and is set aside."""
+    rig.log(("a", 1), ("b", 2))
+    rig.standbys.want([TASK])
+    rig.step()
+    rig.standbys.want([])
+    rig.broker.delete(LOG.topic)
+    rig.broker.create(NewTopic(LOG.topic, 1))
+    rig.log(("w", 1), ("x", 1), ("y", 1), ("z", 1))
+    with caplog.at_level(logging.WARNING):
+        rig.standbys.want([TASK])
+        rig.step()
+    assert rig.content == [("w", 1), ("x", 1), ("y", 1), ("z", 1)]
+    assert "standby of s in task 0_0 starts over: log was deleted and made anew" in caplog.text
+    assert list(tmp_path.glob("app/0_0/rocksdb/s.corrupt-1"))
+
+
 @pytest.mark.parametrize("transactional", [True, False])
 def test_a_copy_that_is_ahead_by_a_marker_is_kept(tmp_path: Path, transactional: bool) -> None:
     """The task that ran here counted the marker of its last transaction, which is written when the copy is open already.

@@ -356,8 +356,12 @@ def test_a_directory_that_stays_locked_is_an_error(broker: MemoryBroker, tmp_pat
         worker(broker, tmp_path, task_timeout_ms=50).run()
 
 
-def test_a_store_ahead_of_its_changelog_is_set_aside(broker: MemoryBroker, tmp_path: Path) -> None:
-    """The changelog has lost its end: the old store gets another name, and the new one follows the changelog."""
+@pytest.mark.parametrize("records", [1, 50])
+def test_a_store_of_a_changelog_made_anew_is_set_aside(broker: MemoryBroker, tmp_path: Path, records: int) -> None:
+    """Whether it is ahead of it or the new one has grown past it: it gets another name, and a new one follows the changelog.
+
+    Grown past, it is as after a reset on another machine, where the application has run on since.
+    """
     say(broker, WORDS)
     with running(worker(broker, tmp_path)):
         until(broker, lambda: caught_up(broker))
@@ -365,7 +369,8 @@ def test_a_store_ahead_of_its_changelog_is_set_aside(broker: MemoryBroker, tmp_p
     broker.delete(changelog)
     broker.create(NewTopic(changelog, 2, config={"cleanup.policy": "compact"}))
     for partition in range(2):
-        MemoryClients(broker).producer().send(changelog, partition, [b"old"], [serde_for(int).serialize(1)], [0])
+        ones = [serde_for(int).serialize(1)] * records
+        MemoryClients(broker).producer().send(changelog, partition, [b"old"] * records, ones, [0] * records)
     say(broker, ["be"])
     with running(worker(broker, tmp_path)):
         until(broker, lambda: caught_up(broker))

@@ -175,6 +175,21 @@ def test_topics_are_described_and_deleted(make: MakeClients, topic: str) -> None
     assert f"{topic}-2" not in admin.topics()
 
 
+def test_a_topic_made_anew_has_another_id(make: MakeClients, topic: str) -> None:
+    """Of topics that exist; the id stays for as long as the topic does, and asking makes none."""
+    clients = make()
+    admin, consumer = clients.admin(), clients.consumer(group=None)
+    before = consumer.topic_ids([topic, "missing"])
+    assert before == consumer.topic_ids([topic])
+    assert [len(found) for found in before.values()] == [16]
+    admin.delete([topic])
+    admin.create([NewTopic(topic, 3)])
+    after = consumer.topic_ids([topic, "missing"])
+    assert after.keys() == before.keys()
+    assert after != before
+    assert "missing" not in admin.topics()
+
+
 def test_who_reads_a_deleted_topic_does_not_make_it_anew(make: MakeClients, topic: str) -> None:
     """Kafka Streams: allow.auto.create.topics=false. The broker would give it one partition and none of its settings."""
     admin, consumer = make().admin(), assigned(make, TopicPartition(topic, 2))
