@@ -82,7 +82,8 @@ class ProcessorContext(Protocol):
     ) -> Cancellable:
         """Call `callback(time_ms)` whenever `interval` has passed on that clock.
 
-        Stream-time punctuators are aligned to 0, or to `start_ms`.
+        Stream-time punctuators are aligned to 0, others to now, or either to `start_ms`: the first call comes then, or at
+        the first point of that grid after now.
         """
         ...
 

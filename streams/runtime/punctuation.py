@@ -2,7 +2,8 @@
 
 Rules, as in Kafka: a punctuator fires when its due time is not after the clock, with the clock's time, once per check;
 the next due time is the first point of its grid after the clock, so missed intervals are not made up for. On stream
-time the grid starts at 0, so the first record ever seen fires it. Whoever asks decides when to check.
+time the grid starts at 0, so the first record ever seen fires it; one that starts at a given time goes on from the
+present where that is past (KIP-1146). Whoever asks decides when to check.
 """
 
 from __future__ import annotations
@@ -52,11 +53,18 @@ class PunctuationQueue:
     def __init__(self) -> None:
         self._queue = JavaQueue[Punctuator](attrgetter("due"))
 
-    def schedule(self, due: int, interval_ms: int, callback: Callback) -> Punctuator:
-        """Call `callback(time)` first at `due`, then every `interval_ms`."""
+    def schedule(
+        self, due: int, interval_ms: int, callback: Callback, start: int | None = None, now: int = 0
+    ) -> Punctuator:
+        """Call `callback(time)` first at `due`, then every `interval_ms`.
+
+        With a `start` it is called at that time first, or, where that is before `now`, at the next point of its grid.
+        """
         if interval_ms < 1:
             raise ValueError(f"a punctuator's interval must be at least 1 ms, not {interval_ms} ms")
-        punctuator = Punctuator(due, interval_ms, callback)
+        punctuator = Punctuator(due if start is None else start, interval_ms, callback)
+        if start is not None and start < now:
+            punctuator.advance(now)
         self._queue.offer(punctuator)
         return punctuator
 

@@ -332,10 +332,9 @@ class Task:
     ) -> Punctuator:
         """Call `callback(time)` whenever `interval_ms` have passed on that clock, on a grid through `start_ms`."""
         if kind is PunctuationType.STREAM_TIME:
-            return self._stream_punctuators.schedule(start_ms or 0, interval_ms, callback)
+            return self._stream_punctuators.schedule(0, interval_ms, callback, start_ms, self.stream_time)
         now = self.now_ms()
-        due = now + interval_ms if start_ms is None else start_ms
-        return self._wall_punctuators.schedule(due, interval_ms, callback)
+        return self._wall_punctuators.schedule(now + interval_ms, interval_ms, callback, start_ms, now)
 
     def at_commit(self, callback: Callable[[], None]) -> None:
         """Call `callback()` at every commit, after the record caches let go."""

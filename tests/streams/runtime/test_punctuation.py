@@ -25,6 +25,16 @@ def test_missed_intervals_are_skipped_on_the_same_grid() -> None:
     assert (fired, queue.due) == ([37], 40)
 
 
+def test_a_start_that_is_past_is_not_made_up_for() -> None:
+    """Kafka's anchored schedule (KIP-1146): the next point of the grid after now; a start at this very time counts."""
+    dues = []
+    for start in (0, 7, 37, 38, 45):
+        queue = PunctuationQueue()
+        queue.schedule(0, 10, dues.append, start, 37)
+        dues.append(queue.due)
+    assert dues == [40, 47, 37, 38, 45]
+
+
 def test_cancel_inside_the_callback() -> None:
     """A punctuator that cancels itself never fires again."""
     queue, fired = PunctuationQueue(), []

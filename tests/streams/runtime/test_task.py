@@ -168,6 +168,19 @@ def test_a_stream_time_punctuator_fires_between_records() -> None:
     assert seen == [(12, 2), (25, 4)]
 
 
+def test_punctuators_on_a_given_grid_begin_after_now() -> None:
+    """On either clock; without one, by records, the first record ever seen fires it."""
+    rig = Rig()
+    rig.feed([b"a"], [57])
+    rig.task.process(rig.now, 100)
+    dues = [
+        rig.task.schedule(10, kind, lambda _time: None, start_ms=start).due
+        for kind in (PunctuationType.STREAM_TIME, PunctuationType.WALL_CLOCK_TIME)
+        for start in (None, 0, 3, 5_000)
+    ]
+    assert dues == [0, 60, 63, 5_000, 1_010, 1_010, 1_003, 5_000]
+
+
 def test_a_wall_clock_punctuator_fires_on_demand() -> None:
     """First one interval after it was scheduled."""
     rig = Rig()
