@@ -158,7 +158,7 @@ def parse_request_header(frame: memoryview) -> RequestHeader:
         offset = _FIXED_HEADER.size
         client_id = None
         if length >= 0:
-            client_id = str(frame[offset : offset + length], "utf-8")
+            client_id = str(frame[offset : offset + length], "utf-8", "replace")  # only a name, in whatever encoding
             offset += length
         if flexible(api_key, version):
             offset = skip_tagged_fields(frame, offset)

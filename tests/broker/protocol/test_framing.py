@@ -78,6 +78,12 @@ def test_header_of_a_legacy_version() -> None:
     assert parse_request_header(memoryview(struct.pack(">hhih", 0, 3, 42, -1))).client_id is None
 
 
+def test_a_client_id_in_another_encoding() -> None:
+    """It is only a name: what is no UTF-8 is replaced, as by Java, and the request is served."""
+    header = parse_request_header(memoryview(struct.pack(">hhih", 0, 3, 42, 4) + "Zoë!".encode("latin-1") + b"body"))
+    assert (header.client_id, header.body_offset) == ("Zo\ufffd!", 14)
+
+
 def test_header_of_a_flexible_version() -> None:
     """Tagged fields, known or not, are skipped; the client id keeps its old form."""
     tags = b"\x02" + b"\x00\x03abc" + b"\x81\x01\x01z"
