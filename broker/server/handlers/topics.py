@@ -210,6 +210,7 @@ def _grow(broker: Broker, exchange: Exchange, wanted: Any, *, validate_only: boo
         if len(wanted.assignments) != wanted.count - now:
             raise BrokerError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, "one assignment for each new partition is needed")
         _check_assignments(broker, [item.broker_ids for item in wanted.assignments])
+    check_growth(wanted.count - now)
     _use_quota(exchange, wanted.count - now)
     if not validate_only:
         broker.catalog.add_partitions(wanted.name, wanted.count)

@@ -268,3 +268,13 @@ def test_too_many_partitions(wire, wanted: tuple[tuple[str, int], ...], codes: d
     topics = [{"name": name, "num_partitions": count, "replication_factor": 1} for name, count in wanted]
     answer = wire.call(CREATE, 7, topics=topics)
     assert {topic.name: topic.error_code for topic in answer.topics} == codes
+
+
+@pytest.mark.parametrize("validate_only", [True, False])
+def test_a_topic_grows_by_so_many_partitions_at_once(wire, validate_only: bool) -> None:
+    """By no more than 10,000, and a request that only asks hears of it too."""
+    name = create(wire, f"grows-{validate_only}").name
+    for count in (10_002, 2**31 - 1):
+        topics = [{"name": name, "count": count, "assignments": None}]
+        assert wire.call(GROW, 3, topics=topics, validate_only=validate_only).results[0].error_code == 44
+    assert len(wire.call(METADATA, 12, topics=[{"name": name}]).topics[0].partitions) == 1
