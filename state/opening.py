@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from state.cache import RecordCacheBudget
 from state.custom import CustomLayers, HeldStore
 from state.directory import store_path
 from state.engine import Engine
+from state.errors import StateError
 from state.headed import HeadedSerde
 from state.key_value import PlainKeyValueStore, TimestampedStore
 from state.layers import LayeredStore
@@ -73,7 +75,8 @@ def open_store(
             expect_written_as(spec, engine)
         return _made(kind, spec, engine, changelog, cache)
     except BaseException:
-        engine.close()  # or its place could not be taken by another one
+        with suppress(StateError):  # what went wrong first is what to tell: that the disk is full
+            engine.close()  # or its place could not be taken by another one
         raise
 
 
