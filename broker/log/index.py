@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from broker.log.checkpoints import sync_file
 from broker.log.open_files import OpenFiles
+from broker.log.whole_writes import write_whole
 
 OFFSET_ENTRY = Struct(">ii")
 TIME_ENTRY = Struct(">qi")
@@ -90,9 +91,8 @@ class _EntryFile:
             return
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o644)
         try:
-            if len(data) > self._written:
-                os.pwrite(descriptor, memoryview(data)[self._written :], self._written)
-            os.ftruncate(descriptor, len(data))
+            os.ftruncate(descriptor, self._written)
+            write_whole(descriptor, data[self._written :], self._written)  # a copy: who failed may hold on to it
             if sync:
                 os.fsync(descriptor)
         finally:

@@ -19,6 +19,7 @@ from broker.log.file_slice import FileSlice
 from broker.log.index import OffsetIndex, TimeIndex
 from broker.log.open_files import OpenFiles
 from broker.log.transaction_index import TransactionIndex
+from broker.log.whole_writes import write_whole
 from broker.protocol.primitives import Buffer
 from broker.protocol.record_batch import HEADER_BYTES, BatchHeader, batch_spans, parse_header
 from broker.protocol.records import first_at_or_after
@@ -146,9 +147,7 @@ class Segment:
                 self.time_index.grow()
             written = os.pwritev(self.descriptor, (prefix, rest), self.size)
             if written != size:
-                whole = memoryview(prefix + bytes(rest))
-                while written < size:
-                    written += os.pwrite(self.descriptor, whole[written:], self.size + written)
+                write_whole(self.descriptor, memoryview(prefix + bytes(rest))[written:], self.size + written)
         except OSError as error:
             self._undo_write(error)
             raise BrokerError(ErrorCode.KAFKA_STORAGE_ERROR, f"cannot write {self._path}: {error.strerror}") from error

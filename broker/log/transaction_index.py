@@ -13,6 +13,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from broker.log.checkpoints import write_atomically
+from broker.log.whole_writes import write_whole
 
 _ENTRY = Struct(">hqqqq")
 _VERSION = 0
@@ -79,7 +80,7 @@ class TransactionIndex:
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o644)
         try:
             os.ftruncate(descriptor, self._written * _ENTRY.size)
-            os.pwrite(descriptor, _packed(entries), self._written * _ENTRY.size)
+            write_whole(descriptor, _packed(entries), self._written * _ENTRY.size)
             if sync:
                 os.fsync(descriptor)
         finally:

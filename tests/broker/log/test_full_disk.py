@@ -11,7 +11,10 @@ import pytest
 from broker.errors import BrokerError, ErrorCode
 from broker.log.config import LogConfig
 from broker.log.directory import LogDirectory
+from broker.log.index import TimeIndex
+from broker.log.open_files import OpenFiles
 from broker.log.partition_log import PartitionLog
+from broker.log.transaction_index import AbortedTransaction, TransactionIndex
 from broker.protocol.records import build_marker
 
 from .conftest import NOW_MS, TOPIC_ID, batch, values_from
@@ -132,6 +135,32 @@ def test_an_index_that_cannot_be_read(tmp_path: Path, descriptors: Callable[[boo
     assert log.segments.active.path.stat().st_size == log.size
     assert values_from(log) == ["a", "b", "c", "d" * 50, "f"]
     directory.close()
+
+
+@pytest.mark.parametrize("taken", [0, 20])
+def test_an_index_that_fits_in_part(tmp_path: Path, full_disk: Callable[[int], None], taken: int) -> None:
+    """What a full disk took only the first bytes of is written when there is room: times and aborted transactions.
+
+    Retention goes by the last time in the file after a restart, and readers of what is committed skip what was aborted.
+    """
+    times = TimeIndex(tmp_path / "0.timeindex", 0, OpenFiles())
+    times.reset()
+    aborted = TransactionIndex(tmp_path / "0.txnindex")
+    for number in range(1, 9):
+        times.append(NOW_MS + number, number)
+        aborted.append(AbortedTransaction(1, 10 * number, 10 * number + 1, 0))
+        if number == 4:
+            times.flush()
+            aborted.flush()
+    entries = aborted.entries().copy()
+    for index in (times, aborted):
+        full_disk(index.path.stat().st_size + taken)
+        with pytest.raises(OSError, match="File too large"):
+            index.flush()
+        full_disk(1 << 30)
+        index.flush()
+    assert TimeIndex(times.path, 0, OpenFiles()).entries() == [(NOW_MS + number, number) for number in range(1, 9)]
+    assert TransactionIndex(aborted.path).entries() == entries
 
 
 def test_retention_makes_room(make_log: Callable[..., PartitionLog], full_disk: Callable[[int], None]) -> None:
