@@ -255,7 +255,21 @@ class LogDirectory:
         self._starts_named = set(starts)
 
     def close(self) -> None:
-        """Sync and close everything and leave the mark of a clean stop; the lock goes last."""
+        """Sync and close everything and leave the mark of a clean stop; the lock goes last.
+
+        Raises: DataDirectoryError, where something cannot be written: the next start is one after a crash then.
+        """
+        try:
+            self._close()
+        except OSError as error:
+            raise DataDirectoryError(
+                f"not all of {self.path} could be written at the end ({error.strerror}): nothing acknowledged is lost, and "
+                "the next start checks the logs, as after a crash"
+            ) from error
+        finally:
+            os.close(self._lock)
+
+    def _close(self) -> None:
         for log in self._logs.values():
             log.close()
             if log.directory_dirty:
@@ -265,7 +279,6 @@ class LogDirectory:
         for log in self._logs.values():
             log.release()
         write_atomically(self.path / CLEAN_SHUTDOWN, _CLEAN_TEXT)
-        os.close(self._lock)
 
 
 def _ignore(_: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.errors import BrokerError, ErrorCode
+from broker.errors import BrokerError, DataDirectoryError, ErrorCode
 from broker.log.config import LogConfig
 from broker.log.directory import LogDirectory
 from broker.log.index import TimeIndex
@@ -161,6 +161,21 @@ def test_an_index_that_fits_in_part(tmp_path: Path, full_disk: Callable[[int], N
         index.flush()
     assert TimeIndex(times.path, 0, OpenFiles()).entries() == [(NOW_MS + number, number) for number in range(1, 9)]
     assert TransactionIndex(aborted.path).entries() == entries
+
+
+def test_a_stop_that_cannot_be_written_down(tmp_path: Path, full_disk: Callable[[int], None]) -> None:
+    """It is told in a sentence, and the next start checks the logs: all that was there still is."""
+    directory = LogDirectory.open(tmp_path, on_message=print)
+    directory.create("t", 0, TOPIC_ID, LogConfig()).append(batch("a"), now_ms=NOW_MS)
+    full_disk(5)
+    with pytest.raises(DataDirectoryError, match=r"File too large.*the next start checks the logs"):
+        directory.close()
+    full_disk(1 << 30)
+    said: list[str] = []
+    directory = LogDirectory.open(tmp_path, on_message=said.append)
+    assert values_from(directory.logs()[0]) == ["a"]
+    assert [line.partition(":")[0] for line in said] == ["the last stop was not clean"]
+    directory.close()
 
 
 def test_retention_makes_room(make_log: Callable[..., PartitionLog], full_disk: Callable[[int], None]) -> None:
