@@ -83,7 +83,10 @@ def _named_field(field: str) -> Callable[[Any], Any]:
 
 def expect_field(kind: Any, field: str, what: str) -> None:
     """Raises: TopologyError when values of this type, as far as it tells, have no such field."""
-    fields = [name for base in getattr(kind, "__mro__", ()) for name in vars(base).get("__annotations__", ())]
+    try:
+        fields = [name for base in getattr(kind, "__mro__", ()) for name in inspect.get_annotations(base)]
+    except NameError:  # Python 3.14 evaluates annotations, and one may be known to type checkers alone
+        return
     if fields and field not in fields and not hasattr(kind, field):
         raise TopologyError(f"{what}: {type_name(kind)} has no field {field!r} (it has: {', '.join(fields)})")
 
