@@ -22,14 +22,15 @@ TOPIC, PARTITION, OFFSET = f"{PREFIX}topic", f"{PREFIX}partition", f"{PREFIX}off
 def letter(read: Record | None, record: Record, error: RecordError) -> Record:
     """What goes to the dead-letter topic, in bytes.
 
-    `read` is the input record as it was fetched; without it (a punctuator's, or one that was held back in a store) the
-    letter has the record in hand: bytes as they are, other values as JSON.
+    `read` is the input record as it was fetched; its letter has the time that the record in hand has, by an extractor or a
+    join, as Kafka's has. Without it (a punctuator's, or one that was held back in a store) the letter has the record in
+    hand: bytes as they are, other values as JSON.
     """
     source = read or record
     return Record(
         source.key if read else _bytes(record.key),
         source.value if read else _bytes(record.value),
-        source.timestamp,
+        record.timestamp,
         (*source.headers, *headers_of(error)),
     )
 

@@ -225,6 +225,16 @@ def test_retries_longer_than_the_poll_interval_are_refused() -> None:
         TopologyTestDriver(app)
 
 
+def test_a_letter_has_the_time_of_the_record_in_hand() -> None:
+    """That of an extractor, here; Kafka's has the time that its context has by then, and the bytes that were read."""
+    app = App("letters", broker="kafka://nowhere:1", on_error=dead_letter(DLQ))
+    app.stream("rides", key=str, value=Ride, timestamp=lambda record, _time: record.timestamp + 500).map_values(checked)
+    with TopologyTestDriver(app) as driver:
+        driver.pipe("rides", b"2", b'{"fare": -1.0}', 2_000)
+        (left,) = letters(driver)
+    assert (left.key, left.value, left.timestamp) == (b"2", b'{"fare": -1.0}', 2_500)
+
+
 def test_a_function_of_frames_has_no_single_records() -> None:
     """Said when the decorator runs."""
     app = App("letters")
