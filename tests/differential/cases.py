@@ -16,6 +16,12 @@ RAISING = 0.08
 """How many have functions that raise, and go on."""
 EXTRACTING = 0.1
 """How many have sources that find their times in their records."""
+LETTERS = 0.5
+"""How many of those that raise write dead letters."""
+PUNCTUATING = 0.5
+"""How many have punctuators that do more than to put out entries, where there are any."""
+ROUTING = 0.1
+"""How many have sinks that choose a topic for each record."""
 TRANSFORMING = 0.15
 """How many have transformers and processors in place of some functions that map values."""
 WAITING = 0.06
@@ -34,12 +40,20 @@ def case_of(seed: int) -> dict[str, Any]:
     if raises.random() < RAISING:
         config["processing_on_error"] = "continue"
         have_raise(drawing.operations, raises)
+        if Random(f"what {seed} buries").random() < LETTERS:
+            config["errors_dead_letter_queue_topic_name"] = "dead"
     transforms = Random(f"what {seed} transforms")  # likewise
     if transforms.random() < TRANSFORMING:
         have_transform(drawing.operations, transforms)
     extracts = Random(f"what {seed} extracts")  # likewise
     if extracts.random() < EXTRACTING:
         have_extract(drawing.operations, extracts, drawing.unit_ms)
+    routes = Random(f"where {seed} routes")  # likewise
+    if routes.random() < ROUTING:
+        have_route(drawing.operations, routes)
+    punctuates = Random(f"when {seed} punctuates")  # likewise
+    if punctuates.random() < PUNCTUATING:
+        have_punctuate(drawing.operations, punctuates, drawing.unit_ms)
     closing = any(
         each.get("emit") == "close" for each in drawing.operations
     )  # Kafka then reads every window since 1970
@@ -100,6 +114,28 @@ def have_extract(operations: list[dict[str, Any]], random: Random, unit_ms: int)
         if operation["op"] in ("stream", "table") and random.random() < 0.6:
             multiple = random.choice((1, 3, 10, -1, -3, -10))
             operation["extractor"] = f"{random.choice(('plus', 'length', 'partition'))}:{multiple * unit_ms}"
+
+
+def have_route(operations: list[dict[str, Any]], random: Random) -> None:
+    """Have sinks that nobody reads from choose between two topics."""
+    for operation in operations:
+        if operation["op"] == "to" and operation["topic"].startswith("out-") and random.random() < 0.7:
+            operation["route"] = random.choice(("key", "value", "offset", "time", "headers", "topic"))
+
+
+def have_punctuate(operations: list[dict[str, Any]], random: Random, unit_ms: int) -> None:
+    """Have punctuators begin later, end, and delete what they have put out."""
+    for operation in operations:
+        if operation.get("do") not in ("later", "tick"):
+            continue
+        if random.random() < 0.3:
+            operation["times"] = random.choice((1, 2))
+        if random.random() < 0.3:
+            operation["clears"] = True
+        if random.random() < 0.3:
+            operation["inside"] = True
+        if random.random() < 0.4:
+            operation["start"] = random.choice((0, 1, 2, 7, 30)) * unit_ms
 
 
 def left_alone(operation: dict[str, Any], sessions: Container[str]) -> tuple[str, ...]:

@@ -92,10 +92,27 @@ def described(kafkas: dict[str, Any], ours: dict[str, Any]) -> Difference | None
 def put_out(kafkas: dict[str, Any], ours: dict[str, Any]) -> Difference | None:
     """The first step whose outputs differ."""
     for number, (theirs, own) in enumerate(zip(kafkas["steps"], ours["steps"], strict=True)):
-        if theirs["out"] != own["out"]:
+        if compared(kafkas, theirs["out"]) != compared(kafkas, own["out"]):
             text = f"step {number}: {line(fed(theirs))}\n  Kafka: {line(theirs['out'])}\n  ours:  {line(own['out'])}"
             return Difference("out", text)
     return None
+
+
+def compared(case: dict[str, Any], out: list[Any]) -> list[Any]:
+    """What is compared of outputs: of dead letters only that they are there, where a record may come later than it was read.
+
+    Kafka keeps the bytes that it was read from, mostly; ours has what is in hand: see `streams.runtime.dead_letters`.
+    """
+    if case["config"].get("cache_max_bytes") == 0 and not any(map(holds_back, case["topology"])):
+        return out
+    return [row[:1] if row[0] == "dead" else row for row in out]
+
+
+def holds_back(operation: dict[str, Any]) -> bool:
+    """Whether an operation puts records out later, or makes them itself."""
+    windowed_join = "window" in operation and operation["op"] in ("leftJoin", "outerJoin")
+    closes = operation["op"] in ("suppress", "transformValues") or operation.get("emit") == "close"
+    return windowed_join or closes or "graceMs" in operation or operation.get("do") in ("later", "tick")
 
 
 def dropped(kafkas: dict[str, Any], ours: dict[str, Any]) -> Difference | None:

@@ -10,7 +10,22 @@ from typing import Any
 
 Case = dict[str, Any]
 REFERENCES = ("from", "left", "right")
-OPTIONAL = ("extractor", "maxEntries", "store", "cache", "maxRecords", "maxBytes", "retention", "name", "graceMs")
+OPTIONAL = (
+    "extractor",
+    "route",
+    "clears",
+    "inside",
+    "start",
+    "times",
+    "maxEntries",
+    "store",
+    "cache",
+    "maxRecords",
+    "maxBytes",
+    "retention",
+    "name",
+    "graceMs",
+)
 
 
 def shrunk(case: Case, fails: Callable[[Case], bool], *, attempts: int = 600) -> Case:

@@ -154,6 +154,35 @@ def test_some_cases_find_their_times() -> None:
     assert answer["dropped"] == 2
 
 
+def test_some_cases_choose_topics_and_write_letters() -> None:
+    """For each record; letters where something raises, and punctuators that end where there are punctuators."""
+    cases = list(map(case_of, range(400)))
+    sinks = [each for case in cases for each in case["topology"] if "route" in each]
+    assert {each["op"] for each in sinks} == {"to"}
+    buried = [case for case in cases if "errors_dead_letter_queue_topic_name" in case["config"]]
+    assert buried
+    assert all(case["config"]["processing_on_error"] == "continue" for case in buried)
+    assert {each["do"] for case in cases for each in case["topology"] if "times" in each} <= {"later", "tick"}
+
+
+def test_letters_of_records_that_were_held_back_are_counted() -> None:
+    """Kafka has the bytes that they were read from, ours what is in hand; where nothing is held back, they are compared."""
+    case = small_case(cache_max_bytes=0, processing_on_error="continue", errors_dead_letter_queue_topic_name="dead")
+    case["topology"][1:1] = [{"op": "mapValues", "id": "m", "from": "s", "fn": "raising identity"}]
+    case["topology"][2]["from"] = "m"
+    case["steps"] += [{"in": ["in", "a", "four", 9]}]
+    ours = answered(case)
+    (letter,) = ours["steps"][-1]["out"]
+    assert letter[:3] == ["dead", b"a".hex(), b"four".hex()]
+    theirs = json.loads(json.dumps(ours))
+    theirs["steps"][-1]["out"][0][2] = b"read".hex()
+    assert difference(theirs, ours) is not None
+    held_back = {"op": "suppress", "id": "z", "from": "c", "until": "timeLimit", "ms": 1}
+    assert difference({**theirs, "topology": [*case["topology"], held_back]}, ours) is None
+    theirs["steps"][-1]["out"].clear()
+    assert difference({**theirs, "topology": [*case["topology"], held_back]}, ours) is not None
+
+
 def test_some_cases_wait() -> None:
     """For topics without records, by a clock that moves."""
     cases = [case for case in map(case_of, range(200)) if "max_task_idle_ms" in case["config"]]

@@ -8,14 +8,17 @@ from typing import Any
 
 from streams.config import StreamsConfig
 from streams.record import Headers, Record, Windowed
-from streams.testing import TopologyTestDriver
-from streams.topology.topology import Topology
-from tests.oracle.functions import PYTHON_TYPES, Types
+from streams.runtime.dead_letters import EXCEPTION, MESSAGE, STACKTRACE
+from streams.testing import TestOutputTopic, TopologyTestDriver
+from streams.topology.topology import SinkNode, Topology
+from tests.oracle.functions import PYTHON_TYPES, Route, Types
 from tests.oracle.internal_topics import internal_topics
 from tests.oracle.program import ProgramBuilder
 
 Case = Mapping[str, Any]
 
+LETTERS = "errors_dead_letter_queue_topic_name"
+OF_ERRORS = {EXCEPTION, MESSAGE, STACKTRACE}
 SETTINGS = {"cache_max_bytes": "statestore_cache_max_bytes"}
 
 
@@ -46,9 +49,11 @@ def answered(case: Case, *, directory: Path | None = None, persistent: bool | No
 
 def run(case: Case, topology: Topology, directory: Path | None) -> dict[str, Any]:
     """The steps, each with what it wrote to output topics; and the bytes on internal topics, where a case asks for them."""
-    topics = list(dict.fromkeys(operation["topic"] for operation in case["topology"] if operation["op"] == "to"))
+    topics = list(dict.fromkeys(topic for each in case["topology"] if each["op"] == "to" for topic in written_to(each)))
+    letters = case.get("config", {}).get(LETTERS)
     with TopologyTestDriver(topology, config=config_of(case), start_ms=0, directory=directory) as driver:
-        outputs = [driver.output(topic) for topic in topics]
+        outputs = [output_of(driver, topic) for topic in topics]
+        dead = driver.output(letters, bytes, bytes) if letters else None
         inputs: dict[str, Any] = {}
         steps = []
         for step in case["steps"]:
@@ -60,9 +65,30 @@ def run(case: Case, topology: Topology, directory: Path | None) -> dict[str, Any
                     inputs[topic] = driver.input(topic, *python_types(case, topic))
                 inputs[topic].send(key, value, timestamp, headers_of(*headers))
             out = [entry(each.topic, record) for each in outputs for record in each.read()]
+            out += [letter(record) for record in dead.read()] if dead else []
             steps.append({**step, "out": out})
         outcome: dict[str, Any] = {"steps": steps, "dropped": sum(driver.dropped_records.values())}
         return {**outcome, "bytes": internal_topics(driver)} if case.get("bytes") else outcome
+
+
+def output_of(driver: TopologyTestDriver, topic: str) -> TestOutputTopic:
+    """A topic to read; one that a sink chooses, with the serdes of that sink."""
+    for node in driver.topology.nodes.values():
+        if isinstance(node, SinkNode) and isinstance(node.chooser, Route) and topic in node.chooser.topics:
+            return driver.output(topic, node.serdes.key, node.serdes.value)
+    return driver.output(topic)
+
+
+def written_to(operation: Mapping[str, Any]) -> tuple[str, ...]:
+    """The topics of a sink: one, or two that it chooses from."""
+    return Route(operation["topic"], operation["route"]).topics if "route" in operation else (operation["topic"],)
+
+
+def letter(record: Record) -> list[Any]:
+    """A dead letter, without what its headers say of the error."""
+    key, value = (None if data is None else data.hex() for data in (record.key, record.value))
+    headers = [[name, (content or b"").decode()] for name, content in record.headers if name not in OF_ERRORS]
+    return ["dead", key, value, record.timestamp, headers]
 
 
 def python_types(case: Case, topic: str) -> tuple[Any, Any]:

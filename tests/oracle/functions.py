@@ -83,6 +83,31 @@ def parted(name: str) -> tuple[str, str]:
     return head, argument
 
 
+ODDITIES: dict[str, Callable[[Any, Any, Record], int]] = {
+    "key": lambda key, _value, _record: len(text(key)),
+    "value": lambda _key, value, _record: len(text(value)),
+    "offset": lambda _key, _value, record: record.offset,
+    "time": lambda _key, _value, record: record.timestamp,
+    "headers": lambda _key, _value, record: len(record.headers),
+    "topic": lambda _key, _value, record: len(text(record.topic)),
+}
+
+
+class Route:
+    """Names one of two topics for each record, by something that is even or odd."""
+
+    def __init__(self, topic: str, name: str) -> None:
+        self.topics = tuple(f"{topic}-{number}" for number in range(2))
+        self._name = name
+
+    def __call__(self, key: Any, value: Any, record: Record) -> str:
+        """The topic's name."""
+        return self.topics[ODDITIES[self._name](key, value, record) % 2]
+
+    def __str__(self) -> str:
+        return f"by {self._name}"
+
+
 def extractor(name: str) -> Callable[[Record, int], int]:
     """A timestamp extractor; negative times, as of a partition that had no record yet, have a record left out."""
     head, argument = parted(name)

@@ -13,6 +13,8 @@ from streams.processor import FixedKeyProcessor, Processor, ProcessorContext, Pu
 from streams.record import Record
 from tests.oracle.functions import text
 
+PUNCTUATING = {"later": PunctuationType.STREAM_TIME, "tick": PunctuationType.WALL_CLOCK_TIME}
+
 
 class Doing(Processor):
     """See the module. The recorder has the same in Java."""
@@ -23,20 +25,36 @@ class Doing(Processor):
         self._every_ms = operation.get("every", 0)
         self._back_ms = operation.get("back", 0)
         self._most = operation.get("most")
+        self._start_ms = operation.get("start")
+        self._inside, self._clears = operation.get("inside", False), operation.get("clears", False)
+        self._times = operation.get("times")
+        self._punctuated, self._scheduled = 0, None
 
     def init(self, context: ProcessorContext) -> None:
         """Take the store."""
         super().init(context)
         self.store = context.store(self._store_name) if self._store_name else None
-        kinds = {"later": PunctuationType.STREAM_TIME, "tick": PunctuationType.WALL_CLOCK_TIME}
-        if self._kind in kinds:
-            context.schedule(self._every_ms, kinds[self._kind], self._punctuate)
+        if self._kind in PUNCTUATING and not self._inside:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        """Forward all entries again and again: so many times, or without an end, or delete what was forwarded."""
+        self._scheduled = self.context.schedule(
+            self._every_ms, PUNCTUATING[self._kind], self._punctuate, self._start_ms
+        )
 
     def _punctuate(self, time_ms: int) -> None:
         self._forward_all(self.store.all(), Record(None, None, time_ms))
+        for key in [key for key, _ in self.store.all()] if self._clears else ():
+            self.store.delete(key)
+        self._punctuated += 1
+        if self._punctuated == self._times:
+            self._scheduled.cancel()
 
     def process(self, record: Record) -> None:
         """Do it."""
+        if self._inside and self._scheduled is None:
+            self._schedule()
         if record.key is None:
             self._answer(record, "none")
             return

@@ -318,8 +318,8 @@ class ProgramBuilder:
         return Result(handle, types, left.kind)
 
     def _op_to(self, operation: Operation) -> None:
-        source = self._of(operation)
-        source.handle.to(operation["topic"])
+        source, topic = self._of(operation), operation["topic"]
+        source.handle.to(functions.Route(topic, operation["route"]) if "route" in operation else topic)
 
 
 def read_as(operation: Operation, types: Types) -> dict[str, Any]:

@@ -37,8 +37,11 @@ import org.apache.kafka.streams.errors.ErrorHandlerContext;
 import org.apache.kafka.streams.errors.LogAndContinueProcessingExceptionHandler;
 import org.apache.kafka.streams.kstream.*;
 import org.apache.kafka.streams.kstream.internals.AbstractStream;
+import org.apache.kafka.streams.processor.Cancellable;
 import org.apache.kafka.streams.processor.PunctuationType;
+import org.apache.kafka.streams.processor.RecordContext;
 import org.apache.kafka.streams.processor.TimestampExtractor;
+import org.apache.kafka.streams.processor.TopicNameExtractor;
 import org.apache.kafka.streams.processor.api.ContextualFixedKeyProcessor;
 import org.apache.kafka.streams.processor.api.FixedKeyProcessorSupplier;
 import org.apache.kafka.streams.processor.api.FixedKeyRecord;
@@ -65,6 +68,9 @@ import org.apache.kafka.streams.test.TestRecord;
 @SuppressWarnings({"unchecked", "rawtypes", "deprecation"})
 public final class Recorder {
     private static final ObjectMapper JSON = new ObjectMapper();
+    private static final String LETTERS = "errors_dead_letter_queue_topic_name";
+    private static final String PLACE = "__streams.errors.";
+    private static final Pattern LEFT_OUT = Pattern.compile("__streams\\.errors\\.(exception|message|stacktrace)");
 
     public static void main(String[] arguments) throws Exception {
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
@@ -145,6 +151,7 @@ public final class Recorder {
         if (config.has("processing_on_error")) {
             settings.put("processing.exception.handler", Continuing.class);
         }
+        if (config.has(LETTERS)) settings.put("errors.dead.letter.queue.topic.name", config.get(LETTERS).asText());
         if (config.has("max_task_idle_ms")) settings.put("max.task.idle.ms", config.get("max_task_idle_ms").asText());
         if (config.has("upgrade_from")) settings.put("upgrade.from", config.get("upgrade_from").asText());
         return settings;
@@ -155,6 +162,10 @@ public final class Recorder {
         Map<String, TestOutputTopic> outputs = new LinkedHashMap<>();
         program.outputs.forEach((topic, types) -> outputs.put(topic, driver.createOutputTopic(
             topic, types.key.serde.deserializer(), types.value.serde.deserializer())));
+        JsonNode named = program.wanted.path("config").path(LETTERS);
+        ByteArrayDeserializer bytes = new ByteArrayDeserializer();
+        TestOutputTopic<byte[], byte[]> letters =
+            named.isMissingNode() ? null : driver.createOutputTopic(named.asText(), bytes, bytes);
         for (JsonNode step : steps) {
             if (step.has("clock")) driver.advanceWallClockTime(Duration.ofMillis(step.get("clock").asLong()));
             else pipe(driver, program, inputs, step.get("in"));
@@ -162,6 +173,7 @@ public final class Recorder {
             outputs.forEach((topic, output) -> {
                 while (!output.isEmpty()) out.add(entry(topic, output.readRecord()));
             });
+            if (letters != null) while (!letters.isEmpty()) out.add(letter(letters.readRecord()));
         }
     }
 
@@ -204,6 +216,19 @@ public final class Recorder {
         if (written.headers().toArray().length == 0) return entry;
         ArrayNode headers = entry.addArray();
         for (Header header : written.headers()) {
+            headers.addArray().add(header.key()).add(new String(header.value(), StandardCharsets.UTF_8));
+        }
+        return entry;
+    }
+
+    /** A dead letter, without what its headers say of the error, and of the place of what a punctuator put out. */
+    private static ArrayNode letter(TestRecord<byte[], byte[]> written) {
+        ArrayNode entry = JSON.createArrayNode().add("dead").add(hex(written.key())).add(hex(written.value()))
+            .add((long) written.timestamp());
+        ArrayNode headers = entry.addArray();
+        boolean ofNoTopic = written.headers().lastHeader(PLACE + "topic").value() == null;
+        for (Header header : written.headers()) {
+            if (LEFT_OUT.matcher(header.key()).matches() || (ofNoTopic && header.key().startsWith(PLACE))) continue;
             headers.addArray().add(header.key()).add(new String(header.value(), StandardCharsets.UTF_8));
         }
         return entry;
@@ -369,8 +394,14 @@ public final class Recorder {
         private Result to(JsonNode operation) {
             Result source = of(operation, "from");
             String topic = operation.get("topic").asText();
-            outputs.putIfAbsent(topic, source.types());
-            ((KStream) source.handle).to(topic, Produced.with(source.key.serde, source.value.serde));
+            Produced produced = Produced.with(source.key.serde, source.value.serde);
+            if (!operation.has("route")) {
+                outputs.putIfAbsent(topic, source.types());
+                ((KStream) source.handle).to(topic, produced);
+                return null;
+            }
+            for (int number = 0; number < 2; number++) outputs.putIfAbsent(topic + "-" + number, source.types());
+            ((KStream) source.handle).to(new Route(topic, operation.get("route").asText()), produced);
             return null;
         }
 
@@ -775,6 +806,8 @@ public final class Recorder {
         private ProcessorContext<Object, Object> context;
         private KeyValueStore<Object, Object> store;
         private WindowStore<Object, Object> windows;
+        private Cancellable scheduled;
+        private int punctuated;
 
         Doing(JsonNode operation, String name) {
             this.operation = operation;
@@ -788,14 +821,35 @@ public final class Recorder {
             if (kind.startsWith("window")) windows = context.getStateStore(name);
             else if (!name.isEmpty()) store = context.getStateStore(name);
             if (!kind.equals("later") && !kind.equals("tick")) return;
+            if (!operation.path("inside").asBoolean()) schedule();
+        }
+
+        /** Forwards all entries again and again: so many times, or without an end, or deletes what it has forwarded. */
+        private void schedule() {
             Duration every = Duration.ofMillis(operation.get("every").asLong());
-            context.schedule(every, kind.equals("later") ? PunctuationType.STREAM_TIME : PunctuationType.WALL_CLOCK_TIME,
-                time -> forwardAll(store.all(), new Record<>(null, null, time)));
+            PunctuationType type = operation.get("do").asText().equals("later")
+                ? PunctuationType.STREAM_TIME : PunctuationType.WALL_CLOCK_TIME;
+            scheduled = operation.has("start")
+                ? context.schedule(Instant.ofEpochMilli(operation.get("start").asLong()), every, type, this::punctuate)
+                : context.schedule(every, type, this::punctuate);
+        }
+
+        private void punctuate(long time) {
+            forwardAll(store.all(), new Record<>(null, null, time));
+            if (operation.path("clears").asBoolean()) {
+                List<Object> keys = new ArrayList<>();
+                try (KeyValueIterator<Object, Object> entries = store.all()) {
+                    entries.forEachRemaining(entry -> keys.add(entry.key));
+                }
+                keys.forEach(store::delete);
+            }
+            if (operation.path("times").asInt() == ++punctuated) scheduled.cancel();
         }
 
         @Override
         public void process(Record<Object, Object> record) {
             Object key = record.key();
+            if (scheduled == null && operation.path("inside").asBoolean()) schedule();
             if (key == null) {
                 context.forward(record.withValue("none"));
                 return;
@@ -892,6 +946,27 @@ public final class Recorder {
             if (!(value instanceof ValueAndTimestamp)) return Functions.text(value);
             ValueAndTimestamp row = (ValueAndTimestamp) value;
             return Functions.text(row.value()) + "@" + row.timestamp();
+        }
+    }
+
+    /** Names one of two topics for each record, by something that is even or odd. */
+    private record Route(String topic, String name) implements TopicNameExtractor {
+        @Override
+        public String extract(Object key, Object value, RecordContext context) {
+            return topic + "-" + Math.floorMod(switch (name) {
+                case "key" -> Functions.text(key).length();
+                case "value" -> Functions.text(value).length();
+                case "offset" -> context.offset();
+                case "time" -> context.timestamp();
+                case "headers" -> context.headers().toArray().length;
+                case "topic" -> Functions.text(context.topic()).length();
+                default -> throw Functions.unknown(name);
+            }, 2);
+        }
+
+        @Override
+        public String toString() {
+            return "by " + name;
         }
     }
 
