@@ -12,8 +12,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from streams.huge_pages import huge_pages
-
 YOUNG_OBJECTS = 50_000
 """New containers between two collections: several batches, a few MB."""
 
@@ -31,6 +29,8 @@ KEPT_BYTES = 32 * 1024**2
 @contextmanager
 def tuned(commit_interval_ms: int) -> Iterator[None]:
     """While inside, the process is set for a worker that commits so often."""
+    from streams.huge_pages import huge_pages
+
     with ExitStack() as stack:
         stack.enter_context(seldom_collected())
         stack.enter_context(turns_of(turn_s(commit_interval_ms)))

@@ -184,9 +184,12 @@ def test_what_is_taken_up_is_told_of_while_it_is_not_open(broker: MemoryBroker, 
     )
 
     def warm(*workers: Worker) -> bool:
-        tasks = [each._parts.tasks for each in workers if each._parts]
-        copies = [[each.standbys.lag(task) for task in each.standbys.tasks] for each in tasks]
-        return copies == [[0] * (PARTITIONS // 2)] * 2
+        """Whether each has half of the copies, complete; seen from beside the workers, which open them meanwhile."""
+        shares = [each._parts.tasks.standbys.stores("counts") for each in workers if each._parts]
+        changelogs = [TopicPartition(f"{GROUP}-counts-changelog", number) for number in range(PARTITIONS)]
+        copied = sum(copy.position or 0 for share in shares for copy in share)
+        halved = [len(share) for share in shares] == [PARTITIONS // 2] * 2
+        return halved and copied == sum(broker.partition(changelog).end for changelog in changelogs)
 
     def stateful(tasks: Iterable[str]) -> set[str]:
         return {task for task in tasks if task.startswith("1_")}
