@@ -8,7 +8,6 @@ write buffers (`RocksDBResources`), so that memory does not grow with the number
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -442,12 +441,6 @@ def _unlogged() -> Any:
     made = options()
     made.disable_wal = True  # a property, whatever rocksdict's stubs say
     return made
-
-
-def destroy(path: Path) -> None:
-    """Remove a store's directory, if it is there."""
-    if path.exists():
-        shutil.rmtree(path)
 
 
 def _translated(error: Exception, path: Path) -> StateError:

@@ -31,7 +31,6 @@ from broker.errors import BrokerError, ErrorCode
 logger = logging.getLogger(__name__)
 
 JOINS = 0
-LEAVES = -1
 
 
 class TopicShape(Protocol):

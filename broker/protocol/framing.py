@@ -12,7 +12,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from broker.errors import MalformedRequest
-from broker.protocol.apis import ApiKey, flexible
+from broker.protocol.apis import flexible
 from broker.protocol.primitives import read_unsigned_varint
 
 MAX_FRAME_BYTES = 100 * 1024 * 1024
@@ -179,11 +179,3 @@ def skip_tagged_fields(buffer: memoryview, offset: int) -> int:
         size, offset = read_unsigned_varint(buffer, offset)
         offset += size
     return offset
-
-
-def response_header(api_key: int, version: int, correlation_id: int) -> bytes:
-    """The header of a response: version 1 (tagged fields) in flexible versions, except for ApiVersions, always 0."""
-    header = correlation_id.to_bytes(4, "big", signed=True)
-    if api_key != ApiKey.API_VERSIONS and flexible(api_key, version):
-        return header + b"\0"
-    return header

@@ -109,11 +109,6 @@ class BatchHeader(NamedTuple):
         """When tombstones and markers of the batch may go; None before the first compaction met them."""
         return self.base_timestamp if self.attributes & DELETE_HORIZON_BIT else None
 
-    @property
-    def has_producer_id(self) -> bool:
-        """Whether the batch came from an idempotent producer (or is a marker)."""
-        return self.producer_id >= 0
-
 
 class Rules(NamedTuple):
     """What a log accepts from clients; built once per change of its configuration."""
@@ -275,12 +270,6 @@ def _check_timestamps(header: BatchHeader, rules: Rules, now_ms: int) -> None:
 def assigned_prefix(base_offset: int, length: int, leader_epoch: int) -> bytes:
     """The first 16 bytes of a batch with the place it gets: all that changes when a broker stores it."""
     return _PREFIX.pack(base_offset, length, leader_epoch)
-
-
-def assign_offsets(batch: bytearray, base_offset: int, leader_epoch: int, offset: int = 0) -> None:
-    """Give a batch its place, in the buffer it lies in; the CRC stays right."""
-    length = int.from_bytes(batch[offset + 8 : offset + 12], "big")
-    _PREFIX.pack_into(batch, offset, base_offset, length, leader_epoch)
 
 
 def set_log_append_time(batch: bytearray, timestamp_ms: int) -> None:

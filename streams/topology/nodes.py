@@ -69,7 +69,6 @@ class StoreUse(Enum):
     JOIN_BUFFER = "stream records that wait for their versioned table"
     SUPPRESS_BUFFER = "updates held back: in memory"
     SUBSCRIPTIONS = "foreign-key subscriptions: bytes by foreign and primary key"
-    EMIT_ON_CLOSE = "windows that are read in time order when they close"
 
 
 class SourceNode(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import logging
-import time
 from collections.abc import Callable, Generator, Iterator, MutableMapping
 from contextlib import closing
 from itertools import chain
@@ -322,8 +321,3 @@ def _persistent(store: Any) -> bool:
     if scheme not in {"memory", "rocksdb"}:
         raise ImproperlyConfigured(f"expected a store of memory:// or rocksdb://, got {store!r}")
     return scheme == "rocksdb"
-
-
-def wall_clock() -> float:
-    """Seconds since 1970."""
-    return time.time()

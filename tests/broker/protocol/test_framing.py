@@ -13,7 +13,6 @@ from broker.protocol.framing import (
     LOOK_EVERY,
     FrameBuffer,
     parse_request_header,
-    response_header,
 )
 
 frames = st.lists(st.binary(min_size=8, max_size=40_000) | st.binary(min_size=8, max_size=30), max_size=12)
@@ -99,10 +98,3 @@ def test_garbage_is_refused_or_read(data: bytes) -> None:
     except MalformedRequest:
         return
     assert header.body_offset <= len(data)
-
-
-def test_response_headers() -> None:
-    """Flexible answers carry a tag section, except for ApiVersions."""
-    assert response_header(0, 8, 7) == b"\0\0\0\7"
-    assert response_header(0, 9, 7) == b"\0\0\0\7\0"
-    assert response_header(18, 3, 7) == b"\0\0\0\7"

@@ -14,7 +14,7 @@ from broker.protocol.record_batch import (
     CONTROL_BIT,
     LOG_APPEND_TIME_BIT,
     Rules,
-    assign_offsets,
+    assigned_prefix,
     batch_spans,
     check_client_batch,
     headers_in,
@@ -174,7 +174,7 @@ def test_raw_snappy_is_read() -> None:
 def test_place_is_outside_the_crc() -> None:
     """Offsets and leader epoch are assigned without touching the CRC."""
     batch = bytearray(ONE)
-    assign_offsets(batch, 1234, 5)
+    batch[:16] = assigned_prefix(1234, int.from_bytes(batch[8:12], "big"), 5)
     header = parse_header(batch)
     assert (header.base_offset, header.leader_epoch, header.crc) == (1234, 5, parse_header(ONE).crc)
 
