@@ -39,12 +39,12 @@ def test_a_text_that_is_no_duration_names_what_it_was_for(duration):
         milliseconds(duration, "the gap")
 
 
-NOT_ONES = [True, np.True_, None, 1.5, np.float64(5), [1], pd.NaT, np.timedelta64("NaT"), pd.offsets.MonthEnd()]
+NOT_ONES = [True, np.True_, None, 1.5, np.float64(5), [1], pd.NaT, np.timedelta64("NaT", "s"), pd.offsets.MonthEnd()]
 
 
-@pytest.mark.parametrize("duration", [*NOT_ONES, np.timedelta64(1, "M"), np.timedelta64(5)])
+@pytest.mark.parametrize("duration", [*NOT_ONES, np.timedelta64(1, "M")])
 def test_other_types_are_refused(duration):
-    """A float or None is more likely a mistake than a duration; numpy's months have no length, its bare numbers no unit."""
+    """A float or None is more likely a mistake than a duration; numpy's months have no length."""
     with pytest.raises(TypeError, match="the gap: expected a duration"):
         milliseconds(duration, "the gap")
 
@@ -72,7 +72,7 @@ def test_times_in_milliseconds(moment, expected):
     assert moment_ms(moment) == expected
 
 
-@pytest.mark.parametrize("moment", ["soon", "", None, True, 1.5, float("nan"), [1], pd.NaT, np.datetime64("NaT")])
+@pytest.mark.parametrize("moment", ["soon", "", None, True, 1.5, float("nan"), [1], pd.NaT, np.datetime64("NaT", "s")])
 def test_what_is_no_time_names_where_it_came_from(moment):
     """The error says what was expected."""
     with pytest.raises(ValueError, match=r"column at: expected a time"):
