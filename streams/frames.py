@@ -1,8 +1,8 @@
 """DataFrames and records: one row is one record.
 
-Rules: types are kept: times are UTC timestamps, whole numbers stay whole beside nulls (Int64), enums and literals are
-categories, None is null and null is None. Where the values' type says what a field is, a column has the same dtype whatever
-rows came together. pandas is an extra: it is imported here and in no module that runs without it.
+Rules: types are kept: times are UTC timestamps, whole numbers stay whole beside nulls (Int64), decimals are Decimals,
+enums and literals are categories, None is null and null is None. Where the values' type says what a field is, a column has
+the same dtype whatever rows came together. pandas is an extra: it is imported here and in no module that runs without it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -123,7 +124,7 @@ def key_columns(key: Any) -> dict[str, Any]:
 
 def value_columns(value: Any) -> dict[str, Any]:
     """A value as columns: its fields if it has some, else `value`."""
-    plain = msgspec.to_builtins(value, builtin_types=(bytes, datetime, date, timedelta), enc_hook=_as_is)
+    plain = msgspec.to_builtins(value, builtin_types=(bytes, datetime, date, timedelta, Decimal), enc_hook=_as_is)
     if isinstance(plain, Mapping):
         return {str(name): entry for name, entry in plain.items()}
     return {VALUE: value}

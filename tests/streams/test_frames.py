@@ -2,6 +2,7 @@
 
 import enum
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -207,6 +208,23 @@ def test_a_frame_goes_back_as_the_same_values(kind: Any, values: list[Any]) -> N
     frame = frame_of([Record("k", value, 0) for value in values])
     app = App("taxi")
     assert [record.value for record in rows_of(frame, app.topic("t", key=str, value=kind), None, None)] == values
+
+
+class Bill(msgspec.Struct):
+    amount: Decimal | None
+
+
+def test_decimals_are_numbers(connection: Connection) -> None:
+    """Not the text that JSON has of them, of which pandas' sum would be a longer text; they go back as they came."""
+    topic = App("app").topic("anything", key=str, value=Bill)
+    connection.write(topic, [(None, Bill(Decimal(text))) for text in ("1.10", "2.20")])
+    frame = connection.read(topic).to_pandas()
+    assert frame["amount"].sum() == Decimal("3.30")
+    connection.write(topic, frame.assign(amount=frame["amount"] * 2))
+    connection.write(topic, [(None, Bill(None))])
+    assert [each.value.amount for each in connection.read(topic)] == [
+        Decimal(text) if text else None for text in ("1.10", "2.20", "2.20", "4.40", None)
+    ]
 
 
 def test_a_window_without_end_has_none_in_a_frame() -> None:
