@@ -95,9 +95,7 @@ class App(Decorators):
             on_error=checked_on_error(on_error, f"topic {name}"),
         )
         if partitions is not None or config is not None:
-            number = -1 if partitions is None else whole_number(partitions, f"topic {name}: partitions")
-            settings = {} if config is None else topic_settings(config, f"topic {name}: config")
-            self._new_topics[name] = NewTopic(name, number, self.config.replication_factor, settings)
+            self._new_topics[name] = self._new_topic(name, partitions, config)
         known = self._topics.get(name, topic)
         for before, now in ((known.key_serde, topic.key_serde), (known.value_serde, topic.value_serde)):
             if before is not None and now is not None and before != now:
@@ -336,6 +334,19 @@ class App(Decorators):
 
     def _registry(self) -> SchemaRegistry:
         return registry_at(self.config.registry_url)
+
+    def _new_topic(self, name: str, partitions: int | None, config: Mapping[str, Any] | None) -> NewTopic:
+        """How a topic is to be made, with what was said of that before. Raises: TopologyError for what contradicts it."""
+        known = self._new_topics.get(name, NewTopic(name))
+        number = known.partitions if partitions is None else whole_number(partitions, f"topic {name}: partitions")
+        settings = {} if config is None else topic_settings(config, f"topic {name}: config")
+        changed = [each for each in settings.keys() & known.config.keys() if settings[each] != known.config[each]]
+        if changed or known.partitions not in {-1, number}:
+            raise TopologyError(
+                f"topic {name} was declared with other {'settings' if changed else 'partitions'} before: declare it once and "
+                "pass it on"
+            )
+        return NewTopic(name, number, self.config.replication_factor, {**known.config, **settings})
 
     def _with_types(self, topic: Topic | str) -> Topic | str:
         """A topic with the types that the program gives it, where the topic does not declare them itself."""

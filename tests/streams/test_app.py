@@ -25,6 +25,20 @@ def test_a_topic_is_declared_once() -> None:
         app.topic("rides", value=int)
 
 
+def test_how_a_topic_is_made_may_be_said_bit_by_bit() -> None:
+    """What the first declaration said is not lost to the second, and other partitions or settings are refused."""
+    app = App("taxi")
+    app.topic("rides", partitions=3, config={"retention.ms": "5"})
+    app.topic("rides", config={"segment.ms": "7", "retention.ms": "5"})
+    app.stream(app.topic("rides", key=str, partitions=3))
+    with pytest.raises(TopologyError, match="topic rides was declared with other partitions before"):
+        app.topic("rides", partitions=4)
+    with pytest.raises(TopologyError, match="topic rides was declared with other settings before"):
+        app.topic("rides", config={"retention.ms": "6"})
+    (made,) = app.application().new_topics
+    assert (made.partitions, made.config) == (3, {"retention.ms": "5", "segment.ms": "7"})
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
