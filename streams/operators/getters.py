@@ -183,9 +183,12 @@ class JoinGetter(Getter):
         self._right.init(context)
 
     def get(self, key: Any) -> ValueAndTimestamp | None:
-        """Both sides' rows, joined."""
-        left, right = self._left.get(key), self._right.get(key)
-        if left is None and (right is None or not self._keep_right):
+        """Both sides' rows, joined; the right one is not looked up where it cannot make one."""
+        left = self._left.get(key)
+        if left is None and not self._keep_right:
+            return None
+        right = self._right.get(key)
+        if left is None and right is None:
             return None
         if right is None and not self._keep_left:
             return None
