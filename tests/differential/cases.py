@@ -99,10 +99,12 @@ def have_raise(operations: list[dict[str, Any]], random: Random) -> None:
 
 
 def have_transform(operations: list[dict[str, Any]], random: Random) -> None:
-    """Have transformers of tables, and processors of streams, map values in place of functions."""
+    """Have transformers of tables, and processors of streams, map values in place of functions, some of them by a count."""
     for operation in operations:
         if operation["op"] == "mapValues" and random.random() < 0.7:
             operation["op"] = "transformValues"
+            if random.random() < 0.5:
+                operation["counts"] = True
 
 
 def have_extract(operations: list[dict[str, Any]], random: Random, unit_ms: int) -> None:

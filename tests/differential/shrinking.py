@@ -11,6 +11,7 @@ from typing import Any
 Case = dict[str, Any]
 REFERENCES = ("from", "left", "right")
 OPTIONAL = (
+    "counts",
     "extractor",
     "route",
     "clears",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -137,10 +138,25 @@ class Doing(Processor):
             self.context.forward(replace(record, key=key, value=row(value)))
 
 
+class Counting:
+    """A mapper of values; of texts, one that counts how often it was asked for their key, where `counts` says so."""
+
+    def __init__(self, mapper: Callable[[Any, Any], Any], *, counts: bool) -> None:
+        self._mapper = mapper
+        self._counts = counts
+        self._asked: Counter[Any] = Counter()
+
+    def __call__(self, key: Any, value: Any) -> Any:
+        """The value, mapped, and the count behind it."""
+        self._asked[key] += 1
+        mapped = self._mapper(key, value)
+        return f"{mapped}#{self._asked[key]}" if self._counts and isinstance(mapped, str) else mapped
+
+
 class Transforming:
     """A transformer of a table's values that maps them, and leaves deletions alone."""
 
-    def __init__(self, mapper: Callable[[Any, Any], Any]) -> None:
+    def __init__(self, mapper: Counting) -> None:
         self._mapper = mapper
 
     def transform(self, key: Any, value: Any) -> Any:
@@ -151,7 +167,7 @@ class Transforming:
 class Processing(FixedKeyProcessor):
     """A processor of a stream's values that maps them."""
 
-    def __init__(self, mapper: Callable[[Any, Any], Any]) -> None:
+    def __init__(self, mapper: Counting) -> None:
         self._mapper = mapper
 
     def process(self, record: Record) -> None:

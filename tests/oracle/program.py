@@ -22,7 +22,7 @@ from streams.graph.windows import (
 from streams.operators.window_aggregate import UNLIMITED_END_MS
 from tests.oracle import functions
 from tests.oracle.functions import PYTHON_TYPES, Types, WindowedType
-from tests.oracle.processors import Doing, Processing, Transforming
+from tests.oracle.processors import Counting, Doing, Processing, Transforming
 
 Operation = Mapping[str, Any]
 
@@ -126,11 +126,15 @@ class ProgramBuilder:
     def _op_transform_values(self, operation: Operation) -> Result:
         source, named = self._of(operation), functions.value_mapper(operation["fn"])
         types = named.types(source.types)
+
+        def mapper() -> Counting:
+            return Counting(named.call, counts=operation.get("counts", False))
+
         if source.kind == "stream":
-            handle = source.handle.process_values(lambda: Processing(named.call), value=types.value_type)
+            handle = source.handle.process_values(lambda: Processing(mapper()), value=types.value_type)
             return Result(handle, types)
         options = self._stored_option(operation, source, types)
-        handle = source.handle.transform_values(lambda: Transforming(named.call), value=types.value_type, **options)
+        handle = source.handle.transform_values(lambda: Transforming(mapper()), value=types.value_type, **options)
         return Result(handle, types, "table")
 
     def _op_flat_map_values(self, operation: Operation) -> Result:

@@ -452,17 +452,28 @@ public final class Recorder {
             Types types = Functions.valueMapperTypes(name, source.types());
             if (!source.isTable()) {
                 KStream stream = (KStream) source.handle;
-                FixedKeyProcessorSupplier processor = () -> new Processing(mapper);
+                FixedKeyProcessorSupplier processor = () -> new Processing(counting(operation, mapper));
                 return new Result(transforms ? stream.processValues(processor) : stream.mapValues(mapper),
                     types.key, types.value);
             }
             KTable table = (KTable) source.handle;
             Materialized stored = stored(operation, types, false);
-            ValueTransformerWithKeySupplier transformer = () -> new Transforming(mapper);
+            ValueTransformerWithKeySupplier transformer = () -> new Transforming(counting(operation, mapper));
             KTable handle = stored == null
                 ? (transforms ? table.transformValues(transformer) : table.mapValues(mapper))
                 : (transforms ? table.transformValues(transformer, stored) : table.mapValues(mapper, stored));
             return new Result(handle, types.key, types.value);
+        }
+
+        /** The mapper; of texts, one that counts how often it was asked for their key, where the operation says so. */
+        private static ValueMapperWithKey counting(JsonNode operation, ValueMapperWithKey mapper) {
+            if (!operation.path("counts").asBoolean()) return mapper;
+            Map<Object, Integer> asked = new HashMap<>();
+            return (key, value) -> {
+                int count = asked.merge(key, 1, Integer::sum);
+                Object mapped = mapper.apply(key, value);
+                return mapped instanceof String ? mapped + "#" + count : mapped;
+            };
         }
 
         private Result mapped(JsonNode operation) {
