@@ -31,6 +31,7 @@ from broker.errors import BrokerError, ErrorCode
 logger = logging.getLogger(__name__)
 
 JOINS = 0
+LEAVES = -1
 
 
 class TopicShape(Protocol):
