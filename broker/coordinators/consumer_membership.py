@@ -248,7 +248,7 @@ class ConsumerMembership:
                 group.bump()
 
     def know_topics(self, group: ConsumerGroup) -> None:
-        """The topics of a group that was a classic one are no news to it."""
+        """The topics of a group as it is now are no news to it."""
         group.metadata_hash = self._topics_hash(group)
 
     def _topics_hash(self, group: ConsumerGroup) -> int:
@@ -326,6 +326,7 @@ class ConsumerMembership:
             group.remove(member_id)
             self.forget(group, member_id)
         if member_ids:
+            self.know_topics(group)  # what only they read is no news to who comes next
             group.bump()
 
     # ---- time

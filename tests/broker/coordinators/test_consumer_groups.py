@@ -101,6 +101,14 @@ def test_first_member_gets_everything(consumers: Consumers) -> None:
     assert consumers.state is ConsumerGroupState.STABLE
 
 
+def test_who_reads_nothing_after_who_left_begins_no_epoch(consumers: Consumers) -> None:
+    """That the topics of a group are none any more is part of the leaving, after a restart too."""
+    joined = consumers.join("a")
+    consumers.beat("a", -1)
+    consumers.reopen()
+    assert consumers.join("b", topics=frozenset()).epoch == joined.epoch + 1
+
+
 def test_partition_changes_hands_only_when_let_go(consumers: Consumers) -> None:
     """The second member gets its half when the first has said that it let go of it, and not before."""
     consumers.join("a")
