@@ -47,19 +47,23 @@ class LeaderEpochs:
         self._entries = entries
         self.highest_seen = max(self.highest_seen, epoch)
 
-    def end_offset(self, epoch: int, log_end_offset: int) -> tuple[int, int]:
+    def end_offset(self, epoch: int, log_end_offset: int, current: int | None = None) -> tuple[int, int]:
         """(largest epoch not above `epoch`, offset where it ends); (-1, -1) if it is not known.
 
+        `current` is the epoch the log is written in, which begins at its end as long as nothing was.
         Source: Kafka's LeaderEpochFileCache.endOffsetFor.
         """
-        if not self._entries or epoch > self.latest or epoch == UNDEFINED_EPOCH:
+        entries = self._entries
+        if current is not None and current > self.latest:
+            entries = [*(entry for entry in entries if entry[1] < log_end_offset), (current, log_end_offset)]
+        if not entries or epoch > entries[-1][0] or epoch == UNDEFINED_EPOCH:
             return UNDEFINED_EPOCH, UNDEFINED_OFFSET
-        if epoch == self.latest:
+        if epoch == entries[-1][0]:
             return epoch, log_end_offset
-        following = bisect_right(self._entries, (epoch, 1 << 62))
+        following = bisect_right(entries, (epoch, 1 << 62))
         if following == 0:
-            return epoch, self._entries[0][1]
-        return self._entries[following - 1][0], self._entries[following][1]
+            return epoch, entries[0][1]
+        return entries[following - 1][0], entries[following][1]
 
     def at(self, offset: int) -> int:
         """The epoch in which what lies at an offset was written; -1 if it is not known."""

@@ -381,9 +381,7 @@ class PartitionLog:
 
     def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
         """(largest epoch not above `epoch`, its end offset); (-1, -1) if it is not known."""
-        if epoch == self.leader_epoch:
-            return epoch, self.log_end_offset
-        return self.epochs.end_offset(epoch, self.log_end_offset)
+        return self.epochs.end_offset(epoch, self.log_end_offset, self.leader_epoch)
 
     # ---- removal
 

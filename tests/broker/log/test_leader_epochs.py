@@ -82,3 +82,17 @@ def test_end_of_epochs_before_all_that_are_known(tmp_path: Path) -> None:
         (4, 12),
         (-1, -1),
     ]
+
+
+def test_end_of_epochs_before_one_without_records(tmp_path: Path) -> None:
+    """The epoch that a log is written in begins at its end, also of an empty log, and ends those before it, as in Kafka."""
+    epochs = LeaderEpochs(tmp_path)
+    assert [epochs.end_offset(epoch, 0, 2) for epoch in (-1, 0, 1, 2, 3)] == [
+        (-1, -1),
+        (0, 0),
+        (1, 0),
+        (2, 0),
+        (-1, -1),
+    ]
+    epochs.assign(0, 0)
+    assert [epochs.end_offset(epoch, 5, 2) for epoch in (0, 1, 2, 3)] == [(0, 5), (0, 5), (2, 5), (-1, -1)]
