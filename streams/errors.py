@@ -13,6 +13,7 @@ StreamsError
 │   ├── GroupOccupied           other applications, or Kafka Streams in Java, are members of the group
 │   └── OffsetOutOfRange        the next record to read exists no longer (retention), or not yet
 ├── TaskMigrated                the task now belongs to another worker: drop it and rejoin
+│   ├── NameTaken               another member of the group has this one's name
 │   └── ProducerFenced          another producer has the transactional id, it expired, or the transaction timed out
 ├── TransactionAbortable        this transaction cannot be committed: abort it and go on with the next
 ├── RebalanceInProgress         nothing was committed, since the group is between two generations: commit later
@@ -36,6 +37,7 @@ __all__ = [
     "DeserializationError",
     "GroupOccupied",
     "Interrupted",
+    "NameTaken",
     "OffsetOutOfRange",
     "ProcessingError",
     "ProducerFenced",
@@ -147,6 +149,14 @@ class OffsetOutOfRange(ClientError):  # noqa: N818  Kafka's name
 
 class TaskMigrated(StreamsError):  # noqa: N818  Kafka's name
     """The task now belongs to another worker (fenced): drop it and rejoin, never retry."""
+
+
+class NameTaken(TaskMigrated):
+    """Another member of the group has this one's name; `member_id` is the one it had."""
+
+    def __init__(self, message: str, member_id: str) -> None:
+        super().__init__(message)
+        self.member_id = member_id
 
 
 class ProducerFenced(TaskMigrated):

@@ -175,8 +175,8 @@ class Consumer(Protocol):
         """Join the group; partitions come and go from inside `poll`. Topics whose name `matches` do, too, as seen last."""
         ...
 
-    def rejoin(self) -> None:
-        """Leave the group and join it as a new member; the listener hears nothing of what is let go (it was fenced)."""
+    def rejoin(self, taken: str | None = None) -> None:
+        """Leave the group and join it as a new member, unheard by the listener; of this member id another has the name."""
         ...
 
     def enforce_rebalance(self) -> None:

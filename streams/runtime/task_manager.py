@@ -24,6 +24,7 @@ from streams.clients.base import Consumer, OffsetAndMetadata, Pending
 from streams.clients.raw_batch import RawBatch
 from streams.errors import (
     ClientError,
+    NameTaken,
     ProducerFenced,
     RebalanceInProgress,
     StreamsError,
@@ -417,7 +418,7 @@ class TaskManager:
         if isinstance(error, TaskMigrated) and not isinstance(error, ProducerFenced):
             log.warning("not committed: %s", error)
             self.lost(frozenset(self._task_of))
-            self._consumer.rejoin()
+            self._consumer.rejoin(error.member_id if isinstance(error, NameTaken) else None)
             return
         log.warning("taking up anew what was not committed: %s", error)
         self._committer.abort()

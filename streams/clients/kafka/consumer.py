@@ -78,11 +78,11 @@ class KafkaConsumer:
         self._listener, self._assignor = listener, assignor
         self._network.call(member.subscribe(topics, assignor, matches))
 
-    def rejoin(self) -> None:
+    def rejoin(self, taken: str | None = None) -> None:
         """Leave the group and join it as a new member; the listener hears nothing of what is let go."""
         member = self._group_member()
         self._let_go(self._positions.keys())
-        self._network.call(member.rejoin())
+        self._network.call(member.rejoin(taken))
 
     def enforce_rebalance(self) -> None:
         """Have the group assign anew."""

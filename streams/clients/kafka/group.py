@@ -97,8 +97,13 @@ class GroupMember:
         await self._topics.subscribe(topics, matches, self._metadata_changed)
         self._begin()
 
-    async def rejoin(self) -> None:
-        """Leave, and join as a new member; what was owned is let go without a word. Raises: what this member ended with."""
+    async def rejoin(self, taken: str | None = None) -> None:
+        """Leave, and join as a new member; what was owned is let go without a word. Raises: what this member ended with.
+
+        `taken` is the member id whose name another one has, as a transaction was told.
+        """
+        if taken is not None:
+            self._fenced(self.metadata._replace(member_id=taken), "take offsets")
         self._expect_living()
         await self._cancel()
         await self._leave()

@@ -23,7 +23,7 @@ from streams.clients.kafka import transaction_requests as requests
 from streams.clients.kafka.codes import Code, name_of
 from streams.clients.kafka.coordinator import PASSING, RETRY_S, Coordinator
 from streams.clients.kafka.topic_search import not_writable, without_gone
-from streams.errors import ClientError, ProducerFenced, StreamsError, TaskMigrated, TransactionAbortable
+from streams.errors import ClientError, NameTaken, ProducerFenced, StreamsError, TaskMigrated, TransactionAbortable
 from streams.record import TopicPartition
 
 NOBODY = -1
@@ -103,10 +103,11 @@ class Transactions:
         await self._join([group.group])
         code, answer = await self._commit_offsets(offsets, group)
         if code in NOT_A_MEMBER:
-            raise TaskMigrated(
+            message = (
                 f"the group no longer accepts offsets of generation {group.generation} of member "
                 f"{group.member_id!r}: the broker answers {name_of(code)}"
             )
+            raise NameTaken(message, group.member_id) if code == Code.FENCED_INSTANCE_ID else TaskMigrated(message)
         self._check(code, f"does not take the offset of {_worst(answer).partition} for group {group.group!r}")
 
     async def _commit_offsets(

@@ -58,8 +58,9 @@ class MemoryConsumer:
             self._group.members[self.member_id] = (self._topics(), assignor)
             self._begin_rebalance(self._group)
 
-    def rejoin(self) -> None:
+    def rejoin(self, taken: str | None = None) -> None:
         """Leave the group and join it as a new member; the listener hears nothing of what is let go."""
+        del taken  # names are nobody's here
         assert self._group is not None, "a consumer without a group cannot join one"
         with self._broker.changed:
             subscription = self._expired or self._group.members[self.member_id]

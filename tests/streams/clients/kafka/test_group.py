@@ -15,6 +15,7 @@ from streams.clients.kafka import group_requests as requests
 from streams.errors import (
     BrokerUnreachable,
     ClientError,
+    NameTaken,
     ProducerFenced,
     RebalanceInProgress,
     TaskMigrated,
@@ -346,6 +347,27 @@ def test_a_name_that_is_taken_again_and_again_is_not_its_own(make: MakeClients, 
         until(lambda times=times: member.heard == ["assigned", *["lost", "assigned"] * times], member)
     forget_id(member)
     assert "copy of the state directory" in str(failing(member))
+
+
+def test_a_name_that_is_taken_again_and_again_is_told_in_transactions(make: MakeClients, topic: str) -> None:
+    """Under exactly-once the producer hears of it, before a heartbeat does, and the member has to learn it from there."""
+    member, offsets = Member(make, topic, returns_as="copied", heartbeat_interval_ms=5_000), OffsetAndMetadata(1)
+    producer = make().producer(transactional_id=topic)
+
+    def lose_name() -> str:
+        share(member)
+        forget_id(member)
+        producer.begin()
+        with pytest.raises(NameTaken, match="FENCED_INSTANCE_ID") as caught:
+            producer.send_offsets({TopicPartition(topic, 0): offsets}, member.consumer.group_metadata())
+        producer.abort_transaction()
+        member.log.lost(member.log.owned)
+        return caught.value.member_id
+
+    for _ in range(3):
+        member.consumer.rejoin(lose_name())
+    with pytest.raises(ClientError, match="copy of the state directory"):
+        member.consumer.rejoin(lose_name())
 
 
 def forget_id(member: Member) -> None:
