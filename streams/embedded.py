@@ -37,6 +37,8 @@ IDLE_SECONDS = 10
 READY = "ready on "
 _LOG_LIMIT_BYTES = 4 * 1024**2
 _LOOK_EVERY_S = 0.02
+ANSWER_S = 2.0
+"""How long a broker may take to answer a greeting."""
 _API_VERSIONS_REQUEST = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 """ApiVersions v0 without a client id: the smallest question that every broker answers."""
 
@@ -256,12 +258,15 @@ def _greeted(address: str) -> socket.socket | None:
     """A connection that the broker has answered on, so that it counts as a client; None when nobody answers."""
     host, _, port = address.rpartition(":")
     try:
-        connection = socket.create_connection((host, int(port)), timeout=2)
+        connection = socket.create_connection((host, int(port)), timeout=ANSWER_S)
     except (OSError, ValueError):
         return None
     try:
         connection.sendall(_API_VERSIONS_REQUEST)
         if connection.recv(4):
+            connection.settimeout(
+                None
+            )  # or who waits for its end takes a broker with nothing to say for one that is gone
             return connection
     except OSError:
         pass

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.embedded import LOCK_FILE, LOG_FILE, Lease, lease
+from streams.embedded import ANSWER_S, LOCK_FILE, LOG_FILE, Lease, lease
 from streams.errors import ClientError, ConfigError
 
 pytestmark = pytest.mark.broker
@@ -128,6 +129,28 @@ def test_a_killed_broker_comes_back_where_it_was(home: Path) -> None:
             assert other.address == found.address
             assert broker_pid(home) != killed
             await_no(killed)
+
+
+def test_a_broker_with_nothing_to_say_is_not_asked_again(home: Path) -> None:
+    """A client keeps the one connection by which it counts, however long it is quiet; it made a new one every two seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, (home / LOCK_FILE).open("w") as lock:
+        lock.write(f"ready on 127.0.0.1:{listener.getsockname()[1]}\n")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        listener.settimeout(ANSWER_S * 1.25)
+
+        def answer() -> None:
+            served.append(listener.accept()[0])
+            served[0].sendall(bytes(4))
+
+        served: list[socket.socket] = []
+        answering = threading.Thread(target=answer)
+        answering.start()
+        with lease(home):
+            answering.join()
+            with pytest.raises(TimeoutError):
+                listener.accept()
+        served[0].close()
 
 
 def test_a_stale_lock_file_misleads_nobody(home: Path) -> None:
