@@ -264,9 +264,8 @@ def _greeted(address: str) -> socket.socket | None:
     try:
         connection.sendall(_API_VERSIONS_REQUEST)
         if connection.recv(4):
-            connection.settimeout(
-                None
-            )  # or who waits for its end takes a broker with nothing to say for one that is gone
+            # Else whoever waits for its end takes a broker with nothing to say for one that is gone.
+            connection.settimeout(None)
             return connection
     except OSError:
         pass
