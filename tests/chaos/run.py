@@ -160,7 +160,10 @@ class Run:
         self._say(f"all {len(self._totals.enriched):,} orders are right")
 
     def _compare_stores(self) -> None:
-        """Workers leave; then offsets, changelogs and RocksDB are looked at."""
+        """Workers leave when all is committed, what was done twice too; then offsets, changelogs and RocksDB are looked at."""
+        deadline = time.monotonic() + SETTLE_S
+        while self._offset_problems() and time.monotonic() < deadline:
+            time.sleep(0.1)
         for worker in self._workers:
             if worker.leave() != 0:
                 raise Failed(f"seed {self._plan.seed}: worker {worker.number} did not end well:\n{worker.log_tail()}")

@@ -223,7 +223,9 @@ class Sender:
         if self._halted:
             return None
         by_node: dict[int, list[Batch]] = defaultdict(list)
-        withheld = self._withheld() if self._settings.exclusive else NOTHING
+        withheld = self._withheld()
+        if withheld and self._settings.lease.over:
+            self.withdraw()
         retry_s = RETRY_S if withheld else None
         self._cover()
         for partition, queue in list(self._queues.items()):
@@ -244,11 +246,9 @@ class Sender:
         return retry_s
 
     def _withheld(self) -> frozenset[str]:
-        """The topics that are not to be written to now, since it is not known whether the group has gone on."""
-        if self._settings.lease.over:
-            self.withdraw()
-            return NOTHING
-        return self._settings.exclusive if self._settings.lease.doubtful(self._loop.time()) else NOTHING
+        """The topics that are not to be written to now: the group may have gone on, or has."""
+        exclusive, lease = self._settings.exclusive, self._settings.lease
+        return exclusive if exclusive and (lease.over or lease.doubtful(self._loop.time())) else NOTHING
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
@@ -334,6 +334,13 @@ class Sender:
 
     async def _exchange(self, node: int, batches: list[Batch]) -> tuple[list[Batch], str]:
         """One request and its answer; what comes back are the batches to send again, and why."""
+        if withheld := self._withheld():  # the process may have stood still since they were taken
+            for batch in batches:
+                if batch.partition.topic in withheld:
+                    self._queues.setdefault(batch.partition, deque()).appendleft(batch)
+            batches = [batch for batch in batches if batch.partition.topic not in withheld]
+            if not batches:
+                return [], ""
         waiting = {batch.partition: batch for batch in batches}
         try:
             answer = await self._client.send(node, self._request(batches))

@@ -12,8 +12,10 @@ from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
 
 from streams.clients.base import NewTopic, OffsetAndMetadata
+from streams.clients.kafka.closed_batch import Batch
 from streams.clients.kafka.hot import Produce
 from streams.clients.kafka.lease import Lease
+from streams.clients.kafka.sender import Sender
 from streams.errors import TaskMigrated
 from streams.record import TopicPartition
 from tests.streams.clients.kafka.group_members import MakeClients, Member, share, until
@@ -160,3 +162,37 @@ def test_who_has_left_does_not_commit_as_nobody(make: MakeClients, topic: str) -
     with pytest.raises(TaskMigrated, match="went on without this member"):
         member.consumer.commit({part: OffsetAndMetadata(1)})
     assert member.consumer.committed([part]) == {}
+
+
+class Stopped:
+    """A client of a process that stands still when something is about to be sent: when it goes on, its lease is over."""
+
+    def __init__(self, sender: Sender, lease: Lease) -> None:
+        self._exchange = sender._exchange
+        self._lease = lease
+
+    async def __call__(self, node: int, batches: list[Batch]) -> tuple[list[Batch], str]:
+        self._lease.end()
+        return await self._exchange(node, batches)
+
+
+@pytest.mark.broker
+def test_what_was_taken_before_the_process_stood_still_is_not_sent(
+    make: MakeClients, topic: str, changelog: str, values: Values
+) -> None:
+    """A request waits for its turn on the loop; results of the same request go out."""
+    clients = make()
+    lease, producer = clients._lease, clients.producer(exclusive=frozenset({changelog}))
+    sender = producer._sender
+    producer.send(changelog, 0, [b"k"], [b"first"], [7])
+    producer.flush()
+    sender._exchange = Stopped(sender, lease)
+    for name, value in ((changelog, b"stale"), (topic, b"result")):
+        producer.send(name, 0, [b"k"], [value], [7])
+    producer.flush()
+    del sender._exchange
+    lease.begin(math.inf)
+    producer.send(changelog, 0, [b"k"], [b"second"], [7])
+    producer.flush()
+    assert values(TopicPartition(changelog, 0)) == [b"first", b"second"]
+    assert values(TopicPartition(topic, 0)) == [b"result"]
