@@ -20,7 +20,7 @@ from streams.clients.kafka.group_states import GroupSettings, Ownership, Rebalan
 from streams.clients.kafka.lease import Lease
 from streams.clients.kafka.network_loop import NetworkLoop, passed
 from streams.clients.kafka.offsets import EARLIEST, LATEST, list_offsets
-from streams.clients.kafka.topic_ids import topic_ids
+from streams.clients.kafka.topic_ids import TopicIds
 from streams.clients.raw_batch import RawBatch
 from streams.errors import StreamsError
 from streams.record import TopicPartition
@@ -48,6 +48,7 @@ class KafkaConsumer:
     ) -> None:
         self._network = network
         self._client = client
+        self._topic_ids = TopicIds(client)
         self._read_committed = fetching.read_committed
         self._timeout_s = timeout_s
         self._items: SimpleQueue[Item] = SimpleQueue()
@@ -205,7 +206,7 @@ class KafkaConsumer:
 
     def topic_ids(self, topics: Iterable[str]) -> dict[str, bytes]:
         """The ids of those topics whose id a broker says, which Apache Kafka does since 2.8."""
-        return self._network.call(topic_ids(self._client, sorted(topics)), self._timeout_s)
+        return self._network.call(self._topic_ids.of(set(topics)), self._timeout_s)
 
     def close(self) -> None:
         """Leave the group and disconnect."""

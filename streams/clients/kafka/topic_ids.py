@@ -6,8 +6,9 @@ Source: the message definitions of Apache Kafka 4.3; ids came with KIP-516.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
@@ -17,6 +18,9 @@ from streams.clients.kafka.codes import Code
 from streams.clients.kafka.messages import MessageType
 
 log = logging.getLogger(__name__)
+
+LATELY_S = 10.0
+"""For how long an answer counts."""
 
 _TEXT = CompactString("utf-8")
 _TAGS = ("tags", TaggedFields)
@@ -67,8 +71,25 @@ _METADATA = MessageType(
 )
 
 
-async def topic_ids(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str, bytes]:
-    """The ids of these, 16 bytes each; absent where nobody says."""
+class TopicIds:
+    """What a client has asked for lately: an answer has all partitions of a topic in it, and tasks come one by one."""
+
+    def __init__(self, client: AIOKafkaClient) -> None:
+        self._client = client
+        self._found: dict[str, bytes] = {}
+        self._until = 0.0
+
+    async def of(self, topics: Collection[str]) -> dict[str, bytes]:
+        """The ids of these, 16 bytes each; absent where nobody says."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._until:
+            self._found, self._until = {}, now + LATELY_S
+        if unknown := sorted(set(topics) - self._found.keys()):
+            self._found |= await _asked(self._client, unknown)
+        return {topic: self._found[topic] for topic in topics if topic in self._found}
+
+
+async def _asked(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str, bytes]:
     request = _METADATA([(0, 0, topic, {}) for topic in topics], False, False, False, {})
     try:
         node = client.get_random_node()
