@@ -37,7 +37,7 @@ help:
 	@echo 'make chaos SEED=1 ROUNDS=3           workers and broker killed at random, exactly-once (AGAINST=kafka: on three nodes of Apache Kafka, its jars from KAFKA_LIBS or Maven)'
 	@echo 'make crash-broker SEED=1 ROUNDS=3    the broker killed under load (POWER=1: and what it had not synced is lost)'
 	@echo 'make fuzz-broker SEED=1 COUNT=3000   garbage against a live broker'
-	@echo 'make differential-broker SEED=1 COUNT=2000   random requests to the broker and to Apache Kafka (needs java and mvn)'
+	@echo 'make differential-broker SEED=1 COUNT=2000   random requests to the broker and to Apache Kafka (needs java and mvn; ODD=0.3: that share with something odd)'
 	@echo 'make kafka-tools own tools of Apache Kafka against the broker (needs java and mvn)'
 	@echo 'make clients     foreign clients against the broker, each where its toolchain is'
 
@@ -144,7 +144,7 @@ kafka-tools: $(STAMP)
 	$(BIN)/pytest -m tools $(ARGS)
 
 differential-broker: $(STAMP)
-	@$(BIN)/python -m tests.broker.differential --seed $(SEED) --count $(COUNT)
+	@$(BIN)/python -m tests.broker.differential --seed $(SEED) --count $(COUNT) $(if $(ODD),--odd $(ODD))
 
 clients: $(STAMP)
 	$(BIN)/pytest -m clients $(ARGS)

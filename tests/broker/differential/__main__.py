@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=2_000)
     parser.add_argument("--theirs", type=int, default=0, help="port of a running Apache Kafka")
     parser.add_argument("--salt", default="e", help="begins every name; a running broker wants a new one each time")
+    parser.add_argument("--odd", type=float, default=0.0, help="share of requests with something odd in them")
     parser.add_argument("--story", action="store_true", help="print the requests before each difference")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="headrace-differential-") as name:
@@ -38,7 +39,7 @@ def main() -> int:
                 return 2
         ours = BrokerProcess(folder / "data", *SETTINGS).start()
         try:
-            campaign = Campaign(ours.port, kafka.port if kafka else arguments.theirs, arguments.salt)
+            campaign = Campaign(ours.port, kafka.port if kafka else arguments.theirs, arguments.salt, odd=arguments.odd)
             found = []
             for one in campaign.run(arguments.seed, arguments.count):
                 found.append(one)

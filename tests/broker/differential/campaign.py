@@ -5,6 +5,7 @@ not counted again. Kafka's controller tells its broker of changes a moment later
 patterns behind the answer: where Kafka says "not yet", it is asked again; a difference counts when it lasts.
 """
 
+import random
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from tests.broker.differential.comparison import Difference, View, differences
 from tests.broker.differential.drawing import NODE, Draw, Kind, kinds
 from tests.broker.differential.group_requests import GROUPS
 from tests.broker.differential.known import known_difference
+from tests.broker.differential.oddities import odd
 from tests.broker.differential.record_requests import RECORDS
 from tests.broker.differential.requests import Request
 from tests.broker.differential.sides import Side
@@ -59,14 +61,17 @@ def _brief(value: Any) -> str:
 
 
 class Campaign:
-    """Two brokers by their ports. `salt` begins every name, so that a broker may be used again."""
+    """Two brokers by their ports. `salt` begins every name, so that a broker may be used again.
 
-    def __init__(self, ours: int, theirs: int, salt: str = "e") -> None:
+    `odd` is the share of requests in which something is changed that no well-behaved client would send.
+    """
+
+    def __init__(self, ours: int, theirs: int, salt: str = "e", *, odd: float = 0.0) -> None:
         self.ours, self.theirs = Side("ours", ours), Side("Apache Kafka", theirs)
         self.versions = common_versions(ours, theirs)
         self.kinds: Counter[tuple[ApiKey, int]] = Counter()
         self.sent = 0
-        self.salt, self.prefix = salt, ""
+        self.salt, self.prefix, self.odd = salt, "", odd
         self.parted = False  # by a known difference that has others in its train
         for port in (ours, theirs):
             wake_coordinators(port)
@@ -121,18 +126,27 @@ class Campaign:
 
     def _requests(self, draw: Draw, choices: list[Kind], weights: list[int]) -> Iterator[Request]:
         yield opening(draw)
+        oddities = random.Random(f"odd {draw.prefix}")
         for _ in range(EPISODE):
             request = draw.random.choices(choices, weights)[0](draw)
-            if request.connection not in self.ours.held():
+            if oddities.random() < self.odd:
+                request = odd(request, oddities)
+            if request.connection not in self.ours.held() | self.theirs.held():
                 yield request
 
     def compare(self, request: Request) -> list[Difference]:
         """Send a request to both; where the answers differ, also of others that were held back until now."""
+        found = self._late()
         for side in (self.ours, self.theirs):
             side.begin(request)
-        found = self._answers(request)
+        found += self._answers(request)
         if request.api_key in CHANGES or request.values.get("subscribed_topic_regex"):
             time.sleep(SETTLE_SECONDS)
+        return found + self._late()
+
+    def _late(self) -> list[Difference]:
+        """What is not alike in answers that have come since they were waited for."""
+        found: list[Difference] = []
         for connection in sorted(self.ours.answers.keys() | self.theirs.answers.keys()):
             found += self._pair(Request(ApiKey.HEARTBEAT, 0, connection=connection), ANSWER_SECONDS)
         return found
@@ -141,7 +155,7 @@ class Campaign:
         mine, other = self._both(request.connection, HELD_SECONDS)
         for _ in range(RETRIES):
             found = self._unknown(request, mine, other)
-            if not any(one.theirs in NOT_YET for one in found if isinstance(one.theirs, int | str)):
+            if not any(one.theirs in NOT_YET for one in found if one.path.endswith(("error_code", "_state"))):
                 return found
             time.sleep(SETTLE_SECONDS / 2)
             self.theirs.begin(request)

@@ -11,6 +11,7 @@ from broker.protocol.apis import ApiKey
 from broker.server.handlers.group_admin import OPERATIONS_NOT_ASKED
 from tests.broker.differential.comparison import Difference
 from tests.broker.differential.requests import Request
+from tests.broker.differential.sides import HUNG_UP
 
 ANY = object()
 
@@ -19,6 +20,7 @@ class Known(NamedTuple):
     """One difference: where, why, between which values or how far apart, and in requests that say what.
 
     `nameless` are groups that Kafka lists beyond ours, if all are without a protocol, as those that nobody has joined.
+    `unanswered` is what Kafka does instead of an answer: it hangs up, or falls silent (None).
     `ends` is set where the brokers are no longer alike after it, so that the episode is over.
     """
 
@@ -30,6 +32,7 @@ class Known(NamedTuple):
     about: str = ""
     apart: int | None = None
     nameless: bool = False
+    unanswered: Any = ANY
     ends: bool = False
 
     def covers(self, request: Request, difference: Difference) -> bool:
@@ -42,6 +45,7 @@ class Known(NamedTuple):
             and self.theirs in (ANY, difference.theirs)
             and (self.apart is None or _apart(difference) <= self.apart)
             and (not self.nameless or _are_nameless(difference))
+            and (self.unanswered is ANY or (difference.path == "" and difference.theirs == self.unanswered))
         )
 
 
@@ -169,6 +173,24 @@ KNOWN = (
         "where the first record at or after a time is a transaction's marker: each broker's own clock; offsets are compared",
         apart=MARKERS_APART_MS,
     ),
+    *(
+        Known(
+            api_key,
+            "",
+            "something named twice is an accident to Kafka, which answers nothing",
+            unanswered=None,
+            ends=True,
+        )
+        for api_key in (ApiKey.ALTER_CONFIGS, ApiKey.JOIN_GROUP, ApiKey.WRITE_TXN_MARKERS)
+    ),
+    *(
+        Known(api_key, "", "a filter of an unknown kind ends the connection in Kafka", unanswered=HUNG_UP)
+        for api_key in (ApiKey.DESCRIBE_ACLS, ApiKey.DELETE_ACLS, ApiKey.CREATE_ACLS)
+    ),
+    Known(
+        ApiKey.DESCRIBE_TOPIC_PARTITIONS, ".topics", "an empty name is an accident to Kafka (-1)", about="'name': ''"
+    ),
+    Known(ApiKey.UPDATE_FEATURES, ".results", LEVELS, ours=[]),
     *(
         Known(api_key, ".responses[]", "an unknown setting is refused", about="no.such.setting", ends=True)
         for api_key in (ApiKey.ALTER_CONFIGS, ApiKey.INCREMENTAL_ALTER_CONFIGS)

@@ -1,16 +1,19 @@
 """A short run of the differential; `make differential-broker` goes on as long as one likes."""
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from broker.protocol.apis import ApiKey
 from tests.apache_kafka.libraries import KafkaMissingError
 from tests.apache_kafka.node import ApacheKafka
 from tests.broker.differential.__main__ import KAFKA_SETTINGS, SETTINGS
 from tests.broker.differential.campaign import Campaign
 from tests.broker.differential.comparison import View, differences
-from tests.broker.differential.requests import Batch, Symbol
+from tests.broker.differential.oddities import odd
+from tests.broker.differential.requests import Batch, Request, Symbol
 from tests.broker.process import BrokerProcess
 
 SEED = 12
@@ -67,3 +70,16 @@ def test_members_are_told_apart_by_what_they_were_handed() -> None:
     assert [one.path for one in differences(nobody.of(listed[0]), told.of(listed[1]))] == [".members[].member_id"]
     named = [{"members": [{"member_id": each}]} for each in ("member-a", "member-b")]
     assert [one.path for one in differences(*map(nobody.of, named))] == [".members[].member_id"]
+
+
+def test_odd_requests() -> None:
+    """Something in them is named twice, or for nothing, or is another value, and what was drawn stays as it was."""
+    topics = [{"name": "a", "partitions": [{"partition_index": 0}]}]
+    request = Request(ApiKey.OFFSET_DELETE, 0, {"group_id": "group", "topics": topics})
+    drawn = [odd(request, random.Random(seed)).values for seed in range(200)]
+    assert request.values == {"group_id": "group", "topics": [{"name": "a", "partitions": [{"partition_index": 0}]}]}
+    assert any(len(values["topics"]) > 1 for values in drawn)
+    assert any(values["topics"] == [] for values in drawn)
+    assert any(values["group_id"] == "" for values in drawn)
+    assert any(topic["partitions"] == [] for values in drawn for topic in values["topics"])
+    assert odd(request, random.Random(7)) == odd(request, random.Random(7))
