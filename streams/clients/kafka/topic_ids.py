@@ -96,7 +96,7 @@ async def _asked(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str, byt
         if node is None or not await client.ready(node):
             return {}
         answer = await client.send(node, request)
-    except KafkaError as error:
+    except (KafkaError, TimeoutError) as error:
         log.debug("the ids of topics are not known: %s", error)
         return {}
     return {
