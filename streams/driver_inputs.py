@@ -15,7 +15,7 @@ from streams.input_order import InputOrder
 from streams.record import NO_TIMESTAMP, TopicPartition
 from streams.runtime.task import Task
 
-__all__ = ["DriverInputs"]
+__all__ = ["ALL", "DriverInputs"]
 
 ALL = 1 << 40
 

@@ -1,10 +1,9 @@
 """Which input queue comes next, and whether it waits for the others: Kafka's answer, for the TopologyTestDriver.
 
 Kafka keeps its queues that hold records in a java.util.PriorityQueue by the time of their first record, as the source's
-timestamp extractor gives it; among equals
-the shape of that heap decides. In production the order of equal times depends on fetches and means nothing; in a test
-it is always the same, and outputs recorded from Kafka show it. With max_task_idle_ms, records wait for empty queues: one
-after the other, in the order of a HashMap, and only while there are records that wait.
+timestamp extractor gives it; among equals the shape of that heap decides. In production the order of equal times depends on
+fetches and means nothing; in a test it is always the same, and outputs recorded from Kafka show it. With max_task_idle_ms,
+records wait for empty queues: one after the other, in the order of a HashMap, and only while there are records that wait.
 Source: Kafka's PartitionGroup and TopologyTestDriver, java.util.PriorityQueue.
 """
 

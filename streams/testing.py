@@ -38,7 +38,7 @@ from streams.driven_program import (
     time_of,
     written_topics,
 )
-from streams.driver_inputs import DriverInputs
+from streams.driver_inputs import ALL, DriverInputs
 from streams.durations import Duration, milliseconds
 from streams.errors import TopologyError
 from streams.mock_processor_context import MockProcessorContext
@@ -54,7 +54,6 @@ from streams.topology.topology import SinkNode, SourceNode, Topology
 
 __all__ = ["MockProcessorContext", "TestInputTopic", "TestOutputTopic", "TopologyTestDriver"]
 
-ALL = 1 << 40
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""How Kafka orders its answers where a request names partitions by topic: commits of offsets, and their deletion."""
+"""How Kafka orders its answers where a request names partitions by topic: commits of offsets, their deletion, markers."""
 
 from collections.abc import Iterable
 from typing import TypeVar

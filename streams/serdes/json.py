@@ -63,9 +63,7 @@ class JsonSerde:
         try:
             data = self._encode(value)
         except (TypeError, ValueError, OverflowError) as problem:
-            raise TypeError(
-                f"expected {self._name} that JSON can hold, got {shown(value)}: {problem}{remedy(problem)}"
-            ) from None
+            raise not_json(self._name, value, problem) from None
         if self._finite is not None and data.partition(NULL)[1] and not self._finite.in_one(value):
             raise not_finite(self._name, value)
         return data
@@ -93,10 +91,11 @@ class JsonSerde:
         return list(map(self._decode, column))
 
 
-def remedy(problem: Exception) -> str:
-    """What to write instead of a value of numpy or pandas, which the message of an encoder ends in the type of."""
-    told = str(problem)
-    return next((f": write {plain}" for kind, plain in _PLAIN_FORMS.items() if f"objects of type {kind}" in told), "")
+def not_json(wanted: str, value: Any, problem: Exception) -> TypeError:
+    """What is wrong with a value that JSON cannot hold, and what to write instead of one of numpy or pandas."""
+    told = str(problem)  # of an encoder, which names the type
+    plain = next((f": write {plain}" for kind, plain in _PLAIN_FORMS.items() if f"objects of type {kind}" in told), "")
+    return TypeError(f"expected {wanted} that JSON can hold, got {shown(value)}: {told}{plain}")
 
 
 def hint(data: bytes) -> str:
@@ -137,9 +136,7 @@ class DynamicSerde:
         try:
             data = _encode(value)
         except (TypeError, ValueError, OverflowError) as problem:
-            raise TypeError(
-                f"expected a value that JSON can hold, got {shown(value)}: {problem}{remedy(problem)}"
-            ) from None
+            raise not_json("a value", value, problem) from None
         if type(value) is not str and data.partition(NULL)[1] and not all_finite((value,)):
             raise not_finite("a value", value)
         return data

@@ -29,6 +29,12 @@ WAITING = 0.06
 FUNCTIONS = ("fn", "add", "remove", "merger", "joiner", "foreignKey", "keySelector")
 
 
+def chance(share: float, seed: str) -> Random | None:
+    """Chance of its own, for such a share of the cases: what others draw stays what it was."""
+    random = Random(seed)
+    return random if random.random() < share else None
+
+
 def case_of(seed: int) -> dict[str, Any]:
     """The case of a seed, without outputs."""
     random = Random(seed)
@@ -36,23 +42,18 @@ def case_of(seed: int) -> dict[str, Any]:
     bounds = Random(f"bounds of {seed}")  # of its own: other cases stay what they were
     drawing = topologies.draw(random, bounded=bounds.random() < BOUNDED)
     bound_stores(drawing, bounds)
-    raises = Random(f"what {seed} raises")  # likewise
-    if raises.random() < RAISING:
+    if raises := chance(RAISING, f"what {seed} raises"):
         config["processing_on_error"] = "continue"
         have_raise(drawing.operations, raises)
-        if Random(f"what {seed} buries").random() < LETTERS:
+        if chance(LETTERS, f"what {seed} buries"):
             config["errors_dead_letter_queue_topic_name"] = "dead"
-    transforms = Random(f"what {seed} transforms")  # likewise
-    if transforms.random() < TRANSFORMING:
+    if transforms := chance(TRANSFORMING, f"what {seed} transforms"):
         have_transform(drawing.operations, transforms)
-    extracts = Random(f"what {seed} extracts")  # likewise
-    if extracts.random() < EXTRACTING:
+    if extracts := chance(EXTRACTING, f"what {seed} extracts"):
         have_extract(drawing.operations, extracts, drawing.unit_ms)
-    routes = Random(f"where {seed} routes")  # likewise
-    if routes.random() < ROUTING:
+    if routes := chance(ROUTING, f"where {seed} routes"):
         have_route(drawing.operations, routes)
-    punctuates = Random(f"when {seed} punctuates")  # likewise
-    if punctuates.random() < PUNCTUATING:
+    if punctuates := chance(PUNCTUATING, f"when {seed} punctuates"):
         have_punctuate(drawing.operations, punctuates, drawing.unit_ms)
     closing = any(
         each.get("emit") == "close" for each in drawing.operations

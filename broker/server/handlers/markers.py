@@ -5,8 +5,10 @@ from typing import Any
 
 from broker.coordinators.runtime import Marker
 from broker.errors import BrokerError, ErrorCode
+from broker.protocol.bodies import Body
 from broker.server.broker import Broker
 from broker.server.exchange import Exchange
+from broker.server.topic_answers import Partition, by_topic
 
 TopicPartition = tuple[str, int]
 BUMPS_EPOCHS = 2
@@ -78,15 +80,11 @@ def _answer(request: Any, results: list[dict[TopicPartition, ErrorCode]]) -> dic
         named = {(topic.name, index): None for topic in item.topics for index in topic.partition_indexes}
         if named:
             producers.setdefault(item.producer_id, {}).update((where, found[where]) for where in named)
-    return {
-        "markers": [
-            {"producer_id": producer_id, "topics": _by_topic(found)} for producer_id, found in producers.items()
-        ]
-    }
+    return {"markers": [{"producer_id": producer_id, **_topics(found)} for producer_id, found in producers.items()]}
 
 
-def _by_topic(found: dict[TopicPartition, ErrorCode]) -> list[dict[str, Any]]:
-    topics: dict[str, list[dict[str, Any]]] = {}
+def _topics(found: dict[TopicPartition, ErrorCode]) -> Body:
+    topics: dict[str, list[Partition]] = {}
     for (name, index), error in found.items():
-        topics.setdefault(name, []).append({"partition_index": index, "error_code": error})
-    return [{"name": name, "partitions": partitions} for name, partitions in topics.items()]
+        topics.setdefault(name, []).append((index, error))
+    return by_topic(topics.items())

@@ -12,9 +12,11 @@ from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
 
 from streams.clients.base import NewTopic, OffsetAndMetadata
+from streams.clients.kafka import KafkaClients
 from streams.clients.kafka.closed_batch import Batch
 from streams.clients.kafka.hot import Produce
 from streams.clients.kafka.lease import Lease
+from streams.clients.kafka.producer import KafkaProducer
 from streams.clients.kafka.sender import Sender
 from streams.errors import TaskMigrated
 from streams.record import TopicPartition
@@ -104,6 +106,15 @@ def test_what_had_not_left_is_withdrawn(make: MakeClients, topic: str, changelog
     assert values(TopicPartition(topic, 0)) == [b"result"]
 
 
+def after_a_write(make: MakeClients, changelog: str) -> tuple[KafkaClients, KafkaProducer]:
+    """Clients, and their producer that has written one record to the changelog."""
+    clients = make()
+    producer = clients.producer(exclusive=frozenset({changelog}))
+    producer.send(changelog, 0, [b"k"], [b"first"], [7])
+    producer.flush()
+    return clients, producer
+
+
 class CutOff:
     """A client whose writes get no answer; they arrive all the same, or not."""
 
@@ -130,11 +141,8 @@ def test_nothing_is_lost_behind_what_was_sent_in_doubt_and_withdrawn(
     make: MakeClients, topic: str, changelog: str, values: Values, *, arrives: bool
 ) -> None:
     """Its sequence number is not given again: the broker would take what follows for a repetition."""
-    clients = make()
-    lease, producer = clients._lease, clients.producer(exclusive=frozenset({changelog}))
-    sender = producer._sender
-    producer.send(changelog, 0, [b"k"], [b"first"], [7])
-    producer.flush()
+    clients, producer = after_a_write(make, changelog)
+    lease, sender = clients._lease, producer._sender
     connected = sender._client
     cut_off = CutOff(connected, arrives=arrives)
     sender._client = cast("AIOKafkaClient", cut_off)
@@ -181,11 +189,8 @@ def test_what_was_taken_before_the_process_stood_still_is_not_sent(
     make: MakeClients, topic: str, changelog: str, values: Values
 ) -> None:
     """A request waits for its turn on the loop; results of the same request go out."""
-    clients = make()
-    lease, producer = clients._lease, clients.producer(exclusive=frozenset({changelog}))
-    sender = producer._sender
-    producer.send(changelog, 0, [b"k"], [b"first"], [7])
-    producer.flush()
+    clients, producer = after_a_write(make, changelog)
+    lease, sender = clients._lease, producer._sender
     sender._exchange = Stopped(sender, lease)
     for name, value in ((changelog, b"stale"), (topic, b"result")):
         producer.send(name, 0, [b"k"], [value], [7])
